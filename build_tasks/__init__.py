@@ -1,0 +1,1 @@
+"""Build Apache Airflow's container images with BuildKit."""

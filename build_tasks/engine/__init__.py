@@ -1,0 +1,1 @@
+"""The embedded engine: a Docker Engine, a registry and base images where there are none."""

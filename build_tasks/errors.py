@@ -1,0 +1,93 @@
+"""The short list of errors, each with the exit code that the front ends end with."""
+
+from __future__ import annotations
+
+import signal
+
+
+class ImagesError(Exception):
+    """Say in one line what went wrong; the front ends print it and end with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(ImagesError):
+    """Report a wrong option, environment variable, settings file or constraints file."""
+
+    exit_code = 2
+
+
+class EngineError(ImagesError):
+    """Report that no engine can be used, or that it lacks what the build needs."""
+
+    exit_code = 3
+
+
+class RegistryError(ImagesError):
+    """Report that a registry does not answer, does not have an image, or answers with a fault."""
+
+    exit_code = 4
+
+
+class AuthError(ImagesError):
+    """Report that a registry refuses the credentials, or their absence."""
+
+    exit_code = 5
+
+
+class DiskError(ImagesError):
+    """Report that there is no space left where the engine, or this suite, keeps its data."""
+
+    exit_code = 6
+
+
+class NetworkError(ImagesError):
+    """Report a connection that was cut, refused, or timed out."""
+
+    exit_code = 7
+
+
+class DependencyError(ImagesError):
+    """Report that no set of package versions satisfies what was asked for."""
+
+    exit_code = 8
+
+
+class DockerfileError(ImagesError):
+    """Report a Dockerfile that BuildKit cannot read or follow."""
+
+    exit_code = 9
+
+
+class StepError(ImagesError):
+    """Report a step of the Dockerfile that ran and failed."""
+
+    exit_code = 10
+
+
+class CommandError(ImagesError):
+    """Report another program's failure that fits no other class."""
+
+
+class CommandTimeout(ImagesError):
+    """Report another program that did not end in time (the exit code is GNU timeout's)."""
+
+    exit_code = 124
+
+
+class MissingProgram(ImagesError):
+    """Report a program that is not installed (the exit code is the shell's)."""
+
+    exit_code = 127
+
+
+class Interrupted(KeyboardInterrupt):
+    """End the run because of ^C, SIGTERM or SIGHUP, after everything started has ended.
+
+    A KeyboardInterrupt, so that nox and invoke stop as they do for ^C. The exit code is the
+    shell's: 128 and the signal's number.
+    """
+
+    def __init__(self, signum: int = signal.SIGINT) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum

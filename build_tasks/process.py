@@ -1,0 +1,277 @@
+"""Run, capture, stream: the only door to other programs.
+
+Every child has a session of its own, so that it ends when we say so and its whole group with it:
+^C of the terminal reaches this process alone, which asks the child to end (BuildKit cancels the
+build on SIGTERM), waits, and only then kills.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
+
+Command = tuple[str, ...]
+
+#: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
+GRACE = 7.0
+#: Bytes of a streamed command's output that are kept to say why it failed.
+TAIL_BYTES = 64 * 1024
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+_STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its exit status and what it wrote.
+
+    A streamed command has its last lines of both outputs in `stderr` and nothing in `stdout`.
+    """
+
+    command: Command
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def quote(command: Command, environment: Mapping[str, str] | None = None) -> str:
+    """Return one line that a shell runs as this command.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set before it, over the shell's own.
+    """
+    settings = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
+    return shlex.join(["env", *settings, *command] if settings else command)
+
+
+def echo(command: Command, environment: Mapping[str, str] | None = None) -> None:
+    """Show a command on stderr, as a line to paste into a shell."""
+    print(f"+ {quote(command, environment)}", file=sys.stderr, flush=True)
+
+
+def run(
+    command: Command,
+    *,
+    environment: Mapping[str, str] | None = None,
+    input: str | None = None,
+    timeout: float = 60.0,
+    check: bool = True,
+) -> Completed:
+    """Run a command to its end and capture what it writes.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set, over this process's own.
+        input: text for the command's standard input; none by default.
+        timeout: seconds until the command is ended.
+        check: raise if the command fails.
+
+    Raises:
+        MissingProgram: the program is not there.
+        CommandError: the command failed and `check` is set.
+        CommandTimeout: the command did not end in time.
+    """
+    stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+    with _child(
+        command, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        try:
+            given = None if input is None else input.encode()
+            stdout, stderr = child.communicate(given, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise CommandTimeout(f"no end after {timeout:g} s: {quote(command)}") from None
+    completed = Completed(
+        command,
+        child.returncode,
+        stdout.decode(errors="replace"),
+        stderr.decode(errors="replace"),
+    )
+    if check and completed.returncode:
+        raise CommandError(_failure(completed))
+    return completed
+
+
+def stream(
+    command: Command,
+    *,
+    environment: Mapping[str, str] | None = None,
+    terminal: bool | None = None,
+) -> Completed:
+    """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set, over this process's own.
+        terminal: give the command a terminal for stderr (so that BuildKit draws its own
+            display); by default, if our own stderr is one.
+
+    Raises:
+        MissingProgram: the program is not there.
+    """
+    on_terminal = sys.stderr.isatty() if terminal is None else terminal
+    reader, writer = pty.openpty() if on_terminal else os.pipe()
+    try:
+        if on_terminal:
+            tty.setraw(writer)  # no translation: what the command writes is what is shown
+            _copy_window_size(reader)
+        with _child(command, environment, stdin=subprocess.DEVNULL, stderr=writer) as child:
+            os.close(writer)
+            writer = -1
+            tail = _show(reader, child, on_terminal)
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    text = _ANSI.sub("", tail.decode(errors="replace"))
+    return Completed(command, child.returncode, "", text)
+
+
+def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int:
+    """Start a command that outlives this process, and return its process id.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set, over this process's own.
+        log: the file that gets both outputs, from its beginning.
+
+    Raises:
+        MissingProgram: the program is not there.
+    """
+    with log.open("wb") as output:
+        return _start(
+            command,
+            environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output.fileno(),
+            stderr=output.fileno(),
+        ).pid
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn ^C, SIGTERM and SIGHUP into `Interrupted` while the block runs.
+
+    Only the main thread of a process can receive signals; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in _STOPPED_BY}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _start(
+    command: Command,
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _child(
+    command: Command,
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a running child, and leave no process of its group behind."""
+    child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
+    try:
+        yield child
+        child.wait()
+    except BaseException:
+        _end(child)
+        raise
+    finally:
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask the child's group to end, then make it; a second signal to us makes it at once."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+    finally:
+        # The group can outlive its leader: a docker CLI that is gone leaves its plugin behind.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _show(reader: int, child: subprocess.Popen[bytes], on_terminal: bool) -> bytes:
+    """Copy all that is read to stderr until every writer is gone; return the last of it."""
+    tail = b""
+    while True:
+        ready, _, _ = select.select([reader], [], [], 0.2)
+        if on_terminal:
+            _copy_window_size(reader)
+        if not ready:
+            # A process that the command left behind may keep the pipe open for ever.
+            if child.poll() is not None:
+                return tail
+            continue
+        try:
+            chunk = os.read(reader, 65536)
+        except OSError:  # Linux says EIO, not end of file, when a terminal's last writer goes
+            return tail
+        if not chunk:
+            return tail
+        sys.stderr.buffer.write(chunk)
+        sys.stderr.buffer.flush()
+        tail = (tail + chunk)[-TAIL_BYTES:]
+
+
+def _copy_window_size(terminal: int) -> None:
+    with contextlib.suppress(termios.error, OSError):
+        termios.tcsetwinsize(terminal, termios.tcgetwinsize(2))
+
+
+def _failure(completed: Completed) -> str:
+    lines = [line for line in completed.stderr.splitlines() if line.strip()]
+    reason = lines[-1].strip() if lines else f"exit status {completed.returncode}"
+    return f"{quote(completed.command)}: {reason}"
