@@ -1,0 +1,196 @@
+"""The driver: commands of buildx as pure tuples, and the verbs that run them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from build_tasks import failures, process
+from build_tasks.client import Client
+from build_tasks.process import Command
+from build_tasks.spec import BuildSpec, Output
+
+#: Seconds that a builder has to start; buildx itself gives up after about 15.
+BOOT = 120.0
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build that ended well.
+
+    Args:
+        identity: the build's name.
+        digest: what a registry calls the pushed image, or the engine the loaded one; empty where
+            the engine does not say.
+        cache_exported: the cache reference was written.
+    """
+
+    identity: str
+    digest: str
+    cache_exported: bool
+
+
+def build_command(client: Client, spec: BuildSpec) -> Command:
+    """Return the command that makes this build; nothing starts."""
+    command = [
+        *client.buildx,
+        "build",
+        "--builder",
+        spec.builder,
+        "--file",
+        str(spec.dockerfile),
+        "--platform",
+        spec.platform.value,
+        "--pull",
+        "--progress",
+        spec.progress,
+    ]
+    for name, value in spec.arguments:
+        command += ["--build-arg", f"{name}={value}"]
+    for name, path in spec.secrets:
+        command += ["--secret", f"id={name},src={path}"]
+    command += spec.cache.options()
+    for tag in spec.tags:
+        command += ["--tag", tag]
+    command += _output_options(spec.output)
+    return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
+
+
+def create_command(
+    client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()
+) -> Command:
+    """Return the command that creates and boots a builder in a container.
+
+    Args:
+        client: the way to the engine.
+        name: the builder's name.
+        options: the driver's options.
+    """
+    command = [
+        *client.buildx,
+        "create",
+        "--name",
+        name,
+        "--driver",
+        "docker-container",
+        "--bootstrap",
+    ]
+    for key, value in options:
+        command += ["--driver-opt", f"{key}={value}"]
+    return tuple(command)
+
+
+def boot_command(client: Client, name: str) -> Command:
+    """Return the command that starts a builder which does not run, and describes it."""
+    return (*client.buildx, "inspect", "--bootstrap", name)
+
+
+def remove_command(client: Client, name: str) -> Command:
+    """Return the command that removes a dedicated builder and its cache."""
+    return (*client.buildx, "rm", "--force", name)
+
+
+def prune_command(client: Client, builder: str, *, everything: bool, older: str = "") -> Command:
+    """Return the command that removes a builder's cache.
+
+    Args:
+        client: the way to the engine.
+        builder: the builder whose cache it is.
+        everything: also what images and recent builds still use.
+        older: remove only what was not used for this long, like `24h`.
+    """
+    command = [*client.buildx, "prune", "--builder", builder, "--force"]
+    if everything:
+        command.append("--all")
+    if older:
+        command += ["--filter", f"until={older}"]
+    return tuple(command)
+
+
+def build(client: Client, spec: BuildSpec) -> Built:
+    """Build, with BuildKit's own display on our stderr, and return what came of it.
+
+    Raises:
+        ImagesError: the build failed; the class says in which way.
+    """
+    command = build_command(client, spec)
+    process.echo(command, client.environment)
+    spec.metadata.parent.mkdir(parents=True, exist_ok=True)
+    spec.metadata.unlink(missing_ok=True)
+    ended = process.stream(command, environment=client.environment)
+    if ended.returncode:
+        raise failures.classify(ended, spec.identity)
+    return _built(spec)
+
+
+def prune(client: Client, builder: str, *, everything: bool, older: str = "") -> None:
+    """Remove a builder's cache and show what went.
+
+    Raises:
+        ImagesError: the builder cannot be reached or does not exist.
+    """
+    _show(
+        client,
+        prune_command(client, builder, everything=everything, older=older),
+        f"builder {builder}",
+    )
+
+
+def create(client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()) -> None:
+    """Create and boot a builder in a container.
+
+    Raises:
+        ImagesError: it cannot be created or does not start.
+    """
+    _show(client, create_command(client, name, options=options), f"builder {name}")
+
+
+def boot(client: Client, name: str) -> None:
+    """Start a builder if it does not run.
+
+    Raises:
+        ImagesError: it does not start.
+    """
+    command = boot_command(client, name)
+    process.echo(command, client.environment)
+    ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
+    if ended.returncode:
+        raise failures.classify(ended, f"builder {name}")
+
+
+def remove(client: Client, name: str) -> None:
+    """Remove a dedicated builder and its cache.
+
+    Raises:
+        ImagesError: there is no such builder, or it cannot be removed.
+    """
+    _show(client, remove_command(client, name), f"builder {name}")
+
+
+def _output_options(output: Output) -> list[str]:
+    # Attestations make an index of every image, whose digest changes with each build: images for
+    # the local engine go without, pushed ones say how they were made but not with which arguments.
+    if output is Output.PUSH:
+        return ["--push", "--provenance", "mode=min"]
+    if output is Output.LOAD:
+        return ["--load", "--provenance", "false"]
+    return ["--output", "type=cacheonly", "--provenance", "false"]
+
+
+def _built(spec: BuildSpec) -> Built:
+    try:
+        metadata = json.loads(spec.metadata.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        metadata = {}
+    return Built(
+        spec.identity,
+        str(metadata.get("containerimage.digest", "")),
+        "cache.manifest" in metadata,
+    )
+
+
+def _show(client: Client, command: Command, subject: str) -> None:
+    process.echo(command, client.environment)
+    ended = process.stream(command, environment=client.environment)
+    if ended.returncode:
+        raise failures.classify(ended, subject)

@@ -1,0 +1,185 @@
+"""What each session and task does: read the options, call the rooms, say what came of it.
+
+Answers go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+
+from build_tasks import builder, buildx, constraints, matrix, plan, process, settings
+from build_tasks.buildx import Built
+from build_tasks.errors import RegistryError, UsageError
+from build_tasks.matrix import Build, ImageKind, Names, Platform
+from build_tasks.options import Options
+from build_tasks.spec import BuildSpec, Output
+
+
+def build(options: Options) -> None:
+    """Build the images that the options select, one after another."""
+    _build(options)
+
+
+def push_image(options: Options) -> None:
+    """Build, which the cache makes short, and push the images to their registry."""
+    _build(options, output=Output.PUSH)
+
+
+def push_cache(options: Options) -> None:
+    """Build, which the cache makes short, and write the caches to the registry."""
+    _build(options, output=Output.NONE, push_cache=True)
+
+
+def prune_cache(options: Options) -> None:
+    """Remove a builder's cache."""
+    chosen = options.settings()
+    where = plan.site(chosen, start=False, announce=_say)
+    older = options.text("older") or ""
+    buildx.prune(where.client, chosen.builder, everything=options.flag("all"), older=older)
+
+
+def create_builder(options: Options) -> None:
+    """Make sure that a dedicated builder exists and runs."""
+    chosen = options.settings()
+    name = builder.DEDICATED if chosen.builder == builder.DEFAULT else chosen.builder
+    where = plan.site(chosen, start=True, announce=_say)
+    builder.ensure(where.client, name, where.names.registry, announce=_say)
+
+
+def remove_builder(options: Options) -> None:
+    """Remove a dedicated builder and its cache."""
+    chosen = options.settings()
+    if chosen.builder == builder.DEFAULT:
+        raise UsageError("--builder: name the builder to remove; default is the engine's own")
+    builder.remove(plan.site(chosen, start=False, announce=_say).client, chosen.builder)
+
+
+def start_engine(options: Options) -> None:
+    """Start the embedded engine, if it does not run."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    asked = plan.items(options.text("emulate"))
+    emulate = [Platform.parse(text, "--emulate").architecture for text in asked]
+    engine = embedded.start(announce=_say, emulate=emulate)
+    _say(f"the embedded engine runs: DOCKER_HOST={engine.host}, registry {engine.registry}")
+
+
+def show_engine(options: Options) -> None:
+    """Print whether the embedded engine runs, and where it keeps what."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    status = embedded.status()
+    if options.flag("json"):
+        print(json.dumps(status, indent=2))
+    else:
+        _table(("engine", ""), [(key, _text(value)) for key, value in status.items()])
+
+
+def stop_engine(options: Options) -> None:
+    """Stop what starting the embedded engine started, and nothing else."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    stopped = embedded.purge() if options.flag("purge") else embedded.stop()
+    for line in stopped or ["the embedded engine does not run"]:
+        _say(line)
+
+
+def generate_constraints(options: Options) -> None:
+    """Resolve the versions that the images of some Pythons install, and write them down."""
+    chosen = options.settings()
+    asked = plan.items(options.text("python")) or chosen.pythons
+    for text in asked:
+        python = matrix.parse_python(text, "--python", chosen.pythons)
+        constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=_say)
+
+
+def show_settings(options: Options) -> None:
+    """Print each setting, its value and where it came from."""
+    rows = settings.rows(options.settings())
+    if options.flag("json"):
+        print(json.dumps({key: {"value": _plain(v), "from": o} for key, v, o in rows}, indent=2))
+    else:
+        _table(("setting", "value", "from"), [(key, _text(v), origin) for key, v, origin in rows])
+
+
+def show_matrix(options: Options) -> None:
+    """Print every build that can be asked for, with its session, image and cache reference."""
+    chosen = options.settings()
+    names = Names(chosen.registry or plan.UPSTREAM_REGISTRY, chosen.repository, chosen.branch)
+    rows = [
+        {
+            "identity": one.identity,
+            "session": f"build_{one.identity}",
+            "kind": one.kind.value,
+            "python": one.python,
+            "platform": one.platform.value,
+            "airflow": chosen.airflow_for(one.python),
+            "image": names.image(one),
+            "cache": names.cache(one),
+        }
+        for one in (
+            Build(kind, python, platform)
+            for kind in ImageKind
+            for python in chosen.pythons
+            for platform in chosen.platforms or tuple(Platform)
+        )
+    ]
+    if options.flag("json"):
+        print(json.dumps({"include": rows}, indent=2))
+    else:
+        columns = ("identity", "airflow", "image", "cache")
+        _table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
+    where, builds = plan.specs(
+        options, options.settings(), output=output, push_cache=push_cache, announce=_say
+    )
+    for spec in builds:
+        if options.flag("dry-run"):
+            command = buildx.build_command(where.client, spec)
+            print(process.quote(command, where.client.environment))
+        else:
+            _report(buildx.build(where.client, spec), spec)
+
+
+def _report(built: Built, spec: BuildSpec) -> None:
+    """Say what a build made; a cache that was asked for and not written is never passed over."""
+    if spec.cache.export and not built.cache_exported:
+        lost = f"{built.identity}: the cache was not written to {spec.cache.export}"
+        if spec.output is Output.NONE:
+            raise RegistryError(f"{lost}: the reason stands above, at 'exporting cache'")
+        _say(f"warning: {lost}: the reason stands above, at 'exporting cache'")
+    made = {
+        Output.LOAD: f"loaded {', '.join(spec.tags)}",
+        Output.PUSH: f"pushed {', '.join(spec.tags)}",
+        Output.NONE: f"wrote {spec.cache.export}",
+    }[spec.output]
+    digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
+    _say(f"{built.identity}: {made}{digest}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+    from rich.table import Table  # noqa: PLC0415 - start-up time
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,0 +1,150 @@
+"""Say in which way a command of buildx failed, from what it wrote last.
+
+The wording is BuildKit's and buildx's own (versions 0.13 to 0.29 of buildx were read and run);
+what fits no rule is still told in their words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from build_tasks.errors import (
+    AuthError,
+    CommandError,
+    DependencyError,
+    DiskError,
+    DockerfileError,
+    EngineError,
+    ImagesError,
+    Interrupted,
+    NetworkError,
+    RegistryError,
+    StepError,
+)
+from build_tasks.process import Completed
+
+#: Lines of a failed step's log that the one-line message quotes the last of.
+_NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
+_PREFIXES = re.compile(
+    r"^(?:ERROR: |error: |failed to (?:build|solve): |rpc error: code = \w+ desc = |target \S+: )+"
+)
+_STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
+_BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
+_TIMED = re.compile(r"^\d+\.\d+ ")
+_CANCELLED = re.compile(r"context canceled$|^(?:ERROR: )?canceled$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A failure's class, and the words it is known by."""
+
+    error: type[ImagesError]
+    words: re.Pattern[str]
+    advice: str = ""
+
+
+def _rule(error: type[ImagesError], words: str, advice: str = "") -> _Rule:
+    return _Rule(error, re.compile(words, re.IGNORECASE), advice)
+
+
+# The first that fits wins: what a registry says about a push comes before the network's words
+# that may stand in the same line.
+_RULES = (
+    _rule(
+        DiskError,
+        r"no space left on device|disk quota exceeded",
+        "free some, or: invoke cache.prune",
+    ),
+    _rule(
+        AuthError,
+        r"\b401\b|\b403\b|unauthorized|authentication required|no basic auth|"
+        r"access denied|insufficient_scope|denied: |forbidden",
+        "check `docker login` and your rights there",
+    ),
+    _rule(
+        DockerfileError,
+        r"dockerfile parse error|failed to read dockerfile|target stage .* could not be found|"
+        r"failed to parse stage name|unknown instruction|invalid reference format|"
+        r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
+    ),
+    _rule(
+        EngineError,
+        r"cannot connect to the docker daemon|docker daemon is not running|is the docker daemon|"
+        r"permission denied while trying to connect|no builder .* found|failed to find driver|"
+        r"not supported for the docker driver|does not currently support exporting manifest lists|"
+        r"unknown flag|failed to list workers|error reading from server|"
+        r"exec format error",
+    ),
+    _rule(RegistryError, r"unexpected status.*\b5\d\d\b|\b429\b|too many requests"),
+    _rule(
+        NetworkError,
+        r"no such host|connection refused|i/o timeout|connection reset|tls handshake|x509: |"
+        r"network is unreachable|context deadline exceeded|temporary failure in name resolution",
+    ),
+    _rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
+)
+_NO_SOLUTION = re.compile(
+    r"no solution found when resolving|resolution-?impossible|conflicting dependencies",
+    re.IGNORECASE,
+)
+
+
+def classify(ended: Completed, subject: str) -> ImagesError | Interrupted:
+    """Return the error that says what a failed command of buildx ran into.
+
+    Args:
+        ended: the command, with the last of what it wrote in `stderr`.
+        subject: what was being made, to begin the message with: a build's identity.
+    """
+    reason = _reason(ended)
+    step = _STEP.search(ended.stderr)
+    if ended.returncode in {130, 137} and _CANCELLED.search(ended.stderr):
+        return Interrupted()
+    if step:
+        return _failed_step(ended.stderr, step, subject)
+    for rule in _RULES:
+        if rule.words.search(reason):
+            advice = f" ({rule.advice})" if rule.advice else ""
+            return rule.error(f"{subject}: {_base_image(reason)}{advice}")
+    return CommandError(f"{subject}: {reason}")
+
+
+def _failed_step(output: str, found: re.Match[str], subject: str) -> ImagesError:
+    block = None
+    for block in _BLOCK.finditer(output):  # noqa: B007 - the last one is wanted
+        pass
+    name = block["step"] if block else f"RUN {found['command']}"
+    lines = [_TIMED.sub("", line) for line in block["log"].splitlines()] if block else []
+    lines = [line.strip() for line in lines if not _NOISE.search(line)]
+    log = "\n".join(lines)
+    last = f": {lines[-1]}" if lines else ""
+    message = f"{subject}: step {_short(name)} failed with exit code {found[2]}{_short(last)}"
+    if _RULES[0].words.search(log):
+        return DiskError(f"{message} ({_RULES[0].advice})")
+    if _NO_SOLUTION.search(log):
+        return DependencyError(message)
+    return StepError(message)
+
+
+def _reason(ended: Completed) -> str:
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error: ")]
+    if not (errors or lines):
+        return f"buildx ended with exit status {ended.returncode}"
+    return _PREFIXES.sub("", errors[-1] if errors else lines[-1])
+
+
+def _base_image(reason: str) -> str:
+    """Shorten BuildKit's threefold naming of an image that it could not resolve."""
+    found = re.fullmatch(
+        r"(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?P<why>.*)", reason
+    )
+    if not found:
+        return reason
+    why = found["why"].removeprefix(f"{found['image']}: ")
+    return f"base image {found['image']}: {why}"
+
+
+def _short(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

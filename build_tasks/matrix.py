@@ -1,0 +1,145 @@
+"""What can be built, and every name that follows from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from build_tasks.errors import UsageError
+
+#: A reference's tag: its first character, and its length at most (the OCI distribution
+#: specification, "Pulling manifests").
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
+_ALIASES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class ImageKind(StrEnum):
+    """The images that Airflow ships."""
+
+    CI = "ci"
+
+    @property
+    def dockerfile(self) -> str:
+        """The name of the Dockerfile, at the project's root."""
+        return "Dockerfile.ci"
+
+    @classmethod
+    def parse(cls, text: str, place: str) -> Self:
+        """Return the kind with this name, or raise UsageError that names the place."""
+        try:
+            return cls(text)
+        except ValueError:
+            raise UsageError(f"{place}: unknown image {text!r}: choose {listed(cls)}") from None
+
+
+class Platform(StrEnum):
+    """The platforms that images are built for, as BuildKit spells them."""
+
+    AMD64 = "linux/amd64"
+    ARM64 = "linux/arm64"
+
+    @property
+    def architecture(self) -> str:
+        """The part that identities and session names carry: `amd64`."""
+        return self.value.partition("/")[2]
+
+    @classmethod
+    def parse(cls, text: str, place: str) -> Self:
+        """Return the platform with this name, or raise UsageError that names the place.
+
+        Args:
+            text: `linux/arm64`, or the architecture alone, as Debian or as the kernel says it.
+            place: where the text stands, for the error.
+        """
+        architecture = text.strip().removeprefix("linux/")
+        try:
+            return cls(f"linux/{_ALIASES.get(architecture, architecture)}")
+        except ValueError:
+            raise UsageError(f"{place}: unknown platform {text!r}: choose {listed(cls)}") from None
+
+
+@dataclass(frozen=True, order=True)
+class Build:
+    """One cell of the matrix: one image for one Python and one platform."""
+
+    kind: ImageKind
+    python: str
+    platform: Platform
+
+    @property
+    def identity(self) -> str:
+        """The name that the session, the log, the record and the tags share."""
+        return f"{self.kind}-{self.python}-{self.platform.architecture}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where images and caches live.
+
+    Args:
+        registry: a registry's host, with its port if it has one.
+        repository: the path of the project in the registry: `apache/airflow`.
+        branch: the branch whose images these are, as git has it.
+    """
+
+    registry: str
+    repository: str
+    branch: str
+
+    def image(self, build: Build) -> str:
+        """Return the image's name without a tag, as Airflow names its own."""
+        branch = path_safe(self.branch)
+        return f"{self.registry}/{self.repository}/{branch}/{build.kind}/python{build.python}"
+
+    def cache(self, build: Build) -> str:
+        """Return the one reference that holds the cache of all segments of this build.
+
+        One per platform: BuildKit lets the last platform of a shared reference win.
+        """
+        return f"{self.image(build)}:cache-linux-{build.platform.architecture}"
+
+
+def path_safe(branch: str) -> str:
+    """Return a branch's name as one component of an image's name.
+
+    Only lower-case letters, digits and single separators may stand there (the OCI distribution
+    specification's grammar of `<name>`).
+    """
+    safe = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")
+    if not safe:
+        raise UsageError(f"branch: nothing of {branch!r} can stand in an image's name")
+    return safe
+
+
+def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:
+    """Return a Python version as X.Y, or raise UsageError that names the place and the valid ones.
+
+    Args:
+        text: the version.
+        place: where the text stands, for the error.
+        known: the versions to choose from; any Python 3 from 3.8 on, if there are none.
+    """
+    versions = list(known)
+    if versions and text not in versions:
+        raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}")
+    if not _PYTHON.fullmatch(text):
+        raise UsageError(f"{place}: {text!r} is no Python version: write it like 3.11")
+    return text
+
+
+def parse_tag(text: str, place: str) -> str:
+    """Return a tag that a registry accepts, or raise UsageError that names the place."""
+    if not _TAG.fullmatch(text):
+        raise UsageError(
+            f"{place}: {text!r} is no tag: letters, digits, '_', '.' and '-', at most 128"
+        )
+    return text
+
+
+def listed(values: Iterable[str]) -> str:
+    """Return the values as a person writes a list of choices."""
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,112 @@
+"""The options of every verb, in one table from which both front ends make theirs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from build_tasks import settings
+from build_tasks.errors import UsageError
+from build_tasks.matrix import listed
+
+PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, `--name TEXT` or, for a flag, `--name`."""
+
+    name: str
+    help: str
+    flag: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person gave to one verb; an option that was not given is None or False."""
+
+    given: Mapping[str, str | bool | None]
+
+    def text(self, name: str) -> str | None:
+        """Return the text of an option, None if it was not given."""
+        value = self.given.get(name)
+        return value if isinstance(value, str) else None
+
+    def flag(self, name: str) -> bool:
+        """Return whether a flag was given."""
+        return bool(self.given.get(name))
+
+    def settings(self) -> settings.Settings:
+        """Return the effective settings, in which these options beat everything else.
+
+        Raises:
+            UsageError: a value is wrong, wherever it stands.
+        """
+        return settings.load(self.given)
+
+
+SETTINGS = tuple(Option(item.option, item.help) for item in settings.FIELDS if item.option)
+SELECTION = (
+    Option("kind", "image: ci (the default)"),
+    Option("python", "Python version, or several with commas"),
+)
+BUILD = (
+    Option("tag", "tag of the image, or several with commas (default: latest)"),
+    Option("load", "load the image into the engine (the default)", flag=True),
+    Option("push", "push the image to its registry instead", flag=True),
+    Option("push-cache", "write the cache to the registry, too", flag=True),
+    Option("build-id", "id of the build, for the image's labels"),
+    Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),
+    Option("dry-run", "print the command and start nothing", flag=True),
+    *SETTINGS,
+)
+CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
+PRUNE = (
+    Option("all", "remove also what images and recent builds still use", flag=True),
+    Option("older", "remove only what was not used for this long, like 24h"),
+    *SETTINGS,
+)
+REPORT = (Option("json", "print JSON", flag=True),)
+SETTINGS_REPORT = (*REPORT, *SETTINGS)
+ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
+ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)
+# A session's name says what it builds; a task is told.
+SELECTED_BUILD = (*SELECTION, *BUILD)
+SELECTED_CONSTRAINTS = (SELECTION[1], *CONSTRAINTS)
+
+
+def parse(program: str, options: Sequence[Option], arguments: Sequence[str]) -> Options:
+    """Return what a command line says.
+
+    Args:
+        program: what the help calls this.
+        options: the options that it takes.
+        arguments: what stands after `--`.
+
+    Raises:
+        UsageError: an option is unknown, lacks its value, or has one too many.
+        SystemExit: after printing the help that was asked for.
+    """
+    parser = _Parser(prog=program, options=options)
+    for option in options:
+        parser.add_argument(
+            f"--{option.name}",
+            dest=option.name,
+            help=option.help.replace("%", "%%"),
+            action="store_true" if option.flag else "store",
+            **({} if option.flag else {"metavar": "TEXT"}),  # type: ignore[arg-type]  # argparse's kwargs
+        )
+    return Options(vars(parser.parse_args(arguments)))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours: one line, with what would be valid."""
+
+    def __init__(self, prog: str, options: Sequence[Option]) -> None:
+        super().__init__(prog=prog, allow_abbrev=False)
+        self._valid = listed(f"--{option.name}" for option in options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog} {message}: choose of {self._valid}")

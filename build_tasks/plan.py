@@ -1,0 +1,183 @@
+"""From options to the list of builds: everything is checked here, before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_tasks import cache, client, constraints, matrix, places, revision, spec
+from build_tasks.client import Client
+from build_tasks.errors import UsageError
+from build_tasks.matrix import Build, ImageKind, Names
+from build_tasks.options import PROGRESS, Options
+from build_tasks.settings import ROOT, Settings
+from build_tasks.spec import BuildSpec, Output
+
+UPSTREAM_REGISTRY = "ghcr.io"
+#: Where CI systems put the id of the run, in the order that they are looked at.
+BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a run builds: the engine, the settings and the names that follow from both."""
+
+    client: Client
+    settings: Settings
+    names: Names
+
+
+def site(chosen: Settings, *, start: bool, announce: Callable[[str], None]) -> Site:
+    """Return the site that the settings mean.
+
+    Args:
+        chosen: the effective settings.
+        start: start the embedded engine if it is the one and does not run.
+        announce: is told what starting does.
+
+    Raises:
+        ImagesError: no engine can be used.
+    """
+    foreign = tuple(platform.architecture for platform in chosen.platforms)
+    found = client.find(chosen.engine, start=start, emulate=foreign, announce=announce)
+    registry = found.embedded.registry if found.embedded else UPSTREAM_REGISTRY
+    names = Names(chosen.registry or registry, chosen.repository, chosen.branch)
+    return Site(found.for_builder(chosen.builder), chosen, names)
+
+
+def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
+    """Return the images and Pythons that the options ask for, their constraints checked.
+
+    Raises:
+        UsageError: an image or Python is unknown, none is named, or its constraints are unusable.
+    """
+    kind = ImageKind.parse(options.text("kind") or ImageKind.CI, "--kind")
+    asked = items(options.text("python"))
+    if not asked:
+        raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
+    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    for python in pythons:
+        constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
+    return [(kind, python) for python in pythons]
+
+
+def specs(
+    options: Options,
+    chosen: Settings,
+    *,
+    output: Output | None,
+    push_cache: bool,
+    announce: Callable[[str], None],
+) -> tuple[Site, list[BuildSpec]]:
+    """Return where to build and the builds, in the order in which they are to be made.
+
+    Args:
+        options: what a person gave.
+        chosen: the effective settings.
+        output: what becomes of the images, where the verb and not the options say it.
+        push_cache: write the cache, whatever the options say.
+        announce: is told what starting an engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or the engine or a base image cannot be had.
+    """
+    wanted = output or _output(options)
+    tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))] or ["latest"]
+    progress = options.text("progress") or "auto"
+    if progress not in PROGRESS:
+        raise UsageError(
+            f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
+        )
+    selected = select(options, chosen)
+    bundle = _ca_bundle(chosen)
+    dry = options.flag("dry-run")
+    where = site(chosen, start=not dry, announce=announce)
+    platforms = chosen.platforms or (where.client.native,)
+    if len(platforms) > 1 and wanted is not Output.NONE:
+        raise UsageError(
+            f"--platform: one at a time with --{wanted}: the tag would hold only the last of "
+            f"{matrix.listed(platforms)}"
+        )
+    commit = revision.current(ROOT)
+    build_id = options.text("build-id") or _build_id()
+    result = []
+    for kind, python in selected:
+        base = _base_image(where, python, platforms, announce, dry=dry)
+        for platform in platforms:
+            one = Build(kind, python, platform)
+            image = where.names.image(one)
+            result.append(
+                BuildSpec(
+                    identity=one.identity,
+                    dockerfile=ROOT / kind.dockerfile,
+                    context=ROOT,
+                    platform=platform,
+                    tags=() if wanted is Output.NONE else tuple(f"{image}:{t}" for t in tags),
+                    arguments=spec.arguments(
+                        one, chosen, base_image=base, revision=commit, build_id=build_id
+                    ),
+                    secrets=_secrets(bundle, where),
+                    cache=cache.plan(
+                        chosen.cache_mode,
+                        where.names.cache(one),
+                        push=push_cache or options.flag("push-cache"),
+                    ),
+                    output=wanted,
+                    metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
+                    builder=chosen.builder,
+                    progress=progress,
+                )
+            )
+    return where, result
+
+
+def items(text: str | None) -> list[str]:
+    """Return the items of a comma-separated text."""
+    return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _output(options: Options) -> Output:
+    if options.flag("push") and options.flag("load"):
+        raise UsageError("--push --load: a build has one output: choose one of them")
+    return Output.PUSH if options.flag("push") else Output.LOAD
+
+
+def _build_id() -> str:
+    return next((os.environ[name] for name in BUILD_ID_VARIABLES if os.environ.get(name)), "")
+
+
+def _ca_bundle(chosen: Settings) -> Path | None:
+    if not chosen.ca_bundle:
+        return None
+    bundle = Path(chosen.ca_bundle).expanduser().absolute()
+    if not bundle.is_file():
+        raise UsageError(f"{chosen.origins['ca-bundle']}: no such file: {chosen.ca_bundle}")
+    return bundle
+
+
+def _secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
+    if bundle is None and where.client.embedded:
+        bundle = where.client.embedded.ca_bundle
+    return ((spec.CA_BUNDLE, bundle),) if bundle else ()
+
+
+def _base_image(
+    where: Site,
+    python: str,
+    platforms: tuple[matrix.Platform, ...],
+    announce: Callable[[str], None],
+    *,
+    dry: bool,
+) -> str:
+    """Return the base image: upstream's, or a stand-in where Docker Hub is out of reach."""
+    embedded = where.client.embedded
+    if embedded is None or embedded.hub or where.settings.origins["base.image"] != "default":
+        return where.settings.base_image.replace("{python}", python)
+    from build_tasks.engine import bases  # noqa: PLC0415 - the embedded engine's
+
+    if dry:
+        return bases.reference(embedded, python)
+    architectures = [platform.architecture for platform in platforms]
+    return bases.ensure(embedded, python, architectures, announce)

@@ -1,0 +1,228 @@
+"""images.toml, the environment and options become one frozen Settings.
+
+Options beat the environment, which beats the file, which beats the defaults. Whatever is wrong is
+said with the place that it stands in. The table FIELDS is the only list of what can be set.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from build_tasks import values
+from build_tasks.cache import CacheMode
+from build_tasks.errors import UsageError
+from build_tasks.matrix import Platform, listed
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that can be set.
+
+    Args:
+        key: its place in images.toml, with dots between tables.
+        parse: checks a value of TOML's types and makes it the one that Settings holds.
+        default: what holds when nobody sets it.
+        help: what it is for.
+        option: the option that sets it, if one does.
+    """
+
+    key: str
+    parse: Callable[[Any, str], Any]
+    default: Any
+    help: str
+    option: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return ENVIRONMENT_PREFIX + self.key.upper().replace(".", "_").replace("-", "_")
+
+    @property
+    def attribute(self) -> str:
+        """Its name in Settings."""
+        return self.key.replace(".", "_").replace("-", "_")
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "registry",
+        values.registry,
+        "",
+        "registry of images and caches; empty: ghcr.io, on the embedded engine its own",
+        option="registry",
+    ),
+    Field(
+        "repository",
+        values.repository,
+        "apache/airflow",
+        "path of the project in the registry",
+        option="repository",
+    ),
+    Field("branch", values.text, "main", "branch whose images these are", option="branch"),
+    Field("engine", values.engine, "auto", "auto, docker or embedded", option="engine"),
+    Field("builder", values.name, "default", "BuildKit builder that builds", option="builder"),
+    Field("pythons", values.pythons, ("3.11",), "Python versions of the matrix"),
+    Field(
+        "platforms",
+        values.platforms,
+        (),
+        "platforms to build for; empty: the engine's own",
+        option="platform",
+    ),
+    Field(
+        "ca-bundle",
+        values.text,
+        "",
+        "CA bundle for steps that use the network; empty: the embedded engine's",
+        option="ca-bundle",
+    ),
+    Field(
+        "cache.mode",
+        values.cache_mode,
+        CacheMode.REGISTRY,
+        "registry, local or disabled",
+        option="cache",
+    ),
+    Field(
+        "base.image",
+        values.template,
+        "python:{python}-slim-bookworm",
+        "upstream base image, always resolved; {python} is the version",
+        option="base-image",
+    ),
+    Field("airflow.version", values.version, "3.3.2", "release of Airflow"),
+    Field(
+        "airflow.versions",
+        values.versions,
+        MappingProxyType({}),
+        "release of Airflow where a Python needs another",
+    ),
+    Field("airflow.extras", values.extras, (), "extras of apache-airflow"),
+    Field("dependencies.python", values.requirements, (), "additional Python packages"),
+    Field("dependencies.apt-dev", values.apt_packages, (), "additional Debian packages for CI"),
+    Field("ci.test-packages", values.requirements, (), "test toolchain of the CI image"),
+    Field("uv.version", values.version, "0.9.18", "uv that installs in the images"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was set, parsed; one attribute for each of FIELDS, and where each came from."""
+
+    registry: str
+    repository: str
+    branch: str
+    engine: str
+    builder: str
+    pythons: tuple[str, ...]
+    platforms: tuple[Platform, ...]
+    ca_bundle: str
+    cache_mode: CacheMode
+    base_image: str
+    airflow_version: str
+    airflow_versions: Mapping[str, str]
+    airflow_extras: tuple[str, ...]
+    dependencies_python: tuple[str, ...]
+    dependencies_apt_dev: tuple[str, ...]
+    ci_test_packages: tuple[str, ...]
+    uv_version: str
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def airflow_for(self, python: str) -> str:
+        """Return the release of Airflow that images with this Python hold."""
+        return self.airflow_versions.get(python, self.airflow_version)
+
+
+def load(
+    options: Mapping[str, object] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        options: values by option, as the front ends got them.
+        environment: variables; this process's own by default.
+        file: the settings file; the project's images.toml by default.
+
+    Raises:
+        UsageError: a key or value is wrong; the message names the place and the valid ones.
+    """
+    path = file or ROOT / "images.toml"
+    given = environment if environment is not None else os.environ
+    from_file = _flat(_read(path), path.name)
+    result: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for item in FIELDS:
+        value, origin = _find(item, options or {}, given, from_file, path.name)
+        result[item.attribute] = item.parse(value, origin) if origin != "default" else value
+        origins[item.key] = origin
+    return Settings(**result, origins=MappingProxyType(origins))
+
+
+def rows(settings: Settings) -> list[tuple[str, object, str]]:
+    """Return key, value and origin of each setting, in the order of FIELDS."""
+    return [
+        (item.key, getattr(settings, item.attribute), settings.origins[item.key]) for item in FIELDS
+    ]
+
+
+def _find(
+    item: Field,
+    options: Mapping[str, object],
+    environment: Mapping[str, str],
+    from_file: Mapping[str, object],
+    file_name: str,
+) -> tuple[object, str]:
+    if item.option and options.get(item.option) is not None:
+        return options[item.option], f"--{item.option}"
+    if item.variable in environment:
+        return environment[item.variable], item.variable
+    if item.key in from_file:
+        return from_file[item.key], f"{file_name}: {item.key}"
+    return item.default, "default"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path.name}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name}: {error}") from None
+
+
+def _flat(tables: Mapping[str, Any], file_name: str) -> dict[str, object]:
+    """Return the file's values by dotted key, and refuse what FIELDS does not name."""
+    known = {item.key for item in FIELDS}
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    flat: dict[str, object] = {}
+    for name, value in tables.items():
+        if name in sections:
+            if not isinstance(value, dict):
+                raise UsageError(f"{file_name}: {name}: must be a table [{name}], not {value!r}")
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    for key in flat:
+        if key not in known:
+            section = key.partition(".")[0] if key.partition(".")[0] in sections else ""
+            near = [item for item in known if not section or item.startswith(f"{section}.")]
+            raise UsageError(f"{file_name}: unknown key {key!r}: choose {listed(sorted(near))}")
+    return flat
+
+
+# The table and the class say the same thing; a difference must not wait for a user.
+assert [item.attribute for item in FIELDS] == [f.name for f in fields(Settings)][:-1]  # noqa: S101

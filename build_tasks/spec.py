@@ -1,0 +1,102 @@
+"""One build, said in full: everything that `buildx build` has to be told, and nothing run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from build_tasks.cache import CachePlan
+from build_tasks.errors import UsageError
+from build_tasks.matrix import Build, Platform
+from build_tasks.revision import Revision
+from build_tasks.settings import Settings
+
+#: The id under which RUN steps find the CA bundle.
+CA_BUNDLE = "ca-bundle"
+
+_SECRET_NAME = re.compile(
+    r"(?i)(?:^|_)(?:token|password|passwd|secret|api_?key|credentials?)(?:_|$)"
+)
+
+
+class Output(StrEnum):
+    """What becomes of the image; a build has one output."""
+
+    LOAD = "load"
+    PUSH = "push"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """One build for one platform.
+
+    Args:
+        identity: the build's name, like `ci-3.11-amd64`.
+        dockerfile: the Dockerfile.
+        context: the folder whose files the Dockerfile may copy.
+        platform: the platform to build for.
+        tags: full references that the image gets.
+        arguments: the Dockerfile's arguments, in order.
+        secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
+        cache: what is read and written.
+        output: what becomes of the image.
+        metadata: the file that BuildKit's metadata of the build go to.
+        builder: the builder that builds.
+        progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
+
+    Raises:
+        UsageError: an argument looks like a secret, which would stay in the image's history.
+    """
+
+    identity: str
+    dockerfile: Path
+    context: Path
+    platform: Platform
+    tags: tuple[str, ...]
+    arguments: tuple[tuple[str, str], ...]
+    cache: CachePlan
+    output: Output
+    metadata: Path
+    secrets: tuple[tuple[str, Path], ...] = field(default=())
+    builder: str = "default"
+    progress: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, _ in self.arguments:
+            if _SECRET_NAME.search(name):
+                raise UsageError(
+                    f"build argument {name}: looks like a secret, and arguments stay in the "
+                    "image's history: pass it as a BuildKit secret"
+                )
+
+
+def arguments(
+    build: Build, settings: Settings, *, base_image: str, revision: Revision, build_id: str
+) -> tuple[tuple[str, str], ...]:
+    """Return the Dockerfile's arguments for a build; empty ones are left to the Dockerfile.
+
+    Args:
+        build: the image, its Python and its platform.
+        settings: what was set.
+        base_image: the reference of the base image.
+        revision: the commit that is built from.
+        build_id: the id of the CI run, or empty.
+    """
+    given = {
+        "BASE_IMAGE": base_image,
+        "AIRFLOW_PYTHON_VERSION": build.python,
+        "AIRFLOW_VERSION": settings.airflow_for(build.python),
+        "AIRFLOW_EXTRAS": ",".join(settings.airflow_extras),
+        "AIRFLOW_UV_VERSION": settings.uv_version,
+        "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
+        "ADDITIONAL_DEV_APT_DEPS": " ".join(settings.dependencies_apt_dev),
+        "AIRFLOW_TEST_DEPS": " ".join(settings.ci_test_packages),
+        # What changes with every commit comes last, here as in the Dockerfile.
+        "AIRFLOW_IMAGE_DATE_CREATED": revision.date,
+        "BUILD_ID": build_id,
+        "COMMIT_SHA": revision.commit,
+    }
+    return tuple((name, value) for name, value in given.items() if value)

@@ -1,0 +1,129 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "filelock>=3.12",
+#     "nox>=2024.10.9",
+#     "packaging>=24",
+#     "platformdirs>=4",
+#     "rich>=13",
+#     "tenacity>=8",
+#     "uv>=0.5",
+# ]
+# ///
+"""Sessions: `nox -s build_ci-3.11`; `nox -l` lists them; options follow `--`, `-h` shows them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # the nox program does not put it there
+
+from build_tasks import commands, options, process, settings
+from build_tasks.errors import ImagesError
+from build_tasks.matrix import ImageKind, Platform
+from build_tasks.options import Option, Options
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+try:
+    PYTHONS = settings.load().pythons
+except ImagesError as error:
+    sys.exit(f"nox > {error}")
+
+
+def run(
+    session: nox.Session,
+    verb: Callable[[Options], None],
+    takes: Sequence[Option],
+    **fixed: str,
+) -> None:
+    """Call one verb with the session's options, and end the session with one line if it fails.
+
+    Args:
+        session: the session, whose options stand after `--`.
+        verb: the function of build_tasks.commands that does the work.
+        takes: the options that the session has.
+        fixed: options that the session's name says already.
+    """
+    try:
+        with process.interruptible():
+            known = [option for option in takes if option.name not in fixed]
+            given = options.parse(session.name, known, session.posargs).given
+            verb(Options({**given, **fixed}))
+    except ImagesError as error:
+        session.error(str(error))
+
+
+def register(verb: str, kind: ImageKind, python: str, platform: Platform | None) -> None:
+    """Make the session of one image and Python, for one platform if it is given."""
+    pinned = {"platform": platform.value} if platform else {}
+    suffix = f"-{platform.architecture}" if platform else ""
+
+    def session(session: nox.Session) -> None:
+        run(session, commands.build, options.BUILD, kind=kind.value, python=python, **pinned)
+
+    where = f" for {platform}" if platform else ""
+    session.__doc__ = f"Build the {kind.upper()} image with Python {python}{where}."
+    nox.session(
+        name=f"{verb}_{kind}-{python}{suffix}",
+        venv_backend="none",
+        tags=[f"{verb}_{kind}", f"python-{python}"],
+    )(session)
+
+
+for version in PYTHONS:
+    for kind in ImageKind:
+        for platform in (None, *Platform):
+            register("build", kind, version, platform)
+
+
+def register_constraints(python: str) -> None:
+    """Make the session that regenerates the constraints of one Python."""
+
+    @nox.session(name=f"constraints-{python}", venv_backend="none", tags=["constraints"])
+    def constraints(session: nox.Session) -> None:
+        run(session, commands.generate_constraints, options.CONSTRAINTS, python=python)
+
+    constraints.__doc__ = f"Resolve constraints/constraints-{python}.txt."
+
+
+for version in PYTHONS:
+    register_constraints(version)
+
+
+def start(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the session's environment, and end the session if it fails."""
+    command = (str(Path(session.bin) / program), *arguments)
+    with process.interruptible():
+        ended = process.stream(command, environment={"VIRTUAL_ENV": session.virtualenv.location})
+    if ended.returncode:
+        session.error(f"{program} ended with exit status {ended.returncode}")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests: all of them, or those that the options of pytest select."""
+    session.install("-e", ".[tests]")
+    start(session, "python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and Dockerfiles."""
+    session.install("-e", ".[lint]")
+    start(session, "ruff", "check", ".")
+    start(session, "ruff", "format", "--check", ".")
+    start(session, "mypy")
+    start(session, "hadolint", *(kind.dockerfile for kind in ImageKind))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure builds through invoke and nox beside buildx itself; prints ratios."""
+    session.install("-e", ".")
+    start(session, "python", "benchmarks/overhead.py", *session.posargs)

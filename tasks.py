@@ -1,0 +1,80 @@
+"""Tasks: `invoke image.build --python 3.11`; `invoke -l` lists them, `invoke -h TASK` explains."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from build_tasks import commands, options, process
+from build_tasks.errors import ImagesError, Interrupted
+from build_tasks.options import Option, Options
+
+Verb = Callable[[Options], None]
+
+TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
+    ("builder.create", commands.create_builder, options.SETTINGS),
+    ("builder.remove", commands.remove_builder, options.SETTINGS),
+    ("cache.prune", commands.prune_cache, options.PRUNE),
+    ("cache.push", commands.push_cache, options.SELECTED_BUILD),
+    ("constraints.generate", commands.generate_constraints, options.SELECTED_CONSTRAINTS),
+    ("engine.start", commands.start_engine, options.ENGINE_START),
+    ("engine.status", commands.show_engine, options.REPORT),
+    ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
+    ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.push", commands.push_image, options.SELECTED_BUILD),
+    ("matrix", commands.show_matrix, options.SETTINGS_REPORT),
+    ("settings", commands.show_settings, options.SETTINGS_REPORT),
+)
+
+
+def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
+    """Return the task that calls one verb with the options that it takes.
+
+    Invoke reads a task's options from its signature, so the signature is made from the table.
+    """
+
+    def body(_context: Context, **given: Any) -> None:
+        named = {option.name: given[_parameter(option)] for option in takes}
+        try:
+            with process.interruptible():
+                verb(Options(named))
+        except (ImagesError, Interrupted) as error:
+            raise Exit(str(error), code=error.exit_code) from None
+
+    parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    parameters += [
+        inspect.Parameter(
+            _parameter(option),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if option.flag else None,
+        )
+        for option in takes
+    ]
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362's
+    body.__doc__ = verb.__doc__
+    explained = {_parameter(option): option.help for option in takes}
+    return Task(body, auto_shortflags=False, help=explained)
+
+
+def _parameter(option: Option) -> str:
+    return option.name.replace("-", "_")
+
+
+def _namespace() -> Collection:
+    root = Collection()
+    for path, verb, takes in TASKS:
+        folder, _, name = path.rpartition(".")
+        if folder and folder not in root.collections:
+            root.add_collection(Collection(folder))
+        home = root.collections[folder] if folder else root
+        home.add_task(task(verb, takes), name=name)
+    return root
+
+
+namespace = _namespace()

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks import settings
+from build_tasks.cache import CacheMode
+from build_tasks.errors import UsageError
+from build_tasks.matrix import Platform
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "images.toml"
+
+
+def test_without_a_file_the_defaults_hold(file: Path) -> None:
+    loaded = settings.load(environment={}, file=file)
+    assert loaded.repository == "apache/airflow"
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_options_beat_the_environment_which_beats_the_file(file: Path) -> None:
+    file.write_text('branch = "file"\nrepository = "file"\nregistry = "file"\n')
+    loaded = settings.load(
+        {"branch": "option"},
+        environment={"AIRFLOW_IMAGES_BRANCH": "env", "AIRFLOW_IMAGES_REPOSITORY": "env"},
+        file=file,
+    )
+    assert (loaded.branch, loaded.repository, loaded.registry) == ("option", "env", "file")
+    assert [loaded.origins[key] for key in ("branch", "repository", "registry", "engine")] == [
+        "--branch",
+        "AIRFLOW_IMAGES_REPOSITORY",
+        "images.toml: registry",
+        "default",
+    ]
+
+
+def test_the_projects_own_file_is_right() -> None:
+    loaded = settings.load(environment={})
+    assert loaded.pythons == ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+    assert [loaded.airflow_for(python) for python in ("3.9", "3.10", "3.14")] == [
+        "3.0.6",
+        "3.3.2",
+        "3.3.2",
+    ]
+
+
+def test_lists_may_come_from_the_environment(file: Path) -> None:
+    loaded = settings.load(
+        environment={
+            "AIRFLOW_IMAGES_PLATFORMS": "amd64, linux/arm64",
+            "AIRFLOW_IMAGES_AIRFLOW_VERSIONS": "3.9=3.0.6,3.10=3.1.8",
+            "AIRFLOW_IMAGES_DEPENDENCIES_PYTHON": "pandas>=2,<3, boto3[crt,s3]",
+            "AIRFLOW_IMAGES_CACHE_MODE": "local",
+        },
+        file=file,
+    )
+    assert loaded.platforms == (Platform.AMD64, Platform.ARM64)
+    assert dict(loaded.airflow_versions) == {"3.9": "3.0.6", "3.10": "3.1.8"}
+    assert loaded.dependencies_python == ("pandas<3,>=2", "boto3[crt,s3]")
+    assert loaded.cache_mode is CacheMode.LOCAL
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1", "images.toml: unknown key 'colour': choose airflow.extras, "),
+        ("[cache]\nmod = 1", "images.toml: unknown key 'cache.mod': choose cache.mode"),
+        ("cache = 1", "images.toml: cache: must be a table [cache], not 1"),
+        ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),
+        ("[cache]\nmode = 3", "images.toml: cache.mode: must be text in quotes, not 3"),
+        ("branch = 1", "images.toml: branch: must be text in quotes, not 1"),
+        ("pythons = []", "images.toml: pythons: name at least one Python version"),
+        ('pythons = ["3.11", "3.11"]', "images.toml: pythons: 3.11 stands there twice"),
+        ("pythons = [3.11]", "images.toml: pythons: must be a list of texts"),
+        ('pythons = ["2.7"]', "images.toml: pythons: '2.7' is no Python version"),
+        ('platforms = ["vax"]', "images.toml: platforms: unknown platform 'vax': choose "),
+        ('registry = "http://x"', "images.toml: registry: 'http://x' is not a host"),
+        ('repository = "Apache"', "images.toml: repository: 'Apache' is not a lower-case path"),
+        ('engine = "podman"', "images.toml: engine: unknown engine 'podman': choose auto, "),
+        ('builder = "a b"', "images.toml: builder: 'a b' is not a name"),
+        ('[base]\nimage = "x:{py}"', "images.toml: base.image: 'x:{py}' is no image"),
+        ('[airflow]\nversion = "new"', "images.toml: airflow.version: 'new' is no version"),
+        ("[airflow]\nversions = 3", "images.toml: airflow.versions: must be a table like"),
+        ('[airflow]\nextras = ["a b"]', "images.toml: airflow.extras: 'a b' is not the name"),
+        ('[dependencies]\npython = ["a b"]', "images.toml: dependencies.python: 'a b' is no req"),
+        ('[dependencies]\napt-dev = ["G++"]', "images.toml: dependencies.apt-dev: 'G++' is not"),
+        ("branch = ", "images.toml: Invalid value"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line_with_its_place(
+    file: Path, text: str, message: str
+) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        settings.load(environment={}, file=file)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_the_environment_names_the_variable(file: Path) -> None:
+    with pytest.raises(UsageError, match="^AIRFLOW_IMAGES_ENGINE: unknown engine 'x'"):
+        settings.load(environment={"AIRFLOW_IMAGES_ENGINE": "x"}, file=file)
+
+
+def test_a_mistake_in_an_option_names_the_option(file: Path) -> None:
+    with pytest.raises(UsageError, match="^--cache: unknown cache mode 'x'"):
+        settings.load({"cache": "x"}, environment={}, file=file)
+
+
+def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(UsageError, match=r"^images.toml: cannot be read: Is a directory"):
+        settings.load(environment={}, file=file)
+
+
+def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
+    rows = settings.rows(settings.load({"branch": "x"}, environment={}, file=file))
+    assert ("branch", "x", "--branch") in rows
+    assert len(rows) == len(settings.FIELDS)
