@@ -17,7 +17,6 @@ from build_tasks.errors import (
     DockerfileError,
     EngineError,
     ImagesError,
-    Interrupted,
     NetworkError,
     RegistryError,
     StepError,
@@ -32,7 +31,6 @@ _PREFIXES = re.compile(
 _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
 _TIMED = re.compile(r"^\d+\.\d+ ")
-_CANCELLED = re.compile(r"context canceled$|^(?:ERROR: )?canceled$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ _NO_SOLUTION = re.compile(
 )
 
 
-def classify(ended: Completed, subject: str) -> ImagesError | Interrupted:
+def classify(ended: Completed, subject: str) -> ImagesError:
     """Return the error that says what a failed command of buildx ran into.
 
     Args:
@@ -99,8 +97,9 @@ def classify(ended: Completed, subject: str) -> ImagesError | Interrupted:
     """
     reason = _reason(ended)
     step = _STEP.search(ended.stderr)
-    if ended.returncode in {130, 137} and _CANCELLED.search(ended.stderr):
-        return Interrupted()
+    if reason.endswith("context canceled"):
+        # Our own ^C never gets here: process has raised Interrupted by then.
+        return EngineError(f"{subject}: somebody else cancelled the build, or stopped the engine")
     if step:
         return _failed_step(ended.stderr, step, subject)
     for rule in _RULES:

@@ -34,6 +34,8 @@ GRACE = 7.0
 TAIL_BYTES = 64 * 1024
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+#: Kept, because Python warns of a child that is forgotten while it runs.
+_spawned: list[subprocess.Popen[bytes]] = []
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -155,13 +157,15 @@ def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int
         MissingProgram: the program is not there.
     """
     with log.open("wb") as output:
-        return _start(
+        child = _start(
             command,
             environment,
             stdin=subprocess.DEVNULL,
             stdout=output.fileno(),
             stderr=output.fileno(),
-        ).pid
+        )
+    _spawned.append(child)
+    return child.pid
 
 
 @contextlib.contextmanager

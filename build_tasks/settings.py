@@ -21,6 +21,7 @@ from build_tasks.matrix import Platform, listed
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
+FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,14 @@ def load(
     Args:
         options: values by option, as the front ends got them.
         environment: variables; this process's own by default.
-        file: the settings file; the project's images.toml by default.
+        file: the settings file; by default the one that AIRFLOW_IMAGES_FILE names, or the
+            project's images.toml.
 
     Raises:
         UsageError: a key or value is wrong; the message names the place and the valid ones.
     """
-    path = file or ROOT / "images.toml"
     given = environment if environment is not None else os.environ
+    path = file or Path(given.get(FILE_VARIABLE) or ROOT / "images.toml")
     from_file = _flat(_read(path), path.name)
     result: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -196,10 +198,8 @@ def _find(
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except OSError as error:
-        raise UsageError(f"{path.name}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name}: {error}") from None
 

@@ -12,10 +12,12 @@ from build_tasks.matrix import Platform
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "images.toml"
+    path = tmp_path / "images.toml"
+    path.touch()
+    return path
 
 
-def test_without_a_file_the_defaults_hold(file: Path) -> None:
+def test_an_empty_file_leaves_the_defaults(file: Path) -> None:
     loaded = settings.load(environment={}, file=file)
     assert loaded.repository == "apache/airflow"
     assert set(loaded.origins.values()) == {"default"}
@@ -111,9 +113,9 @@ def test_a_mistake_in_an_option_names_the_option(file: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
-    file.mkdir()
-    with pytest.raises(UsageError, match=r"^images.toml: cannot be read: Is a directory"):
-        settings.load(environment={}, file=file)
+    missing = file.with_name("missing.toml")
+    with pytest.raises(UsageError, match=r"missing.toml: cannot be read: No such file"):
+        settings.load(environment={"AIRFLOW_IMAGES_FILE": str(missing)})
 
 
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:

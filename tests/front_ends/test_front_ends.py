@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT = subprocess.run(
+    ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+).stdout.strip()
+
+
+def last(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def lines(text: str) -> list[str]:
+    """Return what was said, without the echoed commands and nox's own lines about sessions."""
+    nox = ("nox > Running session", "nox > Session", "nox > *")
+    return [
+        line
+        for line in text.strip().splitlines()
+        if not line.startswith(("+ ", *nox)) or "aborted" in line
+    ]
+
+
+def test_both_front_ends_run_the_same_command(bench) -> None:
+    by_nox = bench.nox("build_ci-3.11-amd64", "--push", "--push-cache", "--tag", "a,b")
+    by_invoke = bench.invoke(
+        *("image.build", "--python", "3.11", "--platform", "linux/amd64"),
+        *("--push", "--push-cache", "--tag", "a,b"),
+    )
+    assert (by_nox.returncode, by_invoke.returncode) == (0, 0), by_nox.stderr + by_invoke.stderr
+    first, second = bench.builds()
+    assert first == second
+    image = "ghcr.io/apache/airflow/main/ci/python3.11"
+    assert [word for word in first if word.startswith(image)] == [f"{image}:a", f"{image}:b"]
+    assert "--push" in first
+    assert f"type=registry,ref={image}:cache-linux-amd64" in first
+    assert f"COMMIT_SHA={COMMIT}" in first
+    echoes = [
+        next(line for line in run.stderr.splitlines() if line.startswith("+ "))
+        for run in (by_nox, by_invoke)
+    ]
+    assert echoes[0] == echoes[1]
+
+
+def test_a_dry_run_prints_one_line_and_starts_nothing(bench) -> None:
+    done = bench.invoke("image.build", "--python", "3.11", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert bench.builds() == []
+    (line,) = done.stdout.splitlines()
+    subprocess.run(["sh", "-c", line], check=True, env=bench.environment, cwd="/")
+    bench.invoke("image.build", "--python", "3.11")
+    pasted, real = bench.builds()
+    assert pasted == real
+
+
+def test_several_pythons_are_built_one_after_another(bench) -> None:
+    assert bench.invoke("image.build", "--python", "3.9,3.13").returncode == 0
+    arguments = [
+        [word for word in words if word.startswith("AIRFLOW_")] for words in bench.builds()
+    ]
+    assert "AIRFLOW_VERSION=3.0.6" in arguments[0]
+    assert "AIRFLOW_VERSION=3.3.2" in arguments[1]
+
+
+def test_the_digest_is_told(bench) -> None:
+    done = bench.invoke(
+        *("image.push", "--python", "3.11"),
+        FAKE_METADATA='{"containerimage.digest": "sha256:abc"}',
+    )
+    assert last(done.stderr) == (
+        "ci-3.11-amd64: pushed ghcr.io/apache/airflow/main/ci/python3.11:latest sha256:abc"
+    )
+
+
+def test_a_cache_that_was_not_written_is_said(bench) -> None:
+    built = bench.invoke("image.build", "--python", "3.11", "--push-cache")
+    assert built.returncode == 0
+    assert "warning: ci-3.11-amd64: the cache was not written" in built.stderr
+    pushed = bench.invoke("cache.push", "--python", "3.11")
+    assert pushed.returncode == 4
+    assert "ci-3.11-amd64: the cache was not written" in last(pushed.stderr)
+    good = bench.invoke("cache.push", "--python", "3.11", FAKE_METADATA='{"cache.manifest": "{}"}')
+    assert good.returncode == 0
+    assert "type=cacheonly" in bench.builds()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--python", "3.8"], "--python: unknown Python '3.8': choose 3.9, 3.10, "),
+        ([], "--python: name one or more of 3.9, 3.10, "),
+        (["--kind", "dev"], "--kind: unknown image 'dev': choose ci"),
+        (["--platform", "vax"], "--platform: unknown platform 'vax': choose linux/amd64, "),
+        (["--platform", "amd64,arm64"], "--platform: one at a time with --load: "),
+        (["--cache", "s3"], "--cache: unknown cache mode 's3': choose registry, local, disabled"),
+        (
+            ["--engine", "podman"],
+            "--engine: unknown engine 'podman': choose auto, docker, embedded",
+        ),
+        (["--progress", "x"], "--progress: unknown display 'x': choose auto, plain, "),
+        (["--push", "--load"], "--push --load: a build has one output: choose one of them"),
+        (["--tag", "a/b"], "--tag: 'a/b' is no tag: "),
+        (["--ca-bundle", "/nowhere.pem"], "--ca-bundle: no such file: /nowhere.pem"),
+        (["--registry", "http://x"], "--registry: 'http://x' is not a host"),
+    ],
+)
+def test_a_wrong_option_is_one_line_in_both(bench, arguments: list[str], message: str) -> None:
+    known = ["--python", "3.11"] if arguments and arguments[0] not in {"--python"} else []
+    by_invoke = bench.invoke("image.build", *known, *arguments)
+    assert by_invoke.returncode == 2
+    (line,) = lines(by_invoke.stderr)
+    assert line.startswith(message)
+    if arguments and arguments[0] not in {"--python", "--kind"}:
+        by_nox = bench.nox("build_ci-3.11", *arguments)
+        assert by_nox.returncode == 1
+        (line,) = lines(by_nox.stderr)
+        assert line.startswith(f"nox > Session build_ci-3.11 aborted: {message}")
+    assert bench.builds() == []
+
+
+def test_an_unknown_option_is_one_line_in_both(bench) -> None:
+    by_nox = bench.nox("build_ci-3.11", "--pusch")
+    assert by_nox.returncode == 1
+    (line,) = lines(by_nox.stderr)
+    assert "build_ci-3.11 unrecognized arguments: --pusch: choose of --tag, " in line
+    by_invoke = bench.invoke("image.build", "--pusch")
+    assert by_invoke.returncode == 1
+    assert last(by_invoke.stderr) == "No idea what '--pusch' is!"
+
+
+def test_an_unknown_session_is_one_line(bench) -> None:
+    done = bench.run("nox", "-s", "build_ci-3.8")
+    assert done.returncode != 0
+    assert "build_ci-3.8" in last(done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_everywhere(bench) -> None:
+    assert "--push-cache" in bench.nox("build_ci-3.11", "-h").stdout
+    assert "--push-cache" in bench.invoke("image.build", "--help").stdout
+    assert "builder.create" in bench.invoke("--list").stdout
+    listed = bench.run("nox", "-l").stdout
+    assert "build_ci-3.14-arm64 -> Build the CI image with Python 3.14 for linux/arm64." in listed
+
+
+@pytest.mark.parametrize("front_end", ["nox", "invoke"])
+def test_a_wrong_settings_file_is_one_line_in_both(bench, front_end: str) -> None:
+    file = bench.folder / "images.toml"
+    file.write_text('[cache]\nmode = "s3"\n')
+    wrong = {"AIRFLOW_IMAGES_FILE": str(file)}
+    if front_end == "nox":
+        done = bench.nox("build_ci-3.11", **wrong)
+    else:
+        done = bench.invoke("image.build", "--python", "3.11", **wrong)
+    assert done.returncode in {1, 2}
+    (line,) = lines(done.stderr)
+    assert "images.toml: cache.mode: unknown cache mode 's3': choose registry, " in line
+
+
+def test_a_missing_docker_is_one_line(bench) -> None:
+    (bench.folder / "bin" / "docker").unlink()
+    done = bench.invoke("image.build", "--python", "3.11")
+    assert done.returncode == 127
+    (line,) = lines(done.stderr)
+    assert line.startswith("docker is not installed: install Docker Engine ")
+
+
+def test_a_missing_buildx_is_one_line(bench) -> None:
+    (bench.folder / "docker-config" / "cli-plugins" / "docker-buildx").unlink()
+    done = bench.invoke("image.build", "--python", "3.11")
+    assert done.returncode == 127
+    (line,) = lines(done.stderr)
+    assert line.startswith("docker has no buildx plugin: install Docker Engine ")
+
+
+def test_a_buildx_that_is_too_old_is_one_line(bench) -> None:
+    done = bench.invoke("image.build", "--python", "3.11", FAKE_BUILDX_VERSION="v0.12.1+ds1")
+    assert done.returncode == 3
+    (line,) = lines(done.stderr)
+    assert line.startswith("buildx 0.12.1 is too old: 0.13 or newer is needed: install ")
+
+
+def test_buildx_is_asked_for_its_version_once_in_its_life(bench) -> None:
+    for _ in range(2):
+        assert bench.invoke("image.build", "--python", "3.11").returncode == 0
+    assert [words[1] for words in bench.told()] == ["version", "build", "build"]
+
+
+def test_a_program_that_is_no_buildx_is_one_line(bench) -> None:
+    plugin = bench.folder / "docker-config" / "cli-plugins" / "docker-buildx"
+    plugin.write_text("#!/bin/sh\necho hello\n")
+    done = bench.invoke("image.build", "--python", "3.11")
+    assert done.returncode == 3
+    (line,) = lines(done.stderr)
+    assert "does not say its version as buildx does" in line
+
+
+def test_a_failed_build_ends_with_its_class_and_code(bench) -> None:
+    error = 'ERROR: failed to build: failed to solve: process "/bin/sh -c x" did not complete successfully: exit code: 7'
+    done = bench.invoke("image.build", "--python", "3.11", FAKE_EXIT="1", FAKE_STDERR=error)
+    assert done.returncode == 10
+    assert last(done.stderr) == "ci-3.11-amd64: step RUN /bin/sh -c x failed with exit code 7"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("front_end", ["nox", "invoke"])
+def test_a_signal_ends_the_build(bench, front_end: str, signum: signal.Signals) -> None:
+    command = {
+        "nox": ("nox", "-s", "build_ci-3.11"),
+        "invoke": ("invoke", "image.build", "--python", "3.11"),
+    }[front_end]
+    with bench.start(*command, FAKE_SLEEP="60") as process:
+        deadline = time.monotonic() + 30
+        while not bench.builds() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.2)  # until the fake has set its trap
+        process.send_signal(signum)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130 if front_end == "nox" else process.returncode == 128 + signum
+    assert bench.told()[-1] == ["ended"]
+    assert "Traceback" not in err
+
+
+def test_settings_say_where_each_value_came_from(bench) -> None:
+    done = bench.invoke(
+        "settings", "--json", "--branch", "v3", AIRFLOW_IMAGES_REPOSITORY="me/airflow"
+    )
+    shown = json.loads(done.stdout)
+    assert shown["branch"] == {"value": "v3", "from": "--branch"}
+    assert shown["repository"] == {"value": "me/airflow", "from": "AIRFLOW_IMAGES_REPOSITORY"}
+    assert shown["airflow.versions"]["value"] == {"3.9": "3.0.6"}
+    table = bench.invoke("settings").stdout
+    assert "images.toml: airflow.version" in table
+
+
+def test_the_matrix_is_data_for_ci(bench) -> None:
+    include = json.loads(bench.invoke("matrix", "--json").stdout)["include"]
+    assert len(include) == 12
+    assert include[0] == {
+        "identity": "ci-3.9-amd64",
+        "session": "build_ci-3.9-amd64",
+        "kind": "ci",
+        "python": "3.9",
+        "platform": "linux/amd64",
+        "airflow": "3.0.6",
+        "image": "ghcr.io/apache/airflow/main/ci/python3.9",
+        "cache": "ghcr.io/apache/airflow/main/ci/python3.9:cache-linux-amd64",
+    }
+    sessions = bench.run("nox", "-l").stdout
+    assert all(f"* {row['session']} " in sessions or row["session"] in sessions for row in include)
+    assert "ci-3.14-arm64" in bench.invoke("matrix").stdout
+
+
+def test_pruning_goes_to_the_named_builder(bench) -> None:
+    done = bench.invoke("cache.prune", "--builder", "mine", "--all", "--older", "24h")
+    assert done.returncode == 0, done.stderr
+    assert bench.told()[-1][1:] == [
+        *("prune", "--builder", "mine", "--force", "--all", "--filter", "until=24h")
+    ]
+
+
+def test_a_builder_of_the_users_own_is_used_where_it_lives(bench) -> None:
+    theirs = bench.folder / "docker-config" / "buildx"
+    (theirs / "instances").mkdir(parents=True)
+    (theirs / "instances" / "team").touch()
+    done = bench.invoke("image.build", "--python", "3.11", "--builder", "team", "--dry-run")
+    assert f"BUILDX_CONFIG={theirs} " in done.stdout
+    done = bench.invoke("image.build", "--python", "3.11", "--builder", "other", "--dry-run")
+    assert f"BUILDX_CONFIG={bench.folder / 'cache' / 'buildx'} " in done.stdout

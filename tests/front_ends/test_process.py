@@ -1,0 +1,161 @@
+"""The door to other programs, with real programs."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
+
+PYTHON = sys.executable
+
+
+def sh(script: str) -> process.Command:
+    return ("sh", "-c", script)
+
+
+def test_a_command_is_captured() -> None:
+    done = process.run(sh('cat; echo "$X" >&2'), environment={"X": "there"}, input="here")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "here", "there\n")
+
+
+def test_a_failure_is_one_line_with_its_reason() -> None:
+    with pytest.raises(CommandError, match=r"^sh -c 'echo a >&2; echo why >&2; exit 3': why$"):
+        process.run(sh("echo a >&2; echo why >&2; exit 3"))
+    with pytest.raises(CommandError, match=r": exit status 3$"):
+        process.run(sh("exit 3"))
+    assert process.run(sh("exit 3"), check=False).returncode == 3
+
+
+@pytest.mark.parametrize("program", ["no-such-program", "/etc/passwd"])
+def test_a_missing_program_is_one_line(program: str) -> None:
+    with pytest.raises(MissingProgram, match=f"^cannot start {program}: "):
+        process.run((program,))
+
+
+def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
+    with pytest.raises(CommandTimeout, match=r"^no end after 0.5 s: sh -c "):
+        process.run(sh(script), timeout=0.5)
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_command_that_ignores_us_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE", 0.3)
+    with pytest.raises(CommandTimeout):
+        process.run(sh("trap '' TERM; sleep 60 & wait; wait"), timeout=0.5)
+
+
+def test_a_stream_is_shown_as_it_is_and_its_last_lines_are_kept(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    script = "import sys; sys.stderr.buffer.write(b'x' * 200_000 + b'\\xff\\r\\x1b[1mend\\x1b[0m\\n')"
+    done = process.stream((PYTHON, "-c", script), terminal=False)
+    assert capfdbinary.readouterr().err == b"x" * 200_000 + b"\xff\r\x1b[1mend\x1b[0m\n"
+    assert done.stderr.endswith("\ufffd\rend\n")
+    assert len(done.stderr) <= process.TAIL_BYTES
+
+
+def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
+    """The whole way: a terminal of 70 columns, this suite on it, and a program that looks."""
+    probe = "import os,sys; sys.stderr.write(f'{os.isatty(2)} {os.get_terminal_size(2).columns}\\n')"
+    suite = (
+        "import sys; from build_tasks import process; "
+        f"print(process.stream((sys.executable, '-c', {probe!r})).stderr, end='')"
+    )
+    master, slave = pty.openpty()
+    import termios
+
+    termios.tcsetwinsize(slave, (20, 70))
+    done = subprocess.run(
+        [PYTHON, "-c", suite], stderr=slave, stdout=subprocess.PIPE, text=True, check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    os.close(slave)
+    assert done.stdout == "True 70\n"
+    assert os.read(master, 100) == b"True 70\r\n"  # the terminal's own carriage return, once
+    os.close(master)
+
+
+def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -> None:
+    began = time.monotonic()
+    script = f"sleep 30 & echo $! > {tmp_path}/pid; echo done >&2"
+    assert process.stream(sh(script), terminal=False).stderr == "done\n"
+    assert time.monotonic() - began < 10
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_a_stream_whose_program_is_missing_leaves_nothing_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(MissingProgram):
+        process.stream(("no-such-program",))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_spawned_command_outlives_us_and_logs(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    pid = process.spawn(sh('echo "$X"; sleep 60'), environment={"X": "here"}, log=log)
+    try:
+        assert os.getsid(pid) == pid
+        while log.read_text() != "here\n":
+            time.sleep(0.01)
+    finally:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_becomes_an_interruption_that_ends_the_child(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    pid_file = tmp_path / "pid"
+
+    def send() -> None:
+        while not pid_file.exists() or not pid_file.read_text().strip():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signum)
+
+    before = signal.getsignal(signum)
+    thread = threading.Thread(target=send)
+    thread.start()
+    with pytest.raises(Interrupted) as caught, process.interruptible():
+        process.run(sh(f"echo $$ > {pid_file}; exec sleep 60"))
+    thread.join()
+    assert caught.value.exit_code == 128 + signum
+    assert not alive(int(pid_file.read_text()))
+    assert signal.getsignal(signum) is before
+
+
+def test_only_the_main_thread_listens_to_signals() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def other() -> None:
+        with process.interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_a_command_is_shown_as_a_line_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
+    process.echo(("a", "b c"), {"Y": "2", "X": "1 1"})
+    assert capsys.readouterr().err == "+ env 'X=1 1' Y=2 a 'b c'\n"

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build_tasks import buildx, process
+from build_tasks.buildx import Built
+from build_tasks.cache import CachePlan
+from build_tasks.client import Client
+from build_tasks.errors import EngineError, UsageError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command, Completed
+from build_tasks.spec import BuildSpec, Output
+
+CLIENT = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
+
+
+def spec(tmp_path: Path, output: Output = Output.LOAD, **changes: object) -> BuildSpec:
+    given = {
+        "identity": "ci-3.9-amd64",
+        "dockerfile": Path("/p/Dockerfile.ci"),
+        "context": Path("/p"),
+        "platform": Platform.AMD64,
+        "tags": ("r/i:latest",),
+        "arguments": (("A", "1"), ("B", "x y")),
+        "secrets": (("ca-bundle", Path("/ca.pem")),),
+        "cache": CachePlan(("r/i:cache",)),
+        "output": output,
+        "metadata": tmp_path / "metadata.json",
+        **changes,
+    }
+    return BuildSpec(**given)  # type: ignore[arg-type]  # a test's own mapping
+
+
+def test_a_build_is_one_command(tmp_path: Path) -> None:
+    assert buildx.build_command(CLIENT, spec(tmp_path)) == (
+        *("docker-buildx", "build", "--builder", "default"),
+        *("--file", "/p/Dockerfile.ci", "--platform", "linux/amd64", "--pull"),
+        *("--progress", "auto"),
+        *("--build-arg", "A=1", "--build-arg", "B=x y"),
+        *("--secret", "id=ca-bundle,src=/ca.pem"),
+        *("--cache-from", "type=registry,ref=r/i:cache"),
+        *("--tag", "r/i:latest", "--load", "--provenance", "false"),
+        *("--metadata-file", str(tmp_path / "metadata.json"), "/p"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "options"),
+    [
+        (Output.PUSH, ("--push", "--provenance", "mode=min")),
+        (Output.LOAD, ("--load", "--provenance", "false")),
+        (Output.NONE, ("--output", "type=cacheonly", "--provenance", "false")),
+    ],
+)
+def test_a_build_has_one_output(tmp_path: Path, output: Output, options: tuple[str, ...]) -> None:
+    command = buildx.build_command(CLIENT, spec(tmp_path, output))
+    start = command.index(options[0])
+    assert command[start : start + len(options)] == options
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "DB_PASSWORD", "apikey", "AWS_SECRET_ACCESS"])
+def test_an_argument_that_looks_like_a_secret_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"build argument {name}: looks like a secret"):
+        spec(tmp_path, arguments=((name, "x"),))
+
+
+def test_commands_of_builders() -> None:
+    assert buildx.create_command(CLIENT, "b", options=(("network", "host"),)) == (
+        *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
+        *("--bootstrap", "--driver-opt", "network=host"),
+    )
+    assert buildx.boot_command(CLIENT, "b") == ("docker-buildx", "inspect", "--bootstrap", "b")
+    assert buildx.remove_command(CLIENT, "b") == ("docker-buildx", "rm", "--force", "b")
+
+
+def test_pruning_never_waits_for_an_answer() -> None:
+    command = buildx.prune_command(CLIENT, "b", everything=True, older="24h")
+    assert command == (
+        *("docker-buildx", "prune", "--builder", "b", "--force", "--all"),
+        *("--filter", "until=24h"),
+    )
+
+
+class Streams:
+    """Stands in for process.stream: writes the metadata that BuildKit would, and ends."""
+
+    def __init__(self, returncode: int, stderr: str = "", metadata: object = None) -> None:
+        self.ended = (returncode, stderr)
+        self.metadata = metadata
+        self.commands: list[Command] = []
+
+    def __call__(self, command: Command, **_: object) -> Completed:
+        self.commands.append(command)
+        if self.metadata is not None:
+            path = Path(command[command.index("--metadata-file") + 1])
+            path.write_text(json.dumps(self.metadata))
+        return Completed(command, self.ended[0], "", self.ended[1])
+
+
+def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
+    monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
+    assert buildx.build(CLIENT, spec(tmp_path)) == Built("ci-3.9-amd64", "sha256:1", True)
+
+
+def test_metadata_of_an_earlier_build_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = spec(tmp_path)
+    one.metadata.write_text('{"containerimage.digest": "sha256:old"}')
+    monkeypatch.setattr(process, "stream", Streams(0))
+    assert buildx.build(CLIENT, one).digest == ""
+
+
+def test_what_is_run_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams = Streams(0)
+    monkeypatch.setattr(process, "stream", streams)
+    buildx.build(CLIENT, spec(tmp_path))
+    shown = process.quote(streams.commands[0], CLIENT.environment)
+    assert capsys.readouterr().err == f"+ {shown}\n"
+    assert shown.startswith("env BUILDX_CONFIG=/c docker-buildx build ")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda path: buildx.build(CLIENT, spec(path)),
+        lambda _: buildx.prune(CLIENT, "b", everything=False),
+        lambda _: buildx.create(CLIENT, "b"),
+        lambda _: buildx.remove(CLIENT, "b"),
+    ],
+)
+def test_a_failure_has_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: object
+) -> None:
+    monkeypatch.setattr(process, "stream", Streams(1, 'ERROR: no builder "b" found'))
+    with pytest.raises(EngineError, match='no builder "b" found'):
+        act(tmp_path)  # type: ignore[operator]  # one of the lambdas above
+
+
+def test_a_builder_that_does_not_boot_has_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Completed(("x",), 1, "", 'ERROR: no builder "b" found')
+    monkeypatch.setattr(process, "run", lambda *_, **__: ended)
+    with pytest.raises(EngineError, match="builder b: no builder"):
+        buildx.boot(CLIENT, "b")
+    monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, "", ""))
+    buildx.boot(CLIENT, "b")
