@@ -65,7 +65,9 @@ def test_a_command_that_ignores_us_is_killed(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_stream_is_shown_as_it_is_and_its_last_lines_are_kept(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    script = "import sys; sys.stderr.buffer.write(b'x' * 200_000 + b'\\xff\\r\\x1b[1mend\\x1b[0m\\n')"
+    script = (
+        "import sys; sys.stderr.buffer.write(b'x' * 200_000 + b'\\xff\\r\\x1b[1mend\\x1b[0m\\n')"
+    )
     done = process.stream((PYTHON, "-c", script), terminal=False)
     assert capfdbinary.readouterr().err == b"x" * 200_000 + b"\xff\r\x1b[1mend\x1b[0m\n"
     assert done.stderr.endswith("\ufffd\rend\n")
@@ -74,7 +76,9 @@ def test_a_stream_is_shown_as_it_is_and_its_last_lines_are_kept(
 
 def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
     """The whole way: a terminal of 70 columns, this suite on it, and a program that looks."""
-    probe = "import os,sys; sys.stderr.write(f'{os.isatty(2)} {os.get_terminal_size(2).columns}\\n')"
+    probe = (
+        "import os,sys; sys.stderr.write(f'{os.isatty(2)} {os.get_terminal_size(2).columns}\\n')"
+    )
     suite = (
         "import sys; from build_tasks import process; "
         f"print(process.stream((sys.executable, '-c', {probe!r})).stderr, end='')"
@@ -84,7 +88,11 @@ def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
 
     termios.tcsetwinsize(slave, (20, 70))
     done = subprocess.run(
-        [PYTHON, "-c", suite], stderr=slave, stdout=subprocess.PIPE, text=True, check=True,
+        [PYTHON, "-c", suite],
+        stderr=slave,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
         cwd=Path(__file__).parents[2],
     )
     os.close(slave)

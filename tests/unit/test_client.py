@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import pytest
+
+from build_tasks import client, process
+from build_tasks.client import Client
+from build_tasks.errors import EngineError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command, Completed
+
+
+def answers(
+    monkeypatch: pytest.MonkeyPatch, stdout: str, stderr: str = "", code: int = 0
+) -> list[Command]:
+    asked: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        asked.append(command)
+        return Completed(command, code, stdout, stderr)
+
+    monkeypatch.setattr(process, "run", run)
+    return asked
+
+
+def a_client(**environment: str) -> Client:
+    return Client("docker", ("docker-buildx",), environment)
+
+
+def test_an_engine_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = [["driver-type", "io.containerd.snapshotter.v1"]]
+    asked = answers(
+        monkeypatch,
+        json.dumps({"ServerVersion": "28", "Architecture": "aarch64", "DriverStatus": store}),
+    )
+    one = a_client(DOCKER_HOST="ssh://build@machine")
+    assert one.containerd_store
+    assert one.native is Platform.ARM64
+    assert asked == [("docker", "info", "--format", "{{json .}}")]
+
+
+def test_the_classic_store_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, json.dumps({"ServerVersion": "28", "DriverStatus": [["Backing", "x"]]}))
+    assert not a_client().containerd_store
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "reason"),
+    [
+        ("", "\nCannot connect to the Docker daemon\n", "Cannot connect to the Docker daemon"),
+        ('{"ServerErrors": ["permission denied"]}', "", "permission denied"),
+        ("{}", "", "no answer"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, stdout: str, stderr: str, reason: str
+) -> None:
+    answers(monkeypatch, stdout, stderr, 1)
+    with pytest.raises(EngineError, match=f"^the engine cannot be used: {reason}$"):
+        _ = a_client().facts
+
+
+def test_a_local_engine_runs_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "never asked")
+    here = Platform.parse(platform.machine(), "here")
+    assert a_client(DOCKER_HOST="unix:///run/x.sock").native is here
+
+
+def test_a_chosen_context_is_the_users_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert client._context() == ""
+    (tmp_path / "config.json").write_text('{"currentContext": "remote"}')
+    assert client._context() == "remote"
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert client._context() == ""
+
+
+def test_a_socket_that_nobody_listens_on_is_no_engine(tmp_path: Path) -> None:
+    assert not client._listens(f"unix://{tmp_path}/none.sock")
