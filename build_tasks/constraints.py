@@ -1,0 +1,183 @@
+"""The versions that images install: resolved by uv, written down, and checked before a build."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.errors import DependencyError, NetworkError, UsageError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command
+from build_tasks.settings import ROOT, Settings
+
+#: What uv calls the platforms of the images. All of them get the same versions.
+UV_PLATFORMS = {
+    Platform.AMD64: "x86_64-manylinux_2_28",
+    Platform.ARM64: "aarch64-manylinux_2_28",
+}
+#: Seconds for uv to resolve; 1 to 14 were seen.
+_RESOLVE = 600.0
+_HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."
+_MADE_FOR = re.compile(r"# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$")
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+_-]+)$")
+
+
+def path(root: Path, python: str) -> Path:
+    """Return where the constraints of a Python stand."""
+    return root / "constraints" / f"constraints-{python}.txt"
+
+
+def read(file: Path) -> Mapping[str, str]:
+    """Return the pinned versions by name, names as PyPI normalises them.
+
+    Raises:
+        UsageError: the file is not there, or a line is no pin, or one that stands there twice.
+    """
+    pins: dict[str, str] = {}
+    for number, line in enumerate(_lines(file), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        found = _PIN.match(line.strip())
+        if not found:
+            raise UsageError(f"{_place(file)}:{number}: {line!r} is no pin like name==1.2.3")
+        name = re.sub(r"[-_.]+", "-", found["name"]).lower()
+        if name in pins:
+            raise UsageError(f"{_place(file)}:{number}: {name} stands there twice")
+        pins[name] = found["version"]
+    return pins
+
+
+def check(file: Path, python: str, airflow: str) -> None:
+    """Raise unless a file has the constraints of this Python and this release of Airflow.
+
+    Raises:
+        UsageError: it is missing, malformed, or for something else.
+    """
+    pins = read(file)
+    remedy = f"run: nox -s constraints-{python}"
+    made_for = next((found for line in _lines(file) if (found := _MADE_FOR.match(line))), None)
+    if made_for is None:
+        raise UsageError(f"{_place(file)}: no line says what it was made for: {remedy}")
+    if made_for[2] != python:
+        raise UsageError(f"{_place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
+    if pins.get("apache-airflow") != airflow:
+        found = pins.get("apache-airflow", "no version")
+        raise UsageError(f"{_place(file)}: has Airflow {found}, not {airflow}: {remedy}")
+
+
+def requirements(settings: Settings, python: str) -> tuple[str, ...]:
+    """Return what the images of a Python are asked to install."""
+    extras = f"[{','.join(settings.airflow_extras)}]" if settings.airflow_extras else ""
+    airflow = f"apache-airflow{extras}=={settings.airflow_for(python)}"
+    return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
+
+
+def compile_command(uv: str, python: str, platform: Platform, pins: Path, output: Path) -> Command:
+    """Return the command that resolves the requirements on its standard input.
+
+    Args:
+        uv: the program.
+        python: the version of Python to resolve for; no such interpreter is needed.
+        platform: the platform to resolve for.
+        pins: versions to keep where they fit.
+        output: the file to write.
+    """
+    return (
+        *(uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *("--python", sys.executable, "--python-version", python),
+        *("--python-platform", UV_PLATFORMS[platform]),
+        *("--constraints", str(pins), "--output-file", str(output)),
+    )
+
+
+def generate(
+    python: str, settings: Settings, *, upgrade: bool, announce: Callable[[str], None]
+) -> Path:
+    """Resolve the constraints of a Python and write them down; return the file.
+
+    Versions that are written down and still fit are kept, unless newer ones are asked for.
+
+    Args:
+        python: the version of Python.
+        settings: what is installed.
+        upgrade: take the newest versions.
+        announce: is told what changed.
+
+    Raises:
+        DependencyError: no versions fit together.
+        NetworkError: the package index cannot be reached.
+    """
+    import tempfile  # noqa: PLC0415 - start-up time
+
+    file = path(ROOT, python)
+    wanted = "\n".join(requirements(settings, python))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        none, first, second = (work / name for name in ("none.txt", "first.txt", "second.txt"))
+        none.touch()
+        if file.exists() and not upgrade:
+            first.write_text(_pins_text(read(file)), encoding="utf-8")
+        resolved = _resolve(python, Platform.AMD64, wanted, none, first)
+        # The other platform must do with the same versions, and may need packages of its own.
+        resolved |= _resolve(python, Platform.ARM64, wanted, first, second)
+    before = read(file) if file.exists() else {}
+    header = _HEADER.format(python=python, airflow=settings.airflow_for(python))
+    note = "# The images install exactly these versions."
+    fresh = file.with_suffix(".new")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.write_text(f"{header}\n{note}\n{_pins_text(resolved)}", encoding="utf-8")
+    fresh.replace(file)
+    for line in changes(before, resolved):
+        announce(line)
+    announce(f"{_place(file)}: {len(resolved)} packages")
+    return file
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return a line for each package that came, went or has another version."""
+    lines = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is None:
+            lines.append(f"+ {name} {new}")
+        elif new is None:
+            lines.append(f"- {name} {old}")
+        elif old != new:
+            lines.append(f"  {name} {old} -> {new}")
+    return lines
+
+
+def _resolve(
+    python: str, platform: Platform, wanted: str, pins: Path, output: Path
+) -> dict[str, str]:
+    from uv import find_uv_bin  # noqa: PLC0415 - start-up time
+
+    command = compile_command(find_uv_bin(), python, platform, pins, output)
+    ended = process.run(command, input=wanted, timeout=_RESOLVE, check=False)
+    if ended.returncode:
+        reason = " ".join(ended.stderr.replace("╰─▶", "").replace("×", "").split())
+        if "No solution found" in reason:
+            raise DependencyError(f"constraints-{python}: {reason}")
+        raise NetworkError(f"constraints-{python}: {reason}")
+    return dict(read(output))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        python = file.stem.removeprefix("constraints-")
+        raise UsageError(f"{_place(file)}: not there: run: nox -s constraints-{python}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{_place(file)}: cannot be read: {error}") from None
+
+
+def _pins_text(pins: Mapping[str, str]) -> str:
+    return "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
+
+
+def _place(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"

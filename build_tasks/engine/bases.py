@@ -1,0 +1,152 @@
+"""Stand-ins for Docker's Python images, made of Debian's packages where Docker Hub is out of reach.
+
+A stand-in says what it is: its name is debian-python, and its labels name Debian's release.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from build_tasks import process
+from build_tasks.engine import packages, registry, state
+from build_tasks.errors import EngineError, ImagesError
+from build_tasks.process import Command
+
+if TYPE_CHECKING:
+    from build_tasks.engine.embedded import Embedded
+
+#: The releases of Debian by the Python that they ship. 3.10 and 3.12 were in none.
+SUITES = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie", "3.14": "unstable"}
+#: What python:X.Y-slim holds besides Debian's minimum; the headers are part of it there, too.
+PACKAGES = ("ca-certificates", "libpython3-dev", "netbase", "python3", "python3-venv", "tzdata")
+#: Seconds; 15 to 22 were seen natively, 170 under emulation.
+_BOOTSTRAP = 1800.0
+_COMPRESSION = "oci-mediatypes=true,compression=zstd,compression-level=1,force-compression=true"
+_DOCKERFILE = """\
+FROM scratch
+ADD rootfs.tar /
+RUN ln -s /usr/bin/python3 /usr/local/bin/python \\
+ && python -c "import sys; v = '%d.%d' % sys.version_info[:2]; sys.exit(v != '{python}' and v)"
+LABEL org.opencontainers.image.title="debian-python" \\
+      org.opencontainers.image.version="{python}" \\
+      org.opencontainers.image.description="Debian {suite} with its own Python {python}: a stand-in \\
+where Docker Hub is out of reach, not Docker's python image"
+ENV LANG=C.UTF-8
+CMD ["python3"]
+"""
+
+
+def reference(engine: Embedded, python: str) -> str:
+    """Return the reference of the stand-in for a Python.
+
+    Raises:
+        EngineError: Debian never released that Python.
+    """
+    if python not in SUITES:
+        released = ", ".join(SUITES)
+        raise EngineError(
+            f"no base image for Python {python}: Docker Hub is out of reach, and Debian released "
+            f"{released} only: choose one of those, or name an image with --base-image"
+        )
+    return f"{engine.registry}/debian-python:{python}"
+
+
+def ensure(
+    engine: Embedded,
+    python: str,
+    architectures: Sequence[str],
+    announce: Callable[[str], None],
+) -> str:
+    """Return the reference of the stand-in for a Python, made if it is not there.
+
+    Args:
+        engine: the engine, whose registry keeps it.
+        python: the version.
+        architectures: Debian's names of those that the image has to hold.
+        announce: is told what is made.
+
+    Raises:
+        EngineError: Debian never released that Python, or the image cannot be made.
+    """
+    name = reference(engine, python)
+    wanted = [f"{name}-{architecture}" for architecture in architectures]
+    if all(registry.holds(one) for one in (name, *wanted)):
+        return name
+    from filelock import FileLock  # noqa: PLC0415 - start-up time
+
+    work = state.folders().home / "bases" / python
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work.with_suffix(".lock")):
+        for architecture, one in zip(architectures, wanted, strict=True):
+            if not registry.holds(one):
+                announce(f"making {one} of Debian {SUITES[python]}, once")
+                _make(engine, python, architecture, one, work)
+        # The tag is an index of what there is; each platform keeps its own manifest.
+        parts = [f"{name}-{other}" for other in ("amd64", "arm64")]
+        parts = [part for part in parts if registry.holds(part)]
+        _run(engine, (str(engine.buildx), "imagetools", "create", "--tag", name, *parts), name)
+    shutil.rmtree(work, ignore_errors=True)
+    return name
+
+
+def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str = "") -> Command:
+    """Return the command that makes a root file system of Debian's packages.
+
+    Args:
+        suite: the release.
+        architecture: Debian's name of it.
+        target: the tar file to write.
+        mirror: the mirror to take packages from; mmdebstrap's default if empty.
+    """
+    return (
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        f"--architectures={architecture}",
+        f"--include={','.join(PACKAGES)}",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        # unstable's index is valid for a week, and a mirror may lag behind; signatures still count.
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if suite == "unstable" else []),
+        suite,
+        str(target),
+        *([mirror] if mirror else []),
+    )
+
+
+def _make(engine: Embedded, python: str, architecture: str, name: str, work: Path) -> None:
+    suite = SUITES[python]
+    where = state.folders()
+    tar = work / "rootfs.tar"
+    variables = packages.environment(where.root(engine.release))
+    made = None
+    for mirror in ("", packages.mirror()):
+        command = bootstrap_command(suite, architecture, tar, mirror)
+        made = process.run(command, environment=variables, timeout=_BOOTSTRAP, check=False)
+        if not made.returncode:
+            break
+    if made is None or made.returncode:
+        lines = [line for line in (made.stderr if made else "").splitlines() if "E:" in line]
+        reason = lines[-1] if lines else "mmdebstrap failed"
+        raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
+    dockerfile = work / "Dockerfile"
+    dockerfile.write_text(_DOCKERFILE.format(python=python, suite=suite), encoding="utf-8")
+    platform = f"linux/{architecture}"
+    build = (str(engine.buildx), "build", "--platform", platform, "--provenance", "false")
+    # Straight to the registry: nothing is unpacked here, and the fast compression is as small.
+    output = f"type=image,name={name},push=true,store=false,unpack=false,{_COMPRESSION}"
+    try:
+        _run(engine, (*build, "--output", output, str(work)), name)
+    finally:
+        tar.unlink()
+
+
+def _run(engine: Embedded, command: Command, name: str) -> None:
+    try:
+        process.run(command, environment=engine.environment, timeout=_BOOTSTRAP)
+    except ImagesError as error:
+        raise EngineError(f"cannot make {name}: {error}") from None

@@ -1,0 +1,101 @@
+"""Docker Engine, with BuildKit and the containerd image store, private to one folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.engine import packages, ready, state
+from build_tasks.engine.state import Daemon, Folders
+from build_tasks.errors import EngineError
+
+#: Seconds until the engine has to answer; 2 to 5 were seen.
+START = 60.0
+
+
+def start(where: Folders, root: Path, bridge: str) -> Daemon:
+    """Start dockerd and return it as soon as it answers.
+
+    Args:
+        where: the engine's folders.
+        root: the folder with the unpacked packages.
+        bridge: the bridge of its containers.
+
+    Raises:
+        EngineError: it ended, or does not answer; the message has its last word.
+    """
+    where.run.mkdir(mode=0o711, parents=True, exist_ok=True)
+    configuration = where.home / "daemon.json"
+    configuration.write_text(json.dumps(_configuration(where, bridge), indent=2), encoding="utf-8")
+    log = where.home / "dockerd.log"
+    command = (str(root / "usr/sbin/dockerd"), "--config-file", str(configuration))
+    one = state.daemon(process.spawn(command, environment=packages.environment(root), log=log))
+    try:
+        ready.wait(lambda: state.alive(one), lambda: _answers(where.socket), START)
+    except BaseException as error:
+        state.end([one])
+        if isinstance(error, TimeoutError):
+            raise EngineError(f"dockerd does not start: {_last_word(log)} (see {log})") from None
+        raise
+    return one
+
+
+def containerd(where: Folders) -> Daemon | None:
+    """Return the containerd that dockerd started, which outlives a dockerd that was killed."""
+    try:
+        pid = int((where.run / "exec/containerd/containerd.pid").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return state.daemon(pid) if _is_ours(pid, where) else None
+
+
+def _configuration(where: Folders, bridge: str) -> dict[str, object]:
+    return {
+        "features": {"containerd-snapshotter": True},
+        "data-root": str(where.home / "data"),
+        "exec-root": str(where.run / "exec"),
+        "pidfile": str(where.run / "docker.pid"),
+        "hosts": [f"unix://{where.socket}"],
+        "bridge": bridge,
+        "insecure-registries": ["127.0.0.0/8"],
+        "userland-proxy": False,
+    }
+
+
+def _is_ours(pid: int, where: Folders) -> bool:
+    try:
+        return str(where.run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _answers(path: Path) -> bool:
+    connection = _SocketConnection(path)
+    try:
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a socket in the file system, which http.client has no address for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _last_word(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,249 @@
+"""Start, find and stop the embedded engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.engine import daemon, emulation, network, packages, registry, state
+from build_tasks.engine.packages import supported
+from build_tasks.engine.state import Folders, Running
+from build_tasks.errors import EngineError, ImagesError
+
+__all__ = ["Embedded", "purge", "running", "start", "status", "stop", "supported"]
+
+_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+#: An upstream image whose presence tells whether Docker Hub can be reached.
+_UPSTREAM = "python:3.11-slim-bookworm"
+#: Seconds for Docker Hub to answer.
+_HUB = 15.0
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A running embedded engine.
+
+    Args:
+        docker: the docker CLI.
+        buildx: the buildx plugin.
+        host: the address of the Docker API.
+        registry: host and port of the loopback registry.
+        hub: whether Docker Hub answered when the engine was started.
+        release: the Debian release that the engine is from.
+        ca_bundle: the machine's CA bundle, if it has one.
+    """
+
+    docker: Path
+    buildx: Path
+    host: str
+    registry: str
+    hub: bool
+    release: str
+    ca_bundle: Path | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which docker and buildx reach this engine."""
+        return {"DOCKER_HOST": self.host}
+
+
+def running() -> Embedded | None:
+    """Return the engine if it runs; this starts no program and takes no time."""
+    where = state.folders()
+    seen = state.read(where)
+    if seen is None or not all(state.alive(one) for one in seen.daemons.values()):
+        return None
+    return _describe(where, seen)
+
+
+def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Embedded:
+    """Return the engine, started if it does not run; any number of processes may ask at once.
+
+    Args:
+        announce: is told, line by line, what is done.
+        emulate: architectures that the engine has to run, natively or not.
+
+    Raises:
+        EngineError: this machine cannot have one, or it does not start.
+        NetworkError: the packages cannot be fetched.
+        DiskError: there is no space.
+    """
+    foreign = [name for name in emulate if not emulation.native(name)]
+    found = running()
+    if found and all(emulation.enabled(name) for name in foreign):
+        return found
+    supported()
+    where = state.folders()
+    with _lock(where):
+        seen = state.read(where)
+        if not running():
+            _clear(where, seen)
+            _announce(where, announce)
+            seen = _start(where, announce)
+        if seen and foreign:
+            _emulate(where, seen, foreign, announce)
+    found = running()
+    if found is None:
+        raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
+    return found
+
+
+def stop() -> list[str]:
+    """Stop what `start` started, and nothing else; return a line for each thing that was."""
+    where = state.folders()
+    if not where.run.exists():
+        return []
+    with _lock(where):
+        return _clear(where, state.read(where))
+
+
+def purge() -> list[str]:
+    """Stop the engine and remove everything that it keeps; return a line for each thing."""
+    where = state.folders()
+    stopped = stop()
+    if not where.home.exists():
+        return stopped
+    shutil.rmtree(where.home)
+    return [*stopped, f"removed {where.home}"]
+
+
+def status() -> dict[str, object]:
+    """Return what there is to know of the engine, as data."""
+    where = state.folders()
+    found = running()
+    if found is None:
+        return {"running": False, "folder": str(where.home)}
+    return {
+        "running": True,
+        "release": found.release,
+        "DOCKER_HOST": found.host,
+        "registry": found.registry,
+        "docker hub": found.hub,
+        "docker": str(found.docker),
+        "buildx": str(found.buildx),
+        "folder": str(where.home),
+        "logs": [str(where.home / "dockerd.log"), str(where.home / "registry.log")],
+    }
+
+
+def _start(where: Folders, announce: Callable[[str], None]) -> Running:
+    release, root = _packages(where, announce)
+    variables = packages.environment(root)
+    before = network.firewall(variables)
+    kept = state.remembered(where, "registry-port")
+    address = f"127.0.0.1:{network.free_port(kept)}"
+    seen = Running(release, address, hub=False, daemons={}, firewall=before)
+    try:
+        state.write(where, seen)
+        docker = daemon.start(where, root, network.make_bridge(where))
+        seen = replace(seen, daemons={"dockerd": docker})
+        state.write(where, seen)
+        one = registry.start(where, root, address)
+        seen = replace(seen, daemons={"dockerd": docker, "registry": one})
+        state.write(where, seen)
+        seen = replace(seen, hub=_hub(_describe(where, seen)))
+        state.write(where, seen)
+    except BaseException:
+        _clear(where, seen)
+        raise
+    state.remember(where, "registry-port", address.rpartition(":")[2])
+    return seen
+
+
+def _packages(where: Folders, announce: Callable[[str], None]) -> tuple[str, Path]:
+    for release in packages.release_wanted():
+        root = packages.unpack(where, release, announce)
+        if packages.runs(root):
+            return release, root
+        announce(f"the engine of Debian {release} does not run on this machine")
+    raise EngineError(
+        "no engine of Debian runs on this machine: install Docker Engine 26 or newer with buildx"
+    )
+
+
+def _clear(where: Folders, seen: Running | None) -> list[str]:
+    """End what runs and put the machine back as it was; works on half of an engine, too."""
+    daemons = dict(seen.daemons) if seen else {}
+    kept = daemon.containerd(where)
+    ended = [f"stopped {name} ({one.pid})" for name, one in daemons.items() if state.alive(one)]
+    state.end(daemons.values())
+    if kept:
+        state.end([kept])
+    if seen:
+        root = where.root(seen.release)
+        for name in seen.emulated:
+            emulation.disable(name)
+            ended.append(f"ended the emulation of {name}")
+        with contextlib.suppress(ImagesError):
+            network.restore_firewall(where, seen.firewall, packages.environment(root))
+        if network.remove_bridge(where):
+            ended.append(f"removed the bridge {where.bridge}")
+    _unmount(where)
+    shutil.rmtree(where.run, ignore_errors=True)
+    return ended
+
+
+def _unmount(where: Folders) -> None:
+    """Unmount what a killed dockerd left mounted, the innermost first."""
+    text = Path("/proc/self/mounts").read_text(encoding="utf-8")
+    targets = [line.split()[1] for line in text.splitlines()]
+    ours = [t for t in targets if t.startswith((f"{where.run}/", f"{where.home}/data/"))]
+    for target in sorted(ours, reverse=True):
+        process.run(("umount", "--lazy", target), check=False)
+
+
+def _emulate(
+    where: Folders, seen: Running, foreign: Sequence[str], announce: Callable[[str], None]
+) -> None:
+    root = packages.unpack(where, seen.release, announce, emulation=True)
+    registered = [name for name in foreign if emulation.enable(root, name, announce)]
+    # dockerd looks for what it can run when it starts.
+    state.end([seen.daemons["dockerd"]])
+    docker = daemon.start(where, root, network.make_bridge(where))
+    daemons = {**seen.daemons, "dockerd": docker}
+    emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
+    state.write(where, replace(seen, daemons=daemons, emulated=emulated))
+
+
+def _describe(where: Folders, seen: Running) -> Embedded:
+    root = where.root(seen.release)
+    bundle = Path(os.environ.get("SSL_CERT_FILE") or _BUNDLE)
+    return Embedded(
+        docker=root / "usr/bin/docker",
+        buildx=packages.plugin(root),
+        host=f"unix://{where.socket}",
+        registry=seen.registry,
+        hub=seen.hub,
+        release=seen.release,
+        ca_bundle=bundle if bundle.is_file() else None,
+    )
+
+
+def _hub(engine: Embedded) -> bool:
+    command = (str(engine.buildx), "imagetools", "inspect", _UPSTREAM)
+    try:
+        asked = process.run(command, environment=engine.environment, timeout=_HUB, check=False)
+    except ImagesError:
+        return False
+    return not asked.returncode
+
+
+def _announce(where: Folders, announce: Callable[[str], None]) -> None:
+    announce("no Docker Engine here: starting the embedded one (Debian's Docker Engine, buildx,")
+    announce(f"a registry on 127.0.0.1). It lives in {where.home};")
+    announce("nothing is installed on the machine. `invoke engine.stop` ends it, with --purge")
+    announce("it leaves nothing behind.")
+
+
+@contextlib.contextmanager
+def _lock(where: Folders) -> Iterator[None]:
+    from filelock import FileLock  # noqa: PLC0415 - start-up time
+
+    where.home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(where.home.with_name(f"{where.home.name}.lock")):
+        yield

@@ -1,0 +1,236 @@
+"""Debian's packages, unpacked into a folder: nothing is installed on the machine.
+
+apt works with lists and a cache of its own, from the mirror that the machine's apt uses and with
+the machine's keys; `dpkg -x` unpacks.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.engine.state import Folders
+from build_tasks.errors import CommandError, DiskError, EngineError, ImagesError, NetworkError
+from build_tasks.process import Command
+
+#: Newest first; the older one serves machines that the newer one's programs do not run on.
+RELEASES = ("unstable", "trixie")
+RELEASE_VARIABLE = "AIRFLOW_IMAGES_ENGINE_RELEASE"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+#: Taken from the engine's release. Debian 12's own docker.io is 20.10, which is too old.
+ENGINE = ("docker.io", "docker-cli", "docker-buildx")
+#: Static, so that it runs in any container: from the newest release, whatever the engine's.
+INIT = "tini-static"
+#: Taken from the machine's release: newer ones need a newer libc.
+MACHINE = (
+    "containerd",
+    "runc",
+    "docker-registry",
+    "iptables",
+    "libip4tc2",
+    "libip6tc2",
+    "libxtables12",
+    "libmnl0",
+    "libnftnl11",
+    "libnfnetlink0",
+    "libnetfilter-conntrack3",
+    "mmdebstrap",
+    "arch-test",
+)
+EMULATION = ("qemu-user-static",)
+
+_FILTERS = ("iptables", "ip6tables")
+#: Seconds for apt to fetch lists or packages (140 MB) over a slow line.
+_FETCH = 1800.0
+
+
+def release_wanted() -> tuple[str, ...]:
+    """Return the releases to try, in order.
+
+    Raises:
+        EngineError: the environment names another one.
+    """
+    pinned = os.environ.get(RELEASE_VARIABLE)
+    if not pinned:
+        return RELEASES
+    if pinned not in RELEASES:
+        choices = ", ".join(RELEASES)
+        raise EngineError(f"{RELEASE_VARIABLE}: unknown release {pinned!r}: choose {choices}")
+    return (pinned,)
+
+
+def supported() -> None:
+    """Raise EngineError, with what to do instead, unless this machine can embed an engine."""
+    advice = "install Docker Engine 26 or newer with its buildx plugin, or set DOCKER_HOST"
+    if os.geteuid() != 0:
+        raise EngineError(f"the embedded engine needs root: become root, or {advice}")
+    if not (shutil.which("apt-get") and shutil.which("dpkg") and KEYRING.exists()):
+        raise EngineError(f"the embedded engine needs Debian's apt and its keys: {advice}")
+    if not shutil.which("ip"):
+        raise EngineError("the embedded engine needs the program ip: install iproute2")
+
+
+def unpack(
+    where: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
+) -> Path:
+    """Return the folder with the unpacked packages of a release; fetch what is not there yet.
+
+    Args:
+        where: the engine's folders.
+        release: the Debian release that the engine is taken from.
+        announce: is told what is fetched.
+        emulation: with the programs that run another architecture's.
+
+    Raises:
+        NetworkError: the mirror cannot be reached.
+        DiskError: there is no space.
+        EngineError: the packages are not there, or do not run on this machine.
+    """
+    root = where.root(release)
+    wanted = [f"{name}/{release}" for name in ENGINE]
+    wanted += [f"{INIT}/{RELEASES[0]}"]
+    wanted += [f"{name}/{codename()}" for name in MACHINE]
+    if emulation:
+        wanted += [f"{name}/{codename()}" for name in EMULATION]
+    unpacked = root / "unpacked"
+    present = unpacked.read_text(encoding="utf-8").split() if unpacked.exists() else []
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        announce(f"fetching {len(missing)} Debian packages ({release}, {codename()}) into {root}")
+        _fetch(where, release, missing)
+        _complete(root)
+        unpacked.write_text("\n".join([*present, *missing]), encoding="utf-8")
+    return root
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Return the variables with which the unpacked programs find each other and their libraries."""
+    triplet = f"{platform.machine()}-linux-gnu"
+    libraries = [str(root / "usr/lib" / triplet), str(root / "lib" / triplet)]
+    programs = [str(root / part) for part in ("usr/bin", "usr/sbin", "bin", "sbin")]
+    return {
+        "PATH": os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)]),
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        "XTABLES_LIBDIR": str(root / "usr/lib" / triplet / "xtables"),
+    }
+
+
+def plugin(root: Path) -> Path:
+    """Return the buildx plugin; its folder has moved between releases."""
+    folders = (root / "usr/libexec/docker/cli-plugins", root / "usr/lib/docker/cli-plugins")
+    return next(
+        (f / "docker-buildx" for f in folders if (f / "docker-buildx").exists()), folders[0]
+    )
+
+
+def runs(root: Path) -> bool:
+    """Return whether the unpacked engine runs on this machine's libc."""
+    try:
+        process.run((str(root / "usr/sbin/dockerd"), "--version"), environment=environment(root))
+        process.run((str(plugin(root)), "version"), environment=environment(root))
+    except ImagesError:
+        return False
+    return True
+
+
+def codename() -> str:
+    """Return the name of the machine's own release, like `bookworm`.
+
+    Raises:
+        EngineError: the machine does not say, or is no Debian.
+    """
+    try:
+        said = platform.freedesktop_os_release()
+    except OSError:
+        said = {}
+    if said.get("ID") != "debian" or not said.get("VERSION_CODENAME"):
+        name = said.get("PRETTY_NAME", "this system")
+        raise EngineError(
+            f"the embedded engine is made of Debian's packages, and this is {name}: "
+            "install Docker Engine 26 or newer with its buildx plugin"
+        )
+    return said["VERSION_CODENAME"]
+
+
+def mirror() -> str:
+    """Return the address of the mirror that the machine's own apt takes its release from.
+
+    Raises:
+        EngineError: apt has no such source.
+    """
+    asked = process.run(("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"))
+    for line in asked.stdout.splitlines():
+        release, _, address = line.partition(" ")
+        if release == codename():
+            return address
+    raise EngineError(f"apt has no source for {codename()}: add one to /etc/apt/sources.list.d")
+
+
+def _fetch(where: Folders, release: str, names: Sequence[str]) -> None:
+    home = where.home / "packages" / "apt"
+    archives = home / "archives"
+    for folder in (home / "lists/partial", archives / "partial", home / "etc"):
+        folder.mkdir(parents=True, exist_ok=True)
+    suites = dict.fromkeys((codename(), release, RELEASES[0]))
+    sources = home / "etc" / "sources.list"
+    sources.write_text(
+        "".join(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n" for suite in suites),
+        encoding="utf-8",
+    )
+    options = _apt_options(home)
+    _apt(("apt-get", *options, "update", "--error-on=any"), "the package lists")
+    shutil.rmtree(archives)
+    (archives / "partial").mkdir(parents=True)
+    _apt(("apt-get", *options, "download", *names), "the packages", folder=archives)
+    root = where.root(release)
+    root.mkdir(parents=True, exist_ok=True)
+    for package in sorted(archives.glob("*.deb")):
+        _apt(("dpkg", "-x", str(package), str(root)), package.name)
+    shutil.rmtree(archives)
+
+
+def _apt_options(home: Path) -> tuple[str, ...]:
+    settings = {
+        "Dir::State": home,
+        "Dir::State::lists": home / "lists",
+        "Dir::Cache": home,
+        "Dir::Etc::sourcelist": home / "etc/sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "APT::Sandbox::User": "root",  # the sandbox's own user may not enter a home folder
+        "Acquire::Check-Valid-Until": "false",  # a mirror may lag behind; signatures still count
+        "Acquire::Retries": 3,
+        "Acquire::Languages": "none",
+    }
+    return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
+
+
+def _apt(command: Command, what: str, *, folder: Path | None = None) -> None:
+    ended = process.run(command, folder=folder, timeout=_FETCH, check=False)
+    if not ended.returncode:
+        return
+    lines = [line for line in ended.stderr.splitlines() if line.startswith(("E:", "dpkg"))]
+    reason = lines[0] if lines else ended.stderr.strip().rpartition("\n")[2]
+    if "No space left" in ended.stderr or "enough free space" in ended.stderr:
+        raise DiskError(f"no space for {what}: {reason}")
+    if any(word in ended.stderr for word in ("resolv", "onnect", "imed out", "Failed to fetch")):
+        raise NetworkError(f"cannot fetch {what}: {reason}")
+    raise CommandError(f"cannot fetch {what}: {reason}")
+
+
+def _complete(root: Path) -> None:
+    """Make the links that the packages' own scripts would make."""
+    programs = root / "usr/sbin"
+    for name in _FILTERS:
+        for suffix in ("", "-save", "-restore"):
+            _link(programs / f"{name}{suffix}", f"{name}-nft{suffix}")
+    _link(root / "usr/bin/docker-init", "tini-static")
+
+
+def _link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
