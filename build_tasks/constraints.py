@@ -64,8 +64,8 @@ def check(file: Path, python: str, airflow: str) -> None:
     if made_for[2] != python:
         raise UsageError(f"{_place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
     if pins.get("apache-airflow") != airflow:
-        found = pins.get("apache-airflow", "no version")
-        raise UsageError(f"{_place(file)}: has Airflow {found}, not {airflow}: {remedy}")
+        has = pins.get("apache-airflow", "no version")
+        raise UsageError(f"{_place(file)}: has Airflow {has}, not {airflow}: {remedy}")
 
 
 def requirements(settings: Settings, python: str) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def _resolve(
     command = compile_command(find_uv_bin(), python, platform, pins, output)
     ended = process.run(command, input=wanted, timeout=_RESOLVE, check=False)
     if ended.returncode:
-        reason = " ".join(ended.stderr.replace("╰─▶", "").replace("×", "").split())
+        reason = " ".join(re.sub(r"[^\x00-\x7f]", "", ended.stderr).split())  # no drawn lines
         if "No solution found" in reason:
             raise DependencyError(f"constraints-{python}: {reason}")
         raise NetworkError(f"constraints-{python}: {reason}")

@@ -72,7 +72,6 @@ def run(
     command: Command,
     *,
     environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
     input: str | None = None,
     timeout: float = 60.0,
     check: bool = True,
@@ -82,7 +81,6 @@ def run(
     Args:
         command: the program and its arguments.
         environment: variables to set, over this process's own.
-        folder: where the command runs; here by default.
         input: text for the command's standard input; none by default.
         timeout: seconds until the command is ended.
         check: raise if the command fails.
@@ -94,12 +92,7 @@ def run(
     """
     stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
     with _child(
-        command,
-        environment,
-        folder=folder,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        command, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         try:
             given = None if input is None else input.encode()
@@ -200,7 +193,6 @@ def _start(
     command: Command,
     environment: Mapping[str, str] | None,
     *,
-    folder: Path | None = None,
     stdin: int,
     stdout: int | None = None,
     stderr: int | None = None,
@@ -209,7 +201,6 @@ def _start(
         return subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
-            cwd=folder,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -224,13 +215,12 @@ def _child(
     command: Command,
     environment: Mapping[str, str] | None,
     *,
-    folder: Path | None = None,
     stdin: int,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a running child, and leave no process of its group behind."""
-    child = _start(command, environment, folder=folder, stdin=stdin, stdout=stdout, stderr=stderr)
+    child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
     try:
         yield child
         child.wait()

@@ -32,8 +32,7 @@ RUN ln -s /usr/bin/python3 /usr/local/bin/python \\
  && python -c "import sys; v = '%d.%d' % sys.version_info[:2]; sys.exit(v != '{python}' and v)"
 LABEL org.opencontainers.image.title="debian-python" \\
       org.opencontainers.image.version="{python}" \\
-      org.opencontainers.image.description="Debian {suite} with its own Python {python}: a stand-in \\
-where Docker Hub is out of reach, not Docker's python image"
+      org.opencontainers.image.description="A stand-in for Docker's python image: Debian {suite}"
 ENV LANG=C.UTF-8
 CMD ["python3"]
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine import daemon, emulation, network, packages, registry, state
+from build_tasks.engine import daemon, emulation, firewall, network, packages, registry, state
 from build_tasks.engine.packages import supported
 from build_tasks.engine.state import Folders, Running
 from build_tasks.errors import EngineError, ImagesError
@@ -134,7 +134,7 @@ def status() -> dict[str, object]:
 def _start(where: Folders, announce: Callable[[str], None]) -> Running:
     release, root = _packages(where, announce)
     variables = packages.environment(root)
-    before = network.firewall(variables)
+    before = firewall.remember(variables)
     kept = state.remembered(where, "registry-port")
     address = f"127.0.0.1:{network.free_port(kept)}"
     seen = Running(release, address, hub=False, daemons={}, firewall=before)
@@ -180,7 +180,7 @@ def _clear(where: Folders, seen: Running | None) -> list[str]:
             emulation.disable(name)
             ended.append(f"ended the emulation of {name}")
         with contextlib.suppress(ImagesError):
-            network.restore_firewall(where, seen.firewall, packages.environment(root))
+            firewall.restore(where.bridge, seen.firewall, packages.environment(root))
         if network.remove_bridge(where):
             ended.append(f"removed the bridge {where.bridge}")
     _unmount(where)

@@ -1,7 +1,4 @@
-"""What the engine needs of the machine's network, and how it is put back afterwards.
-
-The bridge is the engine's own: a daemon never shares, nor deletes, another one's.
-"""
+"""The engine's own bridge and port: a daemon never shares, nor deletes, another one's."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import ipaddress
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from build_tasks import process
 from build_tasks.engine import state
@@ -18,8 +14,6 @@ from build_tasks.errors import EngineError
 
 Network = ipaddress.IPv4Network
 
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_TABLES = ("filter", "nat")
 #: Tried first for the registry: 5000 is what people expect.
 _PORTS = (5000, *range(5010, 5020), 0)
 
@@ -69,78 +63,14 @@ def free_port(kept: str) -> int:
     raise EngineError("no port of 127.0.0.1 is free for the registry")
 
 
-def firewall(environment: dict[str, str]) -> dict[str, str]:
-    """Return what of the packet filter dockerd changes, as it is now.
-
-    Args:
-        environment: the variables with which iptables is found.
-    """
-    before = {"forward": _FORWARD.read_text(encoding="utf-8").strip()}
-    for table in _TABLES:
-        saved = process.run(("iptables-save", "-t", table), environment=environment).stdout
-        before[table] = "docker" if ":DOCKER" in saved else ""
-        for line in saved.splitlines():
-            if line.startswith(":FORWARD "):
-                before["policy"] = line.split()[1]
-    return before
-
-
-def restore_firewall(where: Folders, before: dict[str, str], environment: dict[str, str]) -> None:
-    """Remove the rules that dockerd made for our bridge.
-
-    Where no Docker was before, its chains go too, and forwarding is as it was. A Docker that came
-    later would have rules for its own bridges: then everything but ours stays.
-
-    Args:
-        where: the engine's folders.
-        before: what `firewall` returned.
-        environment: the variables with which iptables is found.
-    """
-    others = False
-    for table in _TABLES:
-        for rule in _rules(table, environment):
-            if where.bridge in rule:
-                _filter(table, ("-D", *rule[1:]), environment)
-        others |= any(_names_a_bridge(rule) for rule in _rules(table, environment))
-    if others or any(before.get(table) for table in _TABLES):
-        return
-    for table in _TABLES:
-        for rule in _rules(table, environment):
-            if any(word.startswith("DOCKER") for word in rule):
-                _filter(table, ("-D", *rule[1:]), environment)
-        saved = process.run(("iptables-save", "-t", table), environment=environment).stdout
-        chains = [line[1:].split()[0] for line in saved.splitlines() if line.startswith(":DOCKER")]
-        for chain in chains:
-            _filter(table, ("-F", chain), environment)
-        for chain in chains:
-            _filter(table, ("-X", chain), environment)
-    if before.get("policy"):
-        _filter("filter", ("-P", "FORWARD", before["policy"]), environment)
-    if before.get("forward") == "0":
-        _FORWARD.write_text("0", encoding="utf-8")
-
-
-def _rules(table: str, environment: dict[str, str]) -> list[tuple[str, ...]]:
-    saved = process.run(("iptables-save", "-t", table), environment=environment).stdout
-    return [tuple(line.split()) for line in saved.splitlines() if line.startswith("-A ")]
-
-
-def _names_a_bridge(rule: tuple[str, ...]) -> bool:
-    return rule[1].startswith("DOCKER") and any(flag in rule for flag in ("-i", "-o"))
-
-
-def _filter(table: str, words: tuple[str, ...], environment: dict[str, str]) -> None:
-    process.run(("iptables", "-t", table, *words), environment=environment, check=False)
-
-
 def _taken(own: str) -> list[Network]:
     """Return the networks that the machine has a route to, but for our own bridge's."""
     routes = json.loads(process.run(("ip", "-json", "-4", "route", "show")).stdout or "[]")
-    found = []
-    for route in routes:
-        if route.get("dev") != own and route.get("dst", "default") != "default":
-            found.append(Network(route["dst"], strict=False))
-    return found
+    return [
+        Network(route["dst"], strict=False)
+        for route in routes
+        if route.get("dev") != own and route.get("dst", "default") != "default"
+    ]
 
 
 def _free(taken: list[Network]) -> Network:

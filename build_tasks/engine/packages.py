@@ -138,6 +138,11 @@ def runs(root: Path) -> bool:
     return True
 
 
+def architecture() -> str:
+    """Return Debian's name of the machine's architecture, like `amd64`."""
+    return process.run(("dpkg", "--print-architecture")).stdout.strip()
+
+
 def codename() -> str:
     """Return the name of the machine's own release, like `bookworm`.
 
@@ -186,7 +191,8 @@ def _fetch(where: Folders, release: str, names: Sequence[str]) -> None:
     _apt(("apt-get", *options, "update", "--error-on=any"), "the package lists")
     shutil.rmtree(archives)
     (archives / "partial").mkdir(parents=True)
-    _apt(("apt-get", *options, "download", *names), "the packages", folder=archives)
+    here = ("env", f"--chdir={archives}")
+    _apt((*here, "apt-get", *options, "download", *names), "the packages")
     root = where.root(release)
     root.mkdir(parents=True, exist_ok=True)
     for package in sorted(archives.glob("*.deb")):
@@ -209,8 +215,8 @@ def _apt_options(home: Path) -> tuple[str, ...]:
     return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
 
 
-def _apt(command: Command, what: str, *, folder: Path | None = None) -> None:
-    ended = process.run(command, folder=folder, timeout=_FETCH, check=False)
+def _apt(command: Command, what: str) -> None:
+    ended = process.run(command, timeout=_FETCH, check=False)
     if not ended.returncode:
         return
     lines = [line for line in ended.stderr.splitlines() if line.startswith(("E:", "dpkg"))]

@@ -6,18 +6,15 @@ import http.client
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine import packages, ready, state
+from build_tasks.engine import ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
 
 START = 20.0
-_MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json"
 )
 _CONFIGURATION = """\
 version: 0.1

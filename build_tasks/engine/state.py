@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from build_tasks import places
 
@@ -103,8 +104,8 @@ def read(where: Folders) -> Running | None:
     written = _load(where.run / "running.json")
     if written.pop("schema", None) != SCHEMA:
         return None
-    written["daemons"] = {name: Daemon(**item) for name, item in written["daemons"].items()}
-    return Running(**{**written, "emulated": tuple(written["emulated"])})
+    daemons = {name: Daemon(**item) for name, item in written["daemons"].items()}
+    return Running(**{**written, "daemons": daemons, "emulated": tuple(written["emulated"])})
 
 
 def forget(where: Folders) -> None:
@@ -157,7 +158,7 @@ def _started(pid: int) -> int:
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
-def _load(path: Path) -> dict[str, object]:
+def _load(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -20,4 +20,4 @@ def smoke() -> None:
     multiply(number())
 
 
-smoke()
+DAG = smoke()

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+from fake_docker import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = subprocess.run(
-    ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ["/usr/bin/git", "-C", str(ROOT), "rev-parse", "HEAD"],
+    capture_output=True,
+    text=True,
+    check=True,
 ).stdout.strip()
 
 
@@ -28,7 +32,7 @@ def lines(text: str) -> list[str]:
     ]
 
 
-def test_both_front_ends_run_the_same_command(bench) -> None:
+def test_both_front_ends_run_the_same_command(bench: Bench) -> None:
     by_nox = bench.nox("build_ci-3.11-amd64", "--push", "--push-cache", "--tag", "a,b")
     by_invoke = bench.invoke(
         *("image.build", "--python", "3.11", "--platform", "linux/amd64"),
@@ -49,18 +53,18 @@ def test_both_front_ends_run_the_same_command(bench) -> None:
     assert echoes[0] == echoes[1]
 
 
-def test_a_dry_run_prints_one_line_and_starts_nothing(bench) -> None:
+def test_a_dry_run_prints_one_line_and_starts_nothing(bench: Bench) -> None:
     done = bench.invoke("image.build", "--python", "3.11", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert bench.builds() == []
     (line,) = done.stdout.splitlines()
-    subprocess.run(["sh", "-c", line], check=True, env=bench.environment, cwd="/")
+    subprocess.run(["/bin/sh", "-c", line], check=True, env=bench.environment, cwd="/")
     bench.invoke("image.build", "--python", "3.11")
     pasted, real = bench.builds()
     assert pasted == real
 
 
-def test_several_pythons_are_built_one_after_another(bench) -> None:
+def test_several_pythons_are_built_one_after_another(bench: Bench) -> None:
     assert bench.invoke("image.build", "--python", "3.9,3.13").returncode == 0
     arguments = [
         [word for word in words if word.startswith("AIRFLOW_")] for words in bench.builds()
@@ -69,7 +73,7 @@ def test_several_pythons_are_built_one_after_another(bench) -> None:
     assert "AIRFLOW_VERSION=3.3.2" in arguments[1]
 
 
-def test_the_digest_is_told(bench) -> None:
+def test_the_digest_is_told(bench: Bench) -> None:
     done = bench.invoke(
         *("image.push", "--python", "3.11"),
         FAKE_METADATA='{"containerimage.digest": "sha256:abc"}',
@@ -79,7 +83,7 @@ def test_the_digest_is_told(bench) -> None:
     )
 
 
-def test_a_cache_that_was_not_written_is_said(bench) -> None:
+def test_a_cache_that_was_not_written_is_said(bench: Bench) -> None:
     built = bench.invoke("image.build", "--python", "3.11", "--push-cache")
     assert built.returncode == 0
     assert "warning: ci-3.11-amd64: the cache was not written" in built.stderr
@@ -111,8 +115,10 @@ def test_a_cache_that_was_not_written_is_said(bench) -> None:
         (["--registry", "http://x"], "--registry: 'http://x' is not a host"),
     ],
 )
-def test_a_wrong_option_is_one_line_in_both(bench, arguments: list[str], message: str) -> None:
-    known = ["--python", "3.11"] if arguments and arguments[0] not in {"--python"} else []
+def test_a_wrong_option_is_one_line_in_both(
+    bench: Bench, arguments: list[str], message: str
+) -> None:
+    known = ["--python", "3.11"] if arguments and arguments[0] != "--python" else []
     by_invoke = bench.invoke("image.build", *known, *arguments)
     assert by_invoke.returncode == 2
     (line,) = lines(by_invoke.stderr)
@@ -125,7 +131,7 @@ def test_a_wrong_option_is_one_line_in_both(bench, arguments: list[str], message
     assert bench.builds() == []
 
 
-def test_an_unknown_option_is_one_line_in_both(bench) -> None:
+def test_an_unknown_option_is_one_line_in_both(bench: Bench) -> None:
     by_nox = bench.nox("build_ci-3.11", "--pusch")
     assert by_nox.returncode == 1
     (line,) = lines(by_nox.stderr)
@@ -135,14 +141,14 @@ def test_an_unknown_option_is_one_line_in_both(bench) -> None:
     assert last(by_invoke.stderr) == "No idea what '--pusch' is!"
 
 
-def test_an_unknown_session_is_one_line(bench) -> None:
+def test_an_unknown_session_is_one_line(bench: Bench) -> None:
     done = bench.run("nox", "-s", "build_ci-3.8")
     assert done.returncode != 0
     assert "build_ci-3.8" in last(done.stderr)
     assert "Traceback" not in done.stderr
 
 
-def test_help_is_everywhere(bench) -> None:
+def test_help_is_everywhere(bench: Bench) -> None:
     assert "--push-cache" in bench.nox("build_ci-3.11", "-h").stdout
     assert "--push-cache" in bench.invoke("image.build", "--help").stdout
     assert "builder.create" in bench.invoke("--list").stdout
@@ -151,7 +157,7 @@ def test_help_is_everywhere(bench) -> None:
 
 
 @pytest.mark.parametrize("front_end", ["nox", "invoke"])
-def test_a_wrong_settings_file_is_one_line_in_both(bench, front_end: str) -> None:
+def test_a_wrong_settings_file_is_one_line_in_both(bench: Bench, front_end: str) -> None:
     file = bench.folder / "images.toml"
     file.write_text('[cache]\nmode = "s3"\n')
     wrong = {"AIRFLOW_IMAGES_FILE": str(file)}
@@ -164,7 +170,7 @@ def test_a_wrong_settings_file_is_one_line_in_both(bench, front_end: str) -> Non
     assert "images.toml: cache.mode: unknown cache mode 's3': choose registry, " in line
 
 
-def test_a_missing_docker_is_one_line(bench) -> None:
+def test_a_missing_docker_is_one_line(bench: Bench) -> None:
     (bench.folder / "bin" / "docker").unlink()
     done = bench.invoke("image.build", "--python", "3.11")
     assert done.returncode == 127
@@ -172,7 +178,7 @@ def test_a_missing_docker_is_one_line(bench) -> None:
     assert line.startswith("docker is not installed: install Docker Engine ")
 
 
-def test_a_missing_buildx_is_one_line(bench) -> None:
+def test_a_missing_buildx_is_one_line(bench: Bench) -> None:
     (bench.folder / "docker-config" / "cli-plugins" / "docker-buildx").unlink()
     done = bench.invoke("image.build", "--python", "3.11")
     assert done.returncode == 127
@@ -180,20 +186,20 @@ def test_a_missing_buildx_is_one_line(bench) -> None:
     assert line.startswith("docker has no buildx plugin: install Docker Engine ")
 
 
-def test_a_buildx_that_is_too_old_is_one_line(bench) -> None:
+def test_a_buildx_that_is_too_old_is_one_line(bench: Bench) -> None:
     done = bench.invoke("image.build", "--python", "3.11", FAKE_BUILDX_VERSION="v0.12.1+ds1")
     assert done.returncode == 3
     (line,) = lines(done.stderr)
     assert line.startswith("buildx 0.12.1 is too old: 0.13 or newer is needed: install ")
 
 
-def test_buildx_is_asked_for_its_version_once_in_its_life(bench) -> None:
+def test_buildx_is_asked_for_its_version_once_in_its_life(bench: Bench) -> None:
     for _ in range(2):
         assert bench.invoke("image.build", "--python", "3.11").returncode == 0
     assert [words[1] for words in bench.told()] == ["version", "build", "build"]
 
 
-def test_a_program_that_is_no_buildx_is_one_line(bench) -> None:
+def test_a_program_that_is_no_buildx_is_one_line(bench: Bench) -> None:
     plugin = bench.folder / "docker-config" / "cli-plugins" / "docker-buildx"
     plugin.write_text("#!/bin/sh\necho hello\n")
     done = bench.invoke("image.build", "--python", "3.11")
@@ -202,8 +208,11 @@ def test_a_program_that_is_no_buildx_is_one_line(bench) -> None:
     assert "does not say its version as buildx does" in line
 
 
-def test_a_failed_build_ends_with_its_class_and_code(bench) -> None:
-    error = 'ERROR: failed to build: failed to solve: process "/bin/sh -c x" did not complete successfully: exit code: 7'
+def test_a_failed_build_ends_with_its_class_and_code(bench: Bench) -> None:
+    error = (
+        'ERROR: failed to build: failed to solve: process "/bin/sh -c x" did not complete '
+        "successfully: exit code: 7"
+    )
     done = bench.invoke("image.build", "--python", "3.11", FAKE_EXIT="1", FAKE_STDERR=error)
     assert done.returncode == 10
     assert last(done.stderr) == "ci-3.11-amd64: step RUN /bin/sh -c x failed with exit code 7"
@@ -211,7 +220,7 @@ def test_a_failed_build_ends_with_its_class_and_code(bench) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("front_end", ["nox", "invoke"])
-def test_a_signal_ends_the_build(bench, front_end: str, signum: signal.Signals) -> None:
+def test_a_signal_ends_the_build(bench: Bench, front_end: str, signum: signal.Signals) -> None:
     command = {
         "nox": ("nox", "-s", "build_ci-3.11"),
         "invoke": ("invoke", "image.build", "--python", "3.11"),
@@ -230,7 +239,7 @@ def test_a_signal_ends_the_build(bench, front_end: str, signum: signal.Signals) 
     assert "Traceback" not in err
 
 
-def test_settings_say_where_each_value_came_from(bench) -> None:
+def test_settings_say_where_each_value_came_from(bench: Bench) -> None:
     done = bench.invoke(
         "settings", "--json", "--branch", "v3", AIRFLOW_IMAGES_REPOSITORY="me/airflow"
     )
@@ -242,7 +251,7 @@ def test_settings_say_where_each_value_came_from(bench) -> None:
     assert "images.toml: airflow.version" in table
 
 
-def test_the_matrix_is_data_for_ci(bench) -> None:
+def test_the_matrix_is_data_for_ci(bench: Bench) -> None:
     include = json.loads(bench.invoke("matrix", "--json").stdout)["include"]
     assert len(include) == 12
     assert include[0] == {
@@ -260,7 +269,7 @@ def test_the_matrix_is_data_for_ci(bench) -> None:
     assert "ci-3.14-arm64" in bench.invoke("matrix").stdout
 
 
-def test_pruning_goes_to_the_named_builder(bench) -> None:
+def test_pruning_goes_to_the_named_builder(bench: Bench) -> None:
     done = bench.invoke("cache.prune", "--builder", "mine", "--all", "--older", "24h")
     assert done.returncode == 0, done.stderr
     assert bench.told()[-1][1:] == [
@@ -268,7 +277,7 @@ def test_pruning_goes_to_the_named_builder(bench) -> None:
     ]
 
 
-def test_a_builder_of_the_users_own_is_used_where_it_lives(bench) -> None:
+def test_a_builder_of_the_users_own_is_used_where_it_lives(bench: Bench) -> None:
     theirs = bench.folder / "docker-config" / "buildx"
     (theirs / "instances").mkdir(parents=True)
     (theirs / "instances" / "team").touch()

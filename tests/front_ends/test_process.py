@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -84,8 +85,6 @@ def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
         f"print(process.stream((sys.executable, '-c', {probe!r})).stderr, end='')"
     )
     master, slave = pty.openpty()
-    import termios
-
     termios.tcsetwinsize(slave, (20, 70))
     done = subprocess.run(
         [PYTHON, "-c", suite],
@@ -110,10 +109,10 @@ def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -
 
 
 def test_a_stream_whose_program_is_missing_leaves_nothing_open() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(MissingProgram):
         process.stream(("no-such-program",))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_spawned_command_outlives_us_and_logs(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_long_texts_are_shortened() -> None:
         ),
         ('ERROR: no builder "nope" found', "EngineError"),
         (
-            "ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
+            "ERROR: Cannot connect to the Docker daemon at unix:///x. Is the daemon running?",
             "EngineError",
         ),
         ("unknown flag: --provenance\n", "EngineError"),

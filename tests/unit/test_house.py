@@ -88,7 +88,7 @@ def test_front_ends_do_not_know_each_other() -> None:
 
 def test_a_unit_test_cannot_start_a_program() -> None:
     with pytest.raises(pytest.fail.Exception):
-        subprocess.run(["true"], check=False)
+        subprocess.run(["/bin/true"], check=False)
 
 
 def test_the_noxfile_asks_for_what_the_project_needs() -> None:

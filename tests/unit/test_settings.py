@@ -103,12 +103,12 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place(
 
 
 def test_a_mistake_in_the_environment_names_the_variable(file: Path) -> None:
-    with pytest.raises(UsageError, match="^AIRFLOW_IMAGES_ENGINE: unknown engine 'x'"):
+    with pytest.raises(UsageError, match=r"^AIRFLOW_IMAGES_ENGINE: unknown engine 'x'"):
         settings.load(environment={"AIRFLOW_IMAGES_ENGINE": "x"}, file=file)
 
 
 def test_a_mistake_in_an_option_names_the_option(file: Path) -> None:
-    with pytest.raises(UsageError, match="^--cache: unknown cache mode 'x'"):
+    with pytest.raises(UsageError, match=r"^--cache: unknown cache mode 'x'"):
         settings.load({"cache": "x"}, environment={}, file=file)
 
 

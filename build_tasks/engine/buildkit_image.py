@@ -1,0 +1,144 @@
+"""A stand-in for moby/buildkit, so that a builder can live in a container without Docker Hub.
+
+buildx starts such a container with `buildkitd`, asks `buildctl debug workers` until it answers,
+and then talks through `buildctl dial-stdio` (driver/docker-container of buildx). Here both are
+scripts over the engine's own programs: a Docker Engine inside of the container, whose BuildKit is
+the builder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from build_tasks import process
+from build_tasks.engine import bases, packages, registry, state
+from build_tasks.errors import EngineError, ImagesError
+
+if TYPE_CHECKING:
+    from build_tasks.engine.embedded import Embedded
+
+#: The Python whose stand-in is Debian 12, which has what the newest docker.io runs with.
+_BASE = "3.11"
+_BUILD = 900.0
+_BUILDKITD = """\
+#!/bin/sh
+# A Docker Engine that lives as long as this script, with its state where buildx keeps a builder's.
+# Its network may be the machine's: the bridge has a name and addresses that nobody else has, and
+# goes, with the rules about it, when the engine ends.
+set -eu
+bridge="afb-$(od -An -N4 -tx1 /dev/urandom | tr -d ' ')"
+while
+    network="10.214.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
+    ip -4 address | grep -q "inet $network[.]"
+do :; done
+end() {
+    trap '' TERM INT
+    kill "$engine" 2> /dev/null || true
+    wait "$engine" || true
+    for table in filter nat; do
+        iptables-save -t "$table" | sed -n "/$bridge/s/^-A/iptables -t $table -D/p" | sh || true
+    done
+    ip link delete "$bridge" || true
+    exit 0
+}
+ip link add "$bridge" type bridge
+ip address add "$network.1/24" dev "$bridge"
+ip link set "$bridge" up
+mkdir -p /etc/docker
+cat > /etc/docker/daemon.json <<EOF
+{
+  "features": {"containerd-snapshotter": true},
+  "data-root": "/var/lib/buildkit/docker",
+  "bridge": "$bridge",
+  "insecure-registries": ["127.0.0.0/8"],
+  "userland-proxy": false
+}
+EOF
+rm -rf /var/run/docker.pid /var/run/docker
+dockerd &
+engine=$!
+trap end TERM INT
+wait "$engine" || true
+end
+"""
+_BUILDCTL = """\
+#!/bin/sh
+# What buildx asks of BuildKit's own client: whether it works, and a way in.
+for word in "$@"; do
+    case "$word" in
+        dial-stdio) exec docker buildx --builder default dial-stdio ;;
+        debug) exec docker info --format '{{.ServerVersion}}' ;;
+    esac
+done
+echo "this stand-in answers 'debug workers' and 'dial-stdio' only" >&2
+exit 1
+"""
+_DOCKERFILE = """\
+FROM {base}
+RUN apt-get update \\
+ && apt-get install --yes --no-install-recommends containerd iproute2 iptables runc \\
+ && rm -rf /var/lib/apt/lists/*
+COPY engine/ /
+COPY --chmod=755 buildkitd buildctl /usr/local/bin/
+LABEL org.opencontainers.image.title="debian-buildkit" \\
+      org.opencontainers.image.description="A stand-in for BuildKit's image: Docker Engine of \\
+Debian {release}"
+ENTRYPOINT ["buildkitd"]
+"""
+
+
+def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
+    """Return the reference of the stand-in for BuildKit's image, made if it is not there.
+
+    Args:
+        engine: the engine, whose registry keeps it.
+        announce: is told what is made.
+
+    Raises:
+        EngineError: the image cannot be made.
+    """
+    name = f"{engine.registry}/debian-buildkit:{engine.release}"
+    if registry.holds(name):
+        return name
+    base = bases.ensure(engine, _BASE, [packages.architecture()], announce)
+    from filelock import FileLock  # noqa: PLC0415 - start-up time
+
+    where = state.folders()
+    work = where.home / "buildkit-image"
+    with FileLock(work.with_suffix(".lock")):
+        if not registry.holds(name):
+            announce(f"making {name}, once")
+            _fill(work, where.root(engine.release), base, engine.release)
+            _make(engine, name, work)
+    return name
+
+
+def _fill(work: Path, root: Path, base: str, release: str) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    places = {
+        root / "usr/sbin/dockerd": "usr/sbin/dockerd",
+        root / "usr/bin/docker": "usr/bin/docker",
+        root / "usr/bin/tini-static": "usr/bin/docker-init",
+        packages.plugin(root): "usr/libexec/docker/cli-plugins/docker-buildx",
+    }
+    for source, place in places.items():
+        target = work / "engine" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+    (work / "buildkitd").write_text(_BUILDKITD, encoding="utf-8")
+    (work / "buildctl").write_text(_BUILDCTL, encoding="utf-8")
+    text = _DOCKERFILE.format(base=base, release=release)
+    (work / "Dockerfile").write_text(text, encoding="utf-8")
+
+
+def _make(engine: Embedded, name: str, work: Path) -> None:
+    command = (str(engine.buildx), "build", "--provenance", "false", "--tag", name, "--push")
+    try:
+        process.run((*command, str(work)), environment=engine.environment, timeout=_BUILD)
+    except ImagesError as error:
+        raise EngineError(f"cannot make {name}: {error}") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
