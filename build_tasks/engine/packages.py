@@ -40,7 +40,6 @@ MACHINE = (
     "libnfnetlink0",
     "libnetfilter-conntrack3",
     "mmdebstrap",
-    "arch-test",
 )
 EMULATION = ("qemu-user-static",)
 

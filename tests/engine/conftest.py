@@ -1,0 +1,73 @@
+"""One embedded engine for all tests here, apart from the user's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from suite import Suite, clean
+
+from build_tasks import places
+from build_tasks.engine import embedded, packages
+from build_tasks.errors import EngineError
+
+NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in this folder; where no engine can be had, say so, or fail if it must."""
+    ours = [item for item in items if HERE in item.path.parents]
+    try:
+        packages.supported()
+        packages.codename()
+    except EngineError as error:
+        impossible = str(error)
+    else:
+        impossible = ""
+    for item in ours:
+        item.add_marker(pytest.mark.engine)
+        if impossible and not os.environ.get(NEEDED):
+            item.add_marker(pytest.mark.skip(reason=impossible))
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where the tests' engine lives: packages and bases stay for the next run."""
+    return places.cache_folder() / "tests"
+
+
+@pytest.fixture(scope="session")
+def engine(cache: Path) -> Iterator[embedded.Embedded]:
+    """The embedded engine, with nothing in its cache of builds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_IMAGES_CACHE", str(cache))
+        patch.delenv(packages.RELEASE_VARIABLE, raising=False)
+        yield embedded.start(announce=print)
+        embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def suite(engine: embedded.Embedded, cache: Path) -> Suite:
+    """The suite on that engine; every run has names of its own, so that nothing of another counts."""
+    environment = {
+        **clean(),
+        "AIRFLOW_IMAGES_CACHE": str(cache),
+        "AIRFLOW_IMAGES_ENGINE": "embedded",
+        "AIRFLOW_IMAGES_REPOSITORY": f"tests/run-{secrets.token_hex(4)}",
+        "DOCKER_CONFIG": str(cache / "docker-config"),
+        "NOX_SCRIPT_MODE": "none",
+        "NO_COLOR": "1",
+    }
+    here = Suite(environment, docker=(str(engine.docker), "--host", engine.host))
+    here.good("cache.prune", "--all")
+    return here
+
+
+@pytest.fixture
+def project(suite: Suite, tmp_path: Path) -> Suite:
+    """The suite at a copy of the checkout that the test may change."""
+    return suite.copy(tmp_path / "project")

@@ -1,0 +1,120 @@
+"""The suite as a person uses it, on an engine of the tests' own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Seconds after which a front end is taken for hung.
+PATIENCE = 1500
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a Dockerfile as BuildKit's events tell it: its name, and whether it ran."""
+
+    name: str
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checkout of the project, and the environment in which it is used."""
+
+    environment: Mapping[str, str]
+    root: Path = ROOT
+    docker: tuple[str, ...] = field(default=())
+
+    def at(self, root: Path) -> Suite:
+        return replace(self, root=root)
+
+    def having(self, **environment: str) -> Suite:
+        return replace(self, environment={**self.environment, **environment})
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.root,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*command) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def invoke(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("invoke", *arguments)
+
+    def nox(self, session: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run("nox", "-s", session, "--", *options)
+
+    def good(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = self.invoke(*arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done
+
+    def engine(self, *arguments: str) -> str:
+        """Ask the engine's own docker."""
+        done = subprocess.run(
+            [*self.docker, *arguments],
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}{done.stdout[-2000:]}"
+        return done.stdout
+
+    def copy(self, folder: Path) -> Suite:
+        """Return the same suite at a copy of the checkout, to be changed."""
+        ignored = shutil.ignore_patterns(".git", ".nox", ".venv", "*_cache", "__pycache__", "tests")
+        shutil.copytree(self.root, folder, ignore=ignored)
+        return self.at(folder)
+
+
+def last(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def steps(events: str) -> list[Step]:
+    """Return the steps that stand in BuildKit's events, one line of JSON each."""
+    seen: dict[str, Step] = {}
+    for line in events.splitlines():
+        if not line.startswith("{"):
+            continue
+        for vertex in json.loads(line).get("vertexes", []):
+            name = vertex.get("name", "")
+            if not name.startswith("[main ") or " FROM " in name or not vertex.get("started"):
+                continue
+            seen[vertex["digest"]] = Step(name.partition("] ")[2], bool(vertex.get("cached")))
+    return list(seen.values())
+
+
+def logs(events: str) -> str:
+    """Return what the steps wrote."""
+    return "".join(
+        base64.b64decode(log["data"]).decode(errors="replace")
+        for line in events.splitlines()
+        if line.startswith("{")
+        for log in json.loads(line).get("logs", [])
+    )
+
+
+def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment without what would lead the suite elsewhere."""
+    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "CI_", "NOX")
+    return {name: value for name, value in environment.items() if not name.startswith(leading)}
