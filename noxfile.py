@@ -107,9 +107,10 @@ def start(session: nox.Session, program: str, *arguments: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: all of them, or those that the options of pytest select."""
+    """Run all tests and hold their coverage, or those that the options of pytest select."""
     session.install("-e", ".[tests]")
-    start(session, "python", "-m", "pytest", *session.posargs)
+    everything = ("--cov", "--cov-report=term", "--cov-fail-under=95")
+    start(session, "python", "-m", "pytest", *(session.posargs or everything))
 
 
 @nox.session

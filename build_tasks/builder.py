@@ -37,7 +37,7 @@ def ensure(client: Client, name: str, registry: str, *, announce: Callable[[str]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{name}.lock"):
         if exists(name):
-            buildx.boot(client, name)
+            buildx.inspect(client, name, boot=True)
             announce(f"builder {name} exists and runs")
             return
         try:

@@ -80,9 +80,9 @@ def create_command(
     return tuple(command)
 
 
-def boot_command(client: Client, name: str) -> Command:
-    """Return the command that starts a builder which does not run, and describes it."""
-    return (*client.buildx, "inspect", "--bootstrap", name)
+def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command:
+    """Return the command that describes a builder, and starts it if it does not run."""
+    return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), name)
 
 
 def remove_command(client: Client, name: str) -> Command:
@@ -145,17 +145,23 @@ def create(client: Client, name: str, *, options: tuple[tuple[str, str], ...] = 
     _show(client, create_command(client, name, options=options), f"builder {name}")
 
 
-def boot(client: Client, name: str) -> None:
-    """Start a builder if it does not run.
+def inspect(client: Client, name: str, *, boot: bool = False) -> str:
+    """Return what buildx says of a builder.
+
+    Args:
+        client: the way to the engine.
+        name: the builder's name.
+        boot: start it if it does not run.
 
     Raises:
-        ImagesError: it does not start.
+        ImagesError: there is no such builder, or it does not answer.
     """
-    command = boot_command(client, name)
+    command = inspect_command(client, name, boot=boot)
     process.echo(command, client.environment)
     ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
     if ended.returncode:
         raise failures.classify(ended, f"builder {name}")
+    return ended.stdout
 
 
 def remove(client: Client, name: str) -> None:

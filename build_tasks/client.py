@@ -78,8 +78,8 @@ class Client:
 
     @property
     def containerd_store(self) -> bool:
-        """Whether the engine's own builder can export caches and keep several platforms."""
-        return "containerd" in json.dumps(self.facts.get("DriverStatus", ""))
+        """Whether the engine's own builder can export caches and attestations."""
+        return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
 
     @property
     def native(self) -> Platform:

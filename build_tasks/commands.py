@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 
-from build_tasks import builder, buildx, constraints, matrix, plan, process, settings
+from build_tasks import builder, buildx, capabilities, constraints, matrix, plan, process, settings
 from build_tasks.buildx import Built
 from build_tasks.errors import RegistryError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
@@ -137,12 +137,14 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     where, builds = plan.specs(
         options, options.settings(), output=output, push_cache=push_cache, announce=_say
     )
-    for spec in builds:
-        if options.flag("dry-run"):
+    if options.flag("dry-run"):
+        for spec in builds:
             command = buildx.build_command(where.client, spec)
             print(process.quote(command, where.client.environment))
-        else:
-            _report(buildx.build(where.client, spec), spec)
+        return
+    capabilities.require(where.client, builds)
+    for spec in builds:
+        _report(buildx.build(where.client, spec), spec)
 
 
 def _report(built: Built, spec: BuildSpec) -> None:

@@ -160,6 +160,8 @@ def _ca_bundle(chosen: Settings) -> Path | None:
 def _secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
     if bundle is None and where.client.embedded:
         bundle = where.client.embedded.ca_bundle
+    if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
+        bundle = Path(os.environ["SSL_CERT_FILE"])  # what this machine's own programs trust
     return ((spec.CA_BUNDLE, bundle),) if bundle else ()
 
 

@@ -16,6 +16,7 @@ FAKE = """\
 printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
+  inspect) printf '%s\\n' "$FAKE_INSPECT"; exit 0 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_SLEEP" ]; then

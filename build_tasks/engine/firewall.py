@@ -82,8 +82,9 @@ def restore(bridge: str, before: Mapping[str, str], environment: Mapping[str, st
     tables = _tables(environment)
     for table in tables:
         table.delete([rule for rule in table.rules() if bridge in rule])
-    shared = any(_is_for_a_bridge(rule) for table in tables for rule in table.rules())
-    if before and not before["docker"] and not shared:
+    left = [rule for table in tables for rule in table.rules() if bridge not in rule]
+    shared = any(_is_for_a_bridge(rule) for rule in left)
+    if before.get("docker") == "" and not shared:
         _remove_docker(tables, before)
 
 
@@ -95,7 +96,7 @@ def _remove_docker(tables: list[Table], before: Mapping[str, str]) -> None:
         policy = before.get(f"policy {table.program}")
         if policy and table.policy():
             table.change("-P", "FORWARD", policy)
-    if before["forward"] == "0":
+    if before.get("forward") == "0":
         _FORWARD.write_text("0", encoding="utf-8")
 
 

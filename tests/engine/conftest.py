@@ -52,7 +52,7 @@ def engine(cache: Path) -> Iterator[embedded.Embedded]:
 
 @pytest.fixture(scope="session")
 def suite(engine: embedded.Embedded, cache: Path) -> Suite:
-    """The suite on that engine; every run has names of its own, so that nothing of another counts."""
+    """The suite on that engine; a run has names of its own, so that no other's cache counts."""
     environment = {
         **clean(),
         "AIRFLOW_IMAGES_CACHE": str(cache),

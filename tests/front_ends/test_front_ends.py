@@ -153,7 +153,7 @@ def test_help_is_everywhere(bench: Bench) -> None:
     assert "--push-cache" in bench.invoke("image.build", "--help").stdout
     assert "builder.create" in bench.invoke("--list").stdout
     listed = bench.run("nox", "-l").stdout
-    assert "build_ci-3.14-arm64 -> Build the CI image with Python 3.14 for linux/arm64." in listed
+    assert "] -> Build the CI image with Python 3.14 for linux/arm64." in listed
 
 
 @pytest.mark.parametrize("front_end", ["nox", "invoke"])
@@ -206,6 +206,30 @@ def test_a_program_that_is_no_buildx_is_one_line(bench: Bench) -> None:
     assert done.returncode == 3
     (line,) = lines(done.stderr)
     assert "does not say its version as buildx does" in line
+
+
+def test_an_engine_that_cannot_export_says_what_to_do(bench: Bench) -> None:
+    classic = '{"ServerVersion": "28", "DriverStatus": [["Backing Filesystem", "extfs"]]}'
+    for option in ("--push", "--push-cache"):
+        done = bench.invoke("image.build", "--python", "3.11", option, FAKE_INFO=classic)
+        assert done.returncode == 3
+        (line,) = lines(done.stderr)
+        assert line.startswith("the engine keeps images in its classic store, from which ")
+        assert "invoke builder.create" in line
+    dedicated = ("--push", "--builder", "mine")
+    for options in ((), dedicated):
+        assert bench.invoke("image.build", "--python", "3.11", *options).returncode == 0
+
+
+def test_a_platform_that_the_builder_has_not_says_what_to_do(bench: Bench) -> None:
+    build = ("image.build", "--python", "3.11", "--platform", "linux/arm64")
+    done = bench.invoke(*build, FAKE_INSPECT="Platforms: linux/amd64*, linux/386")
+    assert done.returncode == 3
+    (line,) = lines(done.stderr)
+    assert line.startswith("builder default cannot build for linux/arm64: install qemu-user-static")
+    assert bench.builds() == []
+    good = bench.invoke(*build, FAKE_INSPECT="Platforms: linux/amd64, linux/arm64*")
+    assert good.returncode == 0
 
 
 def test_a_failed_build_ends_with_its_class_and_code(bench: Bench) -> None:

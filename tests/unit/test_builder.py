@@ -25,7 +25,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
     monkeypatch.setattr(buildx, "create", create)
     monkeypatch.setattr(buildx, "remove", remove)
-    monkeypatch.setattr(buildx, "boot", lambda _, name: made.append(("boot", name)))
+    monkeypatch.setattr(buildx, "inspect", lambda _, name, **how: made.append((name, how)))
     return made
 
 
@@ -33,7 +33,7 @@ def test_a_builder_is_created_once_and_then_found(calls: list[tuple[object, ...]
     said: list[str] = []
     for _ in range(2):
         builder.ensure(CLIENT, "mine", "ghcr.io", announce=said.append)
-    assert calls == [("create", "mine"), ("boot", "mine")]
+    assert calls == [("create", "mine"), ("mine", {"boot": True})]
     assert said == [
         "builder mine is ready: build with it with --builder mine",
         "builder mine exists and runs",

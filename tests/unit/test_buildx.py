@@ -72,7 +72,9 @@ def test_commands_of_builders() -> None:
         *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
         *("--bootstrap", "--driver-opt", "network=host"),
     )
-    assert buildx.boot_command(CLIENT, "b") == ("docker-buildx", "inspect", "--bootstrap", "b")
+    assert buildx.inspect_command(CLIENT, "b") == ("docker-buildx", "inspect", "b")
+    boot = buildx.inspect_command(CLIENT, "b", boot=True)
+    assert boot == ("docker-buildx", "inspect", "--bootstrap", "b")
     assert buildx.remove_command(CLIENT, "b") == ("docker-buildx", "rm", "--force", "b")
 
 
@@ -147,6 +149,6 @@ def test_a_builder_that_does_not_boot_has_its_class(monkeypatch: pytest.MonkeyPa
     ended = Completed(("x",), 1, "", 'ERROR: no builder "b" found')
     monkeypatch.setattr(process, "run", lambda *_, **__: ended)
     with pytest.raises(EngineError, match="builder b: no builder"):
-        buildx.boot(CLIENT, "b")
-    monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, "", ""))
-    buildx.boot(CLIENT, "b")
+        buildx.inspect(CLIENT, "b", boot=True)
+    monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, "Name: b", ""))
+    assert buildx.inspect(CLIENT, "b") == "Name: b"

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "build_tasks"
 FLOORS = (
     ("commands",),
     ("plan",),
+    ("capabilities",),
     ("builder", "constraints"),
     ("buildx",),
     ("failures", "options", "client"),

@@ -1,0 +1,57 @@
+"""A builder of one's own: created once, as cached as any, removed without a trace."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+
+import pytest
+from suite import Suite, last, steps
+
+NAME = f"tests-{secrets.token_hex(3)}"
+BUILD = ("image.build", "--python", "3.11", "--builder", NAME)
+
+
+def bridges() -> list[str]:
+    done = subprocess.run(
+        ["/usr/sbin/ip", "-brief", "link"], capture_output=True, text=True, check=True
+    )
+    return [line.split()[0] for line in done.stdout.splitlines() if line.startswith("afb-")]
+
+
+def containers(suite: Suite) -> str:
+    return suite.engine("ps", "--all", "--format", "{{.Names}}")
+
+
+def test_a_builder_is_created_used_found_again_and_removed(suite: Suite) -> None:
+    before = bridges()
+    suite.good("cache.push", "--python", "3.11")
+    creators = [suite.start("invoke", "builder.create", "--builder", NAME) for _ in range(5)]
+    said = []
+    for process in creators:
+        with process:
+            _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        said.append(last(err))
+    ready = f"builder {NAME} is ready: build with it with --builder {NAME}"
+    assert sorted(said) == [f"builder {NAME} exists and runs"] * 4 + [ready]
+    assert containers(suite) == f"buildx_buildkit_{NAME}0\n"
+    for _ in range(2):
+        done = suite.good(*BUILD, "--push", "--progress", "rawjson")
+        seen = steps(done.stderr)
+        assert len(seen) >= 9
+        assert all(step.cached for step in seen), seen
+    suite.good("cache.prune", "--builder", NAME, "--all")
+    suite.good("builder.remove", "--builder", NAME)
+    assert containers(suite) == ""
+    assert bridges() == before
+    assert suite.engine("volume", "ls", "--quiet") == ""
+
+
+@pytest.mark.parametrize("task", ["builder.remove", "image.build"])
+def test_a_builder_that_is_not_there_is_one_line(suite: Suite, task: str) -> None:
+    options = ("--python", "3.11") if task == "image.build" else ()
+    done = suite.invoke(task, "--builder", "nobody", *options)
+    assert done.returncode in {2, 3}
+    assert "nobody" in last(done.stderr)
+    assert "Traceback" not in done.stderr

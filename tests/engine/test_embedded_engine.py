@@ -1,0 +1,213 @@
+"""The embedded engine: one however often it is started, nothing left when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from suite import Suite, last, steps
+
+from build_tasks.engine import bases, daemon, emulation, packages, state
+from build_tasks.engine.embedded import Embedded
+
+IP = "/usr/sbin/ip"
+
+
+@pytest.fixture
+def second(suite: Suite, engine: Embedded, tmp_path: Path) -> Iterator[Suite]:
+    """The suite with another engine, whose packages need not be fetched again."""
+    folder = tmp_path / "cache"
+    (folder / "engine").mkdir(parents=True)
+    (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
+    yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder))
+    suite.having(AIRFLOW_IMAGES_CACHE=str(folder)).good("engine.stop")
+
+
+def folders(suite: Suite) -> state.Folders:
+    return state.Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
+
+
+def seen(suite: Suite) -> state.Running:
+    running = state.read(folders(suite))
+    assert running
+    return running
+
+
+def links() -> str:
+    return subprocess.run([IP, "-brief", "link"], capture_output=True, text=True, check=True).stdout
+
+
+def rules() -> str:
+    root = state.folders().root("unstable")
+    environment = {**os.environ, **packages.environment(root)}
+    programs = ("iptables-save", "ip6tables-save")
+    tables = [
+        subprocess.run(
+            [root / "usr/sbin" / program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for program in programs
+    ]
+    lines = "".join(tables).splitlines()
+    return "\n".join(line.partition(" [")[0] for line in lines if not line.startswith("#"))
+
+
+def processes(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(folder) in words and "pytest" not in words:
+            found.append(words)
+    return found
+
+
+def test_starting_twice_is_harmless_and_stopping_leaves_nothing(second: Suite) -> None:
+    where = folders(second)
+    before = (links().splitlines(), rules())
+    second.good("engine.start")
+    first = seen(second)
+    assert where.bridge in links()
+    second.good("engine.start")
+    assert seen(second) == first
+    status = second.good("engine.status", "--json").stdout
+    assert f'"registry": "{first.registry}"' in status
+    stopped = second.good("engine.stop").stderr
+    assert f"stopped dockerd ({first.daemons['dockerd'].pid})" in stopped
+    assert f"removed the bridge {where.bridge}" in stopped
+    assert (links().splitlines(), rules()) == before
+    assert processes(where.home) == []
+    assert processes(where.run) == []
+    assert not where.run.exists()
+    mounts = Path("/proc/self/mounts").read_text()
+    assert str(where.run) not in mounts
+    assert str(where.home) not in mounts
+    assert last(second.good("engine.stop").stderr) == "the embedded engine does not run"
+
+
+def test_many_starts_at_once_give_one_engine(second: Suite) -> None:
+    starts = [second.start("invoke", "engine.start") for _ in range(4)]
+    for process in starts:
+        with process:
+            _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    where = folders(second)
+    assert len([words for words in processes(where.home) if "dockerd" in words.split()[0]]) == 1
+    assert len([words for words in processes(where.home) if "docker-registry" in words]) == 1
+
+
+def test_an_engine_that_crashed_is_mended_and_the_others_bridge_stays(
+    second: Suite, suite: Suite
+) -> None:
+    second.good("engine.start")
+    broken = seen(second)
+    containerd = daemon.containerd(folders(second))
+    os.kill(broken.daemons["dockerd"].pid, signal.SIGKILL)
+    os.kill(broken.daemons["registry"].pid, signal.SIGKILL)
+    subprocess.run([IP, "link", "delete", folders(second).bridge], check=True)
+    assert containerd
+    assert "'running': False" not in second.good("engine.start").stderr
+    mended = seen(second)
+    assert mended.registry == broken.registry  # image names carry it
+    assert mended.daemons != broken.daemons
+    second.good("engine.stop")
+    assert not state.alive(containerd)
+    assert folders(suite).bridge in links()
+    suite.engine("info")
+
+
+def test_an_interrupted_start_leaves_nothing(second: Suite) -> None:
+    where = folders(second)
+    process = second.start("invoke", "engine.start")
+    with process:
+        deadline = time.monotonic() + 60
+        while not (where.run / "docker.pid").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert processes(where.home) == []
+    assert where.bridge not in links()
+
+
+def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
+    where = folders(second)
+    second.good("engine.start")
+    second.good("engine.stop", "--purge")
+    assert not where.home.exists()
+    assert (state.folders().home / "packages" / "unstable").exists()  # the link's target stays
+
+
+def test_the_older_engine_and_buildx_do_the_job(
+    suite: Suite, engine: Embedded, tmp_path: Path
+) -> None:
+    """docker.io 26.1 with buildx 0.13: what the suite needs works on both."""
+    cache = Path(suite.environment["AIRFLOW_IMAGES_CACHE"]).with_name("tests-trixie")
+    old = suite.having(AIRFLOW_IMAGES_CACHE=str(cache), AIRFLOW_IMAGES_ENGINE_RELEASE="trixie")
+    old.good("engine.start")
+    try:
+        running = seen(old)
+        root = folders(old).root("trixie")
+        assert running.release == "trixie"
+        docker = (str(root / "usr/bin/docker"), "--host", f"unix://{folders(old).socket}")
+        old = Suite(old.environment, docker=docker)
+        assert old.engine("version", "--format", "{{.Server.Version}}").startswith("26.1.")
+        plugin = str(packages.plugin(root))
+        version = subprocess.run([plugin, "version"], capture_output=True, text=True, check=True)
+        assert " 0.13.1" in version.stdout
+        old.good("cache.prune", "--all")
+        build = ("image.build", "--python", "3.11", "--push", "--push-cache")
+        done = old.good(*build)
+        assert "warning" not in last(done.stderr)
+        assert "sha256:" in last(done.stderr)
+        old.good("cache.prune", "--all")
+        again = steps(old.good(*build, "--progress", "rawjson").stderr)
+        assert len(again) >= 9
+        assert all(step.cached for step in again)
+        loaded = old.good("image.build", "--python", "3.11")
+        name = last(loaded.stderr).split()[2]
+        assert old.engine("run", "--rm", name, "airflow", "version") == "3.3.2\n"
+        project = old.copy(tmp_path / "project")
+        (project.root / "Dockerfile.ci").write_text(
+            "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN exit 3\n"
+        )
+        failed = project.invoke("image.build", "--python", "3.11")
+        assert failed.returncode == 10
+        assert last(failed.stderr) == "ci-3.11-amd64: step [2/2] RUN exit 3 failed with exit code 3"
+        missing = f"{running.registry}/nothing:1"
+        failed = project.invoke("image.build", "--python", "3.11", "--base-image", missing)
+        assert failed.returncode == 4
+        assert last(failed.stderr) == f"ci-3.11-amd64: base image {missing}: not found"
+    finally:
+        old.good("engine.stop")
+
+
+@pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
+def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: Embedded) -> None:
+    amd64 = f"{bases.reference(engine, '3.11')}-amd64"
+    bases.ensure(engine, "3.11", ["amd64"], print)
+    digest = "{{json .Manifest.Digest}}"
+    inspect = ("buildx", "imagetools", "inspect", "--format")
+    before = suite.engine(*inspect, digest, amd64)
+    suite.good("engine.start", "--emulate", "arm64")
+    name = bases.ensure(engine, "3.11", ["arm64"], print)
+    index = suite.engine("buildx", "imagetools", "inspect", "--raw", name)
+    assert before.strip().strip('"') in index
+    assert index.count('"architecture": "arm64"') == 1
+    assert suite.engine(*inspect, digest, amd64) == before
+    for platform, machine in (("linux/arm64", "aarch64"), ("linux/amd64", "x86_64")):
+        run = ("run", "--rm", "--pull", "always", "--platform", platform, name)
+        script = "import platform; print(platform.machine())"
+        assert suite.engine(*run, "python", "-c", script).strip() == machine

@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.engine import (
+    bases,
+    daemon,
+    embedded,
+    emulation,
+    firewall,
+    network,
+    packages,
+    ready,
+    registry,
+    state,
+)
+from build_tasks.engine.embedded import Embedded
+from build_tasks.engine.state import Daemon, Folders, Running
+from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
+from build_tasks.process import Command, Completed
+
+ENGINE = Embedded(
+    docker=Path("docker"),
+    buildx=Path("docker-buildx"),
+    host="unix:///x",
+    registry="127.0.0.1:1",
+    hub=False,
+    release="unstable",
+    ca_bundle=None,
+)
+
+
+class Programs:
+    """Stands in for process.run: answers by the first words of a command."""
+
+    def __init__(self, **answers: tuple[int, str, str]) -> None:
+        self.answers = answers
+        self.commands: list[Command] = []
+
+    def __call__(self, command: Command, *, check: bool = True, **_: object) -> Completed:
+        self.commands.append(command)
+        code, out, err = self.answers.get(Path(command[0]).name.replace("-", "_"), (0, "", ""))
+        if code and check:
+            raise CommandError(f"{command[0]}: {err}")
+        return Completed(command, code, out, err)
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, **answers: tuple[int, str, str]) -> Programs:
+    stand_in = Programs(**answers)
+    monkeypatch.setattr(process, "run", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    monkeypatch.setattr(Folders, "run", tmp_path / "run")
+    return Folders(tmp_path / "engine")
+
+
+def test_two_cache_folders_make_two_engines() -> None:
+    one, other = Folders(Path("/a/engine")), Folders(Path("/b/engine"))
+    assert one.bridge != other.bridge
+    assert one.run != other.run
+    assert len(one.bridge) <= 15
+    assert len(str(one.socket)) < 60
+
+
+def test_what_runs_is_written_down_and_read_again(where: Folders) -> None:
+    assert state.read(where) is None
+    running = Running("unstable", "127.0.0.1:5000", True, {"dockerd": Daemon(1, 2)}, ("arm64",))
+    state.write(where, running)
+    assert state.read(where) == running
+    state.forget(where)
+    assert state.read(where) is None
+
+
+def test_what_a_later_version_wrote_is_not_misread(where: Folders) -> None:
+    where.run.mkdir(parents=True)
+    (where.run / "running.json").write_text(json.dumps({"schema": 99}))
+    assert state.read(where) is None
+    (where.run / "running.json").write_text("[]")
+    assert state.read(where) is None
+
+
+def test_what_has_to_last_lasts(where: Folders) -> None:
+    assert state.remembered(where, "port") == ""
+    assert state.remember(where, "port", "5000") == "5000"
+    state.remember(where, "network", "10.0.0.0/24")
+    assert state.remembered(where, "port") == "5000"
+
+
+def test_a_recycled_process_id_is_not_ours() -> None:
+    here = state.daemon(os.getpid())
+    assert state.alive(here)
+    assert not state.alive(Daemon(here.pid, here.started + 1))
+    assert not state.alive(Daemon(4_194_304, 0))
+    state.end([Daemon(here.pid, here.started + 1)])  # and is not ended
+
+
+def test_releases_are_tried_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert packages.release_wanted() == ("unstable", "trixie")
+    monkeypatch.setenv(packages.RELEASE_VARIABLE, "trixie")
+    assert packages.release_wanted() == ("trixie",)
+    monkeypatch.setenv(packages.RELEASE_VARIABLE, "woody")
+    with pytest.raises(EngineError, match="unknown release 'woody': choose unstable, trixie"):
+        packages.release_wanted()
+
+
+@pytest.mark.parametrize(
+    ("uid", "missing", "said"),
+    [
+        (1000, "", "needs root: become root, or install Docker Engine"),
+        (0, "dpkg", "needs Debian's apt and its keys: install Docker Engine"),
+        (0, "ip", "needs the program ip: install iproute2"),
+        (0, "", ""),
+    ],
+)
+def test_a_machine_that_cannot_have_an_engine_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, missing: str, said: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(packages, "KEYRING", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else name)
+    if not said:
+        return packages.supported()
+    with pytest.raises(EngineError, match=said):
+        packages.supported()
+    return None
+
+
+@pytest.mark.parametrize(
+    "release", [{"ID": "fedora", "PRETTY_NAME": "Fedora 43"}, {"ID": "debian"}, OSError()]
+)
+def test_another_system_is_named(monkeypatch: pytest.MonkeyPatch, release: object) -> None:
+    def says() -> object:
+        if isinstance(release, OSError):
+            raise release
+        return release
+
+    monkeypatch.setattr(platform, "freedesktop_os_release", says)
+    with pytest.raises(EngineError, match=r"made of Debian's packages, and this is (Fedora|this)"):
+        packages.codename()
+
+
+def test_the_mirror_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "codename", lambda: "bookworm")
+    programs(monkeypatch, apt_get=(0, "nodistro http://x/\nbookworm http://mirror/debian/\n", ""))
+    assert packages.mirror() == "http://mirror/debian/"
+    programs(monkeypatch, apt_get=(0, "nodistro http://x/\n", ""))
+    with pytest.raises(EngineError, match="apt has no source for bookworm"):
+        packages.mirror()
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind"),
+    [
+        ("E: You don't have enough free space in /x\n", DiskError),
+        ("E: Failed to fetch http://x  Temporary failure resolving\n", NetworkError),
+        ("E: Unable to locate package x\n", CommandError),
+    ],
+)
+def test_a_failure_of_apt_has_its_class(
+    monkeypatch: pytest.MonkeyPatch, stderr: str, kind: type[Exception]
+) -> None:
+    programs(monkeypatch, apt_get=(100, "", f"W: first\n{stderr}"))
+    with pytest.raises(kind, match="the packages: E: ") as caught:
+        packages._apt(("apt-get", "update"), "the packages")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_engine_that_does_not_run_here_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    programs(monkeypatch)
+    assert packages.runs(tmp_path)
+    programs(monkeypatch, dockerd=(1, "", "GLIBC_2.99 not found"))
+    assert not packages.runs(tmp_path)
+
+
+def test_the_older_release_is_taken_where_the_newer_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, where: Folders
+) -> None:
+    monkeypatch.setattr(packages, "unpack", lambda _, release, __: Path(release))
+    monkeypatch.setattr(packages, "runs", lambda root: root == Path("trixie"))
+    said: list[str] = []
+    assert embedded._packages(where, said.append) == ("trixie", Path("trixie"))
+    assert said == ["the engine of Debian unstable does not run on this machine"]
+    monkeypatch.setattr(packages, "runs", lambda _: False)
+    with pytest.raises(EngineError, match="no engine of Debian runs on this machine"):
+        embedded._packages(where, said.append)
+
+
+def test_a_bridge_gets_a_network_that_nobody_has(
+    monkeypatch: pytest.MonkeyPatch, where: Folders
+) -> None:
+    routes = [
+        {"dst": "default", "dev": "eth0"},
+        {"dst": "172.29.0.0/24", "dev": "docker0"},
+        {"dst": "172.29.1.7", "dev": "tun0"},
+        {"dst": "172.29.2.0/24", "dev": where.bridge},
+    ]
+    ran = programs(monkeypatch, ip=(0, json.dumps(routes), ""))
+    assert network.make_bridge(where) == where.bridge
+    assert ("ip", "address", "replace", "172.29.2.1/24", "dev", where.bridge) in ran.commands
+    taken = json.dumps([{"dst": "172.29.0.0/16", "dev": "vpn"}])
+    ran = programs(monkeypatch, ip=(0, taken, ""))
+    network.make_bridge(where)
+    assert ("ip", "address", "replace", "10.213.0.1/24", "dev", where.bridge) in ran.commands
+
+
+def test_a_kernel_without_bridges_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, where: Folders
+) -> None:
+    programs(monkeypatch, ip=(2, "", "RTNETLINK answers: Operation not supported\n"))
+    with pytest.raises(
+        EngineError, match=r"cannot make the bridge afi-\w+: RTNETLINK .*supported$"
+    ):
+        network.make_bridge(where)
+
+
+def test_no_free_network_and_no_free_port_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = [network.Network("0.0.0.0/0")]
+    with pytest.raises(EngineError, match="no private network is free"):
+        network._free(everything)
+    monkeypatch.setattr(network, "_PORTS", ())
+    with pytest.raises(EngineError, match=r"no port of 127\.0\.0\.1 is free"):
+        network.free_port("")
+
+
+def test_the_registrys_port_is_kept_where_it_can_be() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        other = network.free_port(str(port))
+    assert other != port
+    assert network.free_port(str(port)) == port
+
+
+FILTER = """\
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o afi-1 -j ACCEPT
+-A DOCKER ! -i afi-1 -o afi-1 -j DROP
+-A DOCKER-USER -j RETURN
+"""
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_only_a_filter_that_was_all_ours_is_emptied(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, others: bool
+) -> None:
+    forward = tmp_path / "ip_forward"
+    forward.write_text("0\n")
+    monkeypatch.setattr(firewall, "_FORWARD", forward)
+    programs(monkeypatch, iptables_save=(0, ":FORWARD ACCEPT [0:0]\n", ""))
+    before = firewall.remember({})
+    assert before == {"policy iptables": "ACCEPT", "docker": "", "forward": "0"}
+    forward.write_text("1\n")
+    theirs = "-A DOCKER ! -i docker0 -o docker0 -j DROP\n" if others else ""
+    ran = programs(monkeypatch, iptables_save=(0, FILTER + theirs, ""))
+    firewall.restore("afi-1", before, {})
+    changes = {command[3:] for command in ran.commands if command[0] == "iptables"}
+    assert ("-D", "FORWARD", "-o", "afi-1", "-j", "ACCEPT") in changes
+    assert (("-X", "DOCKER") in changes) is not others
+    assert (("-P", "FORWARD", "ACCEPT") in changes) is not others
+    assert forward.read_text().strip() == ("1" if others else "0")
+
+
+def test_a_docker_that_was_there_before_keeps_its_chains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(firewall, "_FORWARD", tmp_path / "x")
+    (tmp_path / "x").write_text("1")
+    ran = programs(monkeypatch, iptables_save=(0, FILTER, ""))
+    before = firewall.remember({})
+    assert before["docker"] == "yes"
+    firewall.restore("afi-1", before, {})
+    assert not [command for command in ran.commands if "-X" in command or "-P" in command]
+
+
+def test_waiting_ends_with_an_answer_an_end_or_the_time() -> None:
+    ready.wait(lambda: True, iter([False, True]).__next__, 5)
+    with pytest.raises(TimeoutError):
+        ready.wait(lambda: False, lambda: False, 5)
+    with pytest.raises(TimeoutError):
+        ready.wait(lambda: True, lambda: False, 0.2)
+
+
+def test_a_stand_in_says_what_debian_has() -> None:
+    assert bases.reference(ENGINE, "3.9") == "127.0.0.1:1/debian-python:3.9"
+    with pytest.raises(EngineError, match=r"no base image for Python 3\.10: .* 3\.9, 3\.11, 3\.13"):
+        bases.reference(ENGINE, "3.10")
+
+
+def test_a_stand_in_is_made_of_packages() -> None:
+    command = bases.bootstrap_command("bullseye", "arm64", Path("x.tar"))
+    assert command[0] == "mmdebstrap"
+    assert "--architectures=arm64" in command
+    assert command[-2:] == ("bullseye", "x.tar")
+    late = bases.bootstrap_command("unstable", "amd64", Path("x.tar"), "http://mirror/")
+    assert '--aptopt=Acquire::Check-Valid-Until "false"' in late
+    assert late[-3:] == ("unstable", "x.tar", "http://mirror/")
+
+
+@pytest.mark.parametrize("stderr", ["I: x\nE: no such suite\nI: y\n", "nothing\n"])
+def test_a_stand_in_that_cannot_be_made_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, stderr: str
+) -> None:
+    programs(monkeypatch, mmdebstrap=(1, "", stderr))
+    monkeypatch.setattr(packages, "mirror", lambda: "http://mirror/")
+    with pytest.raises(EngineError, match=r"cannot make \S+ of Debian bullseye: (E: no|mmdeb)"):
+        bases.ensure(ENGINE, "3.9", ["amd64"], print)
+
+
+def test_a_registry_that_is_not_there_holds_nothing() -> None:
+    assert not registry.holds("127.0.0.1:1/x:y")
+
+
+def test_an_emulator_is_told_to_the_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    binfmt = tmp_path / "binfmt"
+    binfmt.mkdir()
+    monkeypatch.setattr(emulation, "_BINFMT", binfmt)
+    root = tmp_path / "root"
+    programs(monkeypatch, mount=(32, "", "mount: unknown filesystem type\n"))
+    with pytest.raises(EngineError, match="the kernel has no binfmt_misc: mount: unknown"):
+        emulation.enable(root, "arm64", print)
+    (binfmt / "register").touch()
+    with pytest.raises(EngineError, match="package of qemu has no qemu-aarch64"):
+        emulation.enable(root, "arm64", print)
+    conf = root / "usr/lib/binfmt.d/qemu-aarch64.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(":qemu-aarch64:M::\\x7f:\\xff:/usr/bin/qemu:OP\n")
+    assert emulation.enable(root, "arm64", print)
+    rule = (binfmt / "register").read_text()
+    assert rule == f":qemu-aarch64:M::\\x7f:\\xff:{root}/usr/bin/qemu:OPF"
+    (binfmt / "qemu-aarch64").touch()
+    assert not emulation.enable(root, "arm64", print)
+    emulation.disable("arm64")
+    assert (binfmt / "qemu-aarch64").read_text() == "-1"
+
+
+def test_a_kernel_that_refuses_an_emulator_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(emulation, "_BINFMT", tmp_path)
+    (tmp_path / "register").mkdir()
+    monkeypatch.setattr(emulation, "_rule", lambda *_: b"x")
+    with pytest.raises(EngineError, match="the kernel refuses to emulate arm64: "):
+        emulation.enable(tmp_path, "arm64", print)
+
+
+def test_a_containerd_that_is_not_ours_is_left_alone(where: Folders) -> None:
+    assert daemon.containerd(where) is None
+    pid_file = where.run / "exec/containerd/containerd.pid"
+    pid_file.parent.mkdir(parents=True)
+    pid_file.write_text(str(os.getpid()))
+    assert daemon.containerd(where) is None
+    pid_file.write_text("4194305")
+    assert daemon.containerd(where) is None
+
+
+def test_no_engine_runs_in_a_fresh_folder() -> None:
+    assert embedded.running() is None
+    assert embedded.status()["running"] is False
+    assert embedded.stop() == []
+    assert embedded.purge() == []

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_tasks import constraints, process, settings
+from build_tasks.errors import DependencyError, NetworkError, UsageError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command, Completed
+from build_tasks.settings import ROOT
+
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+GOOD = """\
+# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.
+apache-airflow==3.3.2
+Zope.Interface==8.7
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "constraints" / "constraints-3.11.txt"
+    path.parent.mkdir()
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_projects_own_files_are_right(python: str) -> None:
+    airflow = settings.load(environment={}).airflow_for(python)
+    file = constraints.path(ROOT, python)
+    constraints.check(file, python, airflow)
+    pins = constraints.read(file)
+    assert list(pins) == sorted(pins)
+    wanted = constraints.requirements(settings.load(environment={}), python)
+    assert {"pytest", "apache-airflow-providers-celery"} <= set(pins)
+    assert wanted[0].endswith(f"]=={airflow}")
+
+
+def test_names_are_read_as_pypi_normalises_them(file: Path) -> None:
+    assert constraints.read(file) == {"apache-airflow": "3.3.2", "zope-interface": "8.7"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{GOOD}zope_interface==1\n", ":4: zope-interface stands there twice"),
+        (f"{GOOD}pytest>=8\n", ":4: 'pytest>=8' is no pin like name==1.2.3"),
+        (f"{GOOD}-r other.txt\n", ":4: '-r other.txt' is no pin"),
+        (
+            "apache-airflow==3.3.2\n",
+            ": no line says what it was made for: run: nox -s constraints-3",
+        ),
+        (GOOD.replace("3.11.", "3.12."), ": is for Python 3.12, not 3.11: run: nox -s constr"),
+        (GOOD.replace("==3.3.2", "==3.3.1"), ": has Airflow 3.3.1, not 3.3.2: run: nox -s constr"),
+        (GOOD.replace("apache-airflow==3.3.2", ""), ": has Airflow no version, not 3.3.2: run: "),
+    ],
+)
+def test_a_malformed_file_is_one_line_with_its_place(file: Path, text: str, said: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        constraints.check(file, "3.11", "3.3.2")
+    assert str(caught.value).startswith(f"constraints/constraints-3.11.txt{said}")
+
+
+def test_a_missing_file_is_one_line_with_the_command(file: Path) -> None:
+    file.unlink()
+    with pytest.raises(UsageError, match=r"not there: run: nox -s constraints-3\.11$"):
+        constraints.check(file, "3.11", "3.3.2")
+    file.mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        constraints.read(file)
+    file.rmdir()
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        constraints.read(file)
+
+
+def test_changes_name_what_came_went_and_moved() -> None:
+    before = {"a": "1", "b": "1", "c": "1"}
+    after = {"a": "1", "b": "2", "d": "1"}
+    assert constraints.changes(before, after) == ["  b 1 -> 2", "- c 1", "+ d 1"]
+
+
+def test_resolving_needs_no_interpreter_of_that_version() -> None:
+    command = constraints.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
+    assert command == (
+        *("uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *("--python", sys.executable, "--python-version", "3.9"),
+        *("--python-platform", "aarch64-manylinux_2_28"),
+        *("--constraints", "pins", "--output-file", "out"),
+    )
+
+
+class Resolver:
+    """Stands in for uv: writes what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *answers: str, error: str = "") -> None:
+        self.answers = list(answers)
+        self.error = error
+        self.kept: list[str] = []
+        self.asked: list[str] = []
+
+    def __call__(self, command: Command, *, input: str, **_: object) -> Completed:
+        output = Path(command[command.index("--output-file") + 1])
+        self.kept.append(output.read_text() if output.exists() else "")
+        self.asked.append(input)
+        if self.error:
+            return Completed(command, 1, "", self.error)
+        output.write_text(self.answers.pop(0))
+        return Completed(command, 0, "", "")
+
+
+@pytest.fixture
+def root(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constraints, "ROOT", file.parents[1])
+    return file.parents[1]
+
+
+def test_generating_keeps_what_fits_and_says_what_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = Resolver("apache-airflow==3.3.2\nb==1\n", "apache-airflow==3.3.2\nonly-arm==1\n")
+    monkeypatch.setattr(process, "run", resolver)
+    said: list[str] = []
+    chosen = settings.load({"tag": "x"}, environment={})
+    file = constraints.generate("3.11", chosen, upgrade=False, announce=said.append)
+    assert file.read_text() == (
+        "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
+        "# The images install exactly these versions.\n"
+        "apache-airflow==3.3.2\nb==1\nonly-arm==1\n"
+    )
+    assert resolver.kept[0] == "apache-airflow==3.3.2\nzope-interface==8.7\n"
+    assert "pytest-xdist" in resolver.asked[0].splitlines()
+    assert said == [
+        *("+ b 1", "+ only-arm 1", "- zope-interface 8.7"),
+        "constraints/constraints-3.11.txt: 3 packages",
+    ]
+    constraints.check(file, "3.11", "3.3.2")
+
+
+def test_upgrading_forgets_what_was_written_down(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = Resolver("apache-airflow==3.3.2\n", "apache-airflow==3.3.2\n")
+    monkeypatch.setattr(process, "run", resolver)
+    constraints.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
+    assert resolver.kept[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            "  \u00d7 No solution found when resolving dependencies:\n  \u2570 a and b\n",
+            DependencyError,
+        ),
+        ("error: Failed to fetch: `x`\n  Caused by: dns error\n", NetworkError),
+    ],
+)
+def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: str, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(process, "run", Resolver(error=error))
+    with pytest.raises(kind) as caught:
+        constraints.generate("3.11", settings.load(environment={}), upgrade=False, announce=print)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("constraints-3.11: ")
+    assert constraints.path(root, "3.11").read_text() == GOOD
