@@ -137,8 +137,7 @@ def _make(engine: Embedded, python: str, architecture: str, name: str, work: Pat
     dockerfile.write_text(_DOCKERFILE.format(python=python, suite=suite), encoding="utf-8")
     platform = f"linux/{architecture}"
     build = (str(engine.buildx), "build", "--platform", platform, "--provenance", "false")
-    # Straight to the registry: nothing is unpacked here, and the fast compression is as small.
-    output = f"type=image,name={name},push=true,store=false,unpack=false,{_COMPRESSION}"
+    output = f"type=image,name={name},push=true,{_COMPRESSION}"
     try:
         _run(engine, (*build, "--output", output, str(work)), name)
     finally:

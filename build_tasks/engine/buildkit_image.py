@@ -38,21 +38,27 @@ end() {
     trap '' TERM INT
     kill "$engine" 2> /dev/null || true
     wait "$engine" || true
-    for table in filter nat; do
-        iptables-save -t "$table" | sed -n "/$bridge/s/^-A/iptables -t $table -D/p" | sh || true
-    done
+    rules -D || true
     ip link delete "$bridge" || true
     exit 0
+}
+rules() {
+    iptables -t nat "$1" POSTROUTING -s "$network.0/24" ! -o "$bridge" -j MASQUERADE
+    iptables "$1" FORWARD -i "$bridge" -j ACCEPT
+    iptables "$1" FORWARD -o "$bridge" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 }
 ip link add "$bridge" type bridge
 ip address add "$network.1/24" dev "$bridge"
 ip link set "$bridge" up
+rules -I
 mkdir -p /etc/docker
 cat > /etc/docker/daemon.json <<EOF
 {
   "features": {"containerd-snapshotter": true},
   "data-root": "/var/lib/buildkit/docker",
   "bridge": "$bridge",
+  "iptables": false,
+  "ip6tables": false,
   "insecure-registries": ["127.0.0.0/8"],
   "userland-proxy": false
 }

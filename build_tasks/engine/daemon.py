@@ -16,20 +16,19 @@ from build_tasks.errors import EngineError
 START = 60.0
 
 
-def start(where: Folders, root: Path, bridge: str) -> Daemon:
+def start(where: Folders, root: Path) -> Daemon:
     """Start dockerd and return it as soon as it answers.
 
     Args:
         where: the engine's folders.
         root: the folder with the unpacked packages.
-        bridge: the bridge of its containers.
 
     Raises:
         EngineError: it ended, or does not answer; the message has its last word.
     """
     where.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     configuration = where.home / "daemon.json"
-    configuration.write_text(json.dumps(_configuration(where, bridge), indent=2), encoding="utf-8")
+    configuration.write_text(json.dumps(_configuration(where), indent=2), encoding="utf-8")
     log = where.home / "dockerd.log"
     command = (str(root / "usr/sbin/dockerd"), "--config-file", str(configuration))
     one = state.daemon(process.spawn(command, environment=packages.environment(root), log=log))
@@ -52,14 +51,16 @@ def containerd(where: Folders) -> Daemon | None:
     return state.daemon(pid) if _is_ours(pid, where) else None
 
 
-def _configuration(where: Folders, bridge: str) -> dict[str, object]:
+def _configuration(where: Folders) -> dict[str, object]:
     return {
         "features": {"containerd-snapshotter": True},
         "data-root": str(where.home / "data"),
         "exec-root": str(where.run / "exec"),
         "pidfile": str(where.run / "docker.pid"),
         "hosts": [f"unix://{where.socket}"],
-        "bridge": bridge,
+        "bridge": where.bridge,
+        "iptables": False,  # the room firewall says why
+        "ip6tables": False,
         "insecure-registries": ["127.0.0.0/8"],
         "userland-proxy": False,
     }

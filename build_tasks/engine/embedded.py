@@ -134,13 +134,16 @@ def status() -> dict[str, object]:
 def _start(where: Folders, announce: Callable[[str], None]) -> Running:
     release, root = _packages(where, announce)
     variables = packages.environment(root)
-    before = firewall.remember(variables)
     kept = state.remembered(where, "registry-port")
     address = f"127.0.0.1:{network.free_port(kept)}"
-    seen = Running(release, address, hub=False, daemons={}, firewall=before)
+    seen = Running(release, address, hub=False, daemons={})
     try:
         state.write(where, seen)
-        docker = daemon.start(where, root, network.make_bridge(where))
+        addresses = network.make_bridge(where)
+        forward = firewall.open_for(where.bridge, addresses, variables)
+        seen = replace(seen, forward=forward)
+        state.write(where, seen)
+        docker = daemon.start(where, root)
         seen = replace(seen, daemons={"dockerd": docker})
         state.write(where, seen)
         one = registry.start(where, root, address)
@@ -179,10 +182,12 @@ def _clear(where: Folders, seen: Running | None) -> list[str]:
         for name in seen.emulated:
             emulation.disable(name)
             ended.append(f"ended the emulation of {name}")
+        addresses = state.remembered(where, "network")
         with contextlib.suppress(ImagesError):
-            firewall.restore(where.bridge, seen.firewall, packages.environment(root))
+            firewall.close_for(where.bridge, addresses, packages.environment(root))
         if network.remove_bridge(where):
             ended.append(f"removed the bridge {where.bridge}")
+        firewall.forward(seen.forward)
     _unmount(where)
     shutil.rmtree(where.run, ignore_errors=True)
     return ended
@@ -204,7 +209,7 @@ def _emulate(
     registered = [name for name in foreign if emulation.enable(root, name, announce)]
     # dockerd looks for what it can run when it starts.
     state.end([seen.daemons["dockerd"]])
-    docker = daemon.start(where, root, network.make_bridge(where))
+    docker = daemon.start(where, root)
     daemons = {**seen.daemons, "dockerd": docker}
     emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
     state.write(where, replace(seen, daemons=daemons, emulated=emulated))

@@ -19,7 +19,7 @@ _PORTS = (5000, *range(5010, 5020), 0)
 
 
 def make_bridge(where: Folders) -> str:
-    """Return the name of the engine's bridge, made if it is not there.
+    """Make the engine's bridge if it is not there, and return its network.
 
     Raises:
         EngineError: no private network is free, or the kernel makes no bridge.
@@ -37,7 +37,7 @@ def make_bridge(where: Folders) -> str:
     gateway = f"{next(network.hosts())}/{network.prefixlen}"
     process.run(("ip", "address", "replace", gateway, "dev", name))
     process.run(("ip", "link", "set", name, "up"))
-    return name
+    return kept
 
 
 def remove_bridge(where: Folders) -> bool:

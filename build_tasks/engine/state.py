@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Running:
         hub: whether Docker Hub answered.
         daemons: what runs, by name.
         emulated: architectures whose emulation this engine registered.
-        firewall: what the machine's packet filter was before, to be put back.
+        forward: what the machine's forwarding of packets was set to before.
     """
 
     release: str
@@ -85,7 +85,7 @@ class Running:
     hub: bool
     daemons: dict[str, Daemon]
     emulated: tuple[str, ...] = ()
-    firewall: dict[str, str] = field(default_factory=dict)
+    forward: str = ""
 
 
 def folders() -> Folders:

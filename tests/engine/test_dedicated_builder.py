@@ -40,7 +40,7 @@ def test_a_builder_is_created_used_found_again_and_removed(suite: Suite) -> None
         done = suite.good(*BUILD, "--push", "--progress", "rawjson")
         seen = steps(done.stderr)
         assert len(seen) >= 9
-        assert all(step.cached for step in seen), seen
+        assert [step for step in seen if not step.cached] == []
     suite.good("cache.prune", "--builder", NAME, "--all")
     suite.good("builder.remove", "--builder", NAME)
     assert containers(suite) == ""

@@ -32,11 +32,11 @@ def fails(project: Suite, code: int, *options: str) -> str:
 
 
 def test_a_failing_step_is_named_with_its_last_line(project: Suite) -> None:
-    write(project, f"{SMALL}RUN echo before; echo 'what went wrong' >&2; exit 42\n")
+    write(project, f"{SMALL}RUN echo before >&2; echo 'what went wrong' >&2; exit 42\n")
     done = project.invoke(*BUILD)
     assert done.returncode == 10
     assert last(done.stderr) == (
-        "ci-3.11-amd64: step [2/2] RUN echo before; echo 'what went wrong' >&2; exit 42 "
+        "ci-3.11-amd64: step [2/2] RUN echo before >&2; echo 'what went wrong' >&2; exit 42 "
         "failed with exit code 42: what went wrong"
     )
     assert "#5 " in done.stderr  # BuildKit's own words stand above it

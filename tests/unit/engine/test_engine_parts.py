@@ -208,7 +208,7 @@ def test_a_bridge_gets_a_network_that_nobody_has(
         {"dst": "172.29.2.0/24", "dev": where.bridge},
     ]
     ran = programs(monkeypatch, ip=(0, json.dumps(routes), ""))
-    assert network.make_bridge(where) == where.bridge
+    assert network.make_bridge(where) == "172.29.2.0/24"
     assert ("ip", "address", "replace", "172.29.2.1/24", "dev", where.bridge) in ran.commands
     taken = json.dumps([{"dst": "172.29.0.0/16", "dev": "vpn"}])
     ran = programs(monkeypatch, ip=(0, taken, ""))
@@ -245,48 +245,37 @@ def test_the_registrys_port_is_kept_where_it_can_be() -> None:
     assert network.free_port(str(port)) == port
 
 
-FILTER = """\
-:FORWARD DROP [0:0]
-:DOCKER - [0:0]
-:DOCKER-USER - [0:0]
--A FORWARD -j DOCKER-USER
--A FORWARD -o afi-1 -j ACCEPT
--A DOCKER ! -i afi-1 -o afi-1 -j DROP
--A DOCKER-USER -j RETURN
-"""
-
-
-@pytest.mark.parametrize("others", [False, True])
-def test_only_a_filter_that_was_all_ours_is_emptied(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, others: bool
+def test_the_bridges_rules_are_made_once_and_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     forward = tmp_path / "ip_forward"
     forward.write_text("0\n")
     monkeypatch.setattr(firewall, "_FORWARD", forward)
-    programs(monkeypatch, iptables_save=(0, ":FORWARD ACCEPT [0:0]\n", ""))
-    before = firewall.remember({})
-    assert before == {"policy iptables": "ACCEPT", "docker": "", "forward": "0"}
-    forward.write_text("1\n")
-    theirs = "-A DOCKER ! -i docker0 -o docker0 -j DROP\n" if others else ""
-    ran = programs(monkeypatch, iptables_save=(0, FILTER + theirs, ""))
-    firewall.restore("afi-1", before, {})
-    changes = {command[3:] for command in ran.commands if command[0] == "iptables"}
-    assert ("-D", "FORWARD", "-o", "afi-1", "-j", "ACCEPT") in changes
-    assert (("-X", "DOCKER") in changes) is not others
-    assert (("-P", "FORWARD", "ACCEPT") in changes) is not others
-    assert forward.read_text().strip() == ("1" if others else "0")
+    ran = programs(monkeypatch)  # iptables knows every rule
+    assert firewall.open_for("afi-1", "172.29.0.0/24", {}) == "0"
+    assert forward.read_text() == "1"
+    assert {command[3] for command in ran.commands} == {"-C"}
+    firewall.close_for("afi-1", "172.29.0.0/24", {})
+    removed = [command for command in ran.commands if "-D" in command]
+    nat = ("iptables", "-t", "nat", "-D", "POSTROUTING", "-s", "172.29.0.0/24", "!", "-o")
+    assert removed[0] == (*nat, "afi-1", "-j", "MASQUERADE")
+    assert len(removed) == 3
 
 
-def test_a_docker_that_was_there_before_keeps_its_chains(
+def test_forwarding_stays_on_where_another_bridge_needs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(firewall, "_FORWARD", tmp_path / "x")
-    (tmp_path / "x").write_text("1")
-    ran = programs(monkeypatch, iptables_save=(0, FILTER, ""))
-    before = firewall.remember({})
-    assert before["docker"] == "yes"
-    firewall.restore("afi-1", before, {})
-    assert not [command for command in ran.commands if "-X" in command or "-P" in command]
+    forward = tmp_path / "ip_forward"
+    forward.write_text("1")
+    monkeypatch.setattr(firewall, "_FORWARD", forward)
+    monkeypatch.setattr(Path, "glob", lambda *_: [Path("/sys/class/net/br0/bridge")])
+    firewall.forward("0")
+    assert forward.read_text() == "1"
+    monkeypatch.setattr(Path, "glob", lambda *_: [])
+    firewall.forward("1")
+    assert forward.read_text() == "1"
+    firewall.forward("0")
+    assert forward.read_text() == "0"
 
 
 def test_waiting_ends_with_an_answer_an_end_or_the_time() -> None:
