@@ -129,7 +129,7 @@ def show_matrix(options: Options) -> None:
     if options.flag("json"):
         print(json.dumps({"include": rows}, indent=2))
     else:
-        columns = ("identity", "airflow", "image", "cache")
+        columns = ("identity", "airflow", "image")
         _table(columns, [[row[column] for column in columns] for row in rows])
 
 
@@ -174,7 +174,8 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    # A pipe has no width: what reads it wants whole lines.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def _plain(value: object) -> object:

@@ -194,10 +194,19 @@ def _clear(where: Folders, seen: Running | None) -> list[str]:
 
 
 def _unmount(where: Folders) -> None:
-    """Unmount what a killed dockerd left mounted, the innermost first."""
-    text = Path("/proc/self/mounts").read_text(encoding="utf-8")
-    targets = [line.split()[1] for line in text.splitlines()]
-    ours = [t for t in targets if t.startswith((f"{where.run}/", f"{where.home}/data/"))]
+    """Unmount what a killed dockerd left mounted, the innermost first.
+
+    It also mounts the folder of its data upon itself; a disk that the user mounted there is no
+    such mount: it shows its root (proc_pid_mountinfo(5)).
+    """
+    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    data = str(where.home / "data")
+    ours = []
+    for line in text.splitlines():
+        root, target = line.split()[3:5]
+        inside = target.startswith((f"{where.run}/", f"{data}/"))
+        if inside or (target == data and root != "/"):
+            ours.append(target)
     for target in sorted(ours, reverse=True):
         process.run(("umount", "--lazy", target), check=False)
 

@@ -100,12 +100,23 @@ def write(where: Folders, running: Running) -> None:
 
 
 def read(where: Folders) -> Running | None:
-    """Return what was written down as running, whether it still does or not."""
+    """Return what was written down as running, whether it still does or not.
+
+    Another version of the suite may have written it: what it does not say has its default, and
+    what this one does not know is passed over, so that its daemons are found and can be stopped.
+    """
     written = _load(where.run / "running.json")
-    if written.pop("schema", None) != SCHEMA:
+    if not written:
         return None
-    daemons = {name: Daemon(**item) for name, item in written["daemons"].items()}
-    return Running(**{**written, "daemons": daemons, "emulated": tuple(written["emulated"])})
+    daemons = written.get("daemons", {})
+    return Running(
+        release=str(written.get("release", "")),
+        registry=str(written.get("registry", "")),
+        hub=bool(written.get("hub")),
+        daemons={n: Daemon(int(d["pid"]), int(d["started"])) for n, d in daemons.items()},
+        emulated=tuple(written.get("emulated", ())),
+        forward=str(written.get("forward", "")),
+    )
 
 
 def forget(where: Folders) -> None:

@@ -123,6 +123,7 @@ def test_an_engine_that_crashed_is_mended_and_the_others_bridge_stays(
     assert mended.daemons != broken.daemons
     second.good("engine.stop")
     assert not state.alive(containerd)
+    assert str(folders(second).home) not in Path("/proc/self/mounts").read_text()
     assert folders(suite).bridge in links()
     suite.engine("info")
 

@@ -82,10 +82,12 @@ def test_what_runs_is_written_down_and_read_again(where: Folders) -> None:
     assert state.read(where) is None
 
 
-def test_what_a_later_version_wrote_is_not_misread(where: Folders) -> None:
+def test_what_another_version_wrote_still_names_its_daemons(where: Folders) -> None:
     where.run.mkdir(parents=True)
-    (where.run / "running.json").write_text(json.dumps({"schema": 99}))
-    assert state.read(where) is None
+    daemons = {"dockerd": {"pid": 1, "started": 2, "colour": "red"}}
+    text = json.dumps({"schema": 99, "colour": "red", "daemons": daemons})
+    (where.run / "running.json").write_text(text)
+    assert state.read(where) == Running("", "", False, {"dockerd": Daemon(1, 2)})
     (where.run / "running.json").write_text("[]")
     assert state.read(where) is None
 
