@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a front end is taken for hung.
@@ -91,27 +91,32 @@ def last(text: str) -> str:
 
 
 def steps(events: str) -> list[Step]:
-    """Return the steps that stand in BuildKit's events, one line of JSON each."""
+    """Return the steps that stand in BuildKit's events, one line of JSON each.
+
+    A step that was cached stays so: a later event of it, without the word, is about its layers
+    being fetched for an export.
+    """
     seen: dict[str, Step] = {}
-    for line in events.splitlines():
-        if not line.startswith("{"):
-            continue
-        for vertex in json.loads(line).get("vertexes", []):
+    for event in parsed(events):
+        for vertex in event.get("vertexes", []):
             name = vertex.get("name", "")
             if not name.startswith("[main ") or " FROM " in name or not vertex.get("started"):
                 continue
-            seen[vertex["digest"]] = Step(name.partition("] ")[2], bool(vertex.get("cached")))
+            before = seen.get(vertex["digest"])
+            cached = bool(vertex.get("cached") or (before and before.cached))
+            seen[vertex["digest"]] = Step(name.partition("] ")[2], cached)
     return list(seen.values())
 
 
-def logs(events: str) -> str:
-    """Return what the steps wrote."""
-    return "".join(
-        base64.b64decode(log["data"]).decode(errors="replace")
-        for line in events.splitlines()
-        if line.startswith("{")
-        for log in json.loads(line).get("logs", [])
-    )
+def parsed(events: str) -> Iterator[dict[str, Any]]:
+    """Yield the events; other lines share the stream with them."""
+    for line in events.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
 
 
 def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

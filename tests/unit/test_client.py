@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from build_tasks import client, process
 from build_tasks.client import Client
-from build_tasks.errors import EngineError
+from build_tasks.engine import embedded
+from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
 
@@ -82,3 +86,31 @@ def test_a_chosen_context_is_the_users_engine(
 
 def test_a_socket_that_nobody_listens_on_is_no_engine(tmp_path: Path) -> None:
     assert not client._listens(f"unix://{tmp_path}/none.sock")
+
+
+def test_an_engine_that_runs_here_is_left_in_charge(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Never a second engine where Docker listens, whether its CLI is there or not."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(client, "DEFAULT_SOCKET", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp_path}/docker.sock")
+        server.listen()
+        with pytest.raises(MissingProgram, match="docker is not installed: install Docker"):
+            client.find("auto", start=True, announce=print)
+
+
+@pytest.mark.parametrize("choice", ["auto", "embedded"])
+def test_a_machine_without_any_engine_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, choice: str
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(client, "DEFAULT_SOCKET", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(EngineError, match="the embedded engine needs root: become root, or "):
+        client.find(choice, start=True, announce=print)
+    monkeypatch.setattr(embedded, "supported", lambda: None)
+    with pytest.raises(EngineError, match=r"does not run: start it with: invoke engine\.start"):
+        client.find(choice, start=False, announce=print)
