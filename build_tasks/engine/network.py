@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shutil
 import socket
-from collections.abc import Iterator
 
 from build_tasks import process
 from build_tasks.engine import state
@@ -16,6 +16,8 @@ Network = ipaddress.IPv4Network
 
 #: Tried first for the registry: 5000 is what people expect.
 _PORTS = (5000, *range(5010, 5020), 0)
+#: Where few people have networks of their own.
+_SPACES = ("172.29.0.0/16", "10.213.0.0/16", "192.168.128.0/17")
 
 
 def make_bridge(where: Folders) -> str:
@@ -32,7 +34,9 @@ def make_bridge(where: Folders) -> str:
     taken = _taken(name)
     kept = state.remembered(where, "network")
     if not kept or any(Network(kept).overlaps(other) for other in taken):
-        kept = state.remember(where, "network", str(_free(taken)))
+        kept = state.remember(where, "network", str(_free(taken, int(where.short[:2], 16))))
+        # dockerd would give the bridge the addresses again that it remembers.
+        shutil.rmtree(where.home / "data/network", ignore_errors=True)
     network = Network(kept)
     gateway = f"{next(network.hosts())}/{network.prefixlen}"
     process.run(("ip", "address", "replace", gateway, "dev", name))
@@ -73,14 +77,12 @@ def _taken(own: str) -> list[Network]:
     ]
 
 
-def _free(taken: list[Network]) -> Network:
-    for candidate in _candidates():
-        if not any(candidate.overlaps(other) for other in taken):
-            return candidate
+def _free(taken: list[Network], first: int) -> Network:
+    """Return a network that is free, beginning where other engines likely do not."""
+    for space in _SPACES:
+        networks = list(Network(space).subnets(new_prefix=24))
+        start = first % len(networks)
+        for candidate in networks[start:] + networks[:start]:
+            if not any(candidate.overlaps(other) for other in taken):
+                return candidate
     raise EngineError("no private network is free for the engine's bridge")
-
-
-def _candidates() -> Iterator[Network]:
-    """Yield networks where few people have theirs."""
-    for space in ("172.29.0.0/16", "10.213.0.0/16", "192.168.128.0/17"):
-        yield from Network(space).subnets(new_prefix=24)

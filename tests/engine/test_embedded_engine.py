@@ -218,3 +218,36 @@ def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: Embedde
         run = ("run", "--rm", "--pull", "always", "--platform", platform, name)
         script = "import platform; print(platform.machine())"
         assert suite.engine(*run, "python", "-c", script).strip() == machine
+
+
+def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
+    second: Suite, engine: Embedded, tmp_path: Path
+) -> None:
+    """A defect once found: dockerd gave the bridge its addresses of before, the rules did not."""
+    where = folders(second)
+    second.good("engine.start")
+    taken = state.remembered(where, "network")
+    second.good("engine.stop")
+    address = taken.replace(".0/24", ".9/24")
+    subprocess.run([IP, "link", "add", "afi-test", "type", "dummy"], check=True)
+    try:
+        subprocess.run([IP, "address", "add", address, "dev", "afi-test"], check=True)
+        subprocess.run([IP, "link", "set", "afi-test", "up"], check=True)
+        second.good("engine.start")
+        network = state.remembered(where, "network")
+        assert network != taken
+        shown = subprocess.run(
+            [IP, "-brief", "address", "show", where.bridge],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert network.replace(".0/24", ".1/24") in shown
+        project = second.copy(tmp_path / "project")
+        (project.root / "Dockerfile.ci").write_text(
+            "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN apt-get -o Acquire::Retries=0 update\n"
+        )
+        base = f"{engine.registry}/debian-python:{{python}}"
+        project.good("image.build", "--python", "3.11", "--base-image", base)
+    finally:
+        subprocess.run([IP, "link", "delete", "afi-test"], check=True)

@@ -203,19 +203,26 @@ def test_the_older_release_is_taken_where_the_newer_does_not_run(
 def test_a_bridge_gets_a_network_that_nobody_has(
     monkeypatch: pytest.MonkeyPatch, where: Folders
 ) -> None:
+    start = int(where.short[:2], 16)
     routes = [
         {"dst": "default", "dev": "eth0"},
-        {"dst": "172.29.0.0/24", "dev": "docker0"},
-        {"dst": "172.29.1.7", "dev": "tun0"},
-        {"dst": "172.29.2.0/24", "dev": where.bridge},
+        {"dst": f"172.29.{start}.0/24", "dev": "docker0"},
+        {"dst": f"172.29.{(start + 1) % 256}.7", "dev": "tun0"},
+        {"dst": f"172.29.{(start + 2) % 256}.0/24", "dev": where.bridge},
     ]
     ran = programs(monkeypatch, ip=(0, json.dumps(routes), ""))
-    assert network.make_bridge(where) == "172.29.2.0/24"
-    assert ("ip", "address", "replace", "172.29.2.1/24", "dev", where.bridge) in ran.commands
+    network_file = where.home / "data/network/files/local-kv.db"
+    network_file.parent.mkdir(parents=True)
+    assert network.make_bridge(where) == f"172.29.{(start + 2) % 256}.0/24"
+    gateway = f"172.29.{(start + 2) % 256}.1/24"
+    assert ("ip", "address", "replace", gateway, "dev", where.bridge) in ran.commands
+    assert not network_file.parent.exists()  # dockerd would bring back the addresses of before
+    network_file.parent.mkdir(parents=True)
+    network.make_bridge(where)
+    assert network_file.parent.exists()
     taken = json.dumps([{"dst": "172.29.0.0/16", "dev": "vpn"}])
     ran = programs(monkeypatch, ip=(0, taken, ""))
-    network.make_bridge(where)
-    assert ("ip", "address", "replace", "10.213.0.1/24", "dev", where.bridge) in ran.commands
+    assert network.make_bridge(where) == f"10.213.{start}.0/24"
 
 
 def test_a_kernel_without_bridges_is_one_line(
@@ -231,7 +238,7 @@ def test_a_kernel_without_bridges_is_one_line(
 def test_no_free_network_and_no_free_port_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     everything = [network.Network("0.0.0.0/0")]
     with pytest.raises(EngineError, match="no private network is free"):
-        network._free(everything)
+        network._free(everything, 7)
     monkeypatch.setattr(network, "_PORTS", ())
     with pytest.raises(EngineError, match=r"no port of 127\.0\.0\.1 is free"):
         network.free_port("")
