@@ -91,7 +91,7 @@ def last(text: str) -> str:
 
 
 def steps(events: str) -> list[Step]:
-    """Return the steps that stand in BuildKit's events, one line of JSON each.
+    """Return the steps that stand in BuildKit's events.
 
     A step that was cached stays so: a later event of it, without the word, is about its layers
     being fetched for an export.
@@ -109,14 +109,20 @@ def steps(events: str) -> list[Step]:
 
 
 def parsed(events: str) -> Iterator[dict[str, Any]]:
-    """Yield the events; other lines share the stream with them."""
-    for line in events.splitlines():
+    """Yield the events; other lines share the stream with them.
+
+    buildx writes an event in one line, buildx 0.13 in many.
+    """
+    decoder = json.JSONDecoder()
+    at = events.find("{")
+    while at >= 0:
         try:
-            event = json.loads(line)
+            event, at = decoder.raw_decode(events, at)
         except ValueError:
-            continue
-        if isinstance(event, dict):
+            at += 1
+        else:
             yield event
+        at = events.find("{", at)
 
 
 def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

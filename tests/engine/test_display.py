@@ -10,9 +10,11 @@ import termios
 
 from suite import Suite
 
+DOCKERFILE = "ARG BASE_IMAGE=scratch\nFROM ${BASE_IMAGE}\nRUN true\n"  # nothing to warn of
+
 
 def test_a_terminal_gets_buildkits_own_display(project: Suite) -> None:
-    (project.root / "Dockerfile.ci").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN true\n")
+    (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
     build = ("invoke", "image.build", "--python", "3.11")
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (40, 100))
@@ -41,7 +43,7 @@ def test_a_terminal_gets_buildkits_own_display(project: Suite) -> None:
 
 
 def test_a_pipe_gets_plain_lines(project: Suite) -> None:
-    (project.root / "Dockerfile.ci").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN true\n")
+    (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
     done = project.good("image.build", "--python", "3.11")
     assert "#1 [internal]" in done.stderr
     assert "\x1b[" not in done.stderr
