@@ -6,8 +6,10 @@ seconds only say of what. Give options of the build after the rounds: `overhead.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,6 +35,7 @@ def main() -> None:
         raw, environment = with_docker(shlex.split(line), Path(folder))
         ways = {
             "docker buildx build": (raw, environment),
+            "invoke --version": ([*invoke[:3], "--version"], dict(os.environ)),
             "invoke image.build": (invoke, dict(os.environ)),
             "nox -s build_ci": (nox, dict(os.environ)),
             "nox, own environment off": (nox, {**os.environ, "NOX_SCRIPT_MODE": "none"}),
@@ -56,12 +59,17 @@ def with_docker(words: list[str], folder: Path) -> tuple[list[str], dict[str, st
         words: `env NAME=VALUE ... PLUGIN build ...`.
         folder: gets a docker configuration in which the plugin is found.
     """
-    settings = [word for word in words[1:] if "=" in word.partition("/")[0]]
+    settings = list(itertools.takewhile(lambda word: "=" in word, words[1:]))
     plugin, *rest = words[1 + len(settings) :]
     (folder / "cli-plugins").mkdir()
     (folder / "cli-plugins" / "docker-buildx").symlink_to(plugin)
     environment = dict(word.split("=", 1) for word in settings)
-    return ["docker", "buildx", *rest], {**os.environ, **environment, "DOCKER_CONFIG": str(folder)}
+    docker = shutil.which("docker") or Path(plugin).parents[4] / "bin" / "docker"
+    return [str(docker), "buildx", *rest], {
+        **os.environ,
+        **environment,
+        "DOCKER_CONFIG": str(folder),
+    }
 
 
 def run(command: list[str], environment: os._Environ[str] | dict[str, str]) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from build_tasks import failures, process
+from build_tasks import process
 from build_tasks.client import Client
-from build_tasks.process import Command
+from build_tasks.errors import ImagesError
+from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
 
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
@@ -119,7 +120,7 @@ def build(client: Client, spec: BuildSpec) -> Built:
     spec.metadata.unlink(missing_ok=True)
     ended = process.stream(command, environment=client.environment)
     if ended.returncode:
-        raise failures.classify(ended, spec.identity)
+        raise _failed(ended, spec.identity)
     return _built(spec)
 
 
@@ -160,7 +161,7 @@ def inspect(client: Client, name: str, *, boot: bool = False) -> str:
     process.echo(command, client.environment)
     ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
     if ended.returncode:
-        raise failures.classify(ended, f"builder {name}")
+        raise _failed(ended, f"builder {name}")
     return ended.stdout
 
 
@@ -199,4 +200,10 @@ def _show(client: Client, command: Command, subject: str) -> None:
     process.echo(command, client.environment)
     ended = process.stream(command, environment=client.environment)
     if ended.returncode:
-        raise failures.classify(ended, subject)
+        raise _failed(ended, subject)
+
+
+def _failed(ended: Completed, subject: str) -> ImagesError:
+    from build_tasks import failures  # noqa: PLC0415 - start-up time of the builds that succeed
+
+    return failures.classify(ended, subject)

@@ -24,7 +24,7 @@ from build_tasks.errors import EngineError, ImagesError, MissingProgram
 from build_tasks.matrix import Platform
 
 if TYPE_CHECKING:
-    from build_tasks.engine.embedded import Embedded
+    from build_tasks.engine.handle import Embedded
 
 #: The oldest buildx with --progress=rawjson; docs/engines.md says what newer ones add.
 OLDEST_BUILDX = (0, 13)
@@ -125,10 +125,12 @@ def find(
     docker = shutil.which("docker")
     if choice == "docker" or (choice == "auto" and _docker_engine()):
         return _docker_client(docker)
-    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
 
-    engine = embedded.running()
+    engine = handle.running()
     if engine is None:
+        from build_tasks.engine import embedded  # noqa: PLC0415 - not where one runs
+
         _refuse_unless_possible(choice, docker, embedded.supported)
         if not start:
             raise EngineError(

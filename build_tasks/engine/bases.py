@@ -16,7 +16,7 @@ from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command
 
 if TYPE_CHECKING:
-    from build_tasks.engine.embedded import Embedded
+    from build_tasks.engine.handle import Embedded
 
 #: The releases of Debian by the Python that they ship. 3.10 and 3.12 were in none.
 SUITES = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie", "3.14": "unstable"}

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import process
-from build_tasks.engine import bases, packages, registry, state
+from build_tasks.engine import bases, handle, packages, registry, state
 from build_tasks.errors import EngineError, ImagesError
 
 if TYPE_CHECKING:
-    from build_tasks.engine.embedded import Embedded
+    from build_tasks.engine.handle import Embedded
 
 #: The Python whose stand-in is Debian 12, which has what the newest docker.io runs with.
 _BASE = "3.11"
@@ -128,7 +128,7 @@ def _fill(work: Path, root: Path, base: str, release: str) -> None:
         root / "usr/sbin/dockerd": "usr/sbin/dockerd",
         root / "usr/bin/docker": "usr/bin/docker",
         root / "usr/bin/tini-static": "usr/bin/docker-init",
-        packages.plugin(root): "usr/libexec/docker/cli-plugins/docker-buildx",
+        handle.plugin(root): "usr/libexec/docker/cli-plugins/docker-buildx",
     }
     for source, place in places.items():
         target = work / "engine" / place

@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from build_tasks import process
 from build_tasks.engine import daemon, emulation, firewall, network, packages, registry, state
+from build_tasks.engine.handle import Embedded, describe, running
 from build_tasks.engine.packages import supported
 from build_tasks.engine.state import Folders, Running
 from build_tasks.errors import EngineError, ImagesError
 
 __all__ = ["Embedded", "purge", "running", "start", "status", "stop", "supported"]
 
-_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 #: An upstream image whose presence tells whether Docker Hub can be reached.
 _UPSTREAM = "python:3.11-slim-bookworm"
 #: Seconds for Docker Hub to answer.
 _HUB = 15.0
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A running embedded engine.
-
-    Args:
-        docker: the docker CLI.
-        buildx: the buildx plugin.
-        host: the address of the Docker API.
-        registry: host and port of the loopback registry.
-        hub: whether Docker Hub answered when the engine was started.
-        release: the Debian release that the engine is from.
-        ca_bundle: the machine's CA bundle, if it has one.
-    """
-
-    docker: Path
-    buildx: Path
-    host: str
-    registry: str
-    hub: bool
-    release: str
-    ca_bundle: Path | None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables with which docker and buildx reach this engine."""
-        return {"DOCKER_HOST": self.host}
-
-
-def running() -> Embedded | None:
-    """Return the engine if it runs; this starts no program and takes no time."""
-    where = state.folders()
-    seen = state.read(where)
-    if seen is None or not all(state.alive(one) for one in seen.daemons.values()):
-        return None
-    return _describe(where, seen)
 
 
 def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Embedded:
@@ -149,7 +111,7 @@ def _start(where: Folders, announce: Callable[[str], None]) -> Running:
         one = registry.start(where, root, address)
         seen = replace(seen, daemons={"dockerd": docker, "registry": one})
         state.write(where, seen)
-        seen = replace(seen, hub=_hub(_describe(where, seen)))
+        seen = replace(seen, hub=_hub(describe(where, seen)))
         state.write(where, seen)
     except BaseException:
         _clear(where, seen)
@@ -222,20 +184,6 @@ def _emulate(
     daemons = {**seen.daemons, "dockerd": docker}
     emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
     state.write(where, replace(seen, daemons=daemons, emulated=emulated))
-
-
-def _describe(where: Folders, seen: Running) -> Embedded:
-    root = where.root(seen.release)
-    bundle = Path(os.environ.get("SSL_CERT_FILE") or _BUNDLE)
-    return Embedded(
-        docker=root / "usr/bin/docker",
-        buildx=packages.plugin(root),
-        host=f"unix://{where.socket}",
-        registry=seen.registry,
-        hub=seen.hub,
-        release=seen.release,
-        ca_bundle=bundle if bundle.is_file() else None,
-    )
 
 
 def _hub(engine: Embedded) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_tasks import process
+from build_tasks.engine.handle import plugin
 from build_tasks.engine.state import Folders
 from build_tasks.errors import CommandError, DiskError, EngineError, ImagesError, NetworkError
 from build_tasks.process import Command
@@ -117,14 +118,6 @@ def environment(root: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "XTABLES_LIBDIR": str(root / "usr/lib" / triplet / "xtables"),
     }
-
-
-def plugin(root: Path) -> Path:
-    """Return the buildx plugin; its folder has moved between releases."""
-    folders = (root / "usr/libexec/docker/cli-plugins", root / "usr/lib/docker/cli-plugins")
-    return next(
-        (f / "docker-buildx" for f in folders if (f / "docker-buildx").exists()), folders[0]
-    )
 
 
 def runs(root: Path) -> bool:

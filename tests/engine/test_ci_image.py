@@ -9,7 +9,7 @@ import pytest
 from suite import ROOT, Suite, last, steps
 
 from build_tasks import constraints
-from build_tasks.engine.embedded import Embedded
+from build_tasks.engine.handle import Embedded
 
 AIRFLOW = {"3.9": "3.0.6", "3.11": "3.3.2", "3.13": "3.3.2"}
 

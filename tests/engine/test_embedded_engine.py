@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine import bases, daemon, emulation, packages, state
-from build_tasks.engine.embedded import Embedded
+from build_tasks.engine import bases, daemon, emulation, handle, packages, state
+from build_tasks.engine.handle import Embedded
 
 IP = "/usr/sbin/ip"
 
@@ -167,7 +167,7 @@ def test_the_older_engine_and_buildx_do_the_job(
         docker = (str(root / "usr/bin/docker"), "--host", f"unix://{folders(old).socket}")
         old = Suite(old.environment, docker=docker)
         assert old.engine("version", "--format", "{{.Server.Version}}").startswith("26.1.")
-        plugin = str(packages.plugin(root))
+        plugin = str(handle.plugin(root))
         version = subprocess.run([plugin, "version"], capture_output=True, text=True, check=True)
         assert " 0.13.1" in version.stdout
         old.good("cache.prune", "--all")

@@ -14,7 +14,7 @@ import pytest
 from suite import Suite, last
 
 from build_tasks.engine import state
-from build_tasks.engine.embedded import Embedded
+from build_tasks.engine.handle import Embedded
 
 BUILD = ("image.build", "--python", "3.11")
 SMALL = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS main\n"

@@ -22,7 +22,7 @@ from build_tasks.engine import (
     registry,
     state,
 )
-from build_tasks.engine.embedded import Embedded
+from build_tasks.engine.handle import Embedded
 from build_tasks.engine.state import Daemon, Folders, Running
 from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
 from build_tasks.process import Command, Completed
