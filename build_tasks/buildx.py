@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from build_tasks import process
+from build_tasks import labels, process
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
@@ -48,12 +48,16 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     ]
     for name, value in spec.arguments:
         command += ["--build-arg", f"{name}={value}"]
+    for name, text in spec.labels:
+        command += ["--label", f"{name}={text}"]
+    for name, path in spec.contexts:
+        command += ["--build-context", f"{name}={path}"]
     for name, path in spec.secrets:
         command += ["--secret", f"id={name},src={path}"]
     command += spec.cache.options()
     for tag in spec.tags:
         command += ["--tag", tag]
-    command += _output_options(spec.output)
+    command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
 
 
@@ -165,6 +169,19 @@ def inspect(client: Client, name: str, *, boot: bool = False) -> str:
     return ended.stdout
 
 
+def manifest(client: Client, reference: str) -> str:
+    """Return the manifest that a registry has for a reference, as it stands there (JSON).
+
+    Raises:
+        ImagesError: the registry does not have it, or does not answer.
+    """
+    command = (*client.buildx, "imagetools", "inspect", "--raw", reference)
+    ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
+    if ended.returncode:
+        raise _failed(ended, reference)
+    return ended.stdout
+
+
 def remove(client: Client, name: str) -> None:
     """Remove a dedicated builder and its cache.
 
@@ -174,12 +191,17 @@ def remove(client: Client, name: str) -> None:
     _show(client, remove_command(client, name), f"builder {name}")
 
 
-def _output_options(output: Output) -> list[str]:
+def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build: images for
     # the local engine go without, pushed ones say how they were made but not with which arguments.
-    if output is Output.PUSH:
-        return ["--push", "--provenance", "mode=min"]
-    if output is Output.LOAD:
+    if spec.output is Output.PUSH:
+        options = ["--push", "--provenance", "mode=min"]
+        if spec.sbom:
+            options += ["--sbom", f"generator={spec.sbom}"]
+        for name, text in labels.shown(spec.labels):
+            options += ["--annotation", f"manifest,index:{name}={text}"]
+        return options
+    if spec.output is Output.LOAD:
         return ["--load", "--provenance", "false"]
     return ["--output", "type=cacheonly", "--provenance", "false"]
 

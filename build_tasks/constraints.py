@@ -21,13 +21,19 @@ UV_PLATFORMS = {
 #: Seconds for uv to resolve; 1 to 14 were seen.
 _RESOLVE = 600.0
 _HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."
+_NOTES = {
+    "constraints": "# The images install exactly these versions.",
+    "constraints-no-providers": "# Airflow alone: providers, and what they need, are free.",
+    "constraints-source-providers": "# All but Airflow and its providers, which come from sources.",
+}
+_AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$")
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+_-]+)$")
 
 
-def path(root: Path, python: str) -> Path:
-    """Return where the constraints of a Python stand."""
-    return root / "constraints" / f"constraints-{python}.txt"
+def path(root: Path, python: str, mode: str = "constraints") -> Path:
+    """Return where the constraints of a Python stand, in one of the modes."""
+    return root / "constraints" / f"{mode}-{python}.txt"
 
 
 def read(file: Path) -> Mapping[str, str]:
@@ -63,9 +69,35 @@ def check(file: Path, python: str, airflow: str) -> None:
         raise UsageError(f"{_place(file)}: no line says what it was made for: {remedy}")
     if made_for[2] != python:
         raise UsageError(f"{_place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
-    if pins.get("apache-airflow") != airflow:
-        has = pins.get("apache-airflow", "no version")
+    has = pins.get("apache-airflow", made_for[1])  # where it comes from sources it has no pin
+    if has != airflow or made_for[1] != airflow:
         raise UsageError(f"{_place(file)}: has Airflow {has}, not {airflow}: {remedy}")
+
+
+def check_lines(text: str, place: str) -> None:
+    """Raise unless a text is a file of constraints as pip takes them.
+
+    Raises:
+        UsageError: a line is no requirement on a version; or there is none.
+    """
+    from packaging.requirements import (  # noqa: PLC0415 - start-up time
+        InvalidRequirement,
+        Requirement,
+    )
+
+    lines = [
+        (number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1)
+    ]
+    for number, line in lines:
+        try:
+            if line:
+                Requirement(line)
+        except InvalidRequirement:
+            raise UsageError(
+                f"{place}:{number}: {line!r} is no constraint like name==1.2.3"
+            ) from None
+    if not any(line for _, line in lines):
+        raise UsageError(f"{place}: has no constraint")
 
 
 def requirements(settings: Settings, python: str) -> tuple[str, ...]:
@@ -96,7 +128,7 @@ def compile_command(uv: str, python: str, platform: Platform, pins: Path, output
 def generate(
     python: str, settings: Settings, *, upgrade: bool, announce: Callable[[str], None]
 ) -> Path:
-    """Resolve the constraints of a Python and write them down; return the file.
+    """Resolve the constraints of a Python and write them down in all modes; return the file.
 
     Versions that are written down and still fit are kept, unless newer ones are asked for.
 
@@ -123,13 +155,23 @@ def generate(
         resolved = _resolve(python, Platform.AMD64, wanted, none, first)
         # The other platform must do with the same versions, and may need packages of its own.
         resolved |= _resolve(python, Platform.ARM64, wanted, first, second)
+        first.write_text(_pins_text(resolved), encoding="utf-8")
+        bare = f"apache-airflow=={settings.airflow_for(python)}"
+        core = _resolve(python, Platform.AMD64, bare, first, second)
+        core |= _resolve(python, Platform.ARM64, bare, first, second)
     before = read(file) if file.exists() else {}
-    header = _HEADER.format(python=python, airflow=settings.airflow_for(python))
-    note = "# The images install exactly these versions."
-    fresh = file.with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text(f"{header}\n{note}\n{_pins_text(resolved)}", encoding="utf-8")
-    fresh.replace(file)
+    modes = {
+        "constraints": resolved,
+        "constraints-no-providers": {
+            name: version for name, version in core.items() if not name.startswith(_PROVIDER)
+        },
+        "constraints-source-providers": {
+            name: version for name, version in resolved.items() if not name.startswith(_AIRFLOW)
+        },
+    }
+    for mode, pins in modes.items():
+        header = _HEADER.format(python=python, airflow=settings.airflow_for(python))
+        _write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{_pins_text(pins)}")
     for line in changes(before, resolved):
         announce(line)
     announce(f"{_place(file)}: {len(resolved)} packages")
@@ -148,6 +190,13 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
         elif old != new:
             lines.append(f"  {name} {old} -> {new}")
     return lines
+
+
+def _write(file: Path, text: str) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(file)
 
 
 def _resolve(
@@ -169,7 +218,7 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        python = file.stem.removeprefix("constraints-")
+        python = file.stem.rpartition("-")[2]
         raise UsageError(f"{_place(file)}: not there: run: nox -s constraints-{python}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{_place(file)}: cannot be read: {error}") from None

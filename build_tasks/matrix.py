@@ -21,11 +21,12 @@ class ImageKind(StrEnum):
     """The images that Airflow ships."""
 
     CI = "ci"
+    PROD = "prod"
 
     @property
     def dockerfile(self) -> str:
         """The name of the Dockerfile, at the project's root."""
-        return "Dockerfile.ci"
+        return "Dockerfile.ci" if self is ImageKind.CI else "Dockerfile"
 
     @classmethod
     def parse(cls, text: str, place: str) -> Self:
@@ -64,16 +65,31 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Build:
-    """One cell of the matrix: one image for one Python and one platform."""
+    """One cell of the matrix: one image for one Python and one platform.
+
+    Args:
+        kind: the image.
+        python: its Python, as X.Y.
+        platform: its platform.
+        slim: without extras; it has tags and a cache of its own, so that neither image clobbers
+            the other's.
+    """
 
     kind: ImageKind
     python: str
     platform: Platform
+    slim: bool = False
 
     @property
     def identity(self) -> str:
         """The name that the session, the log, the record and the tags share."""
-        return f"{self.kind}-{self.python}-{self.platform.architecture}"
+        slim = "-slim" if self.slim else ""
+        return f"{self.kind}{slim}-{self.python}-{self.platform.architecture}"
+
+    @property
+    def tag(self) -> str:
+        """The tag that the image gets when nobody names one."""
+        return "slim-latest" if self.slim else "latest"
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,8 @@ class Names:
 
         One per platform: BuildKit lets the last platform of a shared reference win.
         """
-        return f"{self.image(build)}:cache-linux-{build.platform.architecture}"
+        slim = "-slim" if build.slim else ""
+        return f"{self.image(build)}:cache-linux-{build.platform.architecture}{slim}"
 
 
 def path_safe(branch: str) -> str:

@@ -47,9 +47,11 @@ class Options:
         return settings.load(self.given)
 
 
-SETTINGS = tuple(Option(item.option, item.help) for item in settings.FIELDS if item.option)
+SETTINGS = tuple(
+    Option(item.option, item.help, flag=item.flag) for item in settings.FIELDS if item.option
+)
 SELECTION = (
-    Option("kind", "image: ci (the default)"),
+    Option("kind", "image: ci (the default) or prod"),
     Option("python", "Python version, or several with commas"),
 )
 BUILD = (
@@ -58,6 +60,7 @@ BUILD = (
     Option("push", "push the image to its registry instead", flag=True),
     Option("push-cache", "write the cache to the registry, too", flag=True),
     Option("build-id", "id of the build, for the image's labels"),
+    Option("sbom", "attest the contents of a pushed image, too", flag=True),
     Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),
     Option("dry-run", "print the command and start nothing", flag=True),
     *SETTINGS,

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build_tasks import cache, client, constraints, matrix, places, revision, spec
+from build_tasks import (
+    buildx,
+    cache,
+    client,
+    constraints,
+    installation,
+    labels,
+    matrix,
+    places,
+    revision,
+    spec,
+)
 from build_tasks.client import Client
-from build_tasks.errors import UsageError
+from build_tasks.errors import ImagesError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
-from build_tasks.settings import ROOT, Settings
+from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
 
 UPSTREAM_REGISTRY = "ghcr.io"
@@ -58,8 +69,12 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     if not asked:
         raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
     pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
-    for python in pythons:
-        constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
+    for item in FIELDS:
+        if item.kind not in {None, kind} and chosen.origins[item.key] == f"--{item.option}":
+            raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
+    if kind is ImageKind.CI:
+        for python in pythons:
+            constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
     return [(kind, python) for python in pythons]
 
 
@@ -84,41 +99,62 @@ def specs(
         ImagesError: an option is wrong, or the engine or a base image cannot be had.
     """
     wanted = output or _output(options)
-    tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))] or ["latest"]
+    tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))]
     progress = options.text("progress") or "auto"
     if progress not in PROGRESS:
         raise UsageError(
             f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
         )
     selected = select(options, chosen)
+    if options.flag("sbom") and wanted is not Output.PUSH:
+        raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
+    installations = {
+        python: installation.find(chosen, python, announce)
+        for kind, python in selected
+        if kind is ImageKind.PROD
+    }
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
+    scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
     if len(platforms) > 1 and wanted is not Output.NONE:
         raise UsageError(
             f"--platform: one at a time with --{wanted}: the tag would hold only the last of "
             f"{matrix.listed(platforms)}"
         )
-    commit = revision.current(ROOT)
-    build_id = options.text("build-id") or _build_id()
+    commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
         base = _base_image(where, python, platforms, announce, dry=dry)
+        install = installations.get(python)
         for platform in platforms:
-            one = Build(kind, python, platform)
+            one = Build(kind, python, platform, slim=bool(install) and chosen.prod_slim)
             image = where.names.image(one)
+            table = labels.labels(
+                one,
+                airflow=install.version if install else chosen.airflow_for(python),
+                base_image=base,
+                revision=commit,
+            )
             result.append(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
                     context=ROOT,
                     platform=platform,
-                    tags=() if wanted is Output.NONE else tuple(f"{image}:{t}" for t in tags),
+                    tags=() if wanted is Output.NONE else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
-                        one, chosen, base_image=base, revision=commit, build_id=build_id
+                        one,
+                        chosen,
+                        base_image=base,
+                        installation=install,
+                        revision=commit,
                     ),
                     secrets=_secrets(bundle, where),
+                    contexts=tuple(sorted(install.contexts.items())) if install else (),
+                    labels=table,
+                    sbom=scanner,
                     cache=cache.plan(
                         chosen.cache_mode,
                         where.names.cache(one),
@@ -142,6 +178,23 @@ def _output(options: Options) -> Output:
     if options.flag("push") and options.flag("load"):
         raise UsageError("--push --load: a build has one output: choose one of them")
     return Output.PUSH if options.flag("push") else Output.LOAD
+
+
+def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:
+    return tuple(f"{image}:{tag}" for tag in tags)
+
+
+def _scanner(where: Site) -> str:
+    """Return the image that makes SBOMs, if it can be had from here."""
+    image = where.settings.sbom_scanner
+    try:
+        buildx.manifest(where.client, image)
+    except ImagesError as error:
+        raise UsageError(
+            f"--sbom: the scanner {image} cannot be had: name another one with --sbom-scanner "
+            f"({error})"
+        ) from None
+    return image
 
 
 def _build_id() -> str:

@@ -11,16 +11,18 @@ from build_tasks.errors import ImagesError
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit; both texts are empty outside of a git checkout.
+    """A commit and the run that builds from it; texts are empty where there is none.
 
     Args:
         commit: the full hash.
         date: the commit's date, as ISO 8601; the image's own, so that equal inputs give an equal
             image.
+        build_id: the id of the CI run.
     """
 
     commit: str = ""
     date: str = ""
+    build_id: str = ""
 
 
 def current(root: Path) -> Revision:

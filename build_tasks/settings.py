@@ -17,7 +17,7 @@ from typing import Any
 from build_tasks import values
 from build_tasks.cache import CacheMode
 from build_tasks.errors import UsageError
-from build_tasks.matrix import Platform, listed
+from build_tasks.matrix import ImageKind, Platform, listed
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
@@ -34,6 +34,7 @@ class Field:
         default: what holds when nobody sets it.
         help: what it is for.
         option: the option that sets it, if one does.
+        kind: the only image that it is for; all of them if there is none.
     """
 
     key: str
@@ -41,6 +42,12 @@ class Field:
     default: Any
     help: str
     option: str = ""
+    kind: ImageKind | None = None
+
+    @property
+    def flag(self) -> bool:
+        """Whether the option takes no value."""
+        return self.default is False
 
     @property
     def variable(self) -> str:
@@ -107,11 +114,83 @@ FIELDS: tuple[Field, ...] = (
         MappingProxyType({}),
         "release of Airflow where a Python needs another",
     ),
-    Field("airflow.extras", values.extras, (), "extras of apache-airflow"),
-    Field("dependencies.python", values.requirements, (), "additional Python packages"),
-    Field("dependencies.apt-dev", values.apt_packages, (), "additional Debian packages for CI"),
+    Field(
+        "airflow.from",
+        values.text,
+        "release",
+        "what PROD installs: release, wheels (those in docker-context-files/), a folder of "
+        "Airflow's sources, or git+URL@REF",
+        option="airflow-from",
+        kind=ImageKind.PROD,
+    ),
+    Field("airflow.extras", values.extras, (), "extras of apache-airflow", option="extras"),
+    Field(
+        "constraints.mode",
+        values.constraints_mode,
+        "constraints",
+        f"file of versions that PROD follows: {listed(values.CONSTRAINTS_MODES)}",
+        option="constraints-mode",
+        kind=ImageKind.PROD,
+    ),
+    Field(
+        "constraints.location",
+        values.text,
+        "",
+        "own file or URL of versions that PROD follows instead; {python} is the version",
+        option="constraints-location",
+        kind=ImageKind.PROD,
+    ),
+    Field(
+        "dependencies.python",
+        values.requirements,
+        (),
+        "additional Python packages",
+        option="python-deps",
+    ),
+    Field(
+        "dependencies.apt-dev",
+        values.apt_packages,
+        (),
+        "additional Debian packages of the CI image and of PROD's build segment",
+        option="dev-apt-deps",
+    ),
+    Field(
+        "dependencies.apt-runtime",
+        values.apt_packages,
+        (),
+        "additional Debian packages of the PROD image",
+        option="runtime-apt-deps",
+        kind=ImageKind.PROD,
+    ),
     Field("ci.test-packages", values.requirements, (), "test toolchain of the CI image"),
+    Field("ci.budget", values.megabytes, 0, "size in MB that verifying the CI image allows"),
+    Field(
+        "prod.slim",
+        values.boolean,
+        False,
+        "PROD without extras and database clients",
+        option="slim",
+        kind=ImageKind.PROD,
+    ),
+    Field(
+        "prod.clients",
+        values.clients,
+        (),
+        f"database clients of the PROD image: {listed(values.CLIENTS)}",
+        option="clients",
+        kind=ImageKind.PROD,
+    ),
+    Field("prod.budget", values.megabytes, 0, "size in MB that verifying the PROD image allows"),
+    Field("prod.slim-budget", values.megabytes, 0, "the same of the slim one"),
     Field("uv.version", values.version, "0.9.18", "uv that installs in the images"),
+    Field("pip.version", values.version, "25.3", "pip in the PROD image, for those who extend it"),
+    Field(
+        "sbom.scanner",
+        values.template,
+        "docker/buildkit-syft-scanner:stable-1",
+        "image that lists an image's contents for --sbom",
+        option="sbom-scanner",
+    ),
 )
 
 
@@ -131,11 +210,22 @@ class Settings:
     base_image: str
     airflow_version: str
     airflow_versions: Mapping[str, str]
+    airflow_from: str
     airflow_extras: tuple[str, ...]
+    constraints_mode: str
+    constraints_location: str
     dependencies_python: tuple[str, ...]
     dependencies_apt_dev: tuple[str, ...]
+    dependencies_apt_runtime: tuple[str, ...]
     ci_test_packages: tuple[str, ...]
+    ci_budget: int
+    prod_slim: bool
+    prod_clients: tuple[str, ...]
+    prod_budget: int
+    prod_slim_budget: int
     uv_version: str
+    pip_version: str
+    sbom_scanner: str
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def airflow_for(self, python: str) -> str:
@@ -186,7 +276,8 @@ def _find(
     from_file: Mapping[str, object],
     file_name: str,
 ) -> tuple[object, str]:
-    if item.option and options.get(item.option) is not None:
+    given = options.get(item.option) if item.option else None
+    if given is not None and given is not False:  # a flag that was not given says nothing
         return options[item.option], f"--{item.option}"
     if item.variable in environment:
         return environment[item.variable], item.variable

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from build_tasks.cache import CachePlan
 from build_tasks.errors import UsageError
+from build_tasks.installation import Installation
 from build_tasks.matrix import Build, Platform
 from build_tasks.revision import Revision
 from build_tasks.settings import Settings
+from build_tasks.values import CLIENTS
 
 #: The id under which RUN steps find the CA bundle.
 CA_BUNDLE = "ca-bundle"
@@ -41,6 +43,9 @@ class BuildSpec:
         tags: full references that the image gets.
         arguments: the Dockerfile's arguments, in order.
         secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
+        contexts: folders that replace stages of the Dockerfile, by the stage's name.
+        labels: what the image says of itself.
+        sbom: the image that lists the contents of a pushed image; none if empty.
         cache: what is read and written.
         output: what becomes of the image.
         metadata: the file that BuildKit's metadata of the build go to.
@@ -61,6 +66,9 @@ class BuildSpec:
     output: Output
     metadata: Path
     secrets: tuple[tuple[str, Path], ...] = field(default=())
+    contexts: tuple[tuple[str, Path], ...] = field(default=())
+    labels: tuple[tuple[str, str], ...] = field(default=())
+    sbom: str = ""
     builder: str = "default"
     progress: str = "auto"
 
@@ -74,7 +82,12 @@ class BuildSpec:
 
 
 def arguments(
-    build: Build, settings: Settings, *, base_image: str, revision: Revision, build_id: str
+    build: Build,
+    settings: Settings,
+    *,
+    base_image: str,
+    installation: Installation | None,
+    revision: Revision,
 ) -> tuple[tuple[str, str], ...]:
     """Return the Dockerfile's arguments for a build; empty ones are left to the Dockerfile.
 
@@ -82,21 +95,42 @@ def arguments(
         build: the image, its Python and its platform.
         settings: what was set.
         base_image: the reference of the base image.
-        revision: the commit that is built from.
-        build_id: the id of the CI run, or empty.
+        installation: how Airflow gets into a PROD image.
+        revision: the commit that is built from, and the run that builds.
     """
+    own = _of_prod(build, settings, installation) if installation else _of_ci(build, settings)
     given = {
         "BASE_IMAGE": base_image,
         "AIRFLOW_PYTHON_VERSION": build.python,
-        "AIRFLOW_VERSION": settings.airflow_for(build.python),
-        "AIRFLOW_EXTRAS": ",".join(settings.airflow_extras),
         "AIRFLOW_UV_VERSION": settings.uv_version,
-        "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
         "ADDITIONAL_DEV_APT_DEPS": " ".join(settings.dependencies_apt_dev),
-        "AIRFLOW_TEST_DEPS": " ".join(settings.ci_test_packages),
+        "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
+        **own,
         # What changes with every commit comes last, here as in the Dockerfile.
-        "AIRFLOW_IMAGE_DATE_CREATED": revision.date,
-        "BUILD_ID": build_id,
+        "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
     }
     return tuple((name, value) for name, value in given.items() if value)
+
+
+def _of_ci(build: Build, settings: Settings) -> dict[str, str]:
+    return {
+        "AIRFLOW_VERSION": settings.airflow_for(build.python),
+        "AIRFLOW_EXTRAS": ",".join(settings.airflow_extras),
+        "AIRFLOW_TEST_DEPS": " ".join(settings.ci_test_packages),
+    }
+
+
+def _of_prod(build: Build, settings: Settings, installation: Installation) -> dict[str, str]:
+    from_sources = installation.constraints == "constraints-source-providers"
+    clients = () if build.slim else settings.prod_clients
+    runtime = [package for client in clients for package in CLIENTS[client]]
+    return {
+        "AIRFLOW_VERSION": installation.version,
+        "AIRFLOW_EXTRAS": "" if build.slim else ",".join(settings.airflow_extras),
+        "AIRFLOW_INSTALLATION_METHOD": installation.method,
+        "AIRFLOW_PROVIDERS_FROM_SOURCES": "true" if from_sources else "",
+        "AIRFLOW_CONSTRAINTS": installation.constraints,
+        "AIRFLOW_PIP_VERSION": settings.pip_version,
+        "ADDITIONAL_RUNTIME_APT_DEPS": " ".join([*runtime, *settings.dependencies_apt_runtime]),
+    }

@@ -17,6 +17,17 @@ from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform, listed, parse_python
 
 ENGINES = ("auto", "docker", "embedded")
+#: The files of constraints that Airflow has: all pinned, providers left free, and providers left
+#: out because they come from sources.
+CONSTRAINTS_MODES = ("constraints", "constraints-no-providers", "constraints-source-providers")
+#: Debian's packages of the database clients that an image can have.
+CLIENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "postgres": ("postgresql-client",),
+        "mysql": ("default-mysql-client",),
+        "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
+    }
+)
 
 # The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra).
@@ -64,6 +75,42 @@ def engine(value: object, place: str) -> str:
     """Return one of ENGINES."""
     if value not in ENGINES:
         raise UsageError(f"{place}: unknown engine {value!r}: choose {listed(ENGINES)}")
+    return str(value)
+
+
+def boolean(value: object, place: str) -> bool:
+    """Return true or false."""
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise UsageError(f"{place}: must be true or false, not {value!r}")
+
+
+def megabytes(value: object, place: str) -> int:
+    """Return a size in millions of bytes; 0 means that it does not matter."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UsageError(f"{place}: must be a number of megabytes like 900, not {value!r}")
+    return value
+
+
+def clients(value: object, place: str) -> tuple[str, ...]:
+    """Return names of CLIENTS, each once."""
+    for item in _list(value, place):
+        if item not in CLIENTS:
+            raise UsageError(f"{place}: unknown database client {item!r}: choose {listed(CLIENTS)}")
+    return _unique(tuple(_list(value, place)), place)
+
+
+def constraints_mode(value: object, place: str) -> str:
+    """Return one of CONSTRAINTS_MODES."""
+    if value not in CONSTRAINTS_MODES:
+        raise UsageError(
+            f"{place}: unknown constraints mode {value!r}: choose {listed(CONSTRAINTS_MODES)}"
+        )
     return str(value)
 
 

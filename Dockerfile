@@ -1,0 +1,408 @@
+# The PROD image: Airflow as the official image has it, small, and nothing that only building needs.
+#
+# Two segments. `build` has compilers and makes the virtual environment; `main` starts from the same
+# base again and takes that environment over. From what changes rarely to what changes with every
+# build: each argument is declared right before its first use, so that a new value repeats no step
+# above it, and what `main` installs repeats nothing of `build`.
+#
+# Steps that use the network read an optional CA bundle from the secret `ca-bundle`; a secret is
+# neither part of the image nor of a step's cache key.
+
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+# Three stages that a build context of the same name replaces: constraints from elsewhere, wheels,
+# and a tree of Airflow's sources.
+FROM scratch AS constraints
+ARG AIRFLOW_CONSTRAINTS=constraints
+ARG AIRFLOW_PYTHON_VERSION=3.11
+COPY constraints/${AIRFLOW_CONSTRAINTS}-${AIRFLOW_PYTHON_VERSION}.txt /constraints.txt
+
+FROM scratch AS wheels
+
+FROM scratch AS sources
+
+FROM ${BASE_IMAGE} AS build
+
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+
+ARG AIRFLOW_PYTHON_VERSION=3.11
+
+# A base image with another Python would fail much later, in words that do not say why.
+RUN <<EOF
+found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if [ "${found}" != "${AIRFLOW_PYTHON_VERSION}" ]; then
+    echo "the base image has Python ${found}, not ${AIRFLOW_PYTHON_VERSION}: name another one with --base-image" >&2
+    exit 1
+fi
+EOF
+
+ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
+
+ARG TARGETARCH
+ARG ADDITIONAL_DEV_APT_DEPS=""
+
+# The caches are mounts: downloads stay on the builder and out of the image.
+# Debian's release pins the versions, a mount holds the lists, and a list of words is to be split.
+# hadolint ignore=DL3008,DL3009,SC2086
+RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
+    --mount=type=secret,id=ca-bundle,required=false <<EOF
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
+apt_get() {
+    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" "$@"
+}
+bundle=/run/secrets/ca-bundle
+[ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
+apt_get update
+apt_get install --yes --no-install-recommends \
+    build-essential \
+    ca-certificates \
+    default-libmysqlclient-dev \
+    freetds-dev \
+    git \
+    libffi-dev \
+    libkrb5-dev \
+    libldap2-dev \
+    libpq-dev \
+    libsasl2-dev \
+    libssl-dev \
+    libxml2-dev \
+    libxmlsec1-dev \
+    pkg-config \
+    unixodbc-dev \
+    ${ADDITIONAL_DEV_APT_DEPS}
+EOF
+
+RUN <<EOF
+useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
+install --directory --owner 50000 --group 0 --mode 0775 /opt/venv
+EOF
+
+ENV HOME=/home/airflow \
+    VIRTUAL_ENV=/opt/venv \
+    PATH=/opt/venv/bin:/usr/local/uv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+ARG AIRFLOW_UV_VERSION=0.9.18
+
+# uv comes from PyPI; a passing environment has the pip that the base may lack.
+# hadolint ignore=DL3042 # the cache is a mount
+RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
+    --mount=type=secret,id=ca-bundle,required=false <<EOF
+[ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
+python3 -m venv /tmp/pip
+PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install \
+    --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
+rm -r /tmp/pip
+EOF
+
+USER 50000
+
+ARG AIRFLOW_PIP_VERSION=25.3
+ARG AIRFLOW_VERSION=3.3.2
+ARG AIRFLOW_EXTRAS=""
+# release, wheels or sources; and whether providers come from the sources, too.
+ARG AIRFLOW_INSTALLATION_METHOD=release
+ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
+
+# Exactly the versions that are written down; pip is for those who extend the image. No bytecode: it
+# would be a third of the layer.
+RUN --mount=type=bind,from=constraints,target=/run/constraints \
+    --mount=type=bind,from=wheels,target=/run/wheels \
+    --mount=type=bind,from=sources,target=/run/sources,rw \
+    --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
+    --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+umask 0002
+[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+export PYTHONDONTWRITEBYTECODE=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+
+requirements=()
+airflow="apache-airflow[${AIRFLOW_EXTRAS}]==${AIRFLOW_VERSION}"
+local_names=() # distributions that do not come from the index: their pins must not hold them back
+add() { # add one distribution that is here, by its name and its place
+    local_names+=("$1")
+    if [ "$1" = apache-airflow ]; then
+        airflow="apache-airflow[${AIRFLOW_EXTRAS}] @ file://$2"
+    else
+        requirements+=("$1 @ file://$2")
+    fi
+}
+case "${AIRFLOW_INSTALLATION_METHOD}" in
+wheels)
+    for wheel in /run/wheels/*.whl; do
+        name=${wheel##*/}
+        name=${name%%-*}
+        name=${name,,}
+        add "${name//[_.]/-}" "${wheel}"
+    done
+    ;;
+sources)
+    # Building writes into the tree, and a user cannot write into a mount of root's.
+    cp --recursive --no-preserve=mode,ownership /run/sources /tmp/sources
+    [ ! -e /tmp/sources/pyproject.toml ] || add apache-airflow /tmp/sources
+    for part in airflow-core task-sdk; do
+        [ ! -e "/tmp/sources/${part}/pyproject.toml" ] || add "apache-${part/#task/airflow-task}" "/tmp/sources/${part}"
+    done
+    if [ -n "${AIRFLOW_PROVIDERS_FROM_SOURCES}" ]; then
+        for extra in ${AIRFLOW_EXTRAS//,/ }; do
+            folder=/tmp/sources/providers/${extra//-//}
+            [ ! -e "${folder}/pyproject.toml" ] || add "apache-airflow-providers-${extra}" "${folder}"
+        done
+    fi
+    ;;
+esac
+cp /run/constraints/constraints.txt /tmp/constraints.txt
+for name in "${local_names[@]}"; do
+    sed --in-place "/^${name}==/d" /tmp/constraints.txt
+done
+uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
+uv pip install --no-sources --constraint /tmp/constraints.txt \
+    "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
+rm -r -f /tmp/constraints.txt /tmp/sources
+found=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))')
+if [ "${found}" != "${AIRFLOW_VERSION}" ]; then
+    echo "this is Airflow ${found}, not ${AIRFLOW_VERSION}" >&2
+    exit 1
+fi
+uv pip check
+EOF
+
+ARG ADDITIONAL_PYTHON_DEPS=""
+
+# A step of its own: another package does not install Airflow again.
+# hadolint ignore=SC2086 # a list of words is to be split
+RUN --mount=type=bind,from=constraints,target=/run/constraints \
+    --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
+    --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+[ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
+umask 0002
+[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+uv pip install --constraint /run/constraints/constraints.txt ${ADDITIONAL_PYTHON_DEPS}
+uv pip check
+EOF
+
+FROM ${BASE_IMAGE} AS main
+
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+
+ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
+
+# Group 0 may do what the user may: a random user of that group can run everything (OpenShift).
+# The environment has a second name, which is the official image's.
+RUN <<EOF
+useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
+install --directory --owner 50000 --group 0 --mode 0775 \
+    /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /home/airflow
+ln -s /opt/venv /home/airflow/.local
+chmod g=u /etc/passwd
+EOF
+
+ARG TARGETARCH
+ARG AIRFLOW_PYTHON_VERSION=3.11
+ARG ADDITIONAL_RUNTIME_APT_DEPS=""
+
+# hadolint ignore=DL3008,DL3009,SC2086 # as in the segment above
+RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
+    --mount=type=tmpfs,target=/var/log \
+    --mount=type=secret,id=ca-bundle,required=false <<EOF
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
+apt_get() {
+    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" "$@"
+}
+bundle=/run/secrets/ca-bundle
+[ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
+apt_get update
+apt_get install --yes --no-install-recommends \
+    ca-certificates \
+    curl \
+    dumb-init \
+    git \
+    openssh-client \
+    ${ADDITIONAL_RUNTIME_APT_DEPS}
+EOF
+
+ENV AIRFLOW_HOME=/opt/airflow \
+    AIRFLOW_UID=50000 \
+    AIRFLOW_USER_HOME_DIR=/home/airflow \
+    AIRFLOW__CORE__LOAD_EXAMPLES=false \
+    DUMB_INIT_SETSID=1 \
+    GUNICORN_CMD_ARGS="--worker-tmp-dir /dev/shm" \
+    HOME=/home/airflow \
+    VIRTUAL_ENV=/opt/venv \
+    PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+# A link, because the layer is then the same whatever stands above. All of /opt, because only what
+# lies inside of a copied folder keeps its owner and mode, and the folder itself gets root's, as here.
+COPY --link --from=build /opt/ /opt/
+
+COPY --link --chmod=755 <<"EOF" /entrypoint
+#!/usr/bin/env bash
+# Prepare the container as the documentation of Airflow's image promises, then become the command.
+set -euo pipefail
+
+umask "${UMASK:-0002}"
+
+fail() {
+    echo "entrypoint: $*" >&2
+    exit 1
+}
+
+if [[ $(id -g) != 0 ]]; then
+    fail "the user must be in group 0, not $(id -g): run as UID:0"
+fi
+# Programs ask for the name of a user that only the container's start gave a number.
+if ! getent passwd "$(id -u)" > /dev/null && [[ -w /etc/passwd ]]; then
+    echo "default:x:$(id -u):0:default user:${HOME}:/sbin/nologin" >> /etc/passwd
+fi
+
+checks=${CONNECTION_CHECK_MAX_COUNT:-20}
+pause=${CONNECTION_CHECK_SLEEP_TIME:-3}
+
+wait_for() { # wait_for WHAT COMMAND...: until the command succeeds
+    local what=$1 answer count
+    shift
+    for ((count = 1; count <= checks; count++)); do
+        if answer=$("$@" 2>&1); then
+            return
+        fi
+        echo "entrypoint: no ${what} yet, check ${count} of ${checks}" >&2
+        ((count == checks)) || sleep "${pause}"
+    done
+    echo "${answer}" >&2
+    fail "no ${what} after ${checks} checks"
+}
+
+database_is_set() { # the default, SQLite in a file, needs no waiting
+    [[ -e ${AIRFLOW_HOME}/airflow.cfg ]] ||
+        compgen -e | grep --quiet --extended-regexp '^AIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?$'
+}
+
+broker_answers() {
+    python - "$1" <<'PYTHON'
+import socket, sys
+from urllib.parse import urlsplit
+
+ports = {"amqp": 5672, "amqps": 5672, "redis": 6379, "rediss": 6379, "postgres": 5432, "mysql": 3306}
+for one in sys.argv[1].split(";"):  # celery takes several, and does with any of them
+    url = urlsplit(one.split("+", 1)[1] if one.startswith(("db+", "sqla+")) else one)
+    scheme = url.scheme.partition("+")[0].replace("postgresql", "postgres")
+    port = url.port or ports.get(scheme)
+    if port is None:
+        sys.exit(0)  # what has no port cannot be waited for
+    try:
+        socket.create_connection((url.hostname or "localhost", port), timeout=5).close()
+        sys.exit(0)
+    except OSError as error:
+        print(f"{url.hostname}:{port}: {error}")
+sys.exit(1)
+PYTHON
+}
+
+if ((checks > 0)); then
+    if database_is_set; then
+        wait_for database airflow db check
+    fi
+    command=${1:-}
+    [[ ${command} != airflow ]] || command=${2:-}
+    if [[ ${command} == scheduler || ${command} == celery ]] &&
+        [[ ,$(airflow config get-value core executor), == *,CeleryExecutor,* ]]; then
+        wait_for broker broker_answers "$(airflow config get-value celery broker_url)"
+    fi
+fi
+
+if [[ -n ${_AIRFLOW_DB_MIGRATE:-${_AIRFLOW_DB_UPGRADE:-}} ]]; then
+    airflow db migrate
+fi
+
+if [[ -n ${_AIRFLOW_WWW_USER_CREATE:-} ]]; then
+    if airflow config get-value core auth_manager | grep --quiet FabAuthManager; then
+        password=${_AIRFLOW_WWW_USER_PASSWORD:-}
+        if [[ -n ${_AIRFLOW_WWW_USER_PASSWORD_CMD:-} ]]; then
+            password=$(bash -c "${_AIRFLOW_WWW_USER_PASSWORD_CMD}")
+        fi
+        if [[ -z ${password} ]]; then
+            fail "_AIRFLOW_WWW_USER_CREATE needs _AIRFLOW_WWW_USER_PASSWORD or _AIRFLOW_WWW_USER_PASSWORD_CMD"
+        fi
+        # A user who is there already is no failure.
+        airflow users create \
+            --username "${_AIRFLOW_WWW_USER_USERNAME:-admin}" \
+            --firstname "${_AIRFLOW_WWW_USER_FIRSTNAME:-Airflow}" \
+            --lastname "${_AIRFLOW_WWW_USER_LASTNAME:-Admin}" \
+            --email "${_AIRFLOW_WWW_USER_EMAIL:-airflowadmin@example.com}" \
+            --role "${_AIRFLOW_WWW_USER_ROLE:-Admin}" \
+            --password "${password}" || true
+        unset password
+    else
+        echo "entrypoint: no user is made: only FabAuthManager keeps users in Airflow" >&2
+    fi
+    unset _AIRFLOW_WWW_USER_PASSWORD _AIRFLOW_WWW_USER_PASSWORD_CMD
+fi
+
+if [[ -n ${_PIP_ADDITIONAL_REQUIREMENTS:-} ]]; then
+    echo "entrypoint: WARNING: installing ${_PIP_ADDITIONAL_REQUIREMENTS} at every start: for a quick" \
+        "try only, never in production; build an image that has them" >&2
+    # shellcheck disable=SC2086 # a list of words is to be split
+    pip install --root-user-action ignore --no-cache-dir ${_PIP_ADDITIONAL_REQUIREMENTS}
+fi
+
+case "${1:-}" in
+bash) exec /bin/bash "${@:2}" ;;
+python) exec python "${@:2}" ;;
+airflow) exec airflow "${@:2}" ;;
+*) exec airflow "$@" ;;
+esac
+EOF
+
+COPY --link --chmod=755 <<"EOF" /clean-logs
+#!/usr/bin/env bash
+# Remove old logs, again and again: the log groomer of Airflow's Helm chart.
+set -euo pipefail
+
+folder=${AIRFLOW_HOME:-/opt/airflow}/logs
+days=${AIRFLOW__LOG_RETENTION_DAYS:-15}
+minutes=${AIRFLOW__LOG_CLEANUP_FREQUENCY_MINUTES:-15}
+
+trap 'exit 0' INT TERM
+while true; do
+    echo "removing logs of ${folder} that are older than ${days} days"
+    find "${folder}" -type d -name lost+found -prune -o \
+        -type f -mtime "+${days}" -name '*.log' -print -delete || true
+    find "${folder}" -mindepth 1 -type d -name lost+found -prune -o \
+        -mindepth 1 -type d -empty -mtime "+${days}" -delete || true
+    sleep "$((minutes * 60))" &
+    wait $!
+done
+EOF
+
+COPY --link --chmod=755 <<"EOF" /airflow-scheduler-autorestart
+#!/usr/bin/env bash
+# Start the scheduler again whenever it ends in failure.
+set -uo pipefail
+
+until airflow scheduler; do
+    echo "the scheduler ended with exit status $?: it is started again" >&2
+    sleep 1
+done
+EOF
+
+WORKDIR /opt/airflow
+
+EXPOSE 8080
+
+USER 50000
+
+ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
+CMD []
+
+# Here, and only here, stands what is different in every build: no step follows.
+ARG AIRFLOW_VERSION=3.3.2
+ARG BUILD_ID=""
+ARG COMMIT_SHA=""
+
+ENV AIRFLOW_VERSION=${AIRFLOW_VERSION} \
+    BUILD_ID=${BUILD_ID} \
+    COMMIT_SHA=${COMMIT_SHA}

@@ -1,0 +1,248 @@
+"""Where the PROD image's Airflow comes from, and which versions it follows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from build_tasks import constraints, places, process
+from build_tasks.errors import MissingProgram, NetworkError, UsageError
+from build_tasks.settings import ROOT, Settings
+
+WHEELS = ROOT / "docker-context-files"
+#: What may lie beside the wheels.
+_HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
+#: Seconds for git to fetch one commit, and for a file to come.
+_FETCH, _DOWNLOAD = 1800.0, 60.0
+_VERSION = re.compile(r"""^(?:__version__|version)\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How Airflow gets into the image.
+
+    Args:
+        method: `release`, `wheels` or `sources`, as the Dockerfile calls it.
+        version: the release of Airflow that comes of it.
+        constraints: the name of the constraints files to follow.
+        contexts: folders that replace the Dockerfile's stages of these names.
+    """
+
+    method: str
+    version: str
+    constraints: str = "constraints"
+    contexts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Installation:
+    """Return the installation that the settings mean for a Python; what is far is fetched.
+
+    Args:
+        chosen: the effective settings.
+        python: the image's Python.
+        announce: is told what is fetched.
+
+    Raises:
+        UsageError: a wheel, a folder, a reference or a constraints file is unusable; or wheels lie
+            in docker-context-files/ that nobody asked for.
+        NetworkError: the repository or the constraints cannot be fetched.
+        MissingProgram: git is not installed.
+    """
+    source, place = chosen.airflow_from, chosen.origins["airflow.from"]
+    contexts: dict[str, Path] = {}
+    if source == "wheels":
+        method, version = "wheels", _wheels(place) or chosen.airflow_for(python)
+        contexts["wheels"] = WHEELS
+    else:
+        _refuse_leftovers()
+        if source == "release":
+            method, version = "release", chosen.airflow_for(python)
+        else:
+            method = "sources"
+            contexts["sources"] = _sources(source, place, announce)
+            version = _version(contexts["sources"], place)
+    if chosen.constraints_location:
+        contexts["constraints"] = _own_constraints(chosen, python)
+    else:
+        constraints.check(
+            constraints.path(ROOT, python, chosen.constraints_mode),
+            python,
+            chosen.airflow_for(python),
+        )
+    return Installation(method, version, chosen.constraints_mode, MappingProxyType(contexts))
+
+
+def constraints_file(chosen: Settings, python: str) -> Path:
+    """Return the file of versions that the image of a Python follows."""
+    if chosen.constraints_location:
+        return _own_constraints(chosen, python) / "constraints.txt"
+    return constraints.path(ROOT, python, chosen.constraints_mode)
+
+
+def _files() -> list[Path]:
+    return sorted(f for f in WHEELS.glob("*") if f.name not in _HARMLESS)
+
+
+def _refuse_leftovers() -> None:
+    found = _files()
+    if found:
+        raise UsageError(
+            f"{WHEELS.name}/{found[0].name}: would not be used: remove it, or install it with "
+            "--airflow-from wheels"
+        )
+
+
+def _wheels(place: str) -> str | None:
+    """Check the wheels and return Airflow's version, if one of them is Airflow."""
+    from packaging.utils import (  # noqa: PLC0415 - start-up time
+        InvalidWheelFilename,
+        parse_wheel_filename,
+    )
+
+    found = _files()
+    if not found:
+        raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
+    versions = {}
+    for file in found:
+        try:
+            name, version, _, _ = parse_wheel_filename(file.name)
+        except InvalidWheelFilename:
+            raise UsageError(
+                f"{WHEELS.name}/{file.name}: is no wheel, like NAME-1.0-py3-none-any.whl"
+            ) from None
+        if name in versions:
+            raise UsageError(f"{WHEELS.name}/{file.name}: there is another wheel of {name}")
+        versions[name] = str(version)
+    return next((text for name, text in versions.items() if name == "apache-airflow"), None)
+
+
+def _sources(source: str, place: str, announce: Callable[[str], None]) -> Path:
+    if source.startswith("git+"):
+        return _fetched(source, place, announce)
+    folder = Path(source).expanduser().absolute()
+    if not (folder / "pyproject.toml").is_file():
+        raise UsageError(
+            f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "
+            "choose release, wheels, such a folder, or git+URL@REF"
+        )
+    return folder
+
+
+def _version(folder: Path, place: str) -> str:
+    """Return the version that a tree of Airflow's sources says it is."""
+    for name in ("airflow-core/src/airflow/__init__.py", "airflow/__init__.py", "pyproject.toml"):
+        file = folder / name
+        found = _VERSION.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if found:
+            return found[1]
+    raise UsageError(f"{place}: {folder} does not say which version of Airflow it is")
+
+
+def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
+    """Return a folder with a repository's files at a reference, like `git+https://host/path@ref`.
+
+    The machine's own git fetches it, with the user's own rights; BuildKit sees the files only.
+    """
+    url = source.removeprefix("git+")
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator or not slash:
+        raise UsageError(
+            f"{place}: {source!r} is no repository: write it git+https://HOST/PATH@REF"
+        )
+    path, _, reference = path.rpartition("@") if "@" in path else (path, "", "HEAD")
+    url = f"{scheme}://{host}/{path}"
+    if urlsplit(url).password or (scheme.startswith("http") and "@" in host):
+        raise UsageError(f"{place}: a password in the address would be shown: leave it to git")
+    if not reference or reference.startswith("-"):
+        raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
+    git = shutil.which("git")
+    if git is None:
+        raise MissingProgram(f"{place}: git is not installed")
+    from filelock import FileLock  # noqa: PLC0415 - start-up time
+
+    home = places.cache_folder() / "sources" / hashlib.sha256(url.encode()).hexdigest()[:12]
+    home.parent.mkdir(parents=True, exist_ok=True)
+    repository = home / "git"
+    announce(f"fetching {reference} of {url}")
+    with FileLock(home.with_suffix(".lock")):
+        process.run((git, "init", "--quiet", "--bare", str(repository)))
+        fetch = (git, "-C", str(repository), "fetch", "--quiet", "--depth=1", "--", url, reference)
+        ended = process.run(
+            fetch, environment={"GIT_TERMINAL_PROMPT": "0"}, timeout=_FETCH, check=False
+        )
+        if ended.returncode:
+            reason = (ended.stderr.strip().splitlines() or ["git said nothing"])[-1]
+            if "remote ref" in ended.stderr or "not our ref" in ended.stderr:
+                raise UsageError(f"{place}: {url} has no {reference!r}: {reason}")
+            raise NetworkError(f"{place}: {url} cannot be fetched: {reason}")
+        commit = process.run((git, "-C", str(repository), "rev-parse", "FETCH_HEAD")).stdout.strip()
+        folder = home / commit
+        if not folder.exists():
+            _unpack(git, repository, commit, folder)
+    return _sources(str(folder), place, announce)
+
+
+def _unpack(git: str, repository: Path, commit: str, folder: Path) -> None:
+    import tarfile  # noqa: PLC0415 - start-up time
+
+    packed, fresh = folder.with_suffix(".tar"), folder.with_suffix(".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    process.run(
+        (git, "-C", str(repository), "archive", f"--output={packed}", commit), timeout=_FETCH
+    )
+    with tarfile.open(packed) as tar:
+        tar.extractall(fresh, filter="data")
+    packed.unlink()
+    fresh.replace(folder)
+
+
+def _own_constraints(chosen: Settings, python: str) -> Path:
+    """Return a folder with a copy of the constraints that the user named.
+
+    It has the name of its content. A copy, because a build context is a folder, and the user's may
+    hold anything.
+    """
+    place = chosen.origins["constraints.location"]
+    location = chosen.constraints_location.replace("{python}", python)
+    text = _download(location, place) if "://" in location else _text(location, place)
+    constraints.check_lines(text, f"{place}: {location}")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = places.cache_folder() / "constraints" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "constraints.txt"
+    if not file.exists():
+        fresh = folder / f"constraints.{digest}.new"
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    return folder
+
+
+def _text(location: str, place: str) -> str:
+    try:
+        return Path(location).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise UsageError(f"{place}: {location}: cannot be read: {reason}") from None
+
+
+def _download(location: str, place: str) -> str:
+    import urllib.error  # noqa: PLC0415 - start-up time
+    import urllib.request  # noqa: PLC0415 - start-up time
+
+    if not location.startswith(("https://", "http://")):
+        raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
+    try:
+        with urllib.request.urlopen(location, timeout=_DOWNLOAD) as answer:  # noqa: S310 - checked
+            content: bytes = answer.read()
+    except urllib.error.HTTPError as error:
+        raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None
+    except OSError as error:
+        raise NetworkError(f"{place}: {location}: {getattr(error, 'reason', error)}") from None
+    return content.decode(errors="replace")
