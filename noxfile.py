@@ -5,9 +5,11 @@
 #     "nox>=2024.10.9",
 #     "packaging>=24",
 #     "platformdirs>=4",
+#     "pytest>=8",
 #     "rich>=13",
 #     "tenacity>=8",
 #     "uv>=0.5",
+#     "zstandard>=0.22",
 # ]
 # ///
 """Sessions: `nox -s build_ci-3.11`; `nox -l` lists them; options follow `--`, `-h` shows them."""
@@ -26,6 +28,11 @@ from build_tasks import commands, options, process, settings
 from build_tasks.errors import ImagesError
 from build_tasks.matrix import ImageKind, Platform
 from build_tasks.options import Option, Options
+
+DOCKERFILES = (
+    *(kind.dockerfile for kind in ImageKind),
+    "build_tasks/verify/postgres/Dockerfile",
+)
 
 nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
@@ -59,7 +66,7 @@ def run(
         session.error(str(error))
 
 
-def register(verb: str, kind: ImageKind, python: str, platform: Platform | None) -> None:
+def register(kind: ImageKind, python: str, platform: Platform | None) -> None:
     """Make the session of one image and Python, for one platform if it is given."""
     pinned = {"platform": platform.value} if platform else {}
     suffix = f"-{platform.architecture}" if platform else ""
@@ -70,16 +77,33 @@ def register(verb: str, kind: ImageKind, python: str, platform: Platform | None)
     where = f" for {platform}" if platform else ""
     session.__doc__ = f"Build the {kind.upper()} image with Python {python}{where}."
     nox.session(
-        name=f"{verb}_{kind}-{python}{suffix}",
+        name=f"build_{kind}-{python}{suffix}",
         venv_backend="none",
-        tags=[f"{verb}_{kind}", f"python-{python}"],
+        tags=[f"build_{kind}", f"python-{python}"],
     )(session)
+
+
+def register_verification(kind: ImageKind, python: str) -> None:
+    """Make the session that verifies the image of one Python."""
+
+    @nox.session(
+        name=f"verify_{kind}-{python}",
+        venv_backend="none",
+        tags=[f"verify_{kind}", f"python-{python}"],
+    )
+    def verify(session: nox.Session) -> None:
+        run(session, commands.verify_image, options.VERIFY, kind=kind.value, python=python)
+
+    verify.__doc__ = (
+        f"Verify that the {kind.upper()} image with Python {python} holds what it says."
+    )
 
 
 for version in PYTHONS:
     for kind in ImageKind:
         for platform in (None, *Platform):
-            register("build", kind, version, platform)
+            register(kind, version, platform)
+        register_verification(kind, version)
 
 
 def register_constraints(python: str) -> None:
@@ -120,7 +144,7 @@ def lint(session: nox.Session) -> None:
     start(session, "ruff", "check", ".")
     start(session, "ruff", "format", "--check", ".")
     start(session, "mypy")
-    start(session, "hadolint", *(kind.dockerfile for kind in ImageKind))
+    start(session, "hadolint", *DOCKERFILES)
 
 
 @nox.session

@@ -27,7 +27,10 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.load", commands.load_image, options.LOAD),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
+    ("image.save", commands.save_image, options.SAVE),
+    ("image.verify", commands.verify_image, options.VERIFY),
     ("matrix", commands.show_matrix, options.SETTINGS_REPORT),
     ("settings", commands.show_settings, options.SETTINGS_REPORT),
 )
@@ -59,7 +62,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362's
     body.__doc__ = verb.__doc__
     explained = {_parameter(option): option.help for option in takes}
-    return Task(body, auto_shortflags=False, help=explained)
+    alone = [_parameter(option) for option in takes if option.alone]
+    return Task(body, auto_shortflags=False, help=explained, positional=alone, optional=alone)
 
 
 def _parameter(option: Option) -> str:

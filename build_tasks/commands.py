@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from build_tasks import builder, buildx, capabilities, constraints, matrix, plan, process, settings
 from build_tasks.buildx import Built
-from build_tasks.errors import RegistryError, UsageError
+from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.options import Options
 from build_tasks.spec import BuildSpec, Output
@@ -30,6 +31,63 @@ def push_image(options: Options) -> None:
 def push_cache(options: Options) -> None:
     """Build, which the cache makes short, and write the caches to the registry."""
     _build(options, output=Output.NONE, push_cache=True)
+
+
+def verify_image(options: Options) -> None:
+    """Verify that an image holds what it says: the one named, or the one that a build makes."""
+    from build_tasks import images  # noqa: PLC0415 - start-up time
+    from build_tasks.verify import suite  # noqa: PLC0415 - start-up time
+
+    goal = images.to_verify(options, options.settings(), announce=_say)
+    junit = options.text("junit")
+    results = suite.verify(
+        goal,
+        junit=Path(junit).absolute() if junit else None,
+        quiet=options.flag("json"),
+        select=options.text("select") or "",
+    )
+    if options.flag("json"):
+        print(json.dumps({"image": goal.image.reference, "checks": results}, indent=2))
+    failed = [one for one in results if one["outcome"] == "failed"]
+    if failed:
+        first = failed[0]
+        raise VerificationError(
+            f"{goal.image.reference}: {len(failed)} of {len(results)} checks failed, first "
+            f"{first['check']}: {first['message'].splitlines()[0]}"
+        )
+    _say(f"{goal.image.reference}: holds what it says, {len(results)} checks")
+
+
+def save_image(options: Options) -> None:
+    """Save an image of the engine's to a file, which says what is in it."""
+    from build_tasks import archive, images  # noqa: PLC0415 - start-up time
+
+    where, header = images.to_save(options, options.settings(), announce=_say)
+    file = Path(options.text("file") or f"{header.identity}.tar.zst")
+    size = archive.save(where.client, header, file)
+    _say(f"{header.identity}: saved {header.image} to {file}, {size / 1e6:.0f} MB")
+
+
+def load_image(options: Options) -> None:
+    """Load an image from a file that image.save wrote, and check that it is what the file says."""
+    from build_tasks import archive  # noqa: PLC0415 - start-up time
+
+    name = options.text("file")
+    if not name:
+        raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
+    header = archive.header(Path(name))
+    chosen = options.settings()
+    asked = {
+        "kind": options.text("kind"),
+        "python": options.text("python"),
+        "platform": chosen.platforms[0].value if chosen.platforms else None,
+    }
+    for key, value in asked.items():
+        if value and value != getattr(header, key):
+            raise UsageError(f"{name}: is for {key} {getattr(header, key)}, not {value}")
+    where = plan.site(chosen, start=True, announce=_say)
+    archive.load(where.client, Path(name))
+    _say(f"{header.identity}: loaded {header.image}")
 
 
 def prune_cache(options: Options) -> None:

@@ -20,11 +20,12 @@ UV_PLATFORMS = {
 }
 #: Seconds for uv to resolve; 1 to 14 were seen.
 _RESOLVE = 600.0
+_FROM_SOURCES = "constraints-source-providers"
 _HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."
 _NOTES = {
     "constraints": "# The images install exactly these versions.",
     "constraints-no-providers": "# Airflow alone: providers, and what they need, are free.",
-    "constraints-source-providers": "# All but Airflow and its providers, which come from sources.",
+    _FROM_SOURCES: "# All but Airflow and its providers, which come from sources.",
 }
 _AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$")
@@ -69,7 +70,8 @@ def check(file: Path, python: str, airflow: str) -> None:
         raise UsageError(f"{_place(file)}: no line says what it was made for: {remedy}")
     if made_for[2] != python:
         raise UsageError(f"{_place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
-    has = pins.get("apache-airflow", made_for[1])  # where it comes from sources it has no pin
+    from_sources = file.name.startswith(f"{_FROM_SOURCES}-")  # there Airflow has no pin
+    has = made_for[1] if from_sources else pins.get(_AIRFLOW, "no version")
     if has != airflow or made_for[1] != airflow:
         raise UsageError(f"{_place(file)}: has Airflow {has}, not {airflow}: {remedy}")
 
@@ -165,7 +167,7 @@ def generate(
         "constraints-no-providers": {
             name: version for name, version in core.items() if not name.startswith(_PROVIDER)
         },
-        "constraints-source-providers": {
+        _FROM_SOURCES: {
             name: version for name, version in resolved.items() if not name.startswith(_AIRFLOW)
         },
     }
@@ -212,6 +214,16 @@ def _resolve(
             raise DependencyError(f"constraints-{python}: {reason}")
         raise NetworkError(f"constraints-{python}: {reason}")
     return dict(read(output))
+
+
+def lines(file: Path) -> list[str]:
+    """Return the constraints of a file, without comments.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    stripped = (line.partition("#")[0].strip() for line in _lines(file))
+    return [line for line in stripped if line]
 
 
 def _lines(file: Path) -> list[str]:

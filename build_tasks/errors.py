@@ -65,6 +65,12 @@ class StepError(ImagesError):
     exit_code = 10
 
 
+class VerificationError(ImagesError):
+    """Report an image that does not hold what it says."""
+
+    exit_code = 11
+
+
 class CommandError(ImagesError):
     """Report another program's failure that fits no other class."""
 

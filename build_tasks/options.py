@@ -16,11 +16,12 @@ PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 @dataclass(frozen=True)
 class Option:
-    """One option, `--name TEXT` or, for a flag, `--name`."""
+    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name."""
 
     name: str
     help: str
     flag: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,21 @@ PRUNE = (
     Option("older", "remove only what was not used for this long, like 24h"),
     *SETTINGS,
 )
+VERIFY = (
+    Option("image", "image to verify, by name or digest", alone=True),
+    *SELECTION,
+    Option("junit", "file for the results in JUnit's form"),
+    Option("select", "run only the checks that pytest's -k selects"),
+    Option("json", "print the results as JSON", flag=True),
+    *SETTINGS,
+)
+SAVE = (
+    Option("file", "file to write (default: IDENTITY.tar.zst)"),
+    Option("tag", "tag of the image (default: latest)"),
+    *SELECTION,
+    *SETTINGS,
+)
+LOAD = (Option("file", "file that image.save wrote", alone=True), *SELECTION, *SETTINGS)
 REPORT = (Option("json", "print JSON", flag=True),)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
@@ -94,6 +110,9 @@ def parse(program: str, options: Sequence[Option], arguments: Sequence[str]) -> 
     """
     parser = _Parser(prog=program, options=options)
     for option in options:
+        if option.alone:
+            parser.add_argument(option.name, nargs="?", help=option.help)
+            continue
         parser.add_argument(
             f"--{option.name}",
             dest=option.name,
@@ -109,7 +128,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, options: Sequence[Option]) -> None:
         super().__init__(prog=prog, allow_abbrev=False)
-        self._valid = listed(f"--{option.name}" for option in options)
+        self._valid = listed(f"--{option.name}" for option in options if not option.alone)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog} {message}: choose of {self._valid}")

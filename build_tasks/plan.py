@@ -126,7 +126,7 @@ def specs(
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
-        base = _base_image(where, python, platforms, announce, dry=dry)
+        base = base_image(where, python, platforms, announce, dry=dry)
         install = installations.get(python)
         for platform in platforms:
             one = Build(kind, python, platform, slim=bool(install) and chosen.prod_slim)
@@ -151,7 +151,7 @@ def specs(
                         installation=install,
                         revision=commit,
                     ),
-                    secrets=_secrets(bundle, where),
+                    secrets=secrets(bundle, where),
                     contexts=tuple(sorted(install.contexts.items())) if install else (),
                     labels=table,
                     sbom=scanner,
@@ -210,7 +210,13 @@ def _ca_bundle(chosen: Settings) -> Path | None:
     return bundle
 
 
-def _secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
+def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
+    """Return the secrets that steps may read, by id: the CA bundle, where there is one.
+
+    Args:
+        bundle: the bundle that a person named.
+        where: where a build runs.
+    """
     if bundle is None and where.client.embedded:
         bundle = where.client.embedded.ca_bundle
     if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
@@ -218,7 +224,7 @@ def _secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
     return ((spec.CA_BUNDLE, bundle),) if bundle else ()
 
 
-def _base_image(
+def base_image(
     where: Site,
     python: str,
     platforms: tuple[matrix.Platform, ...],
@@ -226,7 +232,18 @@ def _base_image(
     *,
     dry: bool,
 ) -> str:
-    """Return the base image: upstream's, or a stand-in where Docker Hub is out of reach."""
+    """Return the base image: upstream's, or a stand-in where Docker Hub is out of reach.
+
+    Args:
+        where: where it is needed.
+        python: its Python.
+        platforms: the platforms that it has to be for.
+        announce: is told what is made.
+        dry: only say its name.
+
+    Raises:
+        ImagesError: there is none, or it cannot be made.
+    """
     embedded = where.client.embedded
     if embedded is None or embedded.hub or where.settings.origins["base.image"] != "default":
         return where.settings.base_image.replace("{python}", python)

@@ -16,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import tty
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
 
@@ -145,6 +147,58 @@ def stream(
     return Completed(command, child.returncode, "", text)
 
 
+@contextlib.contextmanager
+def reading(
+    command: Command, *, environment: Mapping[str, str] | None = None
+) -> Iterator[IO[bytes]]:
+    """Run a command and give what it writes, as it comes.
+
+    Raises:
+        MissingProgram: the program is not there.
+        CommandError: the command failed.
+    """
+    with (
+        tempfile.TemporaryFile() as said,
+        _child(
+            command,
+            environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said.fileno(),
+        ) as child,
+    ):
+        assert child.stdout  # noqa: S101 - it was asked for
+        yield child.stdout
+        _expect_success(command, child, said)
+
+
+@contextlib.contextmanager
+def writing(
+    command: Command, *, environment: Mapping[str, str] | None = None
+) -> Iterator[IO[bytes]]:
+    """Run a command and take what it reads; what it writes itself is dropped.
+
+    Raises:
+        MissingProgram: the program is not there.
+        CommandError: the command failed, also where it stopped reading.
+    """
+    with (
+        tempfile.TemporaryFile() as said,
+        _child(
+            command,
+            environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said.fileno(),
+        ) as child,
+    ):
+        assert child.stdin  # noqa: S101 - it was asked for
+        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why below
+            yield child.stdin
+            child.stdin.close()
+        _expect_success(command, child, said)
+
+
 def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int:
     """Start a command that outlives this process, and return its process id.
 
@@ -187,6 +241,14 @@ def interruptible() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def _expect_success(command: Command, child: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+    returncode = child.wait()
+    said.seek(0)
+    text = said.read().decode(errors="replace")
+    if returncode:
+        raise CommandError(_failure(Completed(command, returncode, "", text)))
 
 
 def _start(

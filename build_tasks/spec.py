@@ -18,7 +18,8 @@ from build_tasks.values import CLIENTS
 #: The id under which RUN steps find the CA bundle.
 CA_BUNDLE = "ca-bundle"
 
-_SECRET_NAME = re.compile(
+#: How the name of a secret looks.
+SECRET_NAME = re.compile(
     r"(?i)(?:^|_)(?:token|password|passwd|secret|api_?key|credentials?)(?:_|$)"
 )
 
@@ -74,7 +75,7 @@ class BuildSpec:
 
     def __post_init__(self) -> None:
         for name, _ in self.arguments:
-            if _SECRET_NAME.search(name):
+            if SECRET_NAME.search(name):
                 raise UsageError(
                     f"build argument {name}: looks like a secret, and arguments stay in the "
                     "image's history: pass it as a BuildKit secret"

@@ -277,7 +277,8 @@ def test_settings_say_where_each_value_came_from(bench: Bench) -> None:
 
 def test_the_matrix_is_data_for_ci(bench: Bench) -> None:
     include = json.loads(bench.invoke("matrix", "--json").stdout)["include"]
-    assert len(include) == 12
+    assert len(include) == 24
+    assert {row["kind"] for row in include} == {"ci", "prod"}
     assert include[0] == {
         "identity": "ci-3.9-amd64",
         "session": "build_ci-3.9-amd64",

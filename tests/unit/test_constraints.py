@@ -122,7 +122,13 @@ def root(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_generating_keeps_what_fits_and_says_what_changed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolver = Resolver("apache-airflow==3.3.2\nb==1\n", "apache-airflow==3.3.2\nonly-arm==1\n")
+    provider = "apache-airflow-providers-ftp==1"
+    resolver = Resolver(
+        f"apache-airflow==3.3.2\n{provider}\nb==1\n",
+        "apache-airflow==3.3.2\nonly-arm==1\n",
+        f"apache-airflow==3.3.2\n{provider}\n",
+        "apache-airflow==3.3.2\nonly-arm==1\n",
+    )
     monkeypatch.setattr(process, "run", resolver)
     said: list[str] = []
     chosen = settings.load({"tag": "x"}, environment={})
@@ -130,13 +136,20 @@ def test_generating_keeps_what_fits_and_says_what_changed(
     assert file.read_text() == (
         "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
         "# The images install exactly these versions.\n"
-        "apache-airflow==3.3.2\nb==1\nonly-arm==1\n"
+        "apache-airflow==3.3.2\napache-airflow-providers-ftp==1\nb==1\nonly-arm==1\n"
     )
+    core = constraints.path(root, "3.11", "constraints-no-providers")
+    assert core.read_text().endswith("free.\napache-airflow==3.3.2\nonly-arm==1\n")
+    sources = constraints.path(root, "3.11", "constraints-source-providers")
+    assert sources.read_text().endswith("from sources.\nb==1\nonly-arm==1\n")
+    assert resolver.asked[2] == "apache-airflow==3.3.2"
+    for made in (core, sources):
+        constraints.check(made, "3.11", "3.3.2")
     assert resolver.kept[0] == "apache-airflow==3.3.2\nzope-interface==8.7\n"
     assert "pytest-xdist" in resolver.asked[0].splitlines()
     assert said == [
-        *("+ b 1", "+ only-arm 1", "- zope-interface 8.7"),
-        "constraints/constraints-3.11.txt: 3 packages",
+        *("+ apache-airflow-providers-ftp 1", "+ b 1", "+ only-arm 1", "- zope-interface 8.7"),
+        "constraints/constraints-3.11.txt: 4 packages",
     ]
     constraints.check(file, "3.11", "3.3.2")
 
@@ -144,7 +157,7 @@ def test_generating_keeps_what_fits_and_says_what_changed(
 def test_upgrading_forgets_what_was_written_down(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolver = Resolver("apache-airflow==3.3.2\n", "apache-airflow==3.3.2\n")
+    resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
     monkeypatch.setattr(process, "run", resolver)
     constraints.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
     assert resolver.kept[0] == ""

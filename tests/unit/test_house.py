@@ -16,8 +16,10 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
+    ("images",),
     ("plan",),
-    ("capabilities",),
+    ("archive",),
+    ("capabilities", "verify"),
     ("builder",),
     ("buildx",),
     ("failures", "options", "client"),

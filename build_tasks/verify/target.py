@@ -1,0 +1,192 @@
+"""The image to verify, found wherever it is, and what it has to hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from build_tasks import buildx, process
+from build_tasks.client import Client
+from build_tasks.errors import EngineError, RegistryError, UsageError
+from build_tasks.matrix import ImageKind, Platform, listed, parse_python
+
+#: Seconds for a large image to come from a registry.
+PULL = 3600.0
+#: Seconds for the engine to answer about an image.
+ANSWER = 60.0
+_LABEL = "org.apache.airflow."
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that the engine has.
+
+    Args:
+        reference: what the engine finds it by.
+        facts: what `docker image inspect` says of it.
+    """
+
+    reference: str
+    facts: Mapping[str, Any]
+
+    @property
+    def platform(self) -> str:
+        """The platform that the image says it is for."""
+        return f"{self.facts.get('Os')}/{self.facts.get('Architecture')}"
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What the image says of how it is run."""
+        return self.facts.get("Config") or {}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The image's labels."""
+        return self.config.get("Labels") or {}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image, and what it has to hold.
+
+    Args:
+        client: the way to the engine.
+        image: the image.
+        kind: which of Airflow's images it is.
+        python: its Python, as X.Y.
+        platform: its platform.
+        airflow: its release of Airflow.
+        slim: without extras.
+        constraints: the file of versions that it follows.
+        extras: the extras of Airflow that were asked for.
+        packages: further requirements that were asked for.
+        budget: its greatest size in MB, 0 for any.
+        base_image: an image of the same Debian, for the database that it is tried with.
+        ca_bundle: CA bundle for what is fetched meanwhile.
+        folder: where files of this verification go.
+    """
+
+    client: Client
+    image: Image
+    kind: ImageKind
+    python: str
+    platform: Platform
+    airflow: str
+    slim: bool
+    constraints: Path
+    extras: tuple[str, ...]
+    packages: tuple[str, ...]
+    budget: int
+    base_image: str
+    ca_bundle: Path | None
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the labels of an image, and a person who knows better, say that it is."""
+
+    kind: ImageKind
+    python: str
+    airflow: str
+    slim: bool
+
+
+def find(client: Client, reference: str, platform: Platform) -> Image:
+    """Return an image that the engine has, or that a registry has for this platform.
+
+    Raises:
+        UsageError: it has no such image for this platform.
+        ImagesError: neither the engine nor the registry has it.
+    """
+    found = find_local(client, reference)
+    if found is None:
+        reference = _pull(client, reference, platform)
+        found = find_local(client, reference)
+    if found is None:
+        raise EngineError(f"{reference}: the engine pulled it and does not have it")
+    return found
+
+
+def find_local(client: Client, reference: str) -> Image | None:
+    """Return an image that the engine has, None if it has none of that name.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    facts = _inspect(client, reference)
+    return None if facts is None else Image(reference, facts)
+
+
+def said(image: Image, kind: str | None, python: str | None) -> Said:
+    """Return what an image says it is, unless a person says otherwise.
+
+    Args:
+        image: the image.
+        kind: the kind that a person named.
+        python: the Python that a person named.
+
+    Raises:
+        UsageError: nobody says it.
+    """
+    labels = image.labels
+    component = labels.get(f"{_LABEL}image", "")
+    kind = kind or {"airflow-ci": "ci", "airflow": "prod"}.get(component)
+    if not kind:
+        raise UsageError(
+            f"{image.reference}: no label says which image it is: add --kind with one of "
+            f"{listed(ImageKind)}"
+        )
+    python = python or labels.get(f"{_LABEL}python.version")
+    if not python:
+        raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
+    return Said(
+        ImageKind.parse(kind, "--kind"),
+        parse_python(".".join(python.split(".")[:2]), "--python"),
+        labels.get(f"{_LABEL}version", ""),
+        labels.get(f"{_LABEL}slim") == "true",
+    )
+
+
+def _inspect(client: Client, reference: str) -> Mapping[str, Any] | None:
+    command = (client.docker, "image", "inspect", reference)
+    ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    if ended.returncode:
+        if "cannot connect" in ended.stderr.lower():
+            raise EngineError(f"the engine cannot be used: {ended.stderr.strip()}")
+        return None
+    facts: Mapping[str, Any] = json.loads(ended.stdout)[0]
+    return facts
+
+
+def _pull(client: Client, reference: str, platform: Platform) -> str:
+    """Pull the manifest of one platform by its digest, so that no other is taken for it."""
+    raw = json.loads(buildx.manifest(client, reference))
+    name = reference.partition("@")[0]
+    if "manifests" in raw:
+        of_platform = [
+            one["digest"]
+            for one in raw["manifests"]
+            if f"{one['platform']['os']}/{one['platform']['architecture']}" == platform.value
+        ]
+        if not of_platform:
+            has = {
+                f"{o['platform']['os']}/{o['platform']['architecture']}" for o in raw["manifests"]
+            }
+            raise UsageError(
+                f"{reference}: has nothing for {platform}: choose --platform of "
+                f"{listed(sorted(has - {'unknown/unknown'}))}"
+            )
+        slash = name.rfind("/")
+        colon = name.rfind(":")
+        name = name[:colon] if colon > slash else name
+        reference = f"{name}@{of_platform[0]}"
+    command = (client.docker, "pull", "--quiet", reference)
+    process.echo(command, client.environment)
+    ended = process.run(command, environment=client.environment, timeout=PULL, check=False)
+    if ended.returncode:
+        raise RegistryError(f"{reference}: {(ended.stderr.strip().splitlines() or [''])[-1]}")
+    return reference
