@@ -107,6 +107,7 @@ ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 
 # Exactly the versions that are written down; pip is for those who extend the image. No bytecode: it
 # would be a third of the layer.
+# hadolint ignore=SC3054 # the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
     --mount=type=bind,from=sources,target=/run/sources,rw \

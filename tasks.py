@@ -55,7 +55,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if option.flag else None,
+            default=_default(option),
         )
         for option in takes
     ]
@@ -63,7 +63,13 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     body.__doc__ = verb.__doc__
     explained = {_parameter(option): option.help for option in takes}
     alone = [_parameter(option) for option in takes if option.alone]
-    return Task(body, auto_shortflags=False, help=explained, positional=alone, optional=alone)
+    return Task(body, auto_shortflags=False, help=explained, positional=alone)
+
+
+def _default(option: Option) -> bool | str | None:
+    if option.flag:
+        return False
+    return "" if option.alone else None  # invoke demands what stands alone, unless it has a default
 
 
 def _parameter(option: Option) -> str:

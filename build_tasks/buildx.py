@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 
 from build_tasks import labels, process
@@ -11,6 +12,10 @@ from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
 
+#: Times that a build is repeated because the engine collected what it was about to use.
+RACES = 2
+_LAST = 4096
+_RACE = "the engine's image store collected a layer while it was being unpacked"
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
 BOOT = 120.0
 
@@ -119,12 +124,16 @@ def build(client: Client, spec: BuildSpec) -> Built:
         ImagesError: the build failed; the class says in which way.
     """
     command = build_command(client, spec)
-    process.echo(command, client.environment)
     spec.metadata.parent.mkdir(parents=True, exist_ok=True)
     spec.metadata.unlink(missing_ok=True)
-    ended = process.stream(command, environment=client.environment)
-    if ended.returncode:
-        raise _failed(ended, spec.identity)
+    for again in range(RACES + 1):
+        process.echo(command, client.environment)
+        ended = process.stream(command, environment=client.environment)
+        if not ended.returncode:
+            break
+        if again == RACES or not _lost_race(ended):
+            raise _failed(ended, spec.identity)
+        print(f"{spec.identity}: {_RACE}: once more", file=sys.stderr, flush=True)
     return _built(spec)
 
 
@@ -223,6 +232,16 @@ def _show(client: Client, command: Command, subject: str) -> None:
     ended = process.stream(command, environment=client.environment)
     if ended.returncode:
         raise _failed(ended, subject)
+
+
+def _lost_race(ended: Completed) -> bool:
+    """Return whether the containerd image store lost a race with its own garbage collection.
+
+    Unpacking an image then misses the layer below (moby/buildkit#6521, open in 2026). Everything is
+    built by then, so that another attempt repeats no step.
+    """
+    last = ended.stderr[-_LAST:]
+    return "failed to prepare extraction snapshot" in last and "does not exist" in last
 
 
 def _failed(ended: Completed, subject: str) -> ImagesError:

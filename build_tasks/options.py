@@ -75,6 +75,7 @@ PRUNE = (
 VERIFY = (
     Option("image", "image to verify, by name or digest", alone=True),
     *SELECTION,
+    Option("tag", "tag of the image (default: latest)"),
     Option("junit", "file for the results in JUnit's form"),
     Option("select", "run only the checks that pytest's -k selects"),
     Option("json", "print the results as JSON", flag=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a front end is taken for hung.
 PATIENCE = 1500
+_STEP = re.compile(r"\[(?:linux/\w+ )?(?P<stage>[a-z][\w-]*) +\d+/\d+\] (?P<step>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Step:
 
     name: str
     cached: bool
+    stage: str = "main"
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,12 @@ def steps(events: str) -> list[Step]:
     for event in parsed(events):
         for vertex in event.get("vertexes", []):
             name = vertex.get("name", "")
-            if not name.startswith("[main ") or " FROM " in name or not vertex.get("started"):
+            found = _STEP.match(name)
+            if not found or " FROM " in name or not vertex.get("started"):
                 continue
             before = seen.get(vertex["digest"])
             cached = bool(vertex.get("cached") or (before and before.cached))
-            seen[vertex["digest"]] = Step(name.partition("] ")[2], cached)
+            seen[vertex["digest"]] = Step(found["step"], cached, found["stage"])
     return list(seen.values())
 
 

@@ -18,8 +18,15 @@ NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what stands in this folder; where no engine can be had, say so, or fail if it must."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what stands in this folder; where no engine can be had, say so, or fail if it must.
+
+    What is for the nightly run is left out, unless `-m` asks for it.
+    """
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
     ours = [item for item in items if HERE in item.path.parents]
     try:
         packages.supported()

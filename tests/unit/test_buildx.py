@@ -9,7 +9,7 @@ from build_tasks import buildx, process
 from build_tasks.buildx import Built
 from build_tasks.cache import CachePlan
 from build_tasks.client import Client
-from build_tasks.errors import EngineError, UsageError
+from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
@@ -115,6 +115,32 @@ def test_metadata_of_an_earlier_build_is_not_believed(
     one.metadata.write_text('{"containerimage.digest": "sha256:old"}')
     monkeypatch.setattr(process, "stream", Streams(0))
     assert buildx.build(CLIENT, one).digest == ""
+
+
+RACE = (
+    'ERROR: failed to build: failed to solve: failed to prepare extraction snapshot "extract-1 '
+    'sha256:61": parent snapshot sha256:1c does not exist: not found'
+)
+
+
+def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A defect of the engine, seen: moby/buildkit#6521."""
+    ended = [Completed(("x",), 1, "", RACE), Completed(("x",), 0, "", "")]
+    monkeypatch.setattr(process, "stream", lambda *_, **__: ended.pop(0))
+    assert buildx.build(CLIENT, spec(tmp_path)).identity == "ci-3.9-amd64"
+    assert "ci-3.9-amd64: the engine's image store collected a layer" in capsys.readouterr().err
+
+
+def test_a_race_that_is_lost_again_and_again_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = Streams(1, RACE)
+    monkeypatch.setattr(process, "stream", streams)
+    with pytest.raises(ImagesError, match="parent snapshot"):
+        buildx.build(CLIENT, spec(tmp_path))
+    assert len(streams.commands) == buildx.RACES + 1
 
 
 def test_what_is_run_is_shown(
