@@ -55,7 +55,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=_default(option),
+            default=False if option.flag else None,
         )
         for option in takes
     ]
@@ -64,12 +64,6 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     explained = {_parameter(option): option.help for option in takes}
     alone = [_parameter(option) for option in takes if option.alone]
     return Task(body, auto_shortflags=False, help=explained, positional=alone)
-
-
-def _default(option: Option) -> bool | str | None:
-    if option.flag:
-        return False
-    return "" if option.alone else None  # invoke demands what stands alone, unless it has a default
 
 
 def _parameter(option: Option) -> str:

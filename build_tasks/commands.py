@@ -38,6 +38,7 @@ def verify_image(options: Options) -> None:
     from build_tasks import images  # noqa: PLC0415 - start-up time
     from build_tasks.verify import suite  # noqa: PLC0415 - start-up time
 
+    options = images.spelt_out(options)
     goal = images.to_verify(options, options.settings(), announce=_say)
     junit = options.text("junit")
     results = suite.verify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +16,19 @@ from build_tasks.settings import Settings
 from build_tasks.spec import CA_BUNDLE
 from build_tasks.verify import target
 from build_tasks.verify.target import Said, Target
+
+_IDENTITY = re.compile(
+    rf"(?P<kind>{'|'.join(ImageKind)})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
+)
+
+
+def spelt_out(options: Options) -> Options:
+    """Return the options with an identity in place of an image, like `prod-3.11`, spelt out."""
+    found = _IDENTITY.fullmatch(options.text("image") or "")
+    if not found:
+        return options
+    meant = {name: text for name, text in found.groupdict().items() if text}
+    return Options({**options.given, **meant, "slim": "slim" in meant, "image": None})
 
 
 def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> Target:

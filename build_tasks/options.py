@@ -73,7 +73,7 @@ PRUNE = (
     *SETTINGS,
 )
 VERIFY = (
-    Option("image", "image to verify, by name or digest", alone=True),
+    Option("image", "image to verify: a name or digest, or a build like prod-3.11", alone=True),
     *SELECTION,
     Option("tag", "tag of the image (default: latest)"),
     Option("junit", "file for the results in JUnit's form"),

@@ -40,6 +40,8 @@ _REPOSITORY = re.compile(
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?")
 #: Of an extra, too.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+#: A version that is normal (PEP 440) at a glance.
+_RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A comma that begins a new item: not one inside [extras], nor before `<3` in `pandas>=2,<3`.
 _COMMA = re.compile(r",(?![^\[]*\])(?!\s*[<>=!~])")
@@ -151,6 +153,8 @@ def template(value: object, place: str) -> str:
 
 def version(value: object, place: str) -> str:
     """Return a version of a Python distribution."""
+    if isinstance(value, str) and _RELEASE.fullmatch(value):
+        return value
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - start-up time
 
     try:

@@ -239,8 +239,8 @@ def test_an_image_is_saved_and_loaded_and_its_file_says_what_it_is(
 # The rest takes long and is the nightly run's.
 
 
-def verified(suite: Suite, *options: str) -> str:
-    done = suite.invoke("image.verify", "--kind", "prod", *options)
+def verified(suite: Suite, image: str, *options: str) -> str:
+    done = suite.invoke("image.verify", image, *options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return last(done.stderr)
 
@@ -256,14 +256,14 @@ def made(suite: Suite, *options: str) -> Image:
 def test_other_pythons_hold_what_they_say(suite: Suite, python: str, airflow: str) -> None:
     one = made(suite, "--python", python)
     assert one.sh("airflow version").strip() == airflow
-    assert "holds what it says" in verified(suite, "--python", python)
+    assert "holds what it says" in verified(suite, f"prod-{python}")
 
 
 @pytest.mark.nightly
 def test_a_slim_image_holds_what_it_says(suite: Suite) -> None:
     one = made(suite, "--python", "3.11", "--slim")
     assert one.name.endswith(":slim-latest")
-    assert "holds what it says" in verified(suite, "--python", "3.11", "--slim")
+    assert "holds what it says" in verified(suite, "prod-slim-3.11-amd64")
     assert "psql" not in one.sh("compgen -c")
 
 
@@ -292,7 +292,7 @@ def test_a_customised_image_holds_what_it_says(project: Suite) -> None:
     listed = one.sh("airflow providers list --output plain")
     assert "apache-airflow-providers-imap" in listed
     assert "apache-airflow-providers-sqlite" in listed
-    assert "holds what it says" in verified(project, "--python", "3.11", "--tag", "custom")
+    assert "holds what it says" in verified(project, "prod-3.11", "--tag", "custom")
 
 
 DISTRIBUTIONS = (
@@ -319,12 +319,12 @@ def test_an_image_from_wheels_holds_what_it_says(project: Suite) -> None:
     done = project.invoke(*BUILD, "--tag", "leftovers")
     assert done.returncode == 2
     assert "would not be used: remove it, or install it with --airflow-from wheels" in done.stderr
-    options = ("--python", "3.11", "--tag", "wheels", "--airflow-from", "wheels")
-    one = made(project, *options)
+    options = ("--tag", "wheels", "--airflow-from", "wheels")
+    one = made(project, "--python", "3.11", *options)
     assert "file://" in one.sh(
         "cat /opt/venv/lib/python3.11/site-packages/apache_airflow-*/direct*"
     )
-    assert "holds what it says" in verified(project, *options)
+    assert "holds what it says" in verified(project, "prod-3.11", *options)
 
 
 @pytest.fixture(scope="module")
@@ -344,9 +344,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.nightly
 def test_an_image_from_a_source_tree_holds_what_it_says(suite: Suite, tree: Path) -> None:
-    options = ("--python", "3.11", "--tag", "tree", "--airflow-from", str(tree))
-    made(suite, *options)
-    assert "holds what it says" in verified(suite, *options)
+    options = ("--tag", "tree", "--airflow-from", str(tree))
+    made(suite, "--python", "3.11", *options)
+    assert "holds what it says" in verified(suite, "prod-3.11", *options)
 
 
 @pytest.mark.nightly
@@ -364,9 +364,9 @@ def test_an_image_from_a_git_reference_holds_what_it_says(
     subprocess.run((GIT, "clone", "--quiet", "--bare", str(tree), str(repository)), check=True)
     source.write_text(f"{version}\nraise RuntimeError\n")  # the reference counts, not the tree
     address = f"git+file://{repository}"
-    options = ("--python", "3.11", "--tag", "git", "--airflow-from", f"{address}@try")
-    made(suite, *options)
-    assert "holds what it says" in verified(suite, *options)
+    options = ("--tag", "git", "--airflow-from", f"{address}@try")
+    made(suite, "--python", "3.11", *options)
+    assert "holds what it says" in verified(suite, "prod-3.11", *options)
     done = suite.invoke(*BUILD, "--airflow-from", f"{address}@nothing")
     assert done.returncode == 2
     assert "has no 'nothing'" in last(done.stderr)
