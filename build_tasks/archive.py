@@ -20,6 +20,7 @@ from build_tasks.verify import target
 SCHEMA = 1
 _MAGIC = 0x184D2A50
 _LARGEST = 64 * 1024
+_CHUNK = 1024 * 1024
 #: zstd's own default is 3; more costs time that slow uploads may be worth, and gains little on
 #: layers that are compressed already.
 _LEVEL = 3
@@ -50,12 +51,15 @@ def save(client: Client, header: Header, file: Path) -> int:
     """Write an image of the engine's to a file, which is there when it is whole; return its bytes.
 
     Raises:
+        UsageError: that is no place for a file.
         CommandError: the engine does not give the image.
         DiskError: the file cannot be written.
     """
     import zstandard  # noqa: PLC0415 - start-up time
 
     word = json.dumps({"schema": SCHEMA, **asdict(header)}).encode()
+    if not file.parent.is_dir() or file.is_dir():
+        raise UsageError(f"--file: {str(file)!r}: name a file in a folder that is there")
     fresh = file.with_name(f"{file.name}.new")
     command = (client.docker, "save", header.image)
     process.echo(command, client.environment)
@@ -65,7 +69,8 @@ def save(client: Client, header: Header, file: Path) -> int:
             process.reading(command, environment=client.environment) as data,
         ):
             output.write(struct.pack("<II", _MAGIC, len(word)) + word)
-            zstandard.ZstdCompressor(level=_LEVEL, threads=-1).copy_stream(data, output)
+            packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=-1)
+            packer.copy_stream(data, output)
         fresh.replace(file)
     except OSError as error:
         raise DiskError(f"{file}: cannot be written: {error.strerror}") from None
@@ -103,11 +108,23 @@ def load(client: Client, file: Path) -> Header:
         said = _header(data, file)
         try:
             with process.writing(command, environment=client.environment) as engine:
-                zstandard.ZstdDecompressor().copy_stream(data, engine)
+                _unpack(data, engine)
         except zstandard.ZstdError as error:
             raise UsageError(f"{file}: is damaged: {error}") from None
     _check(client, said, file)
     return said
+
+
+def _unpack(data: IO[bytes], output: IO[bytes]) -> None:
+    """Write what a frame holds, or raise ZstdError also where its end is missing."""
+    import zstandard  # noqa: PLC0415 - start-up time
+
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    while not frame.eof:
+        chunk = data.read(_CHUNK)
+        if not chunk:
+            raise zstandard.ZstdError("its end is missing")
+        output.write(frame.decompress(chunk))
 
 
 def _header(data: IO[bytes], file: Path) -> Header:
@@ -119,8 +136,10 @@ def _header(data: IO[bytes], file: Path) -> Header:
         said = json.loads(data.read(size))
         if said.pop("schema") != SCHEMA:
             raise UsageError(f"{file}: was written by another version of this suite")
+        if not all(isinstance(value, str) for value in said.values()):
+            raise ValueError
         return Header(**said)
-    except (struct.error, ValueError, KeyError, TypeError):
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{file}: is no file that image.save wrote") from None
 
 

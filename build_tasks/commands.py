@@ -79,13 +79,14 @@ def load_image(options: Options) -> None:
     header = archive.header(Path(name))
     chosen = options.settings()
     asked = {
-        "kind": options.text("kind"),
-        "python": options.text("python"),
-        "platform": chosen.platforms[0].value if chosen.platforms else None,
+        "kind": plan.items(options.text("kind")),
+        "python": plan.items(options.text("python")),
+        "platform": [platform.value for platform in chosen.platforms],
     }
-    for key, value in asked.items():
-        if value and value != getattr(header, key):
-            raise UsageError(f"{name}: is for {key} {getattr(header, key)}, not {value}")
+    for key, valid in asked.items():
+        if valid and getattr(header, key) not in valid:
+            has = getattr(header, key)
+            raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
     where = plan.site(chosen, start=True, announce=_say)
     archive.load(where.client, Path(name))
     _say(f"{header.identity}: loaded {header.image}")

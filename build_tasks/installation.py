@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import stat
+import tempfile
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from build_tasks import constraints, places, process
 from build_tasks.errors import MissingProgram, NetworkError, UsageError
@@ -110,6 +112,8 @@ def _wheels(place: str) -> str | None:
         raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
     versions = {}
     for file in found:
+        if file.is_symlink() or not file.is_file():
+            raise UsageError(f"{WHEELS.name}/{file.name}: is no file; links are not followed")
         try:
             name, version, _, _ = parse_wheel_filename(file.name)
         except InvalidWheelFilename:
@@ -125,20 +129,34 @@ def _wheels(place: str) -> str | None:
 def _sources(source: str, place: str, announce: Callable[[str], None]) -> Path:
     if source.startswith("git+"):
         return _fetched(source, place, announce)
-    folder = Path(source).expanduser().absolute()
-    if not (folder / "pyproject.toml").is_file():
+    folder = places.expanded(source).absolute()
+    if not source or not (folder / "pyproject.toml").is_file():
         raise UsageError(
             f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "
             "choose release, wheels, such a folder, or git+URL@REF"
         )
+    _refuse_another_project(folder, place)
     return folder
+
+
+def _refuse_another_project(folder: Path, place: str) -> None:
+    """Raise if the folder says that it is no Airflow: this project's own says so, too."""
+    file = folder / "pyproject.toml"
+    try:
+        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{place}: {file}: {error}") from None
+    name = project.get("name", "apache-airflow")
+    if name != "apache-airflow":
+        raise UsageError(f"{place}: {folder} has the sources of {name}, not of apache-airflow")
 
 
 def _version(folder: Path, place: str) -> str:
     """Return the version that a tree of Airflow's sources says it is."""
     for name in ("airflow-core/src/airflow/__init__.py", "airflow/__init__.py", "pyproject.toml"):
         file = folder / name
-        found = _VERSION.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        found = _VERSION.search(text)
         if found:
             return found[1]
     raise UsageError(f"{place}: {folder} does not say which version of Airflow it is")
@@ -158,7 +176,8 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
         )
     path, _, reference = path.rpartition("@") if "@" in path else (path, "", "HEAD")
     url = f"{scheme}://{host}/{path}"
-    if urlsplit(url).password or (scheme.startswith("http") and "@" in host):
+    user = host.rpartition("@")[0]
+    if ":" in user or (user and scheme.lower().startswith("http")):
         raise UsageError(f"{place}: a password in the address would be shown: leave it to git")
     if not reference or reference.startswith("-"):
         raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
@@ -169,38 +188,50 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
 
     home = places.cache_folder() / "sources" / hashlib.sha256(url.encode()).hexdigest()[:12]
     home.parent.mkdir(parents=True, exist_ok=True)
-    repository = home / "git"
+    fresh = home / "new"
+    # All that leads git to a repository: in a hook, the environment names the user's own.
+    environment = {
+        "GIT_DIR": str(home / "git"),
+        "GIT_INDEX_FILE": str(home / "index"),
+        "GIT_WORK_TREE": str(fresh),
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
     announce(f"fetching {reference} of {url}")
     with FileLock(home.with_suffix(".lock")):
-        process.run((git, "init", "--quiet", "--bare", str(repository)))
-        fetch = (git, "-C", str(repository), "fetch", "--quiet", "--depth=1", "--", url, reference)
-        ended = process.run(
-            fetch, environment={"GIT_TERMINAL_PROMPT": "0"}, timeout=_FETCH, check=False
-        )
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        process.run((git, "init", "--quiet"), environment=environment)
+        fetch = (git, "fetch", "--quiet", "--depth=1", "--", url, reference)
+        ended = process.run(fetch, environment=environment, timeout=_FETCH, check=False)
         if ended.returncode:
-            reason = (ended.stderr.strip().splitlines() or ["git said nothing"])[-1]
             if "remote ref" in ended.stderr or "not our ref" in ended.stderr:
-                raise UsageError(f"{place}: {url} has no {reference!r}: {reason}")
-            raise NetworkError(f"{place}: {url} cannot be fetched: {reason}")
-        commit = process.run((git, "-C", str(repository), "rev-parse", "FETCH_HEAD")).stdout.strip()
+                raise UsageError(f"{place}: {url} has no {reference!r}: {_reason(ended.stderr)}")
+            raise NetworkError(f"{place}: {url} cannot be fetched: {_reason(ended.stderr)}")
+        head = process.run((git, "rev-parse", "FETCH_HEAD"), environment=environment)
+        commit = head.stdout.strip()
         folder = home / commit
         if not folder.exists():
-            _unpack(git, repository, commit, folder)
+            checkout = (git, "checkout", "--quiet", "--force", commit, "--", ".")
+            process.run(checkout, environment=environment, timeout=_FETCH)
+            _normalise(fresh)
+            fresh.replace(folder)
     return _sources(str(folder), place, announce)
 
 
-def _unpack(git: str, repository: Path, commit: str, folder: Path) -> None:
-    import tarfile  # noqa: PLC0415 - start-up time
+def _reason(stderr: str) -> str:
+    """Return git's first word on a failure: the last is advice."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.lower().startswith(("warning:", "hint:"))]
+    return next(iter(telling or lines), "git said nothing")
 
-    packed, fresh = folder.with_suffix(".tar"), folder.with_suffix(".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    process.run(
-        (git, "-C", str(repository), "archive", f"--output={packed}", commit), timeout=_FETCH
-    )
-    with tarfile.open(packed) as tar:
-        tar.extractall(fresh, filter="data")
-    packed.unlink()
-    fresh.replace(folder)
+
+def _normalise(folder: Path) -> None:
+    """Give the files modes that do not depend on the umask: a build's cache looks at them."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if runs else 0o644)
 
 
 def _own_constraints(chosen: Settings, python: str) -> Path:
@@ -218,24 +249,30 @@ def _own_constraints(chosen: Settings, python: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "constraints.txt"
     if not file.exists():
-        fresh = folder / f"constraints.{digest}.new"
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        # A name of its own, and not in the folder: another process may do the same.
+        descriptor, fresh = tempfile.mkstemp(dir=folder.parent)
+        with open(descriptor, "w", encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
+            output.write(text)
+        Path(fresh).replace(file)
+        _normalise(folder)
     return folder
 
 
 def _text(location: str, place: str) -> str:
     try:
-        return Path(location).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return places.expanded(location).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is no text"
         raise UsageError(f"{place}: {location}: cannot be read: {reason}") from None
 
 
 def _download(location: str, place: str) -> str:
+    import http.client  # noqa: PLC0415 - start-up time
     import urllib.error  # noqa: PLC0415 - start-up time
     import urllib.request  # noqa: PLC0415 - start-up time
 
+    if "@" in location.partition("://")[2].partition("/")[0]:
+        raise UsageError(f"{place}: a password in the address would be shown: use a file")
     if not location.startswith(("https://", "http://")):
         raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
     try:
@@ -243,6 +280,9 @@ def _download(location: str, place: str) -> str:
             content: bytes = answer.read()
     except urllib.error.HTTPError as error:
         raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None
-    except OSError as error:
-        raise NetworkError(f"{place}: {location}: {getattr(error, 'reason', error)}") from None
-    return content.decode(errors="replace")
+    except (http.client.InvalidURL, ValueError):
+        raise UsageError(f"{place}: {location!r} is no web address") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise NetworkError(f"{place}: {location}: {reason}") from None
+    return content.decode("utf-8-sig", errors="replace")

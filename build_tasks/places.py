@@ -13,7 +13,13 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("AIRFLOW_IMAGES_CACHE")
     if named:
-        return Path(named).expanduser().absolute()
+        return expanded(named).absolute()
     import platformdirs  # noqa: PLC0415 - start-up time
 
     return platformdirs.user_cache_path("airflow-images")
+
+
+def expanded(text: str) -> Path:
+    """Return a path with the user's home for `~`; the home of a user that is not there stays."""
+    # Path.expanduser raises RuntimeError for such a user.
+    return Path(os.path.expanduser(text))  # noqa: PTH111

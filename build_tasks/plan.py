@@ -204,7 +204,7 @@ def _build_id() -> str:
 def _ca_bundle(chosen: Settings) -> Path | None:
     if not chosen.ca_bundle:
         return None
-    bundle = Path(chosen.ca_bundle).expanduser().absolute()
+    bundle = places.expanded(chosen.ca_bundle).absolute()
     if not bundle.is_file():
         raise UsageError(f"{chosen.origins['ca-bundle']}: no such file: {chosen.ca_bundle}")
     return bundle

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +19,18 @@ printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
   inspect) printf '%s\\n' "$FAKE_INSPECT"; exit 0 ;;
+  image) # of the engine's own, or of a registry's until it is pulled
+    if [ -z "$FAKE_IMAGE" ] || { [ -n "$FAKE_MANIFEST" ] && [ ! -e "$FAKE_LOG.pulled" ]; }; then
+      printf '%s\n' "${FAKE_IMAGE_ERROR:-Error: No such image: $3}" >&2
+      exit 1
+    fi
+    printf '%s' "$FAKE_IMAGE"; exit 0 ;;
+  imagetools)
+    if [ -z "$FAKE_MANIFEST" ]; then echo "ERROR: $4: not found" >&2; exit 1; fi
+    printf '%s' "$FAKE_MANIFEST"; exit 0 ;;
+  pull) touch "$FAKE_LOG.pulled" ;;
+  save) printf '%s' "$FAKE_SAVED" ;;
+  load) cat > "$FAKE_LOG.loaded" ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_SLEEP" ]; then
@@ -39,11 +53,18 @@ class Bench:
 
     folder: Path
     environment: dict[str, str]
+    root: Path = ROOT
+
+    def copy(self, folder: Path) -> Bench:
+        """Return the same bench at a copy of the checkout, to be changed."""
+        ignored = shutil.ignore_patterns(".git", ".nox", ".venv", "*_cache", "__pycache__", "tests")
+        shutil.copytree(self.root, folder, ignore=ignored)
+        return replace(self, root=folder)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=ROOT,
+            cwd=self.root,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,9 +85,35 @@ class Bench:
     ) -> subprocess.CompletedProcess[str]:
         return self.run("nox", "-s", session, "--", *options, **environment)
 
+    def both(
+        self, session: str, task: Sequence[str], *options: str, **environment: str
+    ) -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
+        """Run a session and the task that does the same, with the same options."""
+        by_nox = self.nox(session, *options, **environment)
+        return by_nox, self.invoke(*task, *options, **environment)
+
     def told(self) -> list[list[str]]:
         log = self.folder / "log"
         return [shlex.split(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def builds(self) -> list[list[str]]:
         return [words for words in self.told() if words[1:2] == ["build"]]
+
+
+def last(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def lines(text: str) -> list[str]:
+    """Return what was said, without the echoed commands and nox's own lines about sessions."""
+    nox = ("nox > Running session", "nox > Session", "nox > *")
+    return [
+        line
+        for line in text.strip().splitlines()
+        if not line.startswith(("+ ", *nox)) or "aborted" in line
+    ]
+
+
+def echoed(text: str) -> list[str]:
+    """Return the words of the last command that was shown."""
+    return shlex.split([line for line in text.splitlines() if line.startswith("+ ")][-1])[1:]

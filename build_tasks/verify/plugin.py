@@ -47,10 +47,15 @@ class Plugin:
 
     target: Target
     results: list[Result] = field(default_factory=list)
+    stopped: list[BaseException] = field(default_factory=list)
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Put the target where the checks find it."""
         config.stash[TARGET] = self.target
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep what stopped the run: pytest itself only says that something did."""
+        self.stopped.append(excinfo.value)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what came of a check, or of what it needs."""

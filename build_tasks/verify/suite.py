@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from build_tasks.errors import VerificationError
+from build_tasks.errors import UsageError, VerificationError
 from build_tasks.verify.target import Target
 
 CHECKS = Path(__file__).parent / "checks"
@@ -27,7 +29,8 @@ def verify(
         select: run only checks whose names match, as pytest's `-k` has it.
 
     Raises:
-        VerificationError: the checks could not run, or none was selected.
+        UsageError: no check is selected.
+        VerificationError: the checks could not run.
         KeyboardInterrupt: the run was stopped.
     """
     import pytest  # noqa: PLC0415 - start-up time
@@ -42,13 +45,13 @@ def verify(
         arguments += [f"--junit-xml={junit}", "-o", "junit_suite_name=verify"]
     if select:
         arguments += ["-k", select]
-    if quiet:
-        arguments += ["-p", "no:terminal"]
     target.folder.mkdir(parents=True, exist_ok=True)
-    with _own_options():
+    with _own_options(), contextlib.redirect_stdout(io.StringIO() if quiet else sys.stdout):
         ended = pytest.main(arguments, plugins=[plugin])
     if ended == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
+        raise next(iter(plugin.stopped), KeyboardInterrupt())
+    if select and ended in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        raise UsageError(f"--select: {select!r} selects no check")
     if ended not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         raise VerificationError(f"{target.image.reference}: no check ran ({ended!r})")
     return [asdict(result) for result in plugin.results]

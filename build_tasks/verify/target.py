@@ -155,11 +155,17 @@ def _inspect(client: Client, reference: str) -> Mapping[str, Any] | None:
     command = (client.docker, "image", "inspect", reference)
     ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
     if ended.returncode:
-        if "cannot connect" in ended.stderr.lower():
+        # "Cannot connect to the Docker daemon", "permission denied while trying to connect to ..."
+        if "connect to" in ended.stderr.lower():
             raise EngineError(f"the engine cannot be used: {ended.stderr.strip()}")
         return None
     facts: Mapping[str, Any] = json.loads(ended.stdout)[0]
     return facts
+
+
+def _platform(described: Mapping[str, Any]) -> str:
+    platform = described.get("platform") or {}  # not everything in an index is an image
+    return f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
 
 
 def _pull(client: Client, reference: str, platform: Platform) -> str:
@@ -167,18 +173,13 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
     raw = json.loads(buildx.manifest(client, reference))
     name = reference.partition("@")[0]
     if "manifests" in raw:
-        of_platform = [
-            one["digest"]
-            for one in raw["manifests"]
-            if f"{one['platform']['os']}/{one['platform']['architecture']}" == platform.value
-        ]
+        has = [(_platform(one), one["digest"]) for one in raw["manifests"]]
+        of_platform = [digest for name, digest in has if name == platform.value]
         if not of_platform:
-            has = {
-                f"{o['platform']['os']}/{o['platform']['architecture']}" for o in raw["manifests"]
-            }
+            names = {name for name, _ in has} - {"unknown/unknown"}
             raise UsageError(
                 f"{reference}: has nothing for {platform}: choose --platform of "
-                f"{listed(sorted(has - {'unknown/unknown'}))}"
+                f"{listed(sorted(names))}"
             )
         slash = name.rfind("/")
         colon = name.rfind(":")

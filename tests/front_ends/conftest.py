@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,10 +26,9 @@ def bench(tmp_path: Path) -> Bench:
         "Architecture": "x86_64",
         "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
     }
+    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "NOX", "CI_", "SSL_", "GIT_")
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "NOX", "CI_"))
+        name: value for name, value in os.environ.items() if not name.startswith(leading)
     }
     environment |= {
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
@@ -42,3 +44,32 @@ def bench(tmp_path: Path) -> Bench:
         "COLUMNS": "300",
     }
     return Bench(tmp_path, environment)
+
+
+class _Files(BaseHTTPRequestHandler):
+    """Answers with a file of one pin that has the path's name; with a fault where it is a number.
+
+    `/cut` ends in the middle.
+    """
+
+    def do_GET(self) -> None:
+        name = self.path.lstrip("/")
+        text = f"{name}==1\n".encode()
+        self.send_response(int(name) if name.isdecimal() else 200)
+        self.send_header("Content-Length", str(len(text) + 9 * (name == "cut")))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """The address of a server on loopback."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench
+from fake_docker import Bench, last, lines
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = subprocess.run(
@@ -16,20 +16,6 @@ COMMIT = subprocess.run(
     text=True,
     check=True,
 ).stdout.strip()
-
-
-def last(text: str) -> str:
-    return text.strip().splitlines()[-1]
-
-
-def lines(text: str) -> list[str]:
-    """Return what was said, without the echoed commands and nox's own lines about sessions."""
-    nox = ("nox > Running session", "nox > Session", "nox > *")
-    return [
-        line
-        for line in text.strip().splitlines()
-        if not line.startswith(("+ ", *nox)) or "aborted" in line
-    ]
 
 
 def test_both_front_ends_run_the_same_command(bench: Bench) -> None:
