@@ -147,7 +147,7 @@ def _check(client: Client, said: Header, file: Path) -> None:
     image = target.find_local(client, said.image)
     if image is None:
         raise VerificationError(f"{file}: has no image {said.image}")
-    found = (image.platform, image.labels.get("org.apache.airflow.python.version"))
+    found = (image.platform, image.python)
     if found != (said.platform, said.python):
         raise VerificationError(
             f"{file}: says {said.platform} and Python {said.python}, and its image "

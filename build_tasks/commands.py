@@ -39,11 +39,11 @@ def verify_image(options: Options) -> None:
     from build_tasks.verify import suite  # noqa: PLC0415 - start-up time
 
     options = images.spelt_out(options)
+    junit = suite.report(options.text("junit"))
     goal = images.to_verify(options, options.settings(), announce=_say)
-    junit = options.text("junit")
     results = suite.verify(
         goal,
-        junit=Path(junit).absolute() if junit else None,
+        junit=junit,
         quiet=options.flag("json"),
         select=options.text("select") or "",
     )
@@ -52,9 +52,10 @@ def verify_image(options: Options) -> None:
     failed = [one for one in results if one["outcome"] == "failed"]
     if failed:
         first = failed[0]
+        why = first["message"].partition("\n")[0]
         raise VerificationError(
             f"{goal.image.reference}: {len(failed)} of {len(results)} checks failed, first "
-            f"{first['check']}: {first['message'].splitlines()[0]}"
+            f"{first['check']}: {why}"
         )
     _say(f"{goal.image.reference}: holds what it says, {len(results)} checks")
 

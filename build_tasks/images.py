@@ -45,6 +45,10 @@ def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], N
     named = options.text("image")
     if not named:
         _one(options, chosen)
+    if kind := options.text("kind"):
+        ImageKind.parse(kind, "--kind")
+    if python := options.text("python"):
+        matrix.parse_python(python, "--python")
     where = plan.site(chosen, start=True, announce=announce)
     platform = _platform(where)
     reference = named or _reference(where, options, platform)
@@ -88,6 +92,8 @@ def to_save(
             f"{reference}: the engine does not have it: build it with --load, or pull it"
         )
     said = target.said(image, options.text("kind"), options.text("python"))
+    if image.python != said.python:
+        raise UsageError(f"{reference}: its label says Python {image.python!r}, not {said.python}")
     one = Build(said.kind, said.python, Platform.parse(image.platform, reference), slim=said.slim)
     return where, Header(
         identity=one.identity,

@@ -61,14 +61,17 @@ class Plugin:
         """Keep what came of a check, or of what it needs."""
         if report.when == "call" or report.outcome != "passed":
             name = report.nodeid.partition("::")[2]
-            skipped = isinstance(report.longrepr, tuple)
-            reason = str(
-                report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            )
-            message = reason.removeprefix("Skipped: ") if skipped else reason
             seconds = round(report.duration, 3)
-            text = "" if report.outcome == "passed" else message
-            self.results.append(Result(name, report.outcome, seconds, text))
+            self.results.append(Result(name, report.outcome, seconds, _message(report)))
+
+
+def _message(report: pytest.TestReport) -> str:
+    """Return why a check failed or was skipped, without the way there."""
+    said = report.longrepr
+    if isinstance(said, tuple):
+        return said[2].removeprefix("Skipped: ")
+    crash = getattr(said, "reprcrash", None)
+    return str(crash.message if crash else said or "")
 
 
 def expect(holds: object, message: str) -> None:

@@ -17,6 +17,24 @@ from build_tasks.verify.target import Target
 CHECKS = Path(__file__).parent / "checks"
 
 
+def report(name: str | None) -> Path | None:
+    """Return the file for the results in JUnit's form, in a folder that is there.
+
+    Raises:
+        UsageError: it can be no file.
+    """
+    if not name:
+        return None
+    file = Path(name).absolute()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--junit: {name}: {error.strerror}") from None
+    if file.is_dir():
+        raise UsageError(f"--junit: {name}: is a folder")
+    return file
+
+
 def verify(
     target: Target, *, junit: Path | None, quiet: bool, select: str = ""
 ) -> list[dict[str, Any]]:

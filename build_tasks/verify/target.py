@@ -47,6 +47,11 @@ class Image:
         """The image's labels."""
         return self.config.get("Labels") or {}
 
+    @property
+    def python(self) -> str:
+        """The Python that a label says it has; empty where none does."""
+        return self.labels.get(f"{_LABEL}python.version", "")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -140,7 +145,7 @@ def said(image: Image, kind: str | None, python: str | None) -> Said:
             f"{image.reference}: no label says which image it is: add --kind with one of "
             f"{listed(ImageKind)}"
         )
-    python = python or labels.get(f"{_LABEL}python.version")
+    python = python or image.python
     if not python:
         raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
     return Said(
