@@ -12,11 +12,11 @@ import pytest
 from fake_docker import Bench, last, lines
 
 SESSION = "verify_prod-3.11"
-TASK = ("image.verify", "--kind", "prod", "--python", "3.11")
+TASK = ("image.verify", "prod-3.11")
 IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11:latest"
 HERE = ("--platform", "linux/amd64")
 #: Checks for which it is enough what the engine says of the image.
-EASY = "manifest or labels or port or user_is_50000"
+EASY = "manifest or labels or 8080 or user_is_50000"
 
 
 def facts(architecture: str = "amd64", **labels: str) -> str:
@@ -81,12 +81,24 @@ def test_what_does_not_hold_ends_with_its_check_and_reason(bench: Bench, tmp_pat
 
 def test_each_image_has_its_own_checks(bench: Bench) -> None:
     done = bench.nox(
-        *("verify_ci-3.11", *HERE, "--json", "--select", "port or user_is_50000"),
+        *("verify_ci-3.11", *HERE, "--json", "--select", "8080 or user_is_50000"),
         FAKE_IMAGE=facts(image="airflow-ci"),
     )
     assert done.returncode == 0, done.stderr
     checks = [one["check"] for one in json.loads(done.stdout)["checks"]]
     assert checks == ["test_the_user_is_50000_in_group_0"]
+
+
+@pytest.mark.parametrize("words", [("prod-slim-3.11",), ("prod-3.11-amd64", "--slim")])
+def test_a_slim_build_may_be_meant(bench: Bench, words: tuple[str, ...]) -> None:
+    options = (*HERE, "--tag", "v1", "--select", "8080")
+    done = bench.invoke(
+        "image.verify", *words, *options[2 * ("amd64" in words[0]) :], FAKE_IMAGE=facts()
+    )
+    assert done.returncode == 0, done.stderr
+    assert last(done.stderr) == f"{IMAGE[:-6]}v1: holds what it says, 1 checks"
+    tagless = bench.invoke("image.verify", *words, "--select", "8080", FAKE_IMAGE=facts())
+    assert f"{IMAGE[:-6]}slim-latest: holds" in tagless.stderr
 
 
 def test_an_image_may_be_named_in_both(bench: Bench) -> None:
@@ -112,7 +124,7 @@ def test_an_image_of_a_registry_is_pulled_by_its_platforms_digest(
     bench: Bench, name: str, pulled: str
 ) -> None:
     done = bench.invoke(
-        *("image.verify", name, "--json", "--select", "port", *HERE),
+        *("image.verify", name, "--json", "--select", "8080", *HERE),
         FAKE_IMAGE=facts(),
         FAKE_MANIFEST=index(arm64="sha256:two", amd64="sha256:one"),
     )
@@ -145,11 +157,11 @@ def test_a_mistake_is_one_line(bench: Bench, options: list[str], code: int, said
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--kind", "prod"], "--python: name one or more of 3.9, 3.10, "),
-        (["--python", "3.9,3.10"], "--python: one at a time: 3.9,3.10"),
-        (["--python", "3.8"], "--python: unknown Python '3.8': choose 3.9, "),
-        (["--python", "3.11", "--slim"], "--slim: is for the PROD image only"),
-        (["--python", "3.11", "--tag", "a/b"], "--tag: 'a/b' is no tag: "),
+        (["prod-3.8"], "--python: unknown Python '3.8': choose 3.9, "),
+        (["ci-3.11", "--slim"], "--slim: is for the PROD image only"),
+        (["ci-slim-3.11"], "--slim: is for the PROD image only"),
+        (["prod-3.11-vax"], "--platform: unknown platform 'vax': choose linux/amd64, "),
+        (["prod-3.11", "--tag", "a/b"], "--tag: 'a/b' is no tag: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -218,7 +230,7 @@ def test_an_option_of_the_session_is_not_asked_again(bench: Bench) -> None:
     done = bench.nox(SESSION, "--python", "3.12")
     assert done.returncode == 1
     (line,) = lines(done.stderr)
-    assert f"{SESSION} unrecognized arguments: --python 3.12: choose of --tag, --junit, " in line
+    assert f"{SESSION} unrecognized arguments: --python: choose of --tag, --junit, " in line
     done = bench.nox(SESSION, "one", "two")
     (line,) = lines(done.stderr)
     assert f"{SESSION} unrecognized arguments: two: choose of " in line
