@@ -28,6 +28,7 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
     ("image.load", commands.load_image, options.LOAD),
+    ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
     ("image.save", commands.save_image, options.SAVE),
     ("image.verify", commands.verify_image, options.VERIFY),

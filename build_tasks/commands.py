@@ -10,8 +10,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from build_tasks import builder, buildx, capabilities, constraints, matrix, plan, process, settings
+from build_tasks import (
+    builder,
+    buildx,
+    capabilities,
+    constraints,
+    digests,
+    matrix,
+    plan,
+    process,
+    settings,
+)
 from build_tasks.buildx import Built
+from build_tasks.client import Client
 from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.options import Options
@@ -31,6 +42,13 @@ def push_image(options: Options) -> None:
 def push_cache(options: Options) -> None:
     """Build, which the cache makes short, and write the caches to the registry."""
     _build(options, output=Output.NONE, push_cache=True)
+
+
+def merge_image(options: Options) -> None:
+    """Join images that were pushed by digest, here or elsewhere, under their tag."""
+    from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+    platforms.merge_written(options, options.settings(), announce=_say)
 
 
 def verify_image(options: Options) -> None:
@@ -176,6 +194,7 @@ def show_matrix(options: Options) -> None:
             "airflow": chosen.airflow_for(one.python),
             "image": names.image(one),
             "cache": names.cache(one),
+            "merge": f"merge_{one.kind}-{one.python}",
         }
         for one in (
             Build(kind, python, platform)
@@ -195,6 +214,9 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     where, builds = plan.specs(
         options, options.settings(), output=output, push_cache=push_cache, announce=_say
     )
+    if any(spec.part or spec.also for spec in builds):
+        _build_platforms(where.client, builds, options)
+        return
     if options.flag("dry-run"):
         for spec in builds:
             command = buildx.build_command(where.client, spec)
@@ -205,17 +227,30 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         _report(buildx.build(where.client, spec), spec)
 
 
+def _build_platforms(client: Client, builds: list[BuildSpec], options: Options) -> None:
+    from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+    if options.flag("dry-run"):
+        for line in platforms.lines(client, builds):
+            print(line)
+        return
+    capabilities.require(client, builds)
+    folder = digests.folder(options.text("digests"))
+    platforms.build(client, builds, folder, report=_report, announce=_say)
+
+
 def _report(built: Built, spec: BuildSpec) -> None:
     """Say what a build made; a cache that was asked for and not written is never passed over."""
     if spec.cache.export and not built.cache_exported:
         lost = f"{built.identity}: the cache was not written to {spec.cache.export}"
-        if spec.output is Output.NONE:
+        if spec.output is Output.NONE and not spec.tags:
             raise RegistryError(f"{lost}: the reason stands above, at 'exporting cache'")
         _say(f"warning: {lost}: the reason stands above, at 'exporting cache'")
     made = {
         Output.LOAD: f"loaded {', '.join(spec.tags)}",
         Output.PUSH: f"pushed {', '.join(spec.tags)}",
-        Output.NONE: f"wrote {spec.cache.export}",
+        Output.DIGEST: f"pushed {spec.image}",
+        Output.NONE: f"wrote {spec.cache.export}" if spec.cache.export else "built",
     }[spec.output]
     digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
     _say(f"{built.identity}: {made}{digest}")

@@ -13,6 +13,7 @@ from build_tasks import (
     client,
     constraints,
     installation,
+    instances,
     labels,
     matrix,
     places,
@@ -20,6 +21,7 @@ from build_tasks import (
     spec,
 )
 from build_tasks.client import Client
+from build_tasks.digests import Part
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
@@ -27,6 +29,8 @@ from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
 
 UPSTREAM_REGISTRY = "ghcr.io"
+#: Outputs that get no tag: none at all, or a merge's.
+_UNTAGGED = {Output.NONE, Output.DIGEST}
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
 
@@ -99,6 +103,8 @@ def specs(
         ImagesError: an option is wrong, or the engine or a base image cannot be had.
     """
     wanted = output or _output(options)
+    if wanted is Output.DIGEST and options.text("tag"):
+        raise UsageError("--tag: is for the merge, where --push-by-digest leaves the image untagged")
     tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))]
     progress = options.text("progress") or "auto"
     if progress not in PROGRESS:
@@ -106,7 +112,7 @@ def specs(
             f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
         )
     selected = select(options, chosen)
-    if options.flag("sbom") and wanted is not Output.PUSH:
+    if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
     installations = {
@@ -118,11 +124,8 @@ def specs(
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
-    if len(platforms) > 1 and wanted is not Output.NONE:
-        raise UsageError(
-            f"--platform: one at a time with --{wanted}: the tag would hold only the last of "
-            f"{matrix.listed(platforms)}"
-        )
+    each = _each(wanted, platforms)
+    tagless = each is Output.DIGEST and not _by_digest(where)
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
@@ -131,9 +134,10 @@ def specs(
         for platform in platforms:
             one = Build(kind, python, platform, slim=bool(install) and chosen.prod_slim)
             image = where.names.image(one)
+            airflow = install.version if install else chosen.airflow_for(python)
             table = labels.labels(
                 one,
-                airflow=install.version if install else chosen.airflow_for(python),
+                airflow=airflow,
                 base_image=base,
                 revision=commit,
             )
@@ -143,7 +147,7 @@ def specs(
                     dockerfile=ROOT / kind.dockerfile,
                     context=ROOT,
                     platform=platform,
-                    tags=() if wanted is Output.NONE else _tagged(image, tags or [one.tag]),
+                    tags=() if wanted in _UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
                         one,
                         chosen,
@@ -160,12 +164,17 @@ def specs(
                         where.names.cache(one),
                         push=push_cache or options.flag("push-cache"),
                     ),
-                    output=wanted,
+                    output=each,
                     metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
                     builder=chosen.builder,
                     progress=progress,
+                    image=image,
+                    part=_part(one, image, airflow, commit) if each is Output.DIGEST else None,
+                    stand_in=where.names.stand_in(one) if tagless else "",
                 )
             )
+        if wanted is not each and wanted is Output.LOAD:
+            result.append(_together(result[-1], platforms))
     return where, result
 
 
@@ -175,9 +184,52 @@ def items(text: str | None) -> list[str]:
 
 
 def _output(options: Options) -> Output:
-    if options.flag("push") and options.flag("load"):
-        raise UsageError("--push --load: a build has one output: choose one of them")
-    return Output.PUSH if options.flag("push") else Output.LOAD
+    pushed = [name for name in ("push", "push-by-digest") if options.flag(name)]
+    if pushed and options.flag("load"):
+        raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
+    return Output(pushed[-1]) if pushed else Output.LOAD
+
+
+def _each(wanted: Output, platforms: tuple[matrix.Platform, ...]) -> Output:
+    """Return what becomes of the image of each platform.
+
+    Several platforms are one build each, with a cache of its own: pushed by digest, or built for
+    the builder's cache alone, from which one more build then loads them all.
+    """
+    if len(platforms) == 1:
+        return wanted
+    return {Output.PUSH: Output.DIGEST, Output.LOAD: Output.NONE}.get(wanted, wanted)
+
+
+def _together(last: BuildSpec, platforms: tuple[matrix.Platform, ...]) -> BuildSpec:
+    """Return the build that loads the image of all platforms, when each has been built."""
+    identity = last.identity.removesuffix(f"-{last.platform.architecture}")
+    return replace(
+        last,
+        identity=identity,
+        platform=platforms[0],
+        also=platforms[1:],
+        output=Output.LOAD,
+        cache=cache.CachePlan(),
+        metadata=last.metadata.with_name(f"{identity}.json"),
+    )
+
+
+def _by_digest(where: Site) -> bool:
+    return instances.find(where.client, where.settings.builder).pushes_by_digest
+
+
+def _part(one: Build, image: str, airflow: str, commit: revision.Revision) -> Part:
+    return Part(
+        identity=one.identity,
+        image=image,
+        kind=one.kind.value,
+        python=one.python,
+        platform=one.platform.value,
+        slim=one.slim,
+        airflow=airflow,
+        commit=commit.commit,
+    )
 
 
 def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:

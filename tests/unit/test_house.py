@@ -16,14 +16,16 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
-    ("images",),
+    ("housekeeping", "images", "platforms"),
     ("plan",),
     ("archive",),
     ("capabilities", "verify"),
-    ("builder",),
+    ("builder", "merge", "pruning", "references", "usage"),
     ("buildx",),
+    ("instances",),
     ("failures", "options", "client"),
     ("spec",),
+    ("digests", "records"),
     ("installation", "labels"),
     ("constraints",),
     ("settings", "revision"),
