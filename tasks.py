@@ -22,6 +22,7 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("builder.remove", commands.remove_builder, options.SETTINGS),
     ("cache.prune", commands.prune_cache, options.PRUNE),
     ("cache.push", commands.push_cache, options.SELECTED_BUILD),
+    ("cache.usage", commands.show_usage, options.USAGE),
     ("constraints.generate", commands.generate_constraints, options.SELECTED_CONSTRAINTS),
     ("engine.start", commands.start_engine, options.ENGINE_START),
     ("engine.status", commands.show_engine, options.REPORT),

@@ -93,23 +93,6 @@ def remove_command(client: Client, name: str) -> Command:
     return (*client.buildx, "rm", "--force", name)
 
 
-def prune_command(client: Client, builder: str, *, everything: bool, older: str = "") -> Command:
-    """Return the command that removes a builder's cache.
-
-    Args:
-        client: the way to the engine.
-        builder: the builder whose cache it is.
-        everything: also what images and recent builds still use.
-        older: remove only what was not used for this long, like `24h`.
-    """
-    command = [*client.buildx, "prune", "--builder", builder, "--force"]
-    if everything:
-        command.append("--all")
-    if older:
-        command += ["--filter", f"until={older}"]
-    return tuple(command)
-
-
 def build(client: Client, spec: BuildSpec) -> Built:
     """Build, with BuildKit's own display on our stderr, and return what came of it.
 
@@ -124,19 +107,6 @@ def build(client: Client, spec: BuildSpec) -> Built:
     if ended.returncode:
         raise _failed(ended, spec.identity)
     return _built(spec)
-
-
-def prune(client: Client, builder: str, *, everything: bool, older: str = "") -> None:
-    """Remove a builder's cache and show what went.
-
-    Raises:
-        ImagesError: the builder cannot be reached or does not exist.
-    """
-    _show(
-        client,
-        prune_command(client, builder, everything=everything, older=older),
-        f"builder {builder}",
-    )
 
 
 def create(client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()) -> None:

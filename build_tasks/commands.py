@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from build_tasks import (
     builder,
@@ -27,6 +28,9 @@ from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.options import Options
 from build_tasks.spec import BuildSpec, Output
+
+if TYPE_CHECKING:
+    from build_tasks.housekeeping import Report
 
 
 def build(options: Options) -> None:
@@ -109,11 +113,17 @@ def load_image(options: Options) -> None:
 
 
 def prune_cache(options: Options) -> None:
-    """Remove a builder's cache."""
-    chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=_say)
-    older = options.text("older") or ""
-    buildx.prune(where.client, chosen.builder, everything=options.flag("all"), older=older)
+    """Remove a builder's cache, or say what would go."""
+    from build_tasks import housekeeping  # noqa: PLC0415 - start-up time
+
+    _figures(housekeeping.pruned(options, announce=_say), options)
+
+
+def show_usage(options: Options) -> None:
+    """Print what builders and cache references keep, in bytes."""
+    from build_tasks import housekeeping  # noqa: PLC0415 - start-up time
+
+    _figures(housekeeping.used(options, announce=_say), options)
 
 
 def create_builder(options: Options) -> None:
@@ -254,6 +264,18 @@ def _report(built: Built, spec: BuildSpec) -> None:
     }[spec.output]
     digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
     _say(f"{built.identity}: {made}{digest}")
+
+
+def _figures(report: Report, options: Options) -> None:
+    if options.flag("json"):
+        print(json.dumps(report.data, indent=2))
+    else:
+        for columns, rows in report.tables:
+            _table(columns, rows)
+        for line in report.notes:
+            _say(line)
+    if report.failed:
+        raise report.failed
 
 
 def _say(line: str) -> None:

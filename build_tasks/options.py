@@ -91,6 +91,8 @@ USAGE = (
     Option("local", "only what builders keep", flag=True),
     Option("remote", "only the cache references of the registry", flag=True),
     Option("json", "print JSON", flag=True),
+    Option("kind", "only the references of this image: ci or prod"),
+    Option("python", "only those of this Python version, or of several with commas"),
     *SETTINGS,
 )
 VERIFY = (

@@ -104,7 +104,7 @@ def specs(
     """
     wanted = output or _output(options)
     if wanted is Output.DIGEST and options.text("tag"):
-        raise UsageError("--tag: is for the merge, where --push-by-digest leaves the image untagged")
+        raise UsageError("--tag: the merge gives tags to what is pushed by digest: give it there")
     tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))]
     progress = options.text("progress") or "auto"
     if progress not in PROGRESS:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
+from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks import api, process
 from build_tasks.engine import packages, ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
@@ -74,27 +73,11 @@ def _is_ours(pid: int, where: Folders) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    connection = _SocketConnection(path)
     try:
-        connection.request("GET", "/_ping")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        status, _ = api.get(path, "/_ping", timeout=5)
     except OSError:
         return False
-    finally:
-        connection.close()
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a socket in the file system, which http.client has no address for."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+    return status == HTTPStatus.OK
 
 
 def _last_word(log: Path) -> str:

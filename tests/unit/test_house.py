@@ -20,8 +20,8 @@ FLOORS = (
     ("plan",),
     ("archive",),
     ("capabilities", "verify"),
-    ("builder", "merge", "pruning", "references", "usage"),
-    ("buildx",),
+    ("builder", "merge", "references"),
+    ("buildx", "pruning", "usage"),
     ("instances",),
     ("failures", "options", "client"),
     ("spec",),
@@ -32,7 +32,7 @@ FLOORS = (
     ("values",),
     ("cache", "matrix"),
     ("engine",),
-    ("process", "places"),
+    ("api", "process", "places"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}

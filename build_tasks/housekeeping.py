@@ -1,0 +1,245 @@
+"""What caches cost, and what pruning them frees: figures for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from build_tasks import builder, instances, matrix, plan, pruning, records, references, usage
+from build_tasks.errors import ImagesError, RegistryError, UsageError
+from build_tasks.matrix import Build, ImageKind, Platform
+from build_tasks.options import Options
+from build_tasks.plan import Site
+from build_tasks.records import TYPES, Record
+from build_tasks.settings import Settings
+from build_tasks.usage import Node
+
+#: Seconds, and what people call them.
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass
+class Report:
+    """Figures, and what could not be found out.
+
+    Args:
+        data: everything, with bytes and times as data.
+        tables: columns and rows for people.
+        notes: lines to go with the tables.
+        failed: the first thing that did not answer.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    tables: list[tuple[Sequence[str], list[Sequence[str]]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: ImagesError | None = None
+
+
+def used(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Return what builders and cache references keep.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or no engine can be used.
+    """
+    chosen = options.settings()
+    where = plan.site(chosen, start=False, announce=announce)
+    wanted = _references(options, where)
+    report = Report()
+    if not options.flag("remote"):
+        _local(report, where)
+    if not options.flag("local"):
+        _remote(report, where, wanted)
+    return report
+
+
+def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Remove a builder's cache, or foretell what would go, and return the figures.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or the builder does not answer.
+    """
+    allowed = pruning.rule(options)
+    chosen = options.settings()
+    where = plan.site(chosen, start=False, announce=announce)
+    nodes = usage.ask(where.client, chosen.builder)
+    dry = options.flag("dry-run")
+    now = datetime.now(UTC)
+    report = Report()
+    report.failed = next((RegistryError(n.error) for n in nodes if n.error), None)
+    if dry:
+        gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
+    else:
+        gone = _known(nodes, pruning.prune(where.client, chosen.builder, allowed))
+    exact = all(node.exact for node in nodes)
+    everything = [record for some in gone.values() for record in some]
+    report.data = {
+        "builder": chosen.builder,
+        "dry_run": dry,
+        "exact": exact,
+        "bytes": records.total(everything),
+        "records": len(everything),
+        "types": _by_type(everything),
+        "nodes": [
+            {"name": name, "bytes": records.total(some), "records": len(some)}
+            for name, some in gone.items()
+        ],
+    }
+    report.tables.append((("type", "records", "size"), _type_rows(everything)))
+    verb = "would free" if dry else "freed"
+    report.notes.append(
+        f"builder {chosen.builder}: {verb} {size(records.total(everything))} in "
+        f"{len(everything)} records{_precision(exact=exact)}"
+    )
+    return report
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them, in powers of 1000 as Docker counts."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 - Docker's step
+            return f"{value:.4g} {unit}"
+        value /= 1000
+    return f"{value:.4g} TB"
+
+
+def _local(report: Report, where: Site) -> None:
+    nodes = [node for name in _builders(where) for node in usage.ask(where.client, name)]
+    report.data["builders"] = [
+        {
+            "builder": node.builder,
+            "driver": node.driver,
+            "node": node.name,
+            "exact": node.exact,
+            "error": node.error or None,
+            "bytes": node.total,
+            "reclaimable": node.reclaimable,
+            "shared": node.shared,
+            "records": len(node.records),
+            "types": _by_type(node.records),
+        }
+        for node in nodes
+    ]
+    rows: list[Sequence[str]] = []
+    for node in nodes:
+        about = (node.builder, node.name)
+        rows += [(*about, *row) for row in _type_rows(node.records)]
+        rows.append((*about, "all", str(len(node.records)), size(node.total)))
+        if node.error:
+            report.failed = report.failed or RegistryError(node.error)
+        else:
+            report.notes.append(
+                f"builder {node.builder}, node {node.name}: {size(node.reclaimable)} can be "
+                f"freed, {size(node.shared)} is shared with images"
+                f"{_precision(exact=node.exact)}"
+            )
+    report.tables.append((("builder", "node", "type", "records", "size"), rows))
+
+
+def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
+    found = []
+    for name in wanted:
+        try:
+            one = references.ask(where.client, name, where.settings.builder)
+        except ImagesError as error:
+            report.failed = report.failed or error
+            break  # what one reference meets, the others of that registry will meet, too
+        if one:
+            found.append(one)
+    now = datetime.now(UTC)
+    report.data["references"] = [
+        {
+            "reference": one.name,
+            "bytes": one.size,
+            "layers": len(one.blobs),
+            "newest": one.newest.isoformat() if one.newest else None,
+        }
+        for one in found
+    ]
+    report.data["references_distinct_bytes"] = references.distinct(found)
+    rows: list[Sequence[str]] = [
+        (one.name, size(one.size), str(len(one.blobs)), _age(one.newest, now)) for one in found
+    ]
+    report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
+    report.notes.append(
+        f"{len(found)} cache references, {size(references.distinct(found))} with each layer "
+        "counted once"
+    )
+
+
+def _builders(where: Site) -> list[str]:
+    """Return the builders to ask: the one that was named, or all that the suite knows of."""
+    chosen = where.settings.builder
+    if where.settings.origins["builder"] == "--builder":
+        return [chosen]
+    return list(dict.fromkeys([builder.DEFAULT, *instances.names(where.client), chosen]))
+
+
+def _references(options: Options, where: Site) -> list[str]:
+    chosen = where.settings
+    kinds = tuple(ImageKind)
+    if text := options.text("kind"):
+        kinds = (ImageKind.parse(text, "--kind"),)
+    asked = plan.items(options.text("python")) or chosen.pythons
+    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    if options.flag("local") and options.flag("remote"):
+        raise UsageError("--local --remote: leave out both for both")
+    return [where.names.cache(one) for one in _matrix(kinds, pythons, chosen)]
+
+
+def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], chosen: Settings) -> list[Build]:
+    return [
+        Build(kind, python, platform, slim=slim)
+        for kind in kinds
+        for python in pythons
+        for slim in ((False, True) if kind is ImageKind.PROD else (False,))
+        for platform in chosen.platforms or tuple(Platform)
+    ]
+
+
+def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return what went by node, told as exactly as the node told it before."""
+    before = {record.id: (node.name, record) for node in nodes for record in node.records}
+    result: dict[str, list[Record]] = {node.name: [] for node in nodes}
+    for record in gone:
+        node, known = before.get(record.id, (nodes[0].name, record))
+        result[node].append(known if known.size else record)
+    return result
+
+
+def _by_type(some: Iterable[Record]) -> Mapping[str, Mapping[str, int]]:
+    all_of_them = list(some)
+    return {
+        kind: {"bytes": records.total(of_kind), "records": len(of_kind)}
+        for kind in TYPES
+        if (of_kind := [record for record in all_of_them if record.type == kind])
+    }
+
+
+def _type_rows(some: Iterable[Record]) -> list[Sequence[str]]:
+    figures = _by_type(some)
+    return [(k, str(f["records"]), size(f["bytes"])) for k, f in figures.items()]
+
+
+def _precision(*, exact: bool) -> str:
+    return "" if exact else " (to four digits, as buildx says it)"
+
+
+def _age(then: datetime | None, now: datetime) -> str:
+    if then is None:
+        return "unknown"
+    seconds = max((now - then).total_seconds(), 0)
+    for step, unit in _UNITS:
+        if seconds >= step:
+            return f"{seconds / step:.0f} {unit} ago"
+    return "now"
