@@ -80,9 +80,7 @@ def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
             yield f"# {process.quote(command, client.environment)}"
 
 
-def merge_written(
-    options: Options, chosen: Settings, *, announce: Callable[[str], None]
-) -> None:
+def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> None:
     """Join the images that digest files name, under their tag.
 
     Args:

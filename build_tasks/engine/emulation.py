@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from build_tasks.errors import EngineError
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 #: Debian's architectures by the names that qemu and the kernel have for them.
 QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
+#: How the name of an embedded engine's entry ends.
+_OURS = re.compile(r"-afi-[0-9a-f]{8}$")
 
 
 def native(architecture: str) -> bool:
@@ -21,15 +24,19 @@ def native(architecture: str) -> bool:
 
 def enabled(architecture: str) -> bool:
     """Return whether the kernel runs an architecture through an emulator, whoever told it to."""
-    return any(_BINFMT.glob(f"*{QEMU[architecture]}"))
+    return bool(_entries(architecture))
 
 
-def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bool:
+def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], None]) -> bool:
     """Tell the kernel to run an architecture through qemu; return whether that was to be done.
+
+    What the machine's own packages told the kernel lasts. What another embedded engine told it
+    goes when that one stops, so that each engine tells it for itself.
 
     Args:
         root: the folder with the unpacked packages.
         architecture: Debian's name of it.
+        owner: the engine's short name.
         announce: is told what is done.
 
     Raises:
@@ -40,11 +47,11 @@ def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bo
         ended = process.run(mount, check=False)
         if ended.returncode:
             raise EngineError(f"the kernel has no binfmt_misc: {ended.stderr.strip()}")
-    if enabled(architecture):
+    mine = _name(architecture, owner)
+    if any(name == mine or not _OURS.search(name) for name in _entries(architecture)):
         return False
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
-    name = f"qemu-{QEMU[architecture]}"
-    rule = _rule(root, name)
+    rule = _rule(root, f"qemu-{QEMU[architecture]}", mine)
     try:
         (_BINFMT / "register").write_bytes(rule)
     except OSError as error:
@@ -52,19 +59,29 @@ def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bo
     return True
 
 
-def disable(architecture: str) -> None:
-    """Tell the kernel to forget an emulation that `enable` registered."""
-    entry = _BINFMT / f"qemu-{QEMU[architecture]}"
+def disable(architecture: str, owner: str) -> None:
+    """Tell the kernel to forget an emulation that `enable` registered for this engine."""
+    entry = _BINFMT / _name(architecture, owner)
     if entry.exists():
         entry.write_text("-1", encoding="ascii")
+
+
+def _name(architecture: str, owner: str) -> str:
+    return f"qemu-{QEMU[architecture]}-afi-{owner}"
+
+
+def _entries(architecture: str) -> list[str]:
+    """Return the names of the kernel's emulators of an architecture that are not switched off."""
+    found = _BINFMT.glob(f"*{QEMU[architecture]}*")
+    return [path.name for path in found if not path.read_text().startswith("disabled")]
 
 
 def _mounted() -> bool:
     return (_BINFMT / "register").exists()
 
 
-def _rule(root: Path, name: str) -> bytes:
-    """Return the kernel's line for an emulator, from its package, with our copy's path.
+def _rule(root: Path, name: str, mine: str) -> bytes:
+    """Return the kernel's line for an emulator, from its package, with our copy's name and path.
 
     The line is `:name:type:offset:magic:mask:interpreter:flags`. Its flag F opens the emulator
     once, now, so that containers need no copy of it (admin-guide/binfmt-misc of the kernel).
@@ -72,6 +89,6 @@ def _rule(root: Path, name: str) -> bytes:
     conf = root / "usr/lib/binfmt.d" / f"{name}.conf"
     if not conf.exists():
         raise EngineError(f"Debian's package of qemu has no {name}")
-    *rule, interpreter, flags = conf.read_text(encoding="ascii").strip().split(":")
+    _, _, *rule, interpreter, flags = conf.read_text(encoding="ascii").strip().split(":")
     flags = flags if "F" in flags else f"{flags}F"
-    return ":".join([*rule, f"{root}{interpreter}", flags]).encode("ascii")
+    return ":".join(["", mine, *rule, f"{root}{interpreter}", flags]).encode("ascii")
