@@ -16,21 +16,19 @@ from build_tasks import (
     buildx,
     capabilities,
     constraints,
-    digests,
     matrix,
     plan,
     process,
     settings,
 )
 from build_tasks.buildx import Built
-from build_tasks.client import Client
 from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.options import Options
 from build_tasks.spec import BuildSpec, Output
 
 if TYPE_CHECKING:
-    from build_tasks.housekeeping import Report
+    from build_tasks.figures import Report
 
 
 def build(options: Options) -> None:
@@ -40,7 +38,7 @@ def build(options: Options) -> None:
 
 def push_image(options: Options) -> None:
     """Build, which the cache makes short, and push the images to their registry."""
-    _build(options, output=Output.PUSH)
+    _build(options, output=None if options.flag("push-by-digest") else Output.PUSH)
 
 
 def push_cache(options: Options) -> None:
@@ -225,7 +223,9 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         options, options.settings(), output=output, push_cache=push_cache, announce=_say
     )
     if any(spec.part or spec.also for spec in builds):
-        _build_platforms(where.client, builds, options)
+        from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+        platforms.build(where.client, builds, options, report=_report, announce=_say)
         return
     if options.flag("dry-run"):
         for spec in builds:
@@ -235,18 +235,6 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     capabilities.require(where.client, builds)
     for spec in builds:
         _report(buildx.build(where.client, spec), spec)
-
-
-def _build_platforms(client: Client, builds: list[BuildSpec], options: Options) -> None:
-    from build_tasks import platforms  # noqa: PLC0415 - start-up time
-
-    if options.flag("dry-run"):
-        for line in platforms.lines(client, builds):
-            print(line)
-        return
-    capabilities.require(client, builds)
-    folder = digests.folder(options.text("digests"))
-    platforms.build(client, builds, folder, report=_report, announce=_say)
 
 
 def _report(built: Built, spec: BuildSpec) -> None:

@@ -1,40 +1,29 @@
-"""What caches cost, and what pruning them frees: figures for people and for programs."""
+"""What caches cost, and what pruning them frees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from build_tasks import builder, instances, matrix, plan, pruning, records, references, usage
+from build_tasks import (
+    builder,
+    figures,
+    instances,
+    matrix,
+    plan,
+    pruning,
+    records,
+    references,
+    usage,
+)
 from build_tasks.errors import ImagesError, RegistryError, UsageError
+from build_tasks.figures import Report
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
 from build_tasks.plan import Site
-from build_tasks.records import TYPES, Record
+from build_tasks.records import Record
 from build_tasks.settings import Settings
 from build_tasks.usage import Node
-
-#: Seconds, and what people call them.
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-@dataclass
-class Report:
-    """Figures, and what could not be found out.
-
-    Args:
-        data: everything, with bytes and times as data.
-        tables: columns and rows for people.
-        notes: lines to go with the tables.
-        failed: the first thing that did not answer.
-    """
-
-    data: dict[str, Any] = field(default_factory=dict)
-    tables: list[tuple[Sequence[str], list[Sequence[str]]]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    failed: ImagesError | None = None
 
 
 def used(options: Options, *, announce: Callable[[str], None]) -> Report:
@@ -88,29 +77,19 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
         "exact": exact,
         "bytes": records.total(everything),
         "records": len(everything),
-        "types": _by_type(everything),
+        "types": figures.by_type(everything),
         "nodes": [
             {"name": name, "bytes": records.total(some), "records": len(some)}
             for name, some in gone.items()
         ],
     }
-    report.tables.append((("type", "records", "size"), _type_rows(everything)))
+    report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
     verb = "would free" if dry else "freed"
     report.notes.append(
-        f"builder {chosen.builder}: {verb} {size(records.total(everything))} in "
-        f"{len(everything)} records{_precision(exact=exact)}"
+        f"builder {chosen.builder}: {verb} {figures.size(records.total(everything))} in "
+        f"{len(everything)} records{figures.precision(exact=exact)}"
     )
     return report
-
-
-def size(count: int) -> str:
-    """Return bytes as people read them, in powers of 1000 as Docker counts."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 - Docker's step
-            return f"{value:.4g} {unit}"
-        value /= 1000
-    return f"{value:.4g} TB"
 
 
 def _local(report: Report, where: Site) -> None:
@@ -126,22 +105,22 @@ def _local(report: Report, where: Site) -> None:
             "reclaimable": node.reclaimable,
             "shared": node.shared,
             "records": len(node.records),
-            "types": _by_type(node.records),
+            "types": figures.by_type(node.records),
         }
         for node in nodes
     ]
     rows: list[Sequence[str]] = []
     for node in nodes:
         about = (node.builder, node.name)
-        rows += [(*about, *row) for row in _type_rows(node.records)]
-        rows.append((*about, "all", str(len(node.records)), size(node.total)))
+        rows += [(*about, *row) for row in figures.type_rows(node.records)]
+        rows.append((*about, "all", str(len(node.records)), figures.size(node.total)))
         if node.error:
             report.failed = report.failed or RegistryError(node.error)
         else:
             report.notes.append(
-                f"builder {node.builder}, node {node.name}: {size(node.reclaimable)} can be "
-                f"freed, {size(node.shared)} is shared with images"
-                f"{_precision(exact=node.exact)}"
+                f"builder {node.builder}, node {node.name}: {figures.size(node.reclaimable)} can "
+                f"be freed, {figures.size(node.shared)} is shared with images"
+                f"{figures.precision(exact=node.exact)}"
             )
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
@@ -168,12 +147,13 @@ def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
     ]
     report.data["references_distinct_bytes"] = references.distinct(found)
     rows: list[Sequence[str]] = [
-        (one.name, size(one.size), str(len(one.blobs)), _age(one.newest, now)) for one in found
+        (one.name, figures.size(one.size), str(len(one.blobs)), figures.age(one.newest, now))
+        for one in found
     ]
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
-        f"{len(found)} cache references, {size(references.distinct(found))} with each layer "
-        "counted once"
+        f"{len(found)} cache references, {figures.size(references.distinct(found))} with each "
+        "layer counted once"
     )
 
 
@@ -215,31 +195,3 @@ def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Reco
         node, known = before.get(record.id, (nodes[0].name, record))
         result[node].append(known if known.size else record)
     return result
-
-
-def _by_type(some: Iterable[Record]) -> Mapping[str, Mapping[str, int]]:
-    all_of_them = list(some)
-    return {
-        kind: {"bytes": records.total(of_kind), "records": len(of_kind)}
-        for kind in TYPES
-        if (of_kind := [record for record in all_of_them if record.type == kind])
-    }
-
-
-def _type_rows(some: Iterable[Record]) -> list[Sequence[str]]:
-    figures = _by_type(some)
-    return [(k, str(f["records"]), size(f["bytes"])) for k, f in figures.items()]
-
-
-def _precision(*, exact: bool) -> str:
-    return "" if exact else " (to four digits, as buildx says it)"
-
-
-def _age(then: datetime | None, now: datetime) -> str:
-    if then is None:
-        return "unknown"
-    seconds = max((now - then).total_seconds(), 0)
-    for step, unit in _UNITS:
-        if seconds >= step:
-            return f"{seconds / step:.0f} {unit} ago"
-    return "now"

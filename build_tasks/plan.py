@@ -16,12 +16,12 @@ from build_tasks import (
     instances,
     labels,
     matrix,
+    outputs,
     places,
     revision,
     spec,
 )
 from build_tasks.client import Client
-from build_tasks.digests import Part
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
@@ -29,8 +29,6 @@ from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
 
 UPSTREAM_REGISTRY = "ghcr.io"
-#: Outputs that get no tag: none at all, or a merge's.
-_UNTAGGED = {Output.NONE, Output.DIGEST}
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
 
@@ -124,8 +122,9 @@ def specs(
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
-    each = _each(wanted, platforms)
-    tagless = each is Output.DIGEST and not _by_digest(where)
+    each = outputs.each(wanted, platforms)
+    owner = instances.find(where.client, chosen.builder)
+    tagless = each is Output.DIGEST and not owner.pushes_by_digest
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
@@ -147,7 +146,7 @@ def specs(
                     dockerfile=ROOT / kind.dockerfile,
                     context=ROOT,
                     platform=platform,
-                    tags=() if wanted in _UNTAGGED else _tagged(image, tags or [one.tag]),
+                    tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
                         one,
                         chosen,
@@ -169,12 +168,14 @@ def specs(
                     builder=chosen.builder,
                     progress=progress,
                     image=image,
-                    part=_part(one, image, airflow, commit) if each is Output.DIGEST else None,
+                    part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
+                    if each is Output.DIGEST
+                    else None,
                     stand_in=where.names.stand_in(one) if tagless else "",
                 )
             )
         if wanted is not each and wanted is Output.LOAD:
-            result.append(_together(result[-1], platforms))
+            result.append(outputs.together(result[-1], platforms))
     return where, result
 
 
@@ -188,48 +189,6 @@ def _output(options: Options) -> Output:
     if pushed and options.flag("load"):
         raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
     return Output(pushed[-1]) if pushed else Output.LOAD
-
-
-def _each(wanted: Output, platforms: tuple[matrix.Platform, ...]) -> Output:
-    """Return what becomes of the image of each platform.
-
-    Several platforms are one build each, with a cache of its own: pushed by digest, or built for
-    the builder's cache alone, from which one more build then loads them all.
-    """
-    if len(platforms) == 1:
-        return wanted
-    return {Output.PUSH: Output.DIGEST, Output.LOAD: Output.NONE}.get(wanted, wanted)
-
-
-def _together(last: BuildSpec, platforms: tuple[matrix.Platform, ...]) -> BuildSpec:
-    """Return the build that loads the image of all platforms, when each has been built."""
-    identity = last.identity.removesuffix(f"-{last.platform.architecture}")
-    return replace(
-        last,
-        identity=identity,
-        platform=platforms[0],
-        also=platforms[1:],
-        output=Output.LOAD,
-        cache=cache.CachePlan(),
-        metadata=last.metadata.with_name(f"{identity}.json"),
-    )
-
-
-def _by_digest(where: Site) -> bool:
-    return instances.find(where.client, where.settings.builder).pushes_by_digest
-
-
-def _part(one: Build, image: str, airflow: str, commit: revision.Revision) -> Part:
-    return Part(
-        identity=one.identity,
-        image=image,
-        kind=one.kind.value,
-        python=one.python,
-        platform=one.platform.value,
-        slim=one.slim,
-        airflow=airflow,
-        commit=commit.commit,
-    )
 
 
 def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:

@@ -17,12 +17,22 @@ printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
   inspect) printf '%s\\n' "$FAKE_INSPECT"; exit 0 ;;
+  imagetools)
+    for word; do :; done
+    file=$FAKE_REGISTRY/$(printf '%s' "$word" | tr '/:@' '___')
+    [ "$2" = create ] && exit 0
+    [ -e "$file" ] && cat "$file" && exit 0
+    echo "ERROR: $word: not found" >&2; exit 1 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_SLEEP" ]; then
   trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
   sleep "$FAKE_SLEEP" &
   wait $!
+fi
+[ -n "$FAKE_STDOUT" ] && printf '%s\\n' "$FAKE_STDOUT"
+if [ -n "$FAKE_FAILS" ]; then # only what this word is in
+  case "$*" in *"$FAKE_FAILS"*) ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
 fi
 [ -n "$FAKE_STDERR" ] && printf '%s\\n' "$FAKE_STDERR" >&2
 while [ $# -gt 0 ]; do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 from collections.abc import Callable
@@ -72,8 +73,12 @@ def _name(architecture: str, owner: str) -> str:
 
 def _entries(architecture: str) -> list[str]:
     """Return the names of the kernel's emulators of an architecture that are not switched off."""
-    found = _BINFMT.glob(f"*{QEMU[architecture]}*")
-    return [path.name for path in found if not path.read_text().startswith("disabled")]
+    found = []
+    for path in _BINFMT.glob(f"*{QEMU[architecture]}*"):
+        with contextlib.suppress(FileNotFoundError):  # another engine has just stopped
+            if not path.read_text(encoding="ascii").startswith("disabled"):
+                found.append(path.name)
+    return found
 
 
 def _mounted() -> bool:
