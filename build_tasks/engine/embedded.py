@@ -38,7 +38,7 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     foreign = [name for name in emulate if not emulation.native(name)]
     where = state.folders()
     found = running()
-    if found and _runs(state.read(where), foreign):
+    if found and _runs(where, state.read(where), foreign):
         return found
     supported()
     with _lock(where):
@@ -47,7 +47,7 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
             _clear(where, seen)
             _announce(where, announce)
             seen = _start(where, announce)
-        if seen and not _runs(seen, foreign):
+        if seen and not _runs(where, seen, foreign):
             _emulate(where, seen, foreign, announce)
     found = running()
     if found is None:
@@ -174,13 +174,10 @@ def _unmount(where: Folders) -> None:
         process.run(("umount", "--lazy", target), check=False)
 
 
-def _runs(seen: Running | None, foreign: Sequence[str]) -> bool:
-    """Whether dockerd knows these architectures, and the kernel still emulates them.
-
-    dockerd looks for what it can run once, and sees nothing of what the kernel is told later.
-    """
+def _runs(where: Folders, seen: Running | None, foreign: Sequence[str]) -> bool:
+    """Whether dockerd knows these architectures, and the kernel goes on emulating them."""
     return seen is not None and all(
-        name in seen.foreign and emulation.enabled(name) for name in foreign
+        name in seen.foreign and emulation.lasts(name, where.short) for name in foreign
     )
 
 
@@ -192,6 +189,9 @@ def _emulate(
     emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
     seen = replace(seen, emulated=emulated)
     state.write(where, seen)  # so that stopping takes it back, whatever comes now
+    if set(foreign) <= set(seen.foreign):
+        return
+    # dockerd looks for what it can run once, and sees nothing of what the kernel is told later.
     daemon.wait_until_idle(where, announce)
     state.end([seen.daemons["dockerd"]])
     docker = daemon.start(where, root)

@@ -28,11 +28,18 @@ def enabled(architecture: str) -> bool:
     return bool(_entries(architecture))
 
 
-def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], None]) -> bool:
-    """Tell the kernel to run an architecture through qemu; return whether that was to be done.
+def lasts(architecture: str, owner: str) -> bool:
+    """Return whether the kernel emulates an architecture for as long as this engine wants it.
 
     What the machine's own packages told the kernel lasts. What another embedded engine told it
     goes when that one stops, so that each engine tells it for itself.
+    """
+    mine = _name(architecture, owner)
+    return any(name == mine or not _OURS.search(name) for name in _entries(architecture))
+
+
+def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], None]) -> bool:
+    """Tell the kernel to run an architecture through qemu; return whether that was to be done.
 
     Args:
         root: the folder with the unpacked packages.
@@ -48,11 +55,10 @@ def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], 
         ended = process.run(mount, check=False)
         if ended.returncode:
             raise EngineError(f"the kernel has no binfmt_misc: {ended.stderr.strip()}")
-    mine = _name(architecture, owner)
-    if any(name == mine or not _OURS.search(name) for name in _entries(architecture)):
+    if lasts(architecture, owner):
         return False
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
-    rule = _rule(root, f"qemu-{QEMU[architecture]}", mine)
+    rule = _rule(root, f"qemu-{QEMU[architecture]}", _name(architecture, owner))
     try:
         (_BINFMT / "register").write_bytes(rule)
     except OSError as error:
