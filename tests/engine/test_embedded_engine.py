@@ -183,20 +183,7 @@ def test_the_older_engine_and_buildx_do_the_job(
         loaded = old.good("image.build", "--python", "3.11")
         name = last(loaded.stderr).split()[2]
         assert old.engine("run", "--rm", name, "airflow", "version") == "3.3.2\n"
-        parts = ("--python", "3.11", "--digests", str(tmp_path / "digests"))
-        old.good("image.build", *parts, "--push-by-digest")
-        merged = old.good("image.merge", *parts, "--platform", "linux/amd64", "--tag", "merged")
-        assert "ci-3.11: merged linux/amd64 as " in last(merged.stderr)
-        (kept,) = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"]
-        assert kept["exact"]
-        foretold = json.loads(old.good("cache.prune", "--dry-run", "--json").stdout)
-        freed = json.loads(old.good("cache.prune", "--json").stdout)
-        assert foretold["types"] == freed["types"]
-        left = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"][0]
-        assert abs(kept["bytes"] - left["bytes"] - freed["bytes"]) <= kept["bytes"] * 0.01
-        ceiling = old.invoke("cache.prune", "--max-used-space", "1GB")
-        assert ceiling.returncode == 3
-        assert "buildx 0.13.1 has no ceilings" in last(ceiling.stderr)
+        merges_and_counts(old, tmp_path)
         project = old.copy(tmp_path / "project")
         (project.root / "Dockerfile.ci").write_text(
             "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN exit 3\n"
@@ -210,6 +197,23 @@ def test_the_older_engine_and_buildx_do_the_job(
         assert last(failed.stderr) == f"ci-3.11-amd64: base image {missing}: not found"
     finally:
         old.good("engine.stop")
+
+
+def merges_and_counts(old: Suite, tmp_path: Path) -> None:
+    parts = ("--python", "3.11", "--digests", str(tmp_path / "digests"))
+    old.good("image.build", *parts, "--push-by-digest")
+    merged = old.good("image.merge", *parts, "--platform", "linux/amd64", "--tag", "merged")
+    assert "ci-3.11: merged linux/amd64 as " in last(merged.stderr)
+    (kept,) = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"]
+    assert kept["exact"]
+    foretold = json.loads(old.good("cache.prune", "--dry-run", "--json").stdout)
+    freed = json.loads(old.good("cache.prune", "--json").stdout)
+    assert foretold["types"] == freed["types"]
+    left = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"][0]
+    assert abs(kept["bytes"] - left["bytes"] - freed["bytes"]) <= kept["bytes"] * 0.01
+    ceiling = old.invoke("cache.prune", "--max-used-space", "1GB")
+    assert ceiling.returncode == 3
+    assert "buildx 0.13.1 has no ceilings" in last(ceiling.stderr)
 
 
 def inspect(suite: Suite, engine: Embedded, *words: str) -> str:
