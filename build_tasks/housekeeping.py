@@ -16,7 +16,7 @@ from build_tasks import (
     references,
     usage,
 )
-from build_tasks.errors import ImagesError, RegistryError, UsageError
+from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.figures import Report
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
@@ -64,7 +64,7 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     dry = options.flag("dry-run")
     now = datetime.now(UTC)
     report = Report()
-    report.failed = next((RegistryError(n.error) for n in nodes if n.error), None)
+    report.failed = next((node.failure for node in nodes if node.failure), None)
     if dry:
         gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
     else:
@@ -100,7 +100,7 @@ def _local(report: Report, where: Site) -> None:
             "driver": node.driver,
             "node": node.name,
             "exact": node.exact,
-            "error": node.error or None,
+            "error": str(node.failure) if node.failure else None,
             "bytes": node.total,
             "reclaimable": node.reclaimable,
             "shared": node.shared,
@@ -114,8 +114,8 @@ def _local(report: Report, where: Site) -> None:
         about = (node.builder, node.name)
         rows += [(*about, *row) for row in figures.type_rows(node.records)]
         rows.append((*about, "all", str(len(node.records)), figures.size(node.total)))
-        if node.error:
-            report.failed = report.failed or RegistryError(node.error)
+        if node.failure:
+            report.failed = report.failed or node.failure
         else:
             report.notes.append(
                 f"builder {node.builder}, node {node.name}: {figures.size(node.reclaimable)} can "
@@ -126,15 +126,21 @@ def _local(report: Report, where: Site) -> None:
 
 
 def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
-    found = []
+    found, refused = [], []
     for name in wanted:
         try:
             one = references.ask(where.client, name, where.settings.builder)
+        except AuthError as error:
+            # Some registries refuse what is not there, so as not to say that it is not there.
+            refused.append(error)
         except ImagesError as error:
             report.failed = report.failed or error
             break  # what one reference meets, the others of that registry will meet, too
-        if one:
-            found.append(one)
+        else:
+            found += [one] if one else []
+    if refused:
+        report.notes.append(f"cache references that were refused, or are not there: {len(refused)}")
+        report.failed = report.failed or (None if found else refused[0])
     now = datetime.now(UTC)
     report.data["references"] = [
         {

@@ -123,8 +123,7 @@ def specs(
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
     each = outputs.each(wanted, platforms)
-    owner = instances.find(where.client, chosen.builder)
-    tagless = each is Output.DIGEST and not owner.pushes_by_digest
+    needs_tag = each is Output.DIGEST and not _pushes_by_digest(where)
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
@@ -171,7 +170,7 @@ def specs(
                     part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
                     if each is Output.DIGEST
                     else None,
-                    stand_in=where.names.stand_in(one) if tagless else "",
+                    stand_in=where.names.stand_in(one) if needs_tag else "",
                 )
             )
         if wanted is not each and wanted is Output.LOAD:
@@ -189,6 +188,10 @@ def _output(options: Options) -> Output:
     if pushed and options.flag("load"):
         raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
     return Output(pushed[-1]) if pushed else Output.LOAD
+
+
+def _pushes_by_digest(where: Site) -> bool:
+    return instances.find(where.client, where.settings.builder).pushes_by_digest
 
 
 def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:

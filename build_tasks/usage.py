@@ -32,7 +32,7 @@ class Node:
         name: the node's name.
         records: what it keeps.
         exact: whether sizes and ages are exact, and not of four digits.
-        error: why it did not say, if so.
+        failure: why it did not say, if so.
     """
 
     builder: str
@@ -40,7 +40,7 @@ class Node:
     name: str
     records: tuple[Record, ...] = ()
     exact: bool = False
-    error: str = ""
+    failure: ImagesError | None = None
 
     @property
     def total(self) -> int:
@@ -105,5 +105,5 @@ def _node(client: Client, one: Instance, node: str) -> Node:
             if ended.returncode:
                 raise failures.classify(ended, f"builder {one.name}, node {node}")
         except ImagesError as error:
-            return replace(said, error=str(error))
+            return replace(said, failure=error)
     return replace(said, records=tuple(records.of_text(ended.stdout, datetime.now(UTC))))

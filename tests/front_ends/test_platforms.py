@@ -293,7 +293,7 @@ def test_a_builder_that_is_not_there_is_one_line(bench: Bench) -> None:
     given = {"FAKE_EXIT": "1", "FAKE_STDERR": error}
     for options in (("--dry-run",), ()):
         done = bench.invoke("cache.prune", "--builder", "mine", *options, **given)
-        assert done.returncode in {3, 4}
+        assert done.returncode == 3
         assert 'no builder "mine" found' in last(done.stderr)
 
 
@@ -369,8 +369,16 @@ def test_what_does_not_answer_is_said_and_the_rest_is_told(bench: Bench) -> None
     assert done.returncode == 5
     assert "exec.cachemount" in done.stdout
     assert "403 Forbidden" in last(done.stderr)
+    layers = [{"mediaType": "x", "digest": "a", "size": 100}]
+    registry(bench, **{"cache-linux-amd64": {"layers": layers}})
+    some = bench.invoke("cache.usage", "--remote", "--python", "3.11", "--kind", "ci", **given)
+    assert some.returncode == 0, some.stderr
+    assert "cache references that were refused, or are not there: 1" in some.stderr
+    plugin.write_text(plugin.read_text().replace(": 403 Forbidden", ": connection refused"))
+    cut = bench.invoke("cache.usage", "--remote", **given)
+    assert cut.returncode == 7
     failing = {"FAKE_EXIT": "1", "FAKE_STDERR": "ERROR: connection refused"}
     done = bench.invoke("cache.usage", "--local", "--json", **failing)
-    assert done.returncode == 4
+    assert done.returncode == 7
     (node,) = json.loads(done.stdout)["builders"]
     assert "connection refused" in node["error"]
