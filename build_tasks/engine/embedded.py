@@ -142,9 +142,8 @@ def _clear(where: Folders, seen: Running | None) -> list[str]:
         state.end([kept])
     if seen:
         root = where.root(seen.release)
-        for name in seen.emulated:
-            emulation.disable(name, where.short)
-            ended.append(f"ended the emulation of {name}")
+        forgotten = [name for name in seen.emulated if emulation.disable(name, where.short)]
+        ended += [f"ended the emulation of {name}" for name in forgotten]
         addresses = state.remembered(where, "network")
         with contextlib.suppress(ImagesError):
             firewall.close_for(where.bridge, addresses, packages.environment(root))

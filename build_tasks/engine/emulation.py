@@ -66,11 +66,13 @@ def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], 
     return True
 
 
-def disable(architecture: str, owner: str) -> None:
-    """Tell the kernel to forget an emulation that `enable` registered for this engine."""
+def disable(architecture: str, owner: str) -> bool:
+    """Tell the kernel to forget what `enable` told it for this engine; return whether it did."""
     entry = _BINFMT / _name(architecture, owner)
-    if entry.exists():
-        entry.write_text("-1", encoding="ascii")
+    if not entry.exists():
+        return False
+    entry.write_text("-1", encoding="ascii")
+    return True
 
 
 def _name(architecture: str, owner: str) -> str:

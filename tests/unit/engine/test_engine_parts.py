@@ -345,8 +345,8 @@ def test_an_emulator_is_told_to_the_kernel(monkeypatch: pytest.MonkeyPatch, tmp_
     (binfmt / "qemu-aarch64-afi-0123abcd").write_text("enabled\n")
     assert not emulation.enable(root, "arm64", "0123abcd", print)
     assert emulation.enabled("arm64")
-    emulation.disable("arm64", "ffffffff")
-    emulation.disable("arm64", "0123abcd")
+    assert not emulation.disable("arm64", "ffffffff")
+    assert emulation.disable("arm64", "0123abcd")
     assert (binfmt / "qemu-aarch64-afi-0123abcd").read_text() == "-1"
 
 
