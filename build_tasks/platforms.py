@@ -179,7 +179,9 @@ def _kept(
         merging = process.quote(("--tag", tags, *same))
         rest.append(f"nox -s merge_{one.kind}-{one.python} -- {merging}")
     kept = matrix.listed(f"{part.identity} {part.digest}" for part in parts)
-    return type(error)(f"{error} (kept: {kept}; the rest: {'; '.join(rest)})")
+    return type(error)(
+        f"{error} (kept: {kept}; the rest, with the same other options: {'; '.join(rest)})"
+    )
 
 
 def _merge(

@@ -117,7 +117,8 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     line = last(done.stderr)
     assert line.startswith("prod-slim-3.11-arm64: no space left on device (free some, or: ")
     assert line.endswith(
-        f"(kept: prod-slim-3.11-amd64 {DIGESTS['amd64']}; the rest: nox -s build_prod-3.11-arm64 "
+        f"(kept: prod-slim-3.11-amd64 {DIGESTS['amd64']}; the rest, with the same other "
+        "options: nox -s build_prod-3.11-arm64 "
         f"-- --push-by-digest --slim --digests '{folder}'; nox -s merge_prod-3.11 -- --tag a,b "
         f"--slim --digests '{folder}')"
     )
