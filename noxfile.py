@@ -99,10 +99,25 @@ def register_verification(kind: ImageKind, python: str) -> None:
     )
 
 
+def register_merge(kind: ImageKind, python: str) -> None:
+    """Make the session that joins what was pushed by digest, here or elsewhere."""
+
+    @nox.session(
+        name=f"merge_{kind}-{python}",
+        venv_backend="none",
+        tags=[f"merge_{kind}", f"python-{python}"],
+    )
+    def merge(session: nox.Session) -> None:
+        run(session, commands.merge_image, options.MERGE, kind=kind.value, python=python)
+
+    merge.__doc__ = f"Merge the platforms of the {kind.upper()} image with Python {python}."
+
+
 for version in PYTHONS:
     for kind in ImageKind:
         for platform in (None, *Platform):
             register(kind, version, platform)
+        register_merge(kind, version)
         register_verification(kind, version)
 
 

@@ -46,7 +46,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
         "--file",
         str(spec.dockerfile),
         "--platform",
-        spec.platform.value,
+        ",".join(spec.platforms),
         "--pull",
         "--progress",
         spec.progress,
@@ -60,8 +60,6 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.secrets:
         command += ["--secret", f"id={name},src={path}"]
     command += spec.cache.options()
-    for tag in spec.tags:
-        command += ["--tag", tag]
     command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
 
@@ -100,23 +98,6 @@ def remove_command(client: Client, name: str) -> Command:
     return (*client.buildx, "rm", "--force", name)
 
 
-def prune_command(client: Client, builder: str, *, everything: bool, older: str = "") -> Command:
-    """Return the command that removes a builder's cache.
-
-    Args:
-        client: the way to the engine.
-        builder: the builder whose cache it is.
-        everything: also what images and recent builds still use.
-        older: remove only what was not used for this long, like `24h`.
-    """
-    command = [*client.buildx, "prune", "--builder", builder, "--force"]
-    if everything:
-        command.append("--all")
-    if older:
-        command += ["--filter", f"until={older}"]
-    return tuple(command)
-
-
 def build(client: Client, spec: BuildSpec) -> Built:
     """Build, with BuildKit's own display on our stderr, and return what came of it.
 
@@ -135,19 +116,6 @@ def build(client: Client, spec: BuildSpec) -> Built:
             raise _failed(ended, spec.identity)
         print(f"{spec.identity}: {_RACE}: once more", file=sys.stderr, flush=True)
     return _built(spec)
-
-
-def prune(client: Client, builder: str, *, everything: bool, older: str = "") -> None:
-    """Remove a builder's cache and show what went.
-
-    Raises:
-        ImagesError: the builder cannot be reached or does not exist.
-    """
-    _show(
-        client,
-        prune_command(client, builder, everything=everything, older=older),
-        f"builder {builder}",
-    )
 
 
 def create(client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()) -> None:
@@ -178,13 +146,18 @@ def inspect(client: Client, name: str, *, boot: bool = False) -> str:
     return ended.stdout
 
 
-def manifest(client: Client, reference: str) -> str:
+def manifest(client: Client, reference: str, builder: str = "default") -> str:
     """Return the manifest that a registry has for a reference, as it stands there (JSON).
+
+    Args:
+        client: the way to buildx; no engine is asked.
+        reference: an image, by tag or by digest.
+        builder: the builder whose settings of registries count.
 
     Raises:
         ImagesError: the registry does not have it, or does not answer.
     """
-    command = (*client.buildx, "imagetools", "inspect", "--raw", reference)
+    command = (*client.buildx, "imagetools", "inspect", "--builder", builder, "--raw", reference)
     ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
     if ended.returncode:
         raise _failed(ended, reference)
@@ -203,16 +176,30 @@ def remove(client: Client, name: str) -> None:
 def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build: images for
     # the local engine go without, pushed ones say how they were made but not with which arguments.
-    if spec.output is Output.PUSH:
-        options = ["--push", "--provenance", "mode=min"]
+    tags = [word for tag in spec.tags for word in ("--tag", tag)]
+    if spec.output in {Output.PUSH, Output.DIGEST}:
+        options = [*tags, "--push"] if spec.output is Output.PUSH else _untagged(spec)
+        options += ["--provenance", "mode=min"]
         if spec.sbom:
             options += ["--sbom", f"generator={spec.sbom}"]
         for name, text in labels.shown(spec.labels):
             options += ["--annotation", f"manifest,index:{name}={text}"]
         return options
     if spec.output is Output.LOAD:
-        return ["--load", "--provenance", "false"]
+        return [*tags, "--load", "--provenance", "false"]
     return ["--output", "type=cacheonly", "--provenance", "false"]
+
+
+def _untagged(spec: BuildSpec) -> list[str]:
+    """Return the options that push an image whose tags a merge will give.
+
+    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least): it
+    gets one that stands for nothing but the platform.
+    """
+    if spec.stand_in:
+        return ["--tag", spec.stand_in, "--push"]
+    attributes = f"name={spec.image},push-by-digest=true,name-canonical=true,push=true"
+    return ["--output", f"type=image,{attributes}"]
 
 
 def _built(spec: BuildSpec) -> Built:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from build_tasks import builder, buildx
+from build_tasks import builder, buildx, instances
 from build_tasks.client import Client
 from build_tasks.errors import EngineError
 from build_tasks.matrix import Platform, listed
@@ -25,15 +25,35 @@ def require(client: Client, specs: Iterable[BuildSpec]) -> None:
     """
     todo = list(specs)
     name = todo[0].builder
-    exports = any(spec.cache.export or spec.output is Output.PUSH for spec in todo)
+    pushes = {Output.PUSH, Output.DIGEST}
+    exports = any(spec.cache.export or spec.output in pushes for spec in todo)
     if name == builder.DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
             "neither caches nor attestations: turn on the containerd image store, or build with "
             f"a dedicated builder: invoke builder.create, then --builder {builder.DEDICATED}"
         )
+    together = [spec for spec in todo if spec.also]
+    if together:
+        _require_loading(client, name, together[0])
     if {spec.platform for spec in todo} != {client.native}:
         _require_platforms(client, name, {spec.platform for spec in todo})
+
+
+def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
+    """Raise unless an image of several platforms can be loaded from this builder."""
+    wanted = listed(spec.platforms)
+    if not client.containerd_store:
+        raise EngineError(
+            f"--load: the engine's classic image store cannot hold an image of {wanted}: turn on "
+            "the containerd image store, load one platform, or --push"
+        )
+    nodes = instances.find(client, name).nodes
+    if len(nodes) > 1:
+        raise EngineError(
+            f"--load: an image of {wanted} can be loaded from one node only, and builder {name} "
+            f"has {listed(nodes)}: load one platform, or --push"
+        )
 
 
 def _require_platforms(client: Client, name: str, wanted: set[Platform]) -> None:

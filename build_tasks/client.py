@@ -82,10 +82,22 @@ class Client:
         return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
 
     @property
+    def socket(self) -> Path | None:
+        """The socket of the engine's API, None where the engine is on another machine."""
+        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+        if not host and not _context():
+            host = DEFAULT_SOCKET
+        return Path(host.removeprefix("unix://")) if host.startswith("unix://") else None
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """The version of buildx, asked once."""
+        return _ask_version(Path(self.buildx[0]))
+
+    @property
     def native(self) -> Platform:
         """The platform of the engine's machine."""
-        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
-        local = host.startswith("unix://") or not (host or _context())
+        local = self.socket is not None
         architecture = platform.machine() if local else str(self.facts.get("Architecture", ""))
         return Platform.parse(architecture, "the engine's machine")
 

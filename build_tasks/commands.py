@@ -9,13 +9,26 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from build_tasks import builder, buildx, capabilities, constraints, matrix, plan, process, settings
+from build_tasks import (
+    builder,
+    buildx,
+    capabilities,
+    constraints,
+    matrix,
+    plan,
+    process,
+    settings,
+)
 from build_tasks.buildx import Built
 from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.options import Options
 from build_tasks.spec import BuildSpec, Output
+
+if TYPE_CHECKING:
+    from build_tasks.figures import Report
 
 
 def build(options: Options) -> None:
@@ -25,12 +38,19 @@ def build(options: Options) -> None:
 
 def push_image(options: Options) -> None:
     """Build, which the cache makes short, and push the images to their registry."""
-    _build(options, output=Output.PUSH)
+    _build(options, output=None if options.flag("push-by-digest") else Output.PUSH)
 
 
 def push_cache(options: Options) -> None:
     """Build, which the cache makes short, and write the caches to the registry."""
     _build(options, output=Output.NONE, push_cache=True)
+
+
+def merge_image(options: Options) -> None:
+    """Join images that were pushed by digest, here or elsewhere, under their tag."""
+    from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+    platforms.merge_written(options, options.settings(), announce=_say)
 
 
 def verify_image(options: Options) -> None:
@@ -94,11 +114,17 @@ def load_image(options: Options) -> None:
 
 
 def prune_cache(options: Options) -> None:
-    """Remove a builder's cache."""
-    chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=_say)
-    older = options.text("older") or ""
-    buildx.prune(where.client, chosen.builder, everything=options.flag("all"), older=older)
+    """Remove a builder's cache, or say what would go."""
+    from build_tasks import housekeeping  # noqa: PLC0415 - start-up time
+
+    _figures(housekeeping.pruned(options, announce=_say), options)
+
+
+def show_usage(options: Options) -> None:
+    """Print what builders and cache references keep, in bytes."""
+    from build_tasks import housekeeping  # noqa: PLC0415 - start-up time
+
+    _figures(housekeeping.used(options, announce=_say), options)
 
 
 def create_builder(options: Options) -> None:
@@ -179,6 +205,7 @@ def show_matrix(options: Options) -> None:
             "airflow": chosen.airflow_for(one.python),
             "image": names.image(one),
             "cache": names.cache(one),
+            "merge": f"merge_{one.kind}-{one.python}",
         }
         for one in (
             Build(kind, python, platform)
@@ -198,6 +225,11 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     where, builds = plan.specs(
         options, options.settings(), output=output, push_cache=push_cache, announce=_say
     )
+    if any(spec.part or spec.also for spec in builds):
+        from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+        platforms.build(where.client, builds, options, report=_report, announce=_say)
+        return
     if options.flag("dry-run"):
         for spec in builds:
             command = buildx.build_command(where.client, spec)
@@ -212,16 +244,29 @@ def _report(built: Built, spec: BuildSpec) -> None:
     """Say what a build made; a cache that was asked for and not written is never passed over."""
     if spec.cache.export and not built.cache_exported:
         lost = f"{built.identity}: the cache was not written to {spec.cache.export}"
-        if spec.output is Output.NONE:
+        if spec.output is Output.NONE and not spec.tags:
             raise RegistryError(f"{lost}: the reason stands above, at 'exporting cache'")
         _say(f"warning: {lost}: the reason stands above, at 'exporting cache'")
     made = {
         Output.LOAD: f"loaded {', '.join(spec.tags)}",
         Output.PUSH: f"pushed {', '.join(spec.tags)}",
-        Output.NONE: f"wrote {spec.cache.export}",
+        Output.DIGEST: f"pushed {spec.image}",
+        Output.NONE: f"wrote {spec.cache.export}" if spec.cache.export else "built",
     }[spec.output]
     digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
     _say(f"{built.identity}: {made}{digest}")
+
+
+def _figures(report: Report, options: Options) -> None:
+    if options.flag("json"):
+        print(json.dumps(report.data, indent=2))
+    else:
+        for columns, rows in report.tables:
+            _table(columns, rows)
+        for line in report.notes:
+            _say(line)
+    if report.failed:
+        raise report.failed
 
 
 def _say(line: str) -> None:

@@ -119,6 +119,11 @@ class Names:
         slim = "-slim" if build.slim else ""
         return f"{self.image(build)}:cache-linux-{build.platform.architecture}{slim}"
 
+    def stand_in(self, build: Build) -> str:
+        """Return the tag of a part of an image, where a builder cannot push without a tag."""
+        slim = "-slim" if build.slim else ""
+        return f"{self.image(build)}:linux-{build.platform.architecture}{slim}"
+
 
 def path_safe(branch: str) -> str:
     """Return a branch's name as one component of an image's name.

@@ -59,6 +59,8 @@ BUILD = (
     Option("tag", "tag of the image, or several with commas (default: latest)"),
     Option("load", "load the image into the engine (the default)", flag=True),
     Option("push", "push the image to its registry instead", flag=True),
+    Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
+    Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
     Option("push-cache", "write the cache to the registry, too", flag=True),
     Option("build-id", "id of the build, for the image's labels"),
     Option("sbom", "attest the contents of a pushed image, too", flag=True),
@@ -67,9 +69,30 @@ BUILD = (
     *SETTINGS,
 )
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
+MERGE = (
+    Option("tag", "tag of the merged image, or several with commas (default: latest)"),
+    Option("digests", "folder with the digests to join (default: dist/digests)"),
+    Option("commit", "commit that they have to be of (default: the one checked out)"),
+    Option("dry-run", "print the command and start nothing", flag=True),
+    *SETTINGS,
+)
 PRUNE = (
-    Option("all", "remove also what images and recent builds still use", flag=True),
+    Option("all", "remove also what images share, and what BuildKit keeps for itself", flag=True),
     Option("older", "remove only what was not used for this long, like 24h"),
+    Option("type", "remove only what is of this type, like exec.cachemount or source.local"),
+    Option("max-used-space", "remove the least used until no more than this is left, like 20GB"),
+    Option("reserved-space", "keep this much in any case, like 5GB"),
+    Option("min-free-space", "remove the least used until this much of the disk is free"),
+    Option("dry-run", "say what would go, and remove nothing", flag=True),
+    Option("json", "print JSON", flag=True),
+    *SETTINGS,
+)
+USAGE = (
+    Option("local", "only what builders keep", flag=True),
+    Option("remote", "only the cache references of the registry", flag=True),
+    Option("json", "print JSON", flag=True),
+    Option("kind", "only the references of this image: ci or prod"),
+    Option("python", "only those of this Python version, or of several with commas"),
     *SETTINGS,
 )
 VERIFY = (
@@ -94,6 +117,7 @@ ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
 ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)
 # A session's name says what it builds; a task is told.
 SELECTED_BUILD = (*SELECTION, *BUILD)
+SELECTED_MERGE = (*SELECTION, *MERGE)
 SELECTED_CONSTRAINTS = (SELECTION[1], *CONSTRAINTS)
 
 

@@ -13,8 +13,10 @@ from build_tasks import (
     client,
     constraints,
     installation,
+    instances,
     labels,
     matrix,
+    outputs,
     places,
     revision,
     spec,
@@ -99,6 +101,8 @@ def specs(
         ImagesError: an option is wrong, or the engine or a base image cannot be had.
     """
     wanted = output or _output(options)
+    if wanted is Output.DIGEST and options.text("tag"):
+        raise UsageError("--tag: the merge gives tags to what is pushed by digest: give it there")
     tags = [matrix.parse_tag(tag, "--tag") for tag in items(options.text("tag"))]
     progress = options.text("progress") or "auto"
     if progress not in PROGRESS:
@@ -106,7 +110,7 @@ def specs(
             f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
         )
     selected = select(options, chosen)
-    if options.flag("sbom") and wanted is not Output.PUSH:
+    if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
     installations = {
@@ -118,11 +122,8 @@ def specs(
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
-    if len(platforms) > 1 and wanted is not Output.NONE:
-        raise UsageError(
-            f"--platform: one at a time with --{wanted}: the tag would hold only the last of "
-            f"{matrix.listed(platforms)}"
-        )
+    each = outputs.each(wanted, platforms)
+    needs_tag = each is Output.DIGEST and not _pushes_by_digest(where)
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
@@ -131,9 +132,10 @@ def specs(
         for platform in platforms:
             one = Build(kind, python, platform, slim=bool(install) and chosen.prod_slim)
             image = where.names.image(one)
+            airflow = install.version if install else chosen.airflow_for(python)
             table = labels.labels(
                 one,
-                airflow=install.version if install else chosen.airflow_for(python),
+                airflow=airflow,
                 base_image=base,
                 revision=commit,
             )
@@ -143,7 +145,7 @@ def specs(
                     dockerfile=ROOT / kind.dockerfile,
                     context=ROOT,
                     platform=platform,
-                    tags=() if wanted is Output.NONE else _tagged(image, tags or [one.tag]),
+                    tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
                         one,
                         chosen,
@@ -160,12 +162,19 @@ def specs(
                         where.names.cache(one),
                         push=push_cache or options.flag("push-cache"),
                     ),
-                    output=wanted,
+                    output=each,
                     metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
                     builder=chosen.builder,
                     progress=progress,
+                    image=image,
+                    part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
+                    if each is Output.DIGEST
+                    else None,
+                    stand_in=where.names.stand_in(one) if needs_tag else "",
                 )
             )
+        if wanted is not each and wanted is Output.LOAD:
+            result.append(outputs.together(result[-1], platforms))
     return where, result
 
 
@@ -175,9 +184,14 @@ def items(text: str | None) -> list[str]:
 
 
 def _output(options: Options) -> Output:
-    if options.flag("push") and options.flag("load"):
-        raise UsageError("--push --load: a build has one output: choose one of them")
-    return Output.PUSH if options.flag("push") else Output.LOAD
+    pushed = [name for name in ("push", "push-by-digest") if options.flag(name)]
+    if pushed and options.flag("load"):
+        raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
+    return Output(pushed[-1]) if pushed else Output.LOAD
+
+
+def _pushes_by_digest(where: Site) -> bool:
+    return instances.find(where.client, where.settings.builder).pushes_by_digest
 
 
 def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from build_tasks.cache import CachePlan
+from build_tasks.digests import Part
 from build_tasks.errors import UsageError
 from build_tasks.installation import Installation
 from build_tasks.matrix import Build, Platform
@@ -29,6 +30,7 @@ class Output(StrEnum):
 
     LOAD = "load"
     PUSH = "push"
+    DIGEST = "push-by-digest"
     NONE = "none"
 
 
@@ -41,7 +43,7 @@ class BuildSpec:
         dockerfile: the Dockerfile.
         context: the folder whose files the Dockerfile may copy.
         platform: the platform to build for.
-        tags: full references that the image gets.
+        tags: full references that the image gets; of one pushed by digest, when it is merged.
         arguments: the Dockerfile's arguments, in order.
         secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
         contexts: folders that replace stages of the Dockerfile, by the stage's name.
@@ -52,6 +54,10 @@ class BuildSpec:
         metadata: the file that BuildKit's metadata of the build go to.
         builder: the builder that builds.
         progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
+        image: the image's name, without a tag.
+        also: further platforms, to load an image of several at once.
+        part: what a merge has to know of an image that is pushed by digest.
+        stand_in: the tag that it is pushed to where the builder cannot push by digest.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
@@ -72,6 +78,15 @@ class BuildSpec:
     sbom: str = ""
     builder: str = "default"
     progress: str = "auto"
+    image: str = ""
+    also: tuple[Platform, ...] = ()
+    part: Part | None = None
+    stand_in: str = ""
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """All platforms that this build is for."""
+        return (self.platform, *self.also)
 
     def __post_init__(self) -> None:
         for name, _ in self.arguments:

@@ -26,8 +26,12 @@ case "$1" in
     fi
     printf '%s' "$FAKE_IMAGE"; exit 0 ;;
   imagetools)
-    if [ -z "$FAKE_MANIFEST" ]; then echo "ERROR: $4: not found" >&2; exit 1; fi
-    printf '%s' "$FAKE_MANIFEST"; exit 0 ;;
+    for word; do :; done
+    file=$FAKE_REGISTRY/$(printf '%s' "$word" | tr '/:@' '___')
+    [ "$2" = create ] && exit 0
+    [ -n "$FAKE_MANIFEST" ] && printf '%s' "$FAKE_MANIFEST" && exit 0
+    [ -e "$file" ] && cat "$file" && exit 0
+    echo "ERROR: $word: not found" >&2; exit 1 ;;
   ps) exit 0 ;;
   pull) touch "$FAKE_LOG.pulled" ;;
   save) printf '%s' "$FAKE_SAVED" ;;
@@ -38,6 +42,10 @@ if [ -n "$FAKE_SLEEP" ]; then
   trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
   sleep "$FAKE_SLEEP" &
   wait $!
+fi
+[ -n "$FAKE_STDOUT" ] && printf '%s\\n' "$FAKE_STDOUT"
+if [ -n "$FAKE_FAILS" ]; then # only what this word is in
+  case "$*" in *"$FAKE_FAILS"*) ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
 fi
 [ -n "$FAKE_STDERR" ] && printf '%s\\n' "$FAKE_STDERR" >&2
 while [ $# -gt 0 ]; do

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
+import time
+from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks import api, process
 from build_tasks.engine import packages, ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
 
 #: Seconds until the engine has to answer; 2 to 5 were seen.
 START = 60.0
+#: Seconds that what runs has to end before a restart.
+PATIENCE = 3600.0
 
 
 def start(where: Folders, root: Path) -> Daemon:
@@ -40,6 +43,27 @@ def start(where: Folders, root: Path) -> Daemon:
             raise EngineError(f"dockerd does not start: {_last_word(log)} (see {log})") from None
         raise
     return one
+
+
+def wait_until_idle(where: Folders, announce: Callable[[str], None]) -> None:
+    """Wait until no build and no container runs on the engine, so that it can be restarted.
+
+    Args:
+        where: the engine's folders.
+        announce: is told that there is something to wait for.
+
+    Raises:
+        EngineError: it never ends.
+    """
+    deadline = time.monotonic() + PATIENCE
+    told = False
+    while _busy(where.socket):
+        if not told:
+            announce("waiting for builds and containers to end: the engine has to restart")
+            told = True
+        if time.monotonic() > deadline:
+            raise EngineError("the engine has to restart, and something runs on it for ever")
+        time.sleep(1)
 
 
 def containerd(where: Folders) -> Daemon | None:
@@ -74,27 +98,22 @@ def _is_ours(pid: int, where: Folders) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    connection = _SocketConnection(path)
     try:
-        connection.request("GET", "/_ping")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        status, _ = api.get(path, "/_ping", timeout=5)
     except OSError:
         return False
-    finally:
-        connection.close()
+    return status == HTTPStatus.OK
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a socket in the file system, which http.client has no address for."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+def _busy(path: Path) -> bool:
+    """Whether something runs: a container, or a build, which holds records of the cache."""
+    try:
+        _, containers = api.get(path, "/v1.44/containers/json", timeout=PATIENCE)
+        _, usage = api.get(path, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
+    except OSError:
+        return False  # a dockerd that does not answer builds nothing
+    cache = usage.get("BuildCache") if isinstance(usage, dict) else None
+    return bool(containers) or any(record["InUse"] for record in cache or [])
 
 
 def _last_word(log: Path) -> str:

@@ -36,18 +36,18 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
         DiskError: there is no space.
     """
     foreign = [name for name in emulate if not emulation.native(name)]
+    where = state.folders()
     found = running()
-    if found and all(emulation.enabled(name) for name in foreign):
+    if found and _runs(where, state.read(where), foreign):
         return found
     supported()
-    where = state.folders()
     with _lock(where):
         seen = state.read(where)
         if not running():
             _clear(where, seen)
             _announce(where, announce)
             seen = _start(where, announce)
-        if seen and foreign:
+        if seen and not _runs(where, seen, foreign):
             _emulate(where, seen, foreign, announce)
     found = running()
     if found is None:
@@ -86,6 +86,7 @@ def status() -> dict[str, object]:
         "DOCKER_HOST": found.host,
         "registry": found.registry,
         "docker hub": found.hub,
+        "emulates": list(seen.foreign) if (seen := state.read(where)) else [],
         "docker": str(found.docker),
         "buildx": str(found.buildx),
         "folder": str(where.home),
@@ -106,7 +107,7 @@ def _start(where: Folders, announce: Callable[[str], None]) -> Running:
         seen = replace(seen, forward=forward)
         state.write(where, seen)
         docker = daemon.start(where, root)
-        seen = replace(seen, daemons={"dockerd": docker})
+        seen = replace(seen, daemons={"dockerd": docker}, foreign=_foreign())
         state.write(where, seen)
         one = registry.start(where, root, address)
         seen = replace(seen, daemons={"dockerd": docker, "registry": one})
@@ -141,9 +142,8 @@ def _clear(where: Folders, seen: Running | None) -> list[str]:
         state.end([kept])
     if seen:
         root = where.root(seen.release)
-        for name in seen.emulated:
-            emulation.disable(name)
-            ended.append(f"ended the emulation of {name}")
+        forgotten = [name for name in seen.emulated if emulation.disable(name, where.short)]
+        ended += [f"ended the emulation of {name}" for name in forgotten]
         addresses = state.remembered(where, "network")
         with contextlib.suppress(ImagesError):
             firewall.close_for(where.bridge, addresses, packages.environment(root))
@@ -173,17 +173,34 @@ def _unmount(where: Folders) -> None:
         process.run(("umount", "--lazy", target), check=False)
 
 
+def _runs(where: Folders, seen: Running | None, foreign: Sequence[str]) -> bool:
+    """Whether dockerd knows these architectures, and the kernel goes on emulating them."""
+    return seen is not None and all(
+        name in seen.foreign and emulation.lasts(name, where.short) for name in foreign
+    )
+
+
 def _emulate(
     where: Folders, seen: Running, foreign: Sequence[str], announce: Callable[[str], None]
 ) -> None:
     root = packages.unpack(where, seen.release, announce, emulation=True)
-    registered = [name for name in foreign if emulation.enable(root, name, announce)]
-    # dockerd looks for what it can run when it starts.
+    registered = [name for name in foreign if emulation.enable(root, name, where.short, announce)]
+    emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
+    seen = replace(seen, emulated=emulated)
+    state.write(where, seen)  # so that stopping takes it back, whatever comes now
+    if set(foreign) <= set(seen.foreign):
+        return
+    # dockerd looks for what it can run once, and sees nothing of what the kernel is told later.
+    daemon.wait_until_idle(where, announce)
     state.end([seen.daemons["dockerd"]])
     docker = daemon.start(where, root)
     daemons = {**seen.daemons, "dockerd": docker}
-    emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
-    state.write(where, replace(seen, daemons=daemons, emulated=emulated))
+    state.write(where, replace(seen, daemons=daemons, foreign=_foreign()))
+
+
+def _foreign() -> tuple[str, ...]:
+    """Return the architectures that a dockerd that starts now will find emulated."""
+    return tuple(name for name in emulation.QEMU if emulation.enabled(name))
 
 
 def _hub(engine: Embedded) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from build_tasks.errors import EngineError
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 #: Debian's architectures by the names that qemu and the kernel have for them.
 QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
+#: How the name of an embedded engine's entry ends.
+_OURS = re.compile(r"-afi-[0-9a-f]{8}$")
 
 
 def native(architecture: str) -> bool:
@@ -21,15 +25,26 @@ def native(architecture: str) -> bool:
 
 def enabled(architecture: str) -> bool:
     """Return whether the kernel runs an architecture through an emulator, whoever told it to."""
-    return any(_BINFMT.glob(f"*{QEMU[architecture]}"))
+    return bool(_entries(architecture))
 
 
-def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bool:
+def lasts(architecture: str, owner: str) -> bool:
+    """Return whether the kernel emulates an architecture for as long as this engine wants it.
+
+    What the machine's own packages told the kernel lasts. What another embedded engine told it
+    goes when that one stops, so that each engine tells it for itself.
+    """
+    mine = _name(architecture, owner)
+    return any(name == mine or not _OURS.search(name) for name in _entries(architecture))
+
+
+def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], None]) -> bool:
     """Tell the kernel to run an architecture through qemu; return whether that was to be done.
 
     Args:
         root: the folder with the unpacked packages.
         architecture: Debian's name of it.
+        owner: the engine's short name.
         announce: is told what is done.
 
     Raises:
@@ -40,11 +55,10 @@ def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bo
         ended = process.run(mount, check=False)
         if ended.returncode:
             raise EngineError(f"the kernel has no binfmt_misc: {ended.stderr.strip()}")
-    if enabled(architecture):
+    if lasts(architecture, owner):
         return False
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
-    name = f"qemu-{QEMU[architecture]}"
-    rule = _rule(root, name)
+    rule = _rule(root, f"qemu-{QEMU[architecture]}", _name(architecture, owner))
     try:
         (_BINFMT / "register").write_bytes(rule)
     except OSError as error:
@@ -52,19 +66,35 @@ def enable(root: Path, architecture: str, announce: Callable[[str], None]) -> bo
     return True
 
 
-def disable(architecture: str) -> None:
-    """Tell the kernel to forget an emulation that `enable` registered."""
-    entry = _BINFMT / f"qemu-{QEMU[architecture]}"
-    if entry.exists():
-        entry.write_text("-1", encoding="ascii")
+def disable(architecture: str, owner: str) -> bool:
+    """Tell the kernel to forget what `enable` told it for this engine; return whether it did."""
+    entry = _BINFMT / _name(architecture, owner)
+    if not entry.exists():
+        return False
+    entry.write_text("-1", encoding="ascii")
+    return True
+
+
+def _name(architecture: str, owner: str) -> str:
+    return f"qemu-{QEMU[architecture]}-afi-{owner}"
+
+
+def _entries(architecture: str) -> list[str]:
+    """Return the names of the kernel's emulators of an architecture that are not switched off."""
+    found = []
+    for path in _BINFMT.glob(f"*{QEMU[architecture]}*"):
+        with contextlib.suppress(FileNotFoundError):  # another engine has just stopped
+            if not path.read_text(encoding="ascii").startswith("disabled"):
+                found.append(path.name)
+    return found
 
 
 def _mounted() -> bool:
     return (_BINFMT / "register").exists()
 
 
-def _rule(root: Path, name: str) -> bytes:
-    """Return the kernel's line for an emulator, from its package, with our copy's path.
+def _rule(root: Path, name: str, mine: str) -> bytes:
+    """Return the kernel's line for an emulator, from its package, with our copy's name and path.
 
     The line is `:name:type:offset:magic:mask:interpreter:flags`. Its flag F opens the emulator
     once, now, so that containers need no copy of it (admin-guide/binfmt-misc of the kernel).
@@ -72,6 +102,6 @@ def _rule(root: Path, name: str) -> bytes:
     conf = root / "usr/lib/binfmt.d" / f"{name}.conf"
     if not conf.exists():
         raise EngineError(f"Debian's package of qemu has no {name}")
-    *rule, interpreter, flags = conf.read_text(encoding="ascii").strip().split(":")
+    _, _, *rule, interpreter, flags = conf.read_text(encoding="ascii").strip().split(":")
     flags = flags if "F" in flags else f"{flags}F"
-    return ":".join([*rule, f"{root}{interpreter}", flags]).encode("ascii")
+    return ":".join(["", mine, *rule, f"{root}{interpreter}", flags]).encode("ascii")

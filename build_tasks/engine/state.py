@@ -77,6 +77,7 @@ class Running:
         hub: whether Docker Hub answered.
         daemons: what runs, by name.
         emulated: architectures whose emulation this engine registered.
+        foreign: architectures that the machine emulated when dockerd was started.
         forward: what the machine's forwarding of packets was set to before.
     """
 
@@ -85,6 +86,7 @@ class Running:
     hub: bool
     daemons: dict[str, Daemon]
     emulated: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     forward: str = ""
 
 
@@ -115,6 +117,7 @@ def read(where: Folders) -> Running | None:
         hub=bool(written.get("hub")),
         daemons={n: Daemon(int(d["pid"]), int(d["started"])) for n, d in daemons.items()},
         emulated=tuple(written.get("emulated", ())),
+        foreign=tuple(written.get("foreign", ())),
         forward=str(written.get("forward", "")),
     )
 

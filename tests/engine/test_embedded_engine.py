@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -182,6 +183,7 @@ def test_the_older_engine_and_buildx_do_the_job(
         loaded = old.good("image.build", "--python", "3.11")
         name = last(loaded.stderr).split()[2]
         assert old.engine("run", "--rm", name, "airflow", "version") == "3.3.2\n"
+        merges_and_counts(old, tmp_path)
         project = old.copy(tmp_path / "project")
         (project.root / "Dockerfile.ci").write_text(
             "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN exit 3\n"
@@ -195,6 +197,23 @@ def test_the_older_engine_and_buildx_do_the_job(
         assert last(failed.stderr) == f"ci-3.11-amd64: base image {missing}: not found"
     finally:
         old.good("engine.stop")
+
+
+def merges_and_counts(old: Suite, tmp_path: Path) -> None:
+    parts = ("--python", "3.11", "--digests", str(tmp_path / "digests"))
+    old.good("image.build", *parts, "--push-by-digest")
+    merged = old.good("image.merge", *parts, "--platform", "linux/amd64", "--tag", "merged")
+    assert "ci-3.11: merged linux/amd64 as " in last(merged.stderr)
+    (kept,) = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"]
+    assert kept["exact"]
+    foretold = json.loads(old.good("cache.prune", "--dry-run", "--json").stdout)
+    freed = json.loads(old.good("cache.prune", "--json").stdout)
+    assert foretold["types"] == freed["types"]
+    left = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"][0]
+    assert abs(kept["bytes"] - left["bytes"] - freed["bytes"]) <= kept["bytes"] * 0.01
+    ceiling = old.invoke("cache.prune", "--max-used-space", "1GB")
+    assert ceiling.returncode == 3
+    assert "buildx 0.13.1 has no ceilings" in last(ceiling.stderr)
 
 
 def inspect(suite: Suite, engine: Embedded, *words: str) -> str:
@@ -219,6 +238,57 @@ def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: Embedde
         run = ("run", "--rm", "--pull", "always", "--platform", platform, name)
         script = "import platform; print(platform.machine())"
         assert suite.engine(*run, "python", "-c", script).strip() == machine
+
+
+def emulators() -> set[str]:
+    return {path.name for path in Path("/proc/sys/fs/binfmt_misc").glob("*aarch64*")}
+
+
+@pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
+def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
+    second: Suite, engine: Embedded, tmp_path: Path
+) -> None:
+    where = folders(second)
+    mine = f"qemu-aarch64-afi-{where.short}"
+    before = emulators()
+    second.good("engine.start")
+    # As if the machine had emulated nothing when dockerd started, whatever the other engine did.
+    state.write(where, replace(seen(second), foreign=()))
+    first = seen(second).daemons["dockerd"]
+    project = second.copy(tmp_path / "project")
+    (project.root / "Dockerfile.ci").write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN sleep 12; echo $RANDOM\n"
+    )
+    base = f"{engine.registry}/debian-python:{{python}}"
+    build = ("invoke", "image.build", "--python", "3.11", "--base-image", base)
+    emulate = ("engine.start", "--emulate", "arm64")
+    for restarts in (True, False):
+        with project.start(*build, "--cache", "disabled") as building:
+            deadline = time.monotonic() + 60
+            while not any(words.startswith("sleep 12") for words in processes(Path("sleep 12"))):
+                assert time.monotonic() < deadline, "the step never began"
+                time.sleep(0.1)
+            said = second.good(*emulate).stderr
+            assert (building.poll() is not None) == restarts
+            _, err = building.communicate(timeout=120)
+        assert building.returncode == 0, err[-2000:]
+        assert ("waiting for builds and containers to end" in said) == restarts
+    assert seen(second).daemons["dockerd"] != first
+    assert seen(second).foreign == ("arm64",)
+    lasting = {name for name in before if "-afi-" not in name}
+    assert emulators() == before | (set() if lasting else {mine})
+    plugin = str(handle.plugin(where.root(seen(second).release)))
+    described = subprocess.run(
+        [plugin, "inspect", "default"],
+        env={**second.environment, "DOCKER_HOST": f"unix://{where.socket}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "linux/arm64" in described
+    stopped = second.good("engine.stop").stderr
+    assert ("ended the emulation of arm64" in stopped) == (not lasting)
+    assert emulators() == before
 
 
 def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(

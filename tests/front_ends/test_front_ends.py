@@ -88,7 +88,6 @@ def test_a_cache_that_was_not_written_is_said(bench: Bench) -> None:
         ([], "--python: name one or more of 3.9, 3.10, "),
         (["--kind", "dev"], "--kind: unknown image 'dev': choose ci"),
         (["--platform", "vax"], "--platform: unknown platform 'vax': choose linux/amd64, "),
-        (["--platform", "amd64,arm64"], "--platform: one at a time with --load: "),
         (["--cache", "s3"], "--cache: unknown cache mode 's3': choose registry, local, disabled"),
         (
             ["--engine", "podman"],
@@ -96,6 +95,14 @@ def test_a_cache_that_was_not_written_is_said(bench: Bench) -> None:
         ),
         (["--progress", "x"], "--progress: unknown display 'x': choose auto, plain, "),
         (["--push", "--load"], "--push --load: a build has one output: choose one of them"),
+        (
+            ["--push-by-digest", "--load"],
+            "--push-by-digest --load: a build has one output: choose one of them",
+        ),
+        (
+            ["--push-by-digest", "--tag", "x"],
+            "--tag: the merge gives tags to what is pushed by digest: give it there",
+        ),
         (["--tag", "a/b"], "--tag: 'a/b' is no tag: "),
         (["--ca-bundle", "/nowhere.pem"], "--ca-bundle: no such file: /nowhere.pem"),
         (["--registry", "http://x"], "--registry: 'http://x' is not a host"),
@@ -274,18 +281,11 @@ def test_the_matrix_is_data_for_ci(bench: Bench) -> None:
         "airflow": "3.0.6",
         "image": "ghcr.io/apache/airflow/main/ci/python3.9",
         "cache": "ghcr.io/apache/airflow/main/ci/python3.9:cache-linux-amd64",
+        "merge": "merge_ci-3.9",
     }
     sessions = bench.run("nox", "-l").stdout
-    assert all(f"* {row['session']} " in sessions or row["session"] in sessions for row in include)
+    assert all(row["session"] in sessions and row["merge"] in sessions for row in include)
     assert "ci-3.14-arm64" in bench.invoke("matrix").stdout
-
-
-def test_pruning_goes_to_the_named_builder(bench: Bench) -> None:
-    done = bench.invoke("cache.prune", "--builder", "mine", "--all", "--older", "24h")
-    assert done.returncode == 0, done.stderr
-    assert bench.told()[-1][1:] == [
-        *("prune", "--builder", "mine", "--force", "--all", "--filter", "until=24h")
-    ]
 
 
 def test_a_builder_of_the_users_own_is_used_where_it_lives(bench: Bench) -> None:

@@ -61,6 +61,24 @@ def test_a_build_has_one_output(tmp_path: Path, output: Output, options: tuple[s
     assert command[start : start + len(options)] == options
 
 
+def test_an_image_pushed_by_digest_gets_no_tag(tmp_path: Path) -> None:
+    command = buildx.build_command(CLIENT, spec(tmp_path, Output.DIGEST, image="r/i"))
+    assert command[command.index("--output") :][:4] == (
+        *("--output", "type=image,name=r/i,push-by-digest=true,name-canonical=true,push=true"),
+        *("--provenance", "mode=min"),
+    )
+    assert "--tag" not in command
+    stand_in = {"image": "r/i", "stand_in": "r/i:linux-amd64"}
+    command = buildx.build_command(CLIENT, spec(tmp_path, Output.DIGEST, **stand_in))
+    assert command[command.index("--tag") :][:3] == ("--tag", "r/i:linux-amd64", "--push")
+    assert "r/i:latest" not in command
+
+
+def test_several_platforms_are_loaded_by_one_command(tmp_path: Path) -> None:
+    command = buildx.build_command(CLIENT, spec(tmp_path, also=(Platform.ARM64,)))
+    assert command[command.index("--platform") + 1] == "linux/amd64,linux/arm64"
+
+
 @pytest.mark.parametrize("name", ["GITHUB_TOKEN", "DB_PASSWORD", "apikey", "AWS_SECRET_ACCESS"])
 def test_an_argument_that_looks_like_a_secret_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"build argument {name}: looks like a secret"):
@@ -76,14 +94,6 @@ def test_commands_of_builders() -> None:
     boot = buildx.inspect_command(CLIENT, "b", boot=True)
     assert boot == ("docker-buildx", "inspect", "--bootstrap", "b")
     assert buildx.remove_command(CLIENT, "b") == ("docker-buildx", "rm", "--force", "b")
-
-
-def test_pruning_never_waits_for_an_answer() -> None:
-    command = buildx.prune_command(CLIENT, "b", everything=True, older="24h")
-    assert command == (
-        *("docker-buildx", "prune", "--builder", "b", "--force", "--all"),
-        *("--filter", "until=24h"),
-    )
 
 
 class Streams:
@@ -158,7 +168,6 @@ def test_what_is_run_is_shown(
     "act",
     [
         lambda path: buildx.build(CLIENT, spec(path)),
-        lambda _: buildx.prune(CLIENT, "b", everything=False),
         lambda _: buildx.create(CLIENT, "b"),
         lambda _: buildx.remove(CLIENT, "b"),
     ],

@@ -332,20 +332,41 @@ def test_an_emulator_is_told_to_the_kernel(monkeypatch: pytest.MonkeyPatch, tmp_
     root = tmp_path / "root"
     programs(monkeypatch, mount=(32, "", "mount: unknown filesystem type\n"))
     with pytest.raises(EngineError, match="the kernel has no binfmt_misc: mount: unknown"):
-        emulation.enable(root, "arm64", print)
+        emulation.enable(root, "arm64", "0123abcd", print)
     (binfmt / "register").touch()
     with pytest.raises(EngineError, match="package of qemu has no qemu-aarch64"):
-        emulation.enable(root, "arm64", print)
+        emulation.enable(root, "arm64", "0123abcd", print)
     conf = root / "usr/lib/binfmt.d/qemu-aarch64.conf"
     conf.parent.mkdir(parents=True)
     conf.write_text(":qemu-aarch64:M::\\x7f:\\xff:/usr/bin/qemu:OP\n")
-    assert emulation.enable(root, "arm64", print)
+    assert emulation.enable(root, "arm64", "0123abcd", print)
     rule = (binfmt / "register").read_text()
-    assert rule == f":qemu-aarch64:M::\\x7f:\\xff:{root}/usr/bin/qemu:OPF"
-    (binfmt / "qemu-aarch64").touch()
-    assert not emulation.enable(root, "arm64", print)
-    emulation.disable("arm64")
-    assert (binfmt / "qemu-aarch64").read_text() == "-1"
+    assert rule == f":qemu-aarch64-afi-0123abcd:M::\\x7f:\\xff:{root}/usr/bin/qemu:OPF"
+    (binfmt / "qemu-aarch64-afi-0123abcd").write_text("enabled\n")
+    assert not emulation.enable(root, "arm64", "0123abcd", print)
+    assert emulation.enabled("arm64")
+    assert not emulation.disable("arm64", "ffffffff")
+    assert emulation.disable("arm64", "0123abcd")
+    assert (binfmt / "qemu-aarch64-afi-0123abcd").read_text() == "-1"
+
+
+@pytest.mark.parametrize(
+    ("entry", "state", "told"),
+    [
+        ("qemu-aarch64", "enabled", False),  # the machine's own lasts
+        ("qemu-aarch64", "disabled", True),
+        ("qemu-aarch64-afi-ffffffff", "enabled", True),  # another engine's goes with it
+    ],
+)
+def test_only_an_emulator_that_lasts_is_relied_upon(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str, state: str, *, told: bool
+) -> None:
+    monkeypatch.setattr(emulation, "_BINFMT", tmp_path)
+    monkeypatch.setattr(emulation, "_rule", lambda *_: b"x")
+    (tmp_path / "register").touch()
+    (tmp_path / entry).write_text(f"{state}\n")
+    assert emulation.enabled("arm64") == (state == "enabled")
+    assert emulation.enable(tmp_path, "arm64", "0123abcd", print) == told
 
 
 def test_a_kernel_that_refuses_an_emulator_is_one_line(
@@ -355,7 +376,7 @@ def test_a_kernel_that_refuses_an_emulator_is_one_line(
     (tmp_path / "register").mkdir()
     monkeypatch.setattr(emulation, "_rule", lambda *_: b"x")
     with pytest.raises(EngineError, match="the kernel refuses to emulate arm64: "):
-        emulation.enable(tmp_path, "arm64", print)
+        emulation.enable(tmp_path, "arm64", "0123abcd", print)
 
 
 def test_a_containerd_that_is_not_ours_is_left_alone(where: Folders) -> None:

@@ -1,0 +1,203 @@
+"""What caches cost, and what pruning them frees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from build_tasks import (
+    builder,
+    figures,
+    instances,
+    matrix,
+    plan,
+    pruning,
+    records,
+    references,
+    usage,
+)
+from build_tasks.errors import AuthError, ImagesError, UsageError
+from build_tasks.figures import Report
+from build_tasks.matrix import Build, ImageKind, Platform
+from build_tasks.options import Options
+from build_tasks.plan import Site
+from build_tasks.records import Record
+from build_tasks.settings import Settings
+from build_tasks.usage import Node
+
+
+def used(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Return what builders and cache references keep.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or no engine can be used.
+    """
+    chosen = options.settings()
+    where = plan.site(chosen, start=False, announce=announce)
+    wanted = _references(options, where)
+    report = Report()
+    if not options.flag("remote"):
+        _local(report, where)
+    if not options.flag("local"):
+        _remote(report, where, wanted)
+    return report
+
+
+def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Remove a builder's cache, or foretell what would go, and return the figures.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or the builder does not answer.
+    """
+    allowed = pruning.rule(options)
+    chosen = options.settings()
+    where = plan.site(chosen, start=False, announce=announce)
+    nodes = usage.ask(where.client, chosen.builder)
+    dry = options.flag("dry-run")
+    now = datetime.now(UTC)
+    report = Report()
+    report.failed = next((node.failure for node in nodes if node.failure), None)
+    if dry:
+        gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
+    else:
+        gone = _known(nodes, pruning.prune(where.client, chosen.builder, allowed))
+    exact = all(node.exact for node in nodes)
+    everything = [record for some in gone.values() for record in some]
+    report.data = {
+        "builder": chosen.builder,
+        "dry_run": dry,
+        "exact": exact,
+        "bytes": records.total(everything),
+        "records": len(everything),
+        "types": figures.by_type(everything),
+        "nodes": [
+            {"name": name, "bytes": records.total(some), "records": len(some)}
+            for name, some in gone.items()
+        ],
+    }
+    report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
+    verb = "would free" if dry else "freed"
+    report.notes.append(
+        f"builder {chosen.builder}: {verb} {figures.size(records.total(everything))} in "
+        f"{len(everything)} records{figures.precision(exact=exact)}"
+    )
+    return report
+
+
+def _local(report: Report, where: Site) -> None:
+    nodes = [node for name in _builders(where) for node in usage.ask(where.client, name)]
+    report.data["builders"] = [
+        {
+            "builder": node.builder,
+            "driver": node.driver,
+            "node": node.name,
+            "exact": node.exact,
+            "error": str(node.failure) if node.failure else None,
+            "bytes": node.total,
+            "reclaimable": node.reclaimable,
+            "shared": node.shared,
+            "records": len(node.records),
+            "types": figures.by_type(node.records),
+        }
+        for node in nodes
+    ]
+    rows: list[Sequence[str]] = []
+    for node in nodes:
+        about = (node.builder, node.name)
+        rows += [(*about, *row) for row in figures.type_rows(node.records)]
+        rows.append((*about, "all", str(len(node.records)), figures.size(node.total)))
+        if node.failure:
+            report.failed = report.failed or node.failure
+        else:
+            report.notes.append(
+                f"builder {node.builder}, node {node.name}: {figures.size(node.reclaimable)} can "
+                f"be freed, {figures.size(node.shared)} is shared with images"
+                f"{figures.precision(exact=node.exact)}"
+            )
+    report.tables.append((("builder", "node", "type", "records", "size"), rows))
+
+
+def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
+    found, refused = [], []
+    for name in wanted:
+        try:
+            one = references.ask(where.client, name, where.settings.builder)
+        except AuthError as error:
+            # Some registries refuse what is not there, so as not to say that it is not there.
+            refused.append(error)
+        except ImagesError as error:
+            report.failed = report.failed or error
+            break  # what one reference meets, the others of that registry will meet, too
+        else:
+            found += [one] if one else []
+    if refused:
+        report.notes.append(f"cache references that were refused, or are not there: {len(refused)}")
+        report.failed = report.failed or (None if found else refused[0])
+    now = datetime.now(UTC)
+    report.data["references"] = [
+        {
+            "reference": one.name,
+            "bytes": one.size,
+            "layers": len(one.blobs),
+            "newest": one.newest.isoformat() if one.newest else None,
+        }
+        for one in found
+    ]
+    report.data["references_distinct_bytes"] = references.distinct(found)
+    rows: list[Sequence[str]] = [
+        (one.name, figures.size(one.size), str(len(one.blobs)), figures.age(one.newest, now))
+        for one in found
+    ]
+    report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
+    report.notes.append(
+        f"{len(found)} cache references, {figures.size(references.distinct(found))} with each "
+        "layer counted once"
+    )
+
+
+def _builders(where: Site) -> list[str]:
+    """Return the builders to ask: the one that was named, or all that the suite knows of."""
+    chosen = where.settings.builder
+    if where.settings.origins["builder"] == "--builder":
+        return [chosen]
+    return list(dict.fromkeys([builder.DEFAULT, *instances.names(where.client), chosen]))
+
+
+def _references(options: Options, where: Site) -> list[str]:
+    chosen = where.settings
+    kinds = tuple(ImageKind)
+    if text := options.text("kind"):
+        kinds = (ImageKind.parse(text, "--kind"),)
+    asked = plan.items(options.text("python")) or chosen.pythons
+    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    if options.flag("local") and options.flag("remote"):
+        raise UsageError("--local --remote: leave out both for both")
+    return [where.names.cache(one) for one in _matrix(kinds, pythons, chosen)]
+
+
+def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], chosen: Settings) -> list[Build]:
+    return [
+        Build(kind, python, platform, slim=slim)
+        for kind in kinds
+        for python in pythons
+        for slim in ((False, True) if kind is ImageKind.PROD else (False,))
+        for platform in chosen.platforms or tuple(Platform)
+    ]
+
+
+def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return what went by node, told as exactly as the node told it before."""
+    before = {record.id: (node.name, record) for node in nodes for record in node.records}
+    result: dict[str, list[Record]] = {node.name: [] for node in nodes}
+    for record in gone:
+        node, known = before.get(record.id, (nodes[0].name, record))
+        result[node].append(known if known.size else record)
+    return result

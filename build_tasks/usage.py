@@ -1,0 +1,109 @@
+"""What builders keep, node by node."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from build_tasks import api, failures, instances, process, records
+from build_tasks.client import Client
+from build_tasks.errors import ImagesError
+from build_tasks.instances import Instance
+from build_tasks.process import Command
+from build_tasks.records import Record
+
+#: Seconds for a node to add up what it keeps: sizes of large records are found when asked for.
+PATIENCE = 300.0
+#: The oldest API of Docker 29, and one that Docker 26 has.
+_QUESTION = "/v1.44/system/df?type=build-cache"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node of a builder keeps.
+
+    Args:
+        builder: the builder's name.
+        driver: its driver.
+        name: the node's name.
+        records: what it keeps.
+        exact: whether sizes and ages are exact, and not of four digits.
+        failure: why it did not say, if so.
+    """
+
+    builder: str
+    driver: str
+    name: str
+    records: tuple[Record, ...] = ()
+    exact: bool = False
+    failure: ImagesError | None = None
+
+    @property
+    def total(self) -> int:
+        """The bytes of all records, as the engine adds them up."""
+        return records.total(self.records)
+
+    @property
+    def reclaimable(self) -> int:
+        """The bytes that nothing uses at the moment."""
+        return records.total(record for record in self.records if not record.in_use)
+
+    @property
+    def shared(self) -> int:
+        """The bytes that images of the engine's have, too."""
+        return records.total(record for record in self.records if record.shared)
+
+
+def du_command(client: Client, builder: str) -> Command:
+    """Return the command that lists what a builder keeps."""
+    return (*client.buildx, "du", "--builder", builder, "--verbose")
+
+
+def ask(client: Client, name: str) -> list[Node]:
+    """Return what each node of a builder keeps, or why it does not say.
+
+    Args:
+        client: the way to the engine.
+        name: the builder's name.
+    """
+    here = client.for_builder(name)
+    one = instances.find(here, name)
+    if one.driver == instances.DOCKER:
+        exact = _of_engine(here)
+        if exact is not None:
+            return [Node(name, one.driver, name, tuple(exact), exact=True)]
+    return [_node(here, one, node) for node in one.nodes]
+
+
+def _of_engine(client: Client) -> Sequence[Record] | None:
+    """Return the records of an engine's own builder, None where its API is not on this machine."""
+    if client.socket is None:
+        return None
+    try:
+        status, answer = api.get(client.socket, _QUESTION, timeout=PATIENCE)
+        return records.of_api(answer) if status == HTTPStatus.OK else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _node(client: Client, one: Instance, node: str) -> Node:
+    said = Node(one.name, one.driver, node)
+    with tempfile.TemporaryDirectory() as folder:
+        if len(one.nodes) > 1:
+            client = instances.alone(client, one, node, Path(folder))
+        try:
+            ended = process.run(
+                du_command(client, one.name),
+                environment=client.environment,
+                timeout=PATIENCE,
+                check=False,
+            )
+            if ended.returncode:
+                raise failures.classify(ended, f"builder {one.name}, node {node}")
+        except ImagesError as error:
+            return replace(said, failure=error)
+    return replace(said, records=tuple(records.of_text(ended.stdout, datetime.now(UTC))))

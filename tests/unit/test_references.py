@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from build_tasks import buildx, references
+from build_tasks.client import Client
+from build_tasks.errors import AuthError, ImagesError, RegistryError
+
+CLIENT = Client("docker", ("docker-buildx",), {})
+
+
+def layer(digest: str, size: int, created: str = "") -> dict[str, object]:
+    return {
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": digest,
+        "size": size,
+        **({"annotations": {"buildkit/createdat": created}} if created else {}),
+    }
+
+
+CONFIG = {"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": "c", "size": 9}
+LAYERS = [
+    layer("a", 100, "2026-11-24T21:16:14.859234341Z"),
+    layer("b", 20, "2026-11-24T21:16:15.1Z"),
+    layer("b", 20),
+]
+
+
+@pytest.mark.parametrize(
+    "manifest", [{"config": CONFIG, "layers": LAYERS}, {"manifests": [*LAYERS, CONFIG]}]
+)
+def test_a_reference_costs_its_layers_each_counted_once(manifest: object) -> None:
+    one = references.read("r/i:cache", json.dumps(manifest))
+    assert one.size == 120
+    assert one.newest == datetime(2026, 11, 24, 21, 16, 15, 100000, tzinfo=UTC)
+    other = references.read("r/j:cache", json.dumps({"layers": [layer("b", 20), layer("d", 3)]}))
+    assert other.newest is None
+    assert references.distinct([one, other]) == 123
+
+
+@pytest.mark.parametrize("raw", ["", "[]", '{"layers": [{}]}'])
+def test_what_is_no_cache_is_one_line(raw: str) -> None:
+    with pytest.raises(RegistryError, match="r/i:x: is no cache that BuildKit wrote"):
+        references.read("r/i:x", raw)
+
+
+def test_a_reference_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(error: ImagesError) -> None:
+        def refuse(*_: object) -> str:
+            raise error
+
+        monkeypatch.setattr(buildx, "manifest", refuse)
+
+    answer(RegistryError("r/i:x: r/i:x: not found"))
+    assert references.ask(CLIENT, "r/i:x", "default") is None
+    for other in (RegistryError("unexpected status 500"), AuthError("denied")):
+        answer(other)
+        with pytest.raises(type(other)):
+            references.ask(CLIENT, "r/i:x", "default")
