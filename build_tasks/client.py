@@ -93,13 +93,17 @@ class Client:
         """Return the client with which a builder of this name is found where it lives.
 
         A builder that the user, or a CI action, made stays in the user's own folder and is used
-        there; all others are the suite's own.
+        there; all others are the suite's own, each in a folder of its own.
         """
-        theirs = Path(os.environ.get("BUILDX_CONFIG") or _docker_config() / "buildx")
-        ours = places.cache_folder() / "buildx"
+        ours = places.builder_folder(name) / "buildx"
+        theirs = users_builders()
         if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
-            return self
-        environment = {**self.environment, "BUILDX_CONFIG": str(theirs)}
+            return self if name == "default" else self.with_builders_in(ours)
+        return self.with_builders_in(theirs)
+
+    def with_builders_in(self, folder: Path) -> Client:
+        """Return the client with which buildx finds the builders that a folder has."""
+        environment = {**self.environment, "BUILDX_CONFIG": str(folder)}
         return Client(self.docker, self.buildx, environment, self.embedded)
 
 
@@ -139,6 +143,11 @@ def find(
         engine = embedded.start(announce=announce, emulate=emulate)
     environment = {"DOCKER_HOST": engine.host, **_own_builders()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
+
+
+def users_builders() -> Path:
+    """Return the folder in which the user's own buildx keeps builders."""
+    return Path(os.environ.get("BUILDX_CONFIG") or _docker_config() / "buildx")
 
 
 def _docker_client(docker: str | None) -> Client:

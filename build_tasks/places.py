@@ -17,3 +17,12 @@ def cache_folder() -> Path:
     import platformdirs  # noqa: PLC0415 - start-up time
 
     return platformdirs.user_cache_path("airflow-images")
+
+
+def builder_folder(name: str) -> Path:
+    """Return the folder of a dedicated builder.
+
+    Each has one, with a store of buildx's own (BUILDX_CONFIG): buildx locks a whole store while it
+    asks one builder's nodes, so a node that hangs would delay the builds of all others.
+    """
+    return cache_folder() / "builders" / name

@@ -96,6 +96,11 @@ ENTRYPOINT ["buildkitd"]
 """
 
 
+def reference(engine: Embedded) -> str:
+    """Return what the stand-in is called, whether it is there or not."""
+    return f"{engine.registry}/debian-buildkit:{engine.release}"
+
+
 def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
     """Return the reference of the stand-in for BuildKit's image, made if it is not there.
 
@@ -106,7 +111,7 @@ def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
     Raises:
         EngineError: the image cannot be made.
     """
-    name = f"{engine.registry}/debian-buildkit:{engine.release}"
+    name = reference(engine)
     if registry.holds(name):
         return name
     base = bases.ensure(engine, _BASE, [packages.architecture()], announce)
