@@ -96,7 +96,7 @@ def differs(option: str, wanted: str, found: Container) -> str | None:
     """
     has = found.options.get(option)
     if option.startswith("env."):
-        return None if has == wanted else has or "nothing"
+        return None if has == wanted else has or "not set"
     if has is None:
         return None
     if option in {"memory", "memory-swap"}:

@@ -68,7 +68,8 @@ def find(
         differences += _of_store(node, node.endpoint or engine, text, found)
         if wanted.driver is Driver.CONTAINER:
             differences += _of_container(node, text, look(found))
-    return list(dict.fromkeys(differences))
+    # What the store has otherwise, the container has otherwise, too: it is told once.
+    return list({(one.where, one.what): one for one in reversed(differences)}.values())[::-1]
 
 
 def _of_store(node: Node, endpoint: str, text: str, found: StoredNode) -> Iterator[Difference]:
