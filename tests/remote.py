@@ -53,7 +53,7 @@ class Remote:
         self._listener.close()
 
     def _accept(self) -> None:
-        kept = []
+        kept: list[socket.socket] = []
         while True:
             try:
                 connection, _ = self._listener.accept()
