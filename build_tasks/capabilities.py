@@ -63,9 +63,9 @@ def _settled(client: Client, name: str, platforms: list[Platform]) -> bool:
 
 def _local(client: Client, stored: Stored) -> bool:
     """Return whether a builder has one node, and that on the engine itself."""
-    here = {"default", client.environment.get("DOCKER_HOST", "default")}
-    endpoints = {node.endpoint for node in stored.nodes}
-    return stored.driver == Driver.CONTAINER and len(stored.nodes) == 1 and endpoints <= here
+    if stored.driver != Driver.CONTAINER or len(stored.nodes) != 1:
+        return False
+    return client.owns(stored.nodes[0].endpoint)
 
 
 def _route(

@@ -82,9 +82,18 @@ class Client:
         return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
 
     @property
+    def host(self) -> str:
+        """The engine's address, empty where it is docker's own to say."""
+        return self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+
+    def owns(self, endpoint: str) -> bool:
+        """Return whether an endpoint, as buildx writes it down, is this engine itself."""
+        return endpoint in {"default", self.host or _context() or DEFAULT_SOCKET}
+
+    @property
     def native(self) -> Platform:
         """The platform of the engine's machine."""
-        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+        host = self.host
         local = host.startswith("unix://") or not (host or _context())
         architecture = platform.machine() if local else str(self.facts.get("Architecture", ""))
         return Platform.parse(architecture, "the engine's machine")

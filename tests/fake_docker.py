@@ -17,6 +17,13 @@ printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
   inspect) printf '%s\\n' "$FAKE_INSPECT"; exit 0 ;;
+  create)
+    # Where the real one keeps a builder; several nodes are one file, as the test gives it.
+    mkdir -p "$BUILDX_CONFIG/instances"
+    printf '%s' "$FAKE_STORED" > "$BUILDX_CONFIG/instances/$3"
+    ;;
+  rm) rm -f "$BUILDX_CONFIG"/instances/* ;;
+  container) exit 1 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_SLEEP" ]; then

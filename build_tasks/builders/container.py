@@ -58,9 +58,9 @@ def docker(client: Client, endpoint: str) -> Command:
 
     Args:
         client: the way to the engine.
-        endpoint: an address or a docker context's name; empty: the engine itself.
+        endpoint: an address or a docker context's name, as buildx writes it down.
     """
-    if not endpoint:
+    if client.owns(endpoint):
         return (client.docker,)
     return (client.docker, "--host" if "://" in endpoint else "--context", endpoint)
 

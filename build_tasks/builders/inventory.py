@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from build_tasks import client, places
@@ -58,10 +57,8 @@ def differences(here: Client, wanted: Builder) -> list[Difference]:
     Raises:
         EngineError: there is no such builder.
     """
-    engine = here.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
 
     def look(node: StoredNode) -> container.Container | None:
-        own = node.endpoint in {"default", engine}
-        return container.look(here, node.name, "" if own else node.endpoint)
+        return container.look(here, node.name, node.endpoint)
 
-    return drift.find(wanted, stored(wanted.name), engine, look)
+    return drift.find(wanted, stored(wanted.name), here.host, look)

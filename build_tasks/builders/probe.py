@@ -52,7 +52,7 @@ def silent(client: Client, builder: Stored, nodes: Iterable[StoredNode]) -> list
         builder: the builder.
         nodes: the nodes to ask; those on the engine itself are passed over.
     """
-    asked = [node for node in nodes if _remote(builder, node)]
+    asked = [node for node in nodes if _remote(client, builder, node)]
     reasons = dict.fromkeys(asked, f"nothing came in {ANSWER:g} s")
 
     def ask(node: StoredNode) -> None:
@@ -76,9 +76,9 @@ def require(client: Client, builder: Stored, nodes: Iterable[StoredNode]) -> Non
         raise NetworkError(f"builder {builder.name}: {told}")
 
 
-def _remote(builder: Stored, node: StoredNode) -> bool:
+def _remote(client: Client, builder: Stored, node: StoredNode) -> bool:
     if builder.driver == Driver.CONTAINER:
-        return not node.endpoint.startswith("unix:") and node.endpoint != "default"
+        return not (client.owns(node.endpoint) or node.endpoint.startswith("unix:"))
     return builder.driver in {Driver.REMOTE, Driver.KUBERNETES}
 
 

@@ -119,9 +119,8 @@ def _nodes(there: Client, name: str, stored: Stored | None) -> list[Described]:
 def _container(there: Client, stored: Stored | None, node: str) -> container.Container | None:
     if stored is None or stored.driver != Driver.CONTAINER:
         return None
-    endpoint = next((one.endpoint for one in stored.nodes if one.name == node), "")
-    own = endpoint in {"default", there.environment.get("DOCKER_HOST")}
-    return container.look(there, node, "" if own else endpoint)
+    endpoint = next((one.endpoint for one in stored.nodes if one.name == node), "default")
+    return container.look(there, node, endpoint)
 
 
 def _node(

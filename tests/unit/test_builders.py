@@ -340,7 +340,7 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
             *("buildx_buildkit_farm0:/etc/buildkit/buildkitd.toml", "-"),
         ),
     ]
-    assert container.docker(HERE, "") == ("docker",)
+    assert container.docker(HERE, "default") == ("docker",)
     assert container.docker(HERE, "arm") == ("docker", "--context", "arm")
 
     @contextmanager
@@ -350,8 +350,8 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
         yield archive
 
     monkeypatch.setattr(process, "reading", fails)
-    found = container.look(HERE, "farm0", "")
+    found = container.look(HERE, "farm0", "default")
     assert found
     assert found.configuration == ""
     monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 1, "", "none"))
-    assert container.look(HERE, "farm0", "") is None
+    assert container.look(HERE, "farm0", "default") is None
