@@ -19,7 +19,7 @@ from build_tasks.builders.drift import Difference
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
-from build_tasks.errors import ImagesError, UsageError
+from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import listed
 
@@ -174,7 +174,11 @@ def _start(here: Client, name: str, announce: Announce) -> None:
     ours = here.with_builders_in(inventory.folder(name))
     nodes = description.nodes(buildx.inspect(ours, name))
     if any(node.status != "running" for node in nodes):
-        started(ours, name)
+        nodes = started(ours, name)
+    for node in nodes:
+        if node.status != "running":
+            reason = node.error or "it was started, and does not run"
+            raise EngineError(f"builder {name}: node {node.name}: {reason}")
     announce(f"builder {name} exists and runs")
 
 

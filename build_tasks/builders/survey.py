@@ -8,7 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from build_tasks import buildx, client
-from build_tasks.builders import container, description, inventory, probe, routing, store
+from build_tasks.builders import (
+    configuration,
+    container,
+    description,
+    inventory,
+    probe,
+    routing,
+    store,
+)
 from build_tasks.builders.description import Described
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.client import Client
@@ -127,6 +135,7 @@ def _node(
     node: Described, kept: StoredNode | None, runs: container.Container | None
 ) -> dict[str, object]:
     image = runs.image if runs else ""
+    files = dict(kept.files) if kept else {}
     return {
         "name": node.name,
         "endpoint": node.endpoint,
@@ -139,7 +148,7 @@ def _node(
         "platforms-set": [item.rstrip("*") for item in node.platforms if item.endswith("*")],
         "native": routing.native(node.platforms),
         "options": dict(kept.options) if kept else {},
-        "configuration": runs.configuration if runs else dict(kept.files if kept else ()),
+        "configuration": runs.configuration if runs else files.get(configuration.FILE, ""),
         "volume": container.volume(node.name) if runs else "",
         "garbage-collection": node.collection,
     }

@@ -309,4 +309,5 @@ def test_a_builder_of_the_users_own_is_used_where_it_lives(bench: Bench) -> None
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "team", "--dry-run")
     assert f"BUILDX_CONFIG={theirs} " in done.stdout
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "other", "--dry-run")
-    assert f"BUILDX_CONFIG={bench.folder / 'cache' / 'buildx'} " in done.stdout
+    folder = bench.folder / "cache" / "builders" / "other" / "buildx"
+    assert f"BUILDX_CONFIG={folder} " in done.stdout

@@ -27,7 +27,7 @@ class Buildx:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.status = "running"
+        self.status = self.booted = "running"
         self.broken = ""
 
     def create(self, client: Client, builder: Builder, configuration: Path | None) -> None:
@@ -58,6 +58,8 @@ class Buildx:
     def inspect(self, _: Client, name: str, *, boot: bool = False, timeout: float = 0) -> str:
         self.calls.append(f"boot {name}" if boot else f"inspect {name}")
         assert timeout >= 0
+        if boot:
+            self.status = self.booted
         return f"Name: {name}\n\nNodes:\nName: {name}0\nStatus: {self.status}\n"
 
 
@@ -95,6 +97,10 @@ def test_a_builder_that_does_not_run_is_started(stand_in: Buildx, said: list[str
     stand_in.status = "stopped"
     ensure(said, plain("mine"))
     assert stand_in.calls[-2:] == ["inspect mine", "boot mine"]
+    assert said[-1] == "builder mine exists and runs"
+    stand_in.status = stand_in.booted = "stopped"
+    with pytest.raises(EngineError, match="node mine0: it was started, and does not run"):
+        ensure(said, plain("mine"))
 
 
 @pytest.mark.parametrize("broken", ["for now", "for good"])
