@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from build_tasks import buildx
-from build_tasks.builders import creation, description, probe, routing, store
+from build_tasks.builders import description, probe, routing, store
 from build_tasks.builders.store import Stored
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
@@ -74,6 +74,8 @@ def _route(
     nodes = description.nodes(buildx.inspect(client, name))
     if any(node.status not in {"running", "error"} for node in nodes):
         # One that does not run does not say what it can do.
+        from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
+
         nodes = creation.started(client, name)
     lists = {node.name: node.platforms for node in nodes}
     routes = {platform: routing.route(platform, lists) for platform in platforms}

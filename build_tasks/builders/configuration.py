@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import tomllib
 from collections.abc import Iterator
@@ -67,6 +66,8 @@ def beside(registry: str, builder: Builder, image: str) -> Builder:
 
 def loopback(registry: str) -> bool:
     """Return whether a registry is this machine's own."""
+    import ipaddress  # noqa: PLC0415 - not on the way of a build
+
     host = registry.rpartition(":")[0] or registry
     if host == "localhost":
         return True

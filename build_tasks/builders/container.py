@@ -7,7 +7,6 @@ ones, and a container that another process made first keeps its own.
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -129,6 +128,8 @@ def _options(config: Mapping[str, object], host: Mapping[str, object]) -> dict[s
 
 def _configuration(client: Client, node: str, endpoint: str) -> str:
     """Return the container's own file, which a container that does not run has, too."""
+    import tarfile  # noqa: PLC0415 - not on the way of a build
+
     path = f"{_FOLDER}/{configuration.FILE}"
     command = (*docker(client, endpoint), "cp", f"{name(node)}:{path}", "-")
     try:
