@@ -10,7 +10,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from build_tasks import buildx, capabilities, constraints, matrix, plan, process, settings
+from build_tasks import (
+    buildx,
+    capabilities,
+    constraints,
+    matrix,
+    plan,
+    process,
+    settings,
+    workshop,
+)
 from build_tasks.buildx import Built
 from build_tasks.errors import RegistryError, UsageError, VerificationError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
@@ -100,15 +109,11 @@ def prune_cache(options: Options) -> None:
 
 def create_builder(options: Options) -> None:
     """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
-
     workshop.create(options, announce=_say)
 
 
 def list_builders(options: Options) -> None:
     """Print the builders that can be named, and whether they run."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
-
     rows = workshop.rows(options, announce=_say)
     if options.flag("json"):
         print(json.dumps(rows, indent=2))
@@ -119,8 +124,6 @@ def list_builders(options: Options) -> None:
 
 def inspect_builder(options: Options) -> None:
     """Print what a builder's nodes are and run, and where they differ from images.toml."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
-
     seen = workshop.seen(options, announce=_say)
     if options.flag("json"):
         print(json.dumps(seen, indent=2))
@@ -130,8 +133,6 @@ def inspect_builder(options: Options) -> None:
 
 def remove_builder(options: Options) -> None:
     """Remove a dedicated builder and its cache."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
-
     workshop.remove(options, announce=_say)
 
 
@@ -221,8 +222,6 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
             print(process.quote(command, where.client.environment))
         return
     if chosen.builder in chosen.builders:
-        from build_tasks import workshop  # noqa: PLC0415 - start-up time
-
         workshop.prepare(where, announce=_say)
     capabilities.require(where.client, builds, announce=_say)
     for spec in builds:

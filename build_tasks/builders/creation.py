@@ -26,27 +26,6 @@ from build_tasks.matrix import listed
 Announce = Callable[[str], None]
 
 
-def wanted(
-    here: Client, builder: Builder, registry: str, announce: Announce | None = None
-) -> Builder:
-    """Return a builder as it has to be made on this engine, for a registry.
-
-    Args:
-        here: the way to the engine.
-        builder: the builder as it is defined.
-        registry: the registry that it will read and write.
-        announce: is told what is made for it; without it, nothing is made.
-
-    Raises:
-        EngineError: its image cannot be had.
-    """
-    far = [node.name for node in builder.nodes if node.endpoint.startswith("ssh:")]
-    far += [builder.name] if builder.driver is Driver.KUBERNETES else []
-    if far and announce and configuration.loopback(registry):
-        announce(f"warning: {registry} is this machine's own: {listed(far)} cannot reach it")
-    return configuration.beside(registry, builder, _image(here, builder, announce))
-
-
 def ensure(
     here: Client,
     builder: Builder,
@@ -138,7 +117,16 @@ def _make_anew(here: Client, builder: Builder, announce: Announce, *, drop_cache
         ours = here.with_builders_in(inventory.folder(name))
         buildx.remove(ours, name, keep_cache=not drop_cache)
         _make(here, builder)
-    announce(f"builder {name} was made anew, {'without' if drop_cache else 'with'} its cache")
+    announce(f"builder {name} was made anew, {_kept(builder.driver, drop_cache=drop_cache)}")
+
+
+def _kept(driver: Driver, *, drop_cache: bool) -> str:
+    """Return what became of a builder's cache: only a container's is buildx's to keep or drop."""
+    if driver is Driver.KUBERNETES:
+        return "its pods and their cache, too"
+    if driver is Driver.REMOTE:
+        return "with its cache, which is its nodes' own"
+    return "without its cache" if drop_cache else "with its cache"
 
 
 def _make(here: Client, builder: Builder) -> None:
@@ -202,20 +190,6 @@ def _refuse_the_users(name: str) -> None:
             f"--builder: {name} is your own, in {theirs}: it is used as it is; name the suite's "
             "builder otherwise"
         )
-
-
-def _image(here: Client, builder: Builder, announce: Announce | None) -> str:
-    """Return the stand-in for BuildKit's image, where that cannot be pulled."""
-    embedded = here.embedded
-    if embedded is None or embedded.hub or builder.driver is not Driver.CONTAINER:
-        return ""
-    if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
-        return ""
-    from build_tasks.engine import buildkit_image  # noqa: PLC0415 - the embedded engine's
-
-    if announce is None:
-        return buildkit_image.reference(embedded)
-    return buildkit_image.ensure(embedded, announce)
 
 
 @contextlib.contextmanager

@@ -156,6 +156,18 @@ def test_a_build_creates_the_builder_that_it_names(bench: Bench, here: dict[str,
     assert f"BUILDX_CONFIG={folder} " in dry.stdout
 
 
+def test_an_engines_own_builder_is_not_made_and_not_asked(
+    bench: Bench, here: dict[str, str]
+) -> None:
+    named = file(bench, 'builder = "arm"\n[builders.arm]\ndriver = "docker"\n')
+    assert bench.invoke("image.build", "--python", "3.11", **here, **named).returncode == 0
+    assert [words[1] for words in bench.told()] == ["version", "build"]
+    created = bench.invoke("builder.create", **here, **named)
+    assert last(created.stderr) == "builder arm is the engine's own: there is nothing to create"
+    seen = json.loads(bench.invoke("builder.inspect", "--json", **here, **named).stdout)
+    assert (seen["driver"], seen["from"]) == ("docker", "images.toml")
+
+
 def test_a_builder_that_is_only_defined_is_no_builder_yet(bench: Bench) -> None:
     named = file(bench, "[builders.mine]\n")
     said = bench.invoke("builder.inspect", "--builder", "mine", **named)

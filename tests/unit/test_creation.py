@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import buildx, places
-from build_tasks.builders import container, creation, inventory, probe
+from build_tasks.builders import container, creation, inventory, order, probe
 from build_tasks.builders.drift import Difference
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
@@ -145,6 +145,19 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
     assert said[-1] == "builder mine exists and runs"
 
 
+@pytest.mark.parametrize(
+    ("driver", "drop", "kept"),
+    [
+        (Driver.CONTAINER, False, "with its cache"),
+        (Driver.CONTAINER, True, "without its cache"),
+        (Driver.REMOTE, True, "with its cache, which is its nodes' own"),
+        (Driver.KUBERNETES, False, "its pods and their cache, too"),
+    ],
+)
+def test_what_became_of_the_cache_is_said(driver: Driver, drop: bool, kept: str) -> None:
+    assert creation._kept(driver, drop_cache=drop) == kept
+
+
 def test_of_two_that_want_it_anew_one_makes_it(stand_in: Buildx, said: list[str]) -> None:
     ensure(said, plain("mine"))
     creation._make_anew(HERE, plain("mine"), said.append, drop_cache=False)
@@ -256,21 +269,21 @@ def test_a_stand_in_is_taken_where_the_image_cannot_be_pulled(
 ) -> None:
     monkeypatch.setattr(buildkit_image, "ensure", lambda engine, _: f"made for {engine.release}")
     off = embedded(False)
-    made = creation.wanted(off, plain("a"), "ghcr.io", said.append)
+    made = order.wanted(off, plain("a"), "ghcr.io", said.append)
     assert dict(made.nodes[0].options) == {"image": "made for trixie"}
-    named = creation.wanted(off, plain("a"), "ghcr.io")
+    named = order.wanted(off, plain("a"), "ghcr.io")
     assert named.nodes[0].options[0][1].startswith("127.0.0.1:5000/debian-buildkit:trixie-")
     own = Builder("a", nodes=(Node("a0", options=(("image", "mine"),)),))
-    assert creation.wanted(off, own, "ghcr.io", said.append) == own
-    assert creation.wanted(embedded(True), plain("a"), "ghcr.io", said.append) == plain("a")
+    assert order.wanted(off, own, "ghcr.io", said.append) == own
+    assert order.wanted(embedded(True), plain("a"), "ghcr.io", said.append) == plain("a")
 
 
 def test_who_cannot_reach_a_loopback_registry_is_said(said: list[str]) -> None:
     far = Builder("a", nodes=(Node("a0"), Node("arm", "ssh://x")))
-    creation.wanted(HERE, far, "127.0.0.1:5000", said.append)
+    order.wanted(HERE, far, "127.0.0.1:5000", said.append)
     cluster = Builder("k", Driver.KUBERNETES, (Node("k0"),))
-    creation.wanted(HERE, cluster, "127.0.0.1:5000", said.append)
+    order.wanted(HERE, cluster, "127.0.0.1:5000", said.append)
     warning = "warning: 127.0.0.1:5000 is this machine's own:"
     assert said == [f"{warning} arm cannot reach it", f"{warning} k cannot reach it"]
-    creation.wanted(HERE, far, "ghcr.io", said.append)
+    order.wanted(HERE, far, "ghcr.io", said.append)
     assert len(said) == 2
