@@ -18,8 +18,10 @@ from build_tasks.options import Option, Options
 Verb = Callable[[Options], None]
 
 TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
-    ("builder.create", commands.create_builder, options.SETTINGS),
-    ("builder.remove", commands.remove_builder, options.SETTINGS),
+    ("builder.create", commands.create_builder, options.BUILDER_CREATE),
+    ("builder.inspect", commands.inspect_builder, options.SETTINGS_REPORT),
+    ("builder.list", commands.list_builders, options.SETTINGS_REPORT),
+    ("builder.remove", commands.remove_builder, options.BUILDER_REMOVE),
     ("cache.prune", commands.prune_cache, options.PRUNE),
     ("cache.push", commands.push_cache, options.SELECTED_BUILD),
     ("cache.usage", commands.show_usage, options.USAGE),

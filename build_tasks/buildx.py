@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from build_tasks import labels, process
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
+from build_tasks.fleet import Builder
 from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
 
@@ -64,28 +66,28 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
 
 
-def create_command(
-    client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()
-) -> Command:
-    """Return the command that creates and boots a builder in a container.
+def create_commands(
+    client: Client, builder: Builder, configuration: Path | None
+) -> tuple[Command, ...]:
+    """Return the commands that create a builder, one for each node; the last one boots them all.
 
     Args:
         client: the way to the engine.
-        name: the builder's name.
-        options: the driver's options.
+        builder: the builder as it is wanted.
+        configuration: the file buildkitd.toml for its nodes, if they need one.
     """
-    command = [
-        *client.buildx,
-        "create",
-        "--name",
-        name,
-        "--driver",
-        "docker-container",
-        "--bootstrap",
-    ]
-    for key, value in options:
-        command += ["--driver-opt", f"{key}={value}"]
-    return tuple(command)
+    commands: list[Command] = []
+    for node in builder.nodes:
+        command = [*client.buildx, "create", "--name", builder.name]
+        command += ["--append"] if commands else []
+        command += ["--driver", builder.driver.value, "--node", node.name]
+        command += ["--platform", ",".join(node.platforms)] if node.platforms else []
+        command += ["--buildkitd-config", str(configuration)] if configuration else []
+        for key, value in node.options:
+            command += ["--driver-opt", _csv(f"{key}={value}")]
+        command += ["--bootstrap"] if node is builder.nodes[-1] else []
+        commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
+    return tuple(commands)
 
 
 def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command:
@@ -93,9 +95,9 @@ def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command
     return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), name)
 
 
-def remove_command(client: Client, name: str) -> Command:
-    """Return the command that removes a dedicated builder and its cache."""
-    return (*client.buildx, "rm", "--force", name)
+def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Command:
+    """Return the command that removes a dedicated builder, and its cache unless that is kept."""
+    return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
 def build(client: Client, spec: BuildSpec) -> Built:
@@ -118,29 +120,31 @@ def build(client: Client, spec: BuildSpec) -> Built:
     return _built(spec)
 
 
-def create(client: Client, name: str, *, options: tuple[tuple[str, str], ...] = ()) -> None:
-    """Create and boot a builder in a container.
+def create(client: Client, builder: Builder, configuration: Path | None) -> None:
+    """Create a builder and boot its nodes.
 
     Raises:
         ImagesError: it cannot be created or does not start.
     """
-    _show(client, create_command(client, name, options=options), f"builder {name}")
+    for command in create_commands(client, builder, configuration):
+        _show(client, command, f"builder {builder.name}")
 
 
-def inspect(client: Client, name: str, *, boot: bool = False) -> str:
+def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = BOOT) -> str:
     """Return what buildx says of a builder.
 
     Args:
         client: the way to the engine.
         name: the builder's name.
         boot: start it if it does not run.
+        timeout: seconds until it has to have answered.
 
     Raises:
         ImagesError: there is no such builder, or it does not answer.
     """
     command = inspect_command(client, name, boot=boot)
     process.echo(command, client.environment)
-    ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
+    ended = process.run(command, environment=client.environment, timeout=timeout, check=False)
     if ended.returncode:
         raise _failed(ended, f"builder {name}")
     return ended.stdout
@@ -164,13 +168,13 @@ def manifest(client: Client, reference: str, builder: str = "default") -> str:
     return ended.stdout
 
 
-def remove(client: Client, name: str) -> None:
-    """Remove a dedicated builder and its cache.
+def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
+    """Remove a dedicated builder, and its cache unless that is kept.
 
     Raises:
         ImagesError: there is no such builder, or it cannot be removed.
     """
-    _show(client, remove_command(client, name), f"builder {name}")
+    _show(client, remove_command(client, name, keep_cache=keep_cache), f"builder {name}")
 
 
 def _output_options(spec: BuildSpec) -> list[str]:
@@ -212,6 +216,12 @@ def _built(spec: BuildSpec) -> Built:
         str(metadata.get("containerimage.digest", "")),
         "cache.manifest" in metadata,
     )
+
+
+def _csv(text: str) -> str:
+    """Return one value of an option in which buildx takes commas for the ends of values."""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if set(text) & {",", '"', "\n"} else text
 
 
 def _show(client: Client, command: Command, subject: str) -> None:

@@ -6,38 +6,50 @@ nothing at all.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from build_tasks import builder, buildx, instances
+from build_tasks import buildx
+from build_tasks.builders import description, probe, routing, store
+from build_tasks.builders.store import Stored
 from build_tasks.client import Client
+from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError
+from build_tasks.fleet import DEDICATED, DEFAULT
 from build_tasks.matrix import Platform, listed
 from build_tasks.spec import BuildSpec, Output
 
 
-def require(client: Client, specs: Iterable[BuildSpec]) -> None:
-    """Raise EngineError unless the builder can make all of these builds.
+def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[str], None]) -> None:
+    """Raise ImagesError unless the builder can make all of these builds.
 
     Args:
-        client: the way to the engine.
+        client: the way to the builder.
         specs: the builds, all for one builder.
+        announce: is told what will take longer than it has to.
+
+    Raises:
+        NetworkError: a node that the builds need does not answer; it is named.
+        EngineError: the builder lacks what the builds need.
     """
     todo = list(specs)
     name = todo[0].builder
     pushes = {Output.PUSH, Output.DIGEST}
     exports = any(spec.cache.export or spec.output in pushes for spec in todo)
-    if name == builder.DEFAULT and exports and not client.containerd_store:
+    if name == DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
             "neither caches nor attestations: turn on the containerd image store, or build with "
-            f"a dedicated builder: invoke builder.create, then --builder {builder.DEDICATED}"
+            f"a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
         )
     together = [spec for spec in todo if spec.also]
     if together:
         _require_loading(client, name, together[0])
-    if {spec.platform for spec in todo} != {client.native}:
-        _require_platforms(client, name, {spec.platform for spec in todo})
+    platforms = sorted({spec.platform for spec in todo})
+    if name != DEFAULT and _settled(client, name, platforms):
+        return
+    if name == DEFAULT and platforms == [client.native]:
+        return
+    _route(client, name, platforms, announce)
 
 
 def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
@@ -48,7 +60,8 @@ def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
             f"--load: the engine's classic image store cannot hold an image of {wanted}: turn on "
             "the containerd image store, load one platform, or --push"
         )
-    nodes = instances.find(client, name).nodes
+    stored = store.of(client, name)
+    nodes = [node.name for node in stored.nodes] if stored else []
     if len(nodes) > 1:
         raise EngineError(
             f"--load: an image of {wanted} can be loaded from one node only, and builder {name} "
@@ -56,22 +69,47 @@ def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
         )
 
 
-def _require_platforms(client: Client, name: str, wanted: set[Platform]) -> None:
-    found = platforms(buildx.inspect(client, name))
-    missing = [platform for platform in sorted(wanted) if platform.value not in found]
+def _settled(client: Client, name: str, platforms: list[Platform]) -> bool:
+    """Return whether it is known without asking the builder that it has the platforms."""
+    stored = store.of(client, name)
+    if stored is None:
+        # A docker context's engine, or nothing: buildx knows, and says it.
+        return platforms == [client.native]
+    probe.require(client, stored, routing.used(stored, platforms))
+    return routing.settled(stored, platforms) or (
+        _local(client, stored) and platforms == [client.native]
+    )
+
+
+def _local(client: Client, stored: Stored) -> bool:
+    """Return whether a builder has one node, and that on the engine itself."""
+    if stored.driver != Driver.CONTAINER or len(stored.nodes) != 1:
+        return False
+    return client.owns(stored.nodes[0].endpoint)
+
+
+def _route(
+    client: Client, name: str, platforms: list[Platform], announce: Callable[[str], None]
+) -> None:
+    nodes = description.nodes(buildx.inspect(client, name))
+    if any(node.status not in {"running", "error"} for node in nodes):
+        # One that does not run does not say what it can do.
+        from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
+
+        nodes = creation.started(client, name)
+    lists = {node.name: node.platforms for node in nodes}
+    routes = {platform: routing.route(platform, lists) for platform in platforms}
+    missing = [platform for platform, found in routes.items() if found is None]
     if missing:
         raise EngineError(
             f"builder {name} cannot build for {listed(missing)}: install qemu-user-static and "
             "binfmt-support on the engine's machine and restart the engine, or use a builder "
             "with a native node"
         )
-
-
-def platforms(description: str) -> set[str]:
-    """Return the platforms of a builder.
-
-    Args:
-        description: what `buildx inspect` prints, which has no other form up to buildx 0.36.
-    """
-    lines = re.findall(r"^Platforms:\s*(.*)$", description, re.MULTILINE)
-    return {item.strip().rstrip("*") for line in lines for item in line.split(",")}
+    for platform, found in routes.items():
+        if found and not found.native:
+            better = f"; {found.better} has it natively: set its platforms" if found.better else ""
+            announce(
+                f"{platform} is emulated by node {found.node} of builder {name}: what computes "
+                f"takes about ten times as long as on a machine of its own{better}"
+            )

@@ -82,17 +82,24 @@ class Client:
         return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
 
     @property
+    def host(self) -> str:
+        """The engine's address, empty where it is docker's own to say."""
+        return self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+
+    @property
     def socket(self) -> Path | None:
         """The socket of the engine's API, None where the engine is on another machine."""
-        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
-        if not host and not _context():
-            host = DEFAULT_SOCKET
+        host = self.host or ("" if _context() else DEFAULT_SOCKET)
         return Path(host.removeprefix("unix://")) if host.startswith("unix://") else None
 
     @cached_property
     def version(self) -> tuple[int, ...]:
         """The version of buildx, asked once."""
         return _ask_version(Path(self.buildx[0]))
+
+    def owns(self, endpoint: str) -> bool:
+        """Return whether an endpoint, as buildx writes it down, is this engine itself."""
+        return endpoint in {"default", self.host or _context() or DEFAULT_SOCKET}
 
     @property
     def native(self) -> Platform:
@@ -105,13 +112,17 @@ class Client:
         """Return the client with which a builder of this name is found where it lives.
 
         A builder that the user, or a CI action, made stays in the user's own folder and is used
-        there; all others are the suite's own.
+        there; all others are the suite's own, each in a folder of its own.
         """
-        theirs = Path(os.environ.get("BUILDX_CONFIG") or _docker_config() / "buildx")
-        ours = places.cache_folder() / "buildx"
+        ours = places.builder_folder(name) / "buildx"
+        theirs = users_builders()
         if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
-            return self
-        environment = {**self.environment, "BUILDX_CONFIG": str(theirs)}
+            return self if name == "default" else self.with_builders_in(ours)
+        return self.with_builders_in(theirs)
+
+    def with_builders_in(self, folder: Path) -> Client:
+        """Return the client with which buildx finds the builders that a folder has."""
+        environment = {**self.environment, "BUILDX_CONFIG": str(folder)}
         return Client(self.docker, self.buildx, environment, self.embedded)
 
 
@@ -151,6 +162,11 @@ def find(
         engine = embedded.start(announce=announce, emulate=emulate)
     environment = {"DOCKER_HOST": engine.host, **_own_builders()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
+
+
+def users_builders() -> Path:
+    """Return the folder in which the user's own buildx keeps builders."""
+    return Path(os.environ.get("BUILDX_CONFIG") or _docker_config() / "buildx")
 
 
 def _docker_client(docker: str | None) -> Client:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import (
-    builder,
     buildx,
     capabilities,
     constraints,
+    digests,
     matrix,
     plan,
-    process,
     settings,
+    workshop,
 )
 from build_tasks.buildx import Built
 from build_tasks.errors import RegistryError, UsageError, VerificationError
@@ -128,19 +128,32 @@ def show_usage(options: Options) -> None:
 
 
 def create_builder(options: Options) -> None:
-    """Make sure that a dedicated builder exists and runs."""
-    chosen = options.settings()
-    name = builder.DEDICATED if chosen.builder == builder.DEFAULT else chosen.builder
-    where = plan.site(chosen, start=True, announce=_say)
-    builder.ensure(where.client, name, where.names.registry, announce=_say)
+    """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
+    workshop.create(options, announce=_say)
+
+
+def list_builders(options: Options) -> None:
+    """Print the builders that can be named, and whether they run."""
+    rows = workshop.rows(options, announce=_say)
+    if options.flag("json"):
+        print(json.dumps(rows, indent=2))
+    else:
+        columns = ("builder", "driver", "status", "platforms", "from")
+        _table(columns, [[_text(row[column]) for column in columns] for row in rows])
+
+
+def inspect_builder(options: Options) -> None:
+    """Print what a builder's nodes are and run, and where they differ from images.toml."""
+    seen = workshop.seen(options, announce=_say)
+    if options.flag("json"):
+        print(json.dumps(seen, indent=2))
+    else:
+        _table(("builder", ""), workshop.lines(seen))
 
 
 def remove_builder(options: Options) -> None:
     """Remove a dedicated builder and its cache."""
-    chosen = options.settings()
-    if chosen.builder == builder.DEFAULT:
-        raise UsageError("--builder: name the builder to remove; default is the engine's own")
-    builder.remove(plan.site(chosen, start=False, announce=_say).client, chosen.builder)
+    workshop.remove(options, announce=_say)
 
 
 def start_engine(options: Options) -> None:
@@ -222,20 +235,23 @@ def show_matrix(options: Options) -> None:
 
 
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
-    where, builds = plan.specs(
-        options, options.settings(), output=output, push_cache=push_cache, announce=_say
-    )
+    chosen = options.settings()
+    where, builds = plan.specs(options, chosen, output=output, push_cache=push_cache, announce=_say)
+    if options.flag("dry-run"):
+        from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+        for line in platforms.lines(where.client, builds):
+            print(line)
+        return
+    if chosen.builder in chosen.builders:
+        workshop.prepare(where, announce=_say)
+    capabilities.require(where.client, builds, announce=_say)
     if any(spec.part or spec.also for spec in builds):
         from build_tasks import platforms  # noqa: PLC0415 - start-up time
 
-        platforms.build(where.client, builds, options, report=_report, announce=_say)
+        folder = digests.folder(options.text("digests"))
+        platforms.build(where.client, builds, folder, report=_report, announce=_say)
         return
-    if options.flag("dry-run"):
-        for spec in builds:
-            command = buildx.build_command(where.client, spec)
-            print(process.quote(command, where.client.environment))
-        return
-    capabilities.require(where.client, builds)
     for spec in builds:
         _report(buildx.build(where.client, spec), spec)
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from build_tasks import (
-    builder,
-    figures,
-    instances,
-    matrix,
-    plan,
-    pruning,
-    records,
-    references,
-    usage,
-)
+from build_tasks import figures, matrix, plan, pruning, records, references, usage
+from build_tasks.builders import inventory
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.figures import Report
+from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
 from build_tasks.plan import Site
@@ -168,7 +160,7 @@ def _builders(where: Site) -> list[str]:
     chosen = where.settings.builder
     if where.settings.origins["builder"] == "--builder":
         return [chosen]
-    return list(dict.fromkeys([builder.DEFAULT, *instances.names(where.client), chosen]))
+    return list(dict.fromkeys([DEFAULT, *inventory.names(), chosen]))
 
 
 def _references(options: Options, where: Site) -> list[str]:

@@ -111,6 +111,15 @@ SAVE = (
     *SETTINGS,
 )
 LOAD = (Option("file", "file that image.save wrote", alone=True), *SELECTION, *SETTINGS)
+BUILDER_CREATE = (
+    Option("recreate", "make the builder anew where it differs, with its cache", flag=True),
+    Option("drop-cache", "with --recreate: without its cache", flag=True),
+    *SETTINGS,
+)
+BUILDER_REMOVE = (
+    Option("keep-cache", "leave the cache for a builder of that name", flag=True),
+    *SETTINGS,
+)
 REPORT = (Option("json", "print JSON", flag=True),)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)

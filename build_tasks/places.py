@@ -32,3 +32,12 @@ def normalise(folder: Path) -> None:
         if not path.is_symlink():
             runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             path.chmod(0o755 if runs else 0o644)
+
+
+def builder_folder(name: str) -> Path:
+    """Return the folder of a dedicated builder.
+
+    Each has one, with a store of buildx's own (BUILDX_CONFIG): buildx locks a whole store while it
+    asks one builder's nodes, so a node that hangs would delay the builds of all others.
+    """
+    return cache_folder() / "builders" / name

@@ -13,7 +13,6 @@ from build_tasks import (
     client,
     constraints,
     installation,
-    instances,
     labels,
     matrix,
     outputs,
@@ -21,7 +20,9 @@ from build_tasks import (
     revision,
     spec,
 )
+from build_tasks.builders import store
 from build_tasks.client import Client
+from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
@@ -191,7 +192,12 @@ def _output(options: Options) -> Output:
 
 
 def _pushes_by_digest(where: Site) -> bool:
-    return instances.find(where.client, where.settings.builder).pushes_by_digest
+    """Whether the builder can push an image without a tag; an engine's own cannot."""
+    name = where.settings.builder
+    stored = store.of(where.client, name)
+    defined = where.settings.builders.get(name)
+    driver = stored.driver if stored else defined.driver if defined else Driver.DOCKER
+    return driver != Driver.DOCKER
 
 
 def _tagged(image: str, tags: list[str]) -> tuple[str, ...]:

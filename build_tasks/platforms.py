@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from build_tasks import buildx, capabilities, digests, matrix, merge, plan, process, revision
+from build_tasks import buildx, digests, matrix, merge, plan, process, revision
 from build_tasks.buildx import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
@@ -42,7 +42,7 @@ class _Workshop:
 def build(
     client: Client,
     specs: Sequence[BuildSpec],
-    options: Options,
+    folder: Path,
     *,
     report: Callable[[Built, BuildSpec], None],
     announce: Callable[[str], None],
@@ -52,21 +52,32 @@ def build(
     Args:
         client: the way to the engine.
         specs: the builds, those of one image next to each other.
-        options: what a person gave.
+        folder: where the digests are written down.
         report: is told what a build made.
         announce: is told everything else.
 
     Raises:
         ImagesError: the first failure, after the image's other platforms; it says what is kept.
     """
-    if options.flag("dry-run"):
-        for line in _lines(client, specs):
-            print(line)
-        return
-    capabilities.require(client, specs)
-    here = _Workshop(client, digests.folder(options.text("digests")), report, announce)
+    here = _Workshop(client, folder, report, announce)
     for _, of_image in groupby(specs, key=lambda spec: spec.image):
         _image(here, list(of_image))
+
+
+def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
+    """Return what a shell would be told to do the same; a merge needs digests that are to come."""
+    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+        parts = []
+        for spec in of_image:
+            yield process.quote(buildx.build_command(client, spec), client.environment)
+            if spec.part and spec.tags:
+                unknown = f"DIGEST-OF-{spec.identity}"
+                parts.append(replace(spec.part, digest=unknown).reference)
+        if parts:
+            command = merge.merge_command(
+                client, spec.builder, tags=spec.tags, sources=parts, annotations={}
+            )
+            yield f"# {process.quote(command, client.environment)}"
 
 
 def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> None:
@@ -101,22 +112,6 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
             print(process.quote(command, where.client.environment))
         else:
             _merge(where.client, chosen.builder, parts, references, announce)
-
-
-def _lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
-    """Return what a shell would be told to do the same; a merge needs digests that are to come."""
-    for _, of_image in groupby(specs, key=lambda spec: spec.image):
-        parts = []
-        for spec in of_image:
-            yield process.quote(buildx.build_command(client, spec), client.environment)
-            if spec.part and spec.tags:
-                unknown = f"DIGEST-OF-{spec.identity}"
-                parts.append(replace(spec.part, digest=unknown).reference)
-        if parts:
-            command = merge.merge_command(
-                client, spec.builder, tags=spec.tags, sources=parts, annotations={}
-            )
-            yield f"# {process.quote(command, client.environment)}"
 
 
 def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:

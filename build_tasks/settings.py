@@ -14,9 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from build_tasks import values
+from build_tasks import definition, fleet, values
 from build_tasks.cache import CacheMode
 from build_tasks.errors import UsageError
+from build_tasks.fleet import Builder
 from build_tasks.matrix import ImageKind, Platform, listed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +79,7 @@ FIELDS: tuple[Field, ...] = (
     Field("branch", values.text, "main", "branch whose images these are", option="branch"),
     Field("engine", values.engine, "auto", "auto, docker or embedded", option="engine"),
     Field("builder", values.name, "default", "BuildKit builder that builds", option="builder"),
+    Field("builders", definition.parse, MappingProxyType({}), "dedicated builders, by name"),
     Field("pythons", values.pythons, ("3.11",), "Python versions of the matrix"),
     Field(
         "platforms",
@@ -203,6 +205,7 @@ class Settings:
     branch: str
     engine: str
     builder: str
+    builders: Mapping[str, Builder]
     pythons: tuple[str, ...]
     platforms: tuple[Platform, ...]
     ca_bundle: str
@@ -227,6 +230,10 @@ class Settings:
     pip_version: str
     sbom_scanner: str
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def builder_named(self, name: str) -> Builder:
+        """Return a dedicated builder as it is wanted: as defined, or one in a container."""
+        return self.builders.get(name) or fleet.plain(name)
 
     def airflow_for(self, python: str) -> str:
         """Return the release of Airflow that images with this Python hold."""
@@ -264,9 +271,14 @@ def load(
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:
     """Return key, value and origin of each setting, in the order of FIELDS."""
-    return [
-        (item.key, getattr(settings, item.attribute), settings.origins[item.key]) for item in FIELDS
-    ]
+    result: list[tuple[str, object, str]] = []
+    for item in FIELDS:
+        value = getattr(settings, item.attribute)
+        if item.key == "builders" and value:
+            result += fleet.rows(settings.builders)
+        else:
+            result.append((item.key, value, settings.origins[item.key]))
+    return result
 
 
 def _find(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,15 +13,10 @@ from build_tasks.installation import Installation
 from build_tasks.matrix import Build, Platform
 from build_tasks.revision import Revision
 from build_tasks.settings import Settings
-from build_tasks.values import CLIENTS
+from build_tasks.values import CLIENTS, SECRET_NAME
 
 #: The id under which RUN steps find the CA bundle.
 CA_BUNDLE = "ca-bundle"
-
-#: How the name of a secret looks.
-SECRET_NAME = re.compile(
-    r"(?i)(?:^|_)(?:token|password|passwd|secret|api_?key|credentials?)(?:_|$)"
-)
 
 
 class Output(StrEnum):

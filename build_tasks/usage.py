@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import api, failures, instances, process, records
+from build_tasks import api, failures, process, records
+from build_tasks.builders import store
+from build_tasks.builders.store import Stored
 from build_tasks.client import Client
+from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError
-from build_tasks.instances import Instance
+from build_tasks.fleet import DEFAULT
 from build_tasks.process import Command
 from build_tasks.records import Record
 
@@ -71,12 +74,14 @@ def ask(client: Client, name: str) -> list[Node]:
         name: the builder's name.
     """
     here = client.for_builder(name)
-    one = instances.find(here, name)
-    if one.driver == instances.DOCKER:
-        exact = _of_engine(here)
-        if exact is not None:
-            return [Node(name, one.driver, name, tuple(exact), exact=True)]
-    return [_node(here, one, node) for node in one.nodes]
+    stored = store.of(here, name)
+    if stored:
+        return [_node(here, stored, node.name) for node in stored.nodes]
+    said = Node(name, Driver.DOCKER.value, name)
+    exact = _of_engine(here) if name == DEFAULT else None
+    if exact is None:
+        return [_ask(here, said)]
+    return [replace(said, records=tuple(exact), exact=True)]
 
 
 def _of_engine(client: Client) -> Sequence[Record] | None:
@@ -90,20 +95,21 @@ def _of_engine(client: Client) -> Sequence[Record] | None:
         return None
 
 
-def _node(client: Client, one: Instance, node: str) -> Node:
+def _node(client: Client, one: Stored, node: str) -> Node:
     said = Node(one.name, one.driver, node)
+    if len(one.nodes) == 1:
+        return _ask(client, said)
     with tempfile.TemporaryDirectory() as folder:
-        if len(one.nodes) > 1:
-            client = instances.alone(client, one, node, Path(folder))
-        try:
-            ended = process.run(
-                du_command(client, one.name),
-                environment=client.environment,
-                timeout=PATIENCE,
-                check=False,
-            )
-            if ended.returncode:
-                raise failures.classify(ended, f"builder {one.name}, node {node}")
-        except ImagesError as error:
-            return replace(said, failure=error)
+        return _ask(store.alone(client, one.name, node, Path(folder)), said)
+
+
+def _ask(client: Client, said: Node) -> Node:
+    """Return a node with what it keeps, as buildx prints it, or why it does not say."""
+    command = du_command(client, said.builder)
+    try:
+        ended = process.run(command, environment=client.environment, timeout=PATIENCE, check=False)
+        if ended.returncode:
+            raise failures.classify(ended, f"builder {said.builder}, node {said.name}")
+    except ImagesError as error:
+        return replace(said, failure=error)
     return replace(said, records=tuple(records.of_text(ended.stdout, datetime.now(UTC))))

@@ -28,6 +28,10 @@ CLIENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
     }
 )
+#: How the name of a secret looks.
+SECRET_NAME = re.compile(
+    r"(?i)(?:^|_)(?:token|password|passwd|secret|api_?key|credentials?)(?:_|$)"
+)
 
 # The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra).
@@ -43,6 +47,7 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 #: A version that is normal (PEP 440) at a glance.
 _RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SPACE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([kKMGT])B")
 # A comma that begins a new item: not one inside [extras], nor before `<3` in `pandas>=2,<3`.
 _COMMA = re.compile(r",(?![^\[]*\])(?!\s*[<>=!~])")
 
@@ -78,6 +83,26 @@ def engine(value: object, place: str) -> str:
     if value not in ENGINES:
         raise UsageError(f"{place}: unknown engine {value!r}: choose {listed(ENGINES)}")
     return str(value)
+
+
+def space(value: object, place: str) -> int:
+    """Return bytes of disk space, from text like `20GB` (powers of 1000, as docker counts)."""
+    found = _SPACE.fullmatch(value) if isinstance(value, str) else None
+    if not found or not float(found[1]):
+        raise UsageError(f"{place}: must be a size like 20GB or 500MB, not {value!r}")
+    return round(float(found[1]) * int(1000 ** " KMGT".index(found[2].upper())))
+
+
+def registries(value: object, place: str) -> tuple[str, ...]:
+    """Return registries' hosts with their ports, each once."""
+    valid = "a host with an optional port, like 127.0.0.1:5000"
+    found = tuple(_match(_REGISTRY, item, place, valid) for item in texts(value, place))
+    return _unique(found, place)
+
+
+def texts(value: object, place: str) -> tuple[str, ...]:
+    """Return a list of texts, each once."""
+    return _unique(tuple(_list(value, place)), place)
 
 
 def boolean(value: object, place: str) -> bool:

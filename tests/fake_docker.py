@@ -36,6 +36,13 @@ case "$1" in
   pull) touch "$FAKE_LOG.pulled" ;;
   save) printf '%s' "$FAKE_SAVED" ;;
   load) cat > "$FAKE_LOG.loaded" ;;
+  create)
+    # Where the real one keeps a builder; several nodes are one file, as the test gives it.
+    mkdir -p "$BUILDX_CONFIG/instances"
+    printf '%s' "$FAKE_STORED" > "$BUILDX_CONFIG/instances/$3"
+    ;;
+  rm) rm -f "$BUILDX_CONFIG"/instances/* ;;
+  container) exit 1 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_SLEEP" ]; then

@@ -8,6 +8,7 @@ the builder.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 #: The Python whose stand-in is Debian 12, which has what the newest docker.io runs with.
 _BASE = "3.11"
 _BUILD = 900.0
+_FORM = "oci-mediatypes=true"
 _BUILDKITD = """\
 #!/bin/sh
 # A Docker Engine that lives as long as this script, with its state where buildx keeps a builder's.
 # Its network may be the machine's: the bridge has a name and addresses that nobody else has, and
 # goes, with the rules about it, when the engine ends.
 set -eu
+configuration=
+[ "${1-}" = --config ] && configuration=$2
 bridge="afb-$(od -An -N4 -tx1 /dev/urandom | tr -d ' ')"
 while
     network="10.214.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
@@ -52,23 +56,45 @@ ip address add "$network.1/24" dev "$bridge"
 ip link set "$bridge" up
 rules -I
 mkdir -p /etc/docker
-cat > /etc/docker/daemon.json <<EOF
-{
-  "features": {"containerd-snapshotter": true},
-  "data-root": "/var/lib/buildkit/docker",
-  "bridge": "$bridge",
-  "iptables": false,
-  "ip6tables": false,
-  "insecure-registries": ["127.0.0.0/8"],
-  "userland-proxy": false
-}
-EOF
+daemon-json "$bridge" "$configuration" > /etc/docker/daemon.json
 rm -rf /var/run/docker.pid /var/run/docker
 dockerd &
 engine=$!
 trap end TERM INT
 wait "$engine" || true
 end
+"""
+_DAEMON_JSON = """\
+#!/usr/bin/env python3
+# What buildkitd.toml says, in the words of a Docker Engine.
+import json
+import sys
+import tomllib
+
+bridge, file = sys.argv[1:]
+told = {}
+if file:
+    with open(file, "rb") as opened:
+        told = tomllib.load(opened)
+registries = told.get("registry", {})
+ceiling = told.get("worker", {}).get("oci", {}).get("maxUsedSpace")
+insecure = [name for name, one in registries.items() if one.get("http") or one.get("insecure")]
+mirrors = registries.get("docker.io", {}).get("mirrors", [])
+said = {
+    "features": {"containerd-snapshotter": True},
+    "data-root": "/var/lib/buildkit/docker",
+    "bridge": bridge,
+    "iptables": False,
+    "ip6tables": False,
+    "insecure-registries": ["127.0.0.0/8", *insecure],
+    "registry-mirrors": [
+        f"{'http' if one in insecure else 'https'}://{one}" for one in mirrors if "/" not in one
+    ],
+    "userland-proxy": False,
+}
+if ceiling:
+    said["builder"] = {"gc": {"enabled": True, "defaultMaxUsedSpace": str(ceiling)}}
+print(json.dumps(said))
 """
 _BUILDCTL = """\
 #!/bin/sh
@@ -88,12 +114,19 @@ RUN apt-get update \\
  && apt-get install --yes --no-install-recommends containerd iproute2 iptables runc \\
  && rm -rf /var/lib/apt/lists/*
 COPY engine/ /
-COPY --chmod=755 buildkitd buildctl /usr/local/bin/
+COPY --chmod=755 buildkitd buildctl daemon-json /usr/local/bin/
 LABEL org.opencontainers.image.title="debian-buildkit" \\
       org.opencontainers.image.description="A stand-in for BuildKit's image: Docker Engine of \\
 Debian {release}"
 ENTRYPOINT ["buildkitd"]
 """
+
+
+def reference(engine: Embedded) -> str:
+    """Return what the stand-in is called, made or not: another recipe has another tag."""
+    recipe = f"{_BUILDKITD}{_DAEMON_JSON}{_BUILDCTL}{_DOCKERFILE}{_FORM}"
+    version = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+    return f"{engine.registry}/debian-buildkit:{engine.release}-{version}"
 
 
 def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
@@ -106,7 +139,7 @@ def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
     Raises:
         EngineError: the image cannot be made.
     """
-    name = f"{engine.registry}/debian-buildkit:{engine.release}"
+    name = reference(engine)
     if registry.holds(name):
         return name
     base = bases.ensure(engine, _BASE, [packages.architecture()], announce)
@@ -136,12 +169,16 @@ def _fill(work: Path, root: Path, base: str, release: str) -> None:
         shutil.copy2(source, target)
     (work / "buildkitd").write_text(_BUILDKITD, encoding="utf-8")
     (work / "buildctl").write_text(_BUILDCTL, encoding="utf-8")
+    (work / "daemon-json").write_text(_DAEMON_JSON, encoding="utf-8")
     text = _DOCKERFILE.format(base=base, release=release)
     (work / "Dockerfile").write_text(text, encoding="utf-8")
 
 
 def _make(engine: Embedded, name: str, work: Path) -> None:
-    command = (str(engine.buildx), "build", "--provenance", "false", "--tag", name, "--push")
+    # The base's layers are zstd, which only OCI's media types have a name for that an engine which
+    # has to pull them knows.
+    output = f"type=image,name={name},push=true,{_FORM}"
+    command = (str(engine.buildx), "build", "--provenance", "false", "--output", output)
     try:
         process.run((*command, str(work)), environment=engine.environment, timeout=_BUILD)
     except ImagesError as error:

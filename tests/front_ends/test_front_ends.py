@@ -214,15 +214,30 @@ def test_an_engine_that_cannot_export_says_what_to_do(bench: Bench) -> None:
         assert bench.invoke("image.build", "--python", "3.11", *options).returncode == 0
 
 
+def node(platforms: str) -> str:
+    return f"Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: {platforms}\n"
+
+
 def test_a_platform_that_the_builder_has_not_says_what_to_do(bench: Bench) -> None:
     build = ("image.build", "--python", "3.11", "--platform", "linux/arm64")
-    done = bench.invoke(*build, FAKE_INSPECT="Platforms: linux/amd64*, linux/386")
+    done = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64*, linux/386"))
     assert done.returncode == 3
     (line,) = lines(done.stderr)
     assert line.startswith("builder default cannot build for linux/arm64: install qemu-user-static")
     assert bench.builds() == []
-    good = bench.invoke(*build, FAKE_INSPECT="Platforms: linux/amd64, linux/arm64*")
+    good = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64, linux/arm64*"))
     assert good.returncode == 0
+    assert "emulated" not in good.stderr
+
+
+def test_emulation_is_announced_with_its_cost_before_the_build(bench: Bench) -> None:
+    build = ("image.build", "--python", "3.11", "--platform", "linux/arm64")
+    done = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64, linux/386, linux/arm64"))
+    assert done.returncode == 0
+    assert lines(done.stderr)[0] == (
+        "linux/arm64 is emulated by node default of builder default: what computes takes about "
+        "ten times as long as on a machine of its own"
+    )
 
 
 def test_a_failed_build_ends_with_its_class_and_code(bench: Bench) -> None:
@@ -295,4 +310,5 @@ def test_a_builder_of_the_users_own_is_used_where_it_lives(bench: Bench) -> None
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "team", "--dry-run")
     assert f"BUILDX_CONFIG={theirs} " in done.stdout
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "other", "--dry-run")
-    assert f"BUILDX_CONFIG={bench.folder / 'cache' / 'buildx'} " in done.stdout
+    folder = bench.folder / "cache" / "builders" / "other" / "buildx"
+    assert f"BUILDX_CONFIG={folder} " in done.stdout

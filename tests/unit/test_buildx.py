@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import buildx, process
+from build_tasks import buildx, fleet, process
 from build_tasks.buildx import Built
 from build_tasks.cache import CachePlan
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, ImagesError, UsageError
+from build_tasks.fleet import Builder, Node
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
@@ -85,15 +86,39 @@ def test_an_argument_that_looks_like_a_secret_is_refused(tmp_path: Path, name: s
         spec(tmp_path, arguments=((name, "x"),))
 
 
+def test_a_builder_is_one_command_for_each_node_and_the_last_boots_them() -> None:
+    nodes = (
+        Node("b0", platforms=(Platform.AMD64,), options=(("network", "host"),)),
+        Node("far", "ssh://me@far", (Platform.ARM64,), (("env.NO_PROXY", 'a,"b"'),)),
+    )
+    start = ("docker-buildx", "create", "--name", "b")
+    assert buildx.create_commands(CLIENT, Builder("b", nodes=nodes), Path("/c.toml")) == (
+        (
+            *(*start, "--driver", "docker-container", "--node", "b0"),
+            *("--platform", "linux/amd64", "--buildkitd-config", "/c.toml"),
+            *("--driver-opt", "network=host"),
+        ),
+        (
+            *(*start, "--append", "--driver", "docker-container", "--node", "far"),
+            *("--platform", "linux/arm64", "--buildkitd-config", "/c.toml"),
+            *("--driver-opt", '"env.NO_PROXY=a,""b"""', "--bootstrap", "ssh://me@far"),
+        ),
+    )
+
+
 def test_commands_of_builders() -> None:
-    assert buildx.create_command(CLIENT, "b", options=(("network", "host"),)) == (
-        *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
-        *("--bootstrap", "--driver-opt", "network=host"),
+    assert buildx.create_commands(CLIENT, fleet.plain("b"), None) == (
+        (
+            *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
+            *("--node", "b0", "--bootstrap"),
+        ),
     )
     assert buildx.inspect_command(CLIENT, "b") == ("docker-buildx", "inspect", "b")
     boot = buildx.inspect_command(CLIENT, "b", boot=True)
     assert boot == ("docker-buildx", "inspect", "--bootstrap", "b")
-    assert buildx.remove_command(CLIENT, "b") == ("docker-buildx", "rm", "--force", "b")
+    remove = ("docker-buildx", "rm", "--force")
+    assert buildx.remove_command(CLIENT, "b") == (*remove, "b")
+    assert buildx.remove_command(CLIENT, "b", keep_cache=True) == (*remove, "--keep-state", "b")
 
 
 class Streams:
@@ -168,7 +193,7 @@ def test_what_is_run_is_shown(
     "act",
     [
         lambda path: buildx.build(CLIENT, spec(path)),
-        lambda _: buildx.create(CLIENT, "b"),
+        lambda _: buildx.create(CLIENT, fleet.plain("b"), None),
         lambda _: buildx.remove(CLIENT, "b"),
     ],
 )

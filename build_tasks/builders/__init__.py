@@ -1,0 +1,1 @@
+"""Dedicated builders, which hold a cache of their own."""

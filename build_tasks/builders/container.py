@@ -1,0 +1,146 @@
+"""The container that a node with the docker-container driver runs in, as it was made.
+
+buildx's store may say otherwise: it takes new settings for a container that runs with the old
+ones, and a container that another process made first keeps its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from build_tasks import process
+from build_tasks.builders import configuration
+from build_tasks.client import ANSWER, Client
+from build_tasks.errors import CommandError
+from build_tasks.process import Command
+
+#: The image that buildx takes where nobody names one.
+UPSTREAM = "moby/buildkit"
+#: What the suite's stand-in for it is called.
+STAND_IN = "/debian-buildkit:"
+
+_FOLDER = "/etc/buildkit"
+_UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a node runs.
+
+    Args:
+        image: the image's reference.
+        status: docker's word for its state: `running`, `exited` and others.
+        configuration: the text of its buildkitd.toml; empty if it has none.
+        options: the driver's options by which it could have been made so.
+    """
+
+    image: str
+    status: str
+    configuration: str
+    options: Mapping[str, str]
+
+
+def name(node: str) -> str:
+    """Return what buildx calls the container of a node."""
+    return f"buildx_buildkit_{node}"
+
+
+def volume(node: str) -> str:
+    """Return what buildx calls the volume with a node's cache."""
+    return f"{name(node)}_state"
+
+
+def docker(client: Client, endpoint: str) -> Command:
+    """Return the docker CLI, told to reach the engine of an endpoint.
+
+    Args:
+        client: the way to the engine.
+        endpoint: an address or a docker context's name, as buildx writes it down.
+    """
+    if client.owns(endpoint):
+        return (client.docker,)
+    return (client.docker, "--host" if "://" in endpoint else "--context", endpoint)
+
+
+def look(client: Client, node: str, endpoint: str) -> Container | None:
+    """Return what a node's container runs, None if there is no container.
+
+    Args:
+        client: the way to the engine.
+        node: the node's name.
+        endpoint: the engine that it runs on.
+    """
+    command = (*docker(client, endpoint), "container", "inspect", name(node))
+    asked = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    if asked.returncode:
+        return None
+    said = json.loads(asked.stdout)[0]
+    return Container(
+        image=str(said["Config"]["Image"]),
+        status=str(said["State"]["Status"]),
+        configuration=_configuration(client, node, endpoint),
+        options=_options(said["Config"], said["HostConfig"]),
+    )
+
+
+def differs(option: str, wanted: str, found: Container) -> str | None:
+    """Return what a container has for an option, None if that is what is wanted.
+
+    Args:
+        option: the driver's option; those that mean nothing to a container never differ.
+        wanted: its value.
+        found: the container.
+    """
+    has = found.options.get(option)
+    if option.startswith("env."):
+        return None if has == wanted else has or "not set"
+    if has is None:
+        return None
+    if option in {"memory", "memory-swap"}:
+        number, unit = (wanted[:-1], wanted[-1]) if wanted[-1].isalpha() else (wanted, "b")
+        return None if int(has) == int(number) * _UNITS[unit] else has
+    # buildx may pin the image that it was told: NAME:TAG@sha256:...
+    if option == "image" and has.startswith(f"{wanted}@"):
+        return None
+    return None if has == wanted else has
+
+
+def _options(config: Mapping[str, object], host: Mapping[str, object]) -> dict[str, str]:
+    restart = host.get("RestartPolicy")
+    environment = config.get("Env")
+    variables = [str(item) for item in environment] if isinstance(environment, list) else []
+    return {
+        "image": str(config["Image"]),
+        "network": str(host.get("NetworkMode", "")),
+        "restart-policy": str(restart.get("Name", "")) if isinstance(restart, Mapping) else "",
+        "memory": str(host.get("Memory", 0)),
+        "memory-swap": str(host.get("MemorySwap", 0)),
+        "cpu-period": str(host.get("CpuPeriod", 0)),
+        "cpu-quota": str(host.get("CpuQuota", 0)),
+        "cpu-shares": str(host.get("CpuShares", 0)),
+        "cpuset-cpus": str(host.get("CpusetCpus", "")),
+        "cpuset-mems": str(host.get("CpusetMems", "")),
+        **{f"env.{key}": value for key, _, value in (item.partition("=") for item in variables)},
+    }
+
+
+def _configuration(client: Client, node: str, endpoint: str) -> str:
+    """Return the container's own file, which a container that does not run has, too."""
+    import tarfile  # noqa: PLC0415 - not on the way of a build
+
+    path = f"{_FOLDER}/{configuration.FILE}"
+    command = (*docker(client, endpoint), "cp", f"{name(node)}:{path}", "-")
+    try:
+        with (
+            process.reading(command, environment=client.environment) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
+        ):
+            # A stream goes one way: each member is read before the next.
+            files = (archive.extractfile(member) for member in archive)
+            text = b"".join(file.read() for file in files if file)
+            stream.read()
+    except CommandError:
+        return ""  # there is no such file
+    return text.decode(errors="replace")

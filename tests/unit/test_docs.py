@@ -1,0 +1,65 @@
+"""The examples of docs/builders.md: each loads, and makes exactly the commands beside it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from build_tasks import buildx, process, settings
+from build_tasks.builders import configuration
+from build_tasks.client import Client
+from build_tasks.fleet import Builder
+from build_tasks.process import Command
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "builders.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+FILES = [text for kind, text in BLOCKS if kind == "toml" and not text.startswith("# buildkitd")]
+TITLES = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)[-len(FILES) :]
+DOCKER = Client("docker", ("docker", "buildx"), {})
+
+
+def commands_beside(file: str) -> list[list[str]]:
+    """Return the commands of the console block that follows a file in the text."""
+    after = TEXT.partition(file)[2]
+    block = re.search(r"^```console\n(.*?)^```$", after, re.MULTILINE | re.DOTALL)
+    assert block
+    lines = [line.removeprefix("$ ") for line in block[1].splitlines()]
+    return [shlex.split(line) for line in lines]
+
+
+def builders(file: str, folder: Path) -> list[Builder]:
+    path = folder / "images.toml"
+    path.write_text(file, encoding="utf-8")
+    loaded = settings.load(environment={}, file=path)
+    assert loaded.builder in {"default", *loaded.builders}
+    return [configuration.beside(loaded.registry, one, "") for one in loaded.builders.values()]
+
+
+def test_there_is_an_example_of_each_way_to_grow() -> None:
+    assert len(FILES) == 6
+    assert [title.partition(",")[0] for title in TITLES] == [
+        *("One machine", "A native arm64 machine", "A native arm64 machine"),
+        *("A pool of remote daemons", "Kubernetes", "Several CI machines"),
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=TITLES)
+def test_an_example_makes_the_commands_beside_it(file: str, tmp_path: Path) -> None:
+    made: list[Command] = []
+    for one in builders(file, tmp_path):
+        text = configuration.text(one)
+        made += buildx.create_commands(DOCKER, one, Path("buildkitd.toml") if text else None)
+    assert [list(command) for command in made] == commands_beside(file)
+    for command in made:
+        assert process.quote(command) in TEXT
+
+
+def test_the_file_of_the_first_example_is_the_one_beside_it(tmp_path: Path) -> None:
+    (told,) = [text for kind, text in BLOCKS if text.startswith("# buildkitd.toml\n")]
+    (one,) = builders(FILES[0], tmp_path)
+    assert f"# buildkitd.toml\n{configuration.text(one)}" == told
+    assert tomllib.loads(told)["worker"]["oci"]["maxUsedSpace"] == 60_000_000_000
