@@ -56,9 +56,12 @@ def ensure(
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
     _refuse_the_users(name)
-    planned = _planned(builder)
-    probe.require(here, planned, planned.nodes)
-    fresh = not inventory.exists(name) and _make_once(here, builder, announce)
+    existed = inventory.exists(name)
+    if existed:
+        _require_nodes(here, builder)
+    # Whoever waits for the one that makes it does not ask its nodes, too: fifty at once would be
+    # more than some of them answer in time.
+    fresh = not existed and _make_once(here, builder, announce)
     found = inventory.differences(here, builder)
     if found and recreate:
         _make_anew(here, builder, announce, drop_cache=drop_cache)
@@ -103,6 +106,7 @@ def _make_once(here: Client, builder: Builder, announce: Announce) -> bool:
     with _lock(name, announce):
         if inventory.exists(name):
             return False
+        _require_nodes(here, builder)
         _make(here, builder)
     announce(f"builder {name} is ready: build with it with --builder {name}")
     return True
@@ -168,6 +172,11 @@ def _start(here: Client, name: str, announce: Announce) -> None:
             reason = node.error or "it was started, and does not run"
             raise EngineError(f"builder {name}: node {node.name}: {reason}")
     announce(f"builder {name} exists and runs")
+
+
+def _require_nodes(here: Client, builder: Builder) -> None:
+    planned = _planned(builder)
+    probe.require(here, planned, planned.nodes)
 
 
 def _planned(builder: Builder) -> Stored:

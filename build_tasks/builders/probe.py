@@ -23,7 +23,7 @@ from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, NetworkError
 
 #: Seconds for a node to answer.
-ANSWER = 4.0
+ANSWER = 6.0
 #: Seconds more for a program that is told to end.
 _MARGIN = 2.0
 #: The connection preface of a client, with empty settings (RFC 9113, 3.4); a server begins with

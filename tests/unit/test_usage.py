@@ -56,7 +56,9 @@ USAGE = "/v1.44/system/df?type=build-cache"
 
 
 def client(path: Path) -> Client:
-    return Client("docker", ("docker-buildx",), {"DOCKER_HOST": f"unix://{path}"})
+    return Client(
+        "docker", ("docker-buildx",), {"DOCKER_HOST": f"unix://{path}", "BUILDX_CONFIG": "/none"}
+    )
 
 
 def test_the_api_is_asked_over_its_socket(docker: tuple[Path, Answers], tmp_path: Path) -> None:
@@ -94,7 +96,9 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
         return Completed(command, 0, SAID, "")
 
     monkeypatch.setattr(process, "run", run)
-    far = Client("docker", ("docker-buildx",), {"DOCKER_HOST": "ssh://there"})
+    far = Client(
+        "docker", ("docker-buildx",), {"DOCKER_HOST": "ssh://there", "BUILDX_CONFIG": "/none"}
+    )
     assert far.socket is None
     (node,) = usage.ask(far, "default")
     assert (node.exact, node.total) == (False, 1500)
