@@ -28,7 +28,8 @@ def spelt_out(options: Options) -> Options:
     if not found:
         return options
     meant = {name: text for name, text in found.groupdict().items() if text}
-    return Options({**options.given, **meant, "slim": "slim" in meant, "image": None})
+    slim = "slim" in meant or options.flag("slim")
+    return Options({**options.given, **meant, "slim": slim, "image": None})
 
 
 def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> Target:

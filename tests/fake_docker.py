@@ -28,6 +28,7 @@ case "$1" in
   imagetools)
     if [ -z "$FAKE_MANIFEST" ]; then echo "ERROR: $4: not found" >&2; exit 1; fi
     printf '%s' "$FAKE_MANIFEST"; exit 0 ;;
+  ps) exit 0 ;;
   pull) touch "$FAKE_LOG.pulled" ;;
   save) printf '%s' "$FAKE_SAVED" ;;
   load) cat > "$FAKE_LOG.loaded" ;;

@@ -71,7 +71,7 @@ def _message(report: pytest.TestReport) -> str:
     if isinstance(said, tuple):
         return said[2].removeprefix("Skipped: ")
     crash = getattr(said, "reprcrash", None)
-    return str(crash.message if crash else said or "")
+    return str(crash.message if crash else said or "").removeprefix("Failed: ")
 
 
 def expect(holds: object, message: str) -> None:

@@ -257,11 +257,10 @@ def test_a_file_that_is_not_ours_or_damaged_is_one_line(
     [
         ("/nowhere", "/nowhere: cannot be read: No such file or directory"),
         ("/", "/: cannot be read: Is a directory"),
-        (None, "name the file to load, like prod-3.11-amd64.tar.zst"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line(bench: Bench, file: str | None, said: str) -> None:
-    done = bench.invoke("image.load", *([file] if file else []))
+def test_a_file_that_cannot_be_read_is_one_line(bench: Bench, file: str, said: str) -> None:
+    done = bench.invoke("image.load", file)
     assert done.returncode == 2, done.stderr
     assert lines(done.stderr) == [said]
 
