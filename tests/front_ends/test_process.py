@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -174,3 +175,65 @@ def test_only_the_main_thread_listens_to_signals() -> None:
 def test_a_command_is_shown_as_a_line_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
     process.echo(("a", "b c"), {"Y": "2", "X": "1 1"})
     assert capsys.readouterr().err == "+ env 'X=1 1' Y=2 a 'b c'\n"
+
+
+def test_what_a_command_writes_is_read_as_it_comes() -> None:
+    with process.reading(sh("echo one; echo not shown >&2; echo two")) as data:
+        assert data.readline() == b"one\n"
+        assert data.read() == b"two\n"
+
+
+def test_a_command_that_fails_at_its_end_is_an_error_after_what_it_wrote() -> None:
+    got = b""
+    with (
+        pytest.raises(CommandError, match=r"^sh -c .*: why$"),
+        process.reading(sh("echo half; echo why >&2; exit 3")) as data,
+    ):
+        got = data.read()
+    assert got == b"half\n"
+
+
+def test_a_command_reads_what_is_written(tmp_path: Path) -> None:
+    content = os.urandom(1_000_000)
+    with process.writing(sh(f"cat > {tmp_path}/out; echo dropped")) as command:
+        command.write(content)
+    assert (tmp_path / "out").read_bytes() == content
+
+
+def write_late(command: IO[bytes], size: int) -> None:
+    time.sleep(0.1)
+    command.write(bytes(size))
+
+
+@pytest.mark.parametrize("size", [10, 10_000_000])
+def test_a_command_that_stops_reading_says_why(size: int) -> None:
+    with (
+        pytest.raises(CommandError, match=r": why$"),
+        process.writing(sh("exec <&-; echo why >&2; sleep 0.2; exit 3")) as command,
+    ):
+        write_late(command, size)
+
+
+def fail_when_there(pid: Path) -> None:
+    while not pid.exists() or not pid.read_text():
+        time.sleep(0.01)
+    raise KeyError
+
+
+@pytest.mark.parametrize("door", [process.reading, process.writing])
+def test_an_error_of_ours_ends_the_command(tmp_path: Path, door: object) -> None:
+    with (
+        pytest.raises(KeyError),
+        door(sh(f"echo $$ > {tmp_path}/pid; exec sleep 60")),  # type: ignore[operator]  # one of the two
+    ):
+        fail_when_there(tmp_path / "pid")
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("door", [process.reading, process.writing])
+def test_a_missing_program_is_one_line_whichever_way(door: object) -> None:
+    with (
+        pytest.raises(MissingProgram),
+        door(("no-such-program",)),  # type: ignore[operator]  # one of the two
+    ):
+        pytest.fail("it started")

@@ -1,0 +1,31 @@
+"""An image to verify that no engine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from build_tasks.client import Client
+from build_tasks.matrix import ImageKind, Platform
+from build_tasks.verify.target import Image, Target
+
+
+def target(**changes: Any) -> Target:  # the attributes have several types
+    given = {
+        "client": Client("docker", (), {}),
+        "image": Image("i", {"Os": "linux", "Architecture": "amd64"}),
+        "kind": ImageKind.PROD,
+        "python": "3.11",
+        "platform": Platform.AMD64,
+        "airflow": "3.3.2",
+        "slim": False,
+        "constraints": Path("none"),
+        "extras": (),
+        "packages": (),
+        "budget": 0,
+        "base_image": "b",
+        "ca_bundle": None,
+        "folder": Path("none"),
+        **changes,
+    }
+    return Target(**given)
