@@ -47,3 +47,17 @@ def test_no_verb_has_an_option_twice() -> None:
         if name.isupper() and isinstance(takes, tuple) and name != "PROGRESS":
             names = [option.name for option in takes]
             assert len(names) == len(set(names)), name
+
+
+def test_what_stands_alone_needs_no_name() -> None:
+    given = options.parse("image.load", options.LOAD, ["my file", "--python", "3.11"])
+    assert (given.text("file"), given.text("python")) == ("my file", "3.11")
+    assert options.parse("image.load", options.LOAD, []).text("file") is None
+    with pytest.raises(UsageError, match=r"unrecognized arguments: two: choose of --kind, "):
+        options.parse("image.load", options.LOAD, ["one", "two"])
+
+
+def test_every_setting_of_prod_that_a_build_has_is_an_option_of_verifying_it() -> None:
+    """The checks follow what the build was told."""
+    assert set(options.SETTINGS) <= set(options.VERIFY)
+    assert {"slim", "constraints-location", "extras"} <= {one.name for one in options.VERIFY}

@@ -90,6 +90,15 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
         ('[dependencies]\npython = ["a b"]', "images.toml: dependencies.python: 'a b' is no req"),
         ('[dependencies]\napt-dev = ["G++"]', "images.toml: dependencies.apt-dev: 'G++' is not"),
         ("branch = ", "images.toml: Invalid value"),
+        ("[prod]\nslim = 1", "images.toml: prod.slim: must be true or false, not 1"),
+        ('[prod]\nclients = ["db2"]', "images.toml: prod.clients: unknown database client 'db2'"),
+        ('[prod]\nbudget = "x"', "images.toml: prod.budget: must be a number of megabytes like"),
+        ("[prod]\nsize = 1", "images.toml: unknown key 'prod.size': choose prod.budget, "),
+        ("[airflow]\nfrom = 1", "images.toml: airflow.from: must be text in quotes, not 1"),
+        ('[constraints]\nmode = "x"', "images.toml: constraints.mode: unknown constraints mode "),
+        ("[constraints]\nlocation = 1", "images.toml: constraints.location: must be text in quo"),
+        ('[dependencies]\napt-runtime = "a b"', "images.toml: dependencies.apt-runtime: 'a b' "),
+        ('[sbom]\nscanner = ""', "images.toml: sbom.scanner: '' is no image"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(
@@ -116,6 +125,25 @@ def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
     missing = file.with_name("missing.toml")
     with pytest.raises(UsageError, match=r"missing.toml: cannot be read: No such file"):
         settings.load(environment={"AIRFLOW_IMAGES_FILE": str(missing)})
+
+
+def test_a_flag_that_was_not_given_says_nothing(file: Path) -> None:
+    file.write_text("[prod]\nslim = true\n")
+    loaded = settings.load({"slim": False}, environment={}, file=file)
+    assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (True, "images.toml: prod.slim")
+    loaded = settings.load(
+        {"slim": False}, environment={"AIRFLOW_IMAGES_PROD_SLIM": "no"}, file=file
+    )
+    assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (False, "AIRFLOW_IMAGES_PROD_SLIM")
+    loaded = settings.load({"slim": True}, environment={}, file=file)
+    assert loaded.origins["prod.slim"] == "--slim"
+
+
+def test_every_setting_can_come_from_the_environment(file: Path) -> None:
+    variables = [item.variable for item in settings.FIELDS]
+    assert len(set(variables)) == len(variables)
+    assert "AIRFLOW_IMAGES_DEPENDENCIES_APT_RUNTIME" in variables
+    assert "AIRFLOW_IMAGES_PROD_SLIM_BUDGET" in variables
 
 
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
