@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-import stat
 import tempfile
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from build_tasks import constraints, places, process
-from build_tasks.errors import MissingProgram, NetworkError, UsageError
+from build_tasks import constraints, places, sources
+from build_tasks.errors import NetworkError, UsageError
 from build_tasks.settings import ROOT, Settings
 
 WHEELS = ROOT / "docker-context-files"
 #: What may lie beside the wheels.
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
-#: Seconds for git to fetch one commit, and for a file to come.
-_FETCH, _DOWNLOAD = 1800.0, 60.0
-_VERSION = re.compile(r"""^(?:__version__|version)\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+#: Seconds for a file to come.
+_DOWNLOAD = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +62,7 @@ def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Inst
             method, version = "release", chosen.airflow_for(python)
         else:
             method = "sources"
-            contexts["sources"] = _sources(source, place, announce)
-            version = _version(contexts["sources"], place)
+            contexts["sources"], version = sources.find(source, place, announce)
     if chosen.constraints_location:
         contexts["constraints"] = _own_constraints(chosen, python)
     else:
@@ -126,114 +120,6 @@ def _wheels(place: str) -> str | None:
     return next((text for name, text in versions.items() if name == "apache-airflow"), None)
 
 
-def _sources(source: str, place: str, announce: Callable[[str], None]) -> Path:
-    if source.startswith("git+"):
-        return _fetched(source, place, announce)
-    folder = places.expanded(source).absolute()
-    if not source or not (folder / "pyproject.toml").is_file():
-        raise UsageError(
-            f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "
-            "choose release, wheels, such a folder, or git+URL@REF"
-        )
-    _refuse_another_project(folder, place)
-    return folder
-
-
-def _refuse_another_project(folder: Path, place: str) -> None:
-    """Raise if the folder says that it is no Airflow: this project's own says so, too."""
-    file = folder / "pyproject.toml"
-    try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place}: {file}: {error}") from None
-    name = project.get("name", "apache-airflow")
-    if name != "apache-airflow":
-        raise UsageError(f"{place}: {folder} has the sources of {name}, not of apache-airflow")
-
-
-def _version(folder: Path, place: str) -> str:
-    """Return the version that a tree of Airflow's sources says it is."""
-    for name in ("airflow-core/src/airflow/__init__.py", "airflow/__init__.py", "pyproject.toml"):
-        file = folder / name
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        found = _VERSION.search(text)
-        if found:
-            return found[1]
-    raise UsageError(f"{place}: {folder} does not say which version of Airflow it is")
-
-
-def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
-    """Return a folder with a repository's files at a reference, like `git+https://host/path@ref`.
-
-    The machine's own git fetches it, with the user's own rights; BuildKit sees the files only.
-    """
-    url = source.removeprefix("git+")
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    if not separator or not slash:
-        raise UsageError(
-            f"{place}: {source!r} is no repository: write it git+https://HOST/PATH@REF"
-        )
-    path, _, reference = path.rpartition("@") if "@" in path else (path, "", "HEAD")
-    url = f"{scheme}://{host}/{path}"
-    user = host.rpartition("@")[0]
-    if ":" in user or (user and scheme.lower().startswith("http")):
-        raise UsageError(f"{place}: a password in the address would be shown: leave it to git")
-    if not reference or reference.startswith("-"):
-        raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
-    git = shutil.which("git")
-    if git is None:
-        raise MissingProgram(f"{place}: git is not installed")
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
-    home = places.cache_folder() / "sources" / hashlib.sha256(url.encode()).hexdigest()[:12]
-    home.parent.mkdir(parents=True, exist_ok=True)
-    fresh = home / "new"
-    # All that leads git to a repository: in a hook, the environment names the user's own.
-    environment = {
-        "GIT_DIR": str(home / "git"),
-        "GIT_INDEX_FILE": str(home / "index"),
-        "GIT_WORK_TREE": str(fresh),
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
-    announce(f"fetching {reference} of {url}")
-    with FileLock(home.with_suffix(".lock")):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        process.run((git, "init", "--quiet"), environment=environment)
-        fetch = (git, "fetch", "--quiet", "--depth=1", "--", url, reference)
-        ended = process.run(fetch, environment=environment, timeout=_FETCH, check=False)
-        if ended.returncode:
-            if "remote ref" in ended.stderr or "not our ref" in ended.stderr:
-                raise UsageError(f"{place}: {url} has no {reference!r}: {_reason(ended.stderr)}")
-            raise NetworkError(f"{place}: {url} cannot be fetched: {_reason(ended.stderr)}")
-        head = process.run((git, "rev-parse", "FETCH_HEAD"), environment=environment)
-        commit = head.stdout.strip()
-        folder = home / commit
-        if not folder.exists():
-            checkout = (git, "checkout", "--quiet", "--force", commit, "--", ".")
-            process.run(checkout, environment=environment, timeout=_FETCH)
-            _normalise(fresh)
-            fresh.replace(folder)
-    return _sources(str(folder), place, announce)
-
-
-def _reason(stderr: str) -> str:
-    """Return git's first word on a failure: the last is advice."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.lower().startswith(("warning:", "hint:"))]
-    return next(iter(telling or lines), "git said nothing")
-
-
-def _normalise(folder: Path) -> None:
-    """Give the files modes that do not depend on the umask: a build's cache looks at them."""
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
-            path.chmod(0o755 if runs else 0o644)
-
-
 def _own_constraints(chosen: Settings, python: str) -> Path:
     """Return a folder with a copy of the constraints that the user named.
 
@@ -254,7 +140,7 @@ def _own_constraints(chosen: Settings, python: str) -> Path:
         with open(descriptor, "w", encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
             output.write(text)
         Path(fresh).replace(file)
-        _normalise(folder)
+        places.normalise(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -23,3 +24,11 @@ def expanded(text: str) -> Path:
     """Return a path with the user's home for `~`; the home of a user that is not there stays."""
     # Path.expanduser raises RuntimeError for such a user.
     return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def normalise(folder: Path) -> None:
+    """Give the files modes that do not depend on the umask: a build's cache looks at them."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if runs else 0o644)

@@ -77,4 +77,6 @@ def _look(content: IO[bytes], size: int) -> tuple[int | None, bool]:
         order = "<" if head[5] == 1 else ">"
         (machine,) = struct.unpack_from(f"{order}H", head, 18)
         return machine, False
-    return None, size <= _SMALL and head.startswith(b"-----BEGIN ") and _KEY in head + content.read()
+    return None, size <= _SMALL and head.startswith(
+        b"-----BEGIN "
+    ) and _KEY in head + content.read()

@@ -255,6 +255,7 @@ def test_a_file_that_is_not_ours_or_damaged_is_one_line(
 @pytest.mark.parametrize(
     ("file", "said"),
     [
+        ("", "name the file to load, like prod-3.11-amd64.tar.zst"),
         ("/nowhere", "/nowhere: cannot be read: No such file or directory"),
         ("/", "/: cannot be read: Is a directory"),
     ],

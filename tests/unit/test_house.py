@@ -25,7 +25,7 @@ FLOORS = (
     ("failures", "options", "client"),
     ("spec",),
     ("installation", "labels"),
-    ("constraints",),
+    ("constraints", "sources"),
     ("settings", "revision"),
     ("values",),
     ("cache", "matrix"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import constraints, installation, settings
+from build_tasks import constraints, installation, settings, sources
 from build_tasks.errors import UsageError
 from build_tasks.settings import ROOT, Settings
 
@@ -57,6 +57,22 @@ def test_the_version_of_a_wheel_of_airflow_counts(wheels: Path) -> None:
     found = installation.find(chosen(airflow_from="wheels"), "3.11", said)
     assert (found.method, found.version) == ("wheels", "3.4.0.dev0+mine")
     assert found.contexts == {"wheels": wheels}
+
+
+def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
+    folder = wheels / "a-1-py3-none-any.whl"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
+        installation._wheels("here")
+    folder.rmdir()
+    folder.symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
+        installation._wheels("here")
+    folder.unlink()
+    folder.touch()
+    (wheels / "A-2-py3-none-any.whl").touch()
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: there is another wheel of a$"):
+        installation._wheels("here")
 
 
 @given(
@@ -119,7 +135,7 @@ def test_a_relative_folder_of_sources_becomes_a_whole_path(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     for name in (".", f"~/{tmp_path.name}"):
-        assert installation._sources(name, "here", said) == tmp_path
+        assert sources.find(name, "here", said) == (tmp_path, "3")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +148,7 @@ def test_a_relative_folder_of_sources_becomes_a_whole_path(
     ],
 )
 def test_gits_first_word_is_the_reason(stderr: str, reason: str) -> None:
-    assert installation._reason(stderr).startswith(reason)
+    assert sources._reason(stderr).startswith(reason)
 
 
 def test_own_constraints_have_a_folder_by_their_content(tmp_path: Path) -> None:
