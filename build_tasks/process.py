@@ -39,6 +39,9 @@ _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 #: Kept, because Python warns of a child that is forgotten while it runs.
 _spawned: list[subprocess.Popen[bytes]] = []
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What the main thread is starting, and the signals that came meanwhile.
+_starting: list[Command] = []
+_waiting: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,10 @@ def interruptible() -> Iterator[None]:
         return
 
     def stop(signum: int, _frame: FrameType | None) -> None:
-        raise Interrupted(signum)
+        if _starting:
+            _waiting.append(signum)
+        else:
+            raise Interrupted(signum)
 
     before = {signum: signal.signal(signum, stop) for signum in _STOPPED_BY}
     try:
@@ -282,17 +288,37 @@ def _child(
     stderr: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a running child, and leave no process of its group behind."""
-    child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
+    child = None
     try:
+        with _whole(command):
+            child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
         yield child
         child.wait()
     except BaseException:
-        _end(child)
+        if child:
+            _end(child)
         raise
     finally:
-        for pipe in (child.stdin, child.stdout, child.stderr):
+        for pipe in (child.stdin, child.stdout, child.stderr) if child else ():
             if pipe is not None:
                 pipe.close()
+
+
+@contextlib.contextmanager
+def _whole(command: Command) -> Iterator[None]:
+    """Let signals wait while a command is started: the child would be nobody's to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _starting.append(command)
+    try:
+        yield
+    finally:
+        _starting.pop()
+        came = [*_waiting]
+        _waiting.clear()
+    if came:
+        raise Interrupted(came[0])
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ import termios
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -156,6 +156,31 @@ def test_a_signal_becomes_an_interruption_that_ends_the_child(
     assert caught.value.exit_code == 128 + signum
     assert gone(int(pid_file.read_text()))
     assert signal.getsignal(signum) is before
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_command_starts_ends_it_too(
+    monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    """On a busy machine the child runs long before the parent knows that it has one."""
+    started = []
+    start = subprocess.Popen
+
+    def interrupted(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*command, **options))
+        os.kill(os.getpid(), signum)
+        time.sleep(0.01)  # Python runs a signal's handler between two instructions
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(Interrupted) as caught, process.interruptible():
+        process.run(sh("exec sleep 60"))
+    assert caught.value.exit_code == 128 + signum
+    try:
+        assert started[0].returncode == -signal.SIGTERM
+    finally:
+        started[0].kill()
+        started[0].wait()
 
 
 def test_only_the_main_thread_listens_to_signals() -> None:
