@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+#: What a copy of the checkout does without; files of coverage come and go while it is made.
+IGNORED = (".git", ".nox", ".venv", "*_cache", "__pycache__", ".coverage*", "tests")
 
 FAKE = """\
 #!/bin/sh
@@ -73,7 +75,7 @@ class Bench:
 
     def copy(self, folder: Path) -> Bench:
         """Return the same bench at a copy of the checkout, to be changed."""
-        ignored = shutil.ignore_patterns(".git", ".nox", ".venv", "*_cache", "__pycache__", "tests")
+        ignored = shutil.ignore_patterns(*IGNORED)
         shutil.copytree(self.root, folder, ignore=ignored)
         return replace(self, root=folder)
 

@@ -183,6 +183,14 @@ def test_a_signal_while_a_command_starts_ends_it_too(
         started[0].wait()
 
 
+def test_another_thread_may_run_commands() -> None:
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(process.run(sh("echo here")).stdout))
+    thread.start()
+    thread.join()
+    assert ended == ["here\n"]
+
+
 def test_only_the_main_thread_listens_to_signals() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []
