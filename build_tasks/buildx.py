@@ -60,7 +60,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.secrets:
-        command += ["--secret", f"id={name},src={path}"]
+        command += ["--secret", ",".join((f"id={name}", _csv(f"src={path}")))]
     command += spec.cache.options()
     command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))

@@ -137,7 +137,7 @@ def find(
 
     Args:
         choice: `auto`, `docker` (never embed) or `embedded` (always).
-        start: start the embedded engine if it is the one and does not run.
+        start: start the embedded engine, or an emulation in it, if it is the one and does not run.
         emulate: architectures that the embedded engine has to run, natively or not.
         announce: is told, line by line, what starting does.
 
@@ -151,7 +151,8 @@ def find(
     from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
 
     engine = handle.running()
-    if engine is None:
+    own = Platform.parse(platform.machine(), "this machine").architecture
+    if engine is None or (start and set(emulate) - {own}):
         from build_tasks.engine import embedded  # noqa: PLC0415 - not where one runs
 
         _refuse_unless_possible(choice, docker, embedded.supported)

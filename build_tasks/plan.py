@@ -75,6 +75,10 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     for item in FIELDS:
         if item.kind not in {None, kind} and chosen.origins[item.key] == f"--{item.option}":
             raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
+    if kind is ImageKind.PROD and chosen.prod_slim:
+        for option, key in (("extras", "airflow.extras"), ("clients", "prod.clients")):
+            if chosen.origins[key] == f"--{option}":
+                raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
     if kind is ImageKind.CI:
         for python in pythons:
             constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))

@@ -16,6 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a front end is taken for hung.
 PATIENCE = 1500
+#: What a copy of the checkout does without; coverage's files come and go while it is made.
+IGNORED = (".git", ".nox", ".venv", "*_cache", "__pycache__", "tests", ".coverage*")
 _STEP = re.compile(r"\[(?:linux/\w+ )?(?P<stage>[a-z][\w-]*) +\d+/\d+\] (?P<step>.*)", re.DOTALL)
 
 
@@ -84,7 +86,7 @@ class Suite:
 
     def copy(self, folder: Path) -> Suite:
         """Return the same suite at a copy of the checkout, to be changed."""
-        ignored = shutil.ignore_patterns(".git", ".nox", ".venv", "*_cache", "__pycache__", "tests")
+        ignored = shutil.ignore_patterns(*IGNORED)
         shutil.copytree(self.root, folder, ignore=ignored)
         return self.at(folder)
 

@@ -49,6 +49,8 @@ def project(bench: Bench, tmp_path: Path) -> Bench:
             ["--clients", "postgres,oracle"],
             "--clients: unknown database client 'oracle': choose postgres, mysql, mssql",
         ),
+        (["--slim", "--clients", "mysql"], "--slim --clients: a slim image has none: leave one of"),
+        (["--slim", "--extras", "ftp"], "--slim --extras: a slim image has none: leave one of"),
         (["--clients", "mysql,mysql"], "--clients: mysql stands there twice"),
         (["--runtime-apt-deps", "jq;rm"], "--runtime-apt-deps: 'jq;rm' is not the name of a Deb"),
         (["--dev-apt-deps", "Gcc"], "--dev-apt-deps: 'Gcc' is not the name of a Debian package"),

@@ -48,6 +48,11 @@ def test_a_build_is_one_command(tmp_path: Path) -> None:
     )
 
 
+def test_a_comma_in_a_secrets_path_ends_nothing(tmp_path: Path) -> None:
+    one = spec(tmp_path, secrets=(("ca-bundle", Path("/a,b.pem")),))
+    assert 'id=ca-bundle,"src=/a,b.pem"' in buildx.build_command(CLIENT, one)
+
+
 @pytest.mark.parametrize(
     ("output", "options"),
     [

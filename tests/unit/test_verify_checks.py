@@ -114,9 +114,10 @@ def test_what_nobody_asked_for_is_named() -> None:
 
 def test_a_package_off_its_pin_is_named(tmp_path: Path) -> None:
     pins = tmp_path / "constraints.txt"
-    pins.write_text("# made\nA.b==1.0 # why\nc>=2,<3\n\nd @ https://host/d.whl\ne==1\n")
+    text = "# made\nA.b==1.0 # why\nc>=2,<3\n\nd @ https://host/d.whl\ne==1\n"
+    pins.write_text(f"{text}A.b==0.9; python_version < '3'\n")
     asked = target(constraints=pins)
-    assert set(python._pins(asked)) == {"a-b", "c", "d", "e"}
+    assert set(python._pins(asked, packages())) == {"a-b", "c", "d", "e"}
     good = [package("a_b", version="1.0"), package("C", version="2.5rc1"), package("free")]
     local = package("e", version="9", local=True)
     python.test_each_pinned_package_has_its_version(asked, packages(*good, local, package("d")))

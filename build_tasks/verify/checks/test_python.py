@@ -58,7 +58,7 @@ def test_airflow_is_the_release_asked_for(target: Target, containers: Containers
 
 
 def test_each_pinned_package_has_its_version(target: Target, packages: Packages) -> None:
-    pins = _pins(target)
+    pins = _pins(target, packages)
     wrong = []
     for one in packages.distributions:
         pin = pins.get(canonicalize_name(one["name"]))
@@ -103,10 +103,14 @@ def test_every_provider_imports(containers: Containers) -> None:
     expect(result["imported"], "no provider has anything to import")
 
 
-def _pins(target: Target) -> dict[str, Requirement]:
+def _pins(target: Target, packages: Packages) -> dict[str, Requirement]:
     lines = constraints.lines(target.constraints)
     parsed = [Requirement(line) for line in lines]
-    return {canonicalize_name(one.name): one for one in parsed}
+    return {
+        canonicalize_name(one.name): one
+        for one in parsed
+        if one.marker is None or one.marker.evaluate(packages.environment)
+    }
 
 
 def _needed(target: Target, packages: Packages) -> Iterator[str]:
