@@ -12,7 +12,9 @@ from fake_docker import Bench
 BOTH = ("--platform", "linux/amd64,linux/arm64")
 BUILD = ("image.build", "--python", "3.11", *BOTH)
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11"
-CAN = "Platforms: linux/amd64, linux/arm64"
+CAN = (
+    "Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: linux/amd64*, linux/arm64*"
+)
 DIGESTS = {"amd64": f"sha256:{'1' * 64}", "arm64": f"sha256:{'2' * 64}"}
 METADATA = json.dumps({"containerimage.digest": DIGESTS["amd64"], "cache.manifest": "{}"})
 
@@ -29,9 +31,11 @@ def dedicated(bench: Bench) -> Bench:
 
 
 def write_builder(bench: Bench, name: str, driver: str, *nodes: str) -> None:
-    instances = bench.folder / "cache" / "buildx" / "instances"
+    instances = bench.folder / "cache" / "builders" / name / "buildx" / "instances"
     instances.mkdir(parents=True, exist_ok=True)
-    said = {"Name": name, "Driver": driver, "Nodes": [{"Name": node} for node in nodes]}
+    host = bench.environment["DOCKER_HOST"]
+    each = [{"Name": node, "Endpoint": host} for node in nodes]
+    said = {"Name": name, "Driver": driver, "Nodes": each}
     (instances / name).write_text(json.dumps(said))
 
 
