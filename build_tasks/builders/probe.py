@@ -22,10 +22,10 @@ from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, NetworkError
 
-#: Seconds for a node to answer.
-ANSWER = 6.0
+#: Seconds for a node to answer: one that is only busy must not be taken for dead.
+ANSWER = 7.0
 #: Seconds more for a program that is told to end.
-_MARGIN = 2.0
+_MARGIN = 1.0
 #: The connection preface of a client, with empty settings (RFC 9113, 3.4); a server begins with
 #: its settings, a frame of type 4.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -102,10 +102,12 @@ def _reason(client: Client, builder: Stored, node: StoredNode) -> str:
 
 def _greet(node: StoredNode) -> None:
     """Say hello to a BuildKit and hear its hello, or raise OSError."""
+    deadline = time.monotonic() + ANSWER
     with _connect(node) as connection:
         connection.sendall(_PREFACE)
         said = b""
         while len(said) < _FRAME:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
             more = connection.recv(_FRAME - len(said))
             if not more:
                 raise ConnectionError("it ended the connection at once")

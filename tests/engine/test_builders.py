@@ -300,7 +300,7 @@ def test_a_dead_node_is_named_and_delays_nobody_who_does_not_use_it(
         usual, done = took(project, *build, "amd64")
         assert done.returncode == 0, done.stderr
         far.hang()
-        for why in ("nothing came in 4 s", "Connection refused"):
+        for why in ("nothing came in 7 s", "Connection refused"):
             seconds, done = took(project, *build, "arm64")
             assert seconds < 10
             assert done.returncode == 7
@@ -354,7 +354,7 @@ def test_a_hung_node_in_another_builder_delays_no_build_of_ours(
             with process:
                 out, err = process.communicate(timeout=60)
             codes.append(process.returncode)
-            assert "nothing came in 4 s" in out + err
+            assert "nothing came in 7 s" in out + err
         assert codes == [7, 0, 7]
     finally:
         project.good("builder.remove", "--builder", ours)
