@@ -23,7 +23,7 @@ from build_tasks.spec import BuildSpec
 
 
 @dataclass(frozen=True)
-class _Workshop:
+class _Work:
     """What building the platforms of an image needs besides the builds.
 
     Args:
@@ -59,7 +59,7 @@ def build(
     Raises:
         ImagesError: the first failure, after the image's other platforms; it says what is kept.
     """
-    here = _Workshop(client, folder, report, announce)
+    here = _Work(client, folder, report, announce)
     for _, of_image in groupby(specs, key=lambda spec: spec.image):
         _image(here, list(of_image))
 
@@ -120,7 +120,7 @@ def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:
     return [Build(kind, python, platform, slim=slim) for platform in platforms]
 
 
-def _image(here: _Workshop, specs: list[BuildSpec]) -> None:
+def _image(here: _Work, specs: list[BuildSpec]) -> None:
     parts: list[Part] = []
     failed: list[tuple[BuildSpec, ImagesError]] = []
     for spec in specs:
@@ -143,7 +143,7 @@ def _image(here: _Workshop, specs: list[BuildSpec]) -> None:
         _merge(here.client, specs[0].builder, parts, specs[0].tags, here.announce)
 
 
-def _note(here: _Workshop, part: Part, built: Built) -> Part:
+def _note(here: _Work, part: Part, built: Built) -> Part:
     if not built.digest:
         raise CommandError(f"{part.identity}: pushed, and buildx does not say under which digest")
     noted = digests.write(here.folder, replace(part, digest=built.digest))
@@ -152,7 +152,7 @@ def _note(here: _Workshop, part: Part, built: Built) -> Part:
 
 
 def _kept(
-    here: _Workshop,
+    here: _Work,
     failed: Sequence[tuple[BuildSpec, ImagesError]],
     parts: Sequence[Part],
     specs: Sequence[BuildSpec],
