@@ -277,6 +277,10 @@ wait_for() { # wait_for WHAT COMMAND...: until the command succeeds
     fail "no ${what} after ${checks} checks"
 }
 
+setting() { # some versions log to the same stream: the value is the last line
+    airflow config get-value "$1" "$2" | tail --lines 1
+}
+
 database_is_set() { # the default, SQLite in a file, needs no waiting
     [[ -e ${AIRFLOW_HOME}/airflow.cfg ]] ||
         compgen -e | grep --quiet --extended-regexp '^AIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?$'
@@ -310,8 +314,8 @@ if ((checks > 0)); then
     command=${1:-}
     [[ ${command} != airflow ]] || command=${2:-}
     if [[ ${command} == scheduler || ${command} == celery ]] &&
-        [[ ,$(airflow config get-value core executor), == *,CeleryExecutor,* ]]; then
-        wait_for broker broker_answers "$(airflow config get-value celery broker_url)"
+        [[ ,$(setting core executor), == *,CeleryExecutor,* ]]; then
+        wait_for broker broker_answers "$(setting celery broker_url)"
     fi
 fi
 
@@ -320,7 +324,7 @@ if [[ -n ${_AIRFLOW_DB_MIGRATE:-${_AIRFLOW_DB_UPGRADE:-}} ]]; then
 fi
 
 if [[ -n ${_AIRFLOW_WWW_USER_CREATE:-} ]]; then
-    if airflow config get-value core auth_manager | grep --quiet FabAuthManager; then
+    if [[ $(setting core auth_manager) == *FabAuthManager ]]; then
         password=${_AIRFLOW_WWW_USER_PASSWORD:-}
         if [[ -n ${_AIRFLOW_WWW_USER_PASSWORD_CMD:-} ]]; then
             password=$(bash -c "${_AIRFLOW_WWW_USER_PASSWORD_CMD}")
