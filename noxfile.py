@@ -148,7 +148,7 @@ def start(session: nox.Session, program: str, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests and hold their coverage, or those that the options of pytest select."""
     session.install("-e", ".[tests]")
-    everything = ("--cov", "--cov-report=term", "--cov-fail-under=95")
+    everything = ("--cov", "--cov-report=term", "--cov-fail-under=95", "--durations=20")
     start(session, "python", "-m", "pytest", *(session.posargs or everything))
 
 
