@@ -150,11 +150,11 @@ def generate(
     wanted = "\n".join(requirements(settings, python))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        none, first, second = (work / name for name in ("none.txt", "first.txt", "second.txt"))
-        none.touch()
+        limits, first, second = (work / name for name in ("limits.txt", "first.txt", "second.txt"))
+        limits.write_text("\n".join(settings.constraints_limits), encoding="utf-8")
         if file.exists() and not upgrade:
             first.write_text(_pins_text(read(file)), encoding="utf-8")
-        resolved = _resolve(python, Platform.AMD64, wanted, none, first)
+        resolved = _resolve(python, Platform.AMD64, wanted, limits, first)
         # The other platform must do with the same versions, and may need packages of its own.
         resolved |= _resolve(python, Platform.ARM64, wanted, first, second)
         first.write_text(_pins_text(resolved), encoding="utf-8")

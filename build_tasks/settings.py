@@ -135,6 +135,12 @@ FIELDS: tuple[Field, ...] = (
         kind=ImageKind.PROD,
     ),
     Field(
+        "constraints.limits",
+        values.requirements,
+        (),
+        "bounds of resolved versions that a release needs and does not say, like paramiko<4",
+    ),
+    Field(
         "constraints.location",
         values.text,
         "",
@@ -216,6 +222,7 @@ class Settings:
     airflow_from: str
     airflow_extras: tuple[str, ...]
     constraints_mode: str
+    constraints_limits: tuple[str, ...]
     constraints_location: str
     dependencies_python: tuple[str, ...]
     dependencies_apt_dev: tuple[str, ...]

@@ -102,11 +102,13 @@ class Resolver:
         self.error = error
         self.kept: list[str] = []
         self.asked: list[str] = []
+        self.limits: list[str] = []
 
     def __call__(self, command: Command, *, input: str, **_: object) -> Completed:
         output = Path(command[command.index("--output-file") + 1])
         self.kept.append(output.read_text() if output.exists() else "")
         self.asked.append(input)
+        self.limits.append(Path(command[command.index("--constraints") + 1]).read_text())
         if self.error:
             return Completed(command, 1, "", self.error)
         output.write_text(self.answers.pop(0))
@@ -161,6 +163,7 @@ def test_upgrading_forgets_what_was_written_down(
     monkeypatch.setattr(process, "run", resolver)
     constraints.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
     assert resolver.kept[0] == ""
+    assert resolver.limits[0] == 'paramiko<4; python_version < "3.10"'
 
 
 @pytest.mark.parametrize(
