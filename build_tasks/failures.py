@@ -83,7 +83,9 @@ _RULES = (
     _rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
 )
 _NO_SOLUTION = re.compile(
-    r"no solution found when resolving|resolution-?impossible|conflicting dependencies",
+    # BuildKit repeats the last ten lines of a log: what uv found comes long before what it advises.
+    r"no solution found when resolving|requirements are unsatisfiable|--prerelease=allow|"
+    r"resolution-?impossible|conflicting dependencies",
     re.IGNORECASE,
 )
 
@@ -122,7 +124,10 @@ def _failed_step(output: str, found: re.Match[str], subject: str) -> ImagesError
     if _RULES[0].words.search(log):
         return DiskError(f"{message} ({_RULES[0].advice})")
     if _NO_SOLUTION.search(log):
-        return DependencyError(message)
+        why = " ".join(re.sub(r"[^\x00-\x7f]", "", log).split())  # no drawn lines
+        return DependencyError(
+            f"{subject}: no versions fit together in step {_short(name)}: {_short(why, 600)}"
+        )
     return StepError(message)
 
 

@@ -51,6 +51,11 @@ def test_a_step_that_filled_the_disk_is_a_full_disk() -> None:
 def test_a_step_that_found_no_versions_is_a_dependency_conflict() -> None:
     error = classify(FAILED_STEP.format(last="x No solution found when resolving dependencies:"))
     assert type(error) is errors.DependencyError
+    told = "because a needs b, your requirements are unsatisfiable.\n1.0   hint: try b (try: `x`)"
+    error = classify(FAILED_STEP.format(last=told))
+    assert type(error) is errors.DependencyError
+    assert str(error).startswith("ci-3.9-amd64: no versions fit together in step ")
+    assert "because a needs b, your requirements are unsatisfiable." in str(error)
 
 
 def test_a_step_without_its_log_is_still_named() -> None:
