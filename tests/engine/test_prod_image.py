@@ -382,7 +382,9 @@ def test_an_image_from_a_git_reference_holds_what_it_says(
 
 
 @pytest.mark.nightly
-def test_the_entrypoint_makes_tables_and_users_and_installs_for_a_try(project: Suite) -> None:
+def test_the_entrypoint_makes_tables_and_users_and_installs_for_a_try(
+    project: Suite, engine: Embedded
+) -> None:
     """What the compose file and the Helm chart of Airflow ask of the image."""
     done = project.invoke(*BUILD, "--extras", "fab", "--tag", "fab")
     assert done.returncode == 8  # what is written down does not get along with it
@@ -399,6 +401,8 @@ def test_the_entrypoint_makes_tables_and_users_and_installs_for_a_try(project: S
         "_PIP_ADDITIONAL_REQUIREMENTS": "tinydb",
     }
     options = [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
+    if engine.ca_bundle:  # what the machine trusts, pip in the container has to
+        options += ["--volume", f"{engine.ca_bundle}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
     said = one.sh("airflow users list --output plain; python -c 'import tinydb'", *options)
     assert re.search(
         r"^\d+ +somebody +airflowadmin@example.com +Airflow +Admin", said, re.MULTILINE
