@@ -405,7 +405,7 @@ def test_the_entrypoint_makes_tables_and_users_and_installs_for_a_try(
         options += ["--volume", f"{engine.ca_bundle}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
     said = one.sh("airflow users list --output plain; python -c 'import tinydb'", *options)
     assert re.search(
-        r"^\d+ +somebody +airflowadmin@example.com +Airflow +Admin", said, re.MULTILINE
+        r"^ *\d+ +somebody +airflowadmin@example.com +Airflow +Admin", said, re.MULTILINE
     )
     logged = subprocess.run(
         [*project.docker, "run", "--rm", *options, one.name, "bash", "-c", "true"],
