@@ -68,24 +68,15 @@ class Remote:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
-        connection = plain
-        if self.certificates:
-            try:
-                connection = self.certificates.wrap_socket(plain, server_side=True)
-            except OSError:
-                plain.close()
+        if self.certificates is None:  # the connection itself is handed over
+            with plain, self._dial(plain.fileno()):
                 return
-        with (
-            connection,
-            subprocess.Popen(
-                [self.buildx, "--builder", "default", "dial-stdio"],
-                env=dict(self.environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-            ) as dialled,
-        ):
+        try:
+            connection = self.certificates.wrap_socket(plain, server_side=True)
+        except OSError:
+            plain.close()
+            return
+        with connection, self._dial(subprocess.PIPE) as dialled:
             back = threading.Thread(target=_back, args=(dialled, connection), daemon=True)
             back.start()
             with contextlib.suppress(OSError):
@@ -94,6 +85,16 @@ class Remote:
                     dialled.stdin.write(chunk)
             dialled.kill()
             back.join()
+
+    def _dial(self, stream: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [self.buildx, "--builder", "default", "dial-stdio"],
+            env=dict(self.environment),
+            stdin=stream,
+            stdout=stream,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
 
 
 def _back(dialled: subprocess.Popen[bytes], connection: socket.socket) -> None:

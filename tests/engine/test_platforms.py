@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nodes
 import pytest
+from remote import remote
 from suite import Suite, last, parsed
 
 from build_tasks.engine import bases, emulation, state
@@ -94,11 +94,13 @@ def two(
     create = ("create", "--name", BUILDER, "--driver", "remote")
     try:
         with (
-            nodes.served(engine.buildx, engine.host) as amd64,
-            nodes.served(engine.buildx, second) as arm64,
+            remote(str(engine.buildx), {**suite.environment, "DOCKER_HOST": engine.host}) as amd64,
+            remote(str(engine.buildx), {**suite.environment, "DOCKER_HOST": second}) as arm64,
         ):
-            here.buildx(*create, "--node", "fast", "--platform", "linux/amd64", amd64)
-            here.buildx(*create, "--append", "--node", "slow", "--platform", "linux/arm64", arm64)
+            fast = ("--node", "fast", "--platform", "linux/amd64", amd64.endpoint)
+            slow = ("--node", "slow", "--platform", "linux/arm64", arm64.endpoint)
+            here.buildx(*create, *fast)
+            here.buildx(*create, "--append", *slow)
             yield here
     finally:
         other.good("engine.stop", "--purge")
