@@ -91,8 +91,11 @@ RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 [ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
 python3 -m venv /tmp/pip
-PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install \
-    --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
+install() {
+    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --timeout 60 \
+        --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
+}
+install || install || install # a download that stops half-way is not begun again by pip itself
 rm -r /tmp/pip
 EOF
 

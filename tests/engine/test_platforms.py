@@ -166,7 +166,8 @@ def test_one_command_makes_one_image_of_exactly_both(two: Nodes, project: Suite,
     two.empty()
     again = project.good(*push)
     assert ran(again.stderr) == []
-    usage = json.loads(project.good("cache.usage", "--remote", "--kind", kind, "--json").stdout)
+    of_it = ("--remote", "--kind", kind, "--python", "3.11", "--json")
+    usage = json.loads(project.good("cache.usage", *of_it).stdout)
     assert len(usage["references"]) == 2
     assert {one["layers"] for one in usage["references"]} == {4}  # the base's 2, and each stage's
     assert all(one["newest"] for one in usage["references"])
