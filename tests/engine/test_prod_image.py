@@ -118,7 +118,9 @@ def test_another_runtime_package_repeats_nothing_of_the_dependencies(image: Imag
     assert repeated
     assert {step.stage for step in repeated} == {"main"}
     assert "apt-archives" in repeated[0].name
-    assert image.suite.engine("run", "--rm", f"{image.name[:-7]}:tree", "bash", "-c", "tree -L 0 /")
+    assert image.suite.engine(
+        "run", "--rm", f"{image.name[:-7]}:tree", "bash", "-c", "tree --version"
+    )
 
 
 def test_on_an_emptied_builder_the_registry_cache_spares_every_step(image: Image) -> None:
