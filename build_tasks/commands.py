@@ -15,11 +15,9 @@ from build_tasks import (
     buildx,
     capabilities,
     constraints,
-    digests,
     matrix,
     plan,
     settings,
-    workshop,
 )
 from build_tasks.buildx import Built
 from build_tasks.errors import RegistryError, UsageError, VerificationError
@@ -129,11 +127,15 @@ def show_usage(options: Options) -> None:
 
 def create_builder(options: Options) -> None:
     """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
     workshop.create(options, announce=_say)
 
 
 def list_builders(options: Options) -> None:
     """Print the builders that can be named, and whether they run."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
     rows = workshop.rows(options, announce=_say)
     if options.flag("json"):
         print(json.dumps(rows, indent=2))
@@ -144,6 +146,8 @@ def list_builders(options: Options) -> None:
 
 def inspect_builder(options: Options) -> None:
     """Print what a builder's nodes are and run, and where they differ from images.toml."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
     seen = workshop.seen(options, announce=_say)
     if options.flag("json"):
         print(json.dumps(seen, indent=2))
@@ -153,6 +157,8 @@ def inspect_builder(options: Options) -> None:
 
 def remove_builder(options: Options) -> None:
     """Remove a dedicated builder and its cache."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
     workshop.remove(options, announce=_say)
 
 
@@ -244,10 +250,12 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
             print(line)
         return
     if chosen.builder in chosen.builders:
+        from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
         workshop.prepare(where, announce=_say)
     capabilities.require(where.client, builds, announce=_say)
     if any(spec.part or spec.also for spec in builds):
-        from build_tasks import platforms  # noqa: PLC0415 - start-up time
+        from build_tasks import digests, platforms  # noqa: PLC0415 - start-up time
 
         folder = digests.folder(options.text("digests"))
         platforms.build(where.client, builds, folder, report=_report, announce=_say)

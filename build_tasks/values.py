@@ -44,6 +44,11 @@ _REPOSITORY = re.compile(
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?")
 #: Of an extra, too.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+#: A requirement that is one at a glance: a name alone, or with one bound and a Python's marker.
+_PLAIN = re.compile(
+    rf"{_DISTRIBUTION.pattern}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
+    r"""(?:; python_version (?:[<>=!]=|[<>]) (?P<quote>["'])3\.[0-9]+(?P=quote))?"""
+)
 #: A version that is normal (PEP 440) at a glance.
 _RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -217,8 +222,8 @@ def apt_packages(value: object, place: str) -> tuple[str, ...]:
 def requirements(value: object, place: str) -> tuple[str, ...]:
     """Return requirements on Python distributions (PEP 508)."""
     return tuple(
-        # A name alone needs no parser, which costs a tenth of a build that has nothing to do.
-        item if _DISTRIBUTION.fullmatch(item) else _requirement(item, place)
+        # The parser costs a tenth of a build that has nothing to do.
+        item if _PLAIN.fullmatch(item) else _requirement(item, place)
         for item in _list(value, place)
     )
 

@@ -163,7 +163,7 @@ def test_upgrading_forgets_what_was_written_down(
     monkeypatch.setattr(process, "run", resolver)
     constraints.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
     assert resolver.kept[0] == ""
-    assert resolver.limits[0] == 'paramiko<4; python_version < "3.10"'
+    assert resolver.limits[0] == "paramiko<4; python_version < '3.10'"
 
 
 @pytest.mark.parametrize(
