@@ -83,42 +83,50 @@ def register(kind: ImageKind, python: str, platform: Platform | None) -> None:
     )(session)
 
 
-def register_verification(kind: ImageKind, python: str) -> None:
-    """Make the session that verifies the image of one Python."""
+def register_for_all(
+    name: str, verb: Callable[[Options], None], takes: Sequence[Option], does: str
+) -> None:
+    """Make the sessions of one verb that are for an image with a Python, whatever its platforms.
 
-    @nox.session(
-        name=f"verify_{kind}-{python}",
-        venv_backend="none",
-        tags=[f"verify_{kind}", f"python-{python}"],
-    )
-    def verify(session: nox.Session) -> None:
-        run(session, commands.verify_image, options.VERIFY, kind=kind.value, python=python)
+    Args:
+        name: what the sessions' names begin with.
+        verb: the function of build_tasks.commands that does the work.
+        takes: the options that the sessions have.
+        does: what they do, with {kind} and {python} to be filled in.
+    """
 
-    verify.__doc__ = (
-        f"Verify that the {kind.upper()} image with Python {python} holds what it says."
-    )
+    def register_one(kind: ImageKind, python: str) -> None:
+        def session(session: nox.Session) -> None:
+            run(session, verb, takes, kind=kind.value, python=python)
 
+        session.__doc__ = does.format(kind=kind.upper(), python=python)
+        nox.session(
+            name=f"{name}_{kind}-{python}",
+            venv_backend="none",
+            tags=[f"{name}_{kind}", f"python-{python}"],
+        )(session)
 
-def register_merge(kind: ImageKind, python: str) -> None:
-    """Make the session that joins what was pushed by digest, here or elsewhere."""
-
-    @nox.session(
-        name=f"merge_{kind}-{python}",
-        venv_backend="none",
-        tags=[f"merge_{kind}", f"python-{python}"],
-    )
-    def merge(session: nox.Session) -> None:
-        run(session, commands.merge_image, options.MERGE, kind=kind.value, python=python)
-
-    merge.__doc__ = f"Merge the platforms of the {kind.upper()} image with Python {python}."
+    for version in PYTHONS:
+        for kind in ImageKind:
+            register_one(kind, version)
 
 
 for version in PYTHONS:
     for kind in ImageKind:
         for platform in (None, *Platform):
             register(kind, version, platform)
-        register_merge(kind, version)
-        register_verification(kind, version)
+register_for_all(
+    "merge",
+    commands.merge_image,
+    options.MERGE,
+    "Merge the platforms of the {kind} image with Python {python}.",
+)
+register_for_all(
+    "verify",
+    commands.verify_image,
+    options.VERIFY,
+    "Verify that the {kind} image with Python {python} holds what it says.",
+)
 
 
 def register_constraints(python: str) -> None:

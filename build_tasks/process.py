@@ -160,19 +160,11 @@ def reading(
         MissingProgram: the program is not there.
         CommandError: the command failed.
     """
-    with (
-        tempfile.TemporaryFile() as said,
-        _child(
-            command,
-            environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said.fileno(),
-        ) as child,
-    ):
+    with _succeeding(
+        command, environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as child:
         assert child.stdout  # noqa: S101 - it was asked for
         yield child.stdout
-        _expect_success(command, child, said)
 
 
 @contextlib.contextmanager
@@ -185,21 +177,13 @@ def writing(
         MissingProgram: the program is not there.
         CommandError: the command failed, also where it stopped reading.
     """
-    with (
-        tempfile.TemporaryFile() as said,
-        _child(
-            command,
-            environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=said.fileno(),
-        ) as child,
-    ):
+    with _succeeding(
+        command, environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as child:
         assert child.stdin  # noqa: S101 - it was asked for
-        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why below
+        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why afterwards
             yield child.stdin
             child.stdin.close()
-        _expect_success(command, child, said)
 
 
 def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int:
@@ -249,12 +233,21 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _expect_success(command: Command, child: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-    returncode = child.wait()
-    said.seek(0)
-    text = said.read().decode(errors="replace")
-    if returncode:
-        raise CommandError(_failure(Completed(command, returncode, "", text)))
+@contextlib.contextmanager
+def _succeeding(
+    command: Command, environment: Mapping[str, str] | None, *, stdin: int, stdout: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a running child, and raise CommandError if it fails, with its own last word."""
+    with (
+        tempfile.TemporaryFile() as said,
+        _child(command, environment, stdin=stdin, stdout=stdout, stderr=said.fileno()) as child,
+    ):
+        yield child
+        returncode = child.wait()
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+        if returncode:
+            raise CommandError(_failure(Completed(command, returncode, "", text)))
 
 
 def _start(
