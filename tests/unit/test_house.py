@@ -35,7 +35,7 @@ FLOORS = (
     ("fleet",),
     ("drivers",),
     ("values",),
-    ("cache", "matrix"),
+    ("cache", "matrix", "record"),
     ("engine",),
     ("api", "process", "places"),
     ("errors",),
