@@ -9,7 +9,6 @@ from pathlib import Path
 
 from build_tasks import (
     buildx,
-    cache,
     client,
     constraints,
     installation,
@@ -17,8 +16,10 @@ from build_tasks import (
     matrix,
     outputs,
     places,
+    policy,
     revision,
     spec,
+    trust,
 )
 from build_tasks.builders import store
 from build_tasks.client import Client
@@ -28,6 +29,7 @@ from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
+from build_tasks.trust import Run
 
 UPSTREAM_REGISTRY = "ghcr.io"
 #: Where CI systems put the id of the run, in the order that they are looked at.
@@ -118,6 +120,10 @@ def specs(
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
+    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
+    wanted = _allowed(wanted, run, announce, writes=writes)
+    caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
     installations = {
         python: installation.find(chosen, python, announce)
         for kind, python in selected
@@ -162,11 +168,8 @@ def specs(
                     contexts=tuple(sorted(install.contexts.items())) if install else (),
                     labels=table,
                     sbom=scanner,
-                    cache=cache.plan(
-                        chosen.cache_mode,
-                        where.names.cache(one),
-                        push=push_cache or options.flag("push-cache"),
-                    ),
+                    cache=policy.plan(caches, where.names, one),
+                    compression=chosen.output_compression,
                     output=each,
                     metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
                     builder=chosen.builder,
@@ -180,6 +183,8 @@ def specs(
             )
         if wanted is not each and wanted is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
+    exports = [(one.identity, one.cache.export) for one in result]
+    policy.refuse_clobbering(exports, chosen.origins["cache.to"])
     return where, result
 
 
@@ -193,6 +198,16 @@ def _output(options: Options) -> Output:
     if pushed and options.flag("load"):
         raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
     return Output(pushed[-1]) if pushed else Output.LOAD
+
+
+def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, writes: bool) -> Output:
+    """Return what may become of the images; an untrusted run says what it does not write."""
+    pushes = wanted in {Output.PUSH, Output.DIGEST}
+    if run.trusted or not (pushes or writes):
+        return wanted
+    left = " and ".join(["images"] * pushes + ["caches"] * writes)
+    announce(f"{left} are not written: this run is not trusted: {run.distrust}")
+    return Output.NONE if pushes else wanted
 
 
 def _pushes_by_digest(where: Site) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from build_tasks import buildx, capabilities, plan
 from build_tasks.buildx import Built
 from build_tasks.commands.shown import say
@@ -27,9 +29,14 @@ def push_cache(options: Options) -> None:
 
 def merge_image(options: Options) -> None:
     """Join images that were pushed by digest, here or elsewhere, under their tag."""
-    from build_tasks import platforms  # noqa: PLC0415 - start-up time
+    from build_tasks import platforms, trust  # noqa: PLC0415 - start-up time
 
-    platforms.merge_written(options, options.settings(), announce=say)
+    chosen = options.settings()
+    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    if not run.trusted:
+        say(f"nothing is merged: this run is not trusted: {run.distrust}")
+        return
+    platforms.merge_written(options, chosen, announce=say)
 
 
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
@@ -59,7 +66,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
 def _report(built: Built, spec: BuildSpec) -> None:
     """Say what a build made; a cache that was asked for and not written is never passed over."""
     if spec.cache.export and not built.cache_exported:
-        lost = f"{built.identity}: the cache was not written to {spec.cache.export}"
+        lost = f"{built.identity}: the cache was not written to {spec.cache.export.reference}"
         if spec.output is Output.NONE and not spec.tags:
             raise RegistryError(f"{lost}: the reason stands above, at 'exporting cache'")
         say(f"warning: {lost}: the reason stands above, at 'exporting cache'")
@@ -67,7 +74,7 @@ def _report(built: Built, spec: BuildSpec) -> None:
         Output.LOAD: f"loaded {', '.join(spec.tags)}",
         Output.PUSH: f"pushed {', '.join(spec.tags)}",
         Output.DIGEST: f"pushed {spec.image}",
-        Output.NONE: f"wrote {spec.cache.export}" if spec.cache.export else "built",
+        Output.NONE: f"wrote {spec.cache.export.reference}" if spec.cache.export else "built",
     }[spec.output]
     digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
     say(f"{built.identity}: {made}{digest}")

@@ -82,7 +82,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
     words += ["--cache-from", f"type=registry,ref={cache}"]
     words += ["--tag", f"{IMAGE}:{'slim-latest' if slim else 'latest'}", *output]
     for name, value in shown.items():
-        if "--push" in output and value and ".opencontainers." in name:
+        if "--output" in output and value and ".opencontainers." in name:
             words += ["--annotation", f"manifest,index:{name}={value}"]
     metadata = bench.folder / "cache" / "metadata" / f"{identity}.json"
     return [*words, "--metadata-file", str(metadata), str(bench.root)]
@@ -165,7 +165,11 @@ def test_a_build_id_is_a_label_and_the_last_argument_but_one(bench: Bench) -> No
 
 
 def test_what_is_pushed_says_how_it_was_made(bench: Bench) -> None:
-    push = ("--push", "--provenance", "mode=min")
+    pushed = (
+        "type=image,push=true,unpack=false,store=false,oci-mediatypes=true,"
+        "compression=zstd,compression-level=1"
+    )
+    push = ("--output", pushed, "--provenance", "mode=min")
     assert built(bench, "--push") == command(bench, output=push)
     scanner = "docker/buildkit-syft-scanner:stable-1"
     expected = command(bench, output=(*push, "--sbom", f"generator={scanner}"))
