@@ -67,5 +67,5 @@ def _cells(one: Outcome) -> tuple[str, ...]:
     took = clock(one.seconds) if one.attempts else ""
     if one.error and one.state is State.FAILED:
         said = short(str(one.error).removeprefix(f"{one.name}: "), 200)
-        return one.name, one.state, took, tries, f"{word(one.error)}: {said}"
+        return one.name, f"{one.state} ({word(one.error)})", took, tries, said
     return one.name, one.state, took, tries, one.result.text if one.result else ""

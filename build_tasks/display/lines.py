@@ -28,11 +28,10 @@ class Lines(Display):
         self.write(line if whole else short(line, self._width))
 
     def show_ended(self, row: Row, error: ImagesError | None) -> None:
-        """Say how a build ended, and where its log is if it ended badly."""
+        """Say how a build ended."""
         took = f"{clock(row.seconds)}, {row.cached} of {row.total} steps cached"
         if error:
             self.show(row, f"{row.state} after {clock(row.seconds)}: {row.current}", whole=True)
-            self.show(row, f"its log is {self.log(row.name).path}", whole=True)
         else:
             self.show(row, f"{row.state} in {took}" if row.total else row.state, whole=True)
 

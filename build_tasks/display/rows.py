@@ -85,13 +85,20 @@ class Row:
                 self._done[digest] = bool(vertex.get("cached")) or self._done.get(digest, False)
         elif not _WORTH.match(name):
             return ""
-        error = vertex.get("error")
+        error = str(vertex.get("error", ""))
         if error:
-            return "" if "context canceled" in error else f"{name}: {error}"
+            return _without_cache(name, error) if _WORTH.match(name) else ""
         if not vertex.get("started") or vertex.get("completed") or vertex.get("cached"):
             return ""
         self.current = " ".join(name.split())
         return "" if name.startswith("importing") else self.current
+
+
+def _without_cache(name: str, error: str) -> str:
+    """Return why a cache was not read or written; such a build goes on."""
+    if error.endswith("context canceled"):
+        return ""
+    return f"{name}: {error.rpartition(': ')[2]}"
 
 
 def short(text: str, width: int) -> str:
