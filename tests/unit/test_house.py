@@ -16,6 +16,7 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
+    ("batch",),
     ("housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
@@ -23,7 +24,7 @@ FLOORS = (
     ("merge", "references", "usage"),
     ("builders",),
     ("buildx", "pruning"),
-    ("failures", "options", "client"),
+    ("failures", "options", "client", "display"),
     ("outputs",),
     ("spec",),
     ("figures",),
@@ -37,6 +38,7 @@ FLOORS = (
     ("values",),
     ("cache", "matrix", "record"),
     ("engine",),
+    ("bake",),
     ("api", "process", "places"),
     ("errors",),
 )
