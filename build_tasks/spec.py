@@ -56,6 +56,7 @@ class BuildSpec:
         part: what a merge has to know of an image that is pushed by digest.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
         compression: how the layers of a pushed image are compressed.
+        strict_cache: a cache that is not read or not written is an error, after the image is made.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
@@ -81,6 +82,7 @@ class BuildSpec:
     part: Part | None = None
     stand_in: str = ""
     compression: Compression = Compression.ZSTD
+    strict_cache: bool = False
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

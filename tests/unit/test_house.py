@@ -16,6 +16,7 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
+    ("batch",),
     ("housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
@@ -23,7 +24,9 @@ FLOORS = (
     ("merge", "references", "usage"),
     ("builders",),
     ("buildx", "pruning"),
-    ("failures", "options", "client"),
+    ("building",),
+    ("attempt",),
+    ("failures", "faults", "options", "client", "display"),
     ("outputs",),
     ("spec",),
     ("figures",),
@@ -34,11 +37,15 @@ FLOORS = (
     ("definition",),
     ("fleet",),
     ("drivers",),
+    ("recording",),
+    ("vertex",),
+    ("redaction", "vertices"),
     ("values",),
     ("cache",),
     ("backends", "matrix", "record"),
     ("engine",),
-    ("api", "process", "places", "trust"),
+    ("bake",),
+    ("api", "events", "process", "places", "trust"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
