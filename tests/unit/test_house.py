@@ -37,7 +37,10 @@ FLOORS = (
     ("values",),
     ("cache", "matrix", "record"),
     ("engine",),
-    ("api", "process", "places"),
+    ("context",),
+    ("snapshots",),
+    ("fingerprints", "worktree"),
+    ("api", "ignore", "process", "places"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
