@@ -85,7 +85,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
         if "--push" in output and value and ".opencontainers." in name:
             words += ["--annotation", f"manifest,index:{name}={value}"]
     metadata = bench.folder / "cache" / "metadata" / f"{identity}.json"
-    return [*words, "--metadata-file", str(metadata), str(bench.root)]
+    return [*words, "--metadata-file", str(metadata), str(bench.sent(bench.root))]
 
 
 def built(bench: Bench, *options: str, **environment: str) -> list[str]:
@@ -209,11 +209,14 @@ def test_wheels_are_a_build_context(project: Bench) -> None:
     (wheels / "README.md").touch()
     (wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl").touch()
     (wheels / "other-1-py3-none-any.whl").touch()
-    assert built(project, "--airflow-from", "wheels") == command(
+    words = built(project, "--airflow-from", "wheels")
+    sent = project.sent(wheels)
+    assert words == command(
         project,
         arguments={"AIRFLOW_VERSION": "3.4.0rc1", "AIRFLOW_INSTALLATION_METHOD": "wheels"},
-        contexts=(f"wheels={wheels}",),
+        contexts=(f"wheels={sent}",),
     )
+    assert {file.name for file in sent.iterdir()} == {file.name for file in wheels.iterdir()}
     (wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl").unlink()
     words = built(project, "--airflow-from", "wheels")
     assert "AIRFLOW_VERSION=3.3.2" in words  # Airflow itself is then the release
@@ -231,8 +234,9 @@ def sources(folder: Path) -> Path:
 
 def test_a_folder_of_sources_is_a_build_context(bench: Bench) -> None:
     folder = sources(bench.folder / "my airflow ü=1")
-    expected = command(bench, arguments=SOURCES, contexts=(f"sources={folder}",))
-    assert built(bench, "--airflow-from", str(folder)) == expected
+    words = built(bench, "--airflow-from", str(folder))
+    contexts = (f"sources={bench.sent(folder)}",)
+    assert words == command(bench, arguments=SOURCES, contexts=contexts)
 
 
 def git(folder: Path, *words: str) -> str:
