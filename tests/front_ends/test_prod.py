@@ -148,9 +148,9 @@ def test_an_option_changes_what_it_says_and_nothing_else(
 
 
 def test_slim_has_neither_extras_nor_clients_and_names_of_its_own(bench: Bench) -> None:
-    expected = command(bench, slim=True)
-    assert built(bench, "--slim") == expected
-    assert built(bench, AIRFLOW_IMAGES_PROD_SLIM="yes") == expected
+    words = built(bench, "--slim")
+    assert words == command(bench, slim=True)
+    assert built(bench, AIRFLOW_IMAGES_PROD_SLIM="yes") == words
     jq = {"ADDITIONAL_RUNTIME_APT_DEPS": "jq"}
     options = ("--slim", "--runtime-apt-deps", "jq")
     assert built(bench, *options) == command(bench, slim=True, arguments=jq)
