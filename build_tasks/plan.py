@@ -12,6 +12,7 @@ from build_tasks import (
     buildx,
     client,
     constraints,
+    context,
     installation,
     labels,
     matrix,
@@ -24,8 +25,10 @@ from build_tasks import (
 )
 from build_tasks.builders import store
 from build_tasks.client import Client
+from build_tasks.context import Allowed
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
+from build_tasks.installation import Installation
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
@@ -133,6 +136,7 @@ def specs(
         for kind, python in selected
         if kind is ImageKind.PROD
     }
+    sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
@@ -158,7 +162,7 @@ def specs(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
-                    context=ROOT,
+                    context=sent[ROOT],
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
@@ -169,7 +173,11 @@ def specs(
                         revision=commit,
                     ),
                     secrets=secrets(bundle, where),
-                    contexts=tuple(sorted(install.contexts.items())) if install else (),
+                    contexts=tuple(
+                        (name, sent[folder]) for name, folder in sorted(install.contexts.items())
+                    )
+                    if install
+                    else (),
                     labels=table,
                     sbom=scanner,
                     cache=policy.plan(caches, where.names, one),
@@ -200,6 +208,22 @@ def items(text: str | None) -> list[str]:
 
 def _distinct(values: Iterable[T]) -> list[T]:
     return [*dict.fromkeys(values)]
+
+
+def _sent(
+    installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
+) -> dict[Path, Path]:
+    """Return what is sent for the project, and for each folder that replaces a stage."""
+    named = {pair for install in installations for pair in install.contexts.items()}
+    result = {}
+    for name, folder in [("", ROOT), *sorted(named)]:
+        allowed = Allowed(
+            chosen.context_untracked,
+            chosen.context_ignored,
+            everything=name == "wheels",  # they are there to be installed
+        )
+        result[folder] = context.prepare(folder, allowed, announce).folder
+    return result
 
 
 def _output(options: Options) -> Output:

@@ -150,6 +150,20 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("trusted", values.boolean, True, "whether runs may write caches and images"),
     Field(
+        "context.untracked",
+        values.patterns,
+        (),
+        "files that git does not track and that enter nevertheless, like sources/**",
+        option="untracked",
+    ),
+    Field(
+        "context.ignored",
+        values.patterns,
+        (),
+        "the same of files that git ignores, like airflow-core/src/airflow/ui/dist/**",
+        option="ignored",
+    ),
+    Field(
         "base.image",
         values.template,
         "python:{python}-slim-bookworm",
@@ -270,6 +284,8 @@ class Settings:
     cache_to: Backend | None
     output_compression: Compression
     trusted: bool
+    context_untracked: tuple[str, ...]
+    context_ignored: tuple[str, ...]
     base_image: str
     airflow_version: str
     airflow_versions: Mapping[str, str]

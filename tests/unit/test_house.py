@@ -44,8 +44,10 @@ FLOORS = (
     ("cache",),
     ("backends", "matrix", "record"),
     ("engine",),
-    ("bake",),
-    ("api", "events", "process", "places", "trust"),
+    ("bake", "context"),
+    ("snapshots",),
+    ("fingerprints", "worktree"),
+    ("api", "events", "ignore", "process", "places", "trust"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
