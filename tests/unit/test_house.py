@@ -16,6 +16,7 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
+    ("report",),
     ("housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
@@ -35,6 +36,8 @@ FLOORS = (
     ("fleet",),
     ("drivers",),
     ("values",),
+    ("journal",),
+    ("notation",),
     ("cache", "matrix", "record"),
     ("engine",),
     ("api", "process", "places"),
