@@ -60,7 +60,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if option.flag else None,
+            # Invoke takes what stands alone for missing, and ends, where its default is None.
+            default=False if option.flag else "" if option.alone else None,
         )
         for option in takes
     ]

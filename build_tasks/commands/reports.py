@@ -12,13 +12,12 @@ from build_tasks.errors import DiskError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names, Platform, listed
 from build_tasks.options import FORMATS, Options
 
-
 #: What a file's name says of its form.
 _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}
 
 
 def report_image(options: Options) -> None:
-    """Print what builds did: of the last run, or of the one, the build or the file that is named."""
+    """Print what builds did: those of the last run, or those that are named."""
     from build_tasks import journal, notation, report  # noqa: PLC0415 - start-up time
 
     output = options.text("output")
