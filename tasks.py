@@ -60,8 +60,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            # Invoke takes what stands alone for missing, and ends, where its default is None.
-            default=False if option.flag else "" if option.alone else None,
+            default=False if option.flag else None,
         )
         for option in takes
     ]

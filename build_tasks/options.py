@@ -123,7 +123,8 @@ BUILDER_REMOVE = (
 )
 REPORT = (Option("json", "print JSON", flag=True),)
 IMAGE_REPORT = (
-    Option("which", "last (the default), a run, a build like ci-3.11, or a file", alone=True),
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("of", "last (the default), a run, a build like ci-3.11, a file or a folder"),
     Option("format", f"{listed(FORMATS)} (default: what the output's name says, or table)"),
     Option("output", "file to write instead of printing, like report.html"),
     Option("json", "the same as --format json", flag=True),

@@ -24,7 +24,7 @@ def report_image(options: Options) -> None:
     form = _form(options, output)
     if form == "html" and not output and sys.stdout.isatty():
         raise UsageError("--format html: name a file with --output, like report.html")
-    records = journal.find(options.text("which") or journal.LAST, announce=say)
+    records = journal.find(options.text("of") or journal.LAST, announce=say)
     made = {
         "table": report.summary,
         "markdown": report.markdown,
