@@ -110,7 +110,9 @@ class _Watch:
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
-        self.display.ended(outcome.name, outcome.state, outcome.error, outcome.seconds)
+        # What was ended failed because of that, and has nothing to say of its own.
+        error = outcome.error if outcome.state is State.FAILED else None
+        self.display.ended(outcome.name, outcome.state, error, outcome.seconds)
 
 
 def _rules(where: Site, specs: Sequence[BuildSpec], options: Options) -> Rules:
