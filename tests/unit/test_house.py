@@ -35,11 +35,14 @@ FLOORS = (
     ("definition",),
     ("fleet",),
     ("drivers",),
+    ("recording",),
+    ("vertex",),
+    ("redaction", "vertices"),
     ("values",),
     ("cache", "matrix", "record"),
     ("engine",),
     ("bake",),
-    ("api", "process", "places"),
+    ("api", "events", "process", "places"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
