@@ -11,6 +11,7 @@ from build_tasks import settings
 from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
 
+FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
@@ -130,6 +131,13 @@ BUILDER_REMOVE = (
     *SETTINGS,
 )
 REPORT = (Option("json", "print JSON", flag=True),)
+IMAGE_REPORT = (
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("of", "last (the default), a run, a build like ci-3.11, a file or a folder"),
+    Option("format", f"{listed(FORMATS)} (default: what the output's name says, or table)"),
+    Option("output", "file to write instead of printing, like report.html"),
+    Option("json", "the same as --format json", flag=True),
+)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
 ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)

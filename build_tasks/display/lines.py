@@ -30,7 +30,8 @@ class Lines(Display):
     def show_ended(self, row: Row, error: ImagesError | None) -> None:
         """Say how a build ended."""
         steps = f", {row.cached} of {row.total} steps cached" if row.total else ""
-        after = f" after {clock(row.seconds)}" if row.attempts else ""
+        when = "in" if row.state == "built" else "after"
+        after = f" {when} {clock(row.seconds)}" if row.attempts else ""
         self.show(row, f"{row.state}{after}{f': {row.current}' if error else steps}", whole=True)
 
     def write(self, line: str) -> None:
