@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import labels, process
+from build_tasks import building, labels, process
+from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.fleet import Builder
 from build_tasks.process import Command, Completed
+from build_tasks.record import BuildRecord
 from build_tasks.spec import BuildSpec, Output
 
-#: Times that a build is repeated because the engine collected what it was about to use.
-RACES = 2
-_LAST = 4096
-_RACE = "the engine's image store collected a layer while it was being unpacked"
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
 BOOT = 120.0
-
-
-@dataclass(frozen=True)
-class Built:
-    """A build that ended well.
-
-    Args:
-        identity: the build's name.
-        digest: what a registry calls the pushed image, or the engine the loaded one; empty where
-            the engine does not say.
-        cache_exported: the cache reference was written.
-    """
-
-    identity: str
-    digest: str
-    cache_exported: bool
 
 
 def build_command(client: Client, spec: BuildSpec) -> Command:
@@ -101,29 +81,30 @@ def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Co
     return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
-def build(client: Client, spec: BuildSpec, line: Callable[[str], None] | None = None) -> Built:
-    """Build, with BuildKit's own display on our stderr, and return what came of it.
+def build(
+    client: Client,
+    spec: BuildSpec,
+    line: Callable[[str], None] | None = None,
+    *,
+    note: Callable[[BuildRecord], None] | None = None,
+) -> Built:
+    """Build, and return what came of it.
+
+    On a terminal BuildKit shows it itself, as everywhere where a person asked for one of its
+    displays; else it is a line for each step, and the whole in a file.
 
     Args:
         client: the way to the engine.
         spec: the build.
-        line: is told BuildKit's events, and whatever else buildx says, instead of our stderr.
+        line: is told BuildKit's events, each as one line of JSON, and whatever else buildx says,
+            instead of our stderr.
+        note: is told the record of the build, however it ended.
 
     Raises:
         ImagesError: the build failed; the class says in which way.
     """
-    command = build_command(client, spec)
-    spec.metadata.parent.mkdir(parents=True, exist_ok=True)
-    spec.metadata.unlink(missing_ok=True)
-    for again in range(RACES + 1):
-        _tell(f"+ {process.quote(command, client.environment)}", line)
-        ended = process.stream(command, environment=client.environment, line=line)
-        if not ended.returncode:
-            break
-        if again == RACES or not _lost_race(ended):
-            raise _failed(ended, spec.identity)
-        _tell(f"{spec.identity}: {_RACE}: once more", line)
-    return _built(spec)
+    command = functools.partial(build_command, client)
+    return building.build(client, spec, command, line=line, note=note)
 
 
 def create(client: Client, builder: Builder, configuration: Path | None) -> None:
@@ -212,25 +193,6 @@ def _untagged(spec: BuildSpec) -> list[str]:
     return ["--output", f"type=image,{attributes}"]
 
 
-def _built(spec: BuildSpec) -> Built:
-    try:
-        metadata = json.loads(spec.metadata.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        metadata = {}
-    return Built(
-        spec.identity,
-        str(metadata.get("containerimage.digest", "")),
-        "cache.manifest" in metadata,
-    )
-
-
-def _tell(text: str, line: Callable[[str], None] | None) -> None:
-    if line:
-        line(text)
-    else:
-        print(text, file=sys.stderr, flush=True)
-
-
 def _csv(text: str) -> str:
     """Return one value of an option in which buildx takes commas for the ends of values."""
     quoted = text.replace('"', '""')
@@ -242,16 +204,6 @@ def _show(client: Client, command: Command, subject: str) -> None:
     ended = process.stream(command, environment=client.environment)
     if ended.returncode:
         raise _failed(ended, subject)
-
-
-def _lost_race(ended: Completed) -> bool:
-    """Return whether the containerd image store lost a race with its own garbage collection.
-
-    Unpacking an image then misses the layer below (moby/buildkit#6521, open in 2026). Everything is
-    built by then, so that another attempt repeats no step.
-    """
-    last = ended.stderr[-_LAST:]
-    return "failed to prepare extraction snapshot" in last and "does not exist" in last
 
 
 def _failed(ended: Completed, subject: str) -> ImagesError:

@@ -67,6 +67,7 @@ BUILD = (
     Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
     Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
     Option("push-cache", "write the cache to the registry, too", flag=True),
+    Option("strict-cache", "fail, after the push, if a cache was not read or written", flag=True),
     Option("build-id", "id of the build, for the image's labels"),
     Option("sbom", "attest the contents of a pushed image, too", flag=True),
     Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),

@@ -180,6 +180,7 @@ def specs(
                     if each is Output.DIGEST
                     else None,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
+                    strict_cache=options.flag("strict-cache"),
                 )
             )
         if wanted is not each and wanted is Output.LOAD:

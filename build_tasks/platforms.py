@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from build_tasks import buildx, digests, matrix, merge, plan, process, revision
-from build_tasks.buildx import Built
+from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
 from build_tasks.errors import CommandError

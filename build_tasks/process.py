@@ -126,6 +126,7 @@ def stream(
     environment: Mapping[str, str] | None = None,
     terminal: bool | None = None,
     line: Callable[[str], None] | None = None,
+    take: Callable[[bytes], None] | None = None,
 ) -> Completed:
     """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
 
@@ -135,11 +136,13 @@ def stream(
         terminal: give the command a terminal for stderr (so that BuildKit draws its own
             display); by default, if our own stderr is one.
         line: is told each line of both outputs instead of our stderr.
+        take: is told the bytes of both outputs, cut anywhere, instead of our stderr.
 
     Raises:
         MissingProgram: the program is not there.
     """
-    on_terminal = sys.stderr.isatty() if terminal is None and line is None else bool(terminal)
+    ours = line is None and take is None
+    on_terminal = sys.stderr.isatty() if terminal is None and ours else bool(terminal)
     reader, writer = pty.openpty() if on_terminal else os.pipe()
     try:
         if on_terminal:
@@ -149,12 +152,12 @@ def stream(
             command,
             environment,
             stdin=subprocess.DEVNULL,
-            stdout=writer if line else None,
+            stdout=None if ours else writer,
             stderr=writer,
         ) as child:
             os.close(writer)
             writer = -1
-            tail = _show(reader, child, on_terminal, _Lines(line) if line else None)
+            tail = _show(reader, child, on_terminal, _Lines(line) if line else None, take)
     finally:
         os.close(reader)
         if writer >= 0:
@@ -397,18 +400,25 @@ class _Lines:
 
 
 def _show(
-    reader: int, child: subprocess.Popen[bytes], on_terminal: bool, lines: _Lines | None
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    lines: _Lines | None,
+    take: Callable[[bytes], None] | None,
 ) -> bytes:
     """Pass on all that is read until every writer is gone; return the last of it."""
     try:
-        return _pass_on(reader, child, on_terminal, lines)
+        return _pass_on(reader, child, on_terminal, take or (lines.take if lines else _to_stderr))
     finally:
         if lines:
             lines.end()
 
 
 def _pass_on(
-    reader: int, child: subprocess.Popen[bytes], on_terminal: bool, lines: _Lines | None
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    take: Callable[[bytes], None],
 ) -> bytes:
     tail = b""
     while True:
@@ -426,12 +436,13 @@ def _pass_on(
             return tail
         if not chunk:
             return tail
-        if lines:
-            lines.take(chunk)
-        else:
-            sys.stderr.buffer.write(chunk)
-            sys.stderr.buffer.flush()
+        take(chunk)
         tail = (tail + chunk)[-TAIL_BYTES:]
+
+
+def _to_stderr(chunk: bytes) -> None:
+    sys.stderr.buffer.write(chunk)
+    sys.stderr.buffer.flush()
 
 
 def _copy_window_size(terminal: int) -> None:

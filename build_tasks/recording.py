@@ -183,13 +183,13 @@ class Recorder:
         """Return the record of the build.
 
         Args:
-            start: what is known without the events; the reference in its `export` is kept.
+            start: what is known without the events; the references in it are kept.
         """
         with self._lock:
             zeros = self._zeros()
             steps = tuple(unit.step(zeros[unit.named.client]) for unit in self._units())
             warnings = tuple(self._warnings)
-        imports: dict[str, CacheUse] = {}
+        imports = {use.reference: use for use in start.imports}
         export = start.export
         for step in steps:
             if step.kind is StepKind.IMPORT:
@@ -205,7 +205,7 @@ class Recorder:
         return replace(
             start,
             steps=steps,
-            imports=tuple(imports.values()) or start.imports,
+            imports=tuple(imports.values()),
             export=export,
             warnings=(*start.warnings, *warnings),
         )

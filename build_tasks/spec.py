@@ -55,6 +55,7 @@ class BuildSpec:
         also: further platforms, to load an image of several at once.
         part: what a merge has to know of an image that is pushed by digest.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
+        strict_cache: a cache that is not read or not written is an error, after the image is made.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
@@ -79,6 +80,7 @@ class BuildSpec:
     also: tuple[Platform, ...] = ()
     part: Part | None = None
     stand_in: str = ""
+    strict_cache: bool = False
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

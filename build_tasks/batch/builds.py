@@ -10,7 +10,7 @@ from pathlib import Path
 
 from build_tasks import buildx, platforms
 from build_tasks.batch.schedule import Job
-from build_tasks.buildx import Built
+from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part, forget
 from build_tasks.errors import RegistryError
@@ -83,11 +83,18 @@ def _build(here: Here, spec: BuildSpec) -> Made:
         built = buildx.build(here.client, replace(spec, progress="rawjson"), told)
     else:
         built = buildx.build(here.client, spec)
-    made = _made(here, built, spec)
+    made = _made(built, spec)
     say = partial(here.say, spec.identity)
+    for note in built.notes(spec):
+        say(note)
+    if spec.cache.export and not built.cache_exported and spec.output is Output.NONE:
+        raise RegistryError(f"{built.identity}: {built.notes(spec)[-1].removeprefix('warning: ')}")
     say(made.text)
     if spec.part:
         here.parts[spec.identity] = platforms.note(here.folder, spec.part, built, say)
+    strict = built.strict(spec)
+    if strict:
+        raise strict
     return made
 
 
@@ -105,14 +112,8 @@ def _join(here: Here, specs: Sequence[BuildSpec]) -> Made:
     return Made(*made.partition(": ")[2].rsplit(" ", 1))
 
 
-def _made(here: Here, built: Built, spec: BuildSpec) -> Made:
-    """Return what a build made; a cache that was asked for and not written is not passed over."""
-    if spec.cache.export and not built.cache_exported:
-        place = "in its log" if here.line else "above"
-        lost = f"the cache was not written to {spec.cache.export}: the reason stands {place}"
-        if spec.output is Output.NONE and not spec.tags:
-            raise RegistryError(f"{built.identity}: {lost}, at 'exporting cache'")
-        here.say(spec.identity, f"warning: {lost}, at 'exporting cache'")
+def _made(built: Built, spec: BuildSpec) -> Made:
+    """Return what a build made."""
     made = {
         Output.LOAD: f"loaded {', '.join(spec.tags)}",
         Output.PUSH: f"pushed {', '.join(spec.tags)}",

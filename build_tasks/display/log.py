@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from build_tasks.redaction import redact
+
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -28,7 +30,7 @@ class Log:
 
     def line(self, text: str) -> None:
         """Write what is no event."""
-        self._file.write(f"{text}\n")
+        self._file.write(f"{redact(text)}\n")
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Write what one of BuildKit's events says."""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from build_tasks import buildx, fleet, process
-from build_tasks.buildx import Built
+from build_tasks import building, buildx, fleet, process
+from build_tasks.building import Built
 from build_tasks.cache import CachePlan
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, ImagesError, UsageError
@@ -134,8 +135,12 @@ class Streams:
         self.metadata = metadata
         self.commands: list[Command] = []
 
-    def __call__(self, command: Command, **_: object) -> Completed:
+    def __call__(
+        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
+    ) -> Completed:
         self.commands.append(command)
+        if take:
+            take(self.ended[1].encode())
         if self.metadata is not None:
             path = Path(command[command.index("--metadata-file") + 1])
             path.write_text(json.dumps(self.metadata))
@@ -167,8 +172,8 @@ def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A defect of the engine, seen: moby/buildkit#6521."""
-    ended = [Completed(("x",), 1, "", RACE), Completed(("x",), 0, "", "")]
-    monkeypatch.setattr(process, "stream", lambda *_, **__: ended.pop(0))
+    ended = [Streams(1, RACE), Streams(0)]
+    monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
     assert buildx.build(CLIENT, spec(tmp_path)).identity == "ci-3.9-amd64"
     assert "ci-3.9-amd64: the engine's image store collected a layer" in capsys.readouterr().err
 
@@ -180,7 +185,7 @@ def test_a_race_that_is_lost_again_and_again_is_a_failure(
     monkeypatch.setattr(process, "stream", streams)
     with pytest.raises(ImagesError, match="parent snapshot"):
         buildx.build(CLIENT, spec(tmp_path))
-    assert len(streams.commands) == buildx.RACES + 1
+    assert len(streams.commands) == building.RACES + 1
 
 
 def test_what_is_run_is_shown(
