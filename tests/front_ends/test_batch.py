@@ -186,7 +186,11 @@ def test_a_mistake_is_one_line_and_starts_nothing(
 
 
 def test_lines_are_no_longer_than_a_page(bench: Bench) -> None:
-    step = {"digest": "sha256:a", "name": f"[2/3] RUN {'x' * 400}", "started": "2026-01-01T00:00:00Z"}
+    step = {
+        "digest": "sha256:a",
+        "name": f"[2/3] RUN {'x' * 400}",
+        "started": "2026-01-01T00:00:00Z",
+    }
     event = json.dumps({"vertexes": [step]})
     done = bench.invoke(*THREE, FAKE_STDERR=event, COLUMNS="60")
     lines = [line for line in done.stderr.splitlines() if ": [2/3] RUN" in line]
