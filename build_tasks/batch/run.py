@@ -76,7 +76,7 @@ def _raise(
             announce(f"{name}: {text}")
     if len(outcomes) > 1:
         for one in failed:
-            announce(f"{one.name}: its log is {display.log(one.name).path}")
+            announce(f"{one.name}: its log is {display.path(one.name)}")
     error = verdict.error(outcomes, kept)
     if error:
         raise error

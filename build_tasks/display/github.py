@@ -27,7 +27,7 @@ class GitHub(Lines):
             self._quoted(self.log(row.name).tail(LAST))
             self.write(f"::error title={_property(row.name)}::{_data(row.current)}")
         self.write(f"::group::{row.name}: {row.state} in {clock(row.seconds)}")
-        self._quoted(self.log(row.name).path.read_text(encoding="utf-8").splitlines())
+        self._quoted(self.path(row.name).read_text(encoding="utf-8").splitlines())
         self.write("::endgroup::")
 
     def _quoted(self, lines: list[str]) -> None:
