@@ -84,7 +84,7 @@ BUILD = (
     *SETTINGS,
 )
 #: What says how builds are run, and not what is built.
-_OF_A_RUN = {"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"}
+_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"})
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
 MERGE = (
     Option("tag", "tag of the merged image, or several with commas (default: latest)"),
