@@ -7,7 +7,7 @@ Only what explaining a build needs is read. What BuildKit takes and this does no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 #: What makes a vertex with a number of its own ("[main 2/9] RUN ...") in BuildKit's graph.
@@ -24,10 +24,6 @@ _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|\\$|"(?:[^"\\]|\\.)*"|'[^']*'|["'])+""")
 #: BuildKit's own pattern (frontend/dockerfile/parser/parser.go, reHeredoc).
 _HEREDOC = re.compile(r"(\d*)<<(-?)([^<]+)")
 _STAGE = re.compile(r"(?i)^FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$")
-_VARIABLE = re.compile(
-    r"\\(?P<escaped>.)|\$(?:(?P<plain>[A-Za-z_]\w*)"
-    r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-+?])(?P<word>(?:[^{}]|\{[^{}]*\})*))?\})"
-)
 
 
 @dataclass(frozen=True)
@@ -135,40 +131,6 @@ def flags(instruction: Instruction) -> list[tuple[str, str]]:
         name, _, value = word.removeprefix("--").partition("=")
         found.append((name, value))
     return found
-
-
-def variables(text: str) -> tuple[str, ...]:
-    """Return the names of the variables that stand in a text, in order, each once."""
-    found = (one["plain"] or one["name"] for one in _VARIABLE.finditer(text))
-    return tuple(dict.fromkeys(name for name in found if name))
-
-
-def expand(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with its variables replaced and its quotes taken off, as BuildKit does it.
-
-    A form that is not understood, like `${NAME%%x}`, stays as it stands.
-    """
-    parts = re.split(r"('[^']*')", text)
-    return "".join(
-        part[1:-1] if part.startswith("'") and len(part) > 1 else _replaced(part, values)
-        for part in parts
-    )
-
-
-def _replaced(text: str, values: Mapping[str, str]) -> str:
-    def one(found: re.Match[str]) -> str:
-        if found["escaped"]:
-            return found["escaped"]
-        name, how, word = found["plain"] or found["name"], found["how"] or "", found["word"] or ""
-        value = values.get(name)
-        there = bool(value) if how.startswith(":") else value is not None
-        if how.endswith("+"):
-            return _replaced(word, values) if there else ""
-        if how.endswith("-") and not there:
-            return _replaced(word, values)
-        return value or ""
-
-    return _VARIABLE.sub(one, re.sub(r'(?<!\\)"', "", text))
 
 
 def _escape(lines: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What each step of a Dockerfile stands on: its text, its variables, and the files that it reads."""
+"""What each step of a Dockerfile stands on: its text, its variables, the files that it reads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from build_tasks import dockerfile
 from build_tasks.dockerfile import STEPS, Instruction
+from build_tasks.expansion import expand, variables
 
 #: Instructions that are no step, and change what the steps below them do.
 _STATE = ("SHELL", "USER", "WORKDIR")
@@ -64,42 +65,19 @@ def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> t
         instructions: the Dockerfile.
         arguments: the values that the build was given, by name.
     """
-    everywhere: dict[str, str] = {}
-    ends: dict[str, _Scope] = {}
-    scope = _Scope(Stage("", "", parent=False))
-    result = []
+    reader = _Reader(arguments)
     for one in instructions:
         if one.word == "FROM":
-            begins = dockerfile.expand(dockerfile.base(one), everywhere)
-            inherited = ends.get(begins.lower())
-            base = "" if begins == "scratch" else begins
-            scope = _Scope(Stage(one.stage, base, parent=inherited is not None))
-            if inherited:
-                # A stage's arguments end with it; what it set in the image goes on.
-                scope.environment.update(inherited.environment)
-                scope.state.update(inherited.state)
-            elif base:
-                scope.number = 1
-            ends[one.stage] = ends[str(len(ends))] = scope
+            reader.begin(one)
         elif one.word == "ARG":
-            for name, default in dockerfile.pairs(one).items():
-                value = arguments.get(name)
-                if value is None:
-                    outer = everywhere.get(name, "") if one.stage else ""
-                    value = outer if default is None else dockerfile.expand(default, scope.seen)
-                (scope.arguments if one.stage else everywhere)[name] = value
-                scope.arguments.setdefault(name, value)
+            reader.declare(one)
         elif one.word == "ENV":
-            seen = scope.seen
-            for name, text in dockerfile.pairs(one).items():
-                scope.environment[name] = dockerfile.expand(text or "", seen)
+            seen = reader.scope.seen
+            given = dockerfile.pairs(one).items()
+            reader.scope.environment |= {name: expand(text or "", seen) for name, text in given}
         else:
-            if one.word in STEPS:
-                scope.number += 1
-                result.append(_use(one, scope))
-            if one.word in _STATE:
-                scope.state[one.word] = dockerfile.expand(one.rest, scope.seen)
-    return tuple(result)
+            reader.step(one)
+    return tuple(reader.found)
 
 
 class _Scope:
@@ -118,13 +96,54 @@ class _Scope:
         return {**self.arguments, **self.environment}
 
 
+class _Reader:
+    """What is known of a Dockerfile that was read down to some line."""
+
+    def __init__(self, arguments: Mapping[str, str]) -> None:
+        self.given = arguments
+        self.everywhere: dict[str, str] = {}
+        self.ends: dict[str, _Scope] = {}
+        self.scope = _Scope(Stage("", "", parent=False))
+        self.found: list[Use] = []
+
+    def begin(self, one: Instruction) -> None:
+        begins = expand(dockerfile.base(one), self.everywhere)
+        inherited = self.ends.get(begins.lower())
+        base = "" if begins == "scratch" else begins
+        self.scope = _Scope(Stage(one.stage, base, parent=inherited is not None))
+        if inherited:
+            # A stage's arguments end with it; what it set in the image goes on.
+            self.scope.environment.update(inherited.environment)
+            self.scope.state.update(inherited.state)
+        elif base:
+            self.scope.number = 1
+        self.ends[one.stage] = self.scope
+
+    def declare(self, one: Instruction) -> None:
+        for name, default in dockerfile.pairs(one).items():
+            value = self.given.get(name)
+            if value is None:
+                outer = self.everywhere.get(name, "")
+                value = outer if default is None else expand(default, self.scope.seen)
+            self.scope.arguments[name] = value
+            if not one.stage:
+                self.everywhere[name] = value
+
+    def step(self, one: Instruction) -> None:
+        if one.word in STEPS:
+            self.scope.number += 1
+            self.found.append(_use(one, self.scope))
+        if one.word in _STATE:
+            self.scope.state[one.word] = expand(one.rest, self.scope.seen)
+
+
 def _use(one: Instruction, scope: _Scope) -> Use:
     seen = scope.seen
     if one.word == "RUN":  # a program sees every variable
         files, stages = _mounts(one, seen)
         return Use(one, scope.stage, scope.number, seen, dict(scope.state), files, stages)
     # A quoted heredoc ('<<"EOF"') is taken as it stands: its variables are the shell's.
-    named = {name: seen[name] for name in dockerfile.variables(_expanded(one)) if name in seen}
+    named = {name: seen[name] for name in variables(_expanded(one)) if name in seen}
     state = {"WORKDIR": scope.state["WORKDIR"]} if "WORKDIR" in scope.state else {}
     if one.word == "WORKDIR":
         return Use(one, scope.stage, scope.number, named, state)
@@ -141,10 +160,10 @@ def _mounts(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...],
     files, stages = [], []
     for name, value in dockerfile.flags(one):
         if name == "mount":
-            given = dict(
-                (part.partition("=")[0], part.partition("=")[2])
-                for part in dockerfile.expand(value, seen).split(",")
-            )
+            given = {
+                part.partition("=")[0]: part.partition("=")[2]
+                for part in expand(value, seen).split(",")
+            }
             origin = given.get("from", "")
             if given.get("type", "bind") != "bind" and not origin:
                 continue
@@ -162,10 +181,10 @@ def _sources(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...]
     joined = " ".join(given)
     if joined.startswith("["):
         given = [word.strip("[],") for word in given if word.strip("[],")]
-    sources = [dockerfile.expand(word, seen) for word in given[:-1] if not word.startswith("<<")]
+    sources = [expand(word, seen) for word in given[:-1] if not word.startswith("<<")]
     outside = ("http://", "https://", "git@")
     paths = (_clean(word) for word in sources if not word.startswith(outside))
-    return tuple(paths), dockerfile.expand(origin, seen).lower()
+    return tuple(paths), expand(origin, seen).lower()
 
 
 def _clean(path: str) -> str:
