@@ -1,0 +1,38 @@
+"""What each session and task does: read the options, call the rooms, say what came of it."""
+
+from __future__ import annotations
+
+from build_tasks.commands.builders import (
+    create_builder,
+    inspect_builder,
+    list_builders,
+    remove_builder,
+)
+from build_tasks.commands.building import build, merge_image, push_cache, push_image
+from build_tasks.commands.caches import prune_cache, show_usage
+from build_tasks.commands.constraints import generate_constraints
+from build_tasks.commands.engine import show_engine, start_engine, stop_engine
+from build_tasks.commands.images import load_image, save_image, verify_image
+from build_tasks.commands.reports import show_matrix, show_settings
+
+__all__ = [
+    "build",
+    "create_builder",
+    "generate_constraints",
+    "inspect_builder",
+    "list_builders",
+    "load_image",
+    "merge_image",
+    "prune_cache",
+    "push_cache",
+    "push_image",
+    "remove_builder",
+    "save_image",
+    "show_engine",
+    "show_matrix",
+    "show_settings",
+    "show_usage",
+    "start_engine",
+    "stop_engine",
+    "verify_image",
+]
