@@ -30,6 +30,8 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.check", commands.check_image, options.CHECK),
+    ("image.explain", commands.explain_image, options.EXPLAIN),
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),

@@ -63,7 +63,8 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
     misses = []
     for root in roots:
         use = new.use(root.first)
-        follow = [o.name for o in ran if root.digests & stands_on[o.first.digest] and o != root]
+        below = (o for o in ran if root.digests & stands_on[o.first.digest] and o != root)
+        follow = [o.name for o in sorted(below, key=lambda o: (o.first.stage, o.first.number))]
         line = use.instruction.line if use else 0
         text = _instruction(root.first)
         misses.append(Miss(root.name, text, line, tuple(_why(root, old, new)), tuple(follow)))

@@ -54,8 +54,18 @@ class Use:
     stages: tuple[str, ...] = ()
 
     def reads(self, paths: Iterable[str]) -> list[str]:
-        """Return those of some paths of the build context that this step reads."""
-        return [path for path in paths if any(_matches(path, one) for one in self.files)]
+        """Return those of some paths that this step reads.
+
+        Args:
+            paths: of the build context, or of another context as `CONTEXT:PATH`.
+        """
+        return [path for path in paths if self._reads(path)]
+
+    def _reads(self, path: str) -> bool:
+        context, colon, _ = path.partition(":")
+        if colon and context in self.stages:
+            return True
+        return any(_matches(path, one) for one in self.files)
 
 
 def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:

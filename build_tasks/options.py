@@ -120,6 +120,21 @@ BUILDER_REMOVE = (
     Option("keep-cache", "leave the cache for a builder of that name", flag=True),
     *SETTINGS,
 )
+CHECK = (
+    *SELECTION,
+    Option("tag", "tag of the image (default: latest)"),
+    Option("local", "ask only the engine", flag=True),
+    Option("remote", "ask only the registry", flag=True),
+    Option("fail", "end with exit code 13 if an image is out of date", flag=True),
+    Option("json", "print JSON", flag=True),
+    *SETTINGS,
+)
+EXPLAIN = (
+    Option("which", "build like ci-3.11, run, or file of a record (default: last)", alone=True),
+    Option("from", "record to compare with, in the same words (default: the build before)"),
+    Option("to", "record to explain, as WHICH"),
+    Option("json", "print JSON", flag=True),
+)
 REPORT = (Option("json", "print JSON", flag=True),)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)

@@ -1,0 +1,182 @@
+"""Ask whether images are what a build would make now; nothing is built, and nothing changes.
+
+Everything is asked at once: the engine, the registry, and the registry of the base image.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from build_tasks import contents, freshness, holdings, matrix, plan
+from build_tasks.errors import ImagesError
+from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
+from build_tasks.holdings import Holding
+from build_tasks.options import Options
+from build_tasks.plan import Site
+from build_tasks.record import BuildRecord
+from build_tasks.settings import FIELDS, Settings
+from build_tasks.spec import BuildSpec, Output
+from build_tasks.verdict import Finding, Verdict
+
+#: Questions at a time.
+QUESTIONS = 8
+#: Changes that are told; the rest are counted.
+SHOWN = 5
+
+#: What a place has, or why it does not answer.
+Answer = Holding | str | None
+#: Returns the record of a build, by its name and fingerprint, if one is at hand.
+Remember = Callable[[str, str], BuildRecord | None]
+
+
+def check(
+    options: Options,
+    chosen: Settings,
+    *,
+    remember: Remember,
+    announce: Callable[[str], None],
+) -> list[Verdict]:
+    """Return what is known of each image that the options select.
+
+    Args:
+        options: what a person gave.
+        chosen: the effective settings.
+        remember: finds records, to say which file or argument changed.
+        announce: is told what has to be fetched to know the inputs.
+
+    Raises:
+        ImagesError: an option is wrong, or there is no engine.
+    """
+    tags = [matrix.parse_tag(tag, "--tag") for tag in plan.items(options.text("tag"))]
+    quiet = Options({**options.given, "dry-run": True, "tag": None})
+    where, specs = plan.specs(
+        quiet, chosen, output=Output.NONE, push_cache=False, announce=announce
+    )
+    with ThreadPoolExecutor(QUESTIONS) as pool:
+        asked = [(spec, _ask(pool, where, spec, tags, options)) for spec in specs]
+        return [_verdict(spec, futures, options, remember) for spec, futures in asked]
+
+
+def unchanged(where: Site, spec: BuildSpec) -> str:
+    """Return the digest under which the registry has what a build would make; empty if it has not.
+
+    What an image is compared by is the first of the tags that it shall get, then `latest`. A
+    registry that does not answer has nothing.
+
+    Args:
+        where: where the build would run.
+        spec: the build; its files are those that it would be given.
+    """
+    inputs = contents.gather(spec)
+    base = _registry(where, inputs.base, spec)
+    for reference in dict.fromkeys((*spec.tags, f"{spec.image}:{_tag(spec)}")):
+        found = _registry(where, reference, spec)
+        known = isinstance(found, Holding) and isinstance(base, Holding)
+        if known and not _changed(found, inputs, base):
+            return found.digest
+    return ""
+
+
+def tag_command(where: Site, spec: BuildSpec, digest: str) -> tuple[str, ...]:
+    """Return the command that gives a build's tags to an image that the registry has."""
+    tags = [word for tag in spec.tags for word in ("--tag", tag)]
+    source = f"{spec.image}@{digest}"
+    return (*where.client.buildx, "imagetools", "create", "--builder", spec.builder, *tags, source)
+
+
+def _ask(
+    pool: ThreadPoolExecutor, where: Site, spec: BuildSpec, tags: Sequence[str], options: Options
+) -> dict[str, tuple[str, Future[Answer]]]:
+    """Return the questions about one build, by whom they are put to."""
+    reference = f"{spec.image}:{tags[0] if tags else _tag(spec)}"
+    base = dict(spec.arguments).get(BASE_ARGUMENT, "")
+    asked = {"base": (base, pool.submit(_registry, where, base, spec))}
+    if not options.flag("remote"):
+        asked["engine"] = (reference, pool.submit(_engine, where, reference, spec))
+    if not options.flag("local"):
+        asked["registry"] = (reference, pool.submit(_registry, where, reference, spec))
+    return asked
+
+
+def _verdict(
+    spec: BuildSpec,
+    asked: dict[str, tuple[str, Future[Answer]]],
+    options: Options,
+    remember: Remember,
+) -> Verdict:
+    inputs = contents.gather(spec)
+    base = asked.pop("base")[1].result()
+    findings = []
+    for place, (reference, future) in asked.items():
+        answer = future.result()
+        if not isinstance(answer, Holding):
+            findings.append(Finding(place, reference, problem=answer or ""))
+            continue
+        changed = _changed(answer, inputs, base)
+        label = answer.labels.get(LABEL, "")
+        kept = remember(spec.identity, label) if changed and label else None
+        findings.append(
+            Finding(
+                place,
+                reference,
+                there=True,
+                digest=answer.digest,
+                changed=changed,
+                details=_details(changed, kept, inputs) if kept else (),
+            )
+        )
+    unasked = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
+    return Verdict(spec.identity, _command(spec, options), tuple(findings), unasked)
+
+
+def _changed(image: Holding, inputs: Inputs, base: Answer) -> tuple[str, ...]:
+    """Return the parts in which an image is not what a build would make now."""
+    changed = freshness.changed(image.labels.get(LABEL, ""), inputs.fingerprint)
+    moved = isinstance(base, Holding) and not freshness.begins_with(image.layers, base.layers)
+    return (*changed, "base") if moved and "base" not in changed else changed
+
+
+def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
+    before = freshness.recorded(kept)
+    found = []
+    for part in changed:
+        told = freshness.details(part, before, inputs) or ["moved"]
+        found += [f"{part} ({one})" for one in told]
+    more = len(found) - SHOWN
+    return (*found[:SHOWN], *([f"and {more} more"] if more > 0 else []))
+
+
+def _command(spec: BuildSpec, options: Options) -> str:
+    """Return the command that makes a build, with the options that a person gave here."""
+    image, _, python = spec.identity.rpartition(f"-{spec.platform.architecture}")[0].rpartition("-")
+    kind = image.removesuffix("-slim")
+    known = {item.option for item in FIELDS} | {"tag"}
+    words: list[str] = []
+    for name, value in options.given.items():
+        if name not in known or not value or name == "platform":
+            continue
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    pinned = f"-{spec.platform.architecture}" if options.text("platform") else ""
+    command = ("nox", "-s", f"build_{kind}-{python}{pinned}", *(["--", *words] if words else []))
+    return shlex.join(command)
+
+
+def _tag(spec: BuildSpec) -> str:
+    slim = "-slim-" in spec.identity
+    return "slim-latest" if slim else "latest"
+
+
+def _engine(where: Site, reference: str, spec: BuildSpec) -> Answer:
+    try:
+        return holdings.of_engine(where.client, reference, spec.platform)
+    except ImagesError as error:
+        return str(error)
+
+
+def _registry(where: Site, reference: str, spec: BuildSpec) -> Answer:
+    try:
+        return holdings.of_registry(where.client, reference, spec.platform, spec.builder)
+    except ImagesError as error:
+        return str(error)
