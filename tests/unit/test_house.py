@@ -16,6 +16,7 @@ PACKAGE = ROOT / "build_tasks"
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
     ("commands",),
+    ("report",),
     ("advice", "housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
@@ -42,6 +43,8 @@ FLOORS = (
     ("recipe",),
     ("inputs",),
     ("dockerfile", "expansion"),
+    ("journal",),
+    ("notation",),
     ("cache", "matrix", "record", "verdict"),
     ("engine",),
     ("api", "process", "places"),
