@@ -18,6 +18,7 @@ from build_tasks.options import Option, Options
 Verb = Callable[[Options], None]
 
 TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
+    ("bake", commands.bake, options.BAKE),
     ("builder.create", commands.create_builder, options.BUILDER_CREATE),
     ("builder.inspect", commands.inspect_builder, options.SETTINGS_REPORT),
     ("builder.list", commands.list_builders, options.SETTINGS_REPORT),

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from build_tasks import contents, freshness, holdings, matrix, plan
 from build_tasks.errors import ImagesError
+from build_tasks.findings import Finding, Verdict
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.holdings import Holding
 from build_tasks.options import Options
@@ -18,7 +19,6 @@ from build_tasks.plan import Site
 from build_tasks.record import BuildRecord
 from build_tasks.settings import FIELDS, Settings
 from build_tasks.spec import BuildSpec, Output
-from build_tasks.verdict import Finding, Verdict
 
 #: Questions at a time.
 QUESTIONS = 8
@@ -71,10 +71,11 @@ def unchanged(where: Site, spec: BuildSpec) -> str:
     """
     inputs = contents.gather(spec)
     base = _registry(where, inputs.base, spec)
+    if not isinstance(base, Holding):
+        return ""
     for reference in dict.fromkeys((*spec.tags, f"{spec.image}:{_tag(spec)}")):
         found = _registry(where, reference, spec)
-        known = isinstance(found, Holding) and isinstance(base, Holding)
-        if known and not _changed(found, inputs, base):
+        if isinstance(found, Holding) and not _changed(found, inputs, base):
             return found.digest
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +101,13 @@ def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Co
     return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
-def build(client: Client, spec: BuildSpec) -> Built:
+def build(client: Client, spec: BuildSpec, line: Callable[[str], None] | None = None) -> Built:
     """Build, with BuildKit's own display on our stderr, and return what came of it.
+
+    Args:
+        client: the way to the engine.
+        spec: the build.
+        line: is told BuildKit's events, and whatever else buildx says, instead of our stderr.
 
     Raises:
         ImagesError: the build failed; the class says in which way.
@@ -110,13 +116,13 @@ def build(client: Client, spec: BuildSpec) -> Built:
     spec.metadata.parent.mkdir(parents=True, exist_ok=True)
     spec.metadata.unlink(missing_ok=True)
     for again in range(RACES + 1):
-        process.echo(command, client.environment)
-        ended = process.stream(command, environment=client.environment)
+        _tell(f"+ {process.quote(command, client.environment)}", line)
+        ended = process.stream(command, environment=client.environment, line=line)
         if not ended.returncode:
             break
         if again == RACES or not _lost_race(ended):
             raise _failed(ended, spec.identity)
-        print(f"{spec.identity}: {_RACE}: once more", file=sys.stderr, flush=True)
+        _tell(f"{spec.identity}: {_RACE}: once more", line)
     return _built(spec)
 
 
@@ -216,6 +222,13 @@ def _built(spec: BuildSpec) -> Built:
         str(metadata.get("containerimage.digest", "")),
         "cache.manifest" in metadata,
     )
+
+
+def _tell(text: str, line: Callable[[str], None] | None) -> None:
+    if line:
+        line(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _csv(text: str) -> str:

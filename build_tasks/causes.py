@@ -61,7 +61,7 @@ def differences(use: Use, before: Recipe, now: Recipe, *, place: str = "") -> li
         now: the later one.
         place: what to call the step, if it is not the one that is being explained.
     """
-    old = counterpart(use, before.uses)
+    old = counterpart(use, before.uses, now.uses)
     text = f"line {use.instruction.line}"
     if old is None:
         return [Cause(Why.NEW, text, now=use.instruction.head, place=place)]
@@ -79,20 +79,23 @@ def differences(use: Use, before: Recipe, now: Recipe, *, place: str = "") -> li
     return found
 
 
-def counterpart(use: Use, uses: Sequence[Use]) -> Use | None:
+def counterpart(use: Use, uses: Sequence[Use], later: Sequence[Use]) -> Use | None:
     """Return the step of an earlier Dockerfile that a step was, None if there was none.
 
     Args:
         use: the step.
         uses: the steps of the earlier Dockerfile.
+        later: the steps of its own.
     """
     stage = [one for one in uses if one.stage.name == use.stage.name]
     same = [one for one in stage if one.instruction.text == use.instruction.text]
-    alike = same or [one for one in stage if one.instruction.word == use.instruction.word]
-    if not alike:
-        return None
     if same:
         return min(same, key=lambda one: abs(one.number - use.number))
+    kept = {one.instruction.text for one in later if one.stage.name == use.stage.name}
+    gone = (one for one in stage if one.instruction.text not in kept)
+    alike = [one for one in gone if one.instruction.word == use.instruction.word]
+    if not alike:
+        return None
 
     def likeness(one: Use) -> float:
         matcher = SequenceMatcher(None, one.instruction.text, use.instruction.text, autojunk=False)

@@ -105,7 +105,7 @@ def _why(node: _Node, before: Recipe, now: Recipe) -> Iterable[Cause]:
             return found
     # BuildKit names the files of a build context anew in each build: what reads them has another
     # digest, too, though it is what it was.
-    old = causes.counterpart(use, before.uses)
+    old = causes.counterpart(use, before.uses, now.uses)
     there = [step for step in before.record.steps if step.number and before.use(step) == old]
     return _elsewhere(node, _matched(node, before) or there, before.record, now.record)
 

@@ -55,6 +55,10 @@ SELECTION = (
     Option("kind", "image: ci (the default) or prod"),
     Option("python", "Python version, or several with commas"),
 )
+MATRIX = (
+    Option("kind", "image: ci, prod, or both with a comma"),
+    SELECTION[1],
+)
 BUILD = (
     Option("tag", "tag of the image, or several with commas (default: latest)"),
     Option("load", "load the image into the engine (the default)", flag=True),
@@ -65,9 +69,14 @@ BUILD = (
     Option("build-id", "id of the build, for the image's labels"),
     Option("sbom", "attest the contents of a pushed image, too", flag=True),
     Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),
+    Option("jobs", "builds that run at once (default: by the builder's nodes and the cores)"),
+    Option("retries", "repetitions of a build that a registry or the network broke (default: 2)"),
+    Option("fail-fast", "end all builds when one has failed", flag=True),
     Option("dry-run", "print the command and start nothing", flag=True),
     *SETTINGS,
 )
+#: What says how builds are run, and not what is built.
+_OF_A_RUN = {"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"}
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
 MERGE = (
     Option("tag", "tag of the merged image, or several with commas (default: latest)"),
@@ -140,7 +149,9 @@ SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
 ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)
 # A session's name says what it builds; a task is told.
-SELECTED_BUILD = (*SELECTION, *BUILD)
+SELECTED_BUILD = (*MATRIX, *BUILD)
+# A file for bake is printed, and starts nothing.
+BAKE = (*MATRIX, *(one for one in BUILD if one.name not in _OF_A_RUN))
 SELECTED_MERGE = (*SELECTION, *MERGE)
 SELECTED_CONSTRAINTS = (SELECTION[1], *CONSTRAINTS)
 

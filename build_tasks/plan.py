@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from build_tasks import (
     buildx,
@@ -29,6 +30,7 @@ from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
 
+T = TypeVar("T")
 UPSTREAM_REGISTRY = "ghcr.io"
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
@@ -67,22 +69,24 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     Raises:
         UsageError: an image or Python is unknown, none is named, or its constraints are unusable.
     """
-    kind = ImageKind.parse(options.text("kind") or ImageKind.CI, "--kind")
+    asked_kinds = items(options.text("kind")) or [ImageKind.CI]
+    kinds = _distinct(ImageKind.parse(one, "--kind") for one in asked_kinds)
     asked = items(options.text("python"))
     if not asked:
         raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
-    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    pythons = _distinct(matrix.parse_python(one, "--python", chosen.pythons) for one in asked)
     for item in FIELDS:
-        if item.kind not in {None, kind} and chosen.origins[item.key] == f"--{item.option}":
+        if item.kind and item.kind not in kinds and chosen.origins[item.key] == f"--{item.option}":
             raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
-    if kind is ImageKind.PROD and chosen.prod_slim:
+    if ImageKind.PROD in kinds and chosen.prod_slim:
         for option, key in (("extras", "airflow.extras"), ("clients", "prod.clients")):
-            if chosen.origins[key] == f"--{option}":
+            # Beside a CI image, which has extras, they may be meant for that one.
+            if kinds == [ImageKind.PROD] and chosen.origins[key] == f"--{option}":
                 raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
-    if kind is ImageKind.CI:
+    if ImageKind.CI in kinds:
         for python in pythons:
             constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
-    return [(kind, python) for python in pythons]
+    return [(kind, python) for kind in kinds for python in pythons]
 
 
 def specs(
@@ -186,6 +190,10 @@ def specs(
 def items(text: str | None) -> list[str]:
     """Return the items of a comma-separated text."""
     return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _distinct(values: Iterable[T]) -> list[T]:
+    return [*dict.fromkeys(values)]
 
 
 def _output(options: Options) -> Output:

@@ -8,7 +8,14 @@ from build_tasks.commands.builders import (
     list_builders,
     remove_builder,
 )
-from build_tasks.commands.building import build, merge_image, push_cache, push_image
+from build_tasks.commands.building import (
+    bake,
+    build,
+    build_all,
+    merge_image,
+    push_cache,
+    push_image,
+)
 from build_tasks.commands.caches import prune_cache, show_usage
 from build_tasks.commands.constraints import generate_constraints
 from build_tasks.commands.engine import show_engine, start_engine, stop_engine
@@ -17,7 +24,9 @@ from build_tasks.commands.images import load_image, save_image, verify_image
 from build_tasks.commands.reports import show_matrix, show_settings
 
 __all__ = [
+    "bake",
     "build",
+    "build_all",
     "check_image",
     "create_builder",
     "explain_image",

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from build_tasks import buildx, capabilities, plan
-from build_tasks.buildx import Built
+from build_tasks.batch import run
 from build_tasks.commands.shown import say
-from build_tasks.errors import RegistryError
+from build_tasks.matrix import ImageKind
 from build_tasks.options import Options
-from build_tasks.spec import BuildSpec, Output
+from build_tasks.spec import Output
 
 
 def build(options: Options) -> None:
-    """Build the images that the options select, one after another."""
+    """Build the images that the options select."""
     _build(options)
+
+
+def build_all(options: Options) -> None:
+    """Build the whole matrix, or the part of it that the options select."""
+    _build(_matrix(options))
+
+
+def bake(options: Options) -> None:
+    """Print the builds as a file for `docker buildx bake`."""
+    _bake(_matrix(options))
 
 
 def push_image(options: Options) -> None:
@@ -46,28 +56,28 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
 
         workshop.prepare(where, announce=say)
     capabilities.require(where.client, builds, announce=say)
-    if any(spec.part or spec.also for spec in builds):
-        from build_tasks import digests, platforms  # noqa: PLC0415 - start-up time
-
-        folder = digests.folder(options.text("digests"))
-        platforms.build(where.client, builds, folder, report=_report, announce=say)
-        return
-    for spec in builds:
-        _report(buildx.build(where.client, spec), spec)
+    run.build(where, builds, options, announce=say)
 
 
-def _report(built: Built, spec: BuildSpec) -> None:
-    """Say what a build made; a cache that was asked for and not written is never passed over."""
-    if spec.cache.export and not built.cache_exported:
-        lost = f"{built.identity}: the cache was not written to {spec.cache.export}"
-        if spec.output is Output.NONE and not spec.tags:
-            raise RegistryError(f"{lost}: the reason stands above, at 'exporting cache'")
-        say(f"warning: {lost}: the reason stands above, at 'exporting cache'")
-    made = {
-        Output.LOAD: f"loaded {', '.join(spec.tags)}",
-        Output.PUSH: f"pushed {', '.join(spec.tags)}",
-        Output.DIGEST: f"pushed {spec.image}",
-        Output.NONE: f"wrote {spec.cache.export}" if spec.cache.export else "built",
-    }[spec.output]
-    digest = f" {built.digest}" if built.digest and spec.output is not Output.NONE else ""
-    say(f"{built.identity}: {made}{digest}")
+def _matrix(options: Options) -> Options:
+    """Return the options with the whole matrix where they name no part of it."""
+    whole = {"kind": ",".join(ImageKind), "python": ",".join(options.settings().pythons)}
+    named = {name: options.text(name) or all_ for name, all_ in whole.items()}
+    return Options({**options.given, **named})
+
+
+def _bake(options: Options) -> None:
+    from build_tasks import bake, platforms, process  # noqa: PLC0415 - start-up time
+
+    dry = Options({**options.given, "dry-run": True})
+    chosen = dry.settings()
+    where, specs = plan.specs(dry, chosen, output=None, push_cache=False, announce=say)
+    client = where.client
+    builds = [(spec.identity, buildx.build_command(client, spec)) for spec in specs]
+    print(bake.definition(builds))
+    command = bake.bake_command(client.buildx, chosen.builder, builds, version=client.version)
+    say("build it with the following, from any folder:")
+    say(f"  {process.quote(command, client.environment)} < FILE")
+    for line in platforms.lines(client, specs):
+        if line.startswith("# "):  # a merge, which no file of bake can say
+            say(f"and then:\n  {line.removeprefix('# ')}")

@@ -72,7 +72,7 @@ def test_the_digest_is_told(bench: Bench) -> None:
 def test_a_cache_that_was_not_written_is_said(bench: Bench) -> None:
     built = bench.invoke("image.build", "--python", "3.11", "--push-cache")
     assert built.returncode == 0
-    assert "warning: ci-3.11-amd64: the cache was not written" in built.stderr
+    assert "ci-3.11-amd64: warning: the cache was not written" in built.stderr
     pushed = bench.invoke("cache.push", "--python", "3.11")
     assert pushed.returncode == 4
     assert "ci-3.11-amd64: the cache was not written" in last(pushed.stderr)

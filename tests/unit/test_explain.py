@@ -34,7 +34,7 @@ FILES = {"c/1.txt": "100644 aa", "d/one": "100644 bb", "d/two": "100644 cc", "e"
 ALL = ("files 1", "build 2", "build 3", "main 2", "main 3", "main 4")
 
 
-def record(
+def record(  # noqa: PLR0913 - all that makes a build
     ran: Collection[str] = (),
     *,
     text: str = TEXT,
@@ -93,6 +93,10 @@ def record(
 BEFORE = record(ALL)
 
 
+def changed(line: int, before: str, now: str) -> Cause:
+    return Cause(Why.INSTRUCTION, f"line {line}", before, now)
+
+
 def causes(now: BuildRecord, before: BuildRecord = BEFORE) -> list[tuple[str, tuple[Cause, ...]]]:
     return [(miss.step, miss.causes) for miss in explain(before, now).misses]
 
@@ -125,13 +129,14 @@ def test_an_argument_is_told_with_both_values_and_what_follows() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "ran", "expected"),
     [
-        ("second", "another", "build 3", Cause(Why.INSTRUCTION, "line 8", "second", "another")),
+        ("second", "another", "build 3", changed(8, "second", "another")),
         ("ENV E=1", "ENV E=2", "build 3", Cause(Why.ENVIRONMENT, "E", "1", "2")),
         ("A=1", "A=5", "build 2", Cause(Why.ARGUMENT, "A", "1", "5")),
         ("ENV E=1", "ENV E=1\nUSER 5", "build 3", Cause(Why.INSTRUCTION, "USER", "", "5")),
-        ("RUN first", "RUN first --x", "build 2", Cause(Why.INSTRUCTION, "line 6", "RUN first", "RUN first --x")),
-        ("RUN third", "RUN third\nWORKDIR /w", "main 3", Cause(Why.NEW, "line 13", now="WORKDIR /w")),
-        ("COPY d /d", "RUN <<EOF\nquite other\nEOF\nCOPY d /d", "main 3", Cause(Why.NEW, "line 13", now="RUN <<EOF")),
+        ("RUN first", "RUN x first", "build 2", changed(6, "RUN first", "RUN x first")),
+        ("COPY d", "WORKDIR /w\nCOPY d", "main 3", Cause(Why.NEW, "line 13", now="WORKDIR /w")),
+        ("COPY d", "RUN 3\nCOPY d", "main 3", Cause(Why.NEW, "line 13", now="RUN 3")),
+        ("third", "quite another", "main 2", Cause(Why.NEW, "line 12", now="RUN quite another")),
     ],
 )  # fmt: skip
 def test_a_changed_instruction_is_told(old: str, new: str, ran: str, expected: Cause) -> None:
