@@ -98,11 +98,14 @@ def counterpart(use: Use, uses: Sequence[Use], later: Sequence[Use]) -> Use | No
         return None
 
     def likeness(one: Use) -> float:
-        matcher = SequenceMatcher(None, one.instruction.text, use.instruction.text, autojunk=False)
-        return matcher.quick_ratio() - abs(one.number - use.number) / 100
+        words = one.instruction.text.split(), use.instruction.text.split()
+        return (
+            SequenceMatcher(None, *words, autojunk=False).ratio()
+            - abs(one.number - use.number) / 100
+        )
 
     best = max(alike, key=likeness)
-    return best if likeness(best) > 0.5 else None  # noqa: PLR2004 - half of it is another text
+    return best if likeness(best) >= 0.5 else None  # noqa: PLR2004 - half of it is another text
 
 
 def _variables(old: Use, use: Use, arguments: frozenset[str], place: str) -> Iterator[Cause]:
