@@ -75,7 +75,8 @@ def differences(use: Use, before: Recipe, now: Recipe, *, place: str = "") -> li
             found.append(Cause(Why.INSTRUCTION, word, was, has, place))
     found += _variables(old, use, now.arguments, place)
     found += _base(before, now, old, use, place)
-    found += _files(use, before.record.files, now.record.files, place)
+    if old.files == use.files:  # the files of another pattern are others anyway
+        found += _files(use, before.record.files, now.record.files, place)
     return found
 
 

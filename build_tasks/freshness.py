@@ -12,12 +12,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from build_tasks import dockerfile, inputs
 from build_tasks.dockerfile import Instruction
 from build_tasks.record import BuildRecord
+from build_tasks.redaction import redact
 
 #: Raised when the same inputs get other hashes than before.
 SCHEME = 1
@@ -92,6 +93,19 @@ def recorded(record: BuildRecord) -> Inputs:
     """Return the inputs of the image that a record is of."""
     instructions = [dockerfile.read(kept) for kept in record.instructions]
     return gather(instructions, record.arguments, record.files)
+
+
+def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
+    """Return a record with the inputs of its build, redacted, to be compared with later ones."""
+    arguments = {**now.arguments, **({BASE_ARGUMENT: now.base} if now.base else {})}
+    return replace(
+        record,
+        arguments={name: redact(text) for name, text in arguments.items()},
+        base=(now.base, record.base[1]),
+        files=dict(now.files),
+        instructions=tuple(redact(str(one)) for one in now.instructions),
+        fingerprint=now.fingerprint,
+    )
 
 
 def changed(label: str, now: str) -> tuple[str, ...]:
