@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,8 @@ from build_tasks import (
     cache,
     client,
     constraints,
+    contents,
+    context,
     installation,
     labels,
     matrix,
@@ -23,8 +25,10 @@ from build_tasks import (
 )
 from build_tasks.builders import store
 from build_tasks.client import Client
+from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
+from build_tasks.installation import Installation
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
@@ -127,6 +131,7 @@ def specs(
         for kind, python in selected
         if kind is ImageKind.PROD
     }
+    sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
@@ -152,7 +157,7 @@ def specs(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
-                    context=ROOT,
+                    context=sent[ROOT].folder,
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
@@ -163,7 +168,13 @@ def specs(
                         revision=commit,
                     ),
                     secrets=secrets(bundle, where),
-                    contexts=tuple(sorted(install.contexts.items())) if install else (),
+                    contexts=tuple(
+                        (name, sent[folder].folder)
+                        for name, folder in sorted(install.contexts.items())
+                    )
+                    if install
+                    else (),
+                    files=_files(sent, install),
                     labels=table,
                     sbom=scanner,
                     cache=cache.plan(
@@ -182,6 +193,7 @@ def specs(
                     stand_in=where.names.stand_in(one) if needs_tag else "",
                 )
             )
+            result[-1] = contents.labelled(result[-1])
         if wanted is not each and wanted is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
     return where, result
@@ -194,6 +206,30 @@ def items(text: str | None) -> list[str]:
 
 def _distinct(values: Iterable[T]) -> list[T]:
     return [*dict.fromkeys(values)]
+
+
+def _sent(
+    installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
+) -> dict[Path, Prepared]:
+    """Return what is sent for the project, and for each folder that replaces a stage."""
+    named = {pair for install in installations for pair in install.contexts.items()}
+    result = {}
+    for name, folder in [("", ROOT), *sorted(named)]:
+        allowed = Allowed(
+            chosen.context_untracked,
+            chosen.context_ignored,
+            everything=name == "wheels",  # they are there to be installed
+        )
+        result[folder] = context.prepare(folder, allowed, announce)
+    return result
+
+
+def _files(sent: Mapping[Path, Prepared], install: Installation | None) -> dict[str, str]:
+    """Return the fingerprints of all files that are sent, those for a stage with its name."""
+    files = dict(sent[ROOT].files)
+    for name, folder in install.contexts.items() if install else ():
+        files |= {f"{name}:{path}": text for path, text in sent[folder].files.items()}
+    return files
 
 
 def _output(options: Options) -> Output:

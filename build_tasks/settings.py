@@ -103,6 +103,20 @@ FIELDS: tuple[Field, ...] = (
         option="cache",
     ),
     Field(
+        "context.untracked",
+        values.patterns,
+        (),
+        "files that git does not track and that enter nevertheless, like sources/**",
+        option="untracked",
+    ),
+    Field(
+        "context.ignored",
+        values.patterns,
+        (),
+        "the same of files that git ignores, like airflow-core/src/airflow/ui/dist/**",
+        option="ignored",
+    ),
+    Field(
         "base.image",
         values.template,
         "python:{python}-slim-bookworm",
@@ -216,6 +230,8 @@ class Settings:
     platforms: tuple[Platform, ...]
     ca_bundle: str
     cache_mode: CacheMode
+    context_untracked: tuple[str, ...]
+    context_ignored: tuple[str, ...]
     base_image: str
     airflow_version: str
     airflow_versions: Mapping[str, str]

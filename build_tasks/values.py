@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from build_tasks import ignore
 from build_tasks.cache import CacheMode
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform, listed, parse_python
@@ -108,6 +109,19 @@ def registries(value: object, place: str) -> tuple[str, ...]:
 def texts(value: object, place: str) -> tuple[str, ...]:
     """Return a list of texts, each once."""
     return _unique(tuple(_list(value, place)), place)
+
+
+def patterns(value: object, place: str) -> tuple[str, ...]:
+    """Return patterns of paths, of the kind that .dockerignore has, each once."""
+    found = texts(value, place)
+    for item in found:
+        try:
+            ignore.parse((item,))
+        except ValueError as error:
+            raise UsageError(
+                f"{place}: {item!r} is no pattern like 'sources/**': {error}"
+            ) from None
+    return found
 
 
 def boolean(value: object, place: str) -> bool:

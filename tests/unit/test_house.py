@@ -52,7 +52,10 @@ FLOORS = (
     ("cache", "findings", "matrix", "record"),
     ("engine",),
     ("bake",),
-    ("api", "events", "process", "places"),
+    ("context",),
+    ("snapshots",),
+    ("fingerprints", "worktree"),
+    ("api", "events", "ignore", "process", "places"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
