@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
 
 
 def _parameter(option: Option) -> str:
-    return option.name.replace("-", "_")
+    name = option.name.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
 def _namespace() -> Collection:

@@ -5,6 +5,7 @@ Everything is asked at once: the engine, the registry, and the registry of the b
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from build_tasks.holdings import Holding
 from build_tasks.options import Options
 from build_tasks.plan import Site
 from build_tasks.record import BuildRecord
-from build_tasks.settings import FIELDS, Settings
+from build_tasks.settings import FIELDS, FILE_VARIABLE, Settings
 from build_tasks.spec import BuildSpec, Output
 
 #: Questions at a time.
@@ -161,7 +162,8 @@ def _command(spec: BuildSpec, options: Options) -> str:
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     pinned = f"-{spec.platform.architecture}" if options.text("platform") else ""
     command = ("nox", "-s", f"build_{kind}-{python}{pinned}", *(["--", *words] if words else []))
-    return shlex.join(command)
+    file = os.environ.get(FILE_VARIABLE)
+    return shlex.join(("env", f"{FILE_VARIABLE}={file}", *command) if file else command)
 
 
 def _tag(spec: BuildSpec) -> str:

@@ -138,10 +138,11 @@ CHECK = (
     Option("json", "print JSON", flag=True),
     *SETTINGS,
 )
+HOOK = tuple(option for option in CHECK if option.name != "json")
 EXPLAIN = (
-    Option("which", "build like ci-3.11, run, or file of a record (default: last)", alone=True),
-    Option("from", "record to compare with, in the same words (default: the build before)"),
-    Option("to", "record to explain, as WHICH"),
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("to", "what to explain: a build like ci-3.11, a run, or a file (default: last)"),
+    Option("from", "what to compare it with, in the same words (default: the build before)"),
     Option("json", "print JSON", flag=True),
 )
 REPORT = (Option("json", "print JSON", flag=True),)

@@ -32,10 +32,7 @@ def explain_image(options: Options) -> None:
     from build_tasks import explanation, journal  # noqa: PLC0415 - start-up time
     from build_tasks.explain import explain  # noqa: PLC0415 - start-up time
 
-    which, to = options.text("which"), options.text("to")
-    if which and to:
-        raise UsageError(f"{which} --to {to}: both name what to explain: leave out one of them")
-    records = journal.find(which or to or journal.LAST, say)
+    records = journal.find(options.text("to") or journal.LAST, say)
     given = options.text("from")
     earlier = {one.identity: one for one in journal.find(given, say)} if given else {}
     missing = [one.identity for one in records if given and one.identity not in earlier]

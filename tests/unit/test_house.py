@@ -15,6 +15,7 @@ PACKAGE = ROOT / "build_tasks"
 
 # From the top floor to the ground; a module imports only from floors below its own.
 FLOORS = (
+    ("hook",),
     ("commands",),
     ("report",),
     ("batch",),
