@@ -26,12 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: those of the command line by default.
     """
-    fails = False
+    words = sys.argv[1:] if arguments is None else arguments
+    fails = "--fail" in words
     try:
-        given = options.parse(
-            PROGRAM, options.HOOK, sys.argv[1:] if arguments is None else arguments
-        )
-        fails = given.flag("fail")
+        given = options.parse(PROGRAM, options.HOOK, words)
         if Path(FILE).is_file():
             os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
         whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,7 @@ def told(before: BuildRecord, now: BuildRecord) -> dict[str, tuple[Cause, ...]]:
 def test_a_first_build_says_so_and_the_same_again_says_nothing(tiny: Tiny) -> None:
     first = tiny.build()
     assert explanation.lines(explain(None, first)) == [
-        "tiny: 7 of 7 steps ran: there is no build before to compare with"
+        "tiny: 8 of 8 steps ran: there is no build before to compare with"
     ]
     again = tiny.build()
     assert explanation.lines(explain(first, again)) == []
@@ -233,12 +234,9 @@ def test_a_changed_constraint_of_the_ci_image(project: Suite) -> None:
         recorder = Recorder(live=False)
         recorder.feed(project.good(*build).stderr.encode())
         recorder.end()
-        command = project.good(*build, "--dry-run").stdout
-        arguments = {
-            word.partition("=")[0]: word.partition("=")[2].strip("'")
-            for word in command.replace("'", "").split("--build-arg ")[1:]
-            for word in [word.split(" --")[0]]
-        }
+        words = shlex.split(project.good(*build, "--dry-run").stdout)
+        given = [words[at + 1] for at, word in enumerate(words) if word == "--build-arg"]
+        arguments = {one.partition("=")[0]: one.partition("=")[2] for one in given}
         return noted(
             recorder.record(BuildRecord("ci-3.11-amd64", began="1")), project.root, arguments
         )
