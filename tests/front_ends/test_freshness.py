@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fake_docker import Bench, last
 
-from build_tasks import journal
+from build_tasks import dockerfile, journal
 from build_tasks.freshness import LABEL
 from build_tasks.record import BuildRecord, Step, StepKind
 
@@ -188,7 +188,7 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
     assert not place.builds()
 
 
-def record(run: str, *, word: str, cached: bool, **changes: str) -> BuildRecord:
+def record(run: str, *, word: str, cached: bool) -> BuildRecord:
     step = Step(
         "sha256:1" + word,
         "[2/2] RUN true",
@@ -205,7 +205,6 @@ def record(run: str, *, word: str, cached: bool, **changes: str) -> BuildRecord:
         arguments={"WORD": word},
         instructions=("stage-0 1 FROM x", "stage-0 2 ARG WORD", "stage-0 3 RUN true"),
         steps=(step,),
-        **changes,
     )
 
 
@@ -250,7 +249,7 @@ def test_two_builds_are_compared_by_name(kept: Bench) -> None:
 
 
 def test_builds_of_different_images_are_not_compared(
-    kept: Bench, monkeypatch: pytest.MonkeyPatch
+    kept: Bench,
 ) -> None:
     journal.write(replace(record("4", word="x", cached=True), identity="ci-3.12-amd64"))
     done = kept.invoke("image.explain", "--to", "3", "--from", "4")
@@ -264,10 +263,16 @@ def test_a_record_of_the_image_names_the_file(kept: Bench) -> None:
     words = shlex.split(kept.invoke("image.build", "--python", "3.11", "--dry-run").stdout)
     given = [words[at + 1] for at, word in enumerate(words) if word == "--build-arg"]
     arguments = {one.partition("=")[0]: one.partition("=")[2] for one in given}
-    journal.write(
-        BuildRecord(
-            "ci-3.11-amd64", run="7", began="2026-02", fingerprint=text, arguments=arguments
-        )
+    instructions = dockerfile.parse((kept.root / "Dockerfile.ci").read_text())
+    built = BuildRecord(
+        "ci-3.11-amd64",
+        run="7",
+        began="2026-02",
+        fingerprint=text,
+        arguments=arguments,
+        instructions=tuple(map(str, instructions)),
     )
+    journal.write(built)
     done = kept.invoke(*CHECK, "--remote", "--extras", "ftp")
-    assert "arguments (AIRFLOW_EXTRAS: " in done.stdout
+    assert "since changed: arguments (AIRFLOW_EXTRAS: 'async,celery," in done.stdout
+    assert "-> 'ftp')" in done.stdout
