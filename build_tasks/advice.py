@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from build_tasks import contents, freshness, holdings, matrix, plan
+from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.findings import Finding, Verdict
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
@@ -60,45 +61,17 @@ def check(
         return [_verdict(spec, futures, options, remember) for spec, futures in asked]
 
 
-def unchanged(where: Site, spec: BuildSpec) -> str:
-    """Return the digest under which the registry has what a build would make; empty if it has not.
-
-    What an image is compared by is the first of the tags that it shall get, then `latest`. A
-    registry that does not answer has nothing.
-
-    Args:
-        where: where the build would run.
-        spec: the build; its files are those that it would be given.
-    """
-    inputs = contents.gather(spec)
-    base = _registry(where, inputs.base, spec)
-    if not isinstance(base, Holding):
-        return ""
-    for reference in dict.fromkeys((*spec.tags, f"{spec.image}:{_tag(spec)}")):
-        found = _registry(where, reference, spec)
-        if isinstance(found, Holding) and not _changed(found, inputs, base):
-            return found.digest
-    return ""
-
-
-def tag_command(where: Site, spec: BuildSpec, digest: str) -> tuple[str, ...]:
-    """Return the command that gives a build's tags to an image that the registry has."""
-    tags = [word for tag in spec.tags for word in ("--tag", tag)]
-    source = f"{spec.image}@{digest}"
-    return (*where.client.buildx, "imagetools", "create", "--builder", spec.builder, *tags, source)
-
-
 def _ask(
     pool: ThreadPoolExecutor, where: Site, spec: BuildSpec, tags: Sequence[str], options: Options
 ) -> dict[str, tuple[str, Future[Answer]]]:
     """Return the questions about one build, by whom they are put to."""
-    reference = f"{spec.image}:{tags[0] if tags else _tag(spec)}"
+    reference = f"{spec.image}:{tags[0] if tags else default_tag(spec)}"
     base = dict(spec.arguments).get(BASE_ARGUMENT, "")
-    asked = {"base": (base, pool.submit(_registry, where, base, spec))}
+    asked = {"base": (base, pool.submit(of_registry, where.client, base, spec))}
     if not options.flag("remote"):
-        asked["engine"] = (reference, pool.submit(_engine, where, reference, spec))
+        asked["engine"] = (reference, pool.submit(_engine, where.client, reference, spec))
     if not options.flag("local"):
-        asked["registry"] = (reference, pool.submit(_registry, where, reference, spec))
+        asked["registry"] = (reference, pool.submit(of_registry, where.client, reference, spec))
     return asked
 
 
@@ -116,28 +89,28 @@ def _verdict(
         if not isinstance(answer, Holding):
             findings.append(Finding(place, reference, problem=answer or ""))
             continue
-        changed = _changed(answer, inputs, base)
+        parts = changed(answer, inputs, base)
         label = answer.labels.get(LABEL, "")
-        kept = remember(spec.identity, label) if changed and label else None
+        kept = remember(spec.identity, label) if parts and label else None
         findings.append(
             Finding(
                 place,
                 reference,
                 there=True,
                 digest=answer.digest,
-                changed=changed,
-                details=_details(changed, kept, inputs) if kept else (),
+                changed=parts,
+                details=_details(parts, kept, inputs) if kept else (),
             )
         )
     unasked = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unasked)
 
 
-def _changed(image: Holding, inputs: Inputs, base: Answer) -> tuple[str, ...]:
+def changed(image: Holding, inputs: Inputs, base: Answer) -> tuple[str, ...]:
     """Return the parts in which an image is not what a build would make now."""
-    changed = freshness.changed(image.labels.get(LABEL, ""), inputs.fingerprint)
+    parts = freshness.changed(image.labels.get(LABEL, ""), inputs.fingerprint)
     moved = isinstance(base, Holding) and not freshness.begins_with(image.layers, base.layers)
-    return (*changed, "base") if moved and "base" not in changed else changed
+    return (*parts, "base") if moved and "base" not in parts else parts
 
 
 def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
@@ -166,20 +139,22 @@ def _command(spec: BuildSpec, options: Options) -> str:
     return shlex.join(("env", f"{FILE_VARIABLE}={file}", *command) if file else command)
 
 
-def _tag(spec: BuildSpec) -> str:
+def default_tag(spec: BuildSpec) -> str:
+    """Return the tag that a build's image gets when nobody names one."""
     slim = "-slim-" in spec.identity
     return "slim-latest" if slim else "latest"
 
 
-def _engine(where: Site, reference: str, spec: BuildSpec) -> Answer:
+def _engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
     try:
-        return holdings.of_engine(where.client, reference, spec.platform)
+        return holdings.of_engine(client, reference, spec.platform)
     except ImagesError as error:
         return str(error)
 
 
-def _registry(where: Site, reference: str, spec: BuildSpec) -> Answer:
+def of_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    """Return what the registry has under a name for a build's platform, or why it is silent."""
     try:
-        return holdings.of_registry(where.client, reference, spec.platform, spec.builder)
+        return holdings.of_registry(client, reference, spec.platform, spec.builder)
     except ImagesError as error:
         return str(error)

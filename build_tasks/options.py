@@ -63,6 +63,7 @@ BUILD = (
     Option("tag", "tag of the image, or several with commas (default: latest)"),
     Option("load", "load the image into the engine (the default)", flag=True),
     Option("push", "push the image to its registry instead", flag=True),
+    Option("skip-unchanged", "push: tag what the registry has, if that is the same", flag=True),
     Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
     Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
     Option("push-cache", "write the cache to the registry, too", flag=True),

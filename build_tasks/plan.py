@@ -125,6 +125,11 @@ def specs(
     selected = select(options, chosen)
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
+    skips = options.flag("skip-unchanged")
+    if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
+        raise UsageError(
+            "--skip-unchanged: only an image of one platform that is pushed: add --push"
+        )
     bundle = _ca_bundle(chosen)
     installations = {
         python: installation.find(chosen, python, announce)
@@ -190,6 +195,7 @@ def specs(
                     part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
                     if each is Output.DIGEST
                     else None,
+                    skips=skips,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
                 )
             )

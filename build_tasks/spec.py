@@ -57,6 +57,7 @@ class BuildSpec:
         image: the image's name, without a tag.
         also: further platforms, to load an image of several at once.
         part: what a merge has to know of an image that is pushed by digest.
+        skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
 
     Raises:
@@ -83,6 +84,7 @@ class BuildSpec:
     also: tuple[Platform, ...] = ()
     part: Part | None = None
     stand_in: str = ""
+    skips: bool = False
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

@@ -19,6 +19,7 @@ FLOORS = (
     ("commands",),
     ("report",),
     ("batch",),
+    ("skipping",),
     ("advice", "housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
