@@ -67,14 +67,24 @@ class Verdict:
         return any(finding.current for finding in self.findings)
 
     @property
+    def stale(self) -> bool:
+        """Whether none of the places can have it; where one does not answer, nobody knows."""
+        return not self.current and not any(finding.problem for finding in self.findings)
+
+    @property
+    def word(self) -> str:
+        """The verdict itself."""
+        return "current" if self.current else "out of date" if self.stale else "not known"
+
+    @property
     def data(self) -> dict[str, Any]:
         """The same in JSON's types."""
-        return {"current": self.current, **asdict(self)}
+        return {"verdict": self.word, **asdict(self)}
 
     @property
     def lines(self) -> list[str]:
         """The same as lines of text."""
-        said = [f"{self.identity}: {'current' if self.current else 'out of date'}"]
+        said = [f"{self.identity}: {self.word}"]
         said += [f"  the {finding.place} {finding.text}" for finding in self.findings]
         if self.unasked:
             said.append(f"  whether the base image moved is not known: {self.unasked}")

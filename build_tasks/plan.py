@@ -127,9 +127,7 @@ def specs(
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     skips = options.flag("skip-unchanged")
     if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
-        raise UsageError(
-            "--skip-unchanged: only an image of one platform that is pushed: add --push"
-        )
+        raise UsageError("--skip-unchanged: only for an image of one platform: add --push")
     bundle = _ca_bundle(chosen)
     installations = {
         python: installation.find(chosen, python, announce)

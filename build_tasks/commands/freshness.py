@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from build_tasks.commands.shown import say
-from build_tasks.errors import StaleError, UsageError
+from build_tasks.errors import RegistryError, StaleError, UsageError
 from build_tasks.options import Options
 from build_tasks.record import BuildRecord
 
@@ -22,9 +22,13 @@ def check_image(options: Options) -> None:
     else:
         for one in verdicts:
             print("\n".join(one.lines))
-    stale = [one.identity for one in verdicts if not one.current]
-    if stale and options.flag("fail"):
-        raise StaleError(f"out of date: {', '.join(stale)}")
+    if options.flag("fail"):
+        stale = [one.identity for one in verdicts if one.stale]
+        if stale:
+            raise StaleError(f"out of date: {', '.join(stale)}")
+        unknown = [one.identity for one in verdicts if not one.current]
+        if unknown:
+            raise RegistryError(f"nobody knows whether these are current: {', '.join(unknown)}")
 
 
 def explain_image(options: Options) -> None:

@@ -142,12 +142,16 @@ def test_a_registry_that_does_not_answer_is_said(place: Bench) -> None:
     assert done.stdout.splitlines()[1] == (
         f"  the registry did not answer: {IMAGE}: {IMAGE}: unexpected status: 503"
     )
+    assert done.stdout.startswith("ci-3.11-amd64: not known\n")
+    failed = place.invoke(*CHECK, "--fail")
+    assert failed.returncode == 4
+    assert last(failed.stderr) == "nobody knows whether these are current: ci-3.11-amd64"
 
 
 def test_the_answer_as_json(place: Bench) -> None:
     done = place.invoke(*CHECK, "--json", "--remote")
     (one,) = json.loads(done.stdout)
-    assert one["current"] is False
+    assert one["verdict"] == "out of date"
     assert one["identity"] == "ci-3.11-amd64"
     assert one["command"] == "nox -s build_ci-3.11"
     assert one["findings"][0]["place"] == "registry"
@@ -276,3 +280,46 @@ def test_a_record_of_the_image_names_the_file(kept: Bench) -> None:
     done = kept.invoke(*CHECK, "--remote", "--extras", "ftp")
     assert "since changed: arguments (AIRFLOW_EXTRAS: 'async,celery," in done.stdout
     assert "-> 'ftp')" in done.stdout
+
+
+def test_an_unchanged_image_is_tagged_by_the_registry(place: Bench) -> None:
+    push = ("image.push", "--python", "3.11", "--skip-unchanged", "--tag", "new")
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    done = place.invoke(*push)
+    assert done.returncode == 0, done.stderr
+    image = IMAGE.removesuffix(":latest")
+    digest = f"sha256:{IMAGE.translate(str.maketrans('/:@', '___'))}"
+    created = [words[1:] for words in place.told() if words[1:3] == ["imagetools", "create"]]
+    assert created == [
+        [
+            *("imagetools", "create", "--builder", "default"),
+            *("--tag", f"{image}:new", f"{image}@{digest}"),
+        ]
+    ]
+    assert last(done.stderr).endswith(f"unchanged, tagged {image}:new {digest}")
+    assert not place.builds()
+    put(place, BASE, layers=["9"])
+    assert place.invoke(*push).returncode == 0
+    assert len(place.builds()) == 1
+    (Path(place.environment["FAKE_REGISTRY"]) / BASE.replace(":", "_")).unlink()
+    assert place.invoke(*push).returncode == 0
+    assert len(place.builds()) == 2
+
+
+def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench) -> None:
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    fake = Path(place.environment["DOCKER_CONFIG"]) / "cli-plugins/docker-buildx"
+    refusing = '[ "$2" = create ] && { echo "ERROR: denied" >&2; exit 1; }'
+    text = fake.read_text().replace('[ "$2" = create ] && exit 0', refusing)
+    assert refusing in text
+    fake.write_text(text)
+    done = place.invoke("image.push", "--python", "3.11", "--skip-unchanged")
+    assert done.returncode == 4
+    assert "cannot be tagged: ERROR: denied" in last(done.stderr)
+
+
+@pytest.mark.parametrize("more", [("--load",), ("--push", "--platform", "amd64,arm64")])
+def test_what_cannot_be_skipped_is_refused(place: Bench, more: tuple[str, ...]) -> None:
+    done = place.invoke("image.build", "--python", "3.11", "--skip-unchanged", *more)
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("--skip-unchanged: only for an image of one platform")
