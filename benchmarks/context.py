@@ -43,6 +43,7 @@ def main() -> None:
             "git status": status,
             "first time": timed(lambda: prepare(tree)),
             "unchanged": middle(lambda _: timed(lambda: prepare(tree))),
+            "of that, busy": middle(lambda _: busy(tree)),
             "one file changed": middle(lambda turn: changed(tree, turn)),
         }
     for name, took in figures.items():
@@ -62,6 +63,13 @@ def git(folder: Path, *arguments: str) -> None:
     """Run git to its end."""
     command = ["git", "-C", str(folder), *arguments]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def busy(tree: Path) -> float:
+    """Return the seconds of a processor that preparing takes of this process, git apart."""
+    began = time.process_time()
+    prepare(tree)
+    return time.process_time() - began
 
 
 def prepare(tree: Path) -> context.Prepared:

@@ -92,16 +92,22 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
             seen = os.lstat(f"{root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             continue
-        kind = stat.S_IFMT(seen.st_mode)
-        if kind not in {stat.S_IFREG, stat.S_IFLNK} or not real[path.rpartition("/")[0]]:
+        if not real[path.rpartition("/")[0]]:
             continue
         # Nobody can set the inode's own time: it tells of an edit that keeps the other.
-        state = [seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, kind]
+        state = [
+            *(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode),
+            names[path],
+        ]
         known = before.known.get(path)
         if known and known[:-1] == state:
-            content = str(known[-1])[-_DIGITS:]
-        else:
-            content = _content(f"{root}/{path}", kind)
+            now.known[path] = known
+            result[path] = str(known[-1])
+            continue
+        kind = stat.S_IFMT(seen.st_mode)
+        if kind not in {stat.S_IFREG, stat.S_IFLNK}:
+            continue
+        content = _content(f"{root}/{path}", kind)
         result[path] = f"{_mode(seen.st_mode, executable=names[path])} {content}"
         if moment - seen.st_ctime_ns < REST:
             state[0] = 0

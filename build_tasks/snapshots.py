@@ -72,7 +72,7 @@ def seconds(fingerprint: str) -> int:
 def _take(root: Path, names: Mapping[str, bool | None], home: Path) -> tuple[Path, dict[str, str]]:
     before, now = fingerprints.read(home), Index()
     found = fingerprints.look(root, names, before, now)
-    now.snapshot = _name(found)
+    now.snapshot = before.snapshot if now.known == before.known else _name(found)
     base = root.name or "root"
     folder = home / now.snapshot / base
     home.mkdir(parents=True, exist_ok=True)

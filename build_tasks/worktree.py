@@ -132,7 +132,7 @@ def _command(root: Path) -> tuple[str, ...]:
 
 def _reason(root: Path) -> str:
     """Return why git does not answer; empty if there is no repository."""
-    said = process.run((*_command(root), "rev-parse", "--git-dir"), check=False).stderr
+    said = process.run((*_command(root), "ls-files"), check=False).stderr
     first = said.strip().partition("\n")[0].removeprefix("fatal: ")
     return "" if "not a git repository" in first else first
 
