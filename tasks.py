@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.check", commands.check_image, options.CHECK),
+    ("image.explain", commands.explain_image, options.EXPLAIN),
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
@@ -74,7 +77,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
 
 
 def _parameter(option: Option) -> str:
-    return option.name.replace("-", "_")
+    name = option.name.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
 def _namespace() -> Collection:
