@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from textwrap import shorten
 
 from build_tasks import contents, freshness, holdings, matrix, plan
 from build_tasks.client import Client
@@ -24,8 +25,9 @@ from build_tasks.spec import BuildSpec, Output
 
 #: Questions at a time.
 QUESTIONS = 8
-#: Changes that are told; the rest are counted.
+#: Changes that are told, the rest are counted; and the characters of each.
 SHOWN = 5
+WIDTH = 100
 
 #: What a place has, or why it does not answer.
 Answer = Holding | str | None
@@ -118,7 +120,7 @@ def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple
     found = []
     for part in changed:
         told = freshness.details(part, before, inputs) or ["moved"]
-        found += [f"{part} ({one})" for one in told]
+        found += [f"{part} ({shorten(one, WIDTH, placeholder=' ...')})" for one in told]
     more = len(found) - SHOWN
     return (*found[:SHOWN], *([f"and {more} more"] if more > 0 else []))
 

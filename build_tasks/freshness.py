@@ -30,6 +30,8 @@ LATE = frozenset({"BUILD_ID", "COMMIT_SHA"})
 PARTS = ("dockerfile", "base", "arguments", "constraints", "files")
 #: Hexadecimal digits of a part's hash: 48 bits, and the label stays below 110 bytes.
 DIGITS = 12
+#: Characters of an argument that are told.
+WIDTH = 30
 _TEXT = re.compile(rf"{SCHEME}" + "".join(rf" {part}=([0-9a-f]{{{DIGITS}}})" for part in PARTS))
 _CONSTRAINTS = re.compile(r"constraints[/:]")
 
@@ -146,11 +148,16 @@ def details(part: str, before: Inputs, now: Inputs) -> list[str]:
         return [f"{before.base} -> {now.base}"]
     if part == "arguments":
         return [
-            f"{name}: {before.arguments.get(name, '')!r} -> {now.arguments.get(name, '')!r}"
+            f"{name}: {_short_value(before, name)} -> {_short_value(now, name)}"
             for name in _different(before.arguments, now.arguments)
         ]
     paths = _different(before.files, now.files)
     return [path for path in paths if bool(_CONSTRAINTS.match(path)) is (part == "constraints")]
+
+
+def _short_value(inputs: Inputs, name: str) -> str:
+    value = inputs.arguments.get(name, "")
+    return repr(value if len(value) <= WIDTH else f"{value[: WIDTH - 3]}...")
 
 
 def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
