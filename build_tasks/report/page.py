@@ -94,14 +94,13 @@ def html(records: Sequence[BuildRecord]) -> str:
         "duration": facts.duration,
         "size": figures.size,
         "short": facts.short,
-        "clean": facts.clean,
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }
     environment.globals |= {"facts": facts, "state": state, "LONG": _LONG}
     script = (here / "page.js").read_text(encoding="utf-8")
     rows = [_row(one, at) for one, at in zip(records, facts.offsets(records), strict=True)]
     allowed = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    return environment.get_template("page.html").render(
+    made = environment.get_template("page.html").render(
         rows=rows,
         tally=facts.tally(records),
         title=_title(records),
@@ -120,6 +119,7 @@ def html(records: Sequence[BuildRecord]) -> str:
         script=Markup(script),  # noqa: S704
         allowed=allowed,
     )
+    return facts.clean(made)
 
 
 def axis(span: float) -> Axis:
