@@ -88,7 +88,12 @@ def html(records: Sequence[BuildRecord]) -> str:
     here = Path(__file__).parent
     files = jinja2.FileSystemLoader(here)
     environment = jinja2.Environment(
-        loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=_strict()
+        loader=files,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
         "duration": facts.duration,
@@ -140,12 +145,6 @@ def state(step: Step) -> str:
     if step.kind is not StepKind.STEP:
         return "moved"
     return "cached" if step.cached else "ran"
-
-
-def _strict() -> type:
-    import jinja2  # noqa: PLC0415 - start-up time
-
-    return jinja2.StrictUndefined
 
 
 def _title(records: Sequence[BuildRecord]) -> str:
