@@ -15,6 +15,7 @@ import records
 from fake_docker import Bench, last
 
 from build_tasks import journal, notation
+from build_tasks.record import BuildRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = records.run()
@@ -151,5 +152,5 @@ def test_processes_write_and_remove_at_once(bench: Bench, monkeypatch: pytest.Mo
     assert not [*journal.folder().glob("*.new")]
 
 
-def _order(record: journal.BuildRecord) -> tuple[str, str]:
+def _order(record: BuildRecord) -> tuple[str, str]:
     return record.began, record.identity

@@ -13,6 +13,7 @@ import pytest
 import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from build_tasks import report
@@ -269,6 +270,15 @@ def test_markdown_takes_any_text() -> None:
     for part in outside:
         assert "<script" not in part
         assert not re.search(r"[@\[\]{}]|\|.*`", re.sub(r"`[█▒░✖·]`", "", part))
+
+
+def test_markdown_stays_a_table_whatever_stands_in_it() -> None:
+    rendered = MarkdownIt("commonmark").enable("table").render(report.markdown([evil(), *RUN]))
+    first = rendered.partition("</table>")[0]
+    assert first.count("<tr>") == 1 + 1 + 24
+    assert first.count("<td") == 25 * 8
+    assert "<script" not in rendered
+    assert rendered.count("<a ") == rendered.count("<img") == 0
 
 
 @given(st.lists(ANY, max_size=4), st.integers(0, 6000))
