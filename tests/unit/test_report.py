@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from build_tasks import report
+from build_tasks import journal, report
 from build_tasks.errors import DiskError
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.report import facts, github, page
@@ -478,3 +478,23 @@ STATES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("said", "state"), STATES)
 def test_a_step_has_one_state(said: dict[str, Any], state: str) -> None:
     assert page.state(replace(Step("d", "n", StepKind.STEP), **said)) == state
+
+
+def test_the_documentation_names_every_key_and_bound() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    build, step = text.partition("| key of a step |")[::2]
+    keys = {
+        key for line in build.partition("| key of a build |")[2].splitlines() for key in _keys(line)
+    }
+    assert keys == {one.name for one in fields(BuildRecord)}
+    keys = {key for line in step.splitlines() for key in _keys(line)}
+    assert keys == {one.name for one in fields(Step)}
+    assert f"| builds | {journal.KEEP_BUILDS}:" in text
+    assert f"| bytes | {journal.KEEP_BYTES // 1024**2} MiB together |" in text
+    assert f"| age | {journal.KEEP_SECONDS / 86400:.0f} days |" in text
+    one = next(one for one in RUN if one.identity == "prod-3.11-arm64")
+    assert report.summary([one], 100) in text
+
+
+def _keys(line: str) -> list[str]:
+    return re.findall(r"`(\w+)`", line.split("|")[1]) if line.startswith("| `") else []
