@@ -24,9 +24,9 @@ from build_tasks.spec import BuildSpec
 
 Announce = Callable[[str], None]
 RETRIES = 2
-#: Builds at once for each core, and at most for each node of a builder. Eight that the cache answers
-#: took 4.1 to 4.9 s at once, 4.8 to 5.9 s by fours, 5.3 to 6.2 s by twos (two cores, three rounds);
-#: more of those that it does not answer only want memory.
+#: Builds at once for each core, and at most for each node of a builder. Eight that the cache
+#: answers took 4.1 to 4.9 s at once, 4.8 to 5.9 s by fours and 5.3 to 6.2 s by twos (two cores,
+#: three rounds); of those that it does not answer, more at once only want more memory.
 AT_ONCE = 4
 MOST = 8
 
