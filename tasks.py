@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.tasks import Task
+# Invoke has Python write no bytecode, and every run would compile the project anew.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
-from build_tasks import commands, options, process
-from build_tasks.errors import ImagesError, Interrupted
-from build_tasks.options import Option, Options
+from invoke.collection import Collection  # noqa: E402 - see above
+from invoke.context import Context  # noqa: E402
+from invoke.exceptions import Exit  # noqa: E402
+from invoke.tasks import Task  # noqa: E402
+
+from build_tasks import commands, options, process  # noqa: E402
+from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
+from build_tasks.options import Option, Options  # noqa: E402
 
 Verb = Callable[[Options], None]
 
