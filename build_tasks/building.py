@@ -14,6 +14,7 @@ from build_tasks import attempt, faults, process
 from build_tasks.attempt import Attempt, Line
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError, RegistryError
+from build_tasks.matrix import Platform
 from build_tasks.process import Command
 from build_tasks.record import BuildRecord, CacheUse
 from build_tasks.redaction import redact
@@ -22,6 +23,7 @@ from build_tasks.spec import BuildSpec
 #: Times that a build is repeated because the engine collected what it was about to use.
 RACES = 2
 _LAST = 4096
+_ARCHITECTURES = {platform.architecture for platform in Platform}
 _RACE = "the engine's image store collected a layer while it was being unpacked"
 
 
@@ -75,7 +77,7 @@ def build(
         ImagesError: the build failed; the class says in which way.
     """
     began = time.monotonic()
-    start = _start(client, spec, command(spec))
+    start = begun(client, spec, command(spec))
     record = start
     try:
         tried, spec, start = _tried(client, spec, command, start, line)
@@ -141,14 +143,20 @@ def _tried(
         start = replace(start, attempts=start.attempts + 1)
 
 
-def _start(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
-    """Return what is known of a build before it begins."""
-    kind, _, rest = spec.identity.partition("-")
+def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
+    """Return what is known of a build before it begins.
+
+    Args:
+        client: the way to the engine.
+        spec: the build.
+        command: the command that makes it; empty if none does.
+    """
+    kind, *_, python = [part for part in spec.identity.split("-") if part not in _ARCHITECTURES]
     return BuildRecord(
         spec.identity,
         began=datetime.now(UTC).isoformat(timespec="seconds"),
         kind=kind,
-        python=rest.partition("-")[0],
+        python=python,
         platforms=tuple(map(str, spec.platforms)),
         image=spec.image,
         tags=spec.tags,

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from build_tasks import buildx, platforms, skipping
+from build_tasks.batch.keeping import Keeper
 from build_tasks.batch.schedule import Job
 from build_tasks.building import Built
 from build_tasks.client import Client
@@ -41,14 +42,18 @@ class Here:
         client: the way to the engine.
         folder: where digests are written down.
         say: is told the suite's own lines about a build.
+        keeper: keeps what the builds did.
         line: is told what buildx says; None where that goes to our stderr as it comes.
+        alone: there is one build.
         parts: what was pushed for a merge, by identity.
     """
 
     client: Client
     folder: Path
     say: Told
+    keeper: Keeper
     line: Told | None = None
+    alone: bool = False
     parts: dict[str, Part] = field(default_factory=dict)
 
 
@@ -78,22 +83,27 @@ def merged(spec: BuildSpec) -> str:
 def _build(here: Here, spec: BuildSpec) -> Made:
     digest = skipping.take(here.client, spec) if spec.skips else ""
     if digest:
+        here.keeper.skip(spec, digest)
         text = f"unchanged, tagged {', '.join(spec.tags)}"
         here.say(spec.identity, f"{text} {digest}")
         return Made(f"{text} {digest}", digest)
     if spec.part:
         forget(here.folder, spec.part)
+    keep = partial(here.keeper.note, spec)
     if here.line:
         told = partial(here.line, spec.identity)
-        built = buildx.build(here.client, replace(spec, progress="rawjson"), told)
+        built = buildx.build(here.client, replace(spec, progress="rawjson"), told, note=keep)
     else:
-        built = buildx.build(here.client, spec)
+        built = buildx.build(here.client, spec, note=keep)
+    here.keeper.complete(spec, built)
     made = _made(built, spec)
     say = partial(here.say, spec.identity)
     for note in built.notes(spec):
         say(note)
     if spec.cache.export and not built.cache_exported and spec.output is Output.NONE:
         raise RegistryError(f"{built.identity}: {built.notes(spec)[-1].removeprefix('warning: ')}")
+    if here.alone:
+        here.keeper.sum_up(spec, say)
     say(made.text)
     if spec.part:
         here.parts[spec.identity] = platforms.note(here.folder, spec.part, built, say)

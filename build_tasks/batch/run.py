@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from build_tasks import digests, places, platforms, process
 from build_tasks.batch import builds, schedule, verdict
 from build_tasks.batch.builds import Here
+from build_tasks.batch.keeping import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
 from build_tasks.builders import store
 from build_tasks.display import choice
@@ -47,9 +47,12 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     folder = digests.folder(options.text("digests"))
     if len(specs) > 1:
         _warm(where, specs[0].builder)
-    display = choice.display(specs[0].progress, _logs(), several=len(specs) > 1)
+    run = _name()
+    logs = places.cache_folder() / "logs" / run
+    display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
-    here = Here(where.client, folder, display.say, line)
+    keeper = Keeper(run, where.client, announce)
+    here = Here(where.client, folder, display.say, keeper, line, len(specs) == 1)
     jobs = builds.jobs(here, specs)
     display.expect([job.name for job in jobs])
     watch = _Watch(display, [])
@@ -64,6 +67,9 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
             width = choice.columns() if sys.stderr.isatty() else None
             for row in verdict.lines(outcomes, width):
                 announce(row)
+            for record in keeper.records.values():
+                keeper.explain(record, announce)
+        keeper.publish()
     _raise(here, specs, outcomes, display, announce)
 
 
@@ -155,9 +161,8 @@ def _warm(where: Site, builder: str) -> None:
     creation.started(where.client, builder)
 
 
-def _logs() -> Path:
-    """Return the folder for the logs of this run."""
+def _name() -> str:
+    """Return a name for this run: of its logs and records."""
     from time import gmtime, strftime  # noqa: PLC0415 - start-up time
 
-    run = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.getpid()}"
-    return places.cache_folder() / "logs" / run
+    return f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.getpid()}"

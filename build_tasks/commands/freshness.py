@@ -55,21 +55,6 @@ def explain_image(options: Options) -> None:
         say("nothing missed the cache")
 
 
-def missed(record: BuildRecord) -> None:
-    """Say after a build why it ran what the build before had made; nothing if it did not.
-
-    Args:
-        record: the build.
-    """
-    from build_tasks import explanation, journal  # noqa: PLC0415 - start-up time
-    from build_tasks.explain import explain  # noqa: PLC0415 - start-up time
-
-    before = journal.previous(record, say)
-    if before is not None and any(step.ran for step in record.steps):
-        for line in explanation.lines(explain(before, record)):
-            say(line)
-
-
 def _remember(identity: str, fingerprint: str) -> BuildRecord | None:
     from build_tasks import journal  # noqa: PLC0415 - start-up time
 

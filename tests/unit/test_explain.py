@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from build_tasks import dockerfile, explanation, inputs, journal
+from build_tasks.batch.keeping import Keeper
 from build_tasks.causes import Cause, Why
-from build_tasks.commands.freshness import missed
+from build_tasks.client import Client
 from build_tasks.explain import explain
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
 
@@ -317,17 +318,20 @@ def test_the_data_is_json() -> None:
     }
 
 
-def test_after_a_build_only_what_missed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_after_a_build_only_what_missed_is_said() -> None:
+    said: list[str] = []
+    keeper = Keeper("run", Client("docker", ("buildx",), {}), said.append)
+
     def began(day: int, **changes: Any) -> BuildRecord:
         return replace(record(**changes), began=f"2026-01-0{day}", run=str(day))
 
     first = began(1, ran=ALL)
-    missed(first)
+    keeper.explain(first, said.append)
     journal.write(first)
-    missed(began(2))
-    assert capsys.readouterr().err == ""
-    missed(began(3, ran={"build 2"}, arguments={"A": "2"}))
-    assert capsys.readouterr().err.splitlines() == [
+    keeper.explain(began(2), said.append)
+    assert said == []
+    keeper.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
+    assert said == [
         "ci-3.11-amd64: 1 of 6 steps ran again since the build of 2026-01-01",
         "  build 2/9, line 6: RUN first",
         "    argument A: '1' -> '2'",
