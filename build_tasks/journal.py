@@ -22,7 +22,7 @@ from build_tasks.record import SCHEMA, BuildRecord
 
 #: The whole matrix, twenty times.
 KEEP_BUILDS = 480
-#: Bytes of all records together; one of Airflow's images is about 30 kB.
+#: Bytes of all records together.
 KEEP_BYTES = 64 * 1024 * 1024
 #: Seconds; what is older than a release cycle explains no build of today.
 KEEP_SECONDS = 90 * 86400.0

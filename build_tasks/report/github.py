@@ -106,10 +106,11 @@ def timeline(record: BuildRecord, at: float, span: float, blocks: int = BLOCKS) 
         blocks: signs.
     """
     signs = [_WAITING] * blocks
+    whole = max(span, 0.001)
     for step in sorted(record.steps, key=_rank):
         for begin, end in step.intervals:
-            first = int((at + begin) / (span or 1) * blocks)
-            last = int((at + end) / (span or 1) * blocks)
+            first = int((at + begin) / whole * blocks)
+            last = int((at + end) / whole * blocks)
             for place in range(first, min(last, blocks - 1) + 1):
                 signs[place] = _sign(step)
     return "".join(signs)

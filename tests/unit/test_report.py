@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from build_tasks import journal, report
 from build_tasks.errors import DiskError
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
-from build_tasks.report import facts, github, page
+from build_tasks.report import facts, github, page, timeline
 
 RUN = records.run()
 FAILED = next(one for one in RUN if one.outcome == "failed")
@@ -428,11 +428,11 @@ def test_what_ran_at_the_same_time_is_shown_in_lanes() -> None:
         return Step(str(interval), "x", StepKind.STEP, started=True, intervals=interval)
 
     record = BuildRecord("x", seconds=9, steps=(step((0, 4)), step((1, 2), (3, 5)), step((4, 6))))
-    marks, lanes = page._marks(record)
+    marks, lanes = timeline.marks(record)
     assert [(mark.begin, mark.lane) for mark in marks] == [(0, 0), (1, 1), (3, 1), (4, 0)]
     assert lanes == 2
     many = BuildRecord("x", steps=tuple(step((0, number)) for number in range(1, 9)))
-    marks, lanes = page._marks(many)
+    marks, lanes = timeline.marks(many)
     assert (lanes, max(mark.lane for mark in marks), len(marks)) == (4, 3, 8)
 
 
@@ -448,7 +448,7 @@ def test_what_ran_at_the_same_time_is_shown_in_lanes() -> None:
     ],
 )
 def test_an_axis_has_few_lines_at_round_times(span: float, step: float, last: float) -> None:
-    axis = page.axis(span)
+    axis = timeline.axis(span)
     assert (axis.step, axis.ticks[-1]) == (step, last)
     assert len(axis.ticks) <= 11
 
@@ -477,7 +477,7 @@ STATES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("said", "state"), STATES)
 def test_a_step_has_one_state(said: dict[str, Any], state: str) -> None:
-    assert page.state(replace(Step("d", "n", StepKind.STEP), **said)) == state
+    assert timeline.state(replace(Step("d", "n", StepKind.STEP), **said)) == state
 
 
 def test_the_documentation_names_every_key_and_bound() -> None:
