@@ -180,10 +180,10 @@ def _put(file: Path, text: str) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
         for attempt in range(RACES):
-            file.parent.mkdir(exist_ok=True)
             try:
+                file.parent.mkdir(exist_ok=True)
                 Path(fresh).replace(file)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):  # of a folder that is gone by then
                 if attempt == RACES - 1:
                     raise
             else:

@@ -80,7 +80,7 @@ class Keeper:
         if record.steps:
             from build_tasks import report  # noqa: PLC0415 - start-up time
 
-            for line in report.summary([record]).splitlines()[1:]:
+            for line in report.brief(record):
                 show(f"  {line}")
         self.explain(record, show)
 

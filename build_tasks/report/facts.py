@@ -93,8 +93,8 @@ def ratio(record: BuildRecord) -> str:
 
 
 def slowest(record: BuildRecord, count: int = 3) -> list[Step]:
-    """Return what took longest, longest first, without what took no time."""
-    busy = [step for step in record.steps if step.seconds > 0]
+    """Return what took longest, longest first, without what took next to no time."""
+    busy = [step for step in record.steps if step.seconds >= NOTICED]
     return sorted(busy, key=lambda step: step.seconds, reverse=True)[:count]
 
 

@@ -39,6 +39,17 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
     return "".join(lines)
 
 
+def brief(record: BuildRecord) -> list[str]:
+    """Return the few lines that stand under a build that is over, beside what it says itself.
+
+    Args:
+        record: the build.
+    """
+    columns = shutil.get_terminal_size((ENDLESS, 24)).columns
+    rows = [row for row in _one(record) if row[0] not in {"digest", "warning", "failure"}]
+    return [_cut(f"{label:7}  {text}".rstrip(), columns) for label, text in rows]
+
+
 def _row(record: BuildRecord) -> list[str]:
     return [
         record.identity,
