@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.check", commands.check_image, options.CHECK),
+    ("image.explain", commands.explain_image, options.EXPLAIN),
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
@@ -66,7 +69,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if option.flag else None,
+            default=False if option.flag else [] if option.several else None,
         )
         for option in takes
     ]
@@ -74,11 +77,13 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     body.__doc__ = verb.__doc__
     explained = {_parameter(option): option.help for option in takes}
     alone = [_parameter(option) for option in takes if option.alone]
-    return Task(body, auto_shortflags=False, help=explained, positional=alone)
+    several = [_parameter(option) for option in takes if option.several]
+    return Task(body, auto_shortflags=False, help=explained, positional=alone, iterable=several)
 
 
 def _parameter(option: Option) -> str:
-    return option.name.replace("-", "_")
+    name = option.name.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
 def _namespace() -> Collection:

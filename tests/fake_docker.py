@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -84,8 +86,11 @@ class Bench:
         return replace(self, root=folder)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        return self.start_program(sys.executable, "-m", *command, **environment)
+
+    def start_program(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command,
             cwd=self.root,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
@@ -96,6 +101,11 @@ class Bench:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         with self.start(*command, **environment) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def run_program(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start_program(*command, **environment) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
@@ -117,6 +127,12 @@ class Bench:
     def told(self) -> list[list[str]]:
         log = self.folder / "log"
         return [shlex.split(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def sent(self, folder: Path) -> Path:
+        """Return the only snapshot of a folder that was sent."""
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        (snapshot,) = (self.folder / "cache" / "contexts" / name).glob(f"*/{folder.name}")
+        return snapshot
 
     def builds(self) -> list[list[str]]:
         return [words for words in self.told() if words[1:2] == ["build"]]
