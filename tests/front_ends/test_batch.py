@@ -244,7 +244,10 @@ def test_bake_gets_the_plan(bench: Bench) -> None:
     assert one["attest"] == ["type=provenance,mode=min"]
     assert one["args"]["AIRFLOW_PYTHON_VERSION"] == "3.11"
     assert f"  env BUILDX_CONFIG={bench.folder}" in last(done.stderr)
-    assert last(done.stderr).endswith(f"--allow fs.read={bench.root} --file - < FILE")
+    assert Path(one["context"], "constraints").is_dir()  # a snapshot, made for this
+    assert f" --allow fs.read={one['context']} " in last(done.stderr)
+    assert f" --allow fs.read={bench.root}/Dockerfile.ci " in last(done.stderr)
+    assert last(done.stderr).endswith(" --file - < FILE")
     assert bench.builds() == []
 
 
