@@ -5,6 +5,6 @@ from __future__ import annotations
 from build_tasks.report.cases import junit
 from build_tasks.report.github import markdown, publish
 from build_tasks.report.page import html
-from build_tasks.report.terminal import summary
+from build_tasks.report.terminal import brief, summary
 
-__all__ = ["html", "junit", "markdown", "publish", "summary"]
+__all__ = ["brief", "html", "junit", "markdown", "publish", "summary"]

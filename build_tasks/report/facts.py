@@ -18,6 +18,8 @@ _PLACE = re.compile(r"\[[^\]]* \d+/\d+\] ")
 _FLAGS = re.compile(r"(?<= )--(?:mount|link|chmod|chown|network|security)\b(?:=\S+)? ")
 _HERE = re.compile(r'<<-?"?\w+"? \((.*)\)$', re.DOTALL)
 _MINUTE, _HOUR = 60, 3600
+#: Seconds from which on a step is worth a line among the slowest.
+NOTICED = 0.05
 
 
 @dataclass(frozen=True)
