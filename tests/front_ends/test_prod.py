@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
     }
     identity = f"prod{'-slim' if slim else ''}-3.11-amd64"
     words = ["--builder", "default", "--file", str(bench.root / "Dockerfile")]
-    words += ["--platform", "linux/amd64", "--pull", "--progress", "auto"]
+    words += ["--platform", "linux/amd64", "--pull", "--progress", "rawjson"]
     for name, value in given.items():
         words += ["--build-arg", f"{name}={value}"] if value else []
     for name, value in shown.items():
