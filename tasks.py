@@ -34,6 +34,7 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
+    ("image.report", commands.report_image, options.IMAGE_REPORT),
     ("image.save", commands.save_image, options.SAVE),
     ("image.verify", commands.verify_image, options.VERIFY),
     ("matrix", commands.show_matrix, options.SETTINGS_REPORT),

@@ -11,6 +11,7 @@ from build_tasks import settings
 from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
 
+FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
@@ -77,7 +78,7 @@ BUILD = (
     *SETTINGS,
 )
 #: What says how builds are run, and not what is built.
-_OF_A_RUN = {"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"}
+_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"})
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
 MERGE = (
     Option("tag", "tag of the merged image, or several with commas (default: latest)"),
@@ -131,6 +132,13 @@ BUILDER_REMOVE = (
     *SETTINGS,
 )
 REPORT = (Option("json", "print JSON", flag=True),)
+IMAGE_REPORT = (
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("of", "last (the default), a run, a build like ci-3.11, a file or a folder"),
+    Option("format", f"{listed(FORMATS)} (default: what the output's name says, or table)"),
+    Option("output", "file to write instead of printing, like report.html"),
+    Option("json", "the same as --format json", flag=True),
+)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
 ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)

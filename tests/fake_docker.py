@@ -47,15 +47,19 @@ case "$1" in
   container) exit 1 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
+if [ -n "$FAKE_FAILS" ]; then # only what this word is in
+  case "$*" in *"$FAKE_FAILS"*) FAKE_SLEEP= ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
+fi
+if [ -n "$FAKE_TIMES" ] && [ "${FAKE_EXIT:-0}" != 0 ]; then # only so many times
+  echo x >> "$FAKE_LOG.times"
+  [ "$(wc -l < "$FAKE_LOG.times")" -gt "$FAKE_TIMES" ] && FAKE_EXIT=0 && FAKE_STDERR=
+fi
 if [ -n "$FAKE_SLEEP" ]; then
   trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
   sleep "$FAKE_SLEEP" &
   wait $!
 fi
 [ -n "$FAKE_STDOUT" ] && printf '%s\\n' "$FAKE_STDOUT"
-if [ -n "$FAKE_FAILS" ]; then # only what this word is in
-  case "$*" in *"$FAKE_FAILS"*) ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
-fi
 [ -n "$FAKE_STDERR" ] && printf '%s\\n' "$FAKE_STDERR" >&2
 while [ $# -gt 0 ]; do
   [ "$1" = --metadata-file ] && printf '%s' "$FAKE_METADATA" > "$2"

@@ -76,7 +76,7 @@ def _raise(
             announce(f"{name}: {text}")
     if len(outcomes) > 1:
         for one in failed:
-            announce(f"{one.name}: its log is {display.log(one.name).path}")
+            announce(f"{one.name}: its log is {display.path(one.name)}")
     error = verdict.error(outcomes, kept)
     if error:
         raise error
@@ -110,7 +110,9 @@ class _Watch:
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
-        self.display.ended(outcome.name, outcome.state, outcome.error, outcome.seconds)
+        # What was ended failed because of that, and has nothing to say of its own.
+        error = outcome.error if outcome.state is State.FAILED else None
+        self.display.ended(outcome.name, outcome.state, error, outcome.seconds)
 
 
 def _rules(where: Site, specs: Sequence[BuildSpec], options: Options) -> Rules:

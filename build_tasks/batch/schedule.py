@@ -146,16 +146,16 @@ class _Run:
             self._halt()
         finally:
             for thread in self._running.values():
-                thread.join()
+                if thread.ident:  # a signal can come before it is started
+                    thread.join()
         while not self._came.empty():
             came = self._came.get()
             if isinstance(came, Outcome):
-                self._running.pop(came.name)
                 self._end(came)
-        for name in self._running:  # it raised what is no error of a job's
-            self._end(Outcome(name, State.CANCELLED))
-        self._running.clear()
-        self._begin()
+        for name in self._order:
+            if name not in self._ended:
+                begun = name in self._running
+                self._end(Outcome(name, State.CANCELLED if begun else State.SKIPPED))
 
     def _begin(self) -> None:
         """Begin what can begin, and give up what never can."""

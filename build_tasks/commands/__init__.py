@@ -20,7 +20,7 @@ from build_tasks.commands.caches import prune_cache, show_usage
 from build_tasks.commands.constraints import generate_constraints
 from build_tasks.commands.engine import show_engine, start_engine, stop_engine
 from build_tasks.commands.images import load_image, save_image, verify_image
-from build_tasks.commands.reports import show_matrix, show_settings
+from build_tasks.commands.reports import report_image, show_matrix, show_settings
 
 __all__ = [
     "bake",
@@ -36,6 +36,7 @@ __all__ = [
     "push_cache",
     "push_image",
     "remove_builder",
+    "report_image",
     "save_image",
     "show_engine",
     "show_matrix",

@@ -23,11 +23,12 @@ class GitHub(Lines):
         if row.state == "skipped":
             super().show_ended(row, error)
             return
+        log = self.log(row.name)
         if error:
-            self._quoted(self.log(row.name).tail(LAST))
+            self._quoted(log.tail(LAST))
             self.write(f"::error title={_property(row.name)}::{_data(row.current)}")
         self.write(f"::group::{row.name}: {row.state} in {clock(row.seconds)}")
-        self._quoted(self.log(row.name).path.read_text(encoding="utf-8").splitlines())
+        self._quoted(log.path.read_text(encoding="utf-8").splitlines())
         self.write("::endgroup::")
 
     def _quoted(self, lines: list[str]) -> None:

@@ -29,11 +29,10 @@ class Lines(Display):
 
     def show_ended(self, row: Row, error: ImagesError | None) -> None:
         """Say how a build ended."""
-        took = f"{clock(row.seconds)}, {row.cached} of {row.total} steps cached"
-        if error:
-            self.show(row, f"{row.state} after {clock(row.seconds)}: {row.current}", whole=True)
-        else:
-            self.show(row, f"{row.state} in {took}" if row.total else row.state, whole=True)
+        steps = f", {row.cached} of {row.total} steps cached" if row.total else ""
+        when = "in" if row.state == "built" else "after"
+        after = f" {when} {clock(row.seconds)}" if row.attempts else ""
+        self.show(row, f"{row.state}{after}{f': {row.current}' if error else steps}", whole=True)
 
     def write(self, line: str) -> None:
         """Print a line as it is."""

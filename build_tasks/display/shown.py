@@ -40,8 +40,16 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the logs."""
         for log in self._open.values():
             log.close()
+
+    def path(self, name: str) -> Path:
+        """Return where the log of a build is."""
+        return self.logs / f"{name}.log"
 
     def began(self, name: str) -> None:
         """Hear that a build begins, for the first time or again."""
@@ -106,7 +114,7 @@ class Display:
     def log(self, name: str) -> Log:
         """Return the file with all that a build said."""
         if name not in self._open:
-            self._open[name] = Log(self.logs / f"{name}.log")
+            self._open[name] = Log(self.path(name))
         return self._open[name]
 
     def show_began(self, row: Row) -> None:

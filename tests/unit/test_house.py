@@ -17,6 +17,7 @@ PACKAGE = ROOT / "build_tasks"
 FLOORS = (
     ("commands",),
     ("batch",),
+    ("report",),
     ("housekeeping", "images", "platforms", "workshop"),
     ("plan",),
     ("archive",),
@@ -41,6 +42,8 @@ FLOORS = (
     ("vertex",),
     ("redaction", "vertices"),
     ("values",),
+    ("journal",),
+    ("notation",),
     ("cache", "matrix", "record"),
     ("engine",),
     ("bake",),
