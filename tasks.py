@@ -61,7 +61,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if option.flag else None,
+            default=False if option.flag else [] if option.several else None,
         )
         for option in takes
     ]
@@ -69,7 +69,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     body.__doc__ = verb.__doc__
     explained = {_parameter(option): option.help for option in takes}
     alone = [_parameter(option) for option in takes if option.alone]
-    return Task(body, auto_shortflags=False, help=explained, positional=alone)
+    several = [_parameter(option) for option in takes if option.several]
+    return Task(body, auto_shortflags=False, help=explained, positional=alone, iterable=several)
 
 
 def _parameter(option: Option) -> str:

@@ -129,7 +129,7 @@ def _tried(
         if lost:
             for reference, why in lost.items():
                 _tell(f"{spec.identity}: {_without(reference, why)}", line)
-            left = tuple(one for one in spec.cache.imports if one not in lost)
+            left = tuple(one for one in spec.cache.imports if one.reference not in lost)
             spec = replace(spec, cache=replace(spec.cache, imports=left))
             uses = (CacheUse(reference, redact(why)) for reference, why in lost.items())
             start = replace(start, imports=(*start.imports, *uses))
@@ -156,7 +156,7 @@ def _start(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
         builder=spec.builder,
         command=redact(process.quote(command, client.environment)),
         arguments={name: redact(value) for name, value in spec.arguments},
-        export=CacheUse(spec.cache.export) if spec.cache.export else None,
+        export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
     )
 
 

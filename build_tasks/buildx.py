@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import building, labels, process
+from build_tasks import backends, building, labels, process
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
@@ -41,7 +41,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.secrets:
-        command += ["--secret", ",".join((f"id={name}", _csv(f"src={path}")))]
+        command += ["--secret", ",".join((f"id={name}", backends.fields([f"src={path}"])))]
     command += spec.cache.options()
     command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
@@ -65,7 +65,7 @@ def create_commands(
         command += ["--platform", ",".join(node.platforms)] if node.platforms else []
         command += ["--buildkitd-config", str(configuration)] if configuration else []
         for key, value in node.options:
-            command += ["--driver-opt", _csv(f"{key}={value}")]
+            command += ["--driver-opt", backends.fields([f"{key}={value}"])]
         command += ["--bootstrap"] if node is builder.nodes[-1] else []
         commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
     return tuple(commands)
@@ -169,7 +169,8 @@ def _output_options(spec: BuildSpec) -> list[str]:
     # the local engine go without, pushed ones say how they were made but not with which arguments.
     tags = [word for tag in spec.tags for word in ("--tag", tag)]
     if spec.output in {Output.PUSH, Output.DIGEST}:
-        options = [*tags, "--push"] if spec.output is Output.PUSH else _untagged(spec)
+        options = tags if spec.output is Output.PUSH else _stood_in(spec)
+        options += ["--output", _pushed(spec)]
         options += ["--provenance", "mode=min"]
         if spec.sbom:
             options += ["--sbom", f"generator={spec.sbom}"]
@@ -181,22 +182,25 @@ def _output_options(spec: BuildSpec) -> list[str]:
     return ["--output", "type=cacheonly", "--provenance", "false"]
 
 
-def _untagged(spec: BuildSpec) -> list[str]:
-    """Return the options that push an image whose tags a merge will give.
+def _stood_in(spec: BuildSpec) -> list[str]:
+    """Return the tag that stands for nothing but the platform, where one is needed.
 
-    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least): it
-    gets one that stands for nothing but the platform.
+    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least).
     """
-    if spec.stand_in:
-        return ["--tag", spec.stand_in, "--push"]
-    attributes = f"name={spec.image},push-by-digest=true,name-canonical=true,push=true"
-    return ["--output", f"type=image,{attributes}"]
+    return ["--tag", spec.stand_in] if spec.stand_in else []
 
 
-def _csv(text: str) -> str:
-    """Return one value of an option in which buildx takes commas for the ends of values."""
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if set(text) & {",", '"', "\n"} else text
+def _pushed(spec: BuildSpec) -> str:
+    """Return the output that pushes, straight from the cache.
+
+    Nothing is unpacked or stored for the engine: layers that a cache reference has never come here.
+    """
+    name = []
+    if spec.output is Output.DIGEST and not spec.stand_in:
+        name = [f"name={spec.image}", "push-by-digest=true", "name-canonical=true"]
+    compression = [f"{key}={value}" for key, value in spec.compression.attributes]
+    pushed = ["push=true", "unpack=false", "store=false", "oci-mediatypes=true"]
+    return backends.fields(["type=image", *name, *pushed, *compression])
 
 
 def _show(client: Client, command: Command, subject: str) -> None:

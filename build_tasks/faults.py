@@ -43,7 +43,7 @@ def notes(record: BuildRecord, spec: BuildSpec) -> list[str]:
         if not use.error:
             continue
         if absent(use):
-            writes = ", this build writes it" if spec.cache.export == use.reference else ""
+            writes = ", this build writes it" if use.reference == _written(spec) else ""
             lines.append(f"the cache {use.reference} is not there yet{writes}")
         else:
             lines.append(f"warning: the cache {use.reference} was not read: {reason(use.error)}")
@@ -109,7 +109,8 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
     if not spec.cache.imports or not _LATE.search(why) or _PUSH.search(why):
         return {}
     unread = {use.reference for use in record.imports if use.error}
-    suspects = [one for one in spec.cache.imports if one not in unread]
+    named = [one.reference for one in spec.cache.imports]
+    suspects = [one for one in named if one not in unread]
     where = _URL.search(why)
     if where:
         # Else the layer is another's: a base image's, which building again would not mend.
@@ -144,7 +145,12 @@ def seen(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:
             export = export or UNSAID
         else:
             whole = next(
-                (one for one in spec.cache.imports if one.startswith(reference)), reference
+                (
+                    one.reference
+                    for one in spec.cache.imports
+                    if one.reference.startswith(reference)
+                ),
+                reference,
             )
             uses.setdefault(whole, CacheUse(whole, UNSAID))
     return tuple(uses.values()), export
@@ -160,6 +166,10 @@ def absent(use: CacheUse) -> bool:
 def reason(error: str) -> str:
     """Return why a cache was not read or written, in one line."""
     return _short(_PREFIX.sub("", error.partition("\n")[0]), 240)
+
+
+def _written(spec: BuildSpec) -> str:
+    return spec.cache.export.reference if spec.cache.export else ""
 
 
 def _drawn(text: str) -> Iterator[tuple[str, bool]]:

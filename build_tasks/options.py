@@ -17,19 +17,23 @@ PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 @dataclass(frozen=True)
 class Option:
-    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name."""
+    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name.
+
+    One that may be given several times has a list of texts.
+    """
 
     name: str
     help: str
     flag: bool = False
     alone: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True)
 class Options:
     """What a person gave to one verb; an option that was not given is None or False."""
 
-    given: Mapping[str, str | bool | None]
+    given: Mapping[str, str | bool | list[str] | None]
 
     def text(self, name: str) -> str | None:
         """Return the text of an option, None if it was not given."""
@@ -50,7 +54,9 @@ class Options:
 
 
 SETTINGS = tuple(
-    Option(item.option, item.help, flag=item.flag) for item in settings.FIELDS if item.option
+    Option(item.option, item.help, flag=item.flag, several=item.several)
+    for item in settings.FIELDS
+    if item.option
 )
 SELECTION = (
     Option("kind", "image: ci (the default) or prod"),
@@ -171,7 +177,7 @@ def parse(program: str, options: Sequence[Option], arguments: Sequence[str]) -> 
             f"--{option.name}",
             dest=option.name,
             help=option.help.replace("%", "%%"),
-            action="store_true" if option.flag else "store",
+            action="store_true" if option.flag else "append" if option.several else "store",
             **({} if option.flag else {"metavar": "TEXT"}),  # type: ignore[arg-type]  # argparse's kwargs
         )
     return Options(vars(parser.parse_args(arguments)))

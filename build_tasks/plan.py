@@ -10,25 +10,30 @@ from typing import TypeVar
 
 from build_tasks import (
     buildx,
-    cache,
     client,
     constraints,
+    context,
     installation,
     labels,
     matrix,
     outputs,
     places,
+    policy,
     revision,
     spec,
+    trust,
 )
 from build_tasks.builders import store
 from build_tasks.client import Client
+from build_tasks.context import Allowed
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
+from build_tasks.installation import Installation
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
+from build_tasks.trust import Run
 
 T = TypeVar("T")
 UPSTREAM_REGISTRY = "ghcr.io"
@@ -122,11 +127,16 @@ def specs(
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
+    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
+    wanted = _allowed(wanted, run, announce, writes=writes)
+    caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
     installations = {
         python: installation.find(chosen, python, announce)
         for kind, python in selected
         if kind is ImageKind.PROD
     }
+    sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
@@ -152,7 +162,7 @@ def specs(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
-                    context=ROOT,
+                    context=sent[ROOT],
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
@@ -163,14 +173,15 @@ def specs(
                         revision=commit,
                     ),
                     secrets=secrets(bundle, where),
-                    contexts=tuple(sorted(install.contexts.items())) if install else (),
+                    contexts=tuple(
+                        (name, sent[folder]) for name, folder in sorted(install.contexts.items())
+                    )
+                    if install
+                    else (),
                     labels=table,
                     sbom=scanner,
-                    cache=cache.plan(
-                        chosen.cache_mode,
-                        where.names.cache(one),
-                        push=push_cache or options.flag("push-cache"),
-                    ),
+                    cache=policy.plan(caches, where.names, one),
+                    compression=chosen.output_compression,
                     output=each,
                     metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
                     builder=chosen.builder,
@@ -185,6 +196,8 @@ def specs(
             )
         if wanted is not each and wanted is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
+    exports = [(one.identity, one.cache.export) for one in result]
+    policy.refuse_clobbering(exports, chosen.origins["cache.to"])
     return where, result
 
 
@@ -197,11 +210,37 @@ def _distinct(values: Iterable[T]) -> list[T]:
     return [*dict.fromkeys(values)]
 
 
+def _sent(
+    installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
+) -> dict[Path, Path]:
+    """Return what is sent for the project, and for each folder that replaces a stage."""
+    named = {pair for install in installations for pair in install.contexts.items()}
+    result = {}
+    for name, folder in [("", ROOT), *sorted(named)]:
+        allowed = Allowed(
+            chosen.context_untracked,
+            chosen.context_ignored,
+            everything=name == "wheels",  # they are there to be installed
+        )
+        result[folder] = context.prepare(folder, allowed, announce).folder
+    return result
+
+
 def _output(options: Options) -> Output:
     pushed = [name for name in ("push", "push-by-digest") if options.flag(name)]
     if pushed and options.flag("load"):
         raise UsageError(f"--{pushed[0]} --load: a build has one output: choose one of them")
     return Output(pushed[-1]) if pushed else Output.LOAD
+
+
+def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, writes: bool) -> Output:
+    """Return what may become of the images; an untrusted run says what it does not write."""
+    pushes = wanted in {Output.PUSH, Output.DIGEST}
+    if run.trusted or not (pushes or writes):
+        return wanted
+    left = " and ".join(["images"] * pushes + ["caches"] * writes)
+    announce(f"{left} are not written: this run is not trusted: {run.distrust}")
+    return Output.NONE if pushes else wanted
 
 
 def _pushes_by_digest(where: Site) -> bool:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks.cache import CachePlan
+from build_tasks.cache import CachePlan, Compression
 from build_tasks.errors import UsageError
 from build_tasks.installation import Installation
 from build_tasks.matrix import Build, Platform
@@ -55,6 +55,7 @@ class BuildSpec:
         also: further platforms, to load an image of several at once.
         part: what a merge has to know of an image that is pushed by digest.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
+        compression: how the layers of a pushed image are compressed.
         strict_cache: a cache that is not read or not written is an error, after the image is made.
 
     Raises:
@@ -80,6 +81,7 @@ class BuildSpec:
     also: tuple[Platform, ...] = ()
     part: Part | None = None
     stand_in: str = ""
+    compression: Compression = Compression.ZSTD
     strict_cache: bool = False
 
     @property

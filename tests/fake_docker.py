@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -117,6 +119,12 @@ class Bench:
     def told(self) -> list[list[str]]:
         log = self.folder / "log"
         return [shlex.split(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def sent(self, folder: Path) -> Path:
+        """Return the only snapshot of a folder that was sent."""
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        (snapshot,) = (self.folder / "cache" / "contexts" / name).glob(f"*/{folder.name}")
+        return snapshot
 
     def builds(self) -> list[list[str]]:
         return [words for words in self.told() if words[1:2] == ["build"]]

@@ -118,7 +118,7 @@ def _made(built: Built, spec: BuildSpec) -> Made:
         Output.LOAD: f"loaded {', '.join(spec.tags)}",
         Output.PUSH: f"pushed {', '.join(spec.tags)}",
         Output.DIGEST: f"pushed {spec.image}",
-        Output.NONE: f"wrote {spec.cache.export}" if spec.cache.export else "built",
+        Output.NONE: f"wrote {spec.cache.export.reference}" if spec.cache.export else "built",
     }[spec.output]
     digest = built.digest if spec.output is not Output.NONE else ""
     return Made(f"{made} {digest}".rstrip(), digest)

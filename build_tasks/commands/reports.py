@@ -56,7 +56,11 @@ def show_settings(options: Options) -> None:
     """Print each setting, its value and where it came from."""
     rows = settings.rows(options.settings())
     if options.flag("json"):
-        print(json.dumps({key: {"value": plain(v), "from": o} for key, v, o in rows}, indent=2))
+        print(
+            json.dumps(
+                {key: {"value": plain(v), "from": o} for key, v, o in rows}, indent=2, default=str
+            )
+        )
     else:
         table(("setting", "value", "from"), [(key, text(v), origin) for key, v, origin in rows])
 

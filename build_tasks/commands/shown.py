@@ -55,4 +55,10 @@ def text(value: object) -> str:
     """Return a value as people read it."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, tuple | list)
+        else ""
+        if value is None
+        else str(value)
+    )

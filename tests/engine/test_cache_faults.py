@@ -19,7 +19,7 @@ import pytest
 from registry_proxy import Proxy, proxied
 from suite import Suite, last
 
-from build_tasks import buildx, process
+from build_tasks import backends, buildx, process
 from build_tasks.building import Built, complete
 from build_tasks.cache import CachePlan
 from build_tasks.client import Client
@@ -60,11 +60,13 @@ class Place:
         return f"{self.proxy.address}/{self.spec.image.partition('/')[2]}:cache"
 
     def reading(self, *references: str, **changes: Any) -> BuildSpec:
-        plan = CachePlan(references or (self.cache,))
+        plan = CachePlan(tuple(map(backends.registry, references or (self.cache,))))
         return replace(self.spec, cache=plan, **changes)
 
     def writing(self, **changes: Any) -> BuildSpec:
-        return replace(self.spec, cache=CachePlan(export=self.cache), **changes)
+        return replace(
+            self.spec, cache=CachePlan(export=backends.registry(self.cache).written(())), **changes
+        )
 
     def forget(self) -> None:
         """Let the engine have no cache of its own, and no image whose layers it could take."""
@@ -176,7 +178,9 @@ def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
 
 def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> None:
     spec = place.reading(strict_cache=True)
-    spec = replace(spec, cache=replace(spec.cache, export=place.cache))
+    spec = replace(
+        spec, cache=replace(spec.cache, export=backends.registry(place.cache).written(()))
+    )
     built = build(place, spec)
     assert built.cache_exported
     assert built.notes(spec) == [f"the cache {place.cache} is not there yet, this build writes it"]
@@ -287,7 +291,7 @@ def test_a_display_of_buildkits_own_hides_no_fault(
     written.proxy.fault(UPLOAD, method="POST", status=401)
     spec = written.reading(progress=progress, strict_cache=True)
     export = f"{written.proxy.address}/tests/elsewhere:cache"
-    spec = replace(spec, cache=replace(spec.cache, export=export))
+    spec = replace(spec, cache=replace(spec.cache, export=backends.registry(export).written(())))
     shown = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", Terminal(shown, write_through=True))

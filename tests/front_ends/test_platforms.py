@@ -103,8 +103,8 @@ def test_each_platform_is_one_build_with_its_own_cache(dedicated: Bench) -> None
         assert f"linux/{architecture}" in words
         assert f"type=registry,ref={IMAGE}:cache-linux-{architecture}" in words
         assert "--tag" not in words
-        output = f"type=image,name={IMAGE},push-by-digest=true,name-canonical=true,push=true"
-        assert words[words.index("--output") + 1] == output
+        output = f"type=image,name={IMAGE},push-by-digest=true,name-canonical=true,push=true,"
+        assert words[words.index("--output") + 1].startswith(output)
     written = json.loads((folder / "ci-3.11-arm64.json").read_text())
     assert written["digest"] == DIGESTS["amd64"]
     assert written["platform"] == "linux/arm64"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import faults
+from build_tasks import backends, faults
 from build_tasks.cache import CachePlan
 from build_tasks.errors import RegistryError
 from build_tasks.matrix import Platform
@@ -34,7 +34,10 @@ def spec(*imports: str, export: str | None = None) -> BuildSpec:
         platform=Platform.AMD64,
         tags=("r/i:1",),
         arguments=(),
-        cache=CachePlan(imports or (ONE, TWO), export),
+        cache=CachePlan(
+            tuple(map(backends.registry, imports or (ONE, TWO))),
+            backends.registry(export).written(()) if export else None,
+        ),
         output=Output.PUSH,
         metadata=Path("/m.json"),
     )
