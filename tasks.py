@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import keyword
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.tasks import Task
+# Invoke has Python write no bytecode, and every run would compile the project anew.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
-from build_tasks import commands, options, process
-from build_tasks.errors import ImagesError, Interrupted
-from build_tasks.options import Option, Options
+from invoke.collection import Collection  # noqa: E402 - see above
+from invoke.context import Context  # noqa: E402
+from invoke.exceptions import Exit  # noqa: E402
+from invoke.tasks import Task  # noqa: E402
+
+from build_tasks import commands, options, process  # noqa: E402
+from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
+from build_tasks.options import Option, Options  # noqa: E402
 
 Verb = Callable[[Options], None]
 
@@ -31,6 +37,8 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.check", commands.check_image, options.CHECK),
+    ("image.explain", commands.explain_image, options.EXPLAIN),
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
@@ -74,7 +82,8 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
 
 
 def _parameter(option: Option) -> str:
-    return option.name.replace("-", "_")
+    name = option.name.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
 def _namespace() -> Collection:

@@ -34,6 +34,8 @@ def main() -> None:
     options = [*SELECTED, "--push", *sys.argv[2:]]
     invoke = [sys.executable, "-m", "invoke"]
     suite = [*invoke, "image.build", *options]
+    # As people have it: Python that may not write bytecode compiles every module in every run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     run(suite, os.environ)  # starts the engine and builds, if that is still to be done
     lines = said([*suite, "--dry-run"]).splitlines()
     with tempfile.TemporaryDirectory() as folder:

@@ -80,6 +80,12 @@ class VerificationError(ImagesError):
     exit_code = 11
 
 
+class StaleError(ImagesError):
+    """Report an image that is not what a build would make now."""
+
+    exit_code = 13
+
+
 class CommandError(ImagesError):
     """Report another program's failure that fits no other class."""
 

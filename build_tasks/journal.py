@@ -65,7 +65,8 @@ def runs() -> list[str]:
 
 def of_run(name: str, announce: Announce) -> list[BuildRecord]:
     """Return the records of a run in the order in which its builds began."""
-    found = list(_read_all((folder() / _safe(name)).glob("*.json"), announce))
+    files = (file for file in _within(folder() / _safe(name)) if file.suffix == ".json")
+    found = [*_read_all(files, announce)]
     return sorted(found, key=lambda record: (record.began, record.identity))
 
 
@@ -195,9 +196,18 @@ def _put(file: Path, text: str) -> None:
 
 def _files() -> Iterator[tuple[Path, os.stat_result]]:
     """Yield the files of all records, with what the folder says about them."""
-    for file in folder().glob("*/*.json"):
-        with contextlib.suppress(FileNotFoundError):
-            yield file, file.stat()
+    for run in _within(folder()):
+        for file in _within(run):
+            if file.suffix == ".json":
+                with contextlib.suppress(FileNotFoundError):
+                    yield file, file.stat()
+
+
+def _within(place: Path) -> list[Path]:
+    """Return what a folder holds; nothing, if it went meanwhile (which Path.glob minds)."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as found:
+        return [Path(entry.path) for entry in found]
+    return []
 
 
 def _prune(keep: Path) -> None:
@@ -212,7 +222,7 @@ def _prune(keep: Path) -> None:
             with contextlib.suppress(OSError):
                 file.unlink()
                 file.parent.rmdir()  # fails while others are in it
-    for fresh in folder().glob("*.new"):
+    for fresh in _within(folder()):
         with contextlib.suppress(OSError):
-            if now - fresh.stat().st_mtime > ABANDONED:
+            if fresh.suffix == ".new" and now - fresh.stat().st_mtime > ABANDONED:
                 fresh.unlink()

@@ -70,6 +70,7 @@ BUILD = (
     Option("tag", "tag of the image, or several with commas (default: latest)"),
     Option("load", "load the image into the engine (the default)", flag=True),
     Option("push", "push the image to its registry instead", flag=True),
+    Option("skip-unchanged", "push: tag what the registry has, if that is the same", flag=True),
     Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
     Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
     Option("push-cache", "write the cache to the registry, too", flag=True),
@@ -136,6 +137,22 @@ BUILDER_CREATE = (
 BUILDER_REMOVE = (
     Option("keep-cache", "leave the cache for a builder of that name", flag=True),
     *SETTINGS,
+)
+CHECK = (
+    *SELECTION,
+    Option("tag", "tag of the image (default: latest)"),
+    Option("local", "ask only the engine", flag=True),
+    Option("remote", "ask only the registry", flag=True),
+    Option("fail", "end with exit code 13 if an image is out of date", flag=True),
+    Option("json", "print JSON", flag=True),
+    *SETTINGS,
+)
+HOOK = tuple(option for option in CHECK if option.name != "json")
+EXPLAIN = (
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("to", "what to explain: a build like ci-3.11, a run, or a file (default: last)"),
+    Option("from", "what to compare it with, in the same words (default: the build before)"),
+    Option("json", "print JSON", flag=True),
 )
 REPORT = (Option("json", "print JSON", flag=True),)
 IMAGE_REPORT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from build_tasks import (
     buildx,
     client,
     constraints,
+    contents,
     context,
     installation,
     labels,
@@ -25,7 +26,7 @@ from build_tasks import (
 )
 from build_tasks.builders import store
 from build_tasks.client import Client
-from build_tasks.context import Allowed
+from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.installation import Installation
@@ -126,10 +127,14 @@ def specs(
     selected = select(options, chosen)
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
+    skips = options.flag("skip-unchanged")
+    if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
+        raise UsageError("--skip-unchanged: only for an image of one platform: add --push")
     bundle = _ca_bundle(chosen)
     run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
     writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
     wanted = _allowed(wanted, run, announce, writes=writes)
+    skips = skips and wanted is Output.PUSH
     caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
     installations = {
         python: installation.find(chosen, python, announce)
@@ -162,7 +167,7 @@ def specs(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
-                    context=sent[ROOT],
+                    context=sent[ROOT].folder,
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
@@ -174,10 +179,12 @@ def specs(
                     ),
                     secrets=secrets(bundle, where),
                     contexts=tuple(
-                        (name, sent[folder]) for name, folder in sorted(install.contexts.items())
+                        (name, sent[folder].folder)
+                        for name, folder in sorted(install.contexts.items())
                     )
                     if install
                     else (),
+                    files=_files(sent, install),
                     labels=table,
                     sbom=scanner,
                     cache=policy.plan(caches, where.names, one),
@@ -190,10 +197,12 @@ def specs(
                     part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
                     if each is Output.DIGEST
                     else None,
+                    skips=skips,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
                     strict_cache=options.flag("strict-cache"),
                 )
             )
+            result[-1] = contents.labelled(result[-1])
         if wanted is not each and wanted is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
     exports = [(one.identity, one.cache.export) for one in result]
@@ -212,7 +221,7 @@ def _distinct(values: Iterable[T]) -> list[T]:
 
 def _sent(
     installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
-) -> dict[Path, Path]:
+) -> dict[Path, Prepared]:
     """Return what is sent for the project, and for each folder that replaces a stage."""
     named = {pair for install in installations for pair in install.contexts.items()}
     result = {}
@@ -222,8 +231,16 @@ def _sent(
             chosen.context_ignored,
             everything=name == "wheels",  # they are there to be installed
         )
-        result[folder] = context.prepare(folder, allowed, announce).folder
+        result[folder] = context.prepare(folder, allowed, announce)
     return result
+
+
+def _files(sent: Mapping[Path, Prepared], install: Installation | None) -> dict[str, str]:
+    """Return the fingerprints of all files that are sent, those for a stage with its name."""
+    files = dict(sent[ROOT].files)
+    for name, folder in install.contexts.items() if install else ():
+        files |= {f"{name}:{path}": text for path, text in sent[folder].files.items()}
+    return files
 
 
 def _output(options: Options) -> Output:

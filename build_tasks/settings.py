@@ -21,7 +21,13 @@ from build_tasks.errors import UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import ImageKind, Platform, listed
 
-ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+#: The checkout; where the suite was installed from a wheel, what that carries of one.
+ROOT = (
+    _PACKAGE.parent
+    if (_PACKAGE.parent / "images.toml").is_file()
+    else _PACKAGE.parent / "airflow_images"
+)
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 

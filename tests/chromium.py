@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import itertools
 import json
 import os
 import platform
+import select
 import shutil
 import subprocess
 import tempfile
@@ -24,11 +26,26 @@ import filelock
 
 from build_tasks import process
 from build_tasks.engine import packages
+from build_tasks.errors import EngineError
 
 PROGRAM = "chromium-headless-shell"
 FONTS = "fonts-dejavu-core"
+#: Seconds after which the browser is taken for hung.
+PATIENCE = 60.0
 #: The machine's own loader runs the browser, and a loader takes no libc but its own.
 OWN = ("libc6_", "libc-bin_", "libcrypt1_")
+
+
+def impossible() -> str:
+    """Return why this machine cannot unpack the browser; empty if it can."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and packages.KEYRING.exists()):
+        return "the browser is made of Debian's packages: no apt, or not its keys"
+    try:
+        packages.codename()
+        packages.mirror()
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def unpacked(folder: Path) -> Path:
@@ -90,17 +107,18 @@ class Page:
 
     Args:
         send: writes to the browser.
-        answers: what the browser writes.
+        answers: the descriptor from which comes what the browser writes.
         session: its name for the page.
         said: what the page wrote to its console, and its errors.
         asked: the addresses that the page asked for.
     """
 
     send: IO[bytes]
-    answers: IO[bytes]
+    answers: int
     session: str = ""
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    _read: bytearray = field(default_factory=bytearray)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
@@ -126,7 +144,9 @@ class Page:
 
     def ask(self, script: str) -> Any:
         """Return what an expression of JavaScript is worth on the page."""
-        done = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        done = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
@@ -137,18 +157,22 @@ class Page:
     def key(self, key: str) -> None:
         code = {"Tab": 9, "Escape": 27, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13}[key]
         for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
-            )
+            named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+            typed = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, **named, **typed)
 
     def picture(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def _next(self) -> dict[str, Any]:
-        text = bytearray()
-        while (byte := self.answers.read(1)) not in (b"\0", b""):
-            text += byte
-        assert text, "the browser is gone"
+        while b"\0" not in self._read:
+            ready, _, _ = select.select([self.answers], [], [], PATIENCE)
+            assert ready, "the browser says nothing"
+            chunk = os.read(self.answers, 1 << 20)
+            assert chunk, "the browser is gone"
+            self._read += chunk
+        text, _, rest = self._read.partition(b"\0")
+        self._read = bytearray(rest)
         message: dict[str, Any] = json.loads(text)
         return message
 
@@ -163,16 +187,25 @@ class Page:
                 self.asked.append(parameters["request"]["url"])
 
 
+def _pipe() -> tuple[int, int]:
+    """Return a pipe whose descriptors are none of those that the browser reads and writes."""
+    low = os.pipe()
+    reader, writer = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+    for end in low:
+        os.close(end)
+    return reader, writer
+
+
 @contextlib.contextmanager
 def browsing(root: Path) -> Iterator[Page]:
     """Start the browser with one empty page, and end it."""
-    from_us, to_browser = os.pipe()
-    from_browser, to_us = os.pipe()
+    from_us, to_browser = _pipe()
+    from_browser, to_us = _pipe()
     with tempfile.TemporaryDirectory() as profile:
         program = root / "usr/lib/chromium" / PROGRAM
         # It reads messages from descriptor 3 and writes to 4; a shell puts the pipes there.
         command = (
-            *("/bin/sh", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "sh"),
+            *("/bin/bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash"),
             *(str(program), "--remote-debugging-pipe", f"--user-data-dir={profile}"),
             *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
             "about:blank",
@@ -186,9 +219,9 @@ def browsing(root: Path) -> Iterator[Page]:
         )
         os.close(from_us)
         os.close(to_us)
-        with open(to_browser, "wb") as send, open(from_browser, "rb") as answers:  # noqa: PTH123 - descriptors
+        with open(to_browser, "wb") as send:  # noqa: PTH123 - a descriptor
             try:
-                page = Page(send, answers)
+                page = Page(send, from_browser)
                 targets = page.call("Target.getTargets")["targetInfos"]
                 target = next(one["targetId"] for one in targets if one["type"] == "page")
                 attached = page.call("Target.attachToTarget", targetId=target, flatten=True)
@@ -197,5 +230,6 @@ def browsing(root: Path) -> Iterator[Page]:
                     page.call(f"{domain}.enable")
                 yield page
             finally:
+                os.close(from_browser)
                 child.terminate()
-                child.wait(10)
+                child.wait(PATIENCE)

@@ -86,8 +86,11 @@ class Bench:
         return replace(self, root=folder)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        return self.start_program(sys.executable, "-m", *command, **environment)
+
+    def start_program(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command,
             cwd=self.root,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
@@ -98,6 +101,11 @@ class Bench:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         with self.start(*command, **environment) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def run_program(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start_program(*command, **environment) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 

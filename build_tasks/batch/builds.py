@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from build_tasks import buildx, platforms
+from build_tasks import buildx, platforms, skipping
 from build_tasks.batch.schedule import Job
 from build_tasks.building import Built
 from build_tasks.client import Client
@@ -76,6 +76,11 @@ def merged(spec: BuildSpec) -> str:
 
 
 def _build(here: Here, spec: BuildSpec) -> Made:
+    digest = skipping.take(here.client, spec) if spec.skips else ""
+    if digest:
+        text = f"unchanged, tagged {', '.join(spec.tags)}"
+        here.say(spec.identity, f"{text} {digest}")
+        return Made(f"{text} {digest}", digest)
     if spec.part:
         forget(here.folder, spec.part)
     if here.line:

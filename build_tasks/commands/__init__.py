@@ -19,6 +19,7 @@ from build_tasks.commands.building import (
 from build_tasks.commands.caches import prune_cache, show_usage
 from build_tasks.commands.constraints import generate_constraints
 from build_tasks.commands.engine import show_engine, start_engine, stop_engine
+from build_tasks.commands.freshness import check_image, explain_image
 from build_tasks.commands.images import load_image, save_image, verify_image
 from build_tasks.commands.reports import report_image, show_matrix, show_settings
 
@@ -26,7 +27,9 @@ __all__ = [
     "bake",
     "build",
     "build_all",
+    "check_image",
     "create_builder",
+    "explain_image",
     "generate_constraints",
     "inspect_builder",
     "list_builders",

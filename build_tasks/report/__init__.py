@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from build_tasks.report.junit import junit
-from build_tasks.report.markdown import markdown, publish
+from build_tasks.report.cases import junit
+from build_tasks.report.github import markdown, publish
 from build_tasks.report.page import html
-from build_tasks.report.summary import summary
+from build_tasks.report.terminal import summary
 
 __all__ = ["html", "junit", "markdown", "publish", "summary"]

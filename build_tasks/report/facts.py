@@ -55,7 +55,7 @@ def instruction(step: Step) -> str:
 
 def place(step: Step) -> str:
     """Return where a step stands, like `main 2/10`; empty for what is none."""
-    return f"{step.stage} {step.number}/{step.total}".strip() if step.number else ""
+    return clean(f"{step.stage} {step.number}/{step.total}").strip() if step.number else ""
 
 
 def named(step: Step) -> str:
@@ -119,7 +119,7 @@ def outcome(record: BuildRecord) -> str:
     step = failed_step(record)
     if step and place(step):
         parts.append(f"[{place(step)}]")
-    return " ".join(part for part in parts if part)
+    return clean(" ".join(part for part in parts if part))
 
 
 def lost(record: BuildRecord) -> list[str]:

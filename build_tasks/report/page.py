@@ -88,20 +88,24 @@ def html(records: Sequence[BuildRecord]) -> str:
     here = Path(__file__).parent
     files = jinja2.FileSystemLoader(here)
     environment = jinja2.Environment(
-        loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=_strict()
+        loader=files,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
         "duration": facts.duration,
         "size": figures.size,
         "short": facts.short,
-        "clean": facts.clean,
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }
     environment.globals |= {"facts": facts, "state": state, "LONG": _LONG}
     script = (here / "page.js").read_text(encoding="utf-8")
     rows = [_row(one, at) for one, at in zip(records, facts.offsets(records), strict=True)]
     allowed = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    return environment.get_template("page.html").render(
+    made = environment.get_template("page.html").render(
         rows=rows,
         tally=facts.tally(records),
         title=_title(records),
@@ -120,6 +124,7 @@ def html(records: Sequence[BuildRecord]) -> str:
         script=Markup(script),  # noqa: S704
         allowed=allowed,
     )
+    return facts.clean(made)
 
 
 def axis(span: float) -> Axis:
@@ -140,12 +145,6 @@ def state(step: Step) -> str:
     if step.kind is not StepKind.STEP:
         return "moved"
     return "cached" if step.cached else "ran"
-
-
-def _strict() -> type:
-    import jinja2  # noqa: PLC0415 - start-up time
-
-    return jinja2.StrictUndefined
 
 
 def _title(records: Sequence[BuildRecord]) -> str:

@@ -31,7 +31,7 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
     rows = [_row(record) for record in records]
     lines = [_table(("build", "outcome", "time", "ran/cached", "tries", "digest"), rows, columns)]
     for record in records:
-        said = [facts.clean(record.message)] if record.message else []
+        said = [record.message] if record.message else []
         said += [f"{record.identity}: {one}" for one in facts.lost(record)]
         lines += [f"{_cut(line, columns)}\n" for line in said]
     took = facts.duration(facts.span(records))
@@ -70,7 +70,7 @@ def _one(record: BuildRecord) -> list[list[str]]:
         rows.append(["digest", record.digest])
     rows += [["warning", line] for line in facts.lost(record)]
     if record.message:
-        rows.append(["failure", facts.clean(record.message)])
+        rows.append(["failure", record.message])
     step_that_failed = facts.failed_step(record)
     if step_that_failed:
         rows += [["", f"| {line}"] for line in facts.log(step_that_failed, LOG)]
@@ -87,7 +87,7 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], width: int) ->
         column.no_wrap = True
         column.overflow = "ellipsis"
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(facts.clean(cell)) for cell in row))
     page = io.StringIO()
     Console(file=page, width=width, color_system=None, force_terminal=False).print(table)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
@@ -96,6 +96,6 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], width: int) ->
 def _cut(line: str, width: int) -> str:
     from rich.text import Text  # noqa: PLC0415 - start-up time
 
-    text = Text(line.replace("\n", " "))
+    text = Text(" ".join(facts.clean(line).splitlines()))
     text.truncate(width, overflow="ellipsis")
     return text.plain

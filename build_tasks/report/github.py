@@ -151,7 +151,7 @@ def _details(record: BuildRecord) -> str:
         f"<details><summary><code>{_text(record.identity)}</code>: "
         f"{facts.duration(record.seconds)}</summary>\n\n"
     )
-    digest = f"{_text(record.image)}@{_text(record.digest)}\n\n" if record.digest else ""
+    digest = f"<code>{_text(f'{record.image}@{record.digest}')}</code>\n\n" if record.digest else ""
     table = "| | step | | time | bytes |\n| --- | --- | --- | ---: | ---: |\n"
     return f"{head}{digest}{table}{''.join(rows)}\n</details>\n\n"
 
