@@ -70,10 +70,11 @@ class Place:
 
     def forget(self) -> None:
         """Let the engine have no cache of its own, and no image whose layers it could take."""
-        image = (self.client.docker, "image", "rm", "--force", *self.spec.tags)
-        process.run(image, environment=self.client.environment)
         prune = (*self.client.buildx, "prune", "--all", "--force", "--builder", "default")
         process.run(prune, environment=self.client.environment)
+        # The image goes last: removing it waits until what nothing holds any more is gone.
+        image = (self.client.docker, "image", "rm", "--force", *self.spec.tags)
+        process.run(image, environment=self.client.environment)
 
     def pushed(self, built: Built) -> bool:
         """Return whether the registry has the image under the digest that was reported."""
@@ -125,8 +126,13 @@ def ran(record: BuildRecord) -> list[int]:
 def build(place: Place, spec: BuildSpec) -> Built:
     built = buildx.build(place.client, spec)
     assert place.pushed(built)
-    assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) == 2
+    assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) >= 2
     return built
+
+
+def add_a_step(place: Place) -> None:
+    """Let the build need the layers that its cache has: a push alone leaves them where they are."""
+    place.spec.dockerfile.write_text(f"{DOCKERFILE}RUN cat /one /three\n")
 
 
 def test_a_cache_in_order_is_read_without_a_word(written: Place) -> None:
@@ -202,10 +208,11 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
     written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first blob is the cache's own configuration; layers come later."""
+    add_a_step(written)
     happened = written.proxy.fault(LAYER, method="GET", after=1, **fault)
     built = build(written, written.reading())
     assert happened.happened
-    assert ran(built.record) == [2, 3]
+    assert ran(built.record) == [2, 3, 4]
     assert built.record.attempts == 2
     said = capsys.readouterr().err
     assert f"ci-3.11-amd64: a layer of the cache {written.cache} could not be fetched (" in said
@@ -214,10 +221,22 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
     assert built.strict(written.reading(strict_cache=True))
 
 
+def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
+    written.proxy.fault(LAYER, method="GET", after=1, status=500)
+    spec = written.reading(output=Output.LOAD)
+    built = buildx.build(written.client, spec)
+    assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
+    shown = (written.client.docker, "image", "inspect", spec.tags[0])
+    assert process.run(shown, environment=written.client.environment).returncode == 0
+    (note,) = built.notes(spec)
+    assert "500 Internal Server Error" in note
+
+
 def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded) -> None:
     direct = f"{written.spec.image}:cache"
     other = f"{written.spec.image}-other:cache"
     spec = written.reading(written.cache, other, direct)
+    add_a_step(written)
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     built = build(written, spec)
     notes = built.notes(spec)

@@ -39,7 +39,7 @@ def test_a_failing_step_is_named_with_its_last_line(project: Suite) -> None:
         "ci-3.11-amd64: step [2/2] RUN echo before >&2; echo 'what went wrong' >&2; exit 42 "
         "failed with exit code 42: what went wrong"
     )
-    assert "#5 " in done.stderr  # BuildKit's own words stand above it
+    assert "| what went wrong" in done.stderr  # the step's own words stand above it
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_keeps_the_image_and_is_said(
     write(project, f"{SMALL}RUN echo $RANDOM > /x\n")
     done = project.invoke(*BUILD, "--registry", guarded, "--push-cache")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "warning: ci-3.11-amd64: the cache was not written to " in done.stderr
+    assert "ci-3.11-amd64: warning: the cache was not written to " in done.stderr
     assert f"ci-3.11-amd64: loaded {guarded}/" in last(done.stderr)
     pushed = project.invoke("cache.push", "--python", "3.11", "--registry", guarded)
     assert pushed.returncode == 4

@@ -17,6 +17,7 @@ import pytest
 
 from build_tasks import process
 from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
+from build_tasks.process import children
 
 PYTHON = sys.executable
 
@@ -67,7 +68,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_command_that_ignores_us_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE", 0.3)
+    monkeypatch.setattr(children, "GRACE", 0.3)
     with pytest.raises(CommandTimeout):
         process.run(sh("trap '' TERM; sleep 60 & wait; wait"), timeout=0.5)
 
@@ -270,3 +271,68 @@ def test_a_missing_program_is_one_line_whichever_way(door: object) -> None:
         door(("no-such-program",)),  # type: ignore[operator]  # one of the two
     ):
         pytest.fail("it started")
+
+
+def test_the_bytes_of_a_command_go_to_whom_they_are_for(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    got: list[bytes] = []
+    done = process.stream(sh("echo out; echo err >&2; exit 3"), take=got.append)
+    assert sorted(b"".join(got).split()) == [b"err", b"out"]
+    assert done.returncode == 3
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_of_who_takes_the_bytes_ends_the_command(tmp_path: Path) -> None:
+    def refuse(_: bytes) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        process.stream(sh(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60"), take=refuse)
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "trap '' TERM; sleep 60 & wait; wait"])
+def test_a_signal_ends_what_other_threads_run(
+    tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the main thread hears of a signal; it ends the children of all."""
+    monkeypatch.setattr(children, "GRACE", 0.5)
+    ended: list[type[BaseException] | int] = []
+
+    def work(number: int) -> None:
+        try:
+            command = sh(f"echo $$ > {tmp_path}/{number}; {script}")
+            ended.append(process.stream(command, take=lambda _: None).returncode)
+            process.run(sh("exit 0"))
+        except Interrupted as error:
+            ended.append(type(error))
+
+    def send() -> None:
+        while not all((tmp_path / str(n)).exists() for n in range(4)):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    sender = threading.Thread(target=send)
+    for thread in (*threads, sender):
+        thread.start()
+    with pytest.raises(Interrupted), process.interruptible():
+        wait_for_ever()
+    process.end_others()
+    for thread in (*threads, sender):
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    process.allow_others()
+    for number in range(4):
+        assert gone(int((tmp_path / str(number)).read_text()))
+    # Each had its command ended, and none could begin another.
+    assert [one for one in ended if isinstance(one, type)] == [Interrupted] * 4
+    again = threading.Thread(target=lambda: ended.append(process.run(sh("exit 0")).returncode))
+    again.start()
+    again.join()
+    assert ended[-1] == 0
+
+
+def wait_for_ever() -> None:
+    time.sleep(60)

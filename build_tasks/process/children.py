@@ -1,0 +1,147 @@
+"""The life of a child: it starts in a session of its own, and its whole group ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from build_tasks.errors import Interrupted, MissingProgram
+from build_tasks.process.commands import Command
+from build_tasks.process.signals import whole
+
+#: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
+GRACE = 7.0
+
+#: Kept, because Python warns of a child that is forgotten while it runs.
+_spawned: list[subprocess.Popen[bytes]] = []
+#: What runs in threads other than the main one, and whether all of that has to end.
+_elsewhere: list[subprocess.Popen[bytes]] = []
+_over = threading.Event()
+
+
+@contextlib.contextmanager
+def child_of(
+    command: Command,
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a running child, and leave no process of its group behind."""
+    child = None
+    try:
+        with whole(command):
+            child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
+        with _listed(child):
+            yield child
+        child.wait()
+    except BaseException:
+        if child:
+            _end(child)
+        raise
+    finally:
+        for pipe in (child.stdin, child.stdout, child.stderr) if child else ():
+            if pipe is not None:
+                pipe.close()
+
+
+def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int:
+    """Start a command that outlives this process, and return its process id.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set, over this process's own.
+        log: the file that gets both outputs, from its beginning.
+
+    Raises:
+        MissingProgram: the program is not there.
+    """
+    with log.open("wb") as output:
+        child = _start(
+            command,
+            environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output.fileno(),
+            stderr=output.fileno(),
+        )
+    _spawned.append(child)
+    return child.pid
+
+
+def end_others() -> None:
+    """End what other threads run, and let them start nothing more."""
+    _over.set()
+    children = [*_elsewhere]
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+    until = time.monotonic() + GRACE
+    try:
+        while time.monotonic() < until and any(child.poll() is None for child in children):
+            time.sleep(0.02)
+    finally:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def allow_others() -> None:
+    """Let other threads start programs again after they were ended."""
+    _over.clear()
+
+
+def _start(
+    command: Command,
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _listed(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Know of a child that another thread has started, so that the main one can end it."""
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    _elsewhere.append(child)
+    try:
+        if _over.is_set():
+            raise Interrupted
+        yield
+    finally:
+        _elsewhere.remove(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask the child's group to end, then make it; a second signal to us makes it at once."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+    finally:
+        # The group can outlive its leader: a docker CLI that is gone leaves its plugin behind.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

@@ -1,0 +1,46 @@
+"""What a command is, how it looks, and what is left of it when it has ended."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its exit status and what it wrote.
+
+    A streamed command has its last lines of both outputs in `stderr` and nothing in `stdout`.
+    """
+
+    command: Command
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def quote(command: Command, environment: Mapping[str, str] | None = None) -> str:
+    """Return one line that a shell runs as this command.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set before it, over the shell's own.
+    """
+    settings = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
+    return shlex.join(["env", *settings, *command] if settings else command)
+
+
+def echo(command: Command, environment: Mapping[str, str] | None = None) -> None:
+    """Show a command on stderr, as a line to paste into a shell."""
+    print(f"+ {quote(command, environment)}", file=sys.stderr, flush=True)
+
+
+def failure(completed: Completed) -> str:
+    """Return why a command failed, in one line."""
+    lines = [line for line in completed.stderr.splitlines() if line.strip()]
+    reason = lines[-1].strip() if lines else f"exit status {completed.returncode}"
+    return f"{quote(completed.command)}: {reason}"

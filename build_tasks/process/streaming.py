@@ -1,0 +1,135 @@
+"""Run a command whose output is shown, or told to somebody, as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import tty
+from collections.abc import Callable, Mapping
+
+from build_tasks.process.children import child_of
+from build_tasks.process.commands import Command, Completed
+
+#: Bytes of a streamed command's output that are kept to say why it failed.
+TAIL_BYTES = 64 * 1024
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+
+
+def stream(
+    command: Command,
+    *,
+    environment: Mapping[str, str] | None = None,
+    terminal: bool | None = None,
+    line: Callable[[str], None] | None = None,
+    take: Callable[[bytes], None] | None = None,
+) -> Completed:
+    """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to set, over this process's own.
+        terminal: give the command a terminal for stderr (so that BuildKit draws its own
+            display); by default, if our own stderr is one.
+        line: is told each line of both outputs instead of our stderr.
+        take: is told the bytes of both outputs, cut anywhere, instead of our stderr.
+
+    Raises:
+        MissingProgram: the program is not there.
+    """
+    ours = line is None and take is None
+    on_terminal = sys.stderr.isatty() if terminal is None and ours else bool(terminal)
+    reader, writer = pty.openpty() if on_terminal else os.pipe()
+    try:
+        if on_terminal:
+            tty.setraw(writer)  # no translation: what the command writes is what is shown
+            _copy_window_size(reader)
+        with child_of(
+            command,
+            environment,
+            stdin=subprocess.DEVNULL,
+            stdout=None if ours else writer,
+            stderr=writer,
+        ) as child:
+            os.close(writer)
+            writer = -1
+            tail = _show(reader, child, on_terminal, _Lines(line) if line else None, take)
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    text = _ANSI.sub("", tail.decode(errors="replace"))
+    return Completed(command, child.returncode, "", text)
+
+
+class _Lines:
+    """Makes lines of what comes cut anywhere."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._told(line.decode(errors="replace"))
+
+    def end(self) -> None:
+        if self._rest:
+            self.take(b"\n")
+
+
+def _show(
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    lines: _Lines | None,
+    take: Callable[[bytes], None] | None,
+) -> bytes:
+    """Pass on all that is read until every writer is gone; return the last of it."""
+    try:
+        return _pass_on(reader, child, on_terminal, take or (lines.take if lines else _to_stderr))
+    finally:
+        if lines:
+            lines.end()
+
+
+def _pass_on(
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    take: Callable[[bytes], None],
+) -> bytes:
+    tail = b""
+    while True:
+        ready, _, _ = select.select([reader], [], [], 0.2)
+        if on_terminal:
+            _copy_window_size(reader)
+        if not ready:
+            # A process that the command left behind may keep the pipe open for ever.
+            if child.poll() is not None:
+                return tail
+            continue
+        try:
+            chunk = os.read(reader, 65536)
+        except OSError:  # Linux says EIO, not end of file, when a terminal's last writer goes
+            return tail
+        if not chunk:
+            return tail
+        take(chunk)
+        tail = (tail + chunk)[-TAIL_BYTES:]
+
+
+def _to_stderr(chunk: bytes) -> None:
+    sys.stderr.buffer.write(chunk)
+    sys.stderr.buffer.flush()
+
+
+def _copy_window_size(terminal: int) -> None:
+    with contextlib.suppress(termios.error, OSError):
+        termios.tcsetwinsize(terminal, termios.tcgetwinsize(2))

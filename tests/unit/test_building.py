@@ -1,0 +1,268 @@
+"""A build is tried until it is made; the stand-in for buildx says what the real one was seen to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from build_tasks import attempt, backends, building, buildx, places, process
+from build_tasks.cache import CachePlan
+from build_tasks.client import Client
+from build_tasks.errors import Interrupted, StepError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command, Completed
+from build_tasks.record import BuildRecord
+from build_tasks.spec import BuildSpec, Output
+
+STREAMS = Path(__file__).parents[1] / "data" / "streams" / "0.29"
+CACHE = "localhost:5000/airflow/ci:cache"
+READ = backends.registry(CACHE)
+LOST = b"ERROR: failed to build: failed to solve: short read: expected 9 bytes but got 8: EOF\n"
+
+
+def stream(name: str) -> bytes:
+    return gzip.decompress((STREAMS / f"{name}.txt.gz").read_bytes())
+
+
+def spec(tmp_path: Path, **changes: object) -> BuildSpec:
+    given = {
+        "identity": "ci-3.11-amd64",
+        "dockerfile": Path("/p/Dockerfile.ci"),
+        "context": Path("/p"),
+        "platform": Platform.AMD64,
+        "tags": ("r/i:latest",),
+        "arguments": (("URL", "https://me:pw@example.org"),),
+        "cache": CachePlan((READ,), READ.written(())),
+        "output": Output.PUSH,
+        "metadata": tmp_path / "metadata.json",
+        **changes,
+    }
+    return BuildSpec(**given)  # type: ignore[arg-type]  # a test's own mapping
+
+
+class Buildx:
+    """Stands in for process.stream and process.run: each command gets the next answer."""
+
+    def __init__(self, *answers: tuple[int, bytes], history: bytes | None = None) -> None:
+        self.answers = list(answers)
+        self.history = history
+        self.commands: list[Command] = []
+        self.asked: list[Command] = []
+
+    def stream(
+        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
+    ) -> Completed:
+        self.commands.append(command)
+        code, said = self.answers.pop(0)
+        if take:
+            take(said)
+        if not code:
+            metadata = {
+                "containerimage.digest": "sha256:1",
+                "buildx.build.ref": "default/default/x",
+            }
+            if b'"exporting cache' not in said or b"error writing" not in said:
+                metadata["cache.manifest"] = "{}"
+            path = Path(command[command.index("--metadata-file") + 1])
+            path.write_text(json.dumps(metadata))
+        return Completed(command, code, "", said.decode())
+
+    def run(self, command: Command, **_: object) -> Completed:
+        self.asked.append(command)
+        if command[1] == "version":
+            return Completed(command, 0, "github.com/docker/buildx 0.29.1 x", "")
+        code = 1 if self.history is None else 0
+        return Completed(command, code, "", (self.history or b"").decode())
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
+
+
+def use(patch: pytest.MonkeyPatch, fake: Buildx) -> Buildx:
+    patch.setattr(process, "stream", fake.stream)
+    patch.setattr(process, "run", fake.run)
+    return fake
+
+
+def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake = use(monkeypatch, Buildx((0, stream("first"))))
+    noted: list[BuildRecord] = []
+    built = buildx.build(client, spec(tmp_path), note=noted.append)
+    assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "rawjson"
+    record = built.record
+    assert noted == [record]
+    assert (record.kind, record.python, record.platforms) == ("ci", "3.11", ("linux/amd64",))
+    assert (record.digest, record.output, record.builder) == ("sha256:1", "push", "default")
+    assert (record.outcome, record.attempts) == ("built", 1)
+    assert record.arguments == {"URL": "https://me:***@example.org"}
+    assert "pw@" not in record.command
+    assert len(record.steps) > 5
+    log = Path(record.log)
+    assert log == places.cache_folder() / "logs" / "ci-3.11-amd64.log"
+    assert "step one" in log.read_text()
+    assert "hunter2" not in log.read_text()
+    shown = capsys.readouterr().err.splitlines()[1:]
+    assert max(map(len, shown)) <= 120
+    assert any(line.startswith("WARNING: InvalidDefaultArgInFrom") for line in shown)
+    assert any(line.endswith("/airflow/ci:cache: not found") or "ERROR: " in line for line in shown)
+    assert "hunter2" not in "".join(shown)
+    (note,) = built.notes(spec(tmp_path))
+    assert note == f"the cache {CACHE} is not there yet, this build writes it"
+    assert built.strict(spec(tmp_path)) is None
+
+
+def test_a_failed_step_shows_its_last_lines_and_is_recorded(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    use(monkeypatch, Buildx((1, stream("failed"))))
+    noted: list[BuildRecord] = []
+    with pytest.raises(StepError, match=r"failed with exit code 42: line 3$"):
+        buildx.build(client, spec(tmp_path), note=noted.append)
+    shown = capsys.readouterr().err
+    assert "#4 | line 3\n" in shown
+    assert "#4 ERROR: process " in shown
+    assert (noted[0].outcome, noted[0].failure) == ("failed", "step")
+    assert noted[0].message.endswith("line 3")
+    assert noted[0].steps
+
+
+def test_a_cache_that_breaks_a_build_is_left_out(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
+    built = buildx.build(client, spec(tmp_path, cache=CachePlan((READ,))))
+    assert "--cache-from" in fake.commands[0]
+    assert "--cache-from" not in fake.commands[1]
+    assert built.record.attempts == 2
+    (note,) = built.notes(spec(tmp_path))
+    assert note == (
+        f"warning: the cache {CACHE} was not read: short read: expected 9 bytes but got 8: EOF"
+    )
+    said = capsys.readouterr().err
+    assert f"a layer of the cache {CACHE} could not be fetched (short read: " in said
+
+
+def test_somebody_else_may_be_told_the_lines(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    use(monkeypatch, Buildx((0, stream("cached"))))
+    told: list[str] = []
+    built = buildx.build(client, spec(tmp_path, progress="rawjson"), told.append)
+    assert told[0].startswith("+ env BUILDX_CONFIG=/c docker-buildx build ")
+    assert all(isinstance(json.loads(line), dict) for line in told[1:])
+    assert built.record.steps
+    assert built.record.log == ""
+    assert capsys.readouterr().err == ""
+
+
+def test_events_that_were_asked_for_pass_untouched(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    use(monkeypatch, Buildx((0, stream("cached"))))
+    built = buildx.build(client, spec(tmp_path, progress="rawjson"))
+    assert capfdbinary.readouterr().err.endswith(stream("cached"))
+    assert built.record.steps
+
+
+def test_buildkits_own_display_is_asked_for_no_more_than_it_leaves_open(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
+    built = buildx.build(client, spec(tmp_path))
+    assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "auto"
+    assert (fake.asked, built.record.steps) == ([], ())
+    assert building.complete(client, spec(tmp_path), built).steps
+    assert fake.asked[-1] == (
+        *("docker-buildx", "history", "logs", "--builder", "default"),
+        *("--progress", "rawjson", "x"),
+    )
+
+
+DRAWN = b" => ERROR importing cache manifest from localhost:5000/airf  0.0s\n"
+
+
+def test_what_a_terminal_leaves_open_the_history_says(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    use(monkeypatch, Buildx((0, DRAWN), history=stream("first")))
+    built = buildx.build(client, spec(tmp_path))
+    assert built.notes(spec(tmp_path)) == [
+        f"the cache {CACHE} is not there yet, this build writes it"
+    ]
+    assert building.complete(client, spec(tmp_path), built) is built.record
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_without_a_history_the_display_is_all_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    client = Client("docker", ("docker-buildx",), {})
+    if old:
+        monkeypatch.setattr(attempt, "HISTORY", (99,))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    use(monkeypatch, Buildx((0, DRAWN)))
+    built = buildx.build(client, spec(tmp_path))
+    (note,) = built.notes(spec(tmp_path))
+    assert note == f"warning: the cache {CACHE} was not read: BuildKit does not say why"
+
+
+def test_a_cache_that_was_not_written_has_a_reason_in_any_case(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Buildx((0, b'"exporting cache error writing')))
+    one = spec(tmp_path, progress="quiet", strict_cache=True)
+    built = buildx.build(client, one)
+    assert not built.cache_exported
+    assert built.notes(one) == [
+        f"warning: the cache was not written to {CACHE}: BuildKit does not say why"
+    ]
+    assert built.strict(one)
+
+
+def test_a_display_that_the_environment_asks_for_is_let_be(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "plain")
+    fake = use(monkeypatch, Buildx((0, b"")))
+    buildx.build(client, spec(tmp_path))
+    assert "auto" in fake.commands[0]
+
+
+def test_a_build_that_is_stopped_is_recorded_as_cancelled(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> Completed:
+        raise Interrupted
+
+    monkeypatch.setattr(process, "stream", stop)
+    noted: list[BuildRecord] = []
+    with pytest.raises(Interrupted):
+        buildx.build(client, replace(spec(tmp_path)), note=noted.append)
+    assert noted[0].outcome == "cancelled"

@@ -1,0 +1,166 @@
+"""The texts are what BuildKit of Docker 28.5.2 and 26.1.5 wrote when a registry failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from build_tasks import backends, faults
+from build_tasks.cache import CachePlan
+from build_tasks.errors import RegistryError
+from build_tasks.matrix import Platform
+from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.spec import BuildSpec, Output
+
+ONE, TWO = "r:5000/a/b:cache", "r:5000/c/d:cache"
+CONFIGURE = "failed to configure registry cache importer: "
+ABSENT = CacheUse(ONE, f"{CONFIGURE}{ONE}: not found")
+REFUSED = CacheUse(
+    TWO, f"{CONFIGURE}unexpected status from HEAD request to http://r/v2/x: 401 Unauthorized"
+)
+UNWRITTEN = CacheUse(
+    ONE, "error writing layer blob: unexpected status from POST request: 500 Internal\nunknown: x"
+)
+BUILT = BuildRecord("ci-3.11-amd64", digest="sha256:1")
+
+
+def spec(*imports: str, export: str | None = None) -> BuildSpec:
+    return BuildSpec(
+        identity="ci-3.11-amd64",
+        dockerfile=Path("/p/Dockerfile"),
+        context=Path("/p"),
+        platform=Platform.AMD64,
+        tags=("r/i:1",),
+        arguments=(),
+        cache=CachePlan(
+            tuple(map(backends.registry, imports or (ONE, TWO))),
+            backends.registry(export).written(()) if export else None,
+        ),
+        output=Output.PUSH,
+        metadata=Path("/m.json"),
+    )
+
+
+def test_what_was_not_read_or_written_is_a_line_with_its_reason() -> None:
+    record = replace(BUILT, imports=(ABSENT, REFUSED), export=UNWRITTEN)
+    assert faults.notes(record, spec()) == [
+        f"the cache {ONE} is not there yet",
+        f"warning: the cache {TWO} was not read: unexpected status from HEAD request to "
+        "http://r/v2/x: 401 Unauthorized",
+        f"warning: the cache was not written to {ONE}: unexpected status from POST request: "
+        "500 Internal",
+    ]
+    (note,) = faults.notes(replace(BUILT, imports=(ABSENT,)), spec(export=ONE))
+    assert note == f"the cache {ONE} is not there yet, this build writes it"
+    fine = replace(BUILT, imports=(CacheUse(ONE),), export=CacheUse(ONE))
+    assert faults.notes(fine, spec()) == []
+
+
+def test_a_layer_that_is_not_there_is_a_fault() -> None:
+    gone = "could not fetch content descriptor sha256:1 from remote: not found"
+    assert not faults.absent(CacheUse(ONE, gone))
+
+
+@pytest.mark.parametrize(
+    ("imports", "export", "said"),
+    [
+        ((CacheUse(ONE),), CacheUse(ONE), ""),
+        ((), None, ""),
+        ((ABSENT, CacheUse(TWO)), None, ""),
+        ((ABSENT,), CacheUse(ONE), ""),
+        ((ABSENT,), None, f"the cache {ONE} was not read: {ONE}: not found"),
+        ((ABSENT, REFUSED), CacheUse(ONE), f"the cache {TWO} was not read: unexpected status"),
+        ((CacheUse(ONE), REFUSED), None, f"the cache {TWO} was not read: unexpected status"),
+        ((ABSENT,), UNWRITTEN, f"the cache was not written to {ONE}: unexpected status"),
+    ],
+)
+def test_strictness_excuses_only_a_first_cache(
+    imports: tuple[CacheUse, ...], export: CacheUse | None, said: str
+) -> None:
+    error = faults.strict(replace(BUILT, imports=imports, export=export), spec())
+    if said:
+        assert type(error) is RegistryError
+        assert said in str(error)
+        assert str(error).startswith("ci-3.11-amd64: ")
+        assert str(error).endswith("(--strict-cache; the image is built: sha256:1)")
+    else:
+        assert error is None
+
+
+def test_strictness_says_that_an_image_without_a_digest_is_made() -> None:
+    error = faults.strict(BuildRecord("x", imports=(REFUSED,)), spec())
+    assert str(error).endswith("(--strict-cache; the build itself went well)")
+
+
+SOLVE = "ERROR: failed to build: failed to solve: "
+COPY = "failed to copy: httpReadSeeker: failed open: "
+
+
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        (f"{SOLVE}short read: expected 105 bytes but got 104: unexpected EOF", [ONE, TWO]),
+        (
+            "ERROR: failed to solve: failed to read expected number of bytes: unexpected EOF",
+            [ONE, TWO],
+        ),
+        (
+            f"{SOLVE}{COPY}unexpected status from GET request to "
+            "http://r:5000/v2/a/b/blobs/sha256:1: 500 Internal Server Error\nunknown: x",
+            [ONE],
+        ),
+        (
+            f"{SOLVE}{COPY}unexpected status code https://r:5000/v2/c/d/blobs/sha256:1: 401",
+            [TWO],
+        ),
+        (f"{SOLVE}{COPY}could not fetch content descriptor sha256:1: not found", [ONE, TWO]),
+        (f"{SOLVE}{COPY}unexpected status from GET http://r/v2/base/blobs/sha256:1: 500", []),
+        (f"{SOLVE}failed to push r/i:1: failed to copy: unexpected EOF", []),
+        (f"{SOLVE}process did not complete successfully: exit code: 1", []),
+        ("short read: expected 1 bytes", []),
+    ],
+)
+def test_a_build_is_lost_to_the_caches_that_its_error_is_about(
+    message: str, names: list[str]
+) -> None:
+    assert list(faults.lost(spec(), f"before\n{message}\n", BUILT)) == names
+
+
+def test_a_build_that_read_no_cache_is_lost_to_none() -> None:
+    short = f"{SOLVE}short read: expected 105 bytes but got 104: unexpected EOF"
+    one = replace(spec(), cache=CachePlan())
+    assert faults.lost(one, short, BUILT) == {}
+    refused = replace(BUILT, imports=(REFUSED,))
+    assert faults.lost(spec(), short, refused) == {
+        ONE: "short read: expected 105 bytes but got 104: unexpected EOF"
+    }
+
+
+def test_buildkits_own_displays_are_read() -> None:
+    plain = (
+        f"#9 importing cache manifest from {ONE}\n#8 importing cache manifest from {TWO}\n"
+        f"#9 ERROR: {ABSENT.error}\n#8 DONE 0.1s\n#11 exporting cache to registry\n"
+        "#11 ERROR: error writing layer blob: x\n#12 ERROR: other\n"
+    )
+    assert faults.seen(plain, spec()) == ((ABSENT,), "error writing layer blob: x")
+    drawn = (
+        " => ERROR importing cache manifest from r:5000/a/b:ca  0.0s\n"
+        " => ERROR exporting cache to registry  0.1s\n"
+    )
+    unsaid = CacheUse(ONE, faults.UNSAID)
+    assert faults.seen(drawn, spec()) == ((unsaid,), faults.UNSAID)
+    assert faults.seen("all well", spec()) == ((), "")
+
+
+def test_a_cache_that_should_have_hit_is_called_out() -> None:
+    step = Step("s", "[2/2] RUN x", StepKind.STEP, intervals=((0.0, 2.5),), started=True)
+    other = replace(step, digest="t", name="[3/3] RUN y")
+    before = BuildRecord("x", steps=(step, other), export=CacheUse(ONE))
+    now = BuildRecord("x", steps=(step, other), imports=(CacheUse(ONE), REFUSED))
+    assert faults.called_out(before, now) == [
+        f"warning: the cache {ONE} was read and should have had [2/2] RUN x and 1 more, "
+        "which ran for 5.0 s"
+    ]
+    assert faults.called_out(None, now) == []
