@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import (
+    baseline,
     buildx,
     capabilities,
     constraints,
@@ -199,6 +200,7 @@ def generate_constraints(options: Options) -> None:
     for text in asked:
         python = matrix.parse_python(text, "--python", chosen.pythons)
         constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=_say)
+        baseline.follow(python, announce=_say)
 
 
 def show_settings(options: Options) -> None:
