@@ -73,8 +73,8 @@ def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
     if old <= BOUND:
         return BASELINE
     announce(
-        f"{constraints.place(file)}: {old:.0%} of it is out of date, more than {BOUND:.0%}: it is not "
-        f"used, and one changed version installs all again: run: nox -s constraints-{python}"
+        f"{constraints.place(file)}: not used, {old:.0%} of it is out of date and {BOUND:.0%} may be: "
+        f"one changed version installs all again: run: nox -s constraints-{python}"
     )
     return CURRENT
 
@@ -96,7 +96,7 @@ def follow(python: str, *, announce: Callable[[str], None]) -> None:
     if before.keys() == set(pins.items()):
         return
     wheels = resolver.wheel_sizes(python, Platform.AMD64, constraints.pins_text(pins))
-    sizes = {(name, version): wheels.get(name, 0) for name, version in pins.items()}
+    sizes = {(name, version): wheels[name] for name, version in pins.items()}
     old, new = share(before, sizes), share(sizes, before)
     if before and max(old, new) <= BOUND:
         announce(f"{constraints.place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new")

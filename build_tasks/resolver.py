@@ -70,7 +70,7 @@ def compile_into(
 def wheel_sizes(python: str, platform: Platform, wanted: str) -> Mapping[str, int]:
     """Return the bytes of the largest wheel that each of some pins has for a platform, by name.
 
-    What has no wheel has no size.
+    Of what has no wheel, those of its sources.
 
     Args:
         python: the version of Python.
@@ -91,7 +91,6 @@ def wheel_sizes(python: str, platform: Platform, wanted: str) -> Mapping[str, in
         compile_into(lock, python, platform, wanted, limits, *options)
         packages = tomllib.loads(lock.read_text(encoding="utf-8"))["packages"]
     return {
-        one["name"]: max(wheel["size"] for wheel in one["wheels"])
+        one["name"]: max(file["size"] for file in one.get("wheels") or [one["sdist"]])
         for one in packages
-        if one.get("wheels")
     }
