@@ -73,7 +73,7 @@ def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
     if old <= BOUND:
         return BASELINE
     announce(
-        f"{constraints.place(file)}: not used, {old:.0%} of it is out of date and {BOUND:.0%} may be: "
+        f"{constraints.place(file)}: not used: {old:.0%} is out of date and {BOUND:.0%} may be: "
         f"one changed version installs all again: run: nox -s constraints-{python}"
     )
     return CURRENT
