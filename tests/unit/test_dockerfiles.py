@@ -62,7 +62,9 @@ def test_what_changes_with_every_build_comes_after_every_step(file: File) -> Non
 
 def test_the_sources_come_after_all_that_is_installed() -> None:
     file = File("Dockerfile.ci")
-    assert min(file.places(r"^COPY --link --from=home\b")) > max(file.places(r" install |uv pip sync"))
+    assert min(file.places(r"^COPY --link --from=home\b")) > max(
+        file.places(r" install |uv pip sync")
+    )
 
 
 def test_every_step_that_uses_the_network_can_have_the_ca_bundle(file: File) -> None:
