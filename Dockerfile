@@ -126,7 +126,7 @@ ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 
 # And this one turns it into exactly the versions that are written down, as if nothing had been there;
 # pip is for those who extend the image. No bytecode: it would be a third of the layer.
-# hadolint ignore=SC3054 # the shell is bash
+# hadolint ignore=SC2086,SC3001,SC3054 # a list of words is to be split, and the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
     --mount=type=bind,from=sources,target=/run/sources,rw \
@@ -176,10 +176,15 @@ cp /run/constraints/constraints.txt /tmp/constraints.txt
 for name in "${local_names[@]}"; do
     sed --in-place "/^${name}==/d" /tmp/constraints.txt
 done
-printf '%s\n' "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}" |
-    uv pip compile --quiet --no-header --no-annotate --no-sources \
-        --constraint /tmp/constraints.txt --output-file /tmp/exact.txt -
-uv pip sync --no-sources /tmp/exact.txt
+# What is not pinned as it is here has to go first, so that a resolver, which likes what it finds,
+# comes to what it would without; and --exact removes what nothing needs.
+gone=$(comm -23 <(uv pip freeze --quiet | sort) <(sort /tmp/constraints.txt) | cut --delimiter '=' --fields 1)
+[ -z "${gone}" ] || uv pip uninstall ${gone}
+install() {
+    uv pip install --exact --no-sources --constraint /tmp/constraints.txt "$@" \
+        "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
+}
+install
 # Removing one package takes a file away that another has, too: what lost one is installed again.
 damaged=$(python - <<"PYTHON"
 import csv
@@ -191,8 +196,8 @@ for one in distributions():
         print("--reinstall-package", one.metadata["Name"])
 PYTHON
 )
-[ -z "${damaged}" ] || uv pip sync --no-sources ${damaged} /tmp/exact.txt
-rm -r -f /tmp/constraints.txt /tmp/exact.txt /tmp/sources
+[ -z "${damaged}" ] || install ${damaged}
+rm -r -f /tmp/constraints.txt /tmp/sources
 found=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))')
 if [ "${found}" != "${AIRFLOW_VERSION}" ]; then
     echo "this is Airflow ${found}, not ${AIRFLOW_VERSION}" >&2

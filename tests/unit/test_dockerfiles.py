@@ -68,7 +68,9 @@ def test_the_sources_come_after_all_that_is_installed() -> None:
 
 
 def test_every_step_that_uses_the_network_can_have_the_ca_bundle(file: File) -> None:
-    users = file.places(r"apt_get install|pip install --(?:quiet|constraint)|--target|uv pip sync")
+    users = file.places(
+        r"apt_get install|pip install --(?:quiet|constraint|exact)|--target|uv pip sync"
+    )
     assert len(users) == NETWORK[file.name]
     for number in users:
         text = file.instructions[number]
