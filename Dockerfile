@@ -101,6 +101,22 @@ EOF
 
 USER 50000
 
+# What Python packages the environment has comes in two layers. This one has a set of versions that
+# changes seldom, and is cached by that set and by uv alone; docs/caching.md says why. The image
+# itself takes the finished environment over, and has no old version in any layer.
+ARG AIRFLOW_BASELINE=baseline
+
+RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VERSION}.txt,target=/run/baseline.txt \
+    --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+umask 0002
+[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
+uv pip sync /run/baseline.txt
+EOF
+
 ARG AIRFLOW_PIP_VERSION=25.3
 ARG AIRFLOW_VERSION=3.3.2
 ARG AIRFLOW_EXTRAS=""
@@ -108,9 +124,9 @@ ARG AIRFLOW_EXTRAS=""
 ARG AIRFLOW_INSTALLATION_METHOD=release
 ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 
-# Exactly the versions that are written down; pip is for those who extend the image. No bytecode: it
-# would be a third of the layer.
-# hadolint ignore=SC3054 # the shell is bash
+# And this one turns it into exactly the versions that are written down, as if nothing had been there;
+# pip is for those who extend the image. No bytecode: it would be a third of the layer.
+# hadolint ignore=SC2086,SC3001,SC3054 # a list of words is to be split, and the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
     --mount=type=bind,from=sources,target=/run/sources,rw \
@@ -160,9 +176,27 @@ cp /run/constraints/constraints.txt /tmp/constraints.txt
 for name in "${local_names[@]}"; do
     sed --in-place "/^${name}==/d" /tmp/constraints.txt
 done
-uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
-uv pip install --no-sources --constraint /tmp/constraints.txt \
-    "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
+# What is not pinned as it is here has to go first, so that a resolver, which likes what it finds,
+# comes to what it would without; and --exact removes what nothing needs.
+gone=$(comm -23 <(uv pip freeze --quiet | sort) <(sort /tmp/constraints.txt) | cut --delimiter '=' --fields 1)
+[ -z "${gone}" ] || uv pip uninstall ${gone}
+install() {
+    uv pip install --exact --no-sources --constraint /tmp/constraints.txt "$@" \
+        "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
+}
+install
+# Removing one package takes a file away that another has, too: what lost one is installed again.
+damaged=$(python - <<"PYTHON"
+import csv
+from importlib.metadata import distributions
+
+for one in distributions():
+    lines = csv.reader((one.read_text("RECORD") or "").splitlines())
+    if not all(one.locate_file(line[0]).exists() for line in lines):
+        print("--reinstall-package", one.metadata["Name"])
+PYTHON
+)
+[ -z "${damaged}" ] || install ${damaged}
 rm -r -f /tmp/constraints.txt /tmp/sources
 found=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))')
 if [ "${found}" != "${AIRFLOW_VERSION}" ]; then

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from build_tasks import process
-from build_tasks.errors import DependencyError, NetworkError, UsageError
+from build_tasks import resolver
+from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
-from build_tasks.process import Command
 from build_tasks.settings import ROOT, Settings
 
-#: What uv calls the platforms of the images. All of them get the same versions.
-UV_PLATFORMS = {
-    Platform.AMD64: "x86_64-manylinux_2_28",
-    Platform.ARM64: "aarch64-manylinux_2_28",
-}
-#: Seconds for uv to resolve; 1 to 14 were seen.
-_RESOLVE = 600.0
 _FROM_SOURCES = "constraints-source-providers"
 _HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."
 _NOTES = {
@@ -44,15 +35,15 @@ def read(file: Path) -> Mapping[str, str]:
         UsageError: the file is not there, or a line is no pin, or one that stands there twice.
     """
     pins: dict[str, str] = {}
-    for number, line in enumerate(_lines(file), 1):
+    for number, line in enumerate(text_lines(file), 1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _PIN.match(line.strip())
         if not found:
-            raise UsageError(f"{_place(file)}:{number}: {line!r} is no pin like name==1.2.3")
+            raise UsageError(f"{place(file)}:{number}: {line!r} is no pin like name==1.2.3")
         name = re.sub(r"[-_.]+", "-", found["name"]).lower()
         if name in pins:
-            raise UsageError(f"{_place(file)}:{number}: {name} stands there twice")
+            raise UsageError(f"{place(file)}:{number}: {name} stands there twice")
         pins[name] = found["version"]
     return pins
 
@@ -65,15 +56,15 @@ def check(file: Path, python: str, airflow: str) -> None:
     """
     pins = read(file)
     remedy = f"run: nox -s constraints-{python}"
-    made_for = next((found for line in _lines(file) if (found := _MADE_FOR.match(line))), None)
+    made_for = next((found for line in text_lines(file) if (found := _MADE_FOR.match(line))), None)
     if made_for is None:
-        raise UsageError(f"{_place(file)}: no line says what it was made for: {remedy}")
+        raise UsageError(f"{place(file)}: no line says what it was made for: {remedy}")
     if made_for[2] != python:
-        raise UsageError(f"{_place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
+        raise UsageError(f"{place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
     from_sources = file.name.startswith(f"{_FROM_SOURCES}-")  # there Airflow has no pin
     has = made_for[1] if from_sources else pins.get(_AIRFLOW, "no version")
     if has != airflow or made_for[1] != airflow:
-        raise UsageError(f"{_place(file)}: has Airflow {has}, not {airflow}: {remedy}")
+        raise UsageError(f"{place(file)}: has Airflow {has}, not {airflow}: {remedy}")
 
 
 def check_lines(text: str, place: str) -> None:
@@ -109,24 +100,6 @@ def requirements(settings: Settings, python: str) -> tuple[str, ...]:
     return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
 
 
-def compile_command(uv: str, python: str, platform: Platform, pins: Path, output: Path) -> Command:
-    """Return the command that resolves the requirements on its standard input.
-
-    Args:
-        uv: the program.
-        python: the version of Python to resolve for; no such interpreter is needed.
-        platform: the platform to resolve for.
-        pins: versions to keep where they fit.
-        output: the file to write.
-    """
-    return (
-        *(uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
-        *("--python", sys.executable, "--python-version", python),
-        *("--python-platform", UV_PLATFORMS[platform]),
-        *("--constraints", str(pins), "--output-file", str(output)),
-    )
-
-
 def generate(
     python: str, settings: Settings, *, upgrade: bool, announce: Callable[[str], None]
 ) -> Path:
@@ -153,11 +126,11 @@ def generate(
         limits, first, second = (work / name for name in ("limits.txt", "first.txt", "second.txt"))
         limits.write_text("\n".join(settings.constraints_limits), encoding="utf-8")
         if file.exists() and not upgrade:
-            first.write_text(_pins_text(read(file)), encoding="utf-8")
+            first.write_text(pins_text(read(file)), encoding="utf-8")
         resolved = _resolve(python, Platform.AMD64, wanted, limits, first)
         # The other platform must do with the same versions, and may need packages of its own.
         resolved |= _resolve(python, Platform.ARM64, wanted, first, second)
-        first.write_text(_pins_text(resolved), encoding="utf-8")
+        first.write_text(pins_text(resolved), encoding="utf-8")
         bare = f"apache-airflow=={settings.airflow_for(python)}"
         core = _resolve(python, Platform.AMD64, bare, first, second)
         core |= _resolve(python, Platform.ARM64, bare, first, second)
@@ -173,10 +146,10 @@ def generate(
     }
     for mode, pins in modes.items():
         header = _HEADER.format(python=python, airflow=settings.airflow_for(python))
-        _write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{_pins_text(pins)}")
+        write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{pins_text(pins)}")
     for line in changes(before, resolved):
         announce(line)
-    announce(f"{_place(file)}: {len(resolved)} packages")
+    announce(f"{place(file)}: {len(resolved)} packages")
     return file
 
 
@@ -194,7 +167,8 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
+    """Write a file of versions, whole or not at all."""
     fresh = file.with_suffix(".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
     fresh.write_text(text, encoding="utf-8")
@@ -204,15 +178,7 @@ def _write(file: Path, text: str) -> None:
 def _resolve(
     python: str, platform: Platform, wanted: str, pins: Path, output: Path
 ) -> dict[str, str]:
-    from uv import find_uv_bin  # noqa: PLC0415 - start-up time
-
-    command = compile_command(find_uv_bin(), python, platform, pins, output)
-    ended = process.run(command, input=wanted, timeout=_RESOLVE, check=False)
-    if ended.returncode:
-        reason = " ".join(re.sub(r"[^\x00-\x7f]", "", ended.stderr).split())  # no drawn lines
-        if "No solution found" in reason:
-            raise DependencyError(f"constraints-{python}: {reason}")
-        raise NetworkError(f"constraints-{python}: {reason}")
+    resolver.compile_into(output, python, platform, wanted, pins)
     return dict(read(output))
 
 
@@ -222,23 +188,30 @@ def lines(file: Path) -> list[str]:
     Raises:
         UsageError: it cannot be read.
     """
-    stripped = (line.partition("#")[0].strip() for line in _lines(file))
+    stripped = (line.partition("#")[0].strip() for line in text_lines(file))
     return [line for line in stripped if line]
 
 
-def _lines(file: Path) -> list[str]:
+def text_lines(file: Path) -> list[str]:
+    """Return the lines of a file of versions, as they are.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         python = file.stem.rpartition("-")[2]
-        raise UsageError(f"{_place(file)}: not there: run: nox -s constraints-{python}") from None
+        raise UsageError(f"{place(file)}: not there: run: nox -s constraints-{python}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{_place(file)}: cannot be read: {error}") from None
+        raise UsageError(f"{place(file)}: cannot be read: {error}") from None
 
 
-def _pins_text(pins: Mapping[str, str]) -> str:
+def pins_text(pins: Mapping[str, str]) -> str:
+    """Return pins as a file has them, one a line."""
     return "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
 
 
-def _place(file: Path) -> str:
+def place(file: Path) -> str:
+    """Return how errors name a file of versions."""
     return f"{file.parent.name}/{file.name}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from build_tasks import (
+    baseline,
     buildx,
     client,
     constraints,
@@ -153,8 +154,10 @@ def specs(
     for kind, python in selected:
         base = base_image(where, python, platforms, announce, dry=dry)
         install = installations.get(python)
+        slim = bool(install) and chosen.prod_slim
+        first = baseline.choose(ROOT, python, slim=slim, announce=announce)
         for platform in platforms:
-            one = Build(kind, python, platform, slim=bool(install) and chosen.prod_slim)
+            one = Build(kind, python, platform, slim=slim)
             image = where.names.image(one)
             airflow = install.version if install else chosen.airflow_for(python)
             table = labels.labels(
@@ -170,12 +173,15 @@ def specs(
                     context=sent[ROOT].folder,
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
-                    arguments=spec.arguments(
-                        one,
-                        chosen,
-                        base_image=base,
-                        installation=install,
-                        revision=commit,
+                    arguments=(
+                        ("AIRFLOW_BASELINE", first),
+                        *spec.arguments(
+                            one,
+                            chosen,
+                            base_image=base,
+                            installation=install,
+                            revision=commit,
+                        ),
                     ),
                     secrets=secrets(bundle, where),
                     contexts=tuple(

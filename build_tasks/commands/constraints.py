@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from build_tasks import constraints, matrix, plan
+from build_tasks import baseline, constraints, matrix, plan
 from build_tasks.commands.shown import say
 from build_tasks.options import Options
 
@@ -14,3 +14,4 @@ def generate_constraints(options: Options) -> None:
     for text in asked:
         python = matrix.parse_python(text, "--python", chosen.pythons)
         constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)
+        baseline.follow(python, announce=say)

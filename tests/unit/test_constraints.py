@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import constraints, process, settings
+from build_tasks import constraints, process, resolver, settings
 from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
@@ -85,7 +85,7 @@ def test_changes_name_what_came_went_and_moved() -> None:
 
 
 def test_resolving_needs_no_interpreter_of_that_version() -> None:
-    command = constraints.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
+    command = resolver.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
     assert command == (
         *("uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
         *("--python", sys.executable, "--python-version", "3.9"),

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LATE = ("BUILD_ID", "COMMIT_SHA")
 #: How many steps of each use the network.
-NETWORK = {"Dockerfile.ci": 4, "Dockerfile": 5}
+NETWORK = {"Dockerfile.ci": 4, "Dockerfile": 6}
 
 
 class File:
@@ -62,11 +62,15 @@ def test_what_changes_with_every_build_comes_after_every_step(file: File) -> Non
 
 def test_the_sources_come_after_all_that_is_installed() -> None:
     file = File("Dockerfile.ci")
-    assert min(file.places(r"^COPY\b.*sources/")) > max(file.places(r" install "))
+    assert min(file.places(r"^COPY --link --from=home\b")) > max(
+        file.places(r" install |uv pip sync")
+    )
 
 
 def test_every_step_that_uses_the_network_can_have_the_ca_bundle(file: File) -> None:
-    users = file.places(r"apt_get install|pip install --(?:quiet|no-sources|constraint)|--target")
+    users = file.places(
+        r"apt_get install|pip install --(?:quiet|constraint|exact)|--target|uv pip sync"
+    )
     assert len(users) == NETWORK[file.name]
     for number in users:
         text = file.instructions[number]
@@ -103,5 +107,6 @@ def test_only_what_is_named_enters_the_context() -> None:
     assert rules[0] == "*"
     assert [rule for rule in rules if rule.startswith("!")] == [
         "!constraints/constraints-*.txt",
+        "!constraints/baseline-*.txt",
         "!sources/**",
     ]

@@ -109,6 +109,7 @@ def test_files_of_another_context_are_read_by_who_names_it() -> None:
 
 def test_the_ci_image_reads_the_constraints_of_its_python_alone() -> None:
     text = (ROOT / ImageKind.CI.dockerfile).read_text(encoding="utf-8")
-    paths = ["constraints/constraints-3.11.txt", "constraints/constraints-3.12.txt", "sources/a"]
+    names = ("constraints-3.11", "constraints-3.12", "baseline-3.11", "baseline-3.12")
+    paths = [*(f"constraints/{name}.txt" for name in names), "sources/a"]
     read = [use.reads(paths) for use in uses(text, AIRFLOW_PYTHON_VERSION="3.12")]
-    assert [one for one in read if one] == [[paths[1]], [paths[1]], [paths[2]]]
+    assert [one for one in read if one] == [[paths[4]], [paths[3]], [paths[1]]]
