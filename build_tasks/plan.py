@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from build_tasks import (
     buildx,
     cache,
     client,
     constraints,
-    installation,
     labels,
     matrix,
     outputs,
@@ -20,7 +20,6 @@ from build_tasks import (
     revision,
     spec,
 )
-from build_tasks.builders import store
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
@@ -28,6 +27,9 @@ from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
+
+if TYPE_CHECKING:
+    from build_tasks.installation import Installation
 
 UPSTREAM_REGISTRY = "ghcr.io"
 #: Where CI systems put the id of the run, in the order that they are looked at.
@@ -118,11 +120,7 @@ def specs(
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     bundle = _ca_bundle(chosen)
-    installations = {
-        python: installation.find(chosen, python, announce)
-        for kind, python in selected
-        if kind is ImageKind.PROD
-    }
+    installations = _installations(chosen, selected, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
@@ -195,8 +193,22 @@ def _output(options: Options) -> Output:
     return Output(pushed[-1]) if pushed else Output.LOAD
 
 
+def _installations(
+    chosen: Settings, selected: list[tuple[ImageKind, str]], announce: Callable[[str], None]
+) -> dict[str, Installation]:
+    """Return how Airflow gets into the PROD images, by their Python."""
+    pythons = [python for kind, python in selected if kind is ImageKind.PROD]
+    if not pythons:
+        return {}
+    from build_tasks import installation  # noqa: PLC0415 - start-up time
+
+    return {python: installation.find(chosen, python, announce) for python in pythons}
+
+
 def _pushes_by_digest(where: Site) -> bool:
     """Whether the builder can push an image without a tag; an engine's own cannot."""
+    from build_tasks.builders import store  # noqa: PLC0415 - start-up time
+
     name = where.settings.builder
     stored = store.of(where.client, name)
     defined = where.settings.builders.get(name)
