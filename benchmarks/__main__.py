@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 from benchmarks import chart, machine, page, scenarios
 from benchmarks.results import Results, Sample
 from benchmarks.scenarios import SCENARIOS, Peer, Scenario
@@ -17,6 +16,7 @@ from build_tasks import process
 from build_tasks.engine import embedded
 from build_tasks.errors import ImagesError, Interrupted
 
+ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"
 COLD = next(scenario for scenario in SCENARIOS if scenario.cold)
 

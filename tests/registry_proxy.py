@@ -1,6 +1,6 @@
 """A proxy before a registry on loopback: it counts what passes, and fails where it is told to.
 
-    with proxied("localhost:5000") as proxy:
+    with proxied("127.0.0.1:5000") as proxy:
         proxy.fault(r"/manifests/cache", status=404, times=1)
         ...  # builds reach the registry as proxy.address
         proxy.traffic().pulled
@@ -177,7 +177,7 @@ def proxied(upstream: str, *, port: int = 0) -> Iterator[Proxy]:
         port: the proxy's port; a free one if 0.
     """
     server = _Server(("127.0.0.1", port), _Handler)
-    server.proxy = Proxy(f"localhost:{server.server_address[1]}", upstream)
+    server.proxy = Proxy(f"127.0.0.1:{server.server_address[1]}", upstream)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -238,6 +238,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.registry = http.client.HTTPConnection(self.proxy.upstream, timeout=300)
         self.server.opened(self.connection)
 
+    def handle(self) -> None:
+        """Tell who tries TLS, as BuildKit does first, that this is HTTP: then it comes again."""
+        if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is plain HTTP\n")
+            return
+        super().handle()
+
     def finish(self) -> None:
         self.server.closed(self.connection)
         self.registry.close()
@@ -250,29 +257,35 @@ class _Handler(BaseHTTPRequestHandler):
     def forward(self) -> None:
         """Pass a request on, and its answer back, unless it is to fail."""
         path = self.path.partition("?")[0]
-        status = 0
+        self.noted = False
         try:
-            status = self.answer(path, self.proxy.meet(self.command, path))
+            self.answer(path, self.proxy.meet(self.command, path))
         except (_Cut, OSError, http.client.HTTPException):
             self.close_connection = True
             self.registry.close()
-        finally:
+            self.note(path, 0)
+
+    def note(self, path: str, status: int) -> None:
+        """Write the request down before its answer is sent: the client may look at once."""
+        if not self.noted:
             self.proxy.answered(self.command, path, status)
+        self.noted = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815 - http.server's names
 
-    def answer(self, path: str, fault: Fault | None) -> int:
+    def answer(self, path: str, fault: Fault | None) -> None:
         if fault and fault.stall:
             self.server.ended.wait(fault.stall)
         if fault and fault.status:
             for _ in self.body():
                 pass
+            self.note(path, fault.status)
             self.refuse(fault)
-            return fault.status
+            return
         cut = bool(fault and fault.cut)
         with self.asked(path, cut=cut) as answer:
+            self.note(path, 0 if cut else answer.status)
             self.send_back(answer, path, cut=cut)
-            return answer.status
 
     @contextlib.contextmanager
     def asked(self, path: str, *, cut: bool) -> Iterator[http.client.HTTPResponse]:
@@ -310,13 +323,13 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in self.body():
             if cut and (chunked or sent + len(piece) > whole // 2):
                 raise _Cut
+            self.proxy.count(path, pushed=len(piece))
             if chunked:
                 self.registry.send(b"%x\r\n" % len(piece))
             self.registry.send(piece)
             if chunked:
                 self.registry.send(b"\r\n")
             sent += len(piece)
-            self.proxy.count(path, pushed=len(piece))
         if chunked:
             self.registry.send(b"0\r\n\r\n")
 
@@ -364,10 +377,10 @@ class _Handler(BaseHTTPRequestHandler):
             if cut and sent + got > whole // 2:
                 self.wfile.write(piece[: max(0, whole // 2 - sent)])
                 raise _Cut
-            self.wfile.write(b"".join((b"%x\r\n" % got, piece, b"\r\n")) if chunked else piece)
-            sent += got
             if self.command == "GET":
                 self.proxy.count(path, pulled=got)
+            self.wfile.write(b"".join((b"%x\r\n" % got, piece, b"\r\n")) if chunked else piece)
+            sent += got
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
         if answer.will_close:
