@@ -56,6 +56,25 @@ def limits(run: Results) -> list[str]:
     return missed
 
 
+def profile(run: Results) -> str:
+    """Return the line that says where the time of a no-op goes; empty if it was not measured."""
+    whole, start, plugin, docker = (
+        run.seconds("no-op", peer) for peer in (Peer.INVOKE, Peer.START, Peer.PLUGIN, Peer.SAME)
+    )
+    if not (whole and start and plugin and docker):
+        return ""
+    parts = {
+        "invoke's own start (`invoke --version`)": start,
+        "the command that it runs (the buildx plugin, called directly)": plugin,
+        "the rest, which is ours": whole - start - plugin,
+    }
+    told = "; ".join(f"{what} {1000 * seconds:.0f} ms" for what, seconds in parts.items())
+    return (
+        f"Where a no-op's {1000 * whole:.0f} ms through invoke go: {told}. "
+        f"Calling the plugin saves {1000 * (docker - plugin):.0f} ms of docker's own start.\n"
+    )
+
+
 def page(run: Results) -> str:
     """Return docs/performance.md."""
     rounds = max(sample.round for sample in run.samples)
@@ -71,6 +90,7 @@ def page(run: Results) -> str:
         "## Goals\n",
         goals(run),
     ]
+    parts += [text for text in [profile(run)] if text]
     missed = limits(run)
     if missed:
         parts += ["What is not reached, and why:\n", "\n".join([*missed, ""])]

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scenarios import Peer
+from benchmarks.scenarios import PUSHING, Peer
 from build_tasks.process import Command
 
 FOLDER = Path(__file__).parent
 CA_BUNDLE = "ca-bundle"
 _FRONT_ENDS = {
+    Peer.START: ("invoke", "--version"),
     Peer.INVOKE: ("invoke", "image.build", "--python", "{python}"),
     Peer.NOX: ("nox", "-s", "build_ci-{python}", "--"),
 }
@@ -41,7 +42,7 @@ class Job:
         bundle: the CA bundle, if the machine has one.
         push: push the image and export its cache; otherwise it stays on the engine.
         package: a Debian package to add.
-        same: the command that the task itself runs, with docker's CLI for the plugin.
+        plugin: the command that the task itself runs, which calls the plugin.
     """
 
     docker: str
@@ -52,12 +53,12 @@ class Job:
     bundle: Path | None
     push: bool
     package: str = ""
-    same: Command = ()
+    plugin: Command = ()
 
     def image(self, peer: Peer) -> str:
         """Return the image's reference in the repository that is this peer's alone."""
         name = f"{self.registry}/{repository(peer)}"
-        if peer in {Peer.INVOKE, Peer.NOX, Peer.SAME}:
+        if repository(peer) == repository(Peer.INVOKE):
             return f"{name}/main/ci/python{self.python}:latest"
         return f"{name}:latest"
 
@@ -68,7 +69,7 @@ class Job:
 
 def repository(peer: Peer) -> str:
     """Return the place of a peer's images in the registry."""
-    return f"bench/{Peer.INVOKE if peer in {Peer.NOX, Peer.SAME} else peer}"
+    return f"bench/{peer if peer in {*PUSHING, Peer.COPIED} else Peer.INVOKE}"
 
 
 def steps(peer: Peer, job: Job) -> tuple[Step, ...]:
@@ -83,8 +84,10 @@ def steps(peer: Peer, job: Job) -> tuple[Step, ...]:
         return _classic(job)
     if peer in _FRONT_ENDS:
         words = [word.format(python=job.python) for word in _FRONT_ENDS[peer]]
-        return (Step((sys.executable, "-m", *words, *_own_options(job))),)
-    return (Step(job.same if peer is Peer.SAME else _raw(peer, job)),)
+        options = () if peer is Peer.START else _own_options(job)
+        return (Step((sys.executable, "-m", *words, *options)),)
+    same = {Peer.SAME: (job.docker, "buildx", *job.plugin[1:]), Peer.PLUGIN: job.plugin}
+    return (Step(same.get(peer) or _raw(peer, job)),)
 
 
 def bake_file(job: Job) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Peer(StrEnum):
     WHALES = "python-on-whales"
     CLASSIC = "classic"
     SAME = "same-command"
+    PLUGIN = "same-plugin"
+    START = "invoke-start"
     INVOKE = "invoke"
     NOX = "nox"
 
@@ -33,6 +35,8 @@ TITLES = {
     Peer.WHALES: "python-on-whales",
     Peer.CLASSIC: "classic builder, pull then build",
     Peer.SAME: "`docker buildx build` with invoke's own arguments",
+    Peer.PLUGIN: "the same command, run by the plugin itself",
+    Peer.START: "`invoke --version`, which builds nothing",
     Peer.INVOKE: "`invoke image.build`",
     Peer.NOX: "`nox -s build_ci-3.11`",
 }
@@ -75,7 +79,7 @@ SCENARIOS = (
         "No-op: the builder has everything, nothing is pushed",
         peers=(
             *(Peer.RAW, Peer.BAKE, Peer.WHALES, Peer.CLASSIC),
-            *(Peer.SAME, Peer.INVOKE, Peer.NOX),
+            *(Peer.SAME, Peer.PLUGIN, Peer.START, Peer.INVOKE, Peer.NOX),
         ),
         rounds=9,
         pushes=False,

@@ -84,12 +84,12 @@ class Site:
             push=scenario.pushes,
             package=scenario.package,
         )
-        if Peer.SAME not in scenario.peers:
+        if Peer.PLUGIN not in scenario.peers:
             return job
         (step,) = peers.steps(Peer.INVOKE, job)
         said = self.run((*step.command, "--dry-run")).stdout
         words = itertools.dropwhile(lambda word: "=" in word, shlex.split(said)[1:])
-        return replace(job, same=(job.docker, "buildx", *itertools.islice(words, 1, None)))
+        return replace(job, plugin=tuple(words))
 
     def run(self, command: process.Command, *, check: bool = True) -> process.Completed:
         """Run one command in the checkout; what it wrote stays in the log."""

@@ -106,11 +106,13 @@ def test_the_front_ends_are_used_as_people_do() -> None:
 
 
 def test_nothing_is_pushed_where_nothing_is_to_be() -> None:
-    job = replace(JOB, push=False, same=("docker", "buildx", "build", "."), bundle=None)
+    job = replace(JOB, push=False, plugin=("plugin", "build", "."), bundle=None)
     for peer in BY_NAME["no-op"].peers:
         text = " ".join(word for command in commands(peer, job) for word in command)
         assert not re.search(r"push|cache|secret=", text.replace('"secrets": []', "")), text
-    assert commands(Peer.SAME, job) == [job.same]
+    assert commands(Peer.SAME, job) == [("docker", "buildx", "build", ".")]
+    assert commands(Peer.PLUGIN, job) == [job.plugin]
+    assert commands(Peer.START, job)[0][1:] == ("-m", "invoke", "--version")
     assert "cache-to" not in peers.bake_file(job)["target"]["default"]
 
 
@@ -194,6 +196,14 @@ def test_goals_say_what_is_reached_and_what_limits_the_rest() -> None:
     assert verdicts[-1] == ["2 x", "**no** |"]
     (missed,) = page.limits(RUN)
     assert missed.startswith("- no-op: time of raw: ")
+
+
+def test_the_page_says_where_the_time_of_a_no_op_goes() -> None:
+    assert page.profile(RUN) == ""
+    more = [sample("no-op", peer, 0.3) for peer in (Peer.START, Peer.PLUGIN, Peer.SAME)]
+    text = page.page(replace(RUN, samples=(*RUN.samples, *more)))
+    assert "Where a no-op's 1000 ms through invoke go" in text
+    assert "the rest, which is ours 400 ms." in text
 
 
 def test_the_page_describes_the_machine_and_names_no_path() -> None:
