@@ -109,7 +109,8 @@ class Site:
         """
         embedded.stop()
         shutil.rmtree(self.home / "engine/data", ignore_errors=True)
-        embedded.start(announce=_quiet)
+        # Another program may have taken the registry's port meanwhile.
+        self.proxy.upstream = embedded.start(announce=_quiet).registry
         said = self.run((str(_engine().docker), "system", "df", "--format", "{{json .}}")).stdout
         for line in said.splitlines():
             kept = json.loads(line)
