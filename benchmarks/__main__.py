@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import chart, machine, page, scenarios
-from benchmarks.results import Results, Sample
+from benchmarks.results import Results, Sample, loaded
 from benchmarks.scenarios import SCENARIOS, Peer, Scenario
 from benchmarks.site import Site, site
 from build_tasks import process
@@ -27,8 +27,14 @@ def main() -> int:
     folder: Path = asked.output
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with process.interruptible(), site(PYTHON, folder) as where:
-            results = measured(where, asked)
+        if asked.again:
+            results = loaded(json.loads(asked.again.read_text(encoding="utf-8")))
+        else:
+            with process.interruptible(), site(PYTHON, folder) as where:
+                results = measured(where, asked)
+    except (OSError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     except (ImagesError, Interrupted) as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
@@ -66,6 +72,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, help="of each build (default: 1, no-op 9)")
     parser.add_argument("--json", type=Path, help="file for the samples (default: in --output)")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench", help="folder")
+    parser.add_argument("--again", type=Path, help="measure nothing: take this file's samples")
     parser.add_argument("--publish", action="store_true", help="write docs/performance.md, too")
     return parser.parse_args(words)
 

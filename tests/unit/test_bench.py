@@ -239,6 +239,21 @@ def test_options_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown name 'warm': choose no-op, cold" in capsys.readouterr().err
 
 
+def test_a_file_of_samples_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(RUN.data()), encoding="utf-8")
+    words = ["bench", "--again", str(file), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    assert bench.main() == 0
+    assert page.table(RUN) in capsys.readouterr().out
+    assert (tmp_path / "out/results.svg").read_text(encoding="utf-8") == chart.chart(RUN)
+    file.write_text("{}", encoding="utf-8")
+    assert bench.main() == 1
+    assert "bench: results of schema None" in capsys.readouterr().err
+
+
 def test_every_scenario_compares_with_raw_and_says_how_it_begins() -> None:
     for scenario in SCENARIOS:
         assert Peer.RAW in scenario.peers
