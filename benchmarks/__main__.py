@@ -108,7 +108,7 @@ def measured(where: Site, asked: argparse.Namespace) -> Results:
 
 def build(where: Site, peer: Peer, scenario: Scenario, number: int) -> Sample:
     """Bring a scenario about, and return what one peer's build took."""
-    where.empty()
+    where.empty(old=peer is Peer.CLASSIC)
     if scenario.cold:
         where.forget(peer)
     else:

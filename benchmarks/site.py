@@ -17,7 +17,7 @@ from typing import Any
 
 from registry_proxy import Proxy, proxied
 
-from benchmarks import peers, scenarios
+from benchmarks import classic, peers, scenarios
 from benchmarks.peers import Job
 from benchmarks.results import Sample
 from benchmarks.scenarios import Peer, Scenario
@@ -101,8 +101,11 @@ class Site:
             raise CommandError(f"{process.quote(command)[:200]}: failed (see {self.log})")
         return ended
 
-    def empty(self) -> None:
+    def empty(self, *, old: bool = False) -> None:
         """Give the engine nothing: no image, no layer, no cache, and see that it is so.
+
+        Args:
+            old: with the classic image store.
 
         Raises:
             EngineError: something is left.
@@ -111,6 +114,8 @@ class Site:
         shutil.rmtree(self.home / "engine/data", ignore_errors=True)
         # Another program may have taken the registry's port meanwhile.
         self.proxy.upstream = embedded.start(announce=_quiet).registry
+        if old:
+            classic.restart()
         said = self.run((str(_engine().docker), "system", "df", "--format", "{{json .}}")).stdout
         for line in said.splitlines():
             kept = json.loads(line)
