@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import chart, machine, page, scenarios
+from benchmarks import chart, checkout, machine, page, scenarios
 from benchmarks.results import Results, Sample, loaded
 from benchmarks.scenarios import SCENARIOS, Peer, Scenario
-from benchmarks.site import Site, site
+from benchmarks.site import Site, open_site
 from build_tasks import process
 from build_tasks.engine import embedded
 from build_tasks.errors import ImagesError, Interrupted
@@ -30,7 +30,7 @@ def main() -> int:
         if asked.again:
             results = loaded(json.loads(asked.again.read_text(encoding="utf-8")))
         else:
-            with process.interruptible(), site(PYTHON, folder) as where:
+            with process.interruptible(), open_site(PYTHON, folder) as where:
                 results = measured(where, asked)
     except (OSError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -110,13 +110,13 @@ def build(where: Site, peer: Peer, scenario: Scenario, number: int) -> Sample:
     """Bring a scenario about, and return what one peer's build took."""
     where.empty(old=peer is Peer.CLASSIC)
     if scenario.cold:
-        where.forget(peer)
+        where.shelf.forget(peer)
     else:
-        where.restore(peer)
-    with where.changed(scenario):
+        where.shelf.restore(peer)
+    with checkout.changed(scenarios.changes(scenario, where.checkout, where.python)):
         sample = where.measure(peer, where.job(scenario), scenario, number)
     if scenario.cold:
-        where.keep(peer)
+        where.shelf.keep(peer)
     tell(sample)
     return sample
 

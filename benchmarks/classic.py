@@ -28,7 +28,9 @@ def restart() -> None:
     if seen is None:
         raise EngineError("the engine does not run")
     kept = daemon.containerd(where)
-    state.end([seen.daemons["dockerd"], *([kept] if kept else [])])
+    state.end([seen.daemons["dockerd"]])
+    if kept:
+        state.end([kept])
     shutil.rmtree(where.home / "data", ignore_errors=True)
     configuration = where.home / "daemon.json"
     told = json.loads(configuration.read_text(encoding="utf-8"))

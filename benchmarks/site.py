@@ -10,30 +10,28 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from registry_proxy import Proxy, proxied
 
-from benchmarks import classic, peers, scenarios
+from benchmarks import checkout, classic, peers
 from benchmarks.peers import Job
 from benchmarks.results import Sample
 from benchmarks.scenarios import Peer, Scenario
+from benchmarks.shelf import Shelf
 from build_tasks import places, process, settings
 from build_tasks.engine import bases, embedded, packages, state
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import CommandError, EngineError
 
-ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a build is taken for hung.
 PATIENCE = 3600.0
 #: What would lead docker, buildx or the suite elsewhere, and what makes Python start slowly: a
 #: Python that may not write bytecode compiles every module each time it starts.
 _LEADING = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "BUILDKIT_", "GITHUB_", "CI_", "NOX")
-_COPIED = ("*.py", "*.toml", "Dockerfile*", ".dockerignore", "README.md", "LICENSE")
-_FOLDERS = ("build_tasks", "constraints", "sources")
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,11 @@ class Site:
     python: str
     arguments: tuple[tuple[str, str], ...]
     log: Path
+
+    @property
+    def shelf(self) -> Shelf:
+        """What the peers pushed."""
+        return Shelf(self.home)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -112,6 +115,7 @@ class Site:
         """
         embedded.stop()
         shutil.rmtree(self.home / "engine/data", ignore_errors=True)
+        self.shelf.sweep()
         # Another program may have taken the registry's port meanwhile.
         self.proxy.upstream = embedded.start(announce=_quiet).registry
         if old:
@@ -121,31 +125,6 @@ class Site:
             kept = json.loads(line)
             if kept["TotalCount"] != "0":
                 raise EngineError(f"the engine is not empty: {kept['TotalCount']} {kept['Type']}")
-
-    def forget(self, peer: Peer) -> None:
-        """Remove what a peer pushed."""
-        shutil.rmtree(self._pushed(peer), ignore_errors=True)
-
-    def keep(self, peer: Peer) -> None:
-        """Write down what a peer has pushed, to come back to it."""
-        shutil.rmtree(self._kept(peer), ignore_errors=True)
-        shutil.copytree(self._pushed(peer), self._kept(peer))
-
-    def restore(self, peer: Peer) -> None:
-        """Let the registry have what was kept of a peer, and nothing else of it."""
-        self.forget(peer)
-        shutil.copytree(self._kept(peer), self._pushed(peer))
-
-    @contextlib.contextmanager
-    def changed(self, scenario: Scenario) -> Iterator[None]:
-        """Change the checkout as a scenario does, until the block ends."""
-        files = scenarios.changes(scenario, self.checkout, self.python)
-        before = {path: path.read_text(encoding="utf-8") for path in files}
-        _write(files)
-        try:
-            yield
-        finally:
-            _write(before)
 
     def measure(self, peer: Peer, job: Job, scenario: Scenario, number: int) -> Sample:
         """Build once and return what it took.
@@ -185,16 +164,9 @@ class Site:
         manifest: dict[str, Any] = json.loads(self.run(command).stdout)
         return manifest
 
-    def _pushed(self, peer: Peer) -> Path:
-        root = self.home / "engine/registry/docker/registry/v2/repositories"
-        return root / peers.repository(peer)
-
-    def _kept(self, peer: Peer) -> Path:
-        return self.home / "kept" / peers.repository(peer)
-
 
 @contextlib.contextmanager
-def site(python: str, folder: Path) -> Iterator[Site]:
+def open_site(python: str, folder: Path) -> Iterator[Site]:
     """Yield the site of a run, and stop its engine when the block ends.
 
     Args:
@@ -223,34 +195,14 @@ def site(python: str, folder: Path) -> Iterator[Site]:
             yield Site(
                 home,
                 proxy,
-                _checkout(home / "checkout", engine),
+                checkout.make(home / "checkout", engine),
                 python,
                 _arguments(python, f"{proxy.address}/{name}"),
                 log,
             )
     finally:
         embedded.stop()
-        _clear(home)
-
-
-def _checkout(folder: Path, engine: Embedded) -> Path:
-    """Return a copy of the project, with a commit as every checkout has one."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for pattern in _COPIED:
-        for path in ROOT.glob(pattern):
-            shutil.copy2(path, folder)
-    for name in _FOLDERS:
-        shutil.copytree(ROOT / name, folder / name)
-    bundle = folder / "ca-bundle.crt"
-    bundle.write_bytes(engine.ca_bundle.read_bytes() if engine.ca_bundle else b"")
-    with (folder / ".dockerignore").open("a", encoding="utf-8") as ignored:
-        ignored.write("!ca-bundle.crt\n")
-    author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "bench")):
-        process.run(("git", "-C", str(folder), *author, *command))
-    process.run((sys.executable, "-m", "compileall", "-q", str(folder)), check=False)
-    return folder
+        Shelf(home).clear()
 
 
 def _arguments(python: str, base: str) -> tuple[tuple[str, str], ...]:
@@ -265,31 +217,11 @@ def _arguments(python: str, base: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _clear(home: Path) -> None:
-    """Remove what a run leaves: all but the engine's packages and its base images."""
-    registry = home / "engine/registry/docker/registry/v2"
-    for path in (home / "engine/data", home / "kept", registry / "repositories/bench"):
-        shutil.rmtree(path, ignore_errors=True)
-    used = {
-        text.partition(":")[2]
-        for link in (registry / "repositories").rglob("link")
-        for text in [link.read_text(encoding="utf-8").strip()]
-    }
-    for blob in (registry / "blobs/sha256").glob("*/*"):
-        if blob.name not in used:
-            shutil.rmtree(blob, ignore_errors=True)
-
-
 def _engine() -> Embedded:
     engine = embedded.running()
     if engine is None:
         raise EngineError(f"the run's engine ended: see {state.folders().home}/dockerd.log")
     return engine
-
-
-def _write(files: Mapping[Path, str]) -> None:
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
 
 
 def _say(line: str) -> None:
