@@ -2,6 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #     "filelock>=3.12",
+#     "jinja2>=3.1",
 #     "nox>=2024.10.9",
 #     "packaging>=24",
 #     "platformdirs>=4",
@@ -115,6 +116,14 @@ for version in PYTHONS:
     for kind in ImageKind:
         for platform in (None, *Platform):
             register(kind, version, platform)
+
+
+@nox.session(venv_backend="none")
+def build_all(session: nox.Session) -> None:
+    """Build both images with every Python of the matrix, or those that options select."""
+    run(session, commands.build_all, options.SELECTED_BUILD)
+
+
 register_for_all(
     "merge",
     commands.merge_image,

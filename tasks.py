@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import keyword
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.tasks import Task
+# Invoke has Python write no bytecode, and every run would compile the project anew.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
-from build_tasks import commands, options, process
-from build_tasks.errors import ImagesError, Interrupted
-from build_tasks.options import Option, Options
+from invoke.collection import Collection  # noqa: E402 - see above
+from invoke.context import Context  # noqa: E402
+from invoke.exceptions import Exit  # noqa: E402
+from invoke.tasks import Task  # noqa: E402
+
+from build_tasks import commands, options, process  # noqa: E402
+from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
+from build_tasks.options import Option, Options  # noqa: E402
 
 Verb = Callable[[Options], None]
 
 TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
+    ("bake", commands.bake, options.BAKE),
     ("builder.create", commands.create_builder, options.BUILDER_CREATE),
     ("builder.inspect", commands.inspect_builder, options.SETTINGS_REPORT),
     ("builder.list", commands.list_builders, options.SETTINGS_REPORT),
@@ -30,9 +37,12 @@ TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
     ("engine.status", commands.show_engine, options.REPORT),
     ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
     ("image.build", commands.build, options.SELECTED_BUILD),
+    ("image.check", commands.check_image, options.CHECK),
+    ("image.explain", commands.explain_image, options.EXPLAIN),
     ("image.load", commands.load_image, options.LOAD),
     ("image.merge", commands.merge_image, options.SELECTED_MERGE),
     ("image.push", commands.push_image, options.SELECTED_BUILD),
+    ("image.report", commands.report_image, options.IMAGE_REPORT),
     ("image.save", commands.save_image, options.SAVE),
     ("image.verify", commands.verify_image, options.VERIFY),
     ("matrix", commands.show_matrix, options.SETTINGS_REPORT),
@@ -59,7 +69,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
         inspect.Parameter(
             _parameter(option),
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if option.flag else None,
+            default=False if option.flag else [] if option.several else None,
         )
         for option in takes
     ]
@@ -67,11 +77,13 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     body.__doc__ = verb.__doc__
     explained = {_parameter(option): option.help for option in takes}
     alone = [_parameter(option) for option in takes if option.alone]
-    return Task(body, auto_shortflags=False, help=explained, positional=alone)
+    several = [_parameter(option) for option in takes if option.several]
+    return Task(body, auto_shortflags=False, help=explained, positional=alone, iterable=several)
 
 
 def _parameter(option: Option) -> str:
-    return option.name.replace("-", "_")
+    name = option.name.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
 def _namespace() -> Collection:

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import labels, process
+from build_tasks import backends, building, labels, process
+from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.fleet import Builder
 from build_tasks.process import Command, Completed
+from build_tasks.record import BuildRecord
 from build_tasks.spec import BuildSpec, Output
 
-#: Times that a build is repeated because the engine collected what it was about to use.
-RACES = 2
-_LAST = 4096
-_RACE = "the engine's image store collected a layer while it was being unpacked"
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
 BOOT = 120.0
-
-
-@dataclass(frozen=True)
-class Built:
-    """A build that ended well.
-
-    Args:
-        identity: the build's name.
-        digest: what a registry calls the pushed image, or the engine the loaded one; empty where
-            the engine does not say.
-        cache_exported: the cache reference was written.
-    """
-
-    identity: str
-    digest: str
-    cache_exported: bool
 
 
 def build_command(client: Client, spec: BuildSpec) -> Command:
@@ -60,7 +41,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.secrets:
-        command += ["--secret", ",".join((f"id={name}", _csv(f"src={path}")))]
+        command += ["--secret", ",".join((f"id={name}", backends.fields([f"src={path}"])))]
     command += spec.cache.options()
     command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
@@ -84,7 +65,7 @@ def create_commands(
         command += ["--platform", ",".join(node.platforms)] if node.platforms else []
         command += ["--buildkitd-config", str(configuration)] if configuration else []
         for key, value in node.options:
-            command += ["--driver-opt", _csv(f"{key}={value}")]
+            command += ["--driver-opt", backends.fields([f"{key}={value}"])]
         command += ["--bootstrap"] if node is builder.nodes[-1] else []
         commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
     return tuple(commands)
@@ -100,24 +81,30 @@ def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Co
     return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
-def build(client: Client, spec: BuildSpec) -> Built:
-    """Build, with BuildKit's own display on our stderr, and return what came of it.
+def build(
+    client: Client,
+    spec: BuildSpec,
+    line: Callable[[str], None] | None = None,
+    *,
+    note: Callable[[BuildRecord], None] | None = None,
+) -> Built:
+    """Build, and return what came of it.
+
+    On a terminal BuildKit shows it itself, as everywhere where a person asked for one of its
+    displays; else it is a line for each step, and the whole in a file.
+
+    Args:
+        client: the way to the engine.
+        spec: the build.
+        line: is told BuildKit's events, each as one line of JSON, and whatever else buildx says,
+            instead of our stderr.
+        note: is told the record of the build, however it ended.
 
     Raises:
         ImagesError: the build failed; the class says in which way.
     """
-    command = build_command(client, spec)
-    spec.metadata.parent.mkdir(parents=True, exist_ok=True)
-    spec.metadata.unlink(missing_ok=True)
-    for again in range(RACES + 1):
-        process.echo(command, client.environment)
-        ended = process.stream(command, environment=client.environment)
-        if not ended.returncode:
-            break
-        if again == RACES or not _lost_race(ended):
-            raise _failed(ended, spec.identity)
-        print(f"{spec.identity}: {_RACE}: once more", file=sys.stderr, flush=True)
-    return _built(spec)
+    command = functools.partial(build_command, client)
+    return building.build(client, spec, command, line=line, note=note)
 
 
 def create(client: Client, builder: Builder, configuration: Path | None) -> None:
@@ -182,7 +169,8 @@ def _output_options(spec: BuildSpec) -> list[str]:
     # the local engine go without, pushed ones say how they were made but not with which arguments.
     tags = [word for tag in spec.tags for word in ("--tag", tag)]
     if spec.output in {Output.PUSH, Output.DIGEST}:
-        options = [*tags, "--push"] if spec.output is Output.PUSH else _untagged(spec)
+        options = tags if spec.output is Output.PUSH else _stood_in(spec)
+        options += ["--output", _pushed(spec)]
         options += ["--provenance", "mode=min"]
         if spec.sbom:
             options += ["--sbom", f"generator={spec.sbom}"]
@@ -194,34 +182,25 @@ def _output_options(spec: BuildSpec) -> list[str]:
     return ["--output", "type=cacheonly", "--provenance", "false"]
 
 
-def _untagged(spec: BuildSpec) -> list[str]:
-    """Return the options that push an image whose tags a merge will give.
+def _stood_in(spec: BuildSpec) -> list[str]:
+    """Return the tag that stands for nothing but the platform, where one is needed.
 
-    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least): it
-    gets one that stands for nothing but the platform.
+    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least).
     """
-    if spec.stand_in:
-        return ["--tag", spec.stand_in, "--push"]
-    attributes = f"name={spec.image},push-by-digest=true,name-canonical=true,push=true"
-    return ["--output", f"type=image,{attributes}"]
+    return ["--tag", spec.stand_in] if spec.stand_in else []
 
 
-def _built(spec: BuildSpec) -> Built:
-    try:
-        metadata = json.loads(spec.metadata.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        metadata = {}
-    return Built(
-        spec.identity,
-        str(metadata.get("containerimage.digest", "")),
-        "cache.manifest" in metadata,
-    )
+def _pushed(spec: BuildSpec) -> str:
+    """Return the output that pushes, straight from the cache.
 
-
-def _csv(text: str) -> str:
-    """Return one value of an option in which buildx takes commas for the ends of values."""
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if set(text) & {",", '"', "\n"} else text
+    Nothing is unpacked or stored for the engine: layers that a cache reference has never come here.
+    """
+    name = []
+    if spec.output is Output.DIGEST and not spec.stand_in:
+        name = [f"name={spec.image}", "push-by-digest=true", "name-canonical=true"]
+    compression = [f"{key}={value}" for key, value in spec.compression.attributes]
+    pushed = ["push=true", "unpack=false", "store=false", "oci-mediatypes=true"]
+    return backends.fields(["type=image", *name, *pushed, *compression])
 
 
 def _show(client: Client, command: Command, subject: str) -> None:
@@ -229,16 +208,6 @@ def _show(client: Client, command: Command, subject: str) -> None:
     ended = process.stream(command, environment=client.environment)
     if ended.returncode:
         raise _failed(ended, subject)
-
-
-def _lost_race(ended: Completed) -> bool:
-    """Return whether the containerd image store lost a race with its own garbage collection.
-
-    Unpacking an image then misses the layer below (moby/buildkit#6521, open in 2026). Everything is
-    built by then, so that another attempt repeats no step.
-    """
-    last = ended.stderr[-_LAST:]
-    return "failed to prepare extraction snapshot" in last and "does not exist" in last
 
 
 def _failed(ended: Completed, subject: str) -> ImagesError:

@@ -1,13 +1,13 @@
-"""Which cache a build reads, and which it writes."""
+"""Which caches a build reads, and which one it writes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: `max` keeps the segments that are not in the image; a failed export must not take a pushed
-#: image's digest with it; and the last two give a manifest that every registry accepts.
-EXPORT_ATTRIBUTES = "mode=max,ignore-error=true,image-manifest=true,oci-mediatypes=true"
+from build_tasks import backends
+from build_tasks.backends import Backend
 
 
 class CacheMode(StrEnum):
@@ -18,18 +18,44 @@ class CacheMode(StrEnum):
     DISABLED = "disabled"
 
 
+class CacheImports(StrEnum):
+    """Whose references a build may read."""
+
+    ALL = "all"
+    MAIN = "main"
+    NONE = "none"
+
+
+class Compression(StrEnum):
+    """How layers are compressed."""
+
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+    @property
+    def attributes(self) -> tuple[tuple[str, str], ...]:
+        """What BuildKit is told, for an image as for a cache.
+
+        The first level of zstd costs nothing in size here and is the fastest. What is there in zstd
+        already stays so unless it is forced; and who asks for gzip needs it.
+        """
+        if self is Compression.ZSTD:
+            return (("compression", "zstd"), ("compression-level", "1"))
+        return (("compression", "gzip"), ("force-compression", "true"))
+
+
 @dataclass(frozen=True)
 class CachePlan:
-    """What is read and written in the registry, and whether the builder's own cache counts.
+    """What is read and written outside of the builder, and whether its own cache counts.
 
     Args:
-        imports: references that BuildKit may take finished steps from, in order.
-        export: the one reference to write to, if any.
+        imports: places that BuildKit may take finished steps from, in order.
+        export: the one place to write to, if any.
         enabled: take finished steps from anywhere at all.
     """
 
-    imports: tuple[str, ...] = ()
-    export: str | None = None
+    imports: tuple[Backend, ...] = ()
+    export: Backend | None = None
     enabled: bool = True
 
     def options(self) -> tuple[str, ...]:
@@ -37,26 +63,58 @@ class CachePlan:
         options: list[str] = []
         if not self.enabled:
             options.append("--no-cache")
-        for reference in self.imports:
-            options += ["--cache-from", f"type=registry,ref={reference}"]
+        for place in self.imports:
+            options += ["--cache-from", place.value]
         if self.export:
-            options += ["--cache-to", f"type=registry,ref={self.export},{EXPORT_ATTRIBUTES}"]
+            options += ["--cache-to", self.export.value]
         return tuple(options)
 
 
-def plan(mode: CacheMode, reference: str, *, push: bool) -> CachePlan:
-    """Return the plan for a build with this cache reference.
-
-    There is no pulling first and no decision whether to: a build always reads its reference, and
-    BuildKit fetches only the layers that it needs.
+@dataclass(frozen=True)
+class CachePolicy:
+    """What the builds of one run may read and write, before each has its own references.
 
     Args:
         mode: where finished steps may come from.
-        reference: the build's own cache reference.
-        push: write the reference after the build, in any mode.
+        read: the branches whose references are read, in order.
+        write: the branch whose reference is written; none if nothing is.
+        sources: places to read instead, if a person named some.
+        target: the place to write to instead, if a person named one.
+        compression: how written layers are compressed.
     """
+
+    mode: CacheMode = CacheMode.REGISTRY
+    read: tuple[str, ...] = ()
+    write: str = ""
+    sources: tuple[Backend, ...] = ()
+    target: Backend | None = None
+    compression: Compression = Compression.ZSTD
+
+
+def plan(
+    policy: CachePolicy, reference: Callable[[str], str], words: Mapping[str, str]
+) -> CachePlan:
+    """Return the plan of one build.
+
+    There is no pulling first and no decision whether to: a build always reads its references, and
+    BuildKit fetches only the layers that it needs.
+
+    Args:
+        policy: what the run may read and write.
+        reference: returns the build's own reference for a branch.
+        words: what stands for each of backends.PLACEHOLDERS in this build.
+    """
+    imports: list[Backend] = []
+    if policy.mode is CacheMode.REGISTRY:
+        own = [backends.registry(reference(branch)) for branch in policy.read]
+        named = [place.of(words) for place in policy.sources]
+        imports = list(dict.fromkeys(named or own))
+    export = None
+    if policy.write:
+        place = policy.target.of(words) if policy.target else None
+        export = place or backends.registry(reference(policy.write))
     return CachePlan(
-        imports=(reference,) if mode is CacheMode.REGISTRY else (),
-        export=reference if push else None,
-        enabled=mode is not CacheMode.DISABLED,
+        imports=tuple(imports),
+        export=export and export.written(policy.compression.attributes),
+        enabled=policy.mode is not CacheMode.DISABLED,
     )

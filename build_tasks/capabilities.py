@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from build_tasks import buildx
+from build_tasks.backends import OF_ENGINES
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError
@@ -43,6 +44,8 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
             "neither caches nor attestations: turn on the containerd image store, or build with "
             f"a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
         )
+    if name == DEFAULT:
+        _require_backends(todo)
     together = [spec for spec in todo if spec.also]
     if together:
         _require_loading(client, name, together[0])
@@ -52,6 +55,19 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
     if name == DEFAULT and platforms == [client.native]:
         return
     _route(client, name, platforms, announce)
+
+
+def _require_backends(specs: Iterable[BuildSpec]) -> None:
+    """Raise unless an engine's own builder has the places of the builds' caches."""
+    for spec in specs:
+        places = [*spec.cache.imports, *([spec.cache.export] if spec.cache.export else [])]
+        for place in places:
+            if place.type not in OF_ENGINES:
+                option = "--cache-to" if place is spec.cache.export else "--cache-from"
+                raise EngineError(
+                    f"{option}: the engine's own builder has no cache of type={place.type}: build "
+                    f"with a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
+                )
 
 
 def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:

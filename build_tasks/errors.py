@@ -6,9 +6,18 @@ import signal
 
 
 class ImagesError(Exception):
-    """Say in one line what went wrong; the front ends print it and end with `exit_code`."""
+    """Say in one line what went wrong; the front ends print it and end with `exit_code`.
+
+    Args:
+        message: the line.
+        transient: the reason is one that passes: the same again may end well.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class UsageError(ImagesError):
@@ -71,8 +80,20 @@ class VerificationError(ImagesError):
     exit_code = 11
 
 
+class StaleError(ImagesError):
+    """Report an image that is not what a build would make now."""
+
+    exit_code = 13
+
+
 class CommandError(ImagesError):
     """Report another program's failure that fits no other class."""
+
+
+class SeveralErrors(ImagesError):
+    """Report builds that failed in more than one way."""
+
+    exit_code = 12
 
 
 class CommandTimeout(ImagesError):

@@ -40,10 +40,13 @@ class _Rule:
     error: type[ImagesError]
     words: re.Pattern[str]
     advice: str = ""
+    transient: bool = False
 
 
-def _rule(error: type[ImagesError], words: str, advice: str = "") -> _Rule:
-    return _Rule(error, re.compile(words, re.IGNORECASE), advice)
+def _rule(
+    error: type[ImagesError], words: str, advice: str = "", *, transient: bool = False
+) -> _Rule:
+    return _Rule(error, re.compile(words, re.IGNORECASE), advice, transient)
 
 
 # The first that fits wins: what a registry says about a push comes before the network's words
@@ -74,11 +77,17 @@ _RULES = (
         r"unknown flag|failed to list workers|error reading from server|"
         r"exec format error",
     ),
-    _rule(RegistryError, r"unexpected status.*\b5\d\d\b|\b429\b|too many requests"),
+    _rule(
+        RegistryError,
+        r"unexpected status.*\b5\d\d\b|\b429\b|too many requests",
+        transient=True,
+    ),
+    _rule(NetworkError, r"no such host|x509: "),
     _rule(
         NetworkError,
-        r"no such host|connection refused|i/o timeout|connection reset|tls handshake|x509: |"
+        r"connection refused|i/o timeout|connection reset|tls handshake|broken pipe|\bEOF$|"
         r"network is unreachable|context deadline exceeded|temporary failure in name resolution",
+        transient=True,
     ),
     _rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
 )
@@ -107,7 +116,8 @@ def classify(ended: Completed, subject: str) -> ImagesError:
     for rule in _RULES:
         if rule.words.search(reason):
             advice = f" ({rule.advice})" if rule.advice else ""
-            return rule.error(f"{subject}: {_base_image(reason)}{advice}")
+            message = f"{subject}: {_base_image(reason)}{advice}"
+            return rule.error(message, transient=rule.transient)
     return CommandError(f"{subject}: {reason}")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -14,6 +15,12 @@ from build_tasks.errors import UsageError
 #: specification, "Pulling manifests").
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
+#: One component of an image's name (the same, "Pulling manifests"); and what path_safe adds.
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_DIGEST_LENGTH = 16
+_DIGESTED = re.compile(rf"-[0-9a-f]{{{_DIGEST_LENGTH}}}$")
+#: Characters of a branch that are kept: a whole name may have 255, and a tag 128.
+_LONGEST = 60
 _ALIASES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -106,6 +113,10 @@ class Names:
     repository: str
     branch: str
 
+    def at(self, branch: str) -> Names:
+        """Return the names of the same images of another branch."""
+        return replace(self, branch=branch)
+
     def image(self, build: Build) -> str:
         """Return the image's name without a tag, as Airflow names its own."""
         branch = path_safe(self.branch)
@@ -126,15 +137,23 @@ class Names:
 
 
 def path_safe(branch: str) -> str:
-    """Return a branch's name as one component of an image's name.
+    """Return a branch's name as one component of an image's name, another one for each branch.
 
     Only lower-case letters, digits and single separators may stand there (the OCI distribution
-    specification's grammar of `<name>`).
+    specification's grammar of `<name>`). A name that is not of this kind keeps what is, and gets a
+    part of its digest, so that `a/b` and `a-b` do not clobber each other; so does one that looks
+    as if it had a digest already.
+
+    Raises:
+        UsageError: there is no name.
     """
-    safe = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")
-    if not safe:
-        raise UsageError(f"branch: nothing of {branch!r} can stand in an image's name")
-    return safe
+    if not branch.strip():
+        raise UsageError(f"branch: {branch!r} is no branch, like main")
+    if len(branch) <= _LONGEST and _COMPONENT.fullmatch(branch) and not _DIGESTED.search(branch):
+        return branch
+    safe = re.sub(r"[^a-z0-9]+", "-", branch.lower())[:_LONGEST].strip("-")
+    digest = hashlib.sha256(branch.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return f"{safe}-{digest}" if safe else f"branch-{digest}"
 
 
 def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,13 @@ def merge_command(
     return (*command, *sources)
 
 
-def merge(client: Client, builder: str, parts: Sequence[Part], tags: Sequence[str]) -> str:
+def merge(
+    client: Client,
+    builder: str,
+    parts: Sequence[Part],
+    tags: Sequence[str],
+    line: Callable[[str], None] | None = None,
+) -> str:
     """Join parts under tags, and return the digest of the image that holds them all.
 
     Args:
@@ -71,6 +77,7 @@ def merge(client: Client, builder: str, parts: Sequence[Part], tags: Sequence[st
         builder: the builder whose settings of registries count.
         parts: one for each platform.
         tags: full references that the image gets.
+        line: is told what buildx says, instead of our stderr.
 
     Raises:
         RegistryError: the registry has one of the parts no more.
@@ -86,8 +93,11 @@ def merge(client: Client, builder: str, parts: Sequence[Part], tags: Sequence[st
         sources=[part.reference for part in parts],
         annotations=dict(shared),
     )
-    process.echo(command, client.environment)
-    ended = process.stream(command, environment=client.environment)
+    if line:
+        line(f"+ {process.quote(command, client.environment)}")
+    else:
+        process.echo(command, client.environment)
+    ended = process.stream(command, environment=client.environment, line=line)
     if ended.returncode:
         raise failures.classify(ended, f"merging {tags[0]}")
     raw = buildx.manifest(client, tags[0], builder)
@@ -132,7 +142,9 @@ def _entry(one: Mapping[str, Any]) -> tuple[str, str, str]:
 def _source(client: Client, builder: str, part: Part) -> Contents:
     try:
         raw = buildx.manifest(client, part.reference, builder)
-    except RegistryError:
+    except RegistryError as error:
+        if error.transient:
+            raise
         raise RegistryError(
             f"{part.identity}: the registry has {part.reference} no more: build it again"
         ) from None

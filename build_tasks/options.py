@@ -11,24 +11,29 @@ from build_tasks import settings
 from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
 
+FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name."""
+    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name.
+
+    One that may be given several times has a list of texts.
+    """
 
     name: str
     help: str
     flag: bool = False
     alone: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True)
 class Options:
     """What a person gave to one verb; an option that was not given is None or False."""
 
-    given: Mapping[str, str | bool | None]
+    given: Mapping[str, str | bool | list[str] | None]
 
     def text(self, name: str) -> str | None:
         """Return the text of an option, None if it was not given."""
@@ -49,25 +54,38 @@ class Options:
 
 
 SETTINGS = tuple(
-    Option(item.option, item.help, flag=item.flag) for item in settings.FIELDS if item.option
+    Option(item.option, item.help, flag=item.flag, several=item.several)
+    for item in settings.FIELDS
+    if item.option
 )
 SELECTION = (
     Option("kind", "image: ci (the default) or prod"),
     Option("python", "Python version, or several with commas"),
 )
+MATRIX = (
+    Option("kind", "image: ci, prod, or both with a comma"),
+    SELECTION[1],
+)
 BUILD = (
     Option("tag", "tag of the image, or several with commas (default: latest)"),
     Option("load", "load the image into the engine (the default)", flag=True),
     Option("push", "push the image to its registry instead", flag=True),
+    Option("skip-unchanged", "push: tag what the registry has, if that is the same", flag=True),
     Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
     Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
     Option("push-cache", "write the cache to the registry, too", flag=True),
+    Option("strict-cache", "fail, after the push, if a cache was not read or written", flag=True),
     Option("build-id", "id of the build, for the image's labels"),
     Option("sbom", "attest the contents of a pushed image, too", flag=True),
     Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),
+    Option("jobs", "builds that run at once (default: by the builder's nodes and the cores)"),
+    Option("retries", "repetitions of a build that a registry or the network broke (default: 2)"),
+    Option("fail-fast", "end all builds when one has failed", flag=True),
     Option("dry-run", "print the command and start nothing", flag=True),
     *SETTINGS,
 )
+#: What says how builds are run, and not what is built.
+_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"})
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
 MERGE = (
     Option("tag", "tag of the merged image, or several with commas (default: latest)"),
@@ -120,12 +138,37 @@ BUILDER_REMOVE = (
     Option("keep-cache", "leave the cache for a builder of that name", flag=True),
     *SETTINGS,
 )
+CHECK = (
+    *SELECTION,
+    Option("tag", "tag of the image (default: latest)"),
+    Option("local", "ask only the engine", flag=True),
+    Option("remote", "ask only the registry", flag=True),
+    Option("fail", "end with exit code 13 if an image is out of date", flag=True),
+    Option("json", "print JSON", flag=True),
+    *SETTINGS,
+)
+HOOK = tuple(option for option in CHECK if option.name != "json")
+EXPLAIN = (
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("to", "what to explain: a build like ci-3.11, a run, or a file (default: last)"),
+    Option("from", "what to compare it with, in the same words (default: the build before)"),
+    Option("json", "print JSON", flag=True),
+)
 REPORT = (Option("json", "print JSON", flag=True),)
+IMAGE_REPORT = (
+    # Named, because Invoke insists on what stands alone, and the last run is what people want.
+    Option("of", "last (the default), a run, a build like ci-3.11, a file or a folder"),
+    Option("format", f"{listed(FORMATS)} (default: what the output's name says, or table)"),
+    Option("output", "file to write instead of printing, like report.html"),
+    Option("json", "the same as --format json", flag=True),
+)
 SETTINGS_REPORT = (*REPORT, *SETTINGS)
 ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
 ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)
 # A session's name says what it builds; a task is told.
-SELECTED_BUILD = (*SELECTION, *BUILD)
+SELECTED_BUILD = (*MATRIX, *BUILD)
+# A file for bake is printed, and starts nothing.
+BAKE = (*MATRIX, *(one for one in BUILD if one.name not in _OF_A_RUN))
 SELECTED_MERGE = (*SELECTION, *MERGE)
 SELECTED_CONSTRAINTS = (SELECTION[1], *CONSTRAINTS)
 
@@ -151,7 +194,7 @@ def parse(program: str, options: Sequence[Option], arguments: Sequence[str]) -> 
             f"--{option.name}",
             dest=option.name,
             help=option.help.replace("%", "%%"),
-            action="store_true" if option.flag else "store",
+            action="store_true" if option.flag else "append" if option.several else "store",
             **({} if option.flag else {"metavar": "TEXT"}),  # type: ignore[arg-type]  # argparse's kwargs
         )
     return Options(vars(parser.parse_args(arguments)))

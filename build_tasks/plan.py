@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from build_tasks import (
     buildx,
-    cache,
     client,
     constraints,
+    contents,
+    context,
     labels,
     matrix,
     outputs,
     places,
+    policy,
     revision,
     spec,
+    trust,
 )
 from build_tasks.client import Client
+from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
+from build_tasks.trust import Run
 
 if TYPE_CHECKING:
     from build_tasks.installation import Installation
 
+T = TypeVar("T")
 UPSTREAM_REGISTRY = "ghcr.io"
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
@@ -69,22 +75,24 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     Raises:
         UsageError: an image or Python is unknown, none is named, or its constraints are unusable.
     """
-    kind = ImageKind.parse(options.text("kind") or ImageKind.CI, "--kind")
+    asked_kinds = items(options.text("kind")) or [ImageKind.CI]
+    kinds = _distinct(ImageKind.parse(one, "--kind") for one in asked_kinds)
     asked = items(options.text("python"))
     if not asked:
         raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
-    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    pythons = _distinct(matrix.parse_python(one, "--python", chosen.pythons) for one in asked)
     for item in FIELDS:
-        if item.kind not in {None, kind} and chosen.origins[item.key] == f"--{item.option}":
+        if item.kind and item.kind not in kinds and chosen.origins[item.key] == f"--{item.option}":
             raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
-    if kind is ImageKind.PROD and chosen.prod_slim:
+    if ImageKind.PROD in kinds and chosen.prod_slim:
         for option, key in (("extras", "airflow.extras"), ("clients", "prod.clients")):
-            if chosen.origins[key] == f"--{option}":
+            # Beside a CI image, which has extras, they may be meant for that one.
+            if kinds == [ImageKind.PROD] and chosen.origins[key] == f"--{option}":
                 raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
-    if kind is ImageKind.CI:
+    if ImageKind.CI in kinds:
         for python in pythons:
             constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
-    return [(kind, python) for python in pythons]
+    return [(kind, python) for kind in kinds for python in pythons]
 
 
 def specs(
@@ -119,8 +127,17 @@ def specs(
     selected = select(options, chosen)
     if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
+    skips = options.flag("skip-unchanged")
+    if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
+        raise UsageError("--skip-unchanged: only for an image of one platform: add --push")
     bundle = _ca_bundle(chosen)
+    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
+    wanted = _allowed(wanted, run, announce, writes=writes)
+    skips = skips and wanted is Output.PUSH
+    caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
     installations = _installations(chosen, selected, announce)
+    sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
     scanner = _scanner(where) if options.flag("sbom") else ""
@@ -146,7 +163,7 @@ def specs(
                 BuildSpec(
                     identity=one.identity,
                     dockerfile=ROOT / kind.dockerfile,
-                    context=ROOT,
+                    context=sent[ROOT].folder,
                     platform=platform,
                     tags=() if wanted in outputs.UNTAGGED else _tagged(image, tags or [one.tag]),
                     arguments=spec.arguments(
@@ -157,14 +174,17 @@ def specs(
                         revision=commit,
                     ),
                     secrets=secrets(bundle, where),
-                    contexts=tuple(sorted(install.contexts.items())) if install else (),
+                    contexts=tuple(
+                        (name, sent[folder].folder)
+                        for name, folder in sorted(install.contexts.items())
+                    )
+                    if install
+                    else (),
+                    files=_files(sent, install),
                     labels=table,
                     sbom=scanner,
-                    cache=cache.plan(
-                        chosen.cache_mode,
-                        where.names.cache(one),
-                        push=push_cache or options.flag("push-cache"),
-                    ),
+                    cache=policy.plan(caches, where.names, one),
+                    compression=chosen.output_compression,
                     output=each,
                     metadata=places.cache_folder() / "metadata" / f"{one.identity}.json",
                     builder=chosen.builder,
@@ -173,17 +193,50 @@ def specs(
                     part=outputs.part(one, image, airflow=airflow, commit=commit.commit)
                     if each is Output.DIGEST
                     else None,
+                    skips=skips,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
+                    strict_cache=options.flag("strict-cache"),
                 )
             )
+            result[-1] = contents.labelled(result[-1])
         if wanted is not each and wanted is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
+    exports = [(one.identity, one.cache.export) for one in result]
+    policy.refuse_clobbering(exports, chosen.origins["cache.to"])
     return where, result
 
 
 def items(text: str | None) -> list[str]:
     """Return the items of a comma-separated text."""
     return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _distinct(values: Iterable[T]) -> list[T]:
+    return [*dict.fromkeys(values)]
+
+
+def _sent(
+    installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
+) -> dict[Path, Prepared]:
+    """Return what is sent for the project, and for each folder that replaces a stage."""
+    named = {pair for install in installations for pair in install.contexts.items()}
+    result = {}
+    for name, folder in [("", ROOT), *sorted(named)]:
+        allowed = Allowed(
+            chosen.context_untracked,
+            chosen.context_ignored,
+            everything=name == "wheels",  # they are there to be installed
+        )
+        result[folder] = context.prepare(folder, allowed, announce)
+    return result
+
+
+def _files(sent: Mapping[Path, Prepared], install: Installation | None) -> dict[str, str]:
+    """Return the fingerprints of all files that are sent, those for a stage with its name."""
+    files = dict(sent[ROOT].files)
+    for name, folder in install.contexts.items() if install else ():
+        files |= {f"{name}:{path}": text for path, text in sent[folder].files.items()}
+    return files
 
 
 def _output(options: Options) -> Output:
@@ -203,6 +256,16 @@ def _installations(
     from build_tasks import installation  # noqa: PLC0415 - start-up time
 
     return {python: installation.find(chosen, python, announce) for python in pythons}
+
+
+def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, writes: bool) -> Output:
+    """Return what may become of the images; an untrusted run says what it does not write."""
+    pushes = wanted in {Output.PUSH, Output.DIGEST}
+    if run.trusted or not (pushes or writes):
+        return wanted
+    left = " and ".join(["images"] * pushes + ["caches"] * writes)
+    announce(f"{left} are not written: this run is not trusted: {run.distrust}")
+    return Output.NONE if pushes else wanted
 
 
 def _pushes_by_digest(where: Site) -> bool:

@@ -7,61 +7,19 @@ and a platform that fails takes the others with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from build_tasks import buildx, digests, matrix, merge, plan, process, revision
-from build_tasks.buildx import Built
+from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
-from build_tasks.errors import CommandError, ImagesError
+from build_tasks.errors import CommandError
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
 from build_tasks.settings import ROOT, Settings
 from build_tasks.spec import BuildSpec
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What building the platforms of an image needs besides the builds.
-
-    Args:
-        client: the way to the engine.
-        folder: where digests are written down.
-        report: is told what a build made.
-        announce: is told everything else.
-    """
-
-    client: Client
-    folder: Path
-    report: Callable[[Built, BuildSpec], None]
-    announce: Callable[[str], None]
-
-
-def build(
-    client: Client,
-    specs: Sequence[BuildSpec],
-    folder: Path,
-    *,
-    report: Callable[[Built, BuildSpec], None],
-    announce: Callable[[str], None],
-) -> None:
-    """Build, and join what belongs to one image; a platform that fails does not stop the others.
-
-    Args:
-        client: the way to the engine.
-        specs: the builds, those of one image next to each other.
-        folder: where the digests are written down.
-        report: is told what a build made.
-        announce: is told everything else.
-
-    Raises:
-        ImagesError: the first failure, after the image's other platforms; it says what is kept.
-    """
-    here = _Work(client, folder, report, announce)
-    for _, of_image in groupby(specs, key=lambda spec: spec.image):
-        _image(here, list(of_image))
 
 
 def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
@@ -111,7 +69,7 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
             )
             print(process.quote(command, where.client.environment))
         else:
-            _merge(where.client, chosen.builder, parts, references, announce)
+            announce(join(where.client, chosen.builder, parts, references))
 
 
 def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:
@@ -120,72 +78,72 @@ def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:
     return [Build(kind, python, platform, slim=slim) for platform in platforms]
 
 
-def _image(here: _Work, specs: list[BuildSpec]) -> None:
-    parts: list[Part] = []
-    failed: list[tuple[BuildSpec, ImagesError]] = []
-    for spec in specs:
-        if spec.also and failed:
-            break
-        if spec.part:
-            digests.forget(here.folder, spec.part)
-        try:
-            built = buildx.build(here.client, spec)
-            here.report(built, spec)
-        except ImagesError as error:
-            here.announce(str(error))
-            failed.append((spec, error))
-            continue
-        if spec.part:
-            parts.append(_note(here, spec.part, built))
-    if failed:
-        raise _kept(here, failed, parts, specs)
-    if parts and specs[0].tags:
-        _merge(here.client, specs[0].builder, parts, specs[0].tags, here.announce)
+def note(folder: Path, part: Part, built: Built, announce: Callable[[str], None]) -> Part:
+    """Write down what a merge has to know of a part that was pushed, and return it.
 
+    Args:
+        folder: where digests are written down.
+        part: the part, without its digest.
+        built: what came of building it.
+        announce: is told where it stands.
 
-def _note(here: _Work, part: Part, built: Built) -> Part:
+    Raises:
+        CommandError: buildx did not say the digest.
+        DiskError: it cannot be written down.
+    """
     if not built.digest:
         raise CommandError(f"{part.identity}: pushed, and buildx does not say under which digest")
-    noted = digests.write(here.folder, replace(part, digest=built.digest))
-    here.announce(f"{noted.identity}: its digest is in {noted.file}")
+    noted = digests.write(folder, replace(part, digest=built.digest))
+    announce(f"{noted.identity}: its digest is in {noted.file}")
     return noted
 
 
-def _kept(
-    here: _Work,
-    failed: Sequence[tuple[BuildSpec, ImagesError]],
-    parts: Sequence[Part],
-    specs: Sequence[BuildSpec],
-) -> ImagesError:
-    """Return the first failure, with what need not be built again and how the rest is done."""
-    error = failed[0][1]
-    if not parts:
-        return error
+def kept(
+    folder: Path, parts: Sequence[Part], missing: Sequence[BuildSpec], tags: Sequence[str]
+) -> str:
+    """Return what need not be built again of an image, and how the rest is done.
+
+    Args:
+        folder: where digests are written down.
+        parts: what was pushed.
+        missing: the builds that failed.
+        tags: full references that the image was to get.
+    """
     one = parts[0]
-    place = ("--digests", str(here.folder)) if here.folder != digests.FOLDER else ()
+    place = ("--digests", str(folder)) if folder != digests.FOLDER else ()
     same = (*(["--slim"] if one.slim else []), *place)
     rest = [
         f"nox -s build_{one.kind}-{one.python}-{spec.platform.architecture} -- "
         + process.quote(("--push-by-digest", *same))
-        for spec, _ in failed
+        for spec in missing
     ]
-    if specs[0].tags:
-        tags = ",".join(tag.rpartition(":")[2] for tag in specs[0].tags)
-        merging = process.quote(("--tag", tags, *same))
+    if tags:
+        merging = process.quote(("--tag", ",".join(tag.rpartition(":")[2] for tag in tags), *same))
         rest.append(f"nox -s merge_{one.kind}-{one.python} -- {merging}")
-    kept = matrix.listed(f"{part.identity} {part.digest}" for part in parts)
-    return type(error)(
-        f"{error} (kept: {kept}; the rest, with the same other options: {'; '.join(rest)})"
-    )
+    there = matrix.listed(f"{part.identity} {part.digest}" for part in parts)
+    return f"kept: {there}; the rest, with the same other options: {'; '.join(rest)}"
 
 
-def _merge(
+def join(
     client: Client,
     builder: str,
     parts: Sequence[Part],
     tags: Sequence[str],
-    announce: Callable[[str], None],
-) -> None:
-    digest = merge.merge(client, builder, parts, tags)
+    *,
+    line: Callable[[str], None] | None = None,
+) -> str:
+    """Merge parts under tags, and return one line that says so.
+
+    Args:
+        client: the way to buildx.
+        builder: the builder whose settings of registries count.
+        parts: one for each platform.
+        tags: full references that the image gets.
+        line: is told what buildx says, instead of our stderr.
+
+    Raises:
+        ImagesError: they cannot be joined.
+    """
+    digest = merge.merge(client, builder, parts, tags, line)
     held = matrix.listed(part.platform for part in parts)
-    announce(f"{parts[0].kind}-{parts[0].python}: merged {held} as {', '.join(tags)} {digest}")
+    return f"{parts[0].kind}-{parts[0].python}: merged {held} as {', '.join(tags)} {digest}"

@@ -19,8 +19,9 @@ import sys
 import tempfile
 import termios
 import threading
+import time
 import tty
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -39,6 +40,9 @@ _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 #: Kept, because Python warns of a child that is forgotten while it runs.
 _spawned: list[subprocess.Popen[bytes]] = []
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What runs in threads other than the main one, and whether all of that has to end.
+_elsewhere: list[subprocess.Popen[bytes]] = []
+_over = threading.Event()
 #: What the main thread is starting, and the signals that came meanwhile.
 _starting: list[Command] = []
 _waiting: list[int] = []
@@ -103,7 +107,8 @@ def run(
             given = None if input is None else input.encode()
             stdout, stderr = child.communicate(given, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise CommandTimeout(f"no end after {timeout:g} s: {quote(command)}") from None
+            message = f"no end after {timeout:g} s: {quote(command)}"
+            raise CommandTimeout(message, transient=True) from None
     completed = Completed(
         command,
         child.returncode,
@@ -120,6 +125,8 @@ def stream(
     *,
     environment: Mapping[str, str] | None = None,
     terminal: bool | None = None,
+    line: Callable[[str], None] | None = None,
+    take: Callable[[bytes], None] | None = None,
 ) -> Completed:
     """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
 
@@ -128,20 +135,29 @@ def stream(
         environment: variables to set, over this process's own.
         terminal: give the command a terminal for stderr (so that BuildKit draws its own
             display); by default, if our own stderr is one.
+        line: is told each line of both outputs instead of our stderr.
+        take: is told the bytes of both outputs, cut anywhere, instead of our stderr.
 
     Raises:
         MissingProgram: the program is not there.
     """
-    on_terminal = sys.stderr.isatty() if terminal is None else terminal
+    ours = line is None and take is None
+    on_terminal = sys.stderr.isatty() if terminal is None and ours else bool(terminal)
     reader, writer = pty.openpty() if on_terminal else os.pipe()
     try:
         if on_terminal:
             tty.setraw(writer)  # no translation: what the command writes is what is shown
             _copy_window_size(reader)
-        with _child(command, environment, stdin=subprocess.DEVNULL, stderr=writer) as child:
+        with _child(
+            command,
+            environment,
+            stdin=subprocess.DEVNULL,
+            stdout=None if ours else writer,
+            stderr=writer,
+        ) as child:
             os.close(writer)
             writer = -1
-            tail = _show(reader, child, on_terminal)
+            tail = _show(reader, child, on_terminal, _Lines(line) if line else None, take)
     finally:
         os.close(reader)
         if writer >= 0:
@@ -233,6 +249,43 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+def end_others() -> None:
+    """End what other threads run, and let them start nothing more."""
+    _over.set()
+    children = [*_elsewhere]
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+    until = time.monotonic() + GRACE
+    try:
+        while time.monotonic() < until and any(child.poll() is None for child in children):
+            time.sleep(0.02)
+    finally:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def allow_others() -> None:
+    """Let other threads start programs again after they were ended."""
+    _over.clear()
+
+
+@contextlib.contextmanager
+def _listed(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Know of a child that another thread has started, so that the main one can end it."""
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    _elsewhere.append(child)
+    try:
+        if _over.is_set():
+            raise Interrupted
+        yield
+    finally:
+        _elsewhere.remove(child)
+
+
 @contextlib.contextmanager
 def _succeeding(
     command: Command, environment: Mapping[str, str] | None, *, stdin: int, stdout: int
@@ -285,7 +338,8 @@ def _child(
     try:
         with _whole(command):
             child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
-        yield child
+        with _listed(child):
+            yield child
         child.wait()
     except BaseException:
         if child:
@@ -328,8 +382,44 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _show(reader: int, child: subprocess.Popen[bytes], on_terminal: bool) -> bytes:
-    """Copy all that is read to stderr until every writer is gone; return the last of it."""
+class _Lines:
+    """Makes lines of what comes cut anywhere."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._told(line.decode(errors="replace"))
+
+    def end(self) -> None:
+        if self._rest:
+            self.take(b"\n")
+
+
+def _show(
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    lines: _Lines | None,
+    take: Callable[[bytes], None] | None,
+) -> bytes:
+    """Pass on all that is read until every writer is gone; return the last of it."""
+    try:
+        return _pass_on(reader, child, on_terminal, take or (lines.take if lines else _to_stderr))
+    finally:
+        if lines:
+            lines.end()
+
+
+def _pass_on(
+    reader: int,
+    child: subprocess.Popen[bytes],
+    on_terminal: bool,
+    take: Callable[[bytes], None],
+) -> bytes:
     tail = b""
     while True:
         ready, _, _ = select.select([reader], [], [], 0.2)
@@ -346,9 +436,13 @@ def _show(reader: int, child: subprocess.Popen[bytes], on_terminal: bool) -> byt
             return tail
         if not chunk:
             return tail
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
+        take(chunk)
         tail = (tail + chunk)[-TAIL_BYTES:]
+
+
+def _to_stderr(chunk: bytes) -> None:
+    sys.stderr.buffer.write(chunk)
+    sys.stderr.buffer.flush()
 
 
 def _copy_window_size(terminal: int) -> None:

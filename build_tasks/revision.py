@@ -33,3 +33,12 @@ def current(root: Path) -> Revision:
     except ImagesError:
         return Revision()
     return Revision(commit, date)
+
+
+def branch(root: Path) -> str:
+    """Return the branch that is checked out in a folder; empty text where there is none."""
+    command = ("git", "-C", str(root), "symbolic-ref", "--quiet", "--short", "HEAD")
+    try:
+        return process.run(command, timeout=10).stdout.strip()
+    except ImagesError:
+        return ""

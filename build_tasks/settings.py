@@ -15,12 +15,19 @@ from types import MappingProxyType
 from typing import Any
 
 from build_tasks import definition, fleet, values
-from build_tasks.cache import CacheMode
+from build_tasks.backends import Backend
+from build_tasks.cache import CacheImports, CacheMode, Compression
 from build_tasks.errors import UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import ImageKind, Platform, listed
 
-ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+#: The checkout; where the suite was installed from a wheel, what that carries of one.
+ROOT = (
+    _PACKAGE.parent
+    if (_PACKAGE.parent / "images.toml").is_file()
+    else _PACKAGE.parent / "airflow_images"
+)
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 
@@ -36,6 +43,7 @@ class Field:
         help: what it is for.
         option: the option that sets it, if one does.
         kind: the only image that it is for; all of them if there is none.
+        several: whether the option may be given several times.
     """
 
     key: str
@@ -44,6 +52,7 @@ class Field:
     help: str
     option: str = ""
     kind: ImageKind | None = None
+    several: bool = False
 
     @property
     def flag(self) -> bool:
@@ -101,6 +110,64 @@ FIELDS: tuple[Field, ...] = (
         CacheMode.REGISTRY,
         "registry, local or disabled",
         option="cache",
+    ),
+    Field(
+        "cache.branch",
+        values.text,
+        "",
+        "branch whose cache is written; empty: the CI's, else git's, else `branch`",
+        option="cache-branch",
+    ),
+    Field(
+        "cache.base",
+        values.text,
+        "",
+        "branch whose cache is read next; empty: the one that the CI says a pull request is for",
+        option="cache-base",
+    ),
+    Field(
+        "cache.imports",
+        values.cache_imports,
+        CacheImports.ALL,
+        f"branches whose cache is read, {listed(CacheImports)}: `main` is that of `branch`",
+        option="cache-imports",
+    ),
+    Field(
+        "cache.from",
+        values.cache_sources,
+        (),
+        "other places to read caches from, as buildx takes them",
+        option="cache-from",
+        several=True,
+    ),
+    Field(
+        "cache.to",
+        values.cache_target,
+        None,
+        "other place to write the cache to, as buildx takes it",
+        option="cache-to",
+    ),
+    Field(
+        "output.compression",
+        values.compression,
+        Compression.ZSTD,
+        "of layers that are pushed: zstd, or gzip for old consumers",
+        option="compression",
+    ),
+    Field("trusted", values.boolean, True, "whether runs may write caches and images"),
+    Field(
+        "context.untracked",
+        values.patterns,
+        (),
+        "files that git does not track and that enter nevertheless, like sources/**",
+        option="untracked",
+    ),
+    Field(
+        "context.ignored",
+        values.patterns,
+        (),
+        "the same of files that git ignores, like airflow-core/src/airflow/ui/dist/**",
+        option="ignored",
     ),
     Field(
         "base.image",
@@ -216,6 +283,15 @@ class Settings:
     platforms: tuple[Platform, ...]
     ca_bundle: str
     cache_mode: CacheMode
+    cache_branch: str
+    cache_base: str
+    cache_imports: CacheImports
+    cache_from: tuple[Backend, ...]
+    cache_to: Backend | None
+    output_compression: Compression
+    trusted: bool
+    context_untracked: tuple[str, ...]
+    context_ignored: tuple[str, ...]
     base_image: str
     airflow_version: str
     airflow_versions: Mapping[str, str]
@@ -296,7 +372,7 @@ def _find(
     file_name: str,
 ) -> tuple[object, str]:
     given = options.get(item.option) if item.option else None
-    if given is not None and given is not False:  # a flag that was not given says nothing
+    if given is not None and given is not False and given != []:  # as much as not given
         return options[item.option], f"--{item.option}"
     if item.variable in environment:
         return environment[item.variable], item.variable

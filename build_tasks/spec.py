@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks.cache import CachePlan
+from build_tasks.cache import CachePlan, Compression
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, Platform
 from build_tasks.revision import Revision
@@ -44,6 +45,8 @@ class BuildSpec:
         arguments: the Dockerfile's arguments, in order.
         secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
         contexts: folders that replace stages of the Dockerfile, by the stage's name.
+        files: fingerprints of all that is sent, by path, as `MODE SHA`; those of a folder that
+            replaces a stage as `STAGE:PATH`.
         labels: what the image says of itself.
         sbom: the image that lists the contents of a pushed image; none if empty.
         cache: what is read and written.
@@ -54,7 +57,10 @@ class BuildSpec:
         image: the image's name, without a tag.
         also: further platforms, to load an image of several at once.
         part: what a merge has to know of an image that is pushed by digest.
+        skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
+        compression: how the layers of a pushed image are compressed.
+        strict_cache: a cache that is not read or not written is an error, after the image is made.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
@@ -71,6 +77,7 @@ class BuildSpec:
     metadata: Path
     secrets: tuple[tuple[str, Path], ...] = field(default=())
     contexts: tuple[tuple[str, Path], ...] = field(default=())
+    files: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     labels: tuple[tuple[str, str], ...] = field(default=())
     sbom: str = ""
     builder: str = "default"
@@ -79,6 +86,9 @@ class BuildSpec:
     also: tuple[Platform, ...] = ()
     part: Part | None = None
     stand_in: str = ""
+    compression: Compression = Compression.ZSTD
+    strict_cache: bool = False
+    skips: bool = False
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from build_tasks.cache import CacheMode
+from build_tasks import backends, ignore
+from build_tasks.backends import Backend
+from build_tasks.cache import CacheImports, CacheMode, Compression
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform, listed, parse_python
 
@@ -110,6 +112,19 @@ def texts(value: object, place: str) -> tuple[str, ...]:
     return _unique(tuple(_list(value, place)), place)
 
 
+def patterns(value: object, place: str) -> tuple[str, ...]:
+    """Return patterns of paths, of the kind that .dockerignore has, each once."""
+    found = texts(value, place)
+    for item in found:
+        try:
+            ignore.parse((item,))
+        except ValueError as error:
+            raise UsageError(
+                f"{place}: {item!r} is no pattern like 'sources/**': {error}"
+            ) from None
+    return found
+
+
 def boolean(value: object, place: str) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
@@ -154,6 +169,35 @@ def cache_mode(value: object, place: str) -> CacheMode:
         raise UsageError(
             f"{place}: unknown cache mode {value!r}: choose {listed(CacheMode)}"
         ) from None
+
+
+def cache_imports(value: object, place: str) -> CacheImports:
+    """Return whose cache references a build may read."""
+    try:
+        return CacheImports(text(value, place))
+    except ValueError:
+        raise UsageError(f"{place}: unknown {value!r}: choose {listed(CacheImports)}") from None
+
+
+def compression(value: object, place: str) -> Compression:
+    """Return how layers are compressed."""
+    try:
+        return Compression(text(value, place))
+    except ValueError:
+        raise UsageError(
+            f"{place}: unknown compression {value!r}: choose {listed(Compression)}"
+        ) from None
+
+
+def cache_sources(value: object, place: str) -> tuple[Backend, ...]:
+    """Return places to read caches from; in one text they stand apart by spaces."""
+    given = value.split() if isinstance(value, str) else _list(value, place)
+    return tuple(backends.parse(item, place, write=False) for item in given)
+
+
+def cache_target(value: object, place: str) -> Backend | None:
+    """Return the place to write a cache to, or none for empty text."""
+    return backends.parse(text(value, place), place, write=True) if value != "" else None
 
 
 def pythons(value: object, place: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -47,15 +49,19 @@ case "$1" in
   container) exit 1 ;;
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
+if [ -n "$FAKE_FAILS" ]; then # only what this word is in
+  case "$*" in *"$FAKE_FAILS"*) FAKE_SLEEP= ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
+fi
+if [ -n "$FAKE_TIMES" ] && [ "${FAKE_EXIT:-0}" != 0 ]; then # only so many times
+  echo x >> "$FAKE_LOG.times"
+  [ "$(wc -l < "$FAKE_LOG.times")" -gt "$FAKE_TIMES" ] && FAKE_EXIT=0 && FAKE_STDERR=
+fi
 if [ -n "$FAKE_SLEEP" ]; then
   trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
   sleep "$FAKE_SLEEP" &
   wait $!
 fi
 [ -n "$FAKE_STDOUT" ] && printf '%s\\n' "$FAKE_STDOUT"
-if [ -n "$FAKE_FAILS" ]; then # only what this word is in
-  case "$*" in *"$FAKE_FAILS"*) ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
-fi
 [ -n "$FAKE_STDERR" ] && printf '%s\\n' "$FAKE_STDERR" >&2
 while [ $# -gt 0 ]; do
   [ "$1" = --metadata-file ] && printf '%s' "$FAKE_METADATA" > "$2"
@@ -80,8 +86,11 @@ class Bench:
         return replace(self, root=folder)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        return self.start_program(sys.executable, "-m", *command, **environment)
+
+    def start_program(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command,
             cwd=self.root,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
@@ -92,6 +101,11 @@ class Bench:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         with self.start(*command, **environment) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def run_program(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start_program(*command, **environment) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
@@ -113,6 +127,12 @@ class Bench:
     def told(self) -> list[list[str]]:
         log = self.folder / "log"
         return [shlex.split(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def sent(self, folder: Path) -> Path:
+        """Return the only snapshot of a folder that was sent."""
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        (snapshot,) = (self.folder / "cache" / "contexts" / name).glob(f"*/{folder.name}")
+        return snapshot
 
     def builds(self) -> list[list[str]]:
         return [words for words in self.told() if words[1:2] == ["build"]]

@@ -64,6 +64,7 @@ def suite(engine: embedded.Embedded, cache: Path) -> Suite:
         **clean(),
         "AIRFLOW_IMAGES_CACHE": str(cache),
         "AIRFLOW_IMAGES_ENGINE": "embedded",
+        "AIRFLOW_IMAGES_CACHE_BRANCH": "main",  # whatever is checked out
         "AIRFLOW_IMAGES_REPOSITORY": f"tests/run-{secrets.token_hex(4)}",
         "DOCKER_CONFIG": str(cache / "docker-config"),
         "NOX_SCRIPT_MODE": "none",

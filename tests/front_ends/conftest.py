@@ -34,6 +34,7 @@ def bench(tmp_path: Path) -> Bench:
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "AIRFLOW_IMAGES_CACHE": str(tmp_path / "cache"),
+        "AIRFLOW_IMAGES_CACHE_BRANCH": "main",  # whatever is checked out
         "DOCKER_CONFIG": str(tmp_path / "docker-config"),
         "DOCKER_HOST": f"unix://{tmp_path}/no.sock",
         "FAKE_LOG": str(tmp_path / "log"),

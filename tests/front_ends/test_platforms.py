@@ -30,6 +30,11 @@ def dedicated(bench: Bench) -> Bench:
     return bench
 
 
+def platform(words: list[str]) -> str:
+    """They run at once, so that their order says nothing."""
+    return words[words.index("--platform") + 1]
+
+
 def write_builder(bench: Bench, name: str, driver: str, *nodes: str) -> None:
     instances = bench.folder / "cache" / "builders" / name / "buildx" / "instances"
     instances.mkdir(parents=True, exist_ok=True)
@@ -93,13 +98,13 @@ def test_each_platform_is_one_build_with_its_own_cache(dedicated: Bench) -> None
     assert last(done.stderr) == (
         f"ci-3.11-amd64: the registry has {IMAGE}@{DIGESTS['amd64']} no more: build it again"
     )
-    first, second = dedicated.builds()
+    first, second = sorted(dedicated.builds(), key=platform)
     for words, architecture in ((first, "amd64"), (second, "arm64")):
         assert f"linux/{architecture}" in words
         assert f"type=registry,ref={IMAGE}:cache-linux-{architecture}" in words
         assert "--tag" not in words
-        output = f"type=image,name={IMAGE},push-by-digest=true,name-canonical=true,push=true"
-        assert words[words.index("--output") + 1] == output
+        output = f"type=image,name={IMAGE},push-by-digest=true,name-canonical=true,push=true,"
+        assert words[words.index("--output") + 1].startswith(output)
     written = json.loads((folder / "ci-3.11-arm64.json").read_text())
     assert written["digest"] == DIGESTS["amd64"]
     assert written["platform"] == "linux/arm64"
@@ -127,7 +132,7 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
         f"--slim --digests '{folder}')"
     )
     assert [path.name for path in folder.iterdir()] == ["prod-slim-3.11-amd64.json"]
-    first, second = bench.builds()
+    first, second = sorted(bench.builds(), key=platform)
     assert f"{IMAGE.replace('/ci/', '/prod/')}:linux-amd64-slim" in first  # the engine's own
     assert f"{IMAGE.replace('/ci/', '/prod/')}:linux-arm64-slim" in second
     again = bench.invoke(
@@ -136,7 +141,8 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
         FAKE_METADATA="{}",
     )
     assert again.returncode == 1
-    assert last(again.stderr).startswith("ci-3.11-amd64: pushed, and buildx does not say under")
+    assert "failed (command)" in again.stderr
+    assert "pushed, and buildx does not say under which digest" in again.stderr
 
 
 def test_a_digest_alone_is_not_merged(dedicated: Bench) -> None:
@@ -160,12 +166,13 @@ def test_several_platforms_are_built_and_then_loaded_together(bench: Bench) -> N
     assert done.returncode == 0, done.stderr
     *each, together = bench.builds()
     assert [words[words.index("--output") + 1] for words in each] == ["type=cacheonly"] * 2
-    assert [words[words.index("--platform") + 1] for words in each] == BOTH[1].split(",")
+    assert sorted(words[words.index("--platform") + 1] for words in each) == BOTH[1].split(",")
     assert "--load" in together
     assert BOTH[1] in together
     assert "--cache-to" not in together
     assert f"ci-3.11-amd64: wrote {IMAGE}:cache-linux-amd64" in done.stderr
-    assert last(done.stderr) == f"ci-3.11: loaded {IMAGE}:latest {DIGESTS['amd64']}"
+    assert f"\nci-3.11: loaded {IMAGE}:latest {DIGESTS['amd64']}\n" in done.stderr
+    assert last(done.stderr).split()[:2] == ["ci-3.11", "built"]
 
 
 def test_what_cannot_be_loaded_says_what_to_do(bench: Bench) -> None:
@@ -188,7 +195,8 @@ def test_a_platform_that_fails_is_not_loaded(bench: Bench) -> None:
     done = bench.invoke(*BUILD, FAKE_INSPECT=CAN, FAKE_EXIT="1", FAKE_STDERR=error)
     assert done.returncode == 6
     assert len(bench.builds()) == 2
-    assert last(done.stderr).startswith("ci-3.11-amd64: no space left on device")
+    assert last(done.stderr) == "2 of 3 failed: ci-3.11-amd64 (disk), ci-3.11-arm64 (disk)"
+    assert "ci-3.11        skipped" in done.stderr
 
 
 def test_a_dry_run_says_the_merge_too(bench: Bench) -> None:

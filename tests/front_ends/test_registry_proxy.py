@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -254,6 +255,14 @@ def test_many_connections_at_once(proxy: Proxy) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert all(body == BLOB for body in pool.map(pull, range(64)))
     assert proxy.traffic().pulled == 64 * len(BLOB)
+
+
+def test_who_tries_tls_is_told_in_words_of_http(proxy: Proxy) -> None:
+    """BuildKit tries TLS first, and takes an answer that begins with HTTP/ for plain HTTP."""
+    host, _, port = proxy.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00")
+        assert connection.recv(100).startswith(b"HTTP/1.0 400")
 
 
 def test_a_registry_that_is_gone_ends_the_connection() -> None:

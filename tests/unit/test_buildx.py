@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from build_tasks import buildx, fleet, process
-from build_tasks.buildx import Built
-from build_tasks.cache import CachePlan
+from build_tasks import backends, building, buildx, fleet, process
+from build_tasks.building import Built
+from build_tasks.cache import CachePlan, Compression
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.fleet import Builder, Node
@@ -15,6 +16,9 @@ from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
 from build_tasks.spec import BuildSpec, Output
 
+PUSHED = (
+    "push=true,unpack=false,store=false,oci-mediatypes=true,compression=zstd,compression-level=1"
+)
 CLIENT = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
 
 
@@ -27,7 +31,7 @@ def spec(tmp_path: Path, output: Output = Output.LOAD, **changes: object) -> Bui
         "tags": ("r/i:latest",),
         "arguments": (("A", "1"), ("B", "x y")),
         "secrets": (("ca-bundle", Path("/ca.pem")),),
-        "cache": CachePlan(("r/i:cache",)),
+        "cache": CachePlan((backends.registry("r/i:cache"),)),
         "output": output,
         "metadata": tmp_path / "metadata.json",
         **changes,
@@ -56,7 +60,7 @@ def test_a_comma_in_a_secrets_path_ends_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "options"),
     [
-        (Output.PUSH, ("--push", "--provenance", "mode=min")),
+        (Output.PUSH, ("--output", f"type=image,{PUSHED}", "--provenance", "mode=min")),
         (Output.LOAD, ("--load", "--provenance", "false")),
         (Output.NONE, ("--output", "type=cacheonly", "--provenance", "false")),
     ],
@@ -67,16 +71,28 @@ def test_a_build_has_one_output(tmp_path: Path, output: Output, options: tuple[s
     assert command[start : start + len(options)] == options
 
 
+def test_old_consumers_get_gzip(tmp_path: Path) -> None:
+    command = buildx.build_command(
+        CLIENT, spec(tmp_path, Output.PUSH, compression=Compression.GZIP)
+    )
+    assert command[command.index("--output") + 1].endswith(
+        "oci-mediatypes=true,compression=gzip,force-compression=true"
+    )
+
+
 def test_an_image_pushed_by_digest_gets_no_tag(tmp_path: Path) -> None:
     command = buildx.build_command(CLIENT, spec(tmp_path, Output.DIGEST, image="r/i"))
     assert command[command.index("--output") :][:4] == (
-        *("--output", "type=image,name=r/i,push-by-digest=true,name-canonical=true,push=true"),
+        "--output",
+        f"type=image,name=r/i,push-by-digest=true,name-canonical=true,{PUSHED}",
         *("--provenance", "mode=min"),
     )
     assert "--tag" not in command
     stand_in = {"image": "r/i", "stand_in": "r/i:linux-amd64"}
     command = buildx.build_command(CLIENT, spec(tmp_path, Output.DIGEST, **stand_in))
-    assert command[command.index("--tag") :][:3] == ("--tag", "r/i:linux-amd64", "--push")
+    assert command[command.index("--tag") :][:4] == (
+        *("--tag", "r/i:linux-amd64", "--output", f"type=image,{PUSHED}"),
+    )
     assert "r/i:latest" not in command
 
 
@@ -134,8 +150,12 @@ class Streams:
         self.metadata = metadata
         self.commands: list[Command] = []
 
-    def __call__(self, command: Command, **_: object) -> Completed:
+    def __call__(
+        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
+    ) -> Completed:
         self.commands.append(command)
+        if take:
+            take(self.ended[1].encode())
         if self.metadata is not None:
             path = Path(command[command.index("--metadata-file") + 1])
             path.write_text(json.dumps(self.metadata))
@@ -167,8 +187,8 @@ def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A defect of the engine, seen: moby/buildkit#6521."""
-    ended = [Completed(("x",), 1, "", RACE), Completed(("x",), 0, "", "")]
-    monkeypatch.setattr(process, "stream", lambda *_, **__: ended.pop(0))
+    ended = [Streams(1, RACE), Streams(0)]
+    monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
     assert buildx.build(CLIENT, spec(tmp_path)).identity == "ci-3.9-amd64"
     assert "ci-3.9-amd64: the engine's image store collected a layer" in capsys.readouterr().err
 
@@ -180,7 +200,7 @@ def test_a_race_that_is_lost_again_and_again_is_a_failure(
     monkeypatch.setattr(process, "stream", streams)
     with pytest.raises(ImagesError, match="parent snapshot"):
         buildx.build(CLIENT, spec(tmp_path))
-    assert len(streams.commands) == buildx.RACES + 1
+    assert len(streams.commands) == building.RACES + 1
 
 
 def test_what_is_run_is_shown(

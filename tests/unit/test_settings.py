@@ -69,7 +69,7 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
     ("text", "message"),
     [
         ("colour = 1", "images.toml: unknown key 'colour': choose airflow.extras, "),
-        ("[cache]\nmod = 1", "images.toml: unknown key 'cache.mod': choose cache.mode"),
+        ("[cache]\nmod = 1", "images.toml: unknown key 'cache.mod': choose cache.base, "),
         ("cache = 1", "images.toml: cache: must be a table [cache], not 1"),
         ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),
         ("[cache]\nmode = 3", "images.toml: cache.mode: must be text in quotes, not 3"),

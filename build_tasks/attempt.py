@@ -1,0 +1,155 @@
+"""One run of `buildx build`: who shows it, who follows it, and what is known of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from build_tasks import faults, places, process
+from build_tasks.client import Client
+from build_tasks.events import Said
+from build_tasks.process import Command, Completed
+from build_tasks.record import BuildRecord
+from build_tasks.recording import Recorder
+from build_tasks.spec import BuildSpec
+
+Line = Callable[[str], None]
+#: The oldest buildx that replays the events of a build that is over.
+HISTORY = (0, 20)
+#: Seconds that a builder has to say what a build did that is over.
+ANSWER = 20.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A build that was tried.
+
+    Args:
+        ended: the command, with the last of what it wrote in `stderr`.
+        recorder: what followed its events; None where BuildKit's own display had the stream.
+        log: the file with everything that it said, if there is one.
+    """
+
+    ended: Completed
+    recorder: Recorder | None = None
+    log: str = ""
+
+    def record(self, start: BuildRecord, spec: BuildSpec) -> BuildRecord:
+        """Return what is known of the build.
+
+        Args:
+            start: what is known without it.
+            spec: what was asked for.
+        """
+        start = replace(start, log=self.log)
+        if self.recorder:
+            return self.recorder.record(start)
+        imports, error = faults.seen(self.ended.stderr, spec)
+        known = {use.reference: use for use in (*start.imports, *imports)}
+        export = replace(start.export, error=error) if start.export and error else start.export
+        return replace(start, imports=tuple(known.values()), export=export)
+
+
+def followed(spec: BuildSpec, *, told: bool) -> BuildSpec:
+    """Return the build with the display that BuildKit is asked for.
+
+    Where nobody asked for a display, and no terminal can draw one, its events are asked for.
+
+    Args:
+        spec: the build as a person asked for it.
+        told: somebody else shows what buildx says.
+    """
+    chosen = spec.progress != "auto" or "BUILDKIT_PROGRESS" in os.environ
+    if told or chosen or sys.stderr.isatty():
+        return spec
+    return replace(spec, progress="rawjson")
+
+
+def run(
+    client: Client, command: Command, spec: BuildSpec, asked: str, line: Line | None
+) -> Attempt:
+    """Run a build once.
+
+    Args:
+        client: the way to the engine.
+        command: what is run.
+        spec: the build that it makes.
+        asked: the display that a person asked for.
+        line: is told the lines, an event's as one line of JSON, instead of our stderr.
+    """
+    if line:
+        told = line
+        return _follow(client, command, Recorder(line=lambda said: told(said.text)))
+    if spec.progress != "rawjson":
+        return Attempt(process.stream(command, environment=client.environment))
+    if asked == "rawjson":
+        return _follow(client, command, Recorder(), shown=True)
+    from build_tasks.display import choice  # noqa: PLC0415 - start-up time
+    from build_tasks.display.log import Log  # noqa: PLC0415 - start-up time
+    from build_tasks.display.steps import Steps  # noqa: PLC0415 - start-up time
+
+    steps = Steps(choice.columns())
+    log = Log(log_file(spec))
+
+    def both(said: Said) -> None:
+        if said.event is None:
+            log.line(said.text)
+        else:
+            log.event(said.event)
+        steps.line(said)
+
+    try:
+        log.line(process.quote(command))
+        tried = _follow(client, command, Recorder(hear=steps.hear, line=both))
+    finally:
+        log.close()
+    return replace(tried, log=str(log.path))
+
+
+def log_file(spec: BuildSpec) -> Path:
+    """Return the file for all that a build alone says."""
+    return places.cache_folder() / "logs" / f"{spec.identity}.log"
+
+
+def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord) -> BuildRecord:
+    """Return the record of a build that is over, from what its builder remembers.
+
+    Args:
+        client: the way to buildx.
+        spec: the build.
+        reference: what buildx calls it (`buildx.build.ref` in its metadata).
+        start: what is known without the events; it is returned where the builder says nothing.
+    """
+    if not reference or client.version < HISTORY:
+        return start
+    command = (*client.buildx, "history", "logs", "--builder", spec.builder)
+    command = (*command, "--progress", "rawjson", reference.rpartition("/")[2])
+    said = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    if said.returncode:
+        return start
+    recorder = Recorder(live=False)
+    recorder.feed(said.stderr.encode())
+    recorder.end()
+    # What BuildKit's display said without a reason gives way to what the events say.
+    known = tuple(use for use in start.imports if use.error != faults.UNSAID)
+    export = replace(start.export, error="") if start.export else None
+    return recorder.record(replace(start, imports=known, export=export))
+
+
+def _follow(
+    client: Client, command: Command, recorder: Recorder, *, shown: bool = False
+) -> Attempt:
+    def take(chunk: bytes) -> None:
+        if shown:
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.buffer.flush()
+        recorder.feed(chunk)
+
+    try:
+        ended = process.stream(command, environment=client.environment, take=take)
+    finally:
+        recorder.end()
+    return Attempt(replace(ended, stderr=recorder.ending()), recorder)

@@ -1,0 +1,1 @@
+"""Many builds at once: bounded, keeping going, repeating what the world broke."""

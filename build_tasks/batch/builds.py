@@ -1,0 +1,129 @@
+"""From builds to jobs: what each does, and which waits for which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from build_tasks import buildx, platforms, skipping
+from build_tasks.batch.schedule import Job
+from build_tasks.building import Built
+from build_tasks.client import Client
+from build_tasks.digests import Part, forget
+from build_tasks.errors import RegistryError
+from build_tasks.spec import BuildSpec, Output
+
+#: Is told the lines of a build: its identity, and one line.
+Told = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a job that ended well.
+
+    Args:
+        text: what it made, for people.
+        digest: what it is called; empty where nothing says it.
+    """
+
+    text: str
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Here:
+    """What the jobs of one run share.
+
+    Args:
+        client: the way to the engine.
+        folder: where digests are written down.
+        say: is told the suite's own lines about a build.
+        line: is told what buildx says; None where that goes to our stderr as it comes.
+        parts: what was pushed for a merge, by identity.
+    """
+
+    client: Client
+    folder: Path
+    say: Told
+    line: Told | None = None
+    parts: dict[str, Part] = field(default_factory=dict)
+
+
+def jobs(here: Here, specs: Sequence[BuildSpec]) -> list[Job]:
+    """Return the jobs that make builds, those of one image next to each other.
+
+    The platforms of an image are jobs of their own; joining them is one more, that waits for all.
+    """
+    made: list[Job] = []
+    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+        mine = list(of_image)
+        single = [spec for spec in mine if not spec.also]
+        names = tuple(spec.identity for spec in single)
+        for spec in mine:
+            needs = names if spec.also else ()
+            made.append(Job(spec.identity, partial(_build, here, spec), needs))
+        if all(spec.part for spec in mine) and mine[0].tags:
+            made.append(Job(merged(mine[0]), partial(_join, here, mine), names))
+    return made
+
+
+def merged(spec: BuildSpec) -> str:
+    """Return what the image of all platforms is called, one of whose builds this is."""
+    return spec.identity.removesuffix(f"-{spec.platform.architecture}")
+
+
+def _build(here: Here, spec: BuildSpec) -> Made:
+    digest = skipping.take(here.client, spec) if spec.skips else ""
+    if digest:
+        text = f"unchanged, tagged {', '.join(spec.tags)}"
+        here.say(spec.identity, f"{text} {digest}")
+        return Made(f"{text} {digest}", digest)
+    if spec.part:
+        forget(here.folder, spec.part)
+    if here.line:
+        told = partial(here.line, spec.identity)
+        built = buildx.build(here.client, replace(spec, progress="rawjson"), told)
+    else:
+        built = buildx.build(here.client, spec)
+    made = _made(built, spec)
+    say = partial(here.say, spec.identity)
+    for note in built.notes(spec):
+        say(note)
+    if spec.cache.export and not built.cache_exported and spec.output is Output.NONE:
+        raise RegistryError(f"{built.identity}: {built.notes(spec)[-1].removeprefix('warning: ')}")
+    say(made.text)
+    if spec.part:
+        here.parts[spec.identity] = platforms.note(here.folder, spec.part, built, say)
+    strict = built.strict(spec)
+    if strict:
+        raise strict
+    return made
+
+
+def _join(here: Here, specs: Sequence[BuildSpec]) -> Made:
+    name = merged(specs[0])
+    parts = [here.parts[spec.identity] for spec in specs]
+    made = platforms.join(
+        here.client,
+        specs[0].builder,
+        parts,
+        specs[0].tags,
+        line=partial(here.line, name) if here.line else None,
+    )
+    here.say(name, made.partition(": ")[2])
+    return Made(*made.partition(": ")[2].rsplit(" ", 1))
+
+
+def _made(built: Built, spec: BuildSpec) -> Made:
+    """Return what a build made."""
+    made = {
+        Output.LOAD: f"loaded {', '.join(spec.tags)}",
+        Output.PUSH: f"pushed {', '.join(spec.tags)}",
+        Output.DIGEST: f"pushed {spec.image}",
+        Output.NONE: f"wrote {spec.cache.export.reference}" if spec.cache.export else "built",
+    }[spec.output]
+    digest = built.digest if spec.output is not Output.NONE else ""
+    return Made(f"{made} {digest}".rstrip(), digest)

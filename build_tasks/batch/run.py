@@ -1,0 +1,163 @@
+"""Build what a plan has: at once as far as there is place, each with its own process of buildx."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from build_tasks import digests, places, platforms, process
+from build_tasks.batch import builds, schedule, verdict
+from build_tasks.batch.builds import Here
+from build_tasks.batch.schedule import Outcome, Rules, State
+from build_tasks.builders import store
+from build_tasks.display import choice
+from build_tasks.display.shown import Display
+from build_tasks.errors import ImagesError, UsageError
+from build_tasks.fleet import DEFAULT
+from build_tasks.options import Options
+from build_tasks.plan import Site
+from build_tasks.spec import BuildSpec
+
+Announce = Callable[[str], None]
+RETRIES = 2
+#: Builds at once for each core, and at most for each node of a builder. Eight that the cache
+#: answers took 4.1 to 4.9 s at once, 4.8 to 5.9 s by fours and 5.3 to 6.2 s by twos (two cores,
+#: three rounds); of those that it does not answer, more at once only want more memory.
+AT_ONCE = 4
+MOST = 8
+
+
+def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce: Announce) -> None:
+    """Build, and say what came of it.
+
+    Args:
+        where: where to build.
+        specs: the builds, those of one image next to each other.
+        options: what a person gave.
+        announce: is told what concerns all of them.
+
+    Raises:
+        ImagesError: what failed; its class says in which way, after the rule of `verdict`.
+    """
+    rules = _rules(where, specs, options)
+    folder = digests.folder(options.text("digests"))
+    if len(specs) > 1:
+        _warm(where, specs[0].builder)
+    display = choice.display(specs[0].progress, _logs(), several=len(specs) > 1)
+    line = display.line if display.takes_lines else None
+    here = Here(where.client, folder, display.say, line)
+    jobs = builds.jobs(here, specs)
+    display.expect([job.name for job in jobs])
+    watch = _Watch(display, [])
+    try:
+        with display:
+            schedule.run(jobs, rules, watch, stop=process.end_others)
+    finally:
+        process.allow_others()
+        order = [*display.rows]
+        outcomes = sorted(watch.outcomes, key=lambda one: order.index(one.name))
+        if len(order) > 1:
+            width = choice.columns() if sys.stderr.isatty() else None
+            for row in verdict.lines(outcomes, width):
+                announce(row)
+    _raise(here, specs, outcomes, display, announce)
+
+
+def _raise(
+    here: Here,
+    specs: Sequence[BuildSpec],
+    outcomes: Sequence[Outcome],
+    display: Display,
+    announce: Announce,
+) -> None:
+    kept = _kept(here, specs, outcomes)
+    failed = [one for one in outcomes if one.state is State.FAILED]
+    if len(failed) > 1:
+        for name, text in kept.items():
+            announce(f"{name}: {text}")
+    if len(outcomes) > 1:
+        for one in failed:
+            announce(f"{one.name}: its log is {display.path(one.name)}")
+    error = verdict.error(outcomes, kept)
+    if error:
+        raise error
+
+
+def _kept(here: Here, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Return, by the name of an image's first build that failed, what is kept of the image."""
+    bad = {one.name for one in outcomes if one.state is not State.BUILT}
+    said = {}
+    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+        mine = list(of_image)
+        parts = [here.parts[spec.identity] for spec in mine if spec.identity in here.parts]
+        missing = [spec for spec in mine if spec.identity in bad]
+        if parts and missing:
+            said[missing[0].identity] = platforms.kept(here.folder, parts, missing, mine[0].tags)
+    return said
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Passes on to the display what the schedule says, and keeps the outcomes."""
+
+    display: Display
+    outcomes: list[Outcome]
+
+    def began(self, name: str) -> None:
+        self.display.began(name)
+
+    def again(self, name: str, error: ImagesError, seconds: float) -> None:
+        self.display.again(name, error, seconds)
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        # What was ended failed because of that, and has nothing to say of its own.
+        error = outcome.error if outcome.state is State.FAILED else None
+        self.display.ended(outcome.name, outcome.state, error, outcome.seconds)
+
+
+def _rules(where: Site, specs: Sequence[BuildSpec], options: Options) -> Rules:
+    jobs = _number(options, "jobs", least=1)
+    retries = _number(options, "retries", least=0)
+    return Rules(
+        slots=_slots(where, specs[0].builder) if jobs is None else jobs,
+        retries=RETRIES if retries is None else retries,
+        fail_fast=options.flag("fail-fast"),
+    )
+
+
+def _slots(where: Site, builder: str) -> int:
+    """Return how many builds run at once unless somebody says so, for all nodes together."""
+    stored = store.of(where.client, builder)
+    nodes = len(stored.nodes) if stored else 1
+    return nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
+
+
+def _number(options: Options, name: str, *, least: int) -> int | None:
+    text = options.text(name)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"--{name}: {text!r} is no number of {name}: write one from {least} on")
+    return int(text)
+
+
+def _warm(where: Site, builder: str) -> None:
+    """Start a builder before many builds would do it at once."""
+    if builder == DEFAULT:
+        return
+    from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
+
+    creation.started(where.client, builder)
+
+
+def _logs() -> Path:
+    """Return the folder for the logs of this run."""
+    from time import gmtime, strftime  # noqa: PLC0415 - start-up time
+
+    run = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.getpid()}"
+    return places.cache_folder() / "logs" / run

@@ -1,0 +1,225 @@
+"""One build, tried until it is made or cannot be: the image is what matters, caches only help."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from build_tasks import attempt, faults, process
+from build_tasks.attempt import Attempt, Line
+from build_tasks.client import Client
+from build_tasks.errors import ImagesError, RegistryError
+from build_tasks.process import Command
+from build_tasks.record import BuildRecord, CacheUse
+from build_tasks.redaction import redact
+from build_tasks.spec import BuildSpec
+
+#: Times that a build is repeated because the engine collected what it was about to use.
+RACES = 2
+_LAST = 4096
+_RACE = "the engine's image store collected a layer while it was being unpacked"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build that ended well.
+
+    Args:
+        identity: the build's name.
+        digest: what a registry calls the pushed image, or the engine the loaded one; empty where
+            the engine does not say.
+        cache_exported: the cache reference was written.
+        record: what it did; without its steps where BuildKit's own display was shown (`complete`
+            adds them).
+        reference: what buildx calls it, to ask its builder for more; empty if it does not say.
+    """
+
+    identity: str
+    digest: str
+    cache_exported: bool
+    record: BuildRecord = field(default=BuildRecord(""), compare=False, repr=False)
+    reference: str = field(default="", compare=False)
+
+    def notes(self, spec: BuildSpec) -> list[str]:
+        """Return a line for each cache that was not read or not written, and why."""
+        return faults.notes(self.record, spec)
+
+    def strict(self, spec: BuildSpec) -> RegistryError | None:
+        """Return the error that the build is though its image is made, if caches have to work."""
+        return faults.strict(self.record, spec) if spec.strict_cache else None
+
+
+def build(
+    client: Client,
+    spec: BuildSpec,
+    command: Callable[[BuildSpec], Command],
+    *,
+    line: Line | None = None,
+    note: Callable[[BuildRecord], None] | None = None,
+) -> Built:
+    """Build, and return what came of it.
+
+    Args:
+        client: the way to the engine.
+        spec: the build.
+        command: returns the command that makes a build.
+        line: is told BuildKit's events, and whatever else buildx says, instead of our stderr.
+        note: is told the record of the build, however it ended.
+
+    Raises:
+        ImagesError: the build failed; the class says in which way.
+    """
+    began = time.monotonic()
+    start = _start(client, spec, command(spec))
+    record = start
+    try:
+        tried, spec, start = _tried(client, spec, command, start, line)
+        record = tried.record(start, spec)
+        if tried.ended.returncode:
+            raise _failed(tried, spec)
+        built = _built(client, spec, record)
+        record = built.record
+    except BaseException as error:
+        record = _with_outcome(record, error)
+        raise
+    finally:
+        record = replace(record, seconds=round(time.monotonic() - began, 3))
+        if note:
+            note(record)
+    return replace(built, record=record)
+
+
+def complete(client: Client, spec: BuildSpec, built: Built) -> BuildRecord:
+    """Return the record of a build with its steps, which its builder may have to be asked for.
+
+    Args:
+        client: the way to buildx.
+        spec: the build.
+        built: what came of it.
+    """
+    if built.record.steps:
+        return built.record
+    return attempt.replayed(client, spec, built.reference, built.record)
+
+
+def _tried(
+    client: Client,
+    spec: BuildSpec,
+    command: Callable[[BuildSpec], Command],
+    start: BuildRecord,
+    line: Line | None,
+) -> tuple[Attempt, BuildSpec, BuildRecord]:
+    """Return the last attempt, and the build as it was tried last."""
+    spec.metadata.parent.mkdir(parents=True, exist_ok=True)
+    races = 0
+    while True:
+        spec.metadata.unlink(missing_ok=True)
+        asked = attempt.followed(spec, told=line is not None)
+        words = command(asked)
+        _tell(f"+ {process.quote(words, client.environment)}", line)
+        tried = attempt.run(client, words, asked, spec.progress, line)
+        if not tried.ended.returncode:
+            return tried, spec, start
+        lost = faults.lost(spec, tried.ended.stderr, tried.record(start, spec))
+        if lost:
+            for reference, why in lost.items():
+                _tell(f"{spec.identity}: {_without(reference, why)}", line)
+            left = tuple(one for one in spec.cache.imports if one.reference not in lost)
+            spec = replace(spec, cache=replace(spec.cache, imports=left))
+            uses = (CacheUse(reference, redact(why)) for reference, why in lost.items())
+            start = replace(start, imports=(*start.imports, *uses))
+        elif races < RACES and _lost_race(tried):
+            races += 1
+            _tell(f"{spec.identity}: {_RACE}: once more", line)
+        else:
+            return tried, spec, start
+        start = replace(start, attempts=start.attempts + 1)
+
+
+def _start(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
+    """Return what is known of a build before it begins."""
+    kind, _, rest = spec.identity.partition("-")
+    return BuildRecord(
+        spec.identity,
+        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        kind=kind,
+        python=rest.partition("-")[0],
+        platforms=tuple(map(str, spec.platforms)),
+        image=spec.image,
+        tags=spec.tags,
+        output=spec.output.value,
+        builder=spec.builder,
+        command=redact(process.quote(command, client.environment)),
+        arguments={name: redact(value) for name, value in spec.arguments},
+        export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
+    )
+
+
+def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
+    try:
+        metadata: Mapping[str, Any] = json.loads(spec.metadata.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        metadata = {}
+    digest = str(metadata.get("containerimage.digest", ""))
+    reference = str(metadata.get("buildx.build.ref", ""))
+    exported = "cache.manifest" in metadata
+    record = replace(record, digest=digest)
+    if _unclear(record, spec, exported=exported):
+        record = attempt.replayed(client, spec, reference, record)
+    export = record.export
+    if export and not exported and not export.error:
+        record = replace(record, export=replace(export, error=faults.UNSAID))
+    return Built(spec.identity, digest, exported, record, reference)
+
+
+def _unclear(record: BuildRecord, spec: BuildSpec, *, exported: bool) -> bool:
+    """Return whether BuildKit's own display leaves open what became of the caches."""
+    if record.steps:
+        return False
+    unsaid = any(use.error == faults.UNSAID for use in record.imports)
+    silent = bool(spec.strict_cache and spec.cache.imports)
+    export = record.export
+    return unsaid or silent or bool(export and not exported and export.error in {"", faults.UNSAID})
+
+
+def _without(reference: str, why: str) -> str:
+    return (
+        f"a layer of the cache {reference} could not be fetched ({faults.reason(why)}): "
+        "once more without that cache"
+    )
+
+
+def _with_outcome(record: BuildRecord, error: BaseException) -> BuildRecord:
+    """Return what the record says of a build that ended with an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return replace(record, outcome="cancelled")
+    kind = type(error).__name__.removesuffix("Error").lower()
+    return replace(record, outcome="failed", failure=kind, message=redact(str(error)))
+
+
+def _tell(text: str, line: Line | None) -> None:
+    if line:
+        line(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _lost_race(tried: Attempt) -> bool:
+    """Return whether the containerd image store lost a race with its own garbage collection.
+
+    Unpacking an image then misses the layer below (moby/buildkit#6521, open in 2026). Everything is
+    built by then, so that another attempt repeats no step.
+    """
+    last = tried.ended.stderr[-_LAST:]
+    return "failed to prepare extraction snapshot" in last and "does not exist" in last
+
+
+def _failed(tried: Attempt, spec: BuildSpec) -> ImagesError:
+    from build_tasks import failures  # noqa: PLC0415 - start-up time of the builds that succeed
+
+    return failures.classify(tried.ended, spec.identity)

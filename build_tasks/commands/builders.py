@@ -1,0 +1,45 @@
+"""Dedicated builders."""
+
+from __future__ import annotations
+
+import json
+
+from build_tasks.commands.shown import say, table, text
+from build_tasks.options import Options
+
+
+def create_builder(options: Options) -> None:
+    """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
+    workshop.create(options, announce=say)
+
+
+def list_builders(options: Options) -> None:
+    """Print the builders that can be named, and whether they run."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
+    rows = workshop.rows(options, announce=say)
+    if options.flag("json"):
+        print(json.dumps(rows, indent=2))
+    else:
+        columns = ("builder", "driver", "status", "platforms", "from")
+        table(columns, [[text(row[column]) for column in columns] for row in rows])
+
+
+def inspect_builder(options: Options) -> None:
+    """Print what a builder's nodes are and run, and where they differ from images.toml."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
+    seen = workshop.seen(options, announce=say)
+    if options.flag("json"):
+        print(json.dumps(seen, indent=2))
+    else:
+        table(("builder", ""), workshop.lines(seen))
+
+
+def remove_builder(options: Options) -> None:
+    """Remove a dedicated builder and its cache."""
+    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
+    workshop.remove(options, announce=say)

@@ -1,0 +1,90 @@
+"""Building images, pushing them, and joining their platforms."""
+
+from __future__ import annotations
+
+import os
+
+from build_tasks import buildx, capabilities, plan
+from build_tasks.batch import run
+from build_tasks.commands.shown import say
+from build_tasks.matrix import ImageKind
+from build_tasks.options import Options
+from build_tasks.spec import Output
+
+
+def build(options: Options) -> None:
+    """Build the images that the options select."""
+    _build(options)
+
+
+def build_all(options: Options) -> None:
+    """Build the whole matrix, or the part of it that the options select."""
+    _build(_matrix(options))
+
+
+def bake(options: Options) -> None:
+    """Print the builds as a file for `docker buildx bake`."""
+    _bake(_matrix(options))
+
+
+def push_image(options: Options) -> None:
+    """Build, which the cache makes short, and push the images to their registry."""
+    _build(options, output=None if options.flag("push-by-digest") else Output.PUSH)
+
+
+def push_cache(options: Options) -> None:
+    """Build, which the cache makes short, and write the caches to the registry."""
+    _build(options, output=Output.NONE, push_cache=True)
+
+
+def merge_image(options: Options) -> None:
+    """Join images that were pushed by digest, here or elsewhere, under their tag."""
+    from build_tasks import platforms, trust  # noqa: PLC0415 - start-up time
+
+    chosen = options.settings()
+    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    if not run.trusted:
+        say(f"nothing is merged: this run is not trusted: {run.distrust}")
+        return
+    platforms.merge_written(options, chosen, announce=say)
+
+
+def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
+    chosen = options.settings()
+    where, builds = plan.specs(options, chosen, output=output, push_cache=push_cache, announce=say)
+    if options.flag("dry-run"):
+        from build_tasks import platforms  # noqa: PLC0415 - start-up time
+
+        for line in platforms.lines(where.client, builds):
+            print(line)
+        return
+    if chosen.builder in chosen.builders:
+        from build_tasks import workshop  # noqa: PLC0415 - start-up time
+
+        workshop.prepare(where, announce=say)
+    capabilities.require(where.client, builds, announce=say)
+    run.build(where, builds, options, announce=say)
+
+
+def _matrix(options: Options) -> Options:
+    """Return the options with the whole matrix where they name no part of it."""
+    whole = {"kind": ",".join(ImageKind), "python": ",".join(options.settings().pythons)}
+    named = {name: options.text(name) or all_ for name, all_ in whole.items()}
+    return Options({**options.given, **named})
+
+
+def _bake(options: Options) -> None:
+    from build_tasks import bake, platforms, process  # noqa: PLC0415 - start-up time
+
+    dry = Options({**options.given, "dry-run": True})
+    chosen = dry.settings()
+    where, specs = plan.specs(dry, chosen, output=None, push_cache=False, announce=say)
+    client = where.client
+    builds = [(spec.identity, buildx.build_command(client, spec)) for spec in specs]
+    print(bake.definition(builds))
+    command = bake.bake_command(client.buildx, chosen.builder, builds, version=client.version)
+    say("build it with the following, from any folder:")
+    say(f"  {process.quote(command, client.environment)} < FILE")
+    for line in platforms.lines(client, specs):
+        if line.startswith("# "):  # a merge, which no file of bake can say
+            say(f"and then:\n  {line.removeprefix('# ')}")

@@ -1,0 +1,40 @@
+"""The embedded engine."""
+
+from __future__ import annotations
+
+import json
+
+from build_tasks import plan
+from build_tasks.commands.shown import say, table, text
+from build_tasks.matrix import Platform
+from build_tasks.options import Options
+
+
+def start_engine(options: Options) -> None:
+    """Start the embedded engine, if it does not run."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    asked = plan.items(options.text("emulate"))
+    emulate = [Platform.parse(text, "--emulate").architecture for text in asked]
+    engine = embedded.start(announce=say, emulate=emulate)
+    say(f"the embedded engine runs: DOCKER_HOST={engine.host}, registry {engine.registry}")
+
+
+def show_engine(options: Options) -> None:
+    """Print whether the embedded engine runs, and where it keeps what."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    status = embedded.status()
+    if options.flag("json"):
+        print(json.dumps(status, indent=2))
+    else:
+        table(("engine", ""), [(key, text(value)) for key, value in status.items()])
+
+
+def stop_engine(options: Options) -> None:
+    """Stop what starting the embedded engine started, and nothing else."""
+    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+
+    stopped = embedded.purge() if options.flag("purge") else embedded.stop()
+    for line in stopped or ["the embedded engine does not run"]:
+        say(line)

@@ -1,0 +1,71 @@
+"""Images that are there: verifying, saving and loading them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from build_tasks import matrix, plan
+from build_tasks.commands.shown import say
+from build_tasks.errors import UsageError, VerificationError
+from build_tasks.options import Options
+
+
+def verify_image(options: Options) -> None:
+    """Verify that an image holds what it says: the one named, or the one that a build makes."""
+    from build_tasks import images  # noqa: PLC0415 - start-up time
+    from build_tasks.verify import suite  # noqa: PLC0415 - start-up time
+
+    options = images.spelt_out(options)
+    junit = suite.report(options.text("junit"))
+    goal = images.to_verify(options, options.settings(), announce=say)
+    results = suite.verify(
+        goal,
+        junit=junit,
+        quiet=options.flag("json"),
+        select=options.text("select") or "",
+    )
+    if options.flag("json"):
+        print(json.dumps({"image": goal.image.reference, "checks": results}, indent=2))
+    failed = [one for one in results if one["outcome"] == "failed"]
+    if failed:
+        first = failed[0]
+        why = first["message"].partition("\n")[0]
+        raise VerificationError(
+            f"{goal.image.reference}: {len(failed)} of {len(results)} checks failed, first "
+            f"{first['check']}: {why}"
+        )
+    say(f"{goal.image.reference}: holds what it says, {len(results)} checks")
+
+
+def save_image(options: Options) -> None:
+    """Save an image of the engine's to a file, which says what is in it."""
+    from build_tasks import archive, images  # noqa: PLC0415 - start-up time
+
+    where, header = images.to_save(options, options.settings(), announce=say)
+    file = Path(options.text("file") or f"{header.identity}.tar.zst")
+    size = archive.save(where.client, header, file)
+    say(f"{header.identity}: saved {header.image} to {file}, {size / 1e6:.0f} MB")
+
+
+def load_image(options: Options) -> None:
+    """Load an image from a file that image.save wrote, and check that it is what the file says."""
+    from build_tasks import archive  # noqa: PLC0415 - start-up time
+
+    name = options.text("file")
+    if not name:
+        raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
+    header = archive.header(Path(name))
+    chosen = options.settings()
+    asked = {
+        "kind": plan.items(options.text("kind")),
+        "python": plan.items(options.text("python")),
+        "platform": [platform.value for platform in chosen.platforms],
+    }
+    for key, valid in asked.items():
+        if valid and getattr(header, key) not in valid:
+            has = getattr(header, key)
+            raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
+    where = plan.site(chosen, start=True, announce=say)
+    archive.load(where.client, Path(name))
+    say(f"{header.identity}: loaded {header.image}")

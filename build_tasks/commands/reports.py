@@ -1,0 +1,95 @@
+"""What was built, what is set, and what can be built."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from build_tasks import plan, settings
+from build_tasks.commands.shown import plain, say, table, text
+from build_tasks.errors import DiskError, UsageError
+from build_tasks.matrix import Build, ImageKind, Names, Platform, listed
+from build_tasks.options import FORMATS, Options
+
+#: What a file's name says of its form.
+_SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}
+
+
+def report_image(options: Options) -> None:
+    """Print what builds did: those of the last run, or those that are named."""
+    from build_tasks import journal, notation, report  # noqa: PLC0415 - start-up time
+
+    output = options.text("output")
+    form = _form(options, output)
+    if form == "html" and not output and sys.stdout.isatty():
+        raise UsageError("--format html: name a file with --output, like report.html")
+    records = journal.find(options.text("of") or journal.LAST, announce=say)
+    made = {
+        "table": report.summary,
+        "markdown": report.markdown,
+        "json": lambda some: f"{json.dumps(notation.to_report(some), indent=2)}\n",
+        "junit": report.junit,
+        "html": report.html,
+    }[form](records)
+    if not output:
+        print(made, end="")
+        return
+    try:
+        Path(output).write_text(made, encoding="utf-8")
+    except OSError as error:
+        raise DiskError(f"--output: {output} cannot be written: {error.strerror}") from None
+    say(f"wrote {output}: {len(made.encode()) / 1e3:.0f} kB, {len(records)} builds")
+
+
+def _form(options: Options, output: str | None) -> str:
+    asked = options.text("format") or ("json" if options.flag("json") else None)
+    form = asked or _SUFFIXES.get(Path(output or "").suffix, "table")
+    if form not in FORMATS:
+        raise UsageError(f"--format: unknown format {form!r}: choose {listed(FORMATS)}")
+    if options.flag("json") and form != "json":
+        raise UsageError(f"--json and --format {form} exclude each other: give one of them")
+    return form
+
+
+def show_settings(options: Options) -> None:
+    """Print each setting, its value and where it came from."""
+    rows = settings.rows(options.settings())
+    if options.flag("json"):
+        print(
+            json.dumps(
+                {key: {"value": plain(v), "from": o} for key, v, o in rows}, indent=2, default=str
+            )
+        )
+    else:
+        table(("setting", "value", "from"), [(key, text(v), origin) for key, v, origin in rows])
+
+
+def show_matrix(options: Options) -> None:
+    """Print every build that can be asked for, with its session, image and cache reference."""
+    chosen = options.settings()
+    names = Names(chosen.registry or plan.UPSTREAM_REGISTRY, chosen.repository, chosen.branch)
+    rows = [
+        {
+            "identity": one.identity,
+            "session": f"build_{one.identity}",
+            "kind": one.kind.value,
+            "python": one.python,
+            "platform": one.platform.value,
+            "airflow": chosen.airflow_for(one.python),
+            "image": names.image(one),
+            "cache": names.cache(one),
+            "merge": f"merge_{one.kind}-{one.python}",
+        }
+        for one in (
+            Build(kind, python, platform)
+            for kind in ImageKind
+            for python in chosen.pythons
+            for platform in chosen.platforms or tuple(Platform)
+        )
+    ]
+    if options.flag("json"):
+        print(json.dumps({"include": rows}, indent=2))
+    else:
+        columns = ("identity", "airflow", "image")
+        table(columns, [[row[column] for column in columns] for row in rows])

@@ -1,0 +1,32 @@
+"""What a build is made of, and the label that says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from build_tasks import dockerfile, freshness
+from build_tasks.errors import UsageError
+from build_tasks.freshness import LABEL, Inputs
+from build_tasks.spec import BuildSpec
+
+
+def gather(spec: BuildSpec) -> Inputs:
+    """Return the inputs of a build.
+
+    Raises:
+        UsageError: the Dockerfile cannot be read.
+    """
+    try:
+        text = spec.dockerfile.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{spec.dockerfile}: cannot be read: {error}") from None
+    return freshness.gather(dockerfile.parse(text), dict(spec.arguments), spec.files)
+
+
+def labelled(spec: BuildSpec) -> BuildSpec:
+    """Return a build whose image says what it is made of.
+
+    A label of the command line is part of the image's configuration alone: no step is repeated.
+    """
+    label = (LABEL, gather(spec).fingerprint)
+    return replace(spec, labels=(*spec.labels, label))

@@ -1,0 +1,124 @@
+"""What the engine, or a registry, has under a name: the digest, the labels and the layers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from build_tasks import process
+from build_tasks.client import Client
+from build_tasks.errors import RegistryError
+from build_tasks.matrix import Platform
+from build_tasks.process import Command
+
+#: Seconds for an engine or a registry to answer; advice that comes later is not read.
+ANSWER = 10.0
+
+
+@dataclass(frozen=True)
+class Holding:
+    """An image for one platform.
+
+    Args:
+        digest: what it is called where it is; of an index, if it is one of a single platform.
+        labels: what it says of itself.
+        layers: its layers, lowest first, as `rootfs.diff_ids` of its configuration has them.
+    """
+
+    digest: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    layers: tuple[str, ...] = ()
+
+
+def inspect_command(client: Client, reference: str) -> Command:
+    """Return the command that asks an engine for an image."""
+    return (client.docker, "image", "inspect", "--format", "{{json .}}", reference)
+
+
+def imagetools_command(client: Client, reference: str, builder: str) -> Command:
+    """Return the command that asks a registry for an image; no layer is fetched."""
+    form = ("--format", "{{json .}}")
+    return (*client.buildx, "imagetools", "inspect", "--builder", builder, *form, reference)
+
+
+def of_engine(client: Client, reference: str, platform: Platform) -> Holding | None:
+    """Return what an engine has under a name for a platform, None if it has no such image.
+
+    Raises:
+        ImagesError: the engine does not answer in time.
+    """
+    ended = process.run(
+        inspect_command(client, reference),
+        environment=client.environment,
+        timeout=ANSWER,
+        check=False,
+    )
+    facts = _json(ended.stdout)
+    if ended.returncode or not facts:
+        return None
+    if facts.get("Architecture") != platform.architecture:
+        return None
+    labels = (facts.get("Config") or {}).get("Labels") or {}
+    layers = (facts.get("RootFS") or {}).get("Layers") or ()
+    return Holding(str(facts.get("Id", "")), labels, tuple(layers))
+
+
+def of_registry(client: Client, reference: str, platform: Platform, builder: str) -> Holding | None:
+    """Return what a registry has under a name for a platform, None if it has no such image.
+
+    Args:
+        client: the way to buildx.
+        reference: the name.
+        platform: the platform.
+        builder: the builder whose settings of registries count.
+
+    Raises:
+        ImagesError: the registry does not answer in time, or refuses.
+    """
+    command = imagetools_command(client, reference, builder)
+    ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    if ended.returncode:
+        reason = (ended.stderr.strip().splitlines() or ["no answer"])[-1]
+        if reason.endswith("not found"):
+            return None
+        raise RegistryError(f"{reference}: {reason.removeprefix('ERROR: ')}")
+    return read(ended.stdout, platform)
+
+
+def read(text: str, platform: Platform) -> Holding | None:
+    """Return what `imagetools inspect` says of the image for a platform.
+
+    Args:
+        text: its answer; `image` holds one configuration, or one for each of several platforms.
+        platform: the platform.
+    """
+    facts = _json(text)
+    image = facts.get("image") or {}
+    alone = "rootfs" in image
+    config = image if alone else image.get(platform.value) or {}
+    if config.get("architecture") != platform.architecture:
+        return None
+    manifest = facts.get("manifest") or {}
+    digest = str(manifest.get("digest", ""))
+    if not alone:
+        digest = next(
+            (
+                str(one["digest"])
+                for one in manifest.get("manifests") or ()
+                if (one.get("platform") or {}).get("architecture") == platform.architecture
+            ),
+            "",
+        )
+    labels = (config.get("config") or {}).get("Labels") or {}
+    return Holding(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

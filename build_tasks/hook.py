@@ -1,0 +1,42 @@
+"""The hook for pre-commit: say which images are out of date, in any repository with an images.toml.
+
+It advises: a commit passes whatever is found, unless `--fail` is given. It never builds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from build_tasks import commands, options, process
+from build_tasks.errors import ImagesError
+from build_tasks.matrix import ImageKind
+from build_tasks.options import Options
+from build_tasks.settings import FILE_VARIABLE
+
+PROGRAM = "airflow-images-check"
+FILE = "images.toml"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the images of the current repository and return the exit code.
+
+    Args:
+        arguments: those of the command line by default.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    fails = "--fail" in words
+    try:
+        given = options.parse(PROGRAM, options.HOOK, words)
+        if Path(FILE).is_file():
+            os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
+        whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}
+        named = {name: given.text(name) or all_ for name, all_ in whole.items()}
+        with process.interruptible():
+            commands.check_image(Options({**given.given, **named}))
+    except ImagesError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return error.exit_code if fails else 0
+    return 0

@@ -1,0 +1,214 @@
+"""What each step of a Dockerfile stands on: its text, its variables, the files that it reads."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from build_tasks import dockerfile
+from build_tasks.dockerfile import STEPS, Instruction
+from build_tasks.expansion import expand, variables
+
+#: Instructions that are no step, and change what the steps below them do.
+_STATE = ("SHELL", "USER", "WORKDIR")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage begins with.
+
+    Args:
+        name: the stage.
+        base: the image or the stage that it begins with; empty for `scratch`.
+        parent: whether that is a stage of the same Dockerfile.
+    """
+
+    name: str
+    base: str
+    parent: bool
+
+
+@dataclass(frozen=True)
+class Use:
+    """One step and what it stands on, apart from the steps above it.
+
+    Args:
+        instruction: the instruction.
+        stage: its stage.
+        number: its place in the stage, as BuildKit counts: from 1, an image that it begins with
+            being one.
+        variables: the arguments and the environment that it can see, by name.
+        state: SHELL, USER and WORKDIR above it.
+        files: what it reads of the build context, as patterns; `.` is everything.
+        stages: the stages, contexts and images that it reads.
+    """
+
+    instruction: Instruction
+    stage: Stage
+    number: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+
+    def reads(self, paths: Iterable[str]) -> list[str]:
+        """Return those of some paths that this step reads.
+
+        Args:
+            paths: of the build context, or of another context as `CONTEXT:PATH`.
+        """
+        return [path for path in paths if self._reads(path)]
+
+    def _reads(self, path: str) -> bool:
+        context, colon, _ = path.partition(":")
+        if colon and context in self.stages:
+            return True
+        return any(_matches(path, one) for one in self.files)
+
+
+def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
+    """Return the steps of a Dockerfile with all that each stands on.
+
+    Args:
+        instructions: the Dockerfile.
+        arguments: the values that the build was given, by name.
+    """
+    reader = _Reader(arguments)
+    for one in instructions:
+        if one.word == "FROM":
+            reader.begin(one)
+        elif one.word == "ARG":
+            reader.declare(one)
+        elif one.word == "ENV":
+            seen = reader.scope.seen
+            given = dockerfile.pairs(one).items()
+            reader.scope.environment |= {name: expand(text or "", seen) for name, text in given}
+        else:
+            reader.step(one)
+    return tuple(reader.found)
+
+
+class _Scope:
+    """What holds at one place of a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.number = 0
+        self.arguments: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.state: dict[str, str] = {}
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """The variables; the environment hides arguments of the same name."""
+        return {**self.arguments, **self.environment}
+
+
+class _Reader:
+    """What is known of a Dockerfile that was read down to some line."""
+
+    def __init__(self, arguments: Mapping[str, str]) -> None:
+        self.given = arguments
+        self.everywhere: dict[str, str] = {}
+        self.ends: dict[str, _Scope] = {}
+        self.scope = _Scope(Stage("", "", parent=False))
+        self.found: list[Use] = []
+
+    def begin(self, one: Instruction) -> None:
+        begins = expand(dockerfile.base(one), self.everywhere)
+        inherited = self.ends.get(begins.lower())
+        base = "" if begins == "scratch" else begins
+        self.scope = _Scope(Stage(one.stage, base, parent=inherited is not None))
+        if inherited:
+            # A stage's arguments end with it; what it set in the image goes on.
+            self.scope.environment.update(inherited.environment)
+            self.scope.state.update(inherited.state)
+        elif base:
+            self.scope.number = 1
+        self.ends[one.stage] = self.scope
+
+    def declare(self, one: Instruction) -> None:
+        for name, default in dockerfile.pairs(one).items():
+            value = self.given.get(name)
+            if value is None:
+                outer = self.everywhere.get(name, "")
+                value = outer if default is None else expand(default, self.scope.seen)
+            self.scope.arguments[name] = value
+            if not one.stage:
+                self.everywhere[name] = value
+
+    def step(self, one: Instruction) -> None:
+        if one.word in STEPS:
+            self.scope.number += 1
+            self.found.append(_use(one, self.scope))
+        if one.word in _STATE:
+            self.scope.state[one.word] = expand(one.rest, self.scope.seen)
+
+
+def _use(one: Instruction, scope: _Scope) -> Use:
+    seen = scope.seen
+    if one.word == "RUN":  # a program sees every variable
+        files, stages = _mounts(one, seen)
+        return Use(one, scope.stage, scope.number, seen, dict(scope.state), files, stages)
+    # A quoted heredoc ('<<"EOF"') is taken as it stands: its variables are the shell's.
+    named = {name: seen[name] for name in variables(_expanded(one)) if name in seen}
+    state = {"WORKDIR": scope.state["WORKDIR"]} if "WORKDIR" in scope.state else {}
+    if one.word == "WORKDIR":
+        return Use(one, scope.stage, scope.number, named, state)
+    sources, origin = _sources(one, seen)
+    files, stages = ((), (origin,)) if origin else (sources, ())
+    return Use(one, scope.stage, scope.number, named, state, files, stages)
+
+
+def _expanded(one: Instruction) -> str:
+    return one.head if '<<"' in one.head or "<<'" in one.head else one.text
+
+
+def _mounts(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    files, stages = [], []
+    for name, value in dockerfile.flags(one):
+        if name == "mount":
+            given = {
+                part.partition("=")[0]: part.partition("=")[2]
+                for part in expand(value, seen).split(",")
+            }
+            origin = given.get("from", "")
+            if given.get("type", "bind") != "bind" and not origin:
+                continue
+            if origin:
+                stages.append(origin.lower())
+            else:
+                files.append(_clean(given.get("source") or given.get("src") or "."))
+    return tuple(files), tuple(stages)
+
+
+def _sources(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    flags = dockerfile.flags(one)
+    origin = next((value for name, value in flags if name == "from"), "")
+    given = dockerfile.words(one.rest)[len(flags) :]
+    joined = " ".join(given)
+    if joined.startswith("["):
+        given = [word.strip("[],") for word in given if word.strip("[],")]
+    sources = [expand(word, seen) for word in given[:-1] if not word.startswith("<<")]
+    outside = ("http://", "https://", "git@")
+    paths = (_clean(word) for word in sources if not word.startswith(outside))
+    return tuple(paths), expand(origin, seen).lower()
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path.lstrip("/") or ".")
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Return whether a path is what a pattern names, or lies in it.
+
+    A `*` of BuildKit's ends at a slash; here each part of the path is compared with its own.
+    """
+    if pattern == ".":
+        return True
+    parts, wanted = path.split("/"), pattern.split("/")
+    return len(parts) >= len(wanted) and all(
+        fnmatch.fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=False)
+    )

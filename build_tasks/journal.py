@@ -1,0 +1,228 @@
+"""The journal: the records of builds as files, in a store that stays small.
+
+`records/RUN/IDENTITY.json` in the cache folder. Several processes write at once and need no lock:
+each file is written beside its place and put there in one move, and whoever writes also removes
+the oldest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from build_tasks import notation, places
+from build_tasks.errors import DiskError, UsageError
+from build_tasks.record import SCHEMA, BuildRecord
+
+#: The whole matrix, twenty times.
+KEEP_BUILDS = 480
+#: Bytes of all records together; one of Airflow's images is about 30 kB.
+KEEP_BYTES = 64 * 1024 * 1024
+#: Seconds; what is older than a release cycle explains no build of today.
+KEEP_SECONDS = 90 * 86400.0
+#: Seconds after which a file that was never put in its place is one of a process that was killed.
+ABANDONED = 3600.0
+#: How often a folder that is removed while a file is put into it is made again.
+RACES = 100
+LAST = "last"
+
+Announce = Callable[[str], None]
+
+
+def folder() -> Path:
+    """Return the folder of the records."""
+    return places.cache_folder() / "records"
+
+
+def write(record: BuildRecord) -> Path:
+    """Write a record down, remove the oldest that are too many, and return the record's file.
+
+    Raises:
+        DiskError: the folder cannot be written to.
+    """
+    file = folder() / _safe(record.run or record.began or "run") / f"{_safe(record.identity)}.json"
+    try:
+        _put(file, notation.to_text(record))
+    except OSError as error:
+        raise DiskError(f"{file}: the record cannot be written: {error.strerror}") from None
+    _prune(file)
+    return file
+
+
+def runs() -> list[str]:
+    """Return the names of the runs that are written down, newest first."""
+    newest: dict[str, float] = {}
+    for file, entry in _files():
+        newest[file.parent.name] = max(entry.st_mtime, newest.get(file.parent.name, 0.0))
+    return sorted(newest, key=lambda name: newest[name], reverse=True)
+
+
+def of_run(name: str, announce: Announce) -> list[BuildRecord]:
+    """Return the records of a run in the order in which its builds began."""
+    files = (file for file in _within(folder() / _safe(name)) if file.suffix == ".json")
+    found = [*_read_all(files, announce)]
+    return sorted(found, key=lambda record: (record.began, record.identity))
+
+
+def last_run(announce: Announce) -> list[BuildRecord]:
+    """Return the records of the newest run of which any can be read; none if there is none."""
+    return next((found for name in runs() if (found := of_run(name, announce))), [])
+
+
+def by_identity(identity: str, announce: Announce) -> Iterator[BuildRecord]:
+    """Yield the records of one build, newest first; each is read when it is asked for."""
+    wanted = f"{_safe(identity)}.json"
+    files = [(entry.st_mtime, file) for file, entry in _files() if file.name == wanted]
+    yield from _read_all((file for _, file in sorted(files, reverse=True)), announce)
+
+
+def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
+    """Return the newest record of the same build that began before this one, None without one."""
+    earlier = by_identity(record.identity, announce)
+    return next((one for one in earlier if one.began < record.began), None)
+
+
+def find(text: str, announce: Announce) -> list[BuildRecord]:
+    """Return the records that a person means.
+
+    Args:
+        text: `last`, for the last run; a run's name; a build like `ci-3.11-amd64`, or `ci-3.11` for
+            the newest record of each of its platforms; or a file or folder of records.
+        announce: is told what cannot be read.
+
+    Raises:
+        UsageError: there is no such record, or the file is none of ours.
+    """
+    names = runs()
+    if text == LAST:
+        if found := last_run(announce):
+            return found
+        raise UsageError("no build is written down yet: invoke image.build makes a record of each")
+    if text in names:
+        return of_run(text, announce)
+    identities = sorted({file.stem for file, _ in _files()})
+    meant = [one for one in identities if one == text or one.startswith(f"{text}-")]
+    newest = [next(by_identity(one, announce), None) for one in meant]
+    if found := [one for one in newest if one]:
+        return found
+    path = places.expanded(text)
+    if path.is_dir():
+        return [*_read_all(sorted(path.rglob("*.json")), announce)] or _none(
+            text, names, identities
+        )
+    if path.exists() or path.suffix == ".json":
+        return read(path, announce)
+    return _none(text, names, identities)
+
+
+def read(file: Path, announce: Announce) -> list[BuildRecord]:
+    """Return the records of a file: one as it is written down, or a report of several as JSON.
+
+    Raises:
+        UsageError: it cannot be read, or is none of ours.
+    """
+    try:
+        found, later = notation.of_bytes(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{file}: is no record of a build: {error}") from None
+    if later:
+        announce(_later(str(file), later))
+    return found
+
+
+def _none(text: str, names: list[str], identities: list[str]) -> NoReturn:
+    choices = ", ".join([LAST, *names[:3], *identities[:6], "a file or a folder of records"])
+    raise UsageError(f"no record of {text!r}: choose {choices}")
+
+
+def _read_all(files: Iterable[Path], announce: Announce) -> Iterator[BuildRecord]:
+    """Yield what can be read, and say what cannot; what went meanwhile was too old anyway."""
+    newer: set[int] = set()
+    for file in files:
+        try:
+            found, later = notation.of_bytes(file.read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            announce(f"warning: {file} is passed over: it is no record of a build: {error}")
+            continue
+        if later and later not in newer:
+            newer.add(later)
+            announce(_later(str(folder()), later))
+        yield from found
+
+
+def _later(place: str, schema: int) -> str:
+    return (
+        f"warning: {place}: written by a later version of the suite (schema {schema}, this one "
+        f"knows {SCHEMA}): what it does not know is left out"
+    )
+
+
+def _safe(name: str) -> str:
+    """Return a name that is one component of a path, and no hidden one."""
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".")[:200] or "_"
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a file as a whole; the folder may be removed by whoever finds it empty meanwhile."""
+    folder().mkdir(parents=True, exist_ok=True)
+    handle, fresh = tempfile.mkstemp(suffix=".new", dir=folder())
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        for attempt in range(RACES):
+            file.parent.mkdir(exist_ok=True)
+            try:
+                Path(fresh).replace(file)
+            except FileNotFoundError:
+                if attempt == RACES - 1:
+                    raise
+            else:
+                break
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(fresh).unlink()
+        raise
+
+
+def _files() -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files of all records, with what the folder says about them."""
+    for run in _within(folder()):
+        for file in _within(run):
+            if file.suffix == ".json":
+                with contextlib.suppress(FileNotFoundError):
+                    yield file, file.stat()
+
+
+def _within(place: Path) -> list[Path]:
+    """Return what a folder holds; nothing, if it went meanwhile (which Path.glob minds)."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as found:
+        return [Path(entry.path) for entry in found]
+    return []
+
+
+def _prune(keep: Path) -> None:
+    """Remove the oldest files beyond the bounds, but never the one that was just written."""
+    now = time.time()
+    size = 0
+    newest_first = sorted(_files(), key=lambda one: one[1].st_mtime, reverse=True)
+    for builds, (file, entry) in enumerate(newest_first, 1):
+        size += entry.st_size
+        old = now - entry.st_mtime > KEEP_SECONDS
+        if file != keep and (old or builds > KEEP_BUILDS or size > KEEP_BYTES):
+            with contextlib.suppress(OSError):
+                file.unlink()
+                file.parent.rmdir()  # fails while others are in it
+    for fresh in _within(folder()):
+        with contextlib.suppress(OSError):
+            if fresh.suffix == ".new" and now - fresh.stat().st_mtime > ABANDONED:
+                fresh.unlink()

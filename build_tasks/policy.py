@@ -1,0 +1,86 @@
+"""What the builds of a run may read and write of caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from build_tasks import cache, matrix, revision
+from build_tasks.backends import Backend, BackendType
+from build_tasks.cache import CacheImports, CachePlan, CachePolicy
+from build_tasks.errors import UsageError
+from build_tasks.matrix import Build, Names
+from build_tasks.settings import Settings
+from build_tasks.trust import Run
+
+
+def settle(chosen: Settings, run: Run, *, writes: bool, checkout: Path) -> CachePolicy:
+    """Return what the builds of a run may read and write.
+
+    A build reads the references of its own branch, of the branch that this one is for, and of the
+    main line, in this order, and writes that of its own branch alone. A run that is not trusted
+    reads what trusted runs wrote, and writes nothing.
+
+    Args:
+        chosen: the effective settings.
+        run: what is known of the run.
+        writes: the cache is to be written.
+        checkout: the folder whose branch counts where neither settings nor CI name one.
+    """
+    main = chosen.branch
+    base = chosen.cache_base or run.base
+    own = chosen.cache_branch or run.branch
+    if writes and not own:
+        # A person at work on a branch must not write over the cache of the one it comes from.
+        own = revision.branch(checkout)
+    own = own or main
+    read = {
+        CacheImports.ALL: (own, base, main) if run.trusted else (base, main),
+        CacheImports.MAIN: (main,),
+        CacheImports.NONE: (),
+    }[chosen.cache_imports]
+    return CachePolicy(
+        mode=chosen.cache_mode,
+        read=tuple(dict.fromkeys(filter(None, read))),
+        write=own if writes and run.trusted else "",
+        sources=chosen.cache_from if run.trusted and read else (),
+        target=chosen.cache_to,
+        compression=chosen.output_compression,
+    )
+
+
+def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
+    """Return which caches one build reads, and which one it writes.
+
+    Args:
+        policy: what the run may read and write.
+        names: where images and caches live.
+        build: the build.
+    """
+    words = {
+        "identity": build.identity,
+        "kind": build.kind.value,
+        "python": build.python,
+        "architecture": build.platform.architecture,
+        "branch": matrix.path_safe(policy.write or names.branch),
+    }
+    return cache.plan(policy, lambda branch: names.at(branch).cache(build), words)
+
+
+def refuse_clobbering(exports: Iterable[tuple[str, Backend | None]], place: str) -> None:
+    """Raise UsageError if two builds would write one cache: the last would win.
+
+    Args:
+        exports: the identity of each build, and the place that it writes to.
+        place: where that was set.
+    """
+    writers: dict[str, str] = {}
+    for identity, target in exports:
+        if target is None or target.type is BackendType.INLINE:
+            continue
+        other = writers.setdefault(target.value, identity)
+        if other != identity:
+            raise UsageError(
+                f"{place}: {other} and {identity} would write the same cache: "
+                "put {identity} into it"
+            )

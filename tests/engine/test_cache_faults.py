@@ -1,0 +1,345 @@
+"""Registries that fail while a cache is read or written: the image is made, and it is said why.
+
+The faults are made by a proxy before the engine's own registry, and only for the cache: the image
+goes past it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from registry_proxy import Proxy, proxied
+from suite import Suite, last
+
+from build_tasks import backends, buildx, process
+from build_tasks.building import Built, complete
+from build_tasks.cache import CachePlan
+from build_tasks.client import Client
+from build_tasks.engine.handle import Embedded
+from build_tasks.errors import RegistryError
+from build_tasks.matrix import Platform
+from build_tasks.record import BuildRecord, StepKind
+from build_tasks.spec import BuildSpec, Output
+
+DOCKERFILE = """\
+ARG BASE_IMAGE=scratch
+FROM ${BASE_IMAGE} AS main
+ARG SALT=0
+RUN echo $SALT > /one; head -c 100000 /dev/urandom > /two
+RUN echo there > /three
+"""
+MANIFEST = "/manifests/cache$"
+LAYER = "/blobs/sha256"
+UPLOAD = "/blobs/uploads/"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A small build, its engine, and a registry for its cache that fails when it is told to.
+
+    Args:
+        client: the way to the engine.
+        proxy: before the registry.
+        spec: the build; it reads and writes nothing yet.
+    """
+
+    client: Client
+    proxy: Proxy
+    spec: BuildSpec
+
+    @property
+    def cache(self) -> str:
+        return f"{self.proxy.address}/{self.spec.image.partition('/')[2]}:cache"
+
+    def reading(self, *references: str, **changes: Any) -> BuildSpec:
+        plan = CachePlan(tuple(map(backends.registry, references or (self.cache,))))
+        return replace(self.spec, cache=plan, **changes)
+
+    def writing(self, **changes: Any) -> BuildSpec:
+        return replace(
+            self.spec, cache=CachePlan(export=backends.registry(self.cache).written(())), **changes
+        )
+
+    def forget(self) -> None:
+        """Let the engine have no cache of its own, and no image whose layers it could take."""
+        image = (self.client.docker, "image", "rm", "--force", *self.spec.tags)
+        process.run(image, environment=self.client.environment)
+        prune = (*self.client.buildx, "prune", "--all", "--force", "--builder", "default")
+        process.run(prune, environment=self.client.environment)
+
+    def pushed(self, built: Built) -> bool:
+        """Return whether the registry has the image under the digest that was reported."""
+        raw = buildx.manifest(self.client, f"{self.spec.image}@{built.digest}")
+        return bool(built.digest) and '"mediaType"' in raw
+
+
+@pytest.fixture
+def place(engine: Embedded, suite: Suite, tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
+    name = f"{engine.registry}/tests/faults-{secrets.token_hex(4)}"
+    environment = {"DOCKER_HOST": engine.host, "BUILDX_CONFIG": str(tmp_path / "buildx")}
+    client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
+    suite.good("image.build", "--python", "3.11", "--dry-run")  # the base image is there
+    spec = BuildSpec(
+        identity="ci-3.11-amd64",
+        dockerfile=tmp_path / "context" / "Dockerfile",
+        context=tmp_path / "context",
+        platform=Platform.AMD64,
+        tags=(f"{name}:latest",),
+        arguments=(
+            ("BASE_IMAGE", f"{engine.registry}/debian-python:3.11"),
+            ("SALT", secrets.token_hex(8)),
+        ),
+        cache=CachePlan(),
+        output=Output.PUSH,
+        metadata=tmp_path / "metadata.json",
+        image=name,
+    )
+    with proxied(engine.registry) as proxy:
+        yield Place(client, proxy, spec)
+
+
+@pytest.fixture
+def written(place: Place) -> Place:
+    """The place, after a build that wrote the cache; the engine has forgotten all."""
+    built = buildx.build(place.client, place.writing())
+    assert built.cache_exported
+    assert built.notes(place.writing()) == []
+    place.forget()
+    return place
+
+
+def ran(record: BuildRecord) -> list[int]:
+    return sorted(step.number for step in record.steps if step.ran)
+
+
+def build(place: Place, spec: BuildSpec) -> Built:
+    built = buildx.build(place.client, spec)
+    assert place.pushed(built)
+    assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) == 2
+    return built
+
+
+def test_a_cache_in_order_is_read_without_a_word(written: Place) -> None:
+    built = build(written, written.reading())
+    assert ran(built.record) == []
+    assert built.notes(written.reading()) == []
+    assert built.record.attempts == 1
+    assert built.record.imports[0].reference == written.cache
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"status": 401}, "401 Unauthorized"),
+        ({"status": 429}, "429 Too Many Requests"),
+        ({"status": 500}, "500 Internal Server Error"),
+    ],
+)
+def test_a_cache_that_cannot_be_read_is_named_with_the_reason(
+    written: Place, fault: dict[str, Any], why: str
+) -> None:
+    happened = written.proxy.fault(MANIFEST, **fault)
+    built = build(written, written.reading())
+    assert happened.happened
+    assert ran(built.record) == [2, 3]
+    (note,) = built.notes(written.reading())
+    assert note.startswith(f"warning: the cache {written.cache} was not read: ")
+    assert why in note
+    strict = built.strict(written.reading(strict_cache=True))
+    assert type(strict) is RegistryError
+    assert written.cache in str(strict)
+    assert built.digest in str(strict)
+
+
+def test_a_manifest_that_is_cut_is_a_cache_that_cannot_be_read(written: Place) -> None:
+    written.proxy.fault("/manifests/", method="GET", cut=True)
+    built = build(written, written.reading())
+    assert ran(built.record) == [2, 3]
+    (note,) = built.notes(written.reading())
+    assert note == f"warning: the cache {written.cache} was not read: unexpected EOF"
+
+
+def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
+    built = build(place, place.reading())
+    assert built.notes(place.reading()) == [f"the cache {place.cache} is not there yet"]
+    strict = built.strict(place.reading(strict_cache=True))
+    assert f"the cache {place.cache} was not read: {place.cache}: not found" in str(strict)
+
+
+def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> None:
+    spec = place.reading(strict_cache=True)
+    spec = replace(
+        spec, cache=replace(spec.cache, export=backends.registry(place.cache).written(()))
+    )
+    built = build(place, spec)
+    assert built.cache_exported
+    assert built.notes(spec) == [f"the cache {place.cache} is not there yet, this build writes it"]
+    assert built.strict(spec) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 404},
+        {"status": 401},
+        {"status": 429},
+        {"status": 500},
+        {"cut": True},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)
+def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
+    written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first blob is the cache's own configuration; layers come later."""
+    happened = written.proxy.fault(LAYER, method="GET", after=1, **fault)
+    built = build(written, written.reading())
+    assert happened.happened
+    assert ran(built.record) == [2, 3]
+    assert built.record.attempts == 2
+    said = capsys.readouterr().err
+    assert f"ci-3.11-amd64: a layer of the cache {written.cache} could not be fetched (" in said
+    (note,) = built.notes(written.reading())
+    assert note.startswith(f"warning: the cache {written.cache} was not read: ")
+    assert built.strict(written.reading(strict_cache=True))
+
+
+def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded) -> None:
+    direct = f"{written.spec.image}:cache"
+    other = f"{written.spec.image}-other:cache"
+    spec = written.reading(written.cache, other, direct)
+    written.proxy.fault(LAYER, method="GET", after=1, status=500)
+    built = build(written, spec)
+    notes = built.notes(spec)
+    assert f"the cache {other} is not there yet" in notes
+    if built.record.attempts == 2:  # which of two with the same layers BuildKit asks is its own
+        assert any(written.cache in note for note in notes)
+
+
+def test_what_passes_at_the_second_time_is_no_fault(written: Place) -> None:
+    written.proxy.fault(LAYER, method="GET", cut=True, times=1)
+    built = build(written, written.reading())
+    assert (ran(built.record), built.notes(written.reading())) == ([], [])
+
+
+def test_a_registry_that_stalls_is_waited_for(written: Place) -> None:
+    stall = written.proxy.fault(MANIFEST, stall=10, times=1)
+    built = build(written, written.reading())
+    assert stall.happened == 1
+    assert (ran(built.record), built.notes(written.reading())) == ([], [])
+    assert built.record.seconds > 10
+    assert built.record.imports[0].seconds > 9
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"path": UPLOAD, "method": "POST", "status": 404}, "404 Not Found"),
+        ({"path": "/blobs/", "method": "POST|HEAD", "status": 401}, "401 Unauthorized"),
+        ({"path": UPLOAD, "method": "POST", "status": 429}, "429 Too Many Requests"),
+        ({"path": MANIFEST, "method": "PUT", "status": 500}, "500 Internal Server Error"),
+        ({"path": UPLOAD, "method": "PUT|PATCH", "cut": True}, "failed to do request: Put"),
+    ],
+    ids=["404", "401", "429", "500", "cut"],
+)
+def test_a_cache_that_cannot_be_written_is_named_with_the_reason(
+    place: Place, fault: dict[str, Any], why: str
+) -> None:
+    happened = place.proxy.fault(**fault)
+    built = build(place, place.writing())
+    assert happened.happened
+    assert not built.cache_exported
+    (note,) = built.notes(place.writing())
+    assert note.startswith(f"warning: the cache was not written to {place.cache}: ")
+    assert why in note
+    strict = built.strict(place.writing(strict_cache=True))
+    assert type(strict) is RegistryError
+    assert f"the image is built: {built.digest}" in str(strict)
+
+
+def test_a_registry_that_stalls_is_written_to_all_the_same(place: Place) -> None:
+    stall = place.proxy.fault(UPLOAD, method="POST", stall=10, times=1)
+    built = build(place, place.writing())
+    assert stall.happened == 1
+    assert built.cache_exported
+    assert built.notes(place.writing()) == []
+
+
+class Terminal(io.TextIOWrapper):
+    """A stderr that is a terminal, and keeps what it is shown."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("progress", ["plain", "auto", "quiet"])
+def test_a_display_of_buildkits_own_hides_no_fault(
+    written: Place, progress: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for is shown untouched; what it leaves open the builder's history says."""
+    written.proxy.fault(MANIFEST, status=500)
+    written.proxy.fault(UPLOAD, method="POST", status=401)
+    spec = written.reading(progress=progress, strict_cache=True)
+    export = f"{written.proxy.address}/tests/elsewhere:cache"
+    spec = replace(spec, cache=replace(spec.cache, export=backends.registry(export).written(())))
+    shown = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
+        built = buildx.build(written.client, spec)
+        text = shown.getvalue()
+    assert written.pushed(built)
+    read, wrote = built.notes(spec)
+    assert read.startswith(f"warning: the cache {written.cache} was not read: unexpected status")
+    assert wrote.startswith(f"warning: the cache was not written to {export}: unexpected status")
+    assert {"plain": b"#1 [internal]", "auto": b"[+] Building", "quiet": b"+ env"}[progress] in text
+    assert ran(complete(written.client, spec, built)) == [2, 3]
+
+
+def test_a_strict_build_fails_after_the_push_and_says_the_digest(
+    project: Suite, engine: Embedded
+) -> None:
+    (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
+    build = ("image.build", "--python", "3.11", "--strict-cache")
+    done = project.invoke(*build, "--push")
+    assert done.returncode == 4
+    lines = done.stderr.strip().splitlines()
+    assert "is not there yet" in done.stderr
+    pushed = next(line for line in lines if line.startswith("ci-3.11-amd64: pushed "))
+    digest = pushed.split()[-1]
+    assert digest.startswith("sha256:")
+    assert f"(--strict-cache; the image is built: {digest})" in last(done.stderr)
+    assert project.invoke(*build, "--push", "--push-cache").returncode == 0
+    assert project.invoke(*build, "--push").returncode == 0
+    with proxied(engine.registry) as proxy:
+        proxy.fault("/manifests/cache-linux-amd64", status=500)
+        base = f"{engine.registry}/debian-python:{{python}}"
+        elsewhere = ("--registry", proxy.address, "--base-image", base)
+        done = project.invoke(*build, *elsewhere)
+        assert done.returncode == 4
+        assert "was not read: " in last(done.stderr)
+        done = project.invoke(*build[:-1], *elsewhere)
+        assert done.returncode == 0
+        assert "ci-3.11-amd64: warning: the cache " in done.stderr
+
+
+def test_a_pipe_gets_a_line_a_step_and_a_file_the_rest(project: Suite, cache: Path) -> None:
+    text = DOCKERFILE + f"RUN echo said-only-in-the-log {'x' * 300}\n"
+    (project.root / "Dockerfile.ci").write_text(text)
+    done = project.good("image.build", "--python", "3.11")
+    shown = [line for line in done.stderr.splitlines() if line.startswith("#")]
+    assert any("[2/4] RUN echo" in line for line in shown)
+    assert max(map(len, shown)) <= int(os.environ.get("COLUMNS", "120"))
+    assert "\nsaid-only" not in done.stderr
+    log = (cache / "logs" / "ci-3.11-amd64.log").read_text()
+    assert "said-only-in-the-log xxx" in log
+    assert "[internal] load build definition" in log

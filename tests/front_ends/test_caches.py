@@ -1,0 +1,131 @@
+"""What builds read and write of caches, as people and CI systems ask for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_docker import Bench, last, lines
+
+IMAGE = "ghcr.io/apache/airflow/{}/ci/python3.11:cache-linux-amd64"
+BUILD = ("image.build", "--python", "3.11", "--platform", "linux/amd64")
+
+
+def caches(words: list[str], option: str) -> list[str]:
+    """Return the values of an option, each without what is always the same."""
+    values = [words[at + 1] for at, word in enumerate(words) if word == option]
+    return [value.removeprefix("type=registry,ref=").partition(",mode=")[0] for value in values]
+
+
+@pytest.fixture
+def pull(tmp_path: Path) -> dict[str, str]:
+    """What GitHub says to a run that builds a fork's pull request."""
+    event = tmp_path / "event.json"
+    head = {"repo": {"full_name": "me/airflow"}}
+    payload = {"repository": {"full_name": "apache/airflow"}, "pull_request": {"head": head}}
+    event.write_text(json.dumps(payload))
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_HEAD_REF": "fix/1",
+        "GITHUB_BASE_REF": "v3-1-test",
+        "GITHUB_REF_NAME": "1/merge",
+        "AIRFLOW_IMAGES_CACHE_BRANCH": "",
+    }
+
+
+def test_a_branch_reads_itself_its_base_and_main_and_writes_itself(
+    bench: Bench, pull: dict[str, str]
+) -> None:
+    event = Path(pull["GITHUB_EVENT_PATH"])
+    event.write_text(event.read_text().replace("me/airflow", "apache/airflow"))
+    done = bench.invoke(*BUILD, "--push-cache", **pull)
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    own = IMAGE.format("fix-1-4c3a94a4a0b1b4b9").partition("/ci/")[0].rpartition("-")[0]
+    read = caches(words, "--cache-from")
+    assert read[0].startswith(own)
+    assert read[1:] == [IMAGE.format("v3-1-test"), IMAGE.format("main")]
+    assert caches(words, "--cache-to") == read[:1]
+
+
+@pytest.mark.parametrize("option", ["--push", "--push-by-digest", "--push-cache"])
+def test_a_forks_pull_request_writes_nothing_whatever_it_asks_for(
+    bench: Bench, pull: dict[str, str], option: str
+) -> None:
+    evil = ("--cache-to", "r/evil:x", "--cache-from", "r/evil:x", "--cache-branch", "main")
+    done = bench.invoke(*BUILD, option, *evil, **pull, AIRFLOW_IMAGES_TRUSTED="1")
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    assert "--cache-to" not in words
+    assert "push=true" not in " ".join(words)
+    assert caches(words, "--cache-from") == [IMAGE.format("v3-1-test"), IMAGE.format("main")]
+    assert (
+        "caches are not written: this run is not trusted: "
+        "it builds a pull request from me/airflow" in done.stderr
+    )
+
+
+def test_a_run_that_is_told_so_writes_and_merges_nothing(bench: Bench) -> None:
+    done = bench.invoke(*BUILD, "--push", "--push-cache", AIRFLOW_IMAGES_TRUSTED="0")
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    assert words[words.index("--output") + 1] == "type=cacheonly"
+    assert lines(done.stderr)[0] == (
+        "images and caches are not written: this run is not trusted: AIRFLOW_IMAGES_TRUSTED says so"
+    )
+    done = bench.invoke("image.merge", "--python", "3.11", AIRFLOW_IMAGES_TRUSTED="0")
+    assert done.returncode == 0
+    assert last(done.stderr).startswith("nothing is merged: this run is not trusted: ")
+
+
+def test_other_places_are_passed_on(bench: Bench) -> None:
+    options = ("--cache-from", "type=gha", "--cache-from", "r/a:{python}", "--cache-to", "type=gha")
+    by_nox, by_invoke = bench.both("build_ci-3.11-amd64", BUILD, *options)
+    assert (by_nox.returncode, by_invoke.returncode) == (0, 0), by_nox.stderr + by_invoke.stderr
+    first, second = bench.builds()
+    assert first == second
+    assert caches(first, "--cache-from") == ["type=gha,scope=ci-3.11-amd64", "r/a:3.11"]
+    assert caches(first, "--cache-to") == ["type=gha,scope=ci-3.11-amd64"]
+
+
+def test_a_place_of_the_settings_is_written_only_when_asked(bench: Bench) -> None:
+    place = {"AIRFLOW_IMAGES_CACHE_TO": "type=gha"}
+    bench.invoke(*BUILD, **place)
+    bench.invoke(*BUILD, "--push-cache", **place)
+    never, asked = bench.builds()
+    assert "--cache-to" not in never
+    assert caches(asked, "--cache-to") == ["type=gha,scope=ci-3.11-amd64"]
+
+
+def test_two_builds_that_would_write_one_cache_do_not_start(bench: Bench) -> None:
+    done = bench.invoke("image.build", "--python", "3.9,3.11", "--cache-to", "r/a:c")
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("--cache-to: ci-3.9-amd64 and ci-3.11-amd64 would write")
+    assert bench.builds() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--cache-to", "type=ftp"], "--cache-to: unknown type 'ftp': choose registry, "),
+        (["--cache-from", "type=gha,token=x"], "--cache-from: token: would be seen"),
+        (["--cache-imports", "some"], "--cache-imports: unknown 'some': choose all, main, none"),
+        (["--compression", "xz"], "--compression: unknown compression 'xz': choose zstd, gzip"),
+        (["--cache-to", "type=s3,bucket=b"], "--cache-to: the engine's own builder has no cache"),
+    ],
+)
+def test_a_wrong_place_is_one_line(bench: Bench, options: list[str], said: str) -> None:
+    done = bench.invoke(*BUILD, *options)
+    assert done.returncode in {2, 3}
+    assert last(done.stderr).startswith(said)
+    assert bench.builds() == []
+
+
+def test_settings_show_places_as_buildx_takes_them(bench: Bench) -> None:
+    done = bench.invoke("settings", "--json", "--cache-from", "r/a:c", "--cache-to", "type=gha")
+    shown = json.loads(done.stdout)
+    assert shown["cache.from"] == {"value": ["type=registry,ref=r/a:c"], "from": "--cache-from"}
+    assert shown["cache.to"] == {"value": "type=gha", "from": "--cache-to"}

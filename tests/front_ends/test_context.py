@@ -1,0 +1,240 @@
+"""What git says of a folder decides what is sent of it; with the real git."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from fake_docker import Bench
+
+from build_tasks import context
+from build_tasks.context import Allowed, Prepared
+
+BUILD = ("image.build", "--python", "3.11", "--dry-run")
+
+
+def git(folder: Path, *arguments: str, umask: int = 0o022) -> str:
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    command = ["/usr/bin/git", "-C", str(folder), *author, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, umask=umask, text=True).stdout
+
+
+def write(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+
+
+def commit(root: Path, *paths: str) -> Path:
+    write(root, *paths)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "x")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path / "cache"))
+    for name in list(os.environ):
+        if name.startswith("GIT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / ".gitignore").write_text("*.log\nbuilt/\n")
+    return commit(tmp_path / "tree", "dags/one.py", "run.sh", "top")
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def prepare(root: Path, said: list[str], *untracked: str, ignored: str = "") -> Prepared:
+    allowed = Allowed(untracked, (ignored,) if ignored else ())
+    return context.prepare(root, allowed, said.append)
+
+
+def sent(prepared: Prepared) -> set[str]:
+    there = {
+        str(path.relative_to(prepared.folder))
+        for path in prepared.folder.rglob("*")
+        if not path.is_dir()
+    }
+    assert there == set(prepared.files)
+    return there
+
+
+def test_clones_with_any_umask_send_the_same(tree: Path, tmp_path: Path, said: list[str]) -> None:
+    git(tree, "update-index", "--chmod=+x", "run.sh")
+    git(tree, "commit", "--quiet", "--message", "y")
+    found = []
+    for umask in (0o022, 0o002, 0o077):
+        folder = tmp_path / f"clone{umask}"
+        git(tmp_path, "clone", "--quiet", str(tree), str(folder), umask=umask)
+        found.append(prepare(folder, said))
+    assert found[0].files == found[1].files == found[2].files
+    assert found[0].files["run.sh"].startswith("100755 ")
+    assert {(one.folder / "run.sh").stat().st_mode & 0o777 for one in found} == {0o755}
+    assert {(one.folder / "top").stat().st_mode & 0o777 for one in found} == {0o644}
+    assert said == []
+
+
+@pytest.mark.parametrize("file_mode", ["true", "false"])
+def test_gits_bit_decides_what_is_executable(tree: Path, said: list[str], file_mode: str) -> None:
+    git(tree, "config", "core.fileMode", file_mode)
+    (tree / "top").chmod(0o755)
+    git(tree, "update-index", "--chmod=+x", "run.sh")
+    found = prepare(tree, said).files
+    assert (found["top"][:6], found["run.sh"][:6]) == ("100644", "100755")
+
+
+def test_the_work_tree_enters_as_it_is(tree: Path, said: list[str]) -> None:
+    (tree / "top").write_text("edited")
+    (tree / "run.sh").unlink()
+    found = prepare(tree, said)
+    assert sent(found) == {".gitignore", "dags/one.py", "top"}
+    assert (found.folder / "top").read_text() == "edited"
+    assert said == []
+
+
+def test_what_a_link_leads_to_is_no_tracked_file(tree: Path, said: list[str]) -> None:
+    (tree / "dags").rename(tree.parent / "elsewhere")
+    (tree / "dags").symlink_to("../elsewhere")
+    assert sent(prepare(tree, said)) == {".gitignore", "run.sh", "top"}
+    assert said == [f"1 untracked file of {tree}/ is left out: --untracked '**' lets it in"]
+
+
+def test_untracked_files_stay_out_and_are_told(tree: Path, said: list[str]) -> None:
+    before = prepare(tree, said)
+    write(tree, "dags/a.py", "dags/sub/b.py", "dags/c.log", "built/x", ".dockerignored")
+    (tree / "dags" / "line\n.py").touch()
+    (tree / ".dockerignored").unlink()
+    assert prepare(tree, said) == before
+    (note,) = said
+    assert note == (
+        f"3 untracked files of {tree}/dags/ are left out: --untracked 'dags/**' lets them in"
+    )
+
+
+def test_the_line_lets_them_in_but_not_what_git_ignores(tree: Path, said: list[str]) -> None:
+    write(tree, "dags/a.py", "dags/sub/run", "dags/c.log")
+    (tree / "dags/sub/run").chmod(0o700)
+    found = prepare(tree, said, "dags/**")
+    assert said == []
+    assert sent(found) == {
+        *(".gitignore", "dags/a.py", "dags/one.py", "dags/sub/run", "run.sh", "top")
+    }
+    assert found.files["dags/sub/run"].startswith("100755 ")
+
+
+def test_what_git_ignores_enters_if_it_is_named(tree: Path, said: list[str]) -> None:
+    write(tree, "dags/c.log", "built/ui/x.js", "built/other")
+    found = prepare(tree, said, ignored="built/ui/**")
+    assert "built/ui/x.js" in sent(found)
+    assert not {"dags/c.log", "built/other"} & sent(found)
+    assert said == []
+
+
+def test_dockerignore_keeps_out_what_git_tracks_and_nobody_is_told(
+    tree: Path, said: list[str]
+) -> None:
+    commit(tree, ".dockerignore")
+    (tree / ".dockerignore").write_text("*\n!dags\n**/no.py\n")
+    write(tree, "stray", "dags/no.py")
+    assert set(prepare(tree, said, "**").files) == {"dags/one.py"}
+    assert said == []
+
+
+def test_a_repository_inside_enters_if_it_is_a_submodule_or_let_in(
+    tree: Path, tmp_path: Path, said: list[str]
+) -> None:
+    module = commit(tmp_path / "module", "m.py")
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    git(tree, *add, str(module), "lib/module")
+    write(tree, "lib/module/stray.py")
+    commit(tree / "nested", "n.py")
+    own = {".gitignore", ".gitmodules", "dags/one.py", "run.sh", "top", "lib/module/m.py"}
+    assert sent(prepare(tree, said)) == own
+    assert said == [f"2 untracked files of {tree}/ are left out: --untracked '**' lets them in"]
+    assert sent(prepare(tree, said, "nested")) == {*own, "nested/n.py"}
+    git(tree, "submodule", "--quiet", "deinit", "--force", "lib/module")
+    assert sent(prepare(tree, said)) == own - {"lib/module/m.py"}
+
+
+def test_a_folder_inside_a_repository_is_its_own_root(tree: Path, said: list[str]) -> None:
+    assert sent(prepare(tree / "dags", said)) == {"one.py"}
+
+
+def test_an_archive_inside_a_repository_enters_whole(tree: Path, said: list[str]) -> None:
+    write(tree, "built/airflow/pyproject.toml", "built/airflow/x.log")
+    assert sent(prepare(tree / "built/airflow", said)) == {"pyproject.toml", "x.log"}
+    assert said == []
+
+
+def test_names_may_be_anything(tree: Path, said: list[str]) -> None:
+    names = {"dags/with space", "dags/new\nline", os.fsdecode(b"dags/\xff"), 'dags/"q"\t', "dags/ü"}
+    for name in names:
+        (tree / name).touch()
+    git(tree, "add", "--all")
+    assert names < sent(prepare(tree, said))
+
+
+def test_a_hooks_environment_leads_git_nowhere(
+    tree: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = commit(tmp_path / "other", "o")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert sent(prepare(tree, said)) == {".gitignore", "dags/one.py", "run.sh", "top"}
+
+
+def test_without_git_untracked_files_enter_and_that_is_told(
+    tree: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(tree, "stray")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "stray" in sent(prepare(tree, said))
+    assert said == [f"warning: {tree}: untracked files enter: git is not installed"]
+
+
+def test_a_repository_that_git_cannot_read_is_told(tree: Path, said: list[str]) -> None:
+    (tree / ".git/index").write_text("x")
+    assert sent(prepare(tree, said)) == {".gitignore", "dags/one.py", "run.sh", "top"}
+    (note,) = said
+    assert note.startswith(f"warning: {tree}: untracked files enter: ")
+    assert "index" in note
+
+
+def test_front_ends_send_a_snapshot_and_say_what_is_left_out(bench: Bench, tmp_path: Path) -> None:
+    project = bench.copy(tmp_path / "project")
+    commit(project.root)
+    write(project.root, "sources/dags/stray.py", "README.txt")
+    done = project.invoke(*BUILD)
+    assert done.returncode == 0, done.stderr
+    folder = Path(shlex.split(done.stdout)[-1])
+    assert folder.name == "project"
+    assert folder.is_relative_to(tmp_path / "cache" / "contexts")
+    assert (folder / "sources/dags/smoke.py").is_file()
+    assert not (folder / "sources/dags/stray.py").exists()
+    assert (
+        f"1 untracked file of {project.root}/sources/ is left out: "
+        "--untracked 'sources/**' lets it in"
+    ) in done.stderr
+    done = project.nox("build_ci-3.11", "--dry-run", "--untracked", "sources/**")
+    folder = Path(shlex.split(done.stdout)[-1])
+    assert (folder / "sources/dags/stray.py").exists()
+    assert "left out" not in done.stderr
+
+
+def test_a_pattern_that_is_none_is_one_line(bench: Bench) -> None:
+    done = bench.invoke(*BUILD, "--untracked", "sources/[")
+    assert done.returncode == 2
+    assert "--untracked: 'sources/[' is no pattern like 'sources/**'" in done.stderr

@@ -1,0 +1,325 @@
+"""Whether images are current, and why builds were not cached, as people ask."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_docker import Bench, last
+
+from build_tasks import dockerfile, journal
+from build_tasks.freshness import LABEL
+from build_tasks.record import BuildRecord, Step, StepKind
+
+IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11:latest"
+BASE = "python:3.11-slim-bookworm"
+CHECK = ("image.check", "--python", "3.11")
+
+
+@pytest.fixture
+def place(bench: Bench, tmp_path: Path) -> Bench:
+    """A copy of the checkout, and a registry that has the base image."""
+    (tmp_path / "registry").mkdir()
+    bench.environment["FAKE_REGISTRY"] = str(tmp_path / "registry")
+    copy = bench.copy(tmp_path / "project")
+    put(copy, BASE, layers=["1", "2"])
+    return copy
+
+
+def put(place: Bench, reference: str, *, layers: list[str], label: str = "") -> None:
+    """Give the registry an image."""
+    name = reference.translate(str.maketrans("/:@", "___"))
+    config = {
+        "architecture": "amd64",
+        "config": {"Labels": {LABEL: label} if label else None},
+        "rootfs": {"diff_ids": layers},
+    }
+    facts = {"manifest": {"digest": f"sha256:{name}"}, "image": config}
+    (Path(place.environment["FAKE_REGISTRY"]) / name).write_text(json.dumps(facts))
+
+
+def label(place: Bench) -> str:
+    """Return the label that a build would give its image."""
+    words = shlex.split(place.invoke("image.build", "--python", "3.11", "--dry-run").stdout)
+    return next(word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
+
+
+def of_engine(text: str, layers: list[str]) -> dict[str, str]:
+    facts = {
+        "Id": "sha256:e",
+        "Architecture": "amd64",
+        "Config": {"Labels": {LABEL: text}},
+        "RootFS": {"Layers": layers},
+    }
+    return {"FAKE_IMAGE": json.dumps(facts)}
+
+
+def test_an_image_that_nobody_has_is_out_of_date_and_that_is_no_failure(place: Bench) -> None:
+    done = place.invoke(*CHECK)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "ci-3.11-amd64: out of date",
+        f"  the engine has no {IMAGE}",
+        f"  the registry has no {IMAGE}",
+        "  nox -s build_ci-3.11",
+    ]
+    assert not place.builds()
+
+
+def test_asking_to_fail_gives_a_code_of_its_own(place: Bench) -> None:
+    done = place.invoke(*CHECK, "--fail", "--extras", "ftp", "--platform", "amd64")
+    assert done.returncode == 13
+    assert last(done.stderr) == "out of date: ci-3.11-amd64"
+    assert last(done.stdout) == "  nox -s build_ci-3.11-amd64 -- --extras ftp"
+
+
+def test_the_registry_or_the_engine_may_have_it(place: Bench) -> None:
+    text = label(place)
+    put(place, IMAGE, layers=["1", "2", "3"], label=text)
+    done = place.invoke(*CHECK, "--fail")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "ci-3.11-amd64: current",
+        f"  the engine has no {IMAGE}",
+        f"  the registry has it: {IMAGE}",
+    ]
+    put(place, IMAGE, layers=["1", "2", "3"])
+    engine = of_engine(text, ["1", "2", "3"])
+    both = place.invoke(*CHECK, **engine).stdout.splitlines()
+    assert both == [
+        "ci-3.11-amd64: current",
+        f"  the engine has it: {IMAGE}",
+        "  the registry has an older one, since changed: inputs",
+    ]
+    assert place.invoke(*CHECK, "--fail", "--remote", **engine).returncode == 13
+    assert place.invoke(*CHECK, "--fail", "--local", **engine).returncode == 0
+
+
+def test_a_comment_changes_nothing_and_an_instruction_does(place: Bench) -> None:
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    file = place.root / "Dockerfile.ci"
+    text = file.read_text()
+    file.write_text(f"# a comment\n{text}")
+    assert place.invoke(*CHECK, "--fail").returncode == 0
+    file.write_text(text.replace("sqlite3 \\", "sqlite3 tree \\"))
+    done = place.invoke(*CHECK, "--remote")
+    assert done.stdout.splitlines()[1] == (
+        "  the registry has an older one, since changed: dockerfile"
+    )
+
+
+def test_a_changed_umask_changes_nothing_and_an_edit_is_named(place: Bench) -> None:
+    text = label(place)
+    put(place, IMAGE, layers=["1", "2", "3"], label=text)
+    for path in (place.root / "sources").rglob("*"):
+        path.chmod(0o775 if path.is_dir() else 0o664)
+    assert place.invoke(*CHECK, "--fail").returncode == 0
+    (place.root / "sources/dags/smoke.py").write_text("edited\n")
+    done = place.invoke(*CHECK, "--remote")
+    assert "since changed: files" in done.stdout
+
+
+def test_a_moved_base_is_seen_and_a_silent_one_is_said(place: Bench) -> None:
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    put(place, BASE, layers=["1", "9"])
+    assert "since changed: base\n" in place.invoke(*CHECK, "--remote").stdout
+    (Path(place.environment["FAKE_REGISTRY"]) / BASE.replace(":", "_")).unlink()
+    done = place.invoke(*CHECK, "--remote", "--fail")
+    assert done.returncode == 0
+    assert last(done.stdout) == (f"  whether the base image moved is not known: there is no {BASE}")
+
+
+def test_a_registry_that_does_not_answer_is_said(place: Bench) -> None:
+    fake = place.environment["DOCKER_CONFIG"] + "/cli-plugins/docker-buildx"
+    text = Path(fake).read_text().replace("not found", "unexpected status: 503")
+    Path(fake).write_text(text)
+    done = place.invoke(*CHECK, "--remote")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1] == (
+        f"  the registry did not answer: {IMAGE}: {IMAGE}: unexpected status: 503"
+    )
+    assert done.stdout.startswith("ci-3.11-amd64: not known\n")
+    failed = place.invoke(*CHECK, "--fail")
+    assert failed.returncode == 4
+    assert last(failed.stderr) == "nobody knows whether these are current: ci-3.11-amd64"
+
+
+def test_the_answer_as_json(place: Bench) -> None:
+    done = place.invoke(*CHECK, "--json", "--remote")
+    (one,) = json.loads(done.stdout)
+    assert one["verdict"] == "out of date"
+    assert one["identity"] == "ci-3.11-amd64"
+    assert one["command"] == "nox -s build_ci-3.11"
+    assert one["findings"][0]["place"] == "registry"
+
+
+def test_one_place_at_a_time(place: Bench) -> None:
+    done = place.invoke(*CHECK, "--local", "--remote")
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("--local --remote: ")
+
+
+def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "images.toml").write_text('pythons = ["3.11"]\nrepository = "team/airflow"\n')
+
+    def hook(*arguments: str) -> tuple[int, str, str]:
+        program = f"import sys; sys.path.insert(0, {str(place.root)!r})\n"
+        program += "from build_tasks.hook import main; sys.exit(main())"
+        there = replace(place, root=folder)
+        # `python -c` takes the place of the installed script.
+        done = there.run_program(sys.executable, "-c", program, *arguments)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, _ = hook()
+    assert code == 0
+    assert "ci-3.11-amd64: out of date" in out
+    assert "prod-3.11-amd64: out of date" in out
+    assert "ghcr.io/team/airflow/main/prod/python3.11:latest" in out
+    command = f"  env AIRFLOW_IMAGES_FILE={folder}/images.toml nox -s build_ci-3.11"
+    assert command in out.splitlines()
+    assert hook("--fail", "--kind", "ci")[0] == 13
+    (folder / "images.toml").write_text("wrong = 1\n")
+    code, _, err = hook()
+    assert (code, err.startswith("airflow-images-check: images.toml: unknown key")) == (0, True)
+    assert hook("--fail")[0] == 2
+    assert hook("--fial")[0] == 0
+    assert not place.builds()
+
+
+def record(run: str, *, word: str, cached: bool) -> BuildRecord:
+    step = Step(
+        "sha256:1" + word,
+        "[2/2] RUN true",
+        StepKind.STEP,
+        number=2,
+        total=2,
+        started=True,
+        cached=cached,
+    )
+    return BuildRecord(
+        "ci-3.11-amd64",
+        run=run,
+        began=f"2026-01-0{run}T00:00:00",
+        arguments={"WORD": word},
+        instructions=("stage-0 1 FROM x", "stage-0 2 ARG WORD", "stage-0 3 RUN true"),
+        steps=(step,),
+    )
+
+
+@pytest.fixture
+def kept(place: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Three builds: one from nothing, one with another argument, and that one again."""
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", place.environment["AIRFLOW_IMAGES_CACHE"])
+    journal.write(record("1", word="one", cached=False))
+    journal.write(record("2", word="two", cached=False))
+    journal.write(record("3", word="two", cached=True))
+    return place
+
+
+def test_the_last_build_is_explained(kept: Bench) -> None:
+    done = kept.invoke("image.explain")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert last(done.stderr) == "nothing missed the cache"
+    done = kept.invoke("image.explain", "--to", "2")
+    assert done.stdout.splitlines() == [
+        "ci-3.11-amd64: 1 of 1 steps ran again since the build of 2026-01-01T00:00:00",
+        "  2/2, line 3: RUN true",
+        "    argument WORD: 'one' -> 'two'",
+    ]
+    assert kept.invoke("image.explain", "--to", "1").stdout == (
+        "ci-3.11-amd64: 1 of 1 steps ran: there is no build before to compare with\n"
+    )
+
+
+def test_two_builds_are_compared_by_name(kept: Bench) -> None:
+    done = kept.invoke("image.explain", "--from", "3", "--to", "1", "--json")
+    (one,) = json.loads(done.stdout)
+    assert one["misses"][0]["causes"][0] == {
+        "why": "argument",
+        "what": "WORD",
+        "before": "two",
+        "now": "one",
+        "place": "",
+    }
+    done = kept.invoke("image.explain", "--from", "nothing")
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("no record of 'nothing': choose last")
+
+
+def test_builds_of_different_images_are_not_compared(
+    kept: Bench,
+) -> None:
+    journal.write(replace(record("4", word="x", cached=True), identity="ci-3.12-amd64"))
+    done = kept.invoke("image.explain", "--to", "3", "--from", "4")
+    assert done.returncode == 2
+    assert last(done.stderr) == "--from 4: has no build of ci-3.11-amd64"
+
+
+def test_a_record_of_the_image_names_the_file(kept: Bench) -> None:
+    text = label(kept)
+    put(kept, IMAGE, layers=["1", "2"], label=text)
+    words = shlex.split(kept.invoke("image.build", "--python", "3.11", "--dry-run").stdout)
+    given = [words[at + 1] for at, word in enumerate(words) if word == "--build-arg"]
+    arguments = {one.partition("=")[0]: one.partition("=")[2] for one in given}
+    instructions = dockerfile.parse((kept.root / "Dockerfile.ci").read_text())
+    built = BuildRecord(
+        "ci-3.11-amd64",
+        run="7",
+        began="2026-02",
+        fingerprint=text,
+        arguments=arguments,
+        instructions=tuple(map(str, instructions)),
+    )
+    journal.write(built)
+    done = kept.invoke(*CHECK, "--remote", "--extras", "ftp")
+    assert "since changed: arguments (AIRFLOW_EXTRAS: 'async,celery," in done.stdout
+    assert "...' -> 'ftp')" in done.stdout
+
+
+def test_an_unchanged_image_is_tagged_by_the_registry(place: Bench) -> None:
+    push = ("image.push", "--python", "3.11", "--skip-unchanged", "--tag", "new")
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    done = place.invoke(*push)
+    assert done.returncode == 0, done.stderr
+    image = IMAGE.removesuffix(":latest")
+    digest = f"sha256:{IMAGE.translate(str.maketrans('/:@', '___'))}"
+    created = [words[1:] for words in place.told() if words[1:3] == ["imagetools", "create"]]
+    assert created == [
+        [
+            *("imagetools", "create", "--builder", "default"),
+            *("--tag", f"{image}:new", f"{image}@{digest}"),
+        ]
+    ]
+    assert last(done.stderr).endswith(f"unchanged, tagged {image}:new {digest}")
+    assert not place.builds()
+    put(place, BASE, layers=["9"])
+    assert place.invoke(*push).returncode == 0
+    assert len(place.builds()) == 1
+    (Path(place.environment["FAKE_REGISTRY"]) / BASE.replace(":", "_")).unlink()
+    assert place.invoke(*push).returncode == 0
+    assert len(place.builds()) == 2
+
+
+def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench) -> None:
+    put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
+    fake = Path(place.environment["DOCKER_CONFIG"]) / "cli-plugins/docker-buildx"
+    refusing = '[ "$2" = create ] && { echo "ERROR: denied" >&2; exit 1; }'
+    text = fake.read_text().replace('[ "$2" = create ] && exit 0', refusing)
+    assert refusing in text
+    fake.write_text(text)
+    done = place.invoke("image.push", "--python", "3.11", "--skip-unchanged")
+    assert done.returncode == 4
+    assert "cannot be tagged: ERROR: denied" in last(done.stderr)
+
+
+@pytest.mark.parametrize("more", [("--load",), ("--push", "--platform", "amd64,arm64")])
+def test_what_cannot_be_skipped_is_refused(place: Bench, more: tuple[str, ...]) -> None:
+    done = place.invoke("image.build", "--python", "3.11", "--skip-unchanged", *more)
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("--skip-unchanged: only for an image of one platform")

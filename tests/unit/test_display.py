@@ -1,0 +1,237 @@
+"""What builds look like while they run, and what is kept of what they say."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from build_tasks.display import choice
+from build_tasks.display.alone import Alone
+from build_tasks.display.events import Events
+from build_tasks.display.lines import Lines
+from build_tasks.display.live import LiveTable
+from build_tasks.display.log import Log
+from build_tasks.display.rows import Row, clock, short
+from build_tasks.display.shown import Display
+from build_tasks.errors import NetworkError, StepError
+
+BEGAN = "2026-01-01T00:00:00.1Z"
+ENDED = "2026-01-01T00:00:02.35Z"
+
+
+def vertex(name: str, **said: Any) -> dict[str, Any]:
+    return {"vertexes": [{"digest": f"sha256:{name}", "name": name, **said}]}
+
+
+def test_steps_are_counted_and_from_is_none() -> None:
+    row = Row("ci-3.11-amd64")
+    for name in ("[1/3] FROM base", "[2/3] RUN a", "[linux/arm64 build 3/3] RUN b", "[internal] x"):
+        assert row.take(vertex(name)) == []
+    assert (row.done, row.total) == (0, 2)
+    assert row.take(vertex("[2/3] RUN a", started=BEGAN)) == ["[2/3] RUN a"]
+    assert row.current == "[2/3] RUN a"
+    assert row.take(vertex("[2/3] RUN a", started=BEGAN)) == []  # once
+    row.take(vertex("[2/3] RUN a", started=BEGAN, completed=ENDED))
+    row.take(vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True))
+    assert (row.done, row.total, row.cached) == (2, 2, 1)
+    # Its layers are fetched for an export: it was cached all the same.
+    row.take(vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=ENDED))
+    assert row.cached == 1
+
+
+def test_a_failed_step_is_not_done() -> None:
+    row = Row("x")
+    row.take(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED, error="exit code: 1"))
+    assert (row.done, row.total) == (0, 1)
+
+
+def test_a_cache_that_is_not_there_is_worth_a_line() -> None:
+    row = Row("x")
+    name = "importing cache manifest from r/i:c"
+    assert row.take(vertex(name, started=BEGAN)) == []
+    missing = vertex(name, completed=ENDED, error="failed to configure: r/i:c: not found")
+    assert row.take(missing) == [f"{name}: not found"]
+    assert row.take(vertex(name, completed=ENDED, error="x: context canceled")) == []
+    assert row.take(vertex("exporting to image", started=BEGAN)) == ["exporting to image"]
+
+
+def test_another_attempt_begins_anew() -> None:
+    row = Row("x")
+    row.begin(5.0)
+    row.take(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED))
+    row.begin(9.0)
+    assert (row.total, row.attempts, row.began) == (0, 2, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (125.7, "2 min 05 s")],
+)
+def test_times_are_readable(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(("width", "text"), [(9, "a  b\nc d e"), (7, "a b\nc def"), (1, "ab")])
+def test_a_text_becomes_one_line_that_fits(width: int, text: str) -> None:
+    line = short(text, width)
+    assert len(line) <= width
+    assert "\n" not in line
+
+
+def test_a_log_reads_as_buildkits_own(tmp_path: Path) -> None:
+    log = Log(tmp_path / "run" / "x.log")
+    log.line("+ command")
+    log.event(vertex("[2/3] RUN a"))  # announced only
+    log.event(vertex("[2/3] RUN a", started=BEGAN))
+    for piece in ("one\ntw", "o\nthree"):
+        data = base64.b64encode(piece.encode()).decode()
+        log.event({"logs": [{"vertex": "sha256:[2/3] RUN a", "data": data}]})
+    for _ in range(2):
+        log.event(vertex("[2/3] RUN a", started=BEGAN, completed=ENDED))
+    log.event(vertex("[3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True))
+    log.event(vertex("[3/3] RUN c", started=BEGAN, completed=ENDED, error="no"))
+    log.event({"warnings": [{"short": base64.b64encode(b"careful").decode()}]})
+    assert log.tail(2) == ["#3 ERROR: no", "WARNING: careful"]
+    log.close()
+    assert log.path.read_text().splitlines() == [
+        "+ command",
+        "#1 [2/3] RUN a",
+        "#1 one",
+        "#1 two",
+        "#1 three",
+        "#1 DONE 2.2s",
+        "#2 [3/3] RUN b",
+        "#2 CACHED",
+        "#3 [3/3] RUN c",
+        "#3 ERROR: no",
+        "WARNING: careful",
+    ]
+
+
+def play(display: Display) -> None:
+    """Let two builds run: one is repeated and fails, one is skipped."""
+    display.expect(["ci-3.9-amd64", "ci-3.11-amd64"])
+    with display:
+        display.began("ci-3.9-amd64")
+        display.line("ci-3.9-amd64", json.dumps(vertex("[2/3] RUN a", started=BEGAN)))
+        display.line("ci-3.9-amd64", "{no event")
+        display.again("ci-3.9-amd64", NetworkError("ci-3.9-amd64: cut"), 1.25)
+        display.began("ci-3.9-amd64")
+        display.say("ci-3.9-amd64", "warning: x")
+        display.ended("ci-3.9-amd64", "failed", StepError("ci-3.9-amd64: step no"), 3.0)
+        display.ended("ci-3.11-amd64", "skipped", None, 0.0)
+
+
+def test_lines_say_what_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(Lines(tmp_path, width=100))
+    assert capsys.readouterr().err.splitlines() == [
+        "ci-3.9-amd64: begins",
+        "ci-3.9-amd64: [2/3] RUN a",
+        "ci-3.9-amd64: cut: once more in 1.2 s",
+        "ci-3.9-amd64: warning: x",
+        "ci-3.9-amd64: failed after 3.0 s: step no",
+        "ci-3.11-amd64: skipped",
+    ]
+    assert (tmp_path / "ci-3.9-amd64.log").read_text().splitlines() == [
+        "#1 [2/3] RUN a",
+        "{no event",
+        "cut: once more in 1.2 s",
+        "warning: x",
+    ]
+    assert not (tmp_path / "ci-3.11-amd64.log").exists()
+
+
+def test_events_are_not_told_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(Events(tmp_path, width=100))
+    lines = capsys.readouterr().err.splitlines()
+    assert json.dumps(vertex("[2/3] RUN a", started=BEGAN)) in lines
+    assert "ci-3.9-amd64: [2/3] RUN a" not in lines
+    assert "ci-3.9-amd64: warning: x" in lines
+
+
+def test_one_build_alone_is_buildkits_to_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = Alone(tmp_path)
+    alone.expect(["x"])
+    alone.began("x")
+    alone.again("x", NetworkError("x: cut"), 2.0)
+    alone.say("x", "loaded")
+    alone.ended("x", "built", None, 1.0)
+    assert capsys.readouterr().err.splitlines() == ["x: cut: once more in 2.0 s", "x: loaded"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def drawn(table: LiveTable) -> list[str]:
+    with table.console.capture() as shown:
+        table.console.print(table.table())
+    return shown.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_table_fits_its_terminal(tmp_path: Path, width: int) -> None:
+    table = LiveTable(tmp_path, console=Console(width=width, height=24, file=io.StringIO()))
+    table.expect(["ci-3.9-amd64", "ci-3.11-amd64"])
+    table.began("ci-3.9-amd64")
+    table.event("ci-3.9-amd64", vertex(f"[2/3] RUN {'x' * 300}", started=BEGAN))
+    lines = drawn(table)
+    table.close()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= width
+    assert lines[1].split()[:3] == ["ci-3.9-amd64", "building", "0/1"]
+    assert ("cached" in lines[0]) == (width >= 80)
+
+
+def test_a_table_that_is_too_high_keeps_what_moves(tmp_path: Path) -> None:
+    table = LiveTable(tmp_path, console=Console(width=80, height=8, file=io.StringIO()))
+    names = [f"ci-3.{number}-amd64" for number in range(20)]
+    table.expect(names)
+    for name in names[:10]:
+        table.ended(name, "built", None, 1.0)
+    table.began(names[15])
+    table.ended(names[3], "failed", StepError(f"{names[3]}: no"), 1.0)
+    lines = drawn(table)
+    assert len(lines) == 6
+    assert [line.split()[0] for line in lines[1:3]] == [names[3], names[10]]
+    assert any(line.startswith(names[15]) for line in lines)
+    assert lines[-1].strip() == "and 16 more"
+
+
+def test_a_table_is_gone_at_its_end_and_what_matters_stays(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    table = LiveTable(tmp_path, console=Console(width=60, file=shown, force_terminal=True))
+    play(table)
+    text = shown.getvalue()
+    assert "ci-3.9-amd64: cut: once more in 1.2 s" in text
+    assert "ci-3.9-amd64: [2/3] RUN a" not in text
+
+
+def test_the_terminal_and_the_place_choose_the_display(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(progress: str = "auto", *, several: bool = True) -> str:
+        return type(choice.display(progress, tmp_path, several=several)).__name__
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert chosen() == "Lines"
+    assert chosen(several=False) == "Alone"
+    assert [chosen(one) for one in ("quiet", "rawjson", "tty", "plain")] == [
+        "Display",
+        "Events",
+        "LiveTable",
+        "Lines",
+    ]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert chosen() == "GitHub"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert chosen() == "LiveTable"
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert chosen() == "Lines"

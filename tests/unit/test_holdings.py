@@ -1,0 +1,66 @@
+"""What engines and registries say of an image."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from build_tasks import holdings
+from build_tasks.client import Client
+from build_tasks.findings import Finding, Verdict
+from build_tasks.holdings import Holding
+from build_tasks.matrix import Platform
+
+CLIENT = Client("docker", ("buildx",), {})
+
+
+def config(architecture: str = "amd64", **labels: str) -> dict[str, Any]:
+    return {
+        "architecture": architecture,
+        "config": {"Labels": labels},
+        "rootfs": {"diff_ids": ["1", architecture]},
+    }
+
+
+def test_the_questions_are_plain_commands() -> None:
+    form = ("--format", "{{json .}}")
+    assert holdings.inspect_command(CLIENT, "a:1") == ("docker", "image", "inspect", *form, "a:1")
+    assert holdings.imagetools_command(CLIENT, "a:1", "b") == (
+        *("buildx", "imagetools", "inspect", "--builder", "b"),
+        *(*form, "a:1"),
+    )
+
+
+def test_an_image_of_one_platform() -> None:
+    text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
+    assert holdings.read(text, Platform.AMD64) == Holding("sha256:i", {"a": "1"}, ("1", "amd64"))
+    assert holdings.read(text, Platform.ARM64) is None
+
+
+def test_an_image_of_several_platforms() -> None:
+    platforms = [
+        {"digest": f"sha256:{name}", "platform": {"architecture": name}}
+        for name in ("unknown", "amd64", "arm64")
+    ]
+    images = {f"linux/{name}": config(name) for name in ("amd64", "arm64")}
+    text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
+    assert holdings.read(text, Platform.ARM64) == Holding("sha256:arm64", {}, ("1", "arm64"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"image": {}}'])
+def test_an_answer_without_an_image_is_none(text: str) -> None:
+    assert holdings.read(text, Platform.AMD64) is None
+
+
+def test_a_verdict_says_what_is_known() -> None:
+    silent = Finding("registry", "a:1", problem="timeout")
+    said = Verdict("ci-3.11-amd64", "nox -s x", (silent,), "timeout")
+    assert said.lines == [
+        "ci-3.11-amd64: not known",
+        "  the registry did not answer: timeout",
+        "  whether the base image moved is not known: timeout",
+        "  nox -s x",
+    ]
+    assert said.data["verdict"] == "not known"
