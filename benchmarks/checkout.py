@@ -30,7 +30,11 @@ def make(folder: Path, engine: Embedded) -> Path:
     with (folder / ".dockerignore").open("a", encoding="utf-8") as ignored:
         ignored.write("!ca-bundle.crt\n")
     author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "bench")):
+    for command in (
+        ("init", "--quiet", "--initial-branch", "main"),
+        ("add", "."),
+        ("commit", "--quiet", "--message", "bench"),
+    ):
         process.run(("git", "-C", str(folder), *author, *command))
     process.run((sys.executable, "-m", "compileall", "-q", str(folder)), check=False)
     return folder
