@@ -181,6 +181,6 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure builds through invoke and nox beside buildx itself; prints ratios."""
-    session.install("-e", ".")
-    start(session, "python", "benchmarks/overhead.py", *session.posargs)
+    """Measure builds beside their peers, on an engine of its own; -h shows what can be chosen."""
+    session.install("-e", ".", "python-on-whales>=0.75")
+    start(session, "python", "-m", "benchmarks", *session.posargs)

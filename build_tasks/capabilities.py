@@ -7,17 +7,19 @@ nothing at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from build_tasks import buildx
 from build_tasks.backends import OF_ENGINES
-from build_tasks.builders import description, probe, routing, store
-from build_tasks.builders.store import Stored
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError
 from build_tasks.fleet import DEDICATED, DEFAULT
 from build_tasks.matrix import Platform, listed
 from build_tasks.spec import BuildSpec, Output
+
+if TYPE_CHECKING:
+    from build_tasks.builders.store import Stored
 
 
 def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[str], None]) -> None:
@@ -76,6 +78,8 @@ def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
             f"--load: the engine's classic image store cannot hold an image of {wanted}: turn on "
             "the containerd image store, load one platform, or --push"
         )
+    from build_tasks.builders import store  # noqa: PLC0415 - start-up time
+
     stored = store.of(client, name)
     nodes = [node.name for node in stored.nodes] if stored else []
     if len(nodes) > 1:
@@ -87,6 +91,8 @@ def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
 
 def _settled(client: Client, name: str, platforms: list[Platform]) -> bool:
     """Return whether it is known without asking the builder that it has the platforms."""
+    from build_tasks.builders import probe, routing, store  # noqa: PLC0415 - start-up time
+
     stored = store.of(client, name)
     if stored is None:
         # A docker context's engine, or nothing: buildx knows, and says it.
@@ -107,6 +113,8 @@ def _local(client: Client, stored: Stored) -> bool:
 def _route(
     client: Client, name: str, platforms: list[Platform], announce: Callable[[str], None]
 ) -> None:
+    from build_tasks.builders import description, routing  # noqa: PLC0415 - start-up time
+
     nodes = description.nodes(buildx.inspect(client, name))
     if any(node.status not in {"running", "error"} for node in nodes):
         # One that does not run does not say what it can do.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from build_tasks import (
     baseline,
@@ -15,7 +15,6 @@ from build_tasks import (
     constraints,
     contents,
     context,
-    installation,
     labels,
     matrix,
     outputs,
@@ -25,17 +24,18 @@ from build_tasks import (
     spec,
     trust,
 )
-from build_tasks.builders import store
 from build_tasks.client import Client
 from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
-from build_tasks.installation import Installation
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
 from build_tasks.spec import BuildSpec, Output
 from build_tasks.trust import Run
+
+if TYPE_CHECKING:
+    from build_tasks.installation import Installation
 
 T = TypeVar("T")
 UPSTREAM_REGISTRY = "ghcr.io"
@@ -137,11 +137,7 @@ def specs(
     wanted = _allowed(wanted, run, announce, writes=writes)
     skips = skips and wanted is Output.PUSH
     caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
-    installations = {
-        python: installation.find(chosen, python, announce)
-        for kind, python in selected
-        if kind is ImageKind.PROD
-    }
+    installations = _installations(chosen, selected, announce)
     sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site(chosen, start=not dry, announce=announce)
@@ -256,6 +252,18 @@ def _output(options: Options) -> Output:
     return Output(pushed[-1]) if pushed else Output.LOAD
 
 
+def _installations(
+    chosen: Settings, selected: list[tuple[ImageKind, str]], announce: Callable[[str], None]
+) -> dict[str, Installation]:
+    """Return how Airflow gets into the PROD images, by their Python."""
+    pythons = [python for kind, python in selected if kind is ImageKind.PROD]
+    if not pythons:
+        return {}
+    from build_tasks import installation  # noqa: PLC0415 - start-up time
+
+    return {python: installation.find(chosen, python, announce) for python in pythons}
+
+
 def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, writes: bool) -> Output:
     """Return what may become of the images; an untrusted run says what it does not write."""
     pushes = wanted in {Output.PUSH, Output.DIGEST}
@@ -268,6 +276,8 @@ def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, write
 
 def _pushes_by_digest(where: Site) -> bool:
     """Whether the builder can push an image without a tag; an engine's own cannot."""
+    from build_tasks.builders import store  # noqa: PLC0415 - start-up time
+
     name = where.settings.builder
     stored = store.of(where.client, name)
     defined = where.settings.builders.get(name)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from build_tasks.cache import CachePlan, Compression
 from build_tasks.errors import UsageError
-from build_tasks.installation import Installation
 from build_tasks.matrix import Build, Platform
 from build_tasks.revision import Revision
 from build_tasks.settings import Settings
@@ -18,6 +17,7 @@ from build_tasks.values import CLIENTS, SECRET_NAME
 
 if TYPE_CHECKING:
     from build_tasks.digests import Part
+    from build_tasks.installation import Installation
 
 #: The id under which RUN steps find the CA bundle.
 CA_BUNDLE = "ca-bundle"

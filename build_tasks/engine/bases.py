@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import process
-from build_tasks.engine import packages, registry, state
+from build_tasks.engine import registry, state
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command
 
@@ -119,6 +119,8 @@ def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str =
 
 
 def _make(engine: Embedded, python: str, architecture: str, name: str, work: Path) -> None:
+    from build_tasks.engine import packages  # noqa: PLC0415 - start-up time
+
     suite = SUITES[python]
     where = state.folders()
     tar = work / "rootfs.tar"

@@ -325,6 +325,20 @@ def test_a_registry_that_is_not_there_holds_nothing() -> None:
     assert not registry.holds("127.0.0.1:1/x:y")
 
 
+def test_the_registry_holds_what_its_own_files_say() -> None:
+    name = "127.0.0.1:1/apache/x:y"
+    root = state.folders().home / "registry/docker/registry/v2"
+    link = root / "repositories/apache/x/_manifests/tags/y/current/link"
+    link.parent.mkdir(parents=True)
+    link.write_text("sha256:abcd", encoding="utf-8")
+    assert not registry.holds(name), "its manifest was collected"
+    data = root / "blobs/sha256/ab/abcd/data"
+    data.parent.mkdir(parents=True)
+    data.write_text("{}", encoding="utf-8")
+    assert registry.holds(name)
+    assert not registry.holds("127.0.0.1:1/apache/x:other")
+
+
 def test_an_emulator_is_told_to_the_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()

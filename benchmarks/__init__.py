@@ -1,0 +1,6 @@
+"""Builds beside their peers: the same work, on the same engine and registry, in one run."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # for the counting proxy
