@@ -165,8 +165,10 @@ def start(session: nox.Session, program: str, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests and hold their coverage, or those that the options of pytest select."""
     session.install("-e", ".[tests]")
-    everything = ("--cov", "--cov-report=term", "--cov-fail-under=95", "--durations=20")
-    start(session, "python", "-m", "pytest", *(session.posargs or everything))
+    # One process has the tests with an engine, of which there is one; another has all others.
+    at_once = ("--numprocesses=2", "--dist=loadgroup", "--durations=20")
+    covered = ("--cov", "--cov-report=term", "--cov-fail-under=95")
+    start(session, "python", "-m", "pytest", *(session.posargs or (*at_once, *covered)))
 
 
 @nox.session

@@ -37,6 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         impossible = ""
     for item in ours:
         item.add_marker(pytest.mark.engine)
+        item.add_marker(pytest.mark.xdist_group("engine"))
         if impossible and not os.environ.get(NEEDED):
             item.add_marker(pytest.mark.skip(reason=impossible))
 
