@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from build_tasks.report.cases import junit
-from build_tasks.report.github import markdown, publish
-from build_tasks.report.page import html
-from build_tasks.report.terminal import brief, summary
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from build_tasks.report.cases import junit
+    from build_tasks.report.github import markdown, publish
+    from build_tasks.report.page import html
+    from build_tasks.report.terminal import brief, summary
 
 __all__ = ["brief", "html", "junit", "markdown", "publish", "summary"]
+#: Where each is; a build needs one of them, whose libraries alone are to be loaded.
+_HOMES = {
+    "brief": "terminal",
+    "html": "page",
+    "junit": "cases",
+    "markdown": "github",
+    "publish": "github",
+    "summary": "terminal",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

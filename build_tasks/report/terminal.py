@@ -47,7 +47,11 @@ def brief(record: BuildRecord) -> list[str]:
     """
     columns = shutil.get_terminal_size((ENDLESS, 24)).columns
     rows = [row for row in _one(record) if row[0] not in {"digest", "warning", "failure"}]
-    return [_cut(f"{label:7}  {text}".rstrip(), columns) for label, text in rows]
+    lines = (
+        " ".join(facts.clean(f"{label:7}  {text}").split("\n")).rstrip() for label, text in rows
+    )
+    # Without a library that knows how wide each letter is: it would cost more than the lines.
+    return [line if len(line) <= columns else f"{line[: columns - 1]}…" for line in lines]
 
 
 def _row(record: BuildRecord) -> list[str]:
