@@ -199,7 +199,8 @@ def _pushed(spec: BuildSpec) -> str:
     if spec.output is Output.DIGEST and not spec.stand_in:
         name = [f"name={spec.image}", "push-by-digest=true", "name-canonical=true"]
     compression = [f"{key}={value}" for key, value in spec.compression.attributes]
-    pushed = ["push=true", "unpack=false", "store=false", "oci-mediatypes=true"]
+    straight = ["unpack=false", "store=false"] if spec.direct else []
+    pushed = ["push=true", *straight, "oci-mediatypes=true"]
     return backends.fields(["type=image", *name, *pushed, *compression])
 
 

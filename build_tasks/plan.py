@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from build_tasks.installation import Installation
 
 T = TypeVar("T")
+#: The oldest buildx that pushes from an engine's own builder; before, the engine stored and pushed.
+DIRECT_PUSH = (0, 22)
 UPSTREAM_REGISTRY = "ghcr.io"
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
@@ -144,7 +146,10 @@ def specs(
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
     each = outputs.each(wanted, platforms)
-    needs_tag = each is Output.DIGEST and not _pushes_by_digest(where)
+    pushes = each in {Output.PUSH, Output.DIGEST}
+    by_engine = pushes and not _pushes_by_digest(where)
+    needs_tag = each is Output.DIGEST and by_engine
+    direct = not by_engine or where.client.version >= DIRECT_PUSH
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
     for kind, python in selected:
@@ -201,6 +206,7 @@ def specs(
                     else None,
                     skips=skips,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
+                    direct=direct,
                     strict_cache=options.flag("strict-cache"),
                 )
             )

@@ -60,6 +60,7 @@ class BuildSpec:
         skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
         compression: how the layers of a pushed image are compressed.
+        direct: it is pushed straight from the cache, and not by the engine that stores it first.
         strict_cache: a cache that is not read or not written is an error, after the image is made.
 
     Raises:
@@ -87,6 +88,7 @@ class BuildSpec:
     part: Part | None = None
     stand_in: str = ""
     compression: Compression = Compression.ZSTD
+    direct: bool = True
     strict_cache: bool = False
     skips: bool = False
 

@@ -84,7 +84,7 @@ def test_each_change_gets_the_right_answer(small: Suite, move: Callable[[str], s
     source = small.root / "sources/dags/smoke.py"
     text = source.read_text()
     source.write_text(f"{text}\n# edited\n")
-    assert verdict(small, "--remote") == "out of date; changed: files"
+    assert verdict(small, "--remote") == ("out of date; changed: files (sources/dags/smoke.py)")
     source.write_text(text)
     assert verdict(small) == "current"
     move("2")

@@ -129,3 +129,13 @@ def test_settings_show_places_as_buildx_takes_them(bench: Bench) -> None:
     shown = json.loads(done.stdout)
     assert shown["cache.from"] == {"value": ["type=registry,ref=r/a:c"], "from": "--cache-from"}
     assert shown["cache.to"] == {"value": "type=gha", "from": "--cache-to"}
+
+
+@pytest.mark.parametrize(("version", "stored"), [("v0.13.1", True), ("v0.22.0", False)])
+def test_an_old_buildx_pushes_what_the_engine_stores(
+    bench: Bench, version: str, stored: bool
+) -> None:
+    done = bench.invoke(*BUILD, "--push", FAKE_BUILDX_VERSION=version)
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    assert ("store=false" not in words[words.index("--output") + 1]) == stored

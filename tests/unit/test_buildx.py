@@ -71,6 +71,12 @@ def test_a_build_has_one_output(tmp_path: Path, output: Output, options: tuple[s
     assert command[start : start + len(options)] == options
 
 
+def test_what_the_engine_pushes_has_to_be_stored(tmp_path: Path) -> None:
+    command = buildx.build_command(CLIENT, spec(tmp_path, Output.PUSH, direct=False))
+    value = command[command.index("--output") + 1]
+    assert value.startswith("type=image,push=true,oci-mediatypes=true")
+
+
 def test_old_consumers_get_gzip(tmp_path: Path) -> None:
     command = buildx.build_command(
         CLIENT, spec(tmp_path, Output.PUSH, compression=Compression.GZIP)
