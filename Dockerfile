@@ -49,8 +49,9 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
-apt_get() {
-    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" "$@"
+apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
+    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
+        -o Dpkg::Options::=--force-unsafe-io "$@"
 }
 bundle=/run/secrets/ca-bundle
 [ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
@@ -248,8 +249,9 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
-apt_get() {
-    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" "$@"
+apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
+    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
+        -o Dpkg::Options::=--force-unsafe-io "$@"
 }
 bundle=/run/secrets/ca-bundle
 [ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt

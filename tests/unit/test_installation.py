@@ -76,7 +76,7 @@ def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
 
 
 @given(
-    name=st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_]{0,8}[A-Za-z0-9])?", fullmatch=True),
+    name=st.from_regex(r"[A-Za-z0-9]{1,4}(_[A-Za-z0-9]{1,4}){0,2}", fullmatch=True),
     version=st.from_regex(r"[1-9][0-9]{0,3}(\.[1-9][0-9]{0,3}){0,3}(rc[1-9])?", fullmatch=True),
     tag=st.sampled_from(["py3-none-any", "cp311-cp311-manylinux_2_28_x86_64", "1-py3-none-any"]),
 )
