@@ -56,7 +56,11 @@ def main() -> int:
 
 def options(words: Sequence[str]) -> argparse.Namespace:
     """Return what was asked for; an unknown name ends with a line that has the valid ones."""
-    parser = argparse.ArgumentParser("bench", description="Measure builds beside their peers.")
+    parser = argparse.ArgumentParser(
+        "bench",
+        description="Measure builds beside their peers, on an engine of their own.",
+        epilog="`nox -s bench -- matrix [ROUNDS]` measures eight warm builds beside one bake.",
+    )
     parser.add_argument(
         "--scenarios",
         type=_several(scenarios.NAMES),
