@@ -183,7 +183,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure builds beside their peers; -h shows what can be chosen, `matrix` takes eight at once."""
+    """Measure builds beside their peers, or `matrix`: eight at once; -h shows the choice."""
     session.install("-e", ".", "python-on-whales>=0.75")
     if session.posargs[:1] == ["matrix"]:
         start(session, "python", "benchmarks/matrix.py", *session.posargs[1:])

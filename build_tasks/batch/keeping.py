@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from build_tasks import building, contents, freshness, journal
+from build_tasks import building, contents, faults, freshness, journal
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
@@ -93,8 +93,9 @@ class Keeper:
 
         before = journal.previous(record, self.announce)
         if before is not None:
-            for line in explanation.lines(explain(before, record)):
-                show(line)
+            lines = explanation.lines(explain(before, record))
+            for line in (*faults.called_out(before, record), *lines):
+                show(line.removeprefix(f"{record.identity}: "))
 
     def publish(self) -> None:
         """Add the builds to the summary of a step of GitHub Actions, if this is one."""

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from build_tasks import digests, places, platforms, process
@@ -68,7 +69,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
             for row in verdict.lines(outcomes, width):
                 announce(row)
             for record in keeper.records.values():
-                keeper.explain(record, announce)
+                keeper.explain(record, partial(_named, announce, record.identity))
         keeper.publish()
     _raise(here, specs, outcomes, display, announce)
 
@@ -104,6 +105,10 @@ def _kept(here: Here, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]) -
         if parts and missing:
             said[missing[0].identity] = platforms.kept(here.folder, parts, missing, mine[0].tags)
     return said
+
+
+def _named(announce: Announce, name: str, line: str) -> None:
+    announce(f"{name}: {line}")
 
 
 @dataclass(frozen=True)

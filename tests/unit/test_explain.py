@@ -332,7 +332,7 @@ def test_after_a_build_only_what_missed_is_said() -> None:
     assert said == []
     keeper.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
     assert said == [
-        "ci-3.11-amd64: 1 of 6 steps ran again since the build of 2026-01-01",
+        "1 of 6 steps ran again since the build of 2026-01-01",
         "  build 2/9, line 6: RUN first",
         "    argument A: '1' -> '2'",
     ]
