@@ -18,6 +18,7 @@ NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before what makes groups of the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what stands in this folder; where no engine can be had, say so, or fail if it must.
 
