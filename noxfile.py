@@ -35,6 +35,10 @@ DOCKERFILES = (
     "build_tasks/verify/postgres/Dockerfile",
 )
 
+#: The tests without an engine, and those with one or with a browser.
+QUICK = ("tests/unit", "tests/front_ends")
+SLOW = ("tests/browser", "tests/engine")
+
 nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
 
@@ -165,10 +169,14 @@ def start(session: nox.Session, program: str, *arguments: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests and hold their coverage, or those that the options of pytest select."""
     session.install("-e", ".[tests]")
-    # One process has the tests with an engine, of which there is one; another has all others.
-    at_once = ("--numprocesses=2", "--dist=loadgroup", "--durations=20")
-    covered = ("--cov", "--cov-report=term", "--cov-fail-under=95")
-    start(session, "python", "-m", "pytest", *(session.posargs or (*at_once, *covered)))
+    pytest = ("-m", "pytest")
+    if session.posargs:
+        start(session, "python", *pytest, *session.posargs)
+        return
+    # There is one engine for all tests that have one, and they take their turns.
+    start(session, "python", *pytest, "--cov", "--cov-report=", "-n", "2", *QUICK)
+    measured = ("--cov", "--cov-append", "--cov-report=term", "--cov-fail-under=95")
+    start(session, "python", *pytest, *measured, "--durations=20", *SLOW)
 
 
 @nox.session

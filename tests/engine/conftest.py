@@ -18,7 +18,6 @@ NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before what makes groups of the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what stands in this folder; where no engine can be had, say so, or fail if it must.
 
@@ -38,7 +37,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         impossible = ""
     for item in ours:
         item.add_marker(pytest.mark.engine)
-        item.add_marker(pytest.mark.xdist_group("engine"))
         if impossible and not os.environ.get(NEEDED):
             item.add_marker(pytest.mark.skip(reason=impossible))
 

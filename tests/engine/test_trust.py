@@ -98,7 +98,5 @@ def test_a_release_takes_nothing_over(small: Suite) -> None:
     small.good("cache.prune", "--all")
     done = small.good(*BUILD, "--cache-imports", "none")
     assert "importing cache manifest" not in done.stderr
-    assert [step.name for step in steps(done.stderr) if not step.cached][:1] == [
-        "RUN echo one > /one"
-    ]
+    assert "RUN echo one > /one" in [step.name for step in steps(done.stderr) if not step.cached]
     assert "ci-3.11-amd64: loaded " in last(done.stderr)
