@@ -154,7 +154,7 @@ def specs(
     result = []
     for kind, python in selected:
         base = base_image(where, python, platforms, announce, dry=dry)
-        install = installations.get(python)
+        install = installations[python] if kind is ImageKind.PROD else None
         slim = bool(install) and chosen.prod_slim
         first = baseline.choose(ROOT, python, slim=slim, announce=announce)
         for platform in platforms:

@@ -263,3 +263,11 @@ def test_logs_of_one_run_lie_together(bench: Bench) -> None:
         assert bench.invoke(*THREE).returncode == 0
     runs = [path for path in Path(bench.folder, "cache", "logs").iterdir() if path.is_dir()]
     assert [len(list(run.glob("*.log"))) for run in runs] == [3, 3]
+
+
+def test_an_image_is_the_same_beside_another_kind_as_alone(bench: Bench) -> None:
+    def lines(kind: str) -> list[str]:
+        options = ("--kind", kind, "--python", "3.11", "--platform", "linux/amd64", "--dry-run")
+        return bench.invoke("image.build", *options).stdout.splitlines()
+
+    assert lines("ci,prod") == [*lines("ci"), *lines("prod")]
