@@ -129,7 +129,8 @@ def test_an_edited_source_runs_only_its_copy(
     ran = [step.name for step in steps(done.stderr) if not step.cached]
     assert {name.removeprefix("LINK ") for name in ran} == {
         "COPY sources/ /airflow/",
-        "COPY --from=tree --chown=50000:0 --chmod=g=u / /opt/",
+        "COPY --from=tree --chown=50000:0 --chmod=775 / /opt/",
+        "COPY --chown=50000:0 sources/ /opt/airflow/",
         "COPY --link --from=home /opt/ /opt/",
     }
 

@@ -86,7 +86,8 @@ def test_another_umask_time_and_a_stray_file_run_no_step(
     ) in done.stderr
     allowed = small.at(clones[1]).good(*build, "--untracked", "sources/**")
     ran = [step.name for step in steps(allowed.stderr) if not step.cached]
-    assert ran == ["COPY --chown=50000:0 sources/ /opt/airflow/"]
+    assert "COPY --chown=50000:0 sources/ /opt/airflow/" in ran
+    assert [name for name in ran if "COPY" not in name] == []
     assert "left out" not in allowed.stderr
 
 
