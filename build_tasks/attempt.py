@@ -123,7 +123,8 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
         reference: what buildx calls it (`buildx.build.ref` in its metadata).
         start: what is known without the events; it is returned where the builder says nothing.
     """
-    if not reference or client.version < HISTORY:
+    # A node that this build does not need may hang, and buildx would wait for it.
+    if not reference or spec.crowded or client.version < HISTORY:
         return start
     command = (*client.buildx, "history", "logs", "--builder", spec.builder)
     command = (*command, "--progress", "rawjson", reference.rpartition("/")[2])

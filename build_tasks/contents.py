@@ -18,8 +18,10 @@ def gather(spec: BuildSpec) -> Inputs:
     """
     try:
         text = spec.dockerfile.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{spec.dockerfile}: cannot be read: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{spec.dockerfile}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{spec.dockerfile}: is no text in UTF-8") from None
     return freshness.gather(dockerfile.parse(text), dict(spec.arguments), spec.files)
 
 

@@ -28,6 +28,7 @@ from build_tasks.client import Client
 from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError
+from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Build, ImageKind, Names
 from build_tasks.options import PROGRESS, Options
 from build_tasks.settings import FIELDS, ROOT, Settings
@@ -149,6 +150,7 @@ def specs(
     pushes = each in {Output.PUSH, Output.DIGEST}
     by_engine = pushes and not _pushes_by_digest(where)
     needs_tag = each is Output.DIGEST and by_engine
+    crowded = _crowded(where)
     direct = not by_engine or where.client.version >= DIRECT_PUSH
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
     result = []
@@ -206,6 +208,7 @@ def specs(
                     else None,
                     skips=skips,
                     stand_in=where.names.stand_in(one) if needs_tag else "",
+                    crowded=crowded,
                     direct=direct,
                     strict_cache=options.flag("strict-cache"),
                 )
@@ -278,6 +281,17 @@ def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, write
     left = " and ".join(["images"] * pushes + ["caches"] * writes)
     announce(f"{left} are not written: this run is not trusted: {run.distrust}")
     return Output.NONE if pushes else wanted
+
+
+def _crowded(where: Site) -> bool:
+    """Return whether the builder has several nodes."""
+    name = where.settings.builder
+    if name == DEFAULT:
+        return False
+    from build_tasks.builders import store  # noqa: PLC0415 - start-up time
+
+    stored = store.of(where.client, name)
+    return stored is not None and len(stored.nodes) > 1
 
 
 def _pushes_by_digest(where: Site) -> bool:

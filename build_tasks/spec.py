@@ -60,6 +60,7 @@ class BuildSpec:
         skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
         compression: how the layers of a pushed image are compressed.
+        crowded: its builder has several nodes, and what asks it for the past asks them all.
         direct: it is pushed straight from the cache, and not by the engine that stores it first.
         strict_cache: a cache that is not read or not written is an error, after the image is made.
 
@@ -88,6 +89,7 @@ class BuildSpec:
     part: Part | None = None
     stand_in: str = ""
     compression: Compression = Compression.ZSTD
+    crowded: bool = False
     direct: bool = True
     strict_cache: bool = False
     skips: bool = False

@@ -159,9 +159,8 @@ def test_one_command_makes_one_image_of_exactly_both(two: Nodes, project: Suite,
     done = project.good(*push)
     assert len(ran(done.stderr)) == 4
     reference = f"{two.image(kind)}:t"
-    assert last(done.stderr) == (
-        f"{kind}-3.11: merged linux/amd64, linux/arm64 as {reference} {two.digest(reference)}"
-    )
+    made = f"merged linux/amd64, linux/arm64 as {reference} {two.digest(reference)}"
+    assert made in done.stderr
     holds_both(two, reference)
     two.empty()
     again = project.good(*push)
@@ -247,7 +246,7 @@ def test_what_the_registry_has_no_more_is_one_line(two: Nodes, project: Suite) -
 def test_the_engines_own_builder_makes_the_same_image(two: Nodes, project: Suite) -> None:
     """It cannot push by digest: each platform gets a tag of its own there."""
     done = project.good(*build("ci", "--push", "--tag", "own", builder="default"))
-    assert "merged linux/amd64, linux/arm64" in last(done.stderr)
+    assert "merged linux/amd64, linux/arm64" in done.stderr
     holds_both(two, f"{two.image('ci')}:own")
     assert platforms(two.raw(f"{two.image('ci')}:linux-arm64")) == ["linux/arm64"]
 
@@ -285,7 +284,8 @@ def said_by_buildx(two: Nodes, builder: str) -> float:
 @pytest.mark.parametrize("builder", ["default", BUILDER])
 def test_figures_are_the_engines_own(two: Nodes, project: Suite, builder: str) -> None:
     two.empty()
-    output = ("--load",) if builder == "default" else ("--push",)
+    # From a cache of the registry nothing would come to the builder.
+    output = ("--load",) if builder == "default" else ("--push", "--cache", "local")
     project.good(*build("ci", *output, builder=builder))
     on = ("--builder", builder)
     kept = figures(project, "cache.usage", "--local", *on)["builders"]
@@ -317,7 +317,7 @@ def test_airflow_itself_for_both_platforms(two: Nodes, kind: str, tmp_path: Path
     first = two.suite.good(*push)
     assert len(ran(first.stderr)) >= 12
     reference = f"{two.image(kind)}:latest"
-    assert f"merged linux/amd64, linux/arm64 as {reference} " in last(first.stderr)
+    assert f"merged linux/amd64, linux/arm64 as {reference} " in first.stderr
     holds_both(two, reference)
     two.empty()
     again = two.suite.good(*push)
