@@ -328,6 +328,7 @@ def test_a_strict_build_fails_after_the_push_and_says_the_digest(
     project: Suite, engine: Embedded
 ) -> None:
     (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
+    project = project.having(AIRFLOW_IMAGES_REPOSITORY=f"tests/{secrets.token_hex(4)}")
     build = ("image.build", "--python", "3.11", "--strict-cache")
     done = project.invoke(*build, "--push")
     assert done.returncode == 4

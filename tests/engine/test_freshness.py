@@ -64,10 +64,10 @@ def verdict(suite: Suite, *options: str) -> str:
 
 
 def test_each_change_gets_the_right_answer(small: Suite, move: Callable[[str], str]) -> None:
-    assert verdict(small) == "out of date"
+    assert verdict(small).startswith("out of date")
     small.good("image.build", *SELECTED)
     assert verdict(small, "--local") == "current"
-    assert verdict(small, "--remote") == "out of date"
+    assert verdict(small, "--remote").startswith("out of date")
     small.good("image.push", *SELECTED)
     assert verdict(small, "--remote") == "current"
 

@@ -60,7 +60,7 @@ def test_an_untrusted_run_writes_nothing_and_reads_what_trusted_ones_wrote(
     small.good("cache.prune", "--all")
     before = listing(engine)
     ours = f"{small.environment['AIRFLOW_IMAGES_REPOSITORY']}/main/ci/python3.11"
-    assert set(before[ours]) == {"latest", "cache-linux-amd64"}
+    assert set(before[ours]) >= {"latest", "cache-linux-amd64"}
     (small.root / "sources/stray.py").write_text("STRAY = 1\n")
     for options in (("--push", "--push-cache"), ("--push-by-digest", "--cache-to", f"{ours}:x")):
         done = small.having(AIRFLOW_IMAGES_TRUSTED="0").invoke(*BUILD, *options)
