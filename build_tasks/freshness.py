@@ -145,7 +145,8 @@ def details(part: str, before: Inputs, now: Inputs) -> list[str]:
         new = [one for one in now.instructions if (one.stage, one.text) not in was]
         return [f"line {one.line}: {one.head}" for one in new] or ["an instruction is gone"]
     if part == "base":
-        return [f"{before.base} -> {now.base}"]
+        # Of one name that means another image now, there is no more to say.
+        return [f"{before.base} -> {now.base}"] if before.base != now.base else []
     if part == "arguments":
         return [
             f"{name}: {_short_value(before, name)} -> {_short_value(now, name)}"

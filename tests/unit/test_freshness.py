@@ -124,3 +124,8 @@ def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"none: cannot be read: "):
         contents.gather(spec)
+
+
+def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:
+    one = freshness.gather([], {"BASE_IMAGE": "r/base:1"}, {})
+    assert freshness.details("base", one, one) == []
