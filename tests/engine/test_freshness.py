@@ -88,7 +88,7 @@ def test_each_change_gets_the_right_answer(small: Suite, move: Callable[[str], s
     source.write_text(text)
     assert verdict(small) == "current"
     move("2")
-    assert verdict(small) == "out of date; changed: base; changed: base"
+    assert verdict(small) == "out of date; changed: base (moved); changed: base (moved)"
     small.good("image.build", *SELECTED)
     assert verdict(small, "--local") == "current"
     failed = small.invoke(*CHECK, "--remote", "--fail")
