@@ -168,7 +168,7 @@ def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build: images for
     # the local engine go without, pushed ones say how they were made but not with which arguments.
     tags = [word for tag in spec.tags for word in ("--tag", tag)]
-    if spec.output in {Output.PUSH, Output.DIGEST}:
+    if spec.output.pushes:
         options = tags if spec.output is Output.PUSH else _stood_in(spec)
         options += ["--output", _pushed(spec)]
         options += ["--provenance", "mode=min"]

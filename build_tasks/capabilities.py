@@ -16,7 +16,7 @@ from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError
 from build_tasks.fleet import DEDICATED, DEFAULT
 from build_tasks.matrix import Platform, listed
-from build_tasks.spec import BuildSpec, Output
+from build_tasks.spec import BuildSpec
 
 if TYPE_CHECKING:
     from build_tasks.builders.store import Stored
@@ -36,8 +36,7 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
     """
     todo = list(specs)
     name = todo[0].builder
-    pushes = {Output.PUSH, Output.DIGEST}
-    exports = any(spec.cache.export or spec.output in pushes for spec in todo)
+    exports = any(spec.cache.export or spec.output.pushes for spec in todo)
     if name == DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "

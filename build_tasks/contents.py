@@ -11,11 +11,13 @@ from build_tasks.spec import BuildSpec
 
 
 def gather(spec: BuildSpec) -> Inputs:
-    """Return the inputs of a build.
+    """Return the inputs of a build: those that its label has, if it has one.
 
     Raises:
         UsageError: the Dockerfile cannot be read.
     """
+    if spec.inputs:
+        return spec.inputs  # the Dockerfile may have been edited since
     try:
         text = spec.dockerfile.read_text(encoding="utf-8")
     except OSError as error:
@@ -30,5 +32,5 @@ def labelled(spec: BuildSpec) -> BuildSpec:
 
     A label of the command line is part of the image's configuration alone: no step is repeated.
     """
-    label = (LABEL, gather(spec).fingerprint)
-    return replace(spec, labels=(*spec.labels, label))
+    inputs = gather(spec)
+    return replace(spec, labels=(*spec.labels, (LABEL, inputs.fingerprint)), inputs=inputs)

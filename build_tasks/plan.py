@@ -22,7 +22,6 @@ from build_tasks import (
     policy,
     revision,
     spec,
-    trust,
 )
 from build_tasks.client import Client
 from build_tasks.context import Allowed, Prepared
@@ -129,13 +128,13 @@ def specs(
             f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
         )
     selected = select(options, chosen)
-    if options.flag("sbom") and wanted not in {Output.PUSH, Output.DIGEST}:
+    if options.flag("sbom") and not wanted.pushes:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
     skips = options.flag("skip-unchanged")
     if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
         raise UsageError("--skip-unchanged: only for an image of one platform: add --push")
     bundle = _ca_bundle(chosen)
-    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    run = policy.judge(chosen)
     writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
     wanted = _allowed(wanted, run, announce, writes=writes)
     skips = skips and wanted is Output.PUSH
@@ -147,8 +146,7 @@ def specs(
     scanner = _scanner(where) if options.flag("sbom") else ""
     platforms = chosen.platforms or (where.client.native,)
     each = outputs.each(wanted, platforms)
-    pushes = each in {Output.PUSH, Output.DIGEST}
-    by_engine = pushes and not _pushes_by_digest(where)
+    by_engine = each.pushes and not _pushes_by_digest(where)
     needs_tag = each is Output.DIGEST and by_engine
     crowded = _crowded(where)
     direct = not by_engine or where.client.version >= DIRECT_PUSH
@@ -275,12 +273,11 @@ def _installations(
 
 def _allowed(wanted: Output, run: Run, announce: Callable[[str], None], *, writes: bool) -> Output:
     """Return what may become of the images; an untrusted run says what it does not write."""
-    pushes = wanted in {Output.PUSH, Output.DIGEST}
-    if run.trusted or not (pushes or writes):
+    if run.trusted or not (wanted.pushes or writes):
         return wanted
-    left = " and ".join(["images"] * pushes + ["caches"] * writes)
+    left = " and ".join(["images"] * wanted.pushes + ["caches"] * writes)
     announce(f"{left} are not written: this run is not trusted: {run.distrust}")
-    return Output.NONE if pushes else wanted
+    return Output.NONE if wanted.pushes else wanted
 
 
 def _crowded(where: Site) -> bool:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from build_tasks import cache, matrix, revision
+from build_tasks import cache, matrix, revision, trust
 from build_tasks.backends import Backend, BackendType
 from build_tasks.cache import CacheImports, CachePlan, CachePolicy
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, Names
 from build_tasks.settings import Settings
 from build_tasks.trust import Run
+
+
+def judge(chosen: Settings) -> Run:
+    """Return what is known of this run: of the CI system's variables, and of the settings."""
+    return trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
 
 
 def settle(chosen: Settings, run: Run, *, writes: bool, checkout: Path) -> CachePolicy:

@@ -17,6 +17,7 @@ from build_tasks.values import CLIENTS, SECRET_NAME
 
 if TYPE_CHECKING:
     from build_tasks.digests import Part
+    from build_tasks.freshness import Inputs
     from build_tasks.installation import Installation
 
 #: The id under which RUN steps find the CA bundle.
@@ -30,6 +31,11 @@ class Output(StrEnum):
     PUSH = "push"
     DIGEST = "push-by-digest"
     NONE = "none"
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the image goes to a registry."""
+        return self in {Output.PUSH, Output.DIGEST}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class BuildSpec:
         progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
         image: the image's name, without a tag.
         also: further platforms, to load an image of several at once.
+        inputs: what the image's label says that it is made of.
         part: what a merge has to know of an image that is pushed by digest.
         skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
@@ -86,6 +93,7 @@ class BuildSpec:
     progress: str = "auto"
     image: str = ""
     also: tuple[Platform, ...] = ()
+    inputs: Inputs | None = None
     part: Part | None = None
     stand_in: str = ""
     compression: Compression = Compression.ZSTD

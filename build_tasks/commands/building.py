@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from build_tasks import buildx, capabilities, plan
 from build_tasks.batch import run
 from build_tasks.commands.shown import say
@@ -39,12 +37,12 @@ def push_cache(options: Options) -> None:
 
 def merge_image(options: Options) -> None:
     """Join images that were pushed by digest, here or elsewhere, under their tag."""
-    from build_tasks import platforms, trust  # noqa: PLC0415 - start-up time
+    from build_tasks import platforms, policy  # noqa: PLC0415 - start-up time
 
     chosen = options.settings()
-    run = trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
-    if not run.trusted:
-        say(f"nothing is merged: this run is not trusted: {run.distrust}")
+    here = policy.judge(chosen)
+    if not here.trusted:
+        say(f"nothing is merged: this run is not trusted: {here.distrust}")
         return
     platforms.merge_written(options, chosen, announce=say)
 
