@@ -50,7 +50,15 @@ case "$1" in
   info) printf '%s' "$FAKE_INFO"; printf '%s' "$FAKE_INFO_ERROR" >&2; exit ${FAKE_INFO_EXIT:-0} ;;
 esac
 if [ -n "$FAKE_FAILS" ]; then # only what this word is in
-  case "$*" in *"$FAKE_FAILS"*) FAKE_SLEEP= ;; *) FAKE_EXIT=0; FAKE_STDERR= ;; esac
+  case "$*" in
+    *"$FAKE_FAILS"*)
+      n=0 # not before another one sleeps, where they do
+      while [ -n "$FAKE_SLEEP" ] && [ ! -e "$FAKE_LOG.asleep" ] && [ $n -lt 100 ]; do
+        n=$((n + 1)); sleep 0.1
+      done
+      FAKE_SLEEP= ;;
+    *) FAKE_EXIT=0; FAKE_STDERR= ;;
+  esac
 fi
 if [ -n "$FAKE_TIMES" ] && [ "${FAKE_EXIT:-0}" != 0 ]; then # only so many times
   echo x >> "$FAKE_LOG.times"
@@ -58,6 +66,7 @@ if [ -n "$FAKE_TIMES" ] && [ "${FAKE_EXIT:-0}" != 0 ]; then # only so many times
 fi
 if [ -n "$FAKE_SLEEP" ]; then
   trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
+  touch "$FAKE_LOG.asleep"
   sleep "$FAKE_SLEEP" &
   wait $!
 fi
