@@ -309,7 +309,9 @@ def test_the_matrix_is_data_for_ci(bench: Bench) -> None:
 def test_a_builder_of_the_users_own_is_used_where_it_lives(bench: Bench) -> None:
     theirs = bench.folder / "docker-config" / "buildx"
     (theirs / "instances").mkdir(parents=True)
-    (theirs / "instances" / "team").touch()
+    node = {"Name": "team0", "Endpoint": bench.environment["DOCKER_HOST"]}
+    written = {"Name": "team", "Driver": "docker-container", "Nodes": [node]}
+    (theirs / "instances" / "team").write_text(json.dumps(written))
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "team", "--dry-run")
     assert f"BUILDX_CONFIG={theirs} " in done.stdout
     done = bench.invoke("image.build", "--python", "3.11", "--builder", "other", "--dry-run")
