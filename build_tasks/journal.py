@@ -1,8 +1,8 @@
 """The journal: the records of builds as files, in a store that stays small.
 
 `records/RUN/IDENTITY.json` in the cache folder. Several processes write at once and need no lock:
-each file is written beside its place and put there in one move, and whoever writes also removes
-the oldest.
+each file is written beside its place and put there in one move, and a run that ends removes the
+oldest.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ABANDONED = 3600.0
 #: How often a folder that is removed while a file is put into it is made again.
 RACES = 100
 LAST = "last"
+SUFFIX = ".json"
 
 Announce = Callable[[str], None]
 
@@ -41,31 +42,55 @@ def folder() -> Path:
 
 
 def write(record: BuildRecord) -> Path:
-    """Write a record down, remove the oldest that are too many, and return the record's file.
+    """Write a record down and return its file; `prune` keeps the store small.
 
     Raises:
         DiskError: the folder cannot be written to.
     """
-    file = folder() / _safe(record.run or record.began or "run") / f"{_safe(record.identity)}.json"
+    file = folder() / _run(record) / f"{_safe(record.identity)}{SUFFIX}"
     try:
         _put(file, notation.to_text(record))
     except OSError as error:
         raise DiskError(f"{file}: the record cannot be written: {error.strerror}") from None
-    _prune(file)
     return file
+
+
+def prune(keep: BuildRecord) -> None:
+    """Remove the oldest records beyond the bounds; looking at all of them is not for every write.
+
+    Args:
+        keep: a record whose run stays, however large it is.
+    """
+    now = time.time()
+    size = 0
+    newest_first = sorted(_files(), key=lambda one: one.stat().st_mtime, reverse=True)
+    for builds, entry in enumerate(newest_first, 1):
+        size += entry.stat().st_size
+        old = now - entry.stat().st_mtime > KEEP_SECONDS
+        file = Path(entry.path)
+        if file.parent.name != _run(keep) and (old or builds > KEEP_BUILDS or size > KEEP_BYTES):
+            with contextlib.suppress(OSError):
+                file.unlink()
+                file.parent.rmdir()  # fails while others are in it
+    for entry in _within(folder()):
+        with contextlib.suppress(OSError):
+            if entry.name.endswith(".new") and now - entry.stat().st_mtime > ABANDONED:
+                Path(entry.path).unlink()
 
 
 def runs() -> list[str]:
     """Return the names of the runs that are written down, newest first."""
     newest: dict[str, float] = {}
-    for file, entry in _files():
-        newest[file.parent.name] = max(entry.st_mtime, newest.get(file.parent.name, 0.0))
+    for entry in _files():
+        name = Path(entry.path).parent.name
+        newest[name] = max(entry.stat().st_mtime, newest.get(name, 0.0))
     return sorted(newest, key=lambda name: newest[name], reverse=True)
 
 
 def of_run(name: str, announce: Announce) -> list[BuildRecord]:
     """Return the records of a run in the order in which its builds began."""
-    files = (file for file in _within(folder() / _safe(name)) if file.suffix == ".json")
+    inside = _within(folder() / _safe(name))
+    files = (Path(entry.path) for entry in inside if entry.name.endswith(SUFFIX))
     found = [*_read_all(files, announce)]
     return sorted(found, key=lambda record: (record.began, record.identity))
 
@@ -77,9 +102,10 @@ def last_run(announce: Announce) -> list[BuildRecord]:
 
 def by_identity(identity: str, announce: Announce) -> Iterator[BuildRecord]:
     """Yield the records of one build, newest first; each is read when it is asked for."""
-    wanted = f"{_safe(identity)}.json"
-    files = [(entry.st_mtime, file) for file, entry in _files() if file.name == wanted]
-    yield from _read_all((file for _, file in sorted(files, reverse=True)), announce)
+    wanted = f"{_safe(identity)}{SUFFIX}"
+    files = [entry for entry in _files() if entry.name == wanted]
+    files.sort(key=lambda entry: (entry.stat().st_mtime, entry.path), reverse=True)
+    yield from _read_all((Path(entry.path) for entry in files), announce)
 
 
 def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
@@ -106,7 +132,7 @@ def find(text: str, announce: Announce) -> list[BuildRecord]:
         raise UsageError("no build is written down yet: invoke image.build makes a record of each")
     if text in names:
         return of_run(text, announce)
-    identities = sorted({file.stem for file, _ in _files()})
+    identities = sorted({entry.name.removesuffix(SUFFIX) for entry in _files()})
     meant = [one for one in identities if one == text or one.startswith(f"{text}-")]
     newest = [next(by_identity(one, announce), None) for one in meant]
     if found := [one for one in newest if one]:
@@ -167,6 +193,11 @@ def _later(place: str, schema: int) -> str:
     )
 
 
+def _run(record: BuildRecord) -> str:
+    """Return the name of the folder that a record is in."""
+    return _safe(record.run or record.began or "run")
+
+
 def _safe(name: str) -> str:
     """Return a name that is one component of a path, and no hidden one."""
     return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".")[:200] or "_"
@@ -194,35 +225,18 @@ def _put(file: Path, text: str) -> None:
         raise
 
 
-def _files() -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the files of all records, with what the folder says about them."""
+def _files() -> Iterator[os.DirEntry[str]]:
+    """Yield the files of all records, which know what the folder says about them."""
     for run in _within(folder()):
-        for file in _within(run):
-            if file.suffix == ".json":
+        for entry in _within(run):
+            if entry.name.endswith(SUFFIX):
                 with contextlib.suppress(FileNotFoundError):
-                    yield file, file.stat()
+                    entry.stat()  # which is kept
+                    yield entry
 
 
-def _within(place: Path) -> list[Path]:
+def _within(place: os.PathLike[str]) -> list[os.DirEntry[str]]:
     """Return what a folder holds; nothing, if it went meanwhile (which Path.glob minds)."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as found:
-        return [Path(entry.path) for entry in found]
+        return [*found]
     return []
-
-
-def _prune(keep: Path) -> None:
-    """Remove the oldest files beyond the bounds, but never the one that was just written."""
-    now = time.time()
-    size = 0
-    newest_first = sorted(_files(), key=lambda one: one[1].st_mtime, reverse=True)
-    for builds, (file, entry) in enumerate(newest_first, 1):
-        size += entry.st_size
-        old = now - entry.st_mtime > KEEP_SECONDS
-        if file != keep and (old or builds > KEEP_BUILDS or size > KEEP_BYTES):
-            with contextlib.suppress(OSError):
-                file.unlink()
-                file.parent.rmdir()  # fails while others are in it
-    for fresh in _within(folder()):
-        with contextlib.suppress(OSError):
-            if fresh.suffix == ".new" and now - fresh.stat().st_mtime > ABANDONED:
-                fresh.unlink()

@@ -97,8 +97,10 @@ class Keeper:
             for line in (*faults.called_out(before, record), *lines):
                 show(line.removeprefix(f"{record.identity}: "))
 
-    def publish(self) -> None:
-        """Add the builds to the summary of a step of GitHub Actions, if this is one."""
+    def close(self) -> None:
+        """Remove old records, and add the builds to the summary of a step of GitHub Actions."""
+        for record in [*self.records.values()][-1:]:
+            journal.prune(record)
         if "GITHUB_STEP_SUMMARY" in os.environ:
             from build_tasks import report  # noqa: PLC0415 - start-up time
 

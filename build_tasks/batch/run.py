@@ -70,7 +70,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
                 announce(row)
             for record in keeper.records.values():
                 keeper.explain(record, partial(_named, announce, record.identity))
-        keeper.publish()
+        keeper.close()
     _raise(here, specs, outcomes, display, announce)
 
 

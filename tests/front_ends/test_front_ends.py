@@ -190,9 +190,32 @@ def test_a_buildx_that_is_too_old_is_one_line(bench: Bench) -> None:
 
 
 def test_buildx_is_asked_for_its_version_once_in_its_life(bench: Bench) -> None:
-    for _ in range(2):
-        assert bench.invoke("image.build", "--python", "3.11").returncode == 0
-    assert [words[1] for words in bench.told()] == ["version", "build", "build"]
+    for options in ((), ("--push",)):  # whoever pushes wants to know it, too
+        assert bench.invoke("image.build", "--python", "3.11", *options).returncode == 0
+    assert [words[1] for words in bench.told() if words[1] != "info"] == [
+        "version",
+        "build",
+        "build",
+    ]
+
+
+def test_a_buildx_that_was_replaced_is_asked_again(bench: Bench) -> None:
+    plugin = bench.folder / "docker-config" / "cli-plugins" / "docker-buildx"
+    assert bench.invoke("image.build", "--python", "3.11").returncode == 0
+    plugin.write_text(plugin.read_text() + "\n# a later one\n")
+    done = bench.invoke("image.build", "--python", "3.11", FAKE_BUILDX_VERSION="v0.12.1")
+    assert done.returncode == 3
+    assert last(done.stderr).startswith("buildx 0.12.1 is too old")
+
+
+def test_what_buildx_need_not_do_is_left_to_the_user(bench: Bench) -> None:
+    build = ("image.build", "--python", "3.11", "--dry-run")
+    said = bench.invoke(*build).stdout
+    assert " BUILDX_METADATA_PROVENANCE=disabled " in said
+    assert (
+        " BUILDX_METADATA_PROVENANCE="
+        not in bench.invoke(*build, BUILDX_METADATA_PROVENANCE="max").stdout
+    )
 
 
 def test_a_program_that_is_no_buildx_is_one_line(bench: Bench) -> None:

@@ -56,7 +56,7 @@ FLOORS = (
     ("notation",),
     ("backends", "findings", "matrix", "record"),
     ("engine",),
-    ("bake", "context"),
+    ("bake", "context", "plugin"),
     ("snapshots",),
     ("fingerprints", "worktree"),
     ("api", "events", "ignore", "process", "places", "trust"),
