@@ -18,14 +18,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # the nox program does not put it there
 
-from build_tasks import commands, options, process, settings
+from build_tasks import options, process, settings
+from build_tasks.commands import Verb, building
+from build_tasks.commands.constraints import generate_constraints
+from build_tasks.commands.images import verify_image
 from build_tasks.errors import ImagesError
 from build_tasks.matrix import ImageKind, Platform
 from build_tasks.options import Option, Options
@@ -50,7 +53,7 @@ except ImagesError as error:
 
 def run(
     session: nox.Session,
-    verb: Callable[[Options], None],
+    verb: Verb,
     takes: Sequence[Option],
     **fixed: str,
 ) -> None:
@@ -77,7 +80,7 @@ def register(kind: ImageKind, python: str, platform: Platform | None) -> None:
     suffix = f"-{platform.architecture}" if platform else ""
 
     def session(session: nox.Session) -> None:
-        run(session, commands.build, options.BUILD, kind=kind.value, python=python, **pinned)
+        run(session, building.build, options.BUILD, kind=kind.value, python=python, **pinned)
 
     where = f" for {platform}" if platform else ""
     session.__doc__ = f"Build the {kind.upper()} image with Python {python}{where}."
@@ -88,9 +91,7 @@ def register(kind: ImageKind, python: str, platform: Platform | None) -> None:
     )(session)
 
 
-def register_for_all(
-    name: str, verb: Callable[[Options], None], takes: Sequence[Option], does: str
-) -> None:
+def register_for_all(name: str, verb: Verb, takes: Sequence[Option], does: str) -> None:
     """Make the sessions of one verb that are for an image with a Python, whatever its platforms.
 
     Args:
@@ -125,18 +126,18 @@ for version in PYTHONS:
 @nox.session(venv_backend="none")
 def build_all(session: nox.Session) -> None:
     """Build both images with every Python of the matrix, or those that options select."""
-    run(session, commands.build_all, options.SELECTED_BUILD)
+    run(session, building.build_all, options.SELECTED_BUILD)
 
 
 register_for_all(
     "merge",
-    commands.merge_image,
+    building.merge_image,
     options.MERGE,
     "Merge the platforms of the {kind} image with Python {python}.",
 )
 register_for_all(
     "verify",
-    commands.verify_image,
+    verify_image,
     options.VERIFY,
     "Verify that the {kind} image with Python {python} holds what it says.",
 )
@@ -147,7 +148,7 @@ def register_constraints(python: str) -> None:
 
     @nox.session(name=f"constraints-{python}", venv_backend="none", tags=["constraints"])
     def constraints(session: nox.Session) -> None:
-        run(session, commands.generate_constraints, options.CONSTRAINTS, python=python)
+        run(session, generate_constraints, options.CONSTRAINTS, python=python)
 
     constraints.__doc__ = f"Resolve constraints/constraints-{python}.txt."
 

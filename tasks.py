@@ -6,7 +6,7 @@ import inspect
 import keyword
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 # Invoke has Python write no bytecode, and every run would compile the project anew.
@@ -18,35 +18,35 @@ from invoke.exceptions import Exit  # noqa: E402
 from invoke.tasks import Task  # noqa: E402
 
 from build_tasks import commands, options, process  # noqa: E402
+from build_tasks.commands import Verb  # noqa: E402
 from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
 from build_tasks.options import Option, Options  # noqa: E402
 
-Verb = Callable[[Options], None]
-
-TASKS: tuple[tuple[str, Verb, Sequence[Option]], ...] = (
-    ("bake", commands.bake, options.BAKE),
-    ("builder.create", commands.create_builder, options.BUILDER_CREATE),
-    ("builder.inspect", commands.inspect_builder, options.SETTINGS_REPORT),
-    ("builder.list", commands.list_builders, options.SETTINGS_REPORT),
-    ("builder.remove", commands.remove_builder, options.BUILDER_REMOVE),
-    ("cache.prune", commands.prune_cache, options.PRUNE),
-    ("cache.push", commands.push_cache, options.SELECTED_BUILD),
-    ("cache.usage", commands.show_usage, options.USAGE),
-    ("constraints.generate", commands.generate_constraints, options.SELECTED_CONSTRAINTS),
-    ("engine.start", commands.start_engine, options.ENGINE_START),
-    ("engine.status", commands.show_engine, options.REPORT),
-    ("engine.stop", commands.stop_engine, options.ENGINE_STOP),
-    ("image.build", commands.build, options.SELECTED_BUILD),
-    ("image.check", commands.check_image, options.CHECK),
-    ("image.explain", commands.explain_image, options.EXPLAIN),
-    ("image.load", commands.load_image, options.LOAD),
-    ("image.merge", commands.merge_image, options.SELECTED_MERGE),
-    ("image.push", commands.push_image, options.SELECTED_BUILD),
-    ("image.report", commands.report_image, options.IMAGE_REPORT),
-    ("image.save", commands.save_image, options.SAVE),
-    ("image.verify", commands.verify_image, options.VERIFY),
-    ("matrix", commands.show_matrix, options.SETTINGS_REPORT),
-    ("settings", commands.show_settings, options.SETTINGS_REPORT),
+#: The task, the function in build_tasks.commands that does its work, and the options that it takes.
+TASKS: tuple[tuple[str, str, Sequence[Option]], ...] = (
+    ("bake", "building.bake", options.BAKE),
+    ("builder.create", "builders.create_builder", options.BUILDER_CREATE),
+    ("builder.inspect", "builders.inspect_builder", options.SETTINGS_REPORT),
+    ("builder.list", "builders.list_builders", options.SETTINGS_REPORT),
+    ("builder.remove", "builders.remove_builder", options.BUILDER_REMOVE),
+    ("cache.prune", "caches.prune_cache", options.PRUNE),
+    ("cache.push", "building.push_cache", options.SELECTED_BUILD),
+    ("cache.usage", "caches.show_usage", options.USAGE),
+    ("constraints.generate", "constraints.generate_constraints", options.SELECTED_CONSTRAINTS),
+    ("engine.start", "engine.start_engine", options.ENGINE_START),
+    ("engine.status", "engine.show_engine", options.REPORT),
+    ("engine.stop", "engine.stop_engine", options.ENGINE_STOP),
+    ("image.build", "building.build", options.SELECTED_BUILD),
+    ("image.check", "freshness.check_image", options.CHECK),
+    ("image.explain", "freshness.explain_image", options.EXPLAIN),
+    ("image.load", "images.load_image", options.LOAD),
+    ("image.merge", "building.merge_image", options.SELECTED_MERGE),
+    ("image.push", "building.push_image", options.SELECTED_BUILD),
+    ("image.report", "reports.report_image", options.IMAGE_REPORT),
+    ("image.save", "images.save_image", options.SAVE),
+    ("image.verify", "images.verify_image", options.VERIFY),
+    ("matrix", "reports.show_matrix", options.SETTINGS_REPORT),
+    ("settings", "reports.show_settings", options.SETTINGS_REPORT),
 )
 
 
@@ -86,15 +86,27 @@ def _parameter(option: Option) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name  # invoke takes the last one off again
 
 
-def _namespace() -> Collection:
+def _meant(words: Sequence[str]) -> frozenset[str]:
+    """Return the tasks that a command line can mean: those that it names, if it begins with one.
+
+    Invoke copies every option of every task that it is given, twice, which takes longer than all
+    else before a build begins.
+    """
+    names = frozenset(path for path, _, _ in TASKS)
+    return names & {*words} if names & {*words[:1]} else names
+
+
+def _namespace(meant: Container[str]) -> Collection:
     root = Collection()
     for path, verb, takes in TASKS:
+        if path not in meant:
+            continue
         folder, _, name = path.rpartition(".")
         if folder and folder not in root.collections:
             root.add_collection(Collection(folder))
         home = root.collections[folder] if folder else root
-        home.add_task(task(verb, takes), name=name)
+        home.add_task(task(commands.verb(verb), takes), name=name)
     return root
 
 
-namespace = _namespace()
+namespace = _namespace(_meant(sys.argv[1:]))

@@ -33,7 +33,7 @@ ANSWER = 20.0
 
 #: What buildx need not do. A context is a copy, so that a repository around it is not what is
 #: built. Nobody reads the provenance in the metadata, which is asked for after every build. The
-#: heap of a build that finds all cached stays below 16 MB: collecting its garbage all the same takes
+#: heap of a build that finds all cached is below 16 MB: collecting its garbage all the same takes
 #: a fifth of the CPU.
 _PLAIN = {"BUILDX_GIT_INFO": "0", "BUILDX_METADATA_PROVENANCE": "disabled", "GOGC": "400"}
 

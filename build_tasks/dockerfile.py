@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: What makes a vertex with a number of its own ("[main 2/9] RUN ...") in BuildKit's graph.
 STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
@@ -73,6 +74,7 @@ def read(kept: str) -> Instruction:
     return Instruction(stage, int(line), text)
 
 
+@lru_cache(maxsize=8)  # one file makes the images of all Pythons
 def parse(text: str) -> tuple[Instruction, ...]:
     """Return the instructions of a Dockerfile, in order.
 

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build_tasks import commands, options, process
+from build_tasks import options, process
+from build_tasks.commands.freshness import check_image
 from build_tasks.errors import ImagesError
 from build_tasks.matrix import ImageKind
 from build_tasks.options import Options
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}
         named = {name: given.text(name) or all_ for name, all_ in whole.items()}
         with process.interruptible():
-            commands.check_image(Options({**given.given, **named}))
+            check_image(Options({**given.given, **named}))
     except ImagesError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code if fails else 0

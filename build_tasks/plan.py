@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -151,12 +152,13 @@ def specs(
     crowded = _crowded(where)
     direct = not by_engine or where.client.version >= DIRECT_PUSH
     commit = replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id())
+    choose = cache(partial(baseline.choose, ROOT, announce=announce))  # both images have the same
     result = []
     for kind, python in selected:
         base = base_image(where, python, platforms, announce, dry=dry)
         install = installations[python] if kind is ImageKind.PROD else None
         slim = bool(install) and chosen.prod_slim
-        first = baseline.choose(ROOT, python, slim=slim, announce=announce)
+        first = choose(python, slim=slim)
         for platform in platforms:
             one = Build(kind, python, platform, slim=slim)
             image = where.names.image(one)
