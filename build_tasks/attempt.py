@@ -11,10 +11,10 @@ from pathlib import Path
 from build_tasks import faults, places, process
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
-from build_tasks.events import Said
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord
 from build_tasks.recording import Recorder
+from build_tasks.recording.events import Said
 from build_tasks.spec import BuildSpec
 
 Line = Callable[[str], None]

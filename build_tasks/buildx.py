@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import backends, building, labels, process
+from build_tasks import building, labels, process
 from build_tasks.building import Built
+from build_tasks.cache import backends
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.fleet import Builder

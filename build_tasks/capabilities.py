@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from build_tasks import buildx
-from build_tasks.backends import OF_ENGINES
+from build_tasks.cache.backends import OF_ENGINES
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError

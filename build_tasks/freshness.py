@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from build_tasks import dockerfile, inputs
-from build_tasks.dockerfile import Instruction
+from build_tasks import dockerfile
+from build_tasks.dockerfile import Instruction, inputs
 from build_tasks.record import BuildRecord
 from build_tasks.redaction import redact
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from build_tasks import (
-    baseline,
     buildx,
     client,
     constraints,
@@ -25,6 +24,7 @@ from build_tasks import (
     spec,
 )
 from build_tasks.client import Client
+from build_tasks.constraints import baseline
 from build_tasks.context import Allowed, Prepared
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError, UsageError

@@ -60,7 +60,10 @@ def version(plugin: Path) -> tuple[int, ...]:
     """
     known = places.cache_folder() / "buildx-version.json"
     path = plugin.resolve()
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise MissingProgram(f"cannot start {plugin}: {error.strerror}") from None
     identity = f"{stat.st_size} {stat.st_mtime_ns}"
     try:
         kept = json.loads(known.read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from build_tasks import cache, matrix, revision, trust
-from build_tasks.backends import Backend, BackendType
 from build_tasks.cache import CacheImports, CachePlan, CachePolicy
+from build_tasks.cache.backends import Backend, BackendType
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, Names
 from build_tasks.settings import Settings

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from build_tasks import definition, fleet, values
-from build_tasks.backends import Backend
 from build_tasks.cache import CacheImports, CacheMode, Compression
+from build_tasks.cache.backends import Backend
 from build_tasks.errors import UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import ImageKind, Platform, listed

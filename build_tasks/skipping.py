@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from build_tasks import advice, contents, process
+from build_tasks.advice.holdings import Holding
 from build_tasks.client import Client
 from build_tasks.errors import RegistryError
-from build_tasks.holdings import Holding
 from build_tasks.process import Command
 from build_tasks.spec import BuildSpec
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from build_tasks import backends, ignore
-from build_tasks.backends import Backend
-from build_tasks.cache import CacheImports, CacheMode, Compression
+from build_tasks.cache import CacheImports, CacheMode, Compression, backends
+from build_tasks.cache.backends import Backend
+from build_tasks.context import ignore
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform, listed, parse_python
 

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from build_tasks import building, contents, faults, freshness, journal
+from build_tasks import building, contents, faults, freshness
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
-from build_tasks.record import BuildRecord
+from build_tasks.record import BuildRecord, journal
 from build_tasks.spec import BuildSpec
 
 Announce = Callable[[str], None]
@@ -88,8 +88,7 @@ class Keeper:
         """Say why a build ran what the build before had made; nothing if it did not."""
         if not any(step.ran for step in record.steps):
             return
-        from build_tasks import explanation  # noqa: PLC0415 - start-up time
-        from build_tasks.explain import explain  # noqa: PLC0415 - start-up time
+        from build_tasks.explain import explain, explanation  # noqa: PLC0415 - start-up time
 
         before = journal.previous(record, self.announce)
         if before is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from build_tasks import baseline, constraints, matrix, plan
+from build_tasks import constraints, matrix, plan
 from build_tasks.commands.shown import say
+from build_tasks.constraints import baseline
 from build_tasks.options import Options
 
 

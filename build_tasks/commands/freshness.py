@@ -33,8 +33,8 @@ def check_image(options: Options) -> None:
 
 def explain_image(options: Options) -> None:
     """Say why the last build, or the one that is named, ran steps that a build before had made."""
-    from build_tasks import explanation, journal  # noqa: PLC0415 - start-up time
-    from build_tasks.explain import explain  # noqa: PLC0415 - start-up time
+    from build_tasks.explain import explain, explanation  # noqa: PLC0415 - start-up time
+    from build_tasks.record import journal  # noqa: PLC0415 - start-up time
 
     records = journal.find(options.text("to") or journal.LAST, say)
     given = options.text("from")
@@ -56,7 +56,7 @@ def explain_image(options: Options) -> None:
 
 
 def _remember(identity: str, fingerprint: str) -> BuildRecord | None:
-    from build_tasks import journal  # noqa: PLC0415 - start-up time
+    from build_tasks.record import journal  # noqa: PLC0415 - start-up time
 
     kept = journal.by_identity(identity, say)
     return next((one for one in kept if one.fingerprint == fingerprint), None)

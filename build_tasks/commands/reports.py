@@ -18,7 +18,8 @@ _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html
 
 def report_image(options: Options) -> None:
     """Print what builds did: those of the last run, or those that are named."""
-    from build_tasks import journal, notation, report  # noqa: PLC0415 - start-up time
+    from build_tasks import report  # noqa: PLC0415 - start-up time
+    from build_tasks.record import journal, notation  # noqa: PLC0415 - start-up time
 
     output = options.text("output")
     form = _form(options, output)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from build_tasks.display.rows import short
-from build_tasks.events import Said
 from build_tasks.record import StepKind
 from build_tasks.recording import Happening, Moment
+from build_tasks.recording.events import Said
 
 
 class Steps:

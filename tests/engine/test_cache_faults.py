@@ -19,9 +19,9 @@ import pytest
 from registry_proxy import Proxy, proxied
 from suite import Suite, last
 
-from build_tasks import backends, buildx, process
+from build_tasks import buildx, process
 from build_tasks.building import Built, complete
-from build_tasks.cache import CachePlan
+from build_tasks.cache import CachePlan, backends
 from build_tasks.client import Client
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import RegistryError

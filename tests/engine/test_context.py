@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from suite import Suite, steps
 
-from build_tasks import context, ignore
-from build_tasks.context import Allowed, Prepared
+from build_tasks import context
+from build_tasks.context import Allowed, Prepared, ignore
 from build_tasks.engine.handle import Embedded
 
 FILE = """\

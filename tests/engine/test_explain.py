@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from suite import Suite
 
-from build_tasks import dockerfile, explanation, freshness
-from build_tasks.causes import Cause, Why
+from build_tasks import dockerfile, freshness
 from build_tasks.engine.handle import Embedded
-from build_tasks.explain import explain
+from build_tasks.explain import explain, explanation
+from build_tasks.explain.causes import Cause, Why
 from build_tasks.record import BuildRecord
 from build_tasks.recording import Recorder
 

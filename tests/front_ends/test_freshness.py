@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from fake_docker import Bench, last
 
-from build_tasks import dockerfile, journal
+from build_tasks import dockerfile
 from build_tasks.freshness import LABEL
-from build_tasks.record import BuildRecord, Step, StepKind
+from build_tasks.record import BuildRecord, Step, StepKind, journal
 
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11:latest"
 BASE = "python:3.11-slim-bookworm"

@@ -14,8 +14,7 @@ import pytest
 import records
 from fake_docker import Bench, last
 
-from build_tasks import journal, notation
-from build_tasks.record import BuildRecord
+from build_tasks.record import BuildRecord, journal, notation
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = records.run()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import backends
-from build_tasks.backends import Backend, BackendType
+from build_tasks.cache import backends
+from build_tasks.cache.backends import Backend, BackendType
 from build_tasks.errors import UsageError
 
 ZSTD = (("compression", "zstd"), ("compression-level", "1"))

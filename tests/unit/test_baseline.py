@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import baseline, constraints, process
+from build_tasks import constraints, process
+from build_tasks.constraints import baseline
 from build_tasks.errors import UsageError
 from build_tasks.process import Command, Completed
 from build_tasks.settings import ROOT

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import attempt, backends, building, buildx, places, process
-from build_tasks.cache import CachePlan
+from build_tasks import attempt, building, buildx, places, process
+from build_tasks.cache import CachePlan, backends
 from build_tasks.client import Client
 from build_tasks.errors import CommandTimeout, Interrupted, StepError
 from build_tasks.matrix import Platform
@@ -80,6 +80,13 @@ class Buildx:
         if self.history is None:
             raise CommandTimeout("no end after 20 s")  # a node hangs
         return Completed(command, 0, "", self.history.decode())
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked for its version has to be there."""
+    (tmp_path / "docker-buildx").touch()
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import backends, building, buildx, fleet, process
+from build_tasks import building, buildx, fleet, process
 from build_tasks.building import Built
-from build_tasks.cache import CachePlan, Compression
+from build_tasks.cache import CachePlan, Compression, backends
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.fleet import Builder, Node

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from build_tasks import backends
-from build_tasks.cache import CacheMode, CachePlan, CachePolicy, Compression, plan
+from build_tasks.cache import CacheMode, CachePlan, CachePolicy, Compression, backends, plan
 
 WORDS = {"identity": "ci-3.9-amd64", "kind": "ci", "python": "3.9", "architecture": "amd64"}
 ALWAYS = "mode=max,ignore-error=true,image-manifest=true,oci-mediatypes=true"

@@ -46,6 +46,12 @@ def test_an_engine_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [("docker", "info", "--format", "{{json .}}")]
 
 
+def test_a_plugin_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    gone = Client("docker", (str(tmp_path / "docker-buildx"),), {})
+    with pytest.raises(MissingProgram, match="cannot start .*docker-buildx: No such file"):
+        _ = gone.version
+
+
 def test_the_classic_store_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, json.dumps({"ServerVersion": "28", "DriverStatus": [["Backing", "x"]]}))
     assert not a_client().containerd_store

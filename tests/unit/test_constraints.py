@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import constraints, process, resolver, settings
+from build_tasks import constraints, process, settings
+from build_tasks.constraints import resolver
 from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from build_tasks import dockerfile
 from build_tasks.dockerfile import Instruction
-from build_tasks.expansion import expand, variables
+from build_tasks.dockerfile.expansion import expand, variables
 from build_tasks.matrix import ImageKind
 from build_tasks.settings import ROOT
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from build_tasks import dockerfile, explanation, inputs, journal
+from build_tasks import dockerfile
 from build_tasks.batch.keeping import Keeper
-from build_tasks.causes import Cause, Why
 from build_tasks.client import Client
-from build_tasks.explain import explain
-from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.dockerfile import inputs
+from build_tasks.explain import explain, explanation
+from build_tasks.explain.causes import Cause, Why
+from build_tasks.record import BuildRecord, CacheUse, Step, StepKind, journal
 
 TEXT = """\
 ARG BASE=python:3.11

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import backends, faults
-from build_tasks.cache import CachePlan
+from build_tasks import faults
+from build_tasks.cache import CachePlan, backends
 from build_tasks.errors import RegistryError
 from build_tasks.matrix import Platform
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind

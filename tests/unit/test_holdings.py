@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from build_tasks import holdings
+from build_tasks.advice import holdings
+from build_tasks.advice.findings import Finding, Verdict
+from build_tasks.advice.holdings import Holding
 from build_tasks.client import Client
-from build_tasks.findings import Finding, Verdict
-from build_tasks.holdings import Holding
 from build_tasks.matrix import Platform
 
 CLIENT = Client("docker", ("buildx",), {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import ignore
+from build_tasks.context import ignore
 
 NAME = st.text("ab.c", min_size=1, max_size=3).filter(lambda text: set(text) != {"."})
 PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)

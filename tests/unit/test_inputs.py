@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks import dockerfile, inputs
-from build_tasks.inputs import Use
+from build_tasks import dockerfile
+from build_tasks.dockerfile import inputs
+from build_tasks.dockerfile.inputs import Use
 from build_tasks.matrix import ImageKind
 from build_tasks.settings import ROOT
 

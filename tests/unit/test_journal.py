@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import journal, notation
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.record import SCHEMA, BuildRecord, CacheUse, Step, StepKind
+from build_tasks.record import SCHEMA, BuildRecord, CacheUse, Step, StepKind, journal, notation
 
 FINITE = st.floats(min_value=0, max_value=1e9)
 # Every text, with what no file's encoding has: paths that are no UTF-8 come with lone surrogates.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import backends, policy, revision, settings
-from build_tasks.cache import CachePolicy
+from build_tasks import policy, revision, settings
+from build_tasks.cache import CachePolicy, backends
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, ImageKind, Names, Platform
 from build_tasks.trust import Run

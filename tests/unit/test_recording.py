@@ -17,7 +17,7 @@ from build_tasks.errors import StepError
 from build_tasks.process import Completed
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.recording import Happening, Moment, Recorder, Snapshot, missed
-from build_tasks.vertex import LINES, MOST
+from build_tasks.recording.vertex import LINES, MOST
 
 STREAMS = Path(__file__).parents[1] / "data" / "streams"
 CACHE = "localhost:5000/airflow/ci:cache"

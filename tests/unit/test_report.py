@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from build_tasks import journal, report
+from build_tasks import report
 from build_tasks.errors import DiskError
-from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.record import BuildRecord, CacheUse, Step, StepKind, journal
 from build_tasks.report import facts, github, page, timeline
 
 RUN = records.run()

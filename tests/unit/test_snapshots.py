@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from build_tasks import context, fingerprints, places, snapshots
-from build_tasks.context import Allowed, Prepared
+from build_tasks import context, places
+from build_tasks.context import Allowed, Prepared, fingerprints, snapshots
+from build_tasks.context.fingerprints import ChangedError
 from build_tasks.errors import DiskError, ImagesError, UsageError
-from build_tasks.fingerprints import ChangedError
 
 EVERYTHING = Allowed(everything=True)
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from build_tasks import events, vertices
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.recording import events, vertices
+from build_tasks.recording.vertex import Vertex, united
 from build_tasks.redaction import redact
-from build_tasks.vertex import Vertex, united
 
 #: Lines of a failed step's log that BuildKit repeats at the end, and so do we.
 REPEATED = 10

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from build_tasks import notation, places
+from build_tasks import places
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.record import SCHEMA, BuildRecord
+from build_tasks.record import SCHEMA, BuildRecord, notation
 
 #: The whole matrix, twenty times.
 KEEP_BUILDS = 480

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from build_tasks import process
+from build_tasks.context.ignore import Patterns
 from build_tasks.errors import CommandError
-from build_tasks.ignore import Patterns
 
 #: What leads git to another repository: a hook's environment names the user's own.
 _LEADING = (

@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from build_tasks import fingerprints
+from build_tasks.context import fingerprints
+from build_tasks.context.fingerprints import ChangedError, Index
 from build_tasks.errors import DiskError, ImagesError, UsageError
-from build_tasks.fingerprints import ChangedError, Index
 
 #: Seconds that a snapshot stays after its last use.
 KEPT = 24 * 3600

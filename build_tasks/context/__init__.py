@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import fingerprints, ignore, places, snapshots, worktree
-from build_tasks.ignore import Patterns
+from build_tasks import places
+from build_tasks.context import fingerprints, ignore, snapshots, worktree
+from build_tasks.context.ignore import Patterns
 
 #: Folders of the cache folder that are made once, with the right modes, and never change.
 _OWN = ("constraints", "sources")

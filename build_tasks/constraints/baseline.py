@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from build_tasks import constraints, resolver
+from build_tasks import constraints
+from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
 from build_tasks.settings import ROOT

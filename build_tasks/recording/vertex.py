@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from build_tasks import events, vertices
 from build_tasks.record import Step, StepKind
+from build_tasks.recording import events, vertices
+from build_tasks.recording.vertices import Named
 from build_tasks.redaction import redact
-from build_tasks.vertices import Named
 
 #: Lines of a step's log that are kept, and characters of a line, a name or an error.
 LINES = 50

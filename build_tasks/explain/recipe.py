@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from build_tasks import dockerfile, inputs
-from build_tasks.inputs import Use
+from build_tasks import dockerfile
+from build_tasks.dockerfile import inputs
+from build_tasks.dockerfile.inputs import Use
 from build_tasks.record import BuildRecord, Step, StepKind
 
 _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]+)")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from build_tasks import causes, recipe
-from build_tasks.causes import Cause, Why
-from build_tasks.explanation import Explanation, Miss
-from build_tasks.recipe import Recipe
+from build_tasks.explain import causes, recipe
+from build_tasks.explain.causes import Cause, Why
+from build_tasks.explain.explanation import Explanation, Miss
+from build_tasks.explain.recipe import Recipe
 from build_tasks.record import BuildRecord, Step, StepKind
 
 

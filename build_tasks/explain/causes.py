@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 from itertools import zip_longest
 
-from build_tasks.inputs import Use
-from build_tasks.recipe import Recipe
+from build_tasks.dockerfile.inputs import Use
+from build_tasks.explain.recipe import Recipe
 
 #: Between them, everything that a file's fingerprint holds.
 _NO_FILE = ("", "")

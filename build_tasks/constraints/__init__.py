@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from build_tasks import resolver
+from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
 from build_tasks.settings import ROOT, Settings

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from build_tasks import backends
-from build_tasks.backends import Backend
+from build_tasks.cache import backends
+from build_tasks.cache.backends import Backend
 
 
 class CacheMode(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from build_tasks import dockerfile
 from build_tasks.dockerfile import STEPS, Instruction
-from build_tasks.expansion import expand, variables
+from build_tasks.dockerfile.expansion import expand, variables
 
 #: Instructions that are no step, and change what the steps below them do.
 _STATE = ("SHELL", "USER", "WORKDIR")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from build_tasks.causes import Cause, Why
+from build_tasks.explain.causes import Cause, Why
 
 #: Causes of one step that are told; the rest are counted.
 SHOWN = 5

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from textwrap import shorten
 
-from build_tasks import contents, freshness, holdings, matrix, plan
+from build_tasks import contents, freshness, matrix, plan
+from build_tasks.advice import holdings
+from build_tasks.advice.findings import Finding, Verdict
+from build_tasks.advice.holdings import Holding
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
-from build_tasks.findings import Finding, Verdict
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
-from build_tasks.holdings import Holding
 from build_tasks.options import Options
 from build_tasks.plan import Site
 from build_tasks.record import BuildRecord
