@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from build_tasks import figures, matrix, plan, pruning, records, references, usage
+from build_tasks import figures, matrix, pruning, records, references, site, usage
 from build_tasks.builders import inventory
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.figures import Report
 from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
-from build_tasks.plan import Site
 from build_tasks.records import Record
 from build_tasks.settings import Settings
+from build_tasks.site import Site
 from build_tasks.usage import Node
 
 
@@ -29,7 +29,7 @@ def used(options: Options, *, announce: Callable[[str], None]) -> Report:
         ImagesError: an option is wrong, or no engine can be used.
     """
     chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     wanted = _references(options, where)
     report = Report()
     if not options.flag("remote"):
@@ -51,7 +51,7 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     """
     allowed = pruning.rule(options)
     chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     nodes = usage.ask(where.client, chosen.builder)
     dry = options.flag("dry-run")
     now = datetime.now(UTC)
@@ -168,7 +168,7 @@ def _references(options: Options, where: Site) -> list[str]:
     kinds = tuple(ImageKind)
     if text := options.text("kind"):
         kinds = (ImageKind.parse(text, "--kind"),)
-    asked = plan.items(options.text("python")) or chosen.pythons
+    asked = options.items("python") or chosen.pythons
     pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: leave out both for both")

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from build_tasks import installation, matrix, places, plan
+from build_tasks import installation, matrix, places, selection, site
 from build_tasks.archive import Header
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
-from build_tasks.plan import Site
 from build_tasks.settings import Settings
+from build_tasks.site import Site
 from build_tasks.spec import CA_BUNDLE
 from build_tasks.verify import target
 from build_tasks.verify.target import Said, Target
@@ -50,13 +50,13 @@ def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], N
         ImageKind.parse(kind, "--kind")
     if python := options.text("python"):
         matrix.parse_python(python, "--python")
-    where = plan.site(chosen, start=True, announce=announce)
+    where = site.find(chosen, start=True, announce=announce)
     platform = _platform(where)
     reference = named or _reference(where, options, platform)
     image = target.find(where.client, reference, platform)
     said = target.said(image, options.text("kind"), options.text("python"))
     slim = said.slim or (said.kind is ImageKind.PROD and chosen.prod_slim)
-    secrets = dict(plan.secrets(None, where))
+    secrets = dict(site.secrets(None, where))
     return Target(
         client=where.client,
         image=image,
@@ -69,7 +69,7 @@ def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], N
         extras=() if slim else chosen.airflow_extras,
         packages=_packages(chosen, said),
         budget=_budget(chosen, said.kind, slim=slim),
-        base_image=plan.base_image(where, said.python, (where.client.native,), announce, dry=False),
+        base_image=site.base_image(where, said.python, (where.client.native,), announce, dry=False),
         ca_bundle=secrets.get(CA_BUNDLE),
         folder=places.cache_folder() / "verify",
     )
@@ -84,7 +84,7 @@ def to_save(
         ImagesError: an option is wrong, or the engine does not have the image.
     """
     _one(options, chosen)
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     platform = _platform(where)
     reference = _reference(where, options, platform)
     image = target.find_local(where.client, reference)
@@ -107,7 +107,7 @@ def to_save(
 
 
 def _one(options: Options, chosen: Settings) -> tuple[ImageKind, str]:
-    selected = plan.select(options, chosen)
+    selected = selection.select(options, chosen)
     if len(selected) > 1:
         raise UsageError(f"--python: one at a time: {options.text('python')}")
     return selected[0]

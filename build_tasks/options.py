@@ -40,6 +40,10 @@ class Options:
         value = self.given.get(name)
         return value if isinstance(value, str) else None
 
+    def items(self, name: str) -> list[str]:
+        """Return the items of an option that takes several with commas."""
+        return [item.strip() for item in (self.text(name) or "").split(",") if item.strip()]
+
     def flag(self, name: str) -> bool:
         """Return whether a flag was given."""
         return bool(self.given.get(name))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from build_tasks import buildx, digests, matrix, merge, plan, process, revision
+from build_tasks import buildx, digests, matrix, merge, process, revision, selection, site
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
@@ -50,11 +50,11 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
         ImagesError: a file is missing or does not fit, or the registry has not what it names.
     """
     folder = digests.folder(options.text("digests"))
-    tags = [matrix.parse_tag(tag, "--tag") for tag in plan.items(options.text("tag"))]
-    selected = plan.select(options, chosen)
+    tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
+    selected = selection.select(options, chosen)
     known = digests.read(folder)
     commit = options.text("commit") or revision.current(ROOT).commit
-    where = plan.site(chosen, start=not options.flag("dry-run"), announce=announce)
+    where = site.find(chosen, start=not options.flag("dry-run"), announce=announce)
     todo = []
     for kind, python in selected:
         wanted = _wanted(kind, python, chosen)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from build_tasks import plan
+from build_tasks import site
 from build_tasks.builders import inventory
 from build_tasks.drivers import Driver
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.fleet import DEDICATED, DEFAULT
 from build_tasks.options import Options
-from build_tasks.plan import Site
+from build_tasks.site import Site
 
 Announce = Callable[[str], None]
 
@@ -33,7 +33,7 @@ def create(options: Options, *, announce: Announce) -> None:
     name = chosen.builder
     if name == DEFAULT and name not in chosen.builders:
         name = DEDICATED
-    where = plan.site(chosen, start=True, announce=announce)
+    where = site.find(chosen, start=True, announce=announce)
     builder = order.wanted(where.client, chosen.builder_named(name), where.names.registry, announce)
     found = creation.ensure(
         where.client, builder, announce=announce, recreate=recreate, drop_cache=drop_cache
@@ -66,7 +66,7 @@ def remove(options: Options, *, announce: Announce) -> None:
     chosen = options.settings()
     if chosen.builder == DEFAULT:
         raise UsageError("--builder: name the builder to remove; default is the engine's own")
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     creation.remove(where.client, chosen.builder, keep_cache=options.flag("keep-cache"))
 
 
@@ -75,7 +75,7 @@ def rows(options: Options, *, announce: Announce) -> list[dict[str, object]]:
     from build_tasks.builders import survey  # noqa: PLC0415 - not on the way of a build
 
     chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     return survey.rows(where.client, chosen.builders)
 
 
@@ -84,7 +84,7 @@ def seen(options: Options, *, announce: Announce) -> dict[str, object]:
     from build_tasks.builders import order, survey  # noqa: PLC0415 - not on the way of a build
 
     chosen = options.settings()
-    where = plan.site(chosen, start=False, announce=announce)
+    where = site.find(chosen, start=False, announce=announce)
     name = chosen.builder
     builder = chosen.builder_named(name)
     compare = inventory.exists(name) or name in chosen.builders

@@ -19,9 +19,9 @@ from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.options import Options
-from build_tasks.plan import Site
 from build_tasks.record import BuildRecord
 from build_tasks.settings import FIELDS, FILE_VARIABLE, Settings
+from build_tasks.site import Site
 from build_tasks.spec import BuildSpec, Output
 
 #: Questions at a time.
@@ -54,7 +54,7 @@ def check(
     Raises:
         ImagesError: an option is wrong, or there is no engine.
     """
-    tags = [matrix.parse_tag(tag, "--tag") for tag in plan.items(options.text("tag"))]
+    tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
     quiet = Options({**options.given, "dry-run": True, "tag": None})
     where, specs = plan.specs(
         quiet, chosen, output=Output.NONE, push_cache=False, announce=announce

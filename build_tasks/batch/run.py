@@ -14,13 +14,12 @@ from build_tasks.batch import builds, schedule, verdict
 from build_tasks.batch.builds import Here
 from build_tasks.batch.keeping import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
-from build_tasks.builders import store
 from build_tasks.display import choice
 from build_tasks.display.shown import Display
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.fleet import DEFAULT
 from build_tasks.options import Options
-from build_tasks.plan import Site
+from build_tasks.site import Site
 from build_tasks.spec import BuildSpec
 
 Announce = Callable[[str], None]
@@ -44,7 +43,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     Raises:
         ImagesError: what failed; its class says in which way, after the rule of `verdict`.
     """
-    rules = _rules(where, specs, options)
+    rules = _rules(where, options)
     folder = digests.folder(options.text("digests"))
     if len(specs) > 1:
         _warm(where, specs[0].builder)
@@ -131,21 +130,19 @@ class _Watch:
         self.display.ended(outcome.name, outcome.state, error, outcome.seconds)
 
 
-def _rules(where: Site, specs: Sequence[BuildSpec], options: Options) -> Rules:
+def _rules(where: Site, options: Options) -> Rules:
     jobs = _number(options, "jobs", least=1)
     retries = _number(options, "retries", least=0)
     return Rules(
-        slots=_slots(where, specs[0].builder) if jobs is None else jobs,
+        slots=_slots(where) if jobs is None else jobs,
         retries=RETRIES if retries is None else retries,
         fail_fast=options.flag("fail-fast"),
     )
 
 
-def _slots(where: Site, builder: str) -> int:
+def _slots(where: Site) -> int:
     """Return how many builds run at once unless somebody says so, for all nodes together."""
-    stored = store.of(where.client, builder)
-    nodes = len(stored.nodes) if stored else 1
-    return nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
+    return where.nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
 
 
 def _number(options: Options, name: str, *, least: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from build_tasks import constraints, matrix, plan
+from build_tasks import constraints, matrix
 from build_tasks.commands.shown import say
 from build_tasks.constraints import baseline
 from build_tasks.options import Options
@@ -11,7 +11,7 @@ from build_tasks.options import Options
 def generate_constraints(options: Options) -> None:
     """Resolve the versions that the images of some Pythons install, and write them down."""
     chosen = options.settings()
-    asked = plan.items(options.text("python")) or chosen.pythons
+    asked = options.items("python") or chosen.pythons
     for text in asked:
         python = matrix.parse_python(text, "--python", chosen.pythons)
         constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)

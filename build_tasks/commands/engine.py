@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from build_tasks import plan
 from build_tasks.commands.shown import say, table, text
 from build_tasks.matrix import Platform
 from build_tasks.options import Options
@@ -14,7 +13,7 @@ def start_engine(options: Options) -> None:
     """Start the embedded engine, if it does not run."""
     from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
 
-    asked = plan.items(options.text("emulate"))
+    asked = options.items("emulate")
     emulate = [Platform.parse(text, "--emulate").architecture for text in asked]
     engine = embedded.start(announce=say, emulate=emulate)
     say(f"the embedded engine runs: DOCKER_HOST={engine.host}, registry {engine.registry}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from build_tasks import matrix, plan
+from build_tasks import matrix, site
 from build_tasks.commands.shown import say
 from build_tasks.errors import UsageError, VerificationError
 from build_tasks.options import Options
@@ -58,14 +58,14 @@ def load_image(options: Options) -> None:
     header = archive.header(Path(name))
     chosen = options.settings()
     asked = {
-        "kind": plan.items(options.text("kind")),
-        "python": plan.items(options.text("python")),
+        "kind": options.items("kind"),
+        "python": options.items("python"),
         "platform": [platform.value for platform in chosen.platforms],
     }
     for key, valid in asked.items():
         if valid and getattr(header, key) not in valid:
             has = getattr(header, key)
             raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
-    where = plan.site(chosen, start=True, announce=say)
+    where = site.find(chosen, start=True, announce=say)
     archive.load(where.client, Path(name))
     say(f"{header.identity}: loaded {header.image}")

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from build_tasks import plan, settings
+from build_tasks import settings, site
 from build_tasks.commands.shown import plain, say, table, text
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names, Platform, listed
@@ -69,7 +69,7 @@ def show_settings(options: Options) -> None:
 def show_matrix(options: Options) -> None:
     """Print every build that can be asked for, with its session, image and cache reference."""
     chosen = options.settings()
-    names = Names(chosen.registry or plan.UPSTREAM_REGISTRY, chosen.repository, chosen.branch)
+    names = Names(chosen.registry or site.UPSTREAM_REGISTRY, chosen.repository, chosen.branch)
     rows = [
         {
             "identity": one.identity,

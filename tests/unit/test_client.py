@@ -48,7 +48,7 @@ def test_an_engine_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_plugin_that_is_gone_is_one_line(tmp_path: Path) -> None:
     gone = Client("docker", (str(tmp_path / "docker-buildx"),), {})
-    with pytest.raises(MissingProgram, match="cannot start .*docker-buildx: No such file"):
+    with pytest.raises(MissingProgram, match=r"cannot start .*docker-buildx: No such file"):
         _ = gone.version
 
 

@@ -21,6 +21,7 @@ FLOORS = (
     ("report", "skipping"),
     ("advice", "housekeeping", "images", "platforms", "workshop"),
     ("plan",),
+    ("selection", "site"),
     ("archive",),
     ("capabilities", "verify"),
     ("merge", "references", "usage"),

@@ -1,0 +1,116 @@
+"""Where a run builds: the engine, the names that follow from it, and what it lends to builds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from build_tasks import client, matrix, spec
+from build_tasks.client import Client
+from build_tasks.drivers import Driver
+from build_tasks.matrix import Names
+from build_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from build_tasks.builders.store import Stored
+
+UPSTREAM_REGISTRY = "ghcr.io"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a run builds: the engine, the settings and the names that follow from both."""
+
+    client: Client
+    settings: Settings
+    names: Names
+
+    @cached_property
+    def stored(self) -> Stored | None:
+        """The builder as buildx has written it down, None if it is the engine's own.
+
+        Raises:
+            EngineError: what stands there is not what buildx writes.
+        """
+        from build_tasks.builders import store  # noqa: PLC0415 - start-up time
+
+        return store.of(self.client, self.settings.builder)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes the builder has."""
+        return len(self.stored.nodes) if self.stored else 1
+
+    @property
+    def by_engine(self) -> bool:
+        """Whether the engine itself builds, whose builder cannot push without a tag."""
+        defined = self.settings.builders.get(self.settings.builder)
+        driver = self.stored.driver if self.stored else defined.driver if defined else Driver.DOCKER
+        return driver == Driver.DOCKER
+
+
+def find(chosen: Settings, *, start: bool, announce: Callable[[str], None]) -> Site:
+    """Return the site that the settings mean.
+
+    Args:
+        chosen: the effective settings.
+        start: start the embedded engine if it is the one and does not run.
+        announce: is told what starting does.
+
+    Raises:
+        ImagesError: no engine can be used.
+    """
+    foreign = tuple(platform.architecture for platform in chosen.platforms)
+    found = client.find(chosen.engine, start=start, emulate=foreign, announce=announce)
+    registry = found.embedded.registry if found.embedded else UPSTREAM_REGISTRY
+    names = Names(chosen.registry or registry, chosen.repository, chosen.branch)
+    return Site(found.for_builder(chosen.builder), chosen, names)
+
+
+def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
+    """Return the secrets that steps may read, by id: the CA bundle, where there is one.
+
+    Args:
+        bundle: the bundle that a person named.
+        where: where a build runs.
+    """
+    if bundle is None and where.client.embedded:
+        bundle = where.client.embedded.ca_bundle
+    if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
+        bundle = Path(os.environ["SSL_CERT_FILE"])  # what this machine's own programs trust
+    return ((spec.CA_BUNDLE, bundle),) if bundle else ()
+
+
+def base_image(
+    where: Site,
+    python: str,
+    platforms: tuple[matrix.Platform, ...],
+    announce: Callable[[str], None],
+    *,
+    dry: bool,
+) -> str:
+    """Return the base image: upstream's, or a stand-in where Docker Hub is out of reach.
+
+    Args:
+        where: where it is needed.
+        python: its Python.
+        platforms: the platforms that it has to be for.
+        announce: is told what is made.
+        dry: only say its name.
+
+    Raises:
+        ImagesError: there is none, or it cannot be made.
+    """
+    embedded = where.client.embedded
+    if embedded is None or embedded.hub or where.settings.origins["base.image"] != "default":
+        return where.settings.base_image.replace("{python}", python)
+    from build_tasks.engine import bases  # noqa: PLC0415 - the embedded engine's
+
+    if dry:
+        return bases.reference(embedded, python)
+    architectures = [platform.architecture for platform in platforms]
+    return bases.ensure(embedded, python, architectures, announce)
