@@ -10,6 +10,7 @@ from typing import NoReturn
 from build_tasks import settings
 from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
+from build_tasks.settings.table import FIELDS
 
 FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
@@ -59,7 +60,7 @@ class Options:
 
 SETTINGS = tuple(
     Option(item.option, item.help, flag=item.flag, several=item.several)
-    for item in settings.FIELDS
+    for item in FIELDS
     if item.option
 )
 SELECTION = (

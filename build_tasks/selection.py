@@ -9,7 +9,8 @@ from build_tasks import constraints, matrix
 from build_tasks.errors import UsageError
 from build_tasks.matrix import ImageKind
 from build_tasks.options import Options
-from build_tasks.settings import FIELDS, ROOT, Settings
+from build_tasks.settings import ROOT, Settings
+from build_tasks.settings.table import FIELDS
 
 T = TypeVar("T")
 

@@ -20,7 +20,8 @@ from build_tasks.errors import ImagesError
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.options import Options
 from build_tasks.record import BuildRecord
-from build_tasks.settings import FIELDS, FILE_VARIABLE, Settings
+from build_tasks.settings import FILE_VARIABLE, Settings
+from build_tasks.settings.table import FIELDS
 from build_tasks.site import Site
 from build_tasks.spec import BuildSpec, Output
 

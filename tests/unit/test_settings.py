@@ -8,6 +8,7 @@ from build_tasks import settings
 from build_tasks.cache import CacheMode
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
+from build_tasks.settings.table import FIELDS
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_flag_that_was_not_given_says_nothing(file: Path) -> None:
 
 
 def test_every_setting_can_come_from_the_environment(file: Path) -> None:
-    variables = [item.variable for item in settings.FIELDS]
+    variables = [item.variable for item in FIELDS]
     assert len(set(variables)) == len(variables)
     assert "AIRFLOW_IMAGES_DEPENDENCIES_APT_RUNTIME" in variables
     assert "AIRFLOW_IMAGES_PROD_SLIM_BUDGET" in variables
@@ -149,4 +150,4 @@ def test_every_setting_can_come_from_the_environment(file: Path) -> None:
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
     rows = settings.rows(settings.load({"branch": "x"}, environment={}, file=file))
     assert ("branch", "x", "--branch") in rows
-    assert len(rows) == len(settings.FIELDS)
+    assert len(rows) == len(FIELDS)
