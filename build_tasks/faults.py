@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from build_tasks.errors import RegistryError
 from build_tasks.record import BuildRecord, CacheUse
-from build_tasks.recording import missed
 from build_tasks.spec import BuildSpec
 
 #: Layers of a cache that was read are fetched when they are needed, late: these are BuildKit's and
@@ -83,6 +82,8 @@ def called_out(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
         previous: the build's record of before, if there is one.
         now: its record of now.
     """
+    from build_tasks.explain.unused import missed  # noqa: PLC0415 - start-up time
+
     steps = missed(previous, now)
     if not steps:
         return []

@@ -6,8 +6,8 @@ import sys
 
 from build_tasks.display.rows import short
 from build_tasks.record import StepKind
-from build_tasks.recording import Happening, Moment
 from build_tasks.recording.events import Said
+from build_tasks.recording.moments import Happening, Moment
 
 
 class Steps:

@@ -11,12 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
-from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.record import BuildRecord, CacheUse, StepKind
 from build_tasks.recording import events, vertices
+from build_tasks.recording.moments import Happening, Moment, Snapshot
 from build_tasks.recording.vertex import Vertex, united
 from build_tasks.redaction import redact
 
@@ -29,58 +29,6 @@ _WARNINGS = 200
 _TOLD = {StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT}
 _CANCELED = "context canceled"
 _EXPORTING_CACHE = "exporting cache to "
-
-
-class Moment(StrEnum):
-    """What can happen to a vertex that is worth a line."""
-
-    STARTED = "started"
-    CACHED = "cached"
-    DONE = "done"
-    FAILED = "failed"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True)
-class Happening:
-    """Something worth a line.
-
-    Args:
-        moment: what happened.
-        number: the vertex's number in this build, from 1.
-        name: the vertex's name, redacted.
-        kind: what the vertex is.
-        seconds: how long it was busy.
-        text: why it failed, or the warning.
-        log: the last lines of a step that failed.
-    """
-
-    moment: Moment
-    number: int
-    name: str
-    kind: StepKind
-    seconds: float = 0.0
-    text: str = ""
-    log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Where a build stands.
-
-    Args:
-        total: the steps of the Dockerfile that BuildKit has named so far.
-        done: those that are behind it, cached ones among them.
-        cached: those that were not executed.
-        failed: those that failed.
-        running: the names of what it does now, oldest first.
-    """
-
-    total: int = 0
-    done: int = 0
-    cached: int = 0
-    failed: int = 0
-    running: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -279,49 +227,3 @@ class Recorder:
             return []
         self._warnings[text] = None
         return [Happening(Moment.WARNING, 0, "", StepKind.INTERNAL, text=text)]
-
-
-def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
-    """Return the steps that ran although a cache that was read has had them.
-
-    A step's digest says all that it stands on but the content of files: what stands on files is
-    left out unless both records know the same files. A step counts as one that the cache has had
-    where the build before wrote, without an error, a reference that this one has read; or where
-    it was cached then, with the same references read.
-
-    Args:
-        previous: the build's record of before, if there is one.
-        now: its record of now.
-    """
-    if previous is None:
-        return ()
-    read = {use.reference for use in now.imports if not use.error}
-    before = {use.reference for use in previous.imports if not use.error}
-    wrote = previous.export
-    written = bool(wrote and not wrote.error and wrote.reference in read)
-    had = {
-        step.digest
-        for step in previous.steps
-        if step.kind is StepKind.STEP
-        and step.started
-        and not step.error
-        and (written or (step.cached and read & before))
-    }
-    by_digest = {step.digest: step for step in now.steps}
-    same_files = bool(now.files) and now.files == previous.files
-
-    def on_files(digest: str, seen: set[str]) -> bool:
-        step = by_digest.get(digest)
-        if step is None or digest in seen:
-            return False
-        seen.add(digest)
-        return step.kind is StepKind.CONTEXT or any(on_files(one, seen) for one in step.inputs)
-
-    return tuple(
-        step
-        for step in now.steps
-        if step.ran
-        and not step.error
-        and step.digest in had
-        and (same_files or not on_files(step.digest, set()))
-    )

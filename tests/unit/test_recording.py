@@ -14,9 +14,11 @@ import pytest
 
 from build_tasks import failures
 from build_tasks.errors import StepError
+from build_tasks.explain.unused import missed
 from build_tasks.process import Completed
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
-from build_tasks.recording import Happening, Moment, Recorder, Snapshot, missed
+from build_tasks.recording import Recorder
+from build_tasks.recording.moments import Happening, Moment, Snapshot
 from build_tasks.recording.vertex import LINES, MOST
 
 STREAMS = Path(__file__).parents[1] / "data" / "streams"
