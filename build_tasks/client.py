@@ -117,6 +117,19 @@ class Client:
             return self if name == "default" else self.with_builders_in(ours)
         return self.with_builders_in(theirs)
 
+    def beside(self, others: int) -> Client:
+        """Return the client whose programs leave the cores to as many others at the same time.
+
+        A build of buildx alone spreads over all cores; many of them wait for each other's threads:
+        eight that the cache answers, on two cores, took 1.33 times as long as one bake and with one
+        core each 1.23 times (medians of eight rounds).
+        """
+        if "GOMAXPROCS" in os.environ:
+            return self
+        share = max(1, (os.cpu_count() or 1) // (others + 1))
+        environment = {**self.environment, "GOMAXPROCS": str(share)}
+        return Client(self.docker, self.buildx, environment, self.embedded)
+
     def with_builders_in(self, folder: Path) -> Client:
         """Return the client with which buildx finds the builders that a folder has."""
         environment = {**self.environment, "BUILDX_CONFIG": str(folder)}

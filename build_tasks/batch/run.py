@@ -52,7 +52,9 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
     keeper = Keeper(run, where.client, announce)
-    here = Here(where.client, folder, display.say, keeper, line, len(specs) == 1)
+    at_once = min(rules.slots, len(specs))
+    client = where.client.beside(at_once - 1) if at_once > 1 else where.client
+    here = Here(client, folder, display.say, keeper, line, len(specs) == 1)
     jobs = builds.jobs(here, specs)
     display.expect([job.name for job in jobs])
     watch = _Watch(display, [])

@@ -52,6 +52,19 @@ def test_a_plugin_that_is_gone_is_one_line(tmp_path: Path) -> None:
         _ = gone.version
 
 
+@pytest.mark.parametrize(
+    ("cores", "others", "share"), [(2, 7, "1"), (32, 7, "4"), (None, 1, "1"), (8, 0, "8")]
+)
+def test_builds_at_once_share_the_cores(
+    cores: int | None, others: int, share: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    assert a_client(A="1").beside(others).environment == {"A": "1", "GOMAXPROCS": share}
+    monkeypatch.setenv("GOMAXPROCS", "3")
+    assert a_client(A="1").beside(others).environment == {"A": "1"}
+
+
 def test_the_classic_store_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, json.dumps({"ServerVersion": "28", "DriverStatus": [["Backing", "x"]]}))
     assert not a_client().containerd_store
