@@ -102,7 +102,7 @@ def specs(
         ImagesError: an option is wrong, or the engine or a base image cannot be had.
     """
     writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
-    asked = _asked(options, chosen, output or _output(options), writes=writes)
+    asked = _asked(options, output or _output(options), writes=writes)
     selected = selection.select(options, chosen)
     bundle = _ca_bundle(chosen)
     run = policy.judge(chosen)
@@ -190,7 +190,7 @@ def _spec(
     )
 
 
-def _asked(options: Options, chosen: Settings, wanted: Output, *, writes: bool) -> _Asked:
+def _asked(options: Options, wanted: Output, *, writes: bool) -> _Asked:
     """Return what the options ask for.
 
     Raises:
@@ -207,8 +207,10 @@ def _asked(options: Options, chosen: Settings, wanted: Output, *, writes: bool) 
     sbom, skips = options.flag("sbom"), options.flag("skip-unchanged")
     if sbom and not wanted.pushes:
         raise UsageError("--sbom: only a pushed image can have one: add --push")
-    if skips and (wanted is not Output.PUSH or len(chosen.platforms) > 1):
-        raise UsageError("--skip-unchanged: only for an image of one platform: add --push")
+    if skips and wanted is not Output.PUSH:
+        raise UsageError(
+            "--skip-unchanged: only an image that is pushed under its tags: add --push"
+        )
     return _Asked(wanted, tags, progress, writes, sbom, skips)
 
 

@@ -26,11 +26,16 @@ class Holding:
         digest: what it is called where it is; of an index, if it is one of a single platform.
         labels: what it says of itself.
         layers: its layers, lowest first, as `rootfs.diff_ids` of its configuration has them.
+        index: what the image of several platforms is called that it is one of; empty if there is
+            none.
+        beside: the platforms of that one, its own among them.
     """
 
     digest: str
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     layers: tuple[str, ...] = ()
+    index: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def inspect_command(client: Client, reference: str) -> Command:
@@ -113,7 +118,10 @@ def read(text: str, platform: Platform) -> Holding | None:
             "",
         )
     labels = (config.get("config") or {}).get("Labels") or {}
-    return Holding(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
+    layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
+    if alone:
+        return Holding(digest, labels, layers)
+    return Holding(digest, labels, layers, str(manifest.get("digest", "")), tuple(sorted(image)))
 
 
 def _json(text: str) -> dict[str, Any]:

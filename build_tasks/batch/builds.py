@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -67,11 +68,12 @@ def jobs(here: Here, specs: Sequence[BuildSpec]) -> list[Job]:
         mine = list(of_image)
         single = [spec for spec in mine if not spec.also]
         names = tuple(spec.identity for spec in single)
+        look = _Look(here, mine)
         for spec in mine:
             needs = names if spec.also else ()
-            made.append(Job(spec.identity, partial(_build, here, spec), needs))
+            made.append(Job(spec.identity, partial(_build, here, spec, look), needs))
         if all(spec.part for spec in mine) and mine[0].tags:
-            made.append(Job(merged(mine[0]), partial(_join, here, mine), names))
+            made.append(Job(merged(mine[0]), partial(_join, here, mine, look), names))
     return made
 
 
@@ -80,13 +82,40 @@ def merged(spec: BuildSpec) -> str:
     return spec.identity.removesuffix(f"-{spec.platform.architecture}")
 
 
-def _build(here: Here, spec: BuildSpec) -> Made:
-    digest = skipping.take(here.client, spec) if spec.skips else ""
+class _Look:
+    """Whether the registry has an image already: the first job that asks looks, for all of it."""
+
+    def __init__(self, here: Here, specs: Sequence[BuildSpec]) -> None:
+        self._here = here
+        self._specs = specs
+        self._lock = threading.Lock()
+        self._found: str | None = None
+
+    def take(self) -> str:
+        """Return the digest of the image that was tagged in place of being built, or nothing.
+
+        Raises:
+            RegistryError: it is there, and the registry does not take the tags.
+        """
+        if not self._specs[0].skips:
+            return ""
+        with self._lock:
+            if self._found is None:
+                self._found = skipping.take(self._here.client, self._specs)
+            return self._found
+
+    def made(self, digest: str) -> Made:
+        """Return what came of it."""
+        return Made(f"unchanged, tagged {', '.join(self._specs[0].tags)} {digest}", digest)
+
+
+def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
+    digest = look.take()
     if digest:
         here.keeper.skip(spec, digest)
-        text = f"unchanged, tagged {', '.join(spec.tags)}"
-        here.say(spec.identity, f"{text} {digest}")
-        return Made(f"{text} {digest}", digest)
+        made = Made("unchanged", digest) if spec.part else look.made(digest)
+        here.say(spec.identity, made.text)
+        return made
     if spec.part:
         forget(here.folder, spec.part)
     keep = partial(here.keeper.note, spec)
@@ -113,8 +142,12 @@ def _build(here: Here, spec: BuildSpec) -> Made:
     return made
 
 
-def _join(here: Here, specs: Sequence[BuildSpec]) -> Made:
+def _join(here: Here, specs: Sequence[BuildSpec], look: _Look) -> Made:
     name = merged(specs[0])
+    digest = look.take()
+    if digest:
+        here.say(name, look.made(digest).text)
+        return look.made(digest)
     parts = [here.parts[spec.identity] for spec in specs]
     made = platforms.join(
         here.client,

@@ -172,6 +172,21 @@ def test_one_command_makes_one_image_of_exactly_both(two: Nodes, project: Suite,
     assert all(one["newest"] for one in usage["references"])
 
 
+def test_what_is_unchanged_for_both_is_tagged_as_a_whole(two: Nodes, project: Suite) -> None:
+    project.good(*build("ci", "--push", "--tag", "whole"))
+    digest = two.digest(f"{two.image('ci')}:whole")
+    again = project.good(*build("ci", "--push", "--tag", "whole,next", "--skip-unchanged"))
+    assert " build --builder " not in again.stderr
+    assert f"unchanged, tagged {two.image('ci')}:whole, {two.image('ci')}:next" in again.stderr
+    assert two.digest(f"{two.image('ci')}:next") == digest
+    holds_both(two, f"{two.image('ci')}:next")
+    file = project.root / "Dockerfile.ci"
+    file.write_text(f"{file.read_text()}RUN true\n")
+    changed = project.good(*build("ci", "--push", "--tag", "whole", "--skip-unchanged"))
+    assert "merged linux/amd64, linux/arm64" in changed.stderr
+    assert two.digest(f"{two.image('ci')}:whole") != digest
+
+
 def test_one_reference_for_two_nodes_loses_half_of_the_segments(
     two: Nodes, engine: Embedded, tmp_path: Path
 ) -> None:

@@ -306,6 +306,49 @@ def test_an_unchanged_image_is_tagged_by_the_registry(place: Bench) -> None:
     assert len(place.builds()) == 2
 
 
+def put_index(place: Bench, reference: str, labels: dict[str, str]) -> None:
+    """Give the registry an image of several platforms, whose labels are given by architecture."""
+    name = reference.translate(str.maketrans("/:@", "___"))
+    images = {
+        f"linux/{one}": {
+            "architecture": one,
+            "config": {"Labels": {LABEL: text}},
+            "rootfs": {"diff_ids": ["1"]},
+        }
+        for one, text in labels.items()
+    }
+    of_each = [{"digest": f"sha256:{one}", "platform": {"architecture": one}} for one in labels]
+    facts = {"manifest": {"digest": "sha256:whole", "manifests": of_each}, "image": images}
+    (Path(place.environment["FAKE_REGISTRY"]) / name).write_text(json.dumps(facts))
+
+
+def test_an_unchanged_image_of_several_platforms_is_tagged_as_a_whole(place: Bench) -> None:
+    both = "linux/amd64,linux/arm64"
+    push = ("image.push", "--python", "3.11", "--platform", both, "--skip-unchanged")
+    node = f"Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: {both}\n"
+    text = label(place)
+    image = IMAGE.removesuffix(":latest")
+    put_index(place, BASE, {"amd64": "", "arm64": ""})
+    put_index(place, IMAGE, {"amd64": text, "arm64": text})
+    done = place.invoke(*push, "--tag", "new", FAKE_INSPECT=node)
+    assert done.returncode == 0, done.stderr
+    created = [words[5:] for words in place.told() if words[1:3] == ["imagetools", "create"]]
+    assert created == [["--tag", f"{image}:new", f"{image}@sha256:whole"]]
+    assert f"ci-3.11: unchanged, tagged {image}:new sha256:whole" in done.stderr
+    assert not place.builds()
+
+    for labels in (
+        {"amd64": text, "arm64": text.replace("files=", "files=0")[: len(text)]},
+        {"amd64": text, "arm64": text, "s390x": text},
+        {"amd64": text},
+    ):
+        before = len(place.builds())
+        put_index(place, IMAGE, labels)
+        done = place.invoke(*push, FAKE_INSPECT=node, FAKE_METADATA="{}")
+        assert ": unchanged" not in done.stderr
+        assert len(place.builds()) == before + 2
+
+
 def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench) -> None:
     put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
     fake = Path(place.environment["DOCKER_CONFIG"]) / "cli-plugins/docker-buildx"
@@ -318,8 +361,8 @@ def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench) -> None:
     assert "cannot be tagged: ERROR: denied" in last(done.stderr)
 
 
-@pytest.mark.parametrize("more", [("--load",), ("--push", "--platform", "amd64,arm64")])
+@pytest.mark.parametrize("more", [("--load",), ("--push-by-digest",)])
 def test_what_cannot_be_skipped_is_refused(place: Bench, more: tuple[str, ...]) -> None:
     done = place.invoke("image.build", "--python", "3.11", "--skip-unchanged", *more)
     assert done.returncode == 2
-    assert last(done.stderr).startswith("--skip-unchanged: only for an image of one platform")
+    assert last(done.stderr).startswith("--skip-unchanged: only an image that is pushed")

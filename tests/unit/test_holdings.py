@@ -46,7 +46,9 @@ def test_an_image_of_several_platforms() -> None:
     ]
     images = {f"linux/{name}": config(name) for name in ("amd64", "arm64")}
     text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
-    assert holdings.read(text, Platform.ARM64) == Holding("sha256:arm64", {}, ("1", "arm64"))
+    assert holdings.read(text, Platform.ARM64) == Holding(
+        "sha256:arm64", {}, ("1", "arm64"), "x", ("linux/amd64", "linux/arm64")
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"image": {}}'])
