@@ -315,8 +315,16 @@ def test_figures_are_the_engines_own(two: Nodes, project: Suite, builder: str) -
         before = said_by_buildx(two, builder)
         freed = figures(project, "cache.prune", *on, *allowed)
         after = said_by_buildx(two, builder)
-        assert foretold["types"] == freed["types"], allowed
-        assert abs(freed["bytes"] - (before - after)) <= before * 0.01, allowed
+        # BuildKit measures some small records only when they go, and under a ceiling it is chance
+        # which goes first of two that were used alike.
+        assert abs(foretold["bytes"] - freed["bytes"]) <= total * 0.01, allowed
+        if "--max-used-space" not in allowed:
+            counts = [
+                {one: kept["records"] for one, kept in said["types"].items()}
+                for said in (foretold, freed)
+            ]
+            assert counts[0] == counts[1], allowed
+        assert abs(freed["bytes"] - (before - after)) <= total * 0.01, allowed
     assert said_by_buildx(two, builder) == 0
 
 
