@@ -123,13 +123,18 @@ def _of_text(entry: Mapping[str, Any], now: datetime) -> Record:
     return Record(
         id=entry["ID"],
         type=entry.get("Type") or "regular",
-        size=size(entry.get("Size", "0B")),
+        size=_measured(entry.get("Size", "0B")),
         shared=entry.get("Shared") == "true",
         in_use=entry.get("Reclaimable") == "false",
         parents=tuple(entry["Parents"]),
         used=None if age is None else now - age,
         uses=int(entry.get("Usage count") or 0),
     )
+
+
+def _measured(text: str) -> int:
+    """Return the size of a record; -1 is BuildKit's for one that it has not measured."""
+    return 0 if text.startswith("-") else size(text)
 
 
 def _time(text: str) -> datetime:

@@ -53,6 +53,11 @@ def test_what_buildx_prints_is_read(text: str) -> None:
     assert records.total(FOUND) == 2_008_000
 
 
+def test_a_record_that_was_not_measured_counts_nothing() -> None:
+    first, _ = records.of_text(NEW.replace("2.008MB\nDesc", "-1B\nDesc"), NOW)
+    assert (first.id, first.size) == ("child", 0)
+
+
 def test_nothing_is_nothing() -> None:
     assert records.of_text("Total:\t0B\n", NOW) == []
     assert records.of_api({"BuildCache": None}) == []
