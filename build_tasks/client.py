@@ -14,7 +14,7 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,14 +126,14 @@ class Client:
         """
         if "GOMAXPROCS" in os.environ:
             return self
-        share = max(1, (os.cpu_count() or 1) // (others + 1))
-        environment = {**self.environment, "GOMAXPROCS": str(share)}
-        return Client(self.docker, self.buildx, environment, self.embedded)
+        return self._having(GOMAXPROCS=str(max(1, (os.cpu_count() or 1) // (others + 1))))
 
     def with_builders_in(self, folder: Path) -> Client:
         """Return the client with which buildx finds the builders that a folder has."""
-        environment = {**self.environment, "BUILDX_CONFIG": str(folder)}
-        return Client(self.docker, self.buildx, environment, self.embedded)
+        return self._having(BUILDX_CONFIG=str(folder))
+
+    def _having(self, **variables: str) -> Client:
+        return replace(self, environment={**self.environment, **variables})
 
 
 def find(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from build_tasks import advice, contents, process
-from build_tasks.advice.holdings import Holding
+from build_tasks.advice.holdings import Holding, Whole
 from build_tasks.client import Client
 from build_tasks.errors import RegistryError
 from build_tasks.process import Command
@@ -49,15 +49,20 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     image of several platforms has to have exactly those that are to be built, each unchanged.
     """
     one = specs[0]
+    base = advice.whole(client, contents.gather(one).base, one.builder)
+    if not isinstance(base, Whole):
+        return ""
     for reference in dict.fromkeys((*one.tags[:1], f"{one.image}:{advice.default_tag(one)}")):
-        found = [_unchanged(client, reference, spec) for spec in specs]
-        held = [holding for holding in found if holding]
+        found = advice.whole(client, reference, one.builder)
+        if not isinstance(found, Whole):
+            continue
+        held = [image for spec in specs if (image := _unchanged(found, base, spec))]
         if len(held) < len(specs):
             continue
         if len(specs) == 1:
             return held[0].digest
-        if set(held[0].beside) == {spec.platform.value for spec in specs}:
-            return held[0].index
+        if found.images.keys() == {spec.platform.value for spec in specs}:
+            return found.digest
     return ""
 
 
@@ -68,12 +73,9 @@ def tag_command(client: Client, spec: BuildSpec, digest: str) -> Command:
     return (*client.buildx, "imagetools", "create", "--builder", spec.builder, *tags, source)
 
 
-def _unchanged(client: Client, reference: str, spec: BuildSpec) -> Holding | None:
-    """Return what the registry has for a platform, if that is what a build would make."""
-    found = advice.of_registry(client, reference, spec)
-    if not isinstance(found, Holding):
+def _unchanged(found: Whole, base: Whole, spec: BuildSpec) -> Holding | None:
+    """Return the image of a build's platform, if that is what the build would make."""
+    image, below = found.of(spec.platform), base.of(spec.platform)
+    if image is None or below is None:
         return None
-    inputs = contents.gather(spec)
-    base = advice.of_registry(client, inputs.base, spec)
-    known = isinstance(base, Holding)
-    return found if known and not advice.changed(found, inputs, base) else None
+    return None if advice.changed(image, contents.gather(spec), below) else image

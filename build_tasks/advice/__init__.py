@@ -14,7 +14,7 @@ from textwrap import shorten
 from build_tasks import contents, freshness, matrix, plan
 from build_tasks.advice import holdings
 from build_tasks.advice.findings import Finding, Verdict
-from build_tasks.advice.holdings import Holding
+from build_tasks.advice.holdings import Holding, Whole
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.freshness import BASE_ARGUMENT, LABEL, Inputs
@@ -71,11 +71,11 @@ def _ask(
     """Return the questions about one build, by whom they are put to."""
     reference = f"{spec.image}:{tags[0] if tags else default_tag(spec)}"
     base = dict(spec.arguments).get(BASE_ARGUMENT, "")
-    asked = {"base": (base, pool.submit(of_registry, where.client, base, spec))}
+    asked = {"base": (base, pool.submit(_of_registry, where.client, base, spec))}
     if not options.flag("remote"):
         asked["engine"] = (reference, pool.submit(_engine, where.client, reference, spec))
     if not options.flag("local"):
-        asked["registry"] = (reference, pool.submit(of_registry, where.client, reference, spec))
+        asked["registry"] = (reference, pool.submit(_of_registry, where.client, reference, spec))
     return asked
 
 
@@ -156,9 +156,14 @@ def _engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
         return str(error)
 
 
-def of_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    """Return what the registry has under a name for a build's platform, or why it is silent."""
+def whole(client: Client, reference: str, builder: str) -> Whole | str | None:
+    """Return what the registry has under a name, or why it is silent."""
     try:
-        return holdings.of_registry(client, reference, spec.platform, spec.builder)
+        return holdings.of_registry(client, reference, builder)
     except ImagesError as error:
         return str(error)
+
+
+def _of_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    answer = whole(client, reference, spec.builder)
+    return answer.of(spec.platform) if isinstance(answer, Whole) else answer

@@ -26,16 +26,28 @@ class Holding:
         digest: what it is called where it is; of an index, if it is one of a single platform.
         labels: what it says of itself.
         layers: its layers, lowest first, as `rootfs.diff_ids` of its configuration has them.
-        index: what the image of several platforms is called that it is one of; empty if there is
-            none.
-        beside: the platforms of that one, its own among them.
     """
 
     digest: str
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     layers: tuple[str, ...] = ()
-    index: str = ""
-    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An image with all of its platforms, as a registry has it under a name.
+
+    Args:
+        digest: what it is called there.
+        images: the image of each platform, by the platform.
+    """
+
+    digest: str
+    images: Mapping[str, Holding]
+
+    def of(self, platform: Platform) -> Holding | None:
+        """Return the image for a platform, None if it has none."""
+        return self.images.get(platform.value)
 
 
 def inspect_command(client: Client, reference: str) -> Command:
@@ -71,13 +83,12 @@ def of_engine(client: Client, reference: str, platform: Platform) -> Holding | N
     return Holding(str(facts.get("Id", "")), labels, tuple(layers))
 
 
-def of_registry(client: Client, reference: str, platform: Platform, builder: str) -> Holding | None:
-    """Return what a registry has under a name for a platform, None if it has no such image.
+def of_registry(client: Client, reference: str, builder: str) -> Whole | None:
+    """Return what a registry has under a name, None if it has no such image.
 
     Args:
         client: the way to buildx.
         reference: the name.
-        platform: the platform.
         builder: the builder whose settings of registries count.
 
     Raises:
@@ -90,38 +101,32 @@ def of_registry(client: Client, reference: str, platform: Platform, builder: str
         if reason.endswith("not found"):
             return None
         raise RegistryError(f"{reference}: {reason.removeprefix('ERROR: ')}")
-    return read(ended.stdout, platform)
+    return read(ended.stdout)
 
 
-def read(text: str, platform: Platform) -> Holding | None:
-    """Return what `imagetools inspect` says of the image for a platform.
+def read(text: str) -> Whole | None:
+    """Return what `imagetools inspect` says of an image, None if it says nothing of one.
 
     Args:
         text: its answer; `image` holds one configuration, or one for each of several platforms.
-        platform: the platform.
     """
     facts = _json(text)
     image = facts.get("image") or {}
-    alone = "rootfs" in image
-    config = image if alone else image.get(platform.value) or {}
-    if config.get("architecture") != platform.architecture:
-        return None
     manifest = facts.get("manifest") or {}
     digest = str(manifest.get("digest", ""))
-    if not alone:
-        digest = next(
-            (
-                str(one["digest"])
-                for one in manifest.get("manifests") or ()
-                if (one.get("platform") or {}).get("architecture") == platform.architecture
-            ),
-            "",
-        )
+    if "rootfs" in image:
+        return Whole(digest, {f"linux/{image.get('architecture')}": _holding(digest, image)})
+    digests = {
+        f"linux/{(one.get('platform') or {}).get('architecture')}": str(one["digest"])
+        for one in manifest.get("manifests") or ()
+    }
+    images = {name: _holding(digests.get(name, ""), one) for name, one in image.items() if one}
+    return Whole(digest, images) if images else None
+
+
+def _holding(digest: str, config: Mapping[str, Any]) -> Holding:
     labels = (config.get("config") or {}).get("Labels") or {}
-    layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
-    if alone:
-        return Holding(digest, labels, layers)
-    return Holding(digest, labels, layers, str(manifest.get("digest", "")), tuple(sorted(image)))
+    return Holding(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_docker import Bench, last
@@ -38,7 +39,12 @@ def put(place: Bench, reference: str, *, layers: list[str], label: str = "") -> 
         "config": {"Labels": {LABEL: label} if label else None},
         "rootfs": {"diff_ids": layers},
     }
-    facts = {"manifest": {"digest": f"sha256:{name}"}, "image": config}
+    answer(place, reference, {"manifest": {"digest": f"sha256:{name}"}, "image": config})
+
+
+def answer(place: Bench, reference: str, facts: dict[str, Any]) -> None:
+    """Have the registry say something of a name."""
+    name = reference.translate(str.maketrans("/:@", "___"))
     (Path(place.environment["FAKE_REGISTRY"]) / name).write_text(json.dumps(facts))
 
 
@@ -308,7 +314,6 @@ def test_an_unchanged_image_is_tagged_by_the_registry(place: Bench) -> None:
 
 def put_index(place: Bench, reference: str, labels: dict[str, str]) -> None:
     """Give the registry an image of several platforms, whose labels are given by architecture."""
-    name = reference.translate(str.maketrans("/:@", "___"))
     images = {
         f"linux/{one}": {
             "architecture": one,
@@ -318,8 +323,8 @@ def put_index(place: Bench, reference: str, labels: dict[str, str]) -> None:
         for one, text in labels.items()
     }
     of_each = [{"digest": f"sha256:{one}", "platform": {"architecture": one}} for one in labels]
-    facts = {"manifest": {"digest": "sha256:whole", "manifests": of_each}, "image": images}
-    (Path(place.environment["FAKE_REGISTRY"]) / name).write_text(json.dumps(facts))
+    manifest = {"digest": "sha256:whole", "manifests": of_each}
+    answer(place, reference, {"manifest": manifest, "image": images})
 
 
 def test_an_unchanged_image_of_several_platforms_is_tagged_as_a_whole(place: Bench) -> None:

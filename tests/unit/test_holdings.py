@@ -35,8 +35,11 @@ def test_the_questions_are_plain_commands() -> None:
 
 def test_an_image_of_one_platform() -> None:
     text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
-    assert holdings.read(text, Platform.AMD64) == Holding("sha256:i", {"a": "1"}, ("1", "amd64"))
-    assert holdings.read(text, Platform.ARM64) is None
+    found = holdings.read(text)
+    assert found
+    assert found.of(Platform.AMD64) == Holding("sha256:i", {"a": "1"}, ("1", "amd64"))
+    assert found.of(Platform.ARM64) is None
+    assert (found.digest, [*found.images]) == ("sha256:i", ["linux/amd64"])
 
 
 def test_an_image_of_several_platforms() -> None:
@@ -46,14 +49,15 @@ def test_an_image_of_several_platforms() -> None:
     ]
     images = {f"linux/{name}": config(name) for name in ("amd64", "arm64")}
     text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
-    assert holdings.read(text, Platform.ARM64) == Holding(
-        "sha256:arm64", {}, ("1", "arm64"), "x", ("linux/amd64", "linux/arm64")
-    )
+    found = holdings.read(text)
+    assert found
+    assert found.of(Platform.ARM64) == Holding("sha256:arm64", {}, ("1", "arm64"))
+    assert (found.digest, [*found.images]) == ("x", ["linux/amd64", "linux/arm64"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"image": {}}'])
 def test_an_answer_without_an_image_is_none(text: str) -> None:
-    assert holdings.read(text, Platform.AMD64) is None
+    assert holdings.read(text) is None
 
 
 def test_a_verdict_says_what_is_known() -> None:
