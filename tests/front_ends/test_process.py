@@ -311,8 +311,11 @@ def test_a_signal_ends_what_other_threads_run(
     def send() -> None:
         while not all((tmp_path / str(n)).exists() for n in range(4)):
             time.sleep(0.01)
+        while signal.getsignal(signal.SIGTERM) is before:  # it would end the tests themselves
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
+    before = signal.getsignal(signal.SIGTERM)
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     sender = threading.Thread(target=send)
     for thread in (*threads, sender):
