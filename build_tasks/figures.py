@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from build_tasks import records
+from build_tasks.cache import records
+from build_tasks.cache.records import TYPES, Record
 from build_tasks.errors import ImagesError
-from build_tasks.records import TYPES, Record
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from build_tasks import figures, matrix, pruning, records, references, site, usage
+from build_tasks import figures, matrix, pruning, references, site, usage
 from build_tasks.builders import inventory
+from build_tasks.cache import records
+from build_tasks.cache.records import Record
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.figures import Report
 from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
-from build_tasks.records import Record
 from build_tasks.settings import Settings
 from build_tasks.site import Site
 from build_tasks.usage import Node

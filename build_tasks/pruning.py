@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from build_tasks import failures, process, records
+from build_tasks import failures, process
+from build_tasks.cache import records
+from build_tasks.cache.records import TYPES, Record
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.matrix import listed
 from build_tasks.options import Options
 from build_tasks.process import Command
-from build_tasks.records import TYPES, Record
 
 #: Seconds for an engine to remove what it keeps.
 PATIENCE = 3600.0

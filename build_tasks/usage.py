@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import api, failures, process, records
+from build_tasks import api, failures, process
 from build_tasks.builders import store
 from build_tasks.builders.store import Stored
+from build_tasks.cache import records
+from build_tasks.cache.records import Record
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.errors import ImagesError
 from build_tasks.fleet import DEFAULT
 from build_tasks.process import Command
-from build_tasks.records import Record
 
 #: Seconds for a node to add up what it keeps: sizes of large records are found when asked for.
 PATIENCE = 300.0

@@ -34,7 +34,7 @@ FLOORS = (
     ("spec",),
     ("freshness",),
     ("figures",),
-    ("digests", "records"),
+    ("digests",),
     ("installation", "labels", "policy"),
     ("constraints",),
     ("sources",),

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from build_tasks import process, pruning
+from build_tasks.cache.records import Record
 from build_tasks.client import Client
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.options import Options
 from build_tasks.process import Completed
 from build_tasks.pruning import Rule
-from build_tasks.records import Record
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from build_tasks import records
-from build_tasks.records import Record
+from build_tasks.cache import records
+from build_tasks.cache.records import Record
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
