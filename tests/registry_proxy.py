@@ -7,6 +7,8 @@
 
 Every connection has a thread and a connection to the registry of its own; bodies are copied in
 large pieces, so that a benchmark measures the registry and not this.
+
+`silent()` is a registry that accepts connections and never says anything at all.
 """
 
 from __future__ import annotations
@@ -14,17 +16,25 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
+import secrets
 import socket
+import struct
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NoReturn
 
 #: Bytes copied at a time.
 PIECE = 512 * 1024
+#: A stall that lasts until the proxy ends.
+FOREVER = float("inf")
+#: Where tokens are issued, once the proxy has been told to `guard` its registry.
+TOKEN = "/token"  # noqa: S105 - a path
+HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>"
 #: Headers that are about one connection (RFC 9110, 7.6.1).
 _HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
 _PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<kind>blobs|manifests|tags|referrers)(?:/|$)")
@@ -41,7 +51,17 @@ class Fault:
         method: a regular expression that is the request's whole method.
         status: answer with this instead; 401 asks for a password, 429 to come again.
         cut: end the connection in the middle of the body: the answer's, or the request's.
-        stall: seconds to wait before anything else happens.
+        reset: end the connection with a TCP reset, at once, or with `cut` in the middle.
+        stall: seconds to wait before anything else happens; FOREVER until the proxy ends.
+        hang: stop in the middle of the body, the answer's or the request's, and keep the
+            connection open.
+        drip: seconds to wait after each byte of the body, the answer's or the request's.
+        length: bytes that the answer's Content-Length is off; the connection ends early where
+            there are fewer bytes than promised.
+        digest: what the answer's Docker-Content-Digest says instead.
+        corrupt: change the first byte of the answer's body.
+        html: answer 200 with a page for people, as captive portals and wrong addresses do.
+        redirect: answer with a redirect to the same address.
         times: how often it happens; always if None.
         after: how many requests that fit pass first.
         retry_after: seconds that a 429 or 503 asks to wait.
@@ -53,7 +73,15 @@ class Fault:
     method: str = "GET|HEAD"
     status: int = 0
     cut: bool = False
+    reset: bool = False
     stall: float = 0.0
+    hang: bool = False
+    drip: float = 0.0
+    length: int = 0
+    digest: str = ""
+    corrupt: bool = False
+    html: bool = False
+    redirect: bool = False
     times: int | None = None
     after: int = 0
     retry_after: int = 1
@@ -69,6 +97,38 @@ class Fault:
             return False
         self.happened += 1
         return True
+
+    @property
+    def breaks(self) -> bool:
+        """Whether a body does not pass whole."""
+        return self.cut or self.hang
+
+
+@dataclass
+class Tokens:
+    """The Bearer tokens of a guarded registry.
+
+    Args:
+        uses: how many requests each token is good for; None for any number.
+        left: the tokens that were issued, with the requests that each is still good for.
+    """
+
+    uses: int | None = None
+    left: dict[str, int] = field(default_factory=dict)
+
+    def issue(self) -> str:
+        """Return a new token."""
+        token = secrets.token_hex(8)
+        self.left[token] = -1 if self.uses is None else self.uses
+        return token
+
+    def accept(self, header: str) -> bool:
+        """Return whether an Authorization header holds a token that is still good, and use it."""
+        token = header.removeprefix("Bearer ")
+        left = self.left.get(token, 0)
+        if left > 0:
+            self.left[token] = left - 1
+        return left != 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +177,25 @@ class Proxy:
     _pulls: Counter[tuple[str, str]] = field(default_factory=Counter)
     _pushes: Counter[tuple[str, str]] = field(default_factory=Counter)
     _count: int = 0
+    _tokens: Tokens | None = None
+
+    def guard(self, *, uses: int | None = None) -> Tokens:
+        """Ask for Bearer tokens from now on, as public registries do; anybody gets one.
+
+        Args:
+            uses: how many requests a token is good for, so that it expires in the middle.
+        """
+        with self._lock:
+            self._tokens = Tokens(uses)
+            return self._tokens
+
+    def admits(self, path: str, header: str) -> bool:
+        with self._lock:
+            return self._tokens is None or path == TOKEN or self._tokens.accept(header)
+
+    def token(self) -> str:
+        with self._lock:
+            return self._tokens.issue() if self._tokens else ""
 
     def fault(self, path: str, **how: Any) -> Fault:
         """Make the requests that fit go wrong from now on; the first fault that fits counts."""
@@ -190,6 +269,13 @@ def proxied(upstream: str, *, port: int = 0) -> Iterator[Proxy]:
         thread.join()
 
 
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """Give the address of a registry that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 class _Cut(Exception):
     """End the connection here."""
 
@@ -259,7 +345,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.noted = False
         try:
-            self.answer(path, self.proxy.meet(self.command, path))
+            self.answer(path, self.proxy.meet(self.command, path) or Fault(path))
         except (_Cut, OSError, http.client.HTTPException):
             self.close_connection = True
             self.registry.close()
@@ -273,29 +359,91 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815 - http.server's names
 
-    def answer(self, path: str, fault: Fault | None) -> None:
-        if fault and fault.stall:
-            self.server.ended.wait(fault.stall)
-        if fault and fault.status:
-            for _ in self.body():
-                pass
-            self.note(path, fault.status)
-            self.refuse(fault)
+    def answer(self, path: str, fault: Fault) -> None:
+        if fault.stall:
+            self.server.ended.wait(None if fault.stall == FOREVER else fault.stall)
+        if fault.reset and not fault.cut:
+            self.break_off(fault)
+        if self.made_up(path, fault):
             return
-        cut = bool(fault and fault.cut)
-        with self.asked(path, cut=cut) as answer:
-            self.note(path, 0 if cut else answer.status)
-            self.send_back(answer, path, cut=cut)
+        with self.asked(path, fault) as answer:
+            self.note(path, 0 if fault.breaks else answer.status)
+            self.send_back(answer, path, fault)
+
+    def made_up(self, path: str, fault: Fault) -> bool:
+        """Answer without the registry where it is not to be asked; return whether it was so."""
+        kind = "application/json"
+        headers: dict[str, str] = {}
+        status, body = fault.status, b""
+        if status:
+            body = _errors(status)
+            if status == 401:
+                headers["WWW-Authenticate"] = 'Basic realm="tests"'
+            if status in {429, 503}:
+                headers["Retry-After"] = str(fault.retry_after)
+        elif fault.html:
+            status, kind, body = 200, "text/html", HTML
+        elif fault.redirect:
+            status, headers["Location"] = 307, f"http://{self.proxy.address}{self.path}"
+        elif not self.proxy.admits(path, self.headers.get("Authorization", "")):
+            status, body = 401, _errors(401)
+            scope = f"repository:{about(path)[0]}:pull,push"
+            realm = f"http://{self.proxy.address}{TOKEN}"
+            bearer = f'Bearer realm="{realm}",service="tests",scope="{scope}"'
+            headers["WWW-Authenticate"] = bearer
+        elif path == TOKEN:
+            token = self.proxy.token()
+            body = json.dumps({"token": token, "access_token": token, "expires_in": 300}).encode()
+            status = 200
+        else:
+            return False
+        for _ in self.body():
+            pass
+        self.note(path, status)
+        self.send(status, {"Content-Type": kind, **headers}, body, fault)
+        return True
+
+    def send(self, status: int, headers: dict[str, str], body: bytes, fault: Fault) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.put(body, fault)
+
+    def put(self, data: bytes | memoryview, fault: Fault) -> None:
+        """Write to the client, as slowly as it is to be."""
+        if not fault.drip:
+            self.wfile.write(data)
+            return
+        for byte in bytes(data):
+            self.wfile.write(bytes((byte,)))
+            self.pause(fault)
+
+    def pause(self, fault: Fault) -> None:
+        if self.server.ended.wait(fault.drip):
+            raise _Cut
+
+    def break_off(self, fault: Fault) -> NoReturn:
+        """End a body, or the whole connection, here, in the way that is asked for."""
+        if fault.hang:
+            self.server.ended.wait()
+        if fault.reset:
+            # No time to linger: closing sends RST in place of FIN.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+        raise _Cut
 
     @contextlib.contextmanager
-    def asked(self, path: str, *, cut: bool) -> Iterator[http.client.HTTPResponse]:
+    def asked(self, path: str, fault: Fault) -> Iterator[http.client.HTTPResponse]:
         """Ask the registry; a connection that it closed meanwhile is opened again."""
         has_body = self.has_body()
         for again in (False, True):
             try:
                 self.ask()
                 if has_body:
-                    self.send_on(path, cut=cut)
+                    self.send_on(path, fault)
                 answer = self.registry.getresponse()
                 break
             except (http.client.RemoteDisconnected, ConnectionError):
@@ -309,20 +457,22 @@ class _Handler(BaseHTTPRequestHandler):
         # The client's Host goes on, so that the registry's Location headers lead back here.
         self.registry.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in _HOP | {"expect"}:
+            if name.lower() not in _HOP | {"expect", "authorization"}:
                 self.registry.putheader(name, value)
         if self.chunked():
             self.registry.putheader("Transfer-Encoding", "chunked")
         self.registry.endheaders()
 
-    def send_on(self, path: str, *, cut: bool) -> None:
-        """Send the request's body on, or half of it and hang up."""
+    def send_on(self, path: str, fault: Fault) -> None:
+        """Send the request's body on, or half of it and break off."""
         chunked = self.chunked()
         whole = int(self.headers.get("Content-Length") or 0)
         sent = 0
-        for piece in self.body():
-            if cut and (chunked or sent + len(piece) > whole // 2):
-                raise _Cut
+        for piece in self.body(1 if fault.drip else PIECE):
+            if fault.breaks and (chunked or sent + len(piece) > whole // 2):
+                self.break_off(fault)
+            if fault.drip:
+                self.pause(fault)
             self.proxy.count(path, pushed=len(piece))
             if chunked:
                 self.registry.send(b"%x\r\n" % len(piece))
@@ -339,64 +489,68 @@ class _Handler(BaseHTTPRequestHandler):
     def chunked(self) -> bool:
         return self.headers.get("Transfer-Encoding", "").lower() == "chunked"
 
-    def body(self) -> Iterator[memoryview]:
+    def body(self, most: int = PIECE) -> Iterator[memoryview]:
         """Yield the request's body in pieces, which are valid until the next one."""
         if not self.chunked():
-            yield from self.exactly(int(self.headers.get("Content-Length") or 0))
+            yield from self.exactly(int(self.headers.get("Content-Length") or 0), most)
             return
         while size := int(self.rfile.readline().partition(b";")[0], 16):
-            yield from self.exactly(size)
+            yield from self.exactly(size, most)
             self.rfile.readline()
         while self.rfile.readline().strip():
             pass  # trailers
 
-    def exactly(self, size: int) -> Iterator[memoryview]:
+    def exactly(self, size: int, most: int) -> Iterator[memoryview]:
         while size:
-            got = self.rfile.readinto(self.piece[: min(size, PIECE)])
+            got = self.rfile.readinto(self.piece[: min(size, most)])
             if not got:
                 raise _Cut
             size -= got
             yield self.piece[:got]
 
-    def send_back(self, answer: http.client.HTTPResponse, path: str, *, cut: bool) -> None:
-        self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.headers.items():
-            if name.lower() == "location":
-                value = value.replace(f"//{self.proxy.upstream}/", f"//{self.proxy.address}/")  # noqa: PLW2901 - the same header
-            if name.lower() not in _HOP:
-                self.send_header(name, value)
+    def send_back(self, answer: http.client.HTTPResponse, path: str, fault: Fault) -> None:
         bare = self.command == "HEAD" or answer.status in {204, 304}
         whole = int(answer.headers.get("Content-Length") or 0)
         chunked = not bare and "Content-Length" not in answer.headers
-        if chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self.send_head(answer, fault, chunked=chunked)
         sent = 0
         while not bare and (got := answer.readinto(self.piece)):
             piece = self.piece[:got]
-            if cut and sent + got > whole // 2:
-                self.wfile.write(piece[: max(0, whole // 2 - sent)])
-                raise _Cut
+            if fault.corrupt and not sent:
+                piece[0] ^= 1
+            if fault.breaks and sent + got > whole // 2:
+                self.put(piece[: max(0, whole // 2 - sent)], fault)
+                self.break_off(fault)
+            if fault.length < 0:
+                piece = piece[: max(0, whole + fault.length - sent)]
             if self.command == "GET":
                 self.proxy.count(path, pulled=got)
-            self.wfile.write(b"".join((b"%x\r\n" % got, piece, b"\r\n")) if chunked else piece)
+            self.put(b"".join((b"%x\r\n" % got, piece, b"\r\n")) if chunked else piece, fault)
             sent += got
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
         if answer.will_close:
             self.registry.close()
+        if fault.length > 0 and not bare:
+            raise _Cut
 
-    def refuse(self, fault: Fault) -> None:
-        status = fault.status
-        code = _CODES.get(status, "UNKNOWN")
-        body = json.dumps({"errors": [{"code": code, "message": "a fault of the tests"}]}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="tests"')
-        if status in {429, 503}:
-            self.send_header("Retry-After", str(fault.retry_after))
+    def send_head(self, answer: http.client.HTTPResponse, fault: Fault, *, chunked: bool) -> None:
+        self.send_response_only(answer.status, answer.reason)
+        changed = {"docker-content-digest": fault.digest} if fault.digest else {}
+        if fault.length:
+            whole = int(answer.headers.get("Content-Length") or 0)
+            changed["content-length"] = str(max(0, whole + fault.length))
+        for name, value in answer.headers.items():
+            if name.lower() == "location":
+                value = value.replace(f"//{self.proxy.upstream}/", f"//{self.proxy.address}/")  # noqa: PLW2901 - the same header
+            if name.lower() not in _HOP:
+                self.send_header(name, changed.get(name.lower(), value))
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+
+
+def _errors(status: int) -> bytes:
+    """Return a registry's own form of an error."""
+    code = _CODES.get(status, "UNKNOWN")
+    return json.dumps({"errors": [{"code": code, "message": "a fault of the tests"}]}).encode()

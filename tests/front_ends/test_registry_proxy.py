@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from registry_proxy import Proxy, Request, proxied
+from registry_proxy import FOREVER, HTML, TOKEN, Proxy, Request, proxied, silent
 
 BLOB = bytes(range(256)) * 8192
 BLOB_PATH = "/v2/a/b/blobs/sha256:1"
@@ -270,5 +271,138 @@ def test_a_registry_that_is_gone_ends_the_connection() -> None:
         client = http.client.HTTPConnection(proxy.address, timeout=10)
         client.request("GET", BLOB_PATH)
         with pytest.raises(http.client.RemoteDisconnected):
+            client.getresponse()
+        client.close()
+
+
+def test_a_stall_for_ever_ends_with_the_proxy(proxy: Proxy) -> None:
+    with proxied(proxy.upstream) as other:
+        other.fault("/blobs/", stall=FOREVER)
+        client = http.client.HTTPConnection(other.address, timeout=0.3)
+        client.request("GET", BLOB_PATH)
+        with pytest.raises(TimeoutError):
+            client.getresponse()
+    client.close()
+
+
+def test_an_answer_hangs_in_its_middle(proxy: Proxy) -> None:
+    proxy.fault("/blobs/", hang=True)
+    client = http.client.HTTPConnection(proxy.address, timeout=0.5)
+    client.request("GET", BLOB_PATH)
+    answer = client.getresponse()
+    assert answer.read(len(BLOB) // 2) == BLOB[: len(BLOB) // 2]
+    with pytest.raises(TimeoutError):
+        answer.read(1)
+    client.close()
+
+
+def test_an_upload_hangs_in_its_middle(proxy: Proxy) -> None:
+    proxy.fault("/blobs/uploads/", method="PUT", hang=True)
+    client = http.client.HTTPConnection(proxy.address, timeout=0.5)
+    with pytest.raises(TimeoutError):
+        upload(client)
+    client.close()
+    assert proxy.traffic().pushed <= 2 * len(BLOB)
+
+
+@pytest.mark.parametrize("path", ["/v2/c/manifests/x", "/v2/c/manifests/chunked"])
+def test_an_answer_drips(proxy: Proxy, client: http.client.HTTPConnection, path: str) -> None:
+    proxy.fault("/manifests/", drip=0.1)
+    client.request("GET", path)
+    answer = client.getresponse()
+    began = time.monotonic()
+    answer.read(3)
+    assert time.monotonic() - began >= 0.2
+    client.close()
+
+
+def test_an_upload_drips(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.fault("/manifests/", method="PUT", drip=0.1)
+    began = time.monotonic()
+    client.request("PUT", "/v2/c/manifests/x", body=b"four")
+    assert client.getresponse().status == 201
+    assert time.monotonic() - began >= 0.4
+
+
+def test_a_length_that_is_a_lie(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.fault("/blobs/", length=10, times=1)
+    proxy.fault("/blobs/", length=-10)
+    client.request("GET", BLOB_PATH)
+    answer = client.getresponse()
+    assert answer.headers["Content-Length"] == str(len(BLOB) + 10)
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    client.close()
+    assert get(client) == BLOB[:-10]
+    assert get(client, "/v2/a/b/manifests/x") == BLOB  # and the connection is in order
+
+
+def test_a_digest_that_is_a_lie(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.fault("/blobs/", digest="sha256:0", corrupt=True)
+    client.request("GET", BLOB_PATH)
+    answer = client.getresponse()
+    assert answer.headers["Docker-Content-Digest"] == "sha256:0"
+    body = answer.read()
+    assert (body[0], body[1:]) == (BLOB[0] ^ 1, BLOB[1:])
+
+
+def test_a_page_for_people(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.fault("/manifests/", html=True)
+    client.request("GET", "/v2/c/manifests/x")
+    answer = client.getresponse()
+    assert (answer.status, answer.headers["Content-Type"], answer.read()) == (
+        200,
+        "text/html",
+        HTML,
+    )
+
+
+def test_a_redirect_leads_back_to_itself(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.fault("/blobs/", redirect=True)
+    client.request("GET", f"{BLOB_PATH}?x=y")
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == 307
+    assert answer.headers["Location"] == f"http://{proxy.address}{BLOB_PATH}?x=y"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_reset(proxy: Proxy, client: http.client.HTTPConnection, cut: bool) -> None:
+    proxy.fault("/blobs/", reset=True, cut=cut, times=1)
+    with pytest.raises(ConnectionResetError):
+        get(client)
+    client.close()
+    assert get(client) == BLOB
+
+
+def test_a_token_is_asked_for_and_expires(proxy: Proxy, client: http.client.HTTPConnection) -> None:
+    proxy.guard(uses=2)
+    client.request("GET", BLOB_PATH)
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == (
+        f'Bearer realm="http://{proxy.address}{TOKEN}",service="tests",'
+        'scope="repository:a/b:pull,push"'
+    )
+    token = json.loads(get(client, TOKEN))["token"]
+    codes = []
+    for _ in range(3):
+        client.request("GET", BLOB_PATH, headers={"Authorization": f"Bearer {token}"})
+        answer = client.getresponse()
+        answer.read()
+        codes.append(answer.status)
+    assert codes == [200, 200, 401]
+    proxy.guard()
+    token = json.loads(get(client, TOKEN))["token"]
+    client.request("GET", BLOB_PATH, headers={"Authorization": f"Bearer {token}"})
+    assert client.getresponse().status == 200
+
+
+def test_a_silent_registry_says_nothing() -> None:
+    with silent() as address:
+        client = http.client.HTTPConnection(address, timeout=0.3)
+        client.request("GET", BLOB_PATH)
+        with pytest.raises(TimeoutError):
             client.getresponse()
         client.close()
