@@ -50,7 +50,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
 apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
-    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
+    apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "$@"
 }
 bundle=/run/secrets/ca-bundle
@@ -93,7 +93,7 @@ RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked
 [ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
 python3 -m venv /tmp/pip
 install() {
-    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --timeout 60 \
+    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --timeout 60 --retries 8 \
         --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
 }
 install || install || install # a download that stops half-way is not begun again by pip itself
@@ -113,7 +113,7 @@ RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VE
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
-export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
 uv pip sync /run/baseline.txt
 EOF
@@ -135,7 +135,7 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
-export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 export PYTHONDONTWRITEBYTECODE=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
 requirements=()
@@ -217,7 +217,7 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
 [ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
-export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 uv pip install --constraint /run/constraints/constraints.txt ${ADDITIONAL_PYTHON_DEPS}
 uv pip check
 EOF
@@ -250,7 +250,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
 apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
-    apt-get -o Acquire::Retries=3 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
+    apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "$@"
 }
 bundle=/run/secrets/ca-bundle
