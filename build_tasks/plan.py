@@ -122,7 +122,9 @@ def specs(
         caches,
         secrets=site.secrets(bundle, where),
         sent=sent,
-        commit=replace(revision.current(ROOT), build_id=options.text("build-id") or _build_id()),
+        commit=replace(
+            revision.current(ROOT, announce), build_id=options.text("build-id") or _build_id()
+        ),
         scanner=_scanner(where) if asked.sbom else "",
         direct=not old,
         strict=options.flag("strict-cache"),

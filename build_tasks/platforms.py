@@ -53,7 +53,7 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
     tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
     selected = selection.select(options, chosen)
     known = digests.read(folder)
-    commit = options.text("commit") or revision.current(ROOT).commit
+    commit = options.text("commit") or revision.current(ROOT, announce).commit
     where = site.find(chosen, start=not options.flag("dry-run"), announce=announce)
     todo = []
     for kind, python in selected:

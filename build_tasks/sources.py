@@ -9,8 +9,9 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import places, process
-from build_tasks.errors import MissingProgram, NetworkError, UsageError
+from build_tasks import git, places
+from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
+from build_tasks.process import Completed
 
 #: Seconds for git to fetch one commit.
 _FETCH = 1800.0
@@ -88,46 +89,50 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
         raise UsageError(f"{place}: a password in the address would be shown: leave it to git")
     if not reference or reference.startswith("-"):
         raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
-    git = shutil.which("git")
-    if git is None:
+    if not shutil.which("git"):
         raise MissingProgram(f"{place}: git is not installed")
     from filelock import FileLock  # noqa: PLC0415 - start-up time
 
     home = places.cache_folder() / "sources" / hashlib.sha256(url.encode()).hexdigest()[:12]
     home.parent.mkdir(parents=True, exist_ok=True)
     fresh = home / "new"
-    # All that leads git to a repository: in a hook, the environment names the user's own.
-    environment = {
-        "GIT_DIR": str(home / "git"),
-        "GIT_INDEX_FILE": str(home / "index"),
-        "GIT_WORK_TREE": str(fresh),
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
     announce(f"fetching {reference} of {url}")
     with FileLock(home.with_suffix(".lock")):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        process.run((git, "init", "--quiet"), environment=environment)
-        fetch = (git, "fetch", "--quiet", "--depth=1", "--", url, reference)
-        ended = process.run(fetch, environment=environment, timeout=_FETCH, check=False)
+        ended = _fetch(home, url, reference)
         if ended.returncode:
+            reason = git.reason(ended.stderr)
             if "remote ref" in ended.stderr or "not our ref" in ended.stderr:
-                raise UsageError(f"{place}: {url} has no {reference!r}: {_reason(ended.stderr)}")
-            raise NetworkError(f"{place}: {url} cannot be fetched: {_reason(ended.stderr)}")
-        head = process.run((git, "rev-parse", "FETCH_HEAD"), environment=environment)
-        commit = head.stdout.strip()
+                raise UsageError(f"{place}: {url} has no {reference!r}: {reason}")
+            raise NetworkError(f"{place}: {url} cannot be fetched: {reason}")
+        commit = git.run(home, "rev-parse", "FETCH_HEAD").stdout.strip()
         folder = home / commit
         if not folder.exists():
-            checkout = (git, "checkout", "--quiet", "--force", commit, "--", ".")
-            process.run(checkout, environment=environment, timeout=_FETCH)
+            checkout = ("checkout", "--quiet", "--force", commit, "--", ".")
+            ended = git.run(home, *checkout, timeout=_FETCH)
+            if ended.returncode:
+                raise CommandError(f"{place}: {url}@{reference}: {git.reason(ended.stderr)}")
             places.normalise(fresh)
             fresh.replace(folder)
+        _note_submodules(home, commit, f"{url}@{reference}", announce)
     return _folder(str(folder), place)
 
 
-def _reason(stderr: str) -> str:
-    """Return git's first word on a failure: the last is advice."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.lower().startswith(("warning:", "hint:"))]
-    return next(iter(telling or lines), "git said nothing")
+def _fetch(home: Path, url: str, reference: str) -> Completed:
+    """Fetch one commit into a repository that has the remote's hash algorithm."""
+    fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--", url, reference)
+    git.run(home, "init", "--quiet", "--template=")
+    ended = git.run(home, *fetch, timeout=_FETCH)
+    if "mismatched algorithms" in ended.stderr:
+        shutil.rmtree(home / "git")
+        git.run(home, "init", "--quiet", "--template=", "--object-format=sha256")
+        ended = git.run(home, *fetch, timeout=_FETCH)
+    return ended
+
+
+def _note_submodules(home: Path, commit: str, source: str, announce: Callable[[str], None]) -> None:
+    entries = git.run(home, "ls-tree", "-r", "-z", commit).stdout.split("\0")
+    missing = [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+    if missing:
+        announce(f"warning: {source}: submodules are not fetched: {', '.join(missing)}")

@@ -9,15 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks import git
 from build_tasks.context.ignore import Patterns
 from build_tasks.errors import CommandError
 
-#: What leads git to another repository: a hook's environment names the user's own.
-_LEADING = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
-)
 _SUBMODULE, _EXECUTABLE = "160000", "100755"
 
 
@@ -71,11 +66,13 @@ def files(root: Path, rules: Rules) -> Listing:
 def _asked(root: Path, rules: Rules) -> tuple[Listing | None, str]:
     """Return what git says of a folder, or why it says nothing."""
     if not shutil.which("git"):
-        return None, "git is not installed" if (root / ".git").exists() else ""
+        return None, "git is not installed" if git.discovered(root) else ""
     try:
         return _of_git(root, rules, ""), ""
-    except CommandError:
-        return None, _reason(root)
+    except git.NoRepositoryError:
+        return None, ""
+    except CommandError as error:
+        return None, str(error)
 
 
 def _of_git(root: Path, rules: Rules, above: str) -> Listing:
@@ -120,21 +117,7 @@ def _of_git(root: Path, rules: Rules, above: str) -> Listing:
 
 def _git(root: Path, *arguments: str) -> list[str]:
     """Return what git lists; names are bytes, and may be no text."""
-    # A monitor is a program that a repository's own configuration names.
-    with process.reading((*_command(root), "-c", "core.fsmonitor=false", *arguments)) as output:
-        return os.fsdecode(output.read()).split("\0")[:-1]
-
-
-def _command(root: Path) -> tuple[str, ...]:
-    unset = [word for name in _LEADING for word in ("-u", name)]
-    return ("env", *unset, "LC_ALL=C", "git", "-C", str(root))
-
-
-def _reason(root: Path) -> str:
-    """Return why git does not answer; empty if there is no repository."""
-    said = process.run((*_command(root), "ls-files"), check=False).stderr
-    first = said.strip().partition("\n")[0].removeprefix("fatal: ")
-    return "" if "not a git repository" in first else first
+    return git.ask(root, *arguments).split("\0")[:-1]
 
 
 def _walk(root: str, folder: str, excluded: Patterns) -> Iterator[str]:

@@ -8,7 +8,7 @@ build on SIGTERM), waits, and only then kills.
 from __future__ import annotations
 
 from build_tasks.process.children import GRACE, allow_others, end_others, spawn
-from build_tasks.process.commands import Command, Completed, echo, quote
+from build_tasks.process.commands import Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
 from build_tasks.process.streaming import TAIL_BYTES, stream
@@ -18,6 +18,7 @@ __all__ = [
     "TAIL_BYTES",
     "Command",
     "Completed",
+    "Environment",
     "allow_others",
     "echo",
     "end_others",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from build_tasks.errors import Interrupted, MissingProgram
-from build_tasks.process.commands import Command
+from build_tasks.process.commands import Command, Environment
 from build_tasks.process.signals import whole
 
 #: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
@@ -28,7 +28,7 @@ _over = threading.Event()
 @contextlib.contextmanager
 def child_of(
     command: Command,
-    environment: Mapping[str, str] | None,
+    environment: Environment | None,
     *,
     stdin: int,
     stdout: int | None = None,
@@ -99,16 +99,17 @@ def allow_others() -> None:
 
 def _start(
     command: Command,
-    environment: Mapping[str, str] | None,
+    environment: Environment | None,
     *,
     stdin: int,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> subprocess.Popen[bytes]:
+    variables = {**os.environ, **(environment or {})}
     try:
         return subprocess.Popen(
             command,
-            env={**os.environ, **(environment or {})},
+            env={name: value for name, value in variables.items() if value is not None},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

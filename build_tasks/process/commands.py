@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 Command = tuple[str, ...]
+#: Variables to set for a child, over this process's own; None removes one.
+Environment = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO
 
 from build_tasks.errors import CommandError, CommandTimeout
 from build_tasks.process.children import child_of
-from build_tasks.process.commands import Command, Completed, failure, quote
+from build_tasks.process.commands import Command, Completed, Environment, failure, quote
 
 
 def run(
     command: Command,
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Environment | None = None,
     input: str | None = None,
     timeout: float = 60.0,
     check: bool = True,
@@ -25,7 +25,7 @@ def run(
 
     Args:
         command: the program and its arguments.
-        environment: variables to set, over this process's own.
+        environment: variables to set, over this process's own; None removes one.
         input: text for the command's standard input; none by default.
         timeout: seconds until the command is ended.
         check: raise if the command fails.
@@ -57,9 +57,7 @@ def run(
 
 
 @contextlib.contextmanager
-def reading(
-    command: Command, *, environment: Mapping[str, str] | None = None
-) -> Iterator[IO[bytes]]:
+def reading(command: Command, *, environment: Environment | None = None) -> Iterator[IO[bytes]]:
     """Run a command and give what it writes, as it comes.
 
     Raises:
@@ -74,9 +72,7 @@ def reading(
 
 
 @contextlib.contextmanager
-def writing(
-    command: Command, *, environment: Mapping[str, str] | None = None
-) -> Iterator[IO[bytes]]:
+def writing(command: Command, *, environment: Environment | None = None) -> Iterator[IO[bytes]]:
     """Run a command and take what it reads; what it writes itself is dropped.
 
     Raises:
@@ -94,7 +90,7 @@ def writing(
 
 @contextlib.contextmanager
 def _succeeding(
-    command: Command, environment: Mapping[str, str] | None, *, stdin: int, stdout: int
+    command: Command, environment: Environment | None, *, stdin: int, stdout: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a running child, and raise CommandError if it fails, with its own last word."""
     with (

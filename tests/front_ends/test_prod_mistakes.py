@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def refused(
     prefix = f"nox > Session {session} aborted: "
     said = [line for line in lines(by_invoke.stderr) if not line.startswith("fetching ")]
     also = [line for line in lines(by_nox.stderr) if not line.startswith("fetching ")]
+    also = [re.sub(r" \(took .*\)\.$", ".", line) for line in also]  # on a busy machine
     assert also == [f"{prefix}{said[0]}."] or also == [f"{prefix}{said[0]}"]
     assert len(said) == 1
     assert bench.builds() == []
@@ -244,13 +246,11 @@ def repository(tmp_path: Path) -> Path:
 
 def test_a_reference_that_is_not_there_is_one_line(bench: Bench, repository: Path) -> None:
     line = refused(bench, 2, "--airflow-from", f"git+file://{repository}@v9")
-    assert line == (
-        f"--airflow-from: file://{repository} has no 'v9': fatal: couldn't find remote ref v9"
-    )
+    assert line == (f"--airflow-from: file://{repository} has no 'v9': couldn't find remote ref v9")
     missing = "0123456789" * 4
     done = bench.invoke(*TASK, "--airflow-from", f"git+file://{repository}@{missing}")
     assert done.returncode == 2
-    assert f"has no '{missing}': fatal: " in done.stderr
+    assert f"has no '{missing}': " in done.stderr
 
 
 def test_a_repository_without_airflow_is_one_line(bench: Bench, repository: Path) -> None:
@@ -261,11 +261,11 @@ def test_a_repository_without_airflow_is_one_line(bench: Bench, repository: Path
 def test_a_repository_that_cannot_be_reached_is_one_line(bench: Bench) -> None:
     line = refused(bench, 7, "--airflow-from", "git+file:///nowhere/airflow@main")
     assert line == (
-        "--airflow-from: file:///nowhere/airflow cannot be fetched: fatal: "
+        "--airflow-from: file:///nowhere/airflow cannot be fetched: "
         "'/nowhere/airflow' does not appear to be a git repository"
     )
     line = refused(bench, 7, "--airflow-from", "git+http://127.0.0.1:1/airflow@main")
-    assert line.startswith("--airflow-from: http://127.0.0.1:1/airflow cannot be fetched: fatal: ")
+    assert line.startswith("--airflow-from: http://127.0.0.1:1/airflow cannot be fetched: ")
 
 
 def test_a_missing_git_is_one_line(bench: Bench) -> None:

@@ -52,6 +52,7 @@ FLOORS = (
     ("matrix",),
     ("engine",),
     ("bake", "context", "plugin"),
+    ("git",),
     ("api", "process", "places", "trust"),
     ("errors",),
 )
@@ -104,6 +105,11 @@ def test_only_process_starts_programs() -> None:
         or re.search(r"os\.(system|popen|fork|exec|spawn|posix_spawn)", path.read_text())
     }
     assert guilty == {"process"}
+
+
+def test_only_git_starts_git() -> None:
+    guilty = {room_of(path) for path in MODULES if re.search(r"""["']git["'],""", path.read_text())}
+    assert guilty == {"git"}
 
 
 def test_front_ends_do_not_know_each_other() -> None:

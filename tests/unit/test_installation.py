@@ -138,19 +138,6 @@ def test_a_relative_folder_of_sources_becomes_a_whole_path(
         assert sources.find(name, "here", said) == (tmp_path, "3")
 
 
-@pytest.mark.parametrize(
-    ("stderr", "reason"),
-    [
-        ("", "git said nothing"),
-        ("warning: redirecting\nfatal: no\n\nPlease make sure\nand it exists.\n", "fatal: no"),
-        ("git@host: Permission denied (publickey).\r\nfatal: Could not read\n", "git@host: Perm"),
-        ("Warning: Permanently added 'host'.\n", "Warning: Permanently added 'host'."),
-    ],
-)
-def test_gits_first_word_is_the_reason(stderr: str, reason: str) -> None:
-    assert sources._reason(stderr).startswith(reason)
-
-
 def test_own_constraints_have_a_folder_by_their_content(tmp_path: Path) -> None:
     own = tmp_path / "my pins-3.11.txt"
     own.write_text("a==1\n")
