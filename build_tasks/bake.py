@@ -120,6 +120,8 @@ def target(identity: str, command: Command) -> dict[str, Any]:
             raise UsageError(f"{identity}: bake has nothing that does what {word} does")
         value = known.flag or next(words)
         made[known.key] = known.into(made.get(known.key), value)
+    # Bake would make a build argument of the variable, which repeats steps for each value.
+    made["args"] = {"SOURCE_DATE_EPOCH": "", **made.get("args", {})}
     return {key: _literal(value) for key, value in {**made, "context": command[-1]}.items()}
 
 

@@ -179,7 +179,8 @@ def _output_options(spec: BuildSpec) -> list[str]:
             options += ["--annotation", f"manifest,index:{name}={text}"]
         return options
     if spec.output is Output.LOAD:
-        return [*tags, "--load", "--provenance", "false"]
+        load = ["--output", f"type=docker,{_epoch(spec)[0]}"] if spec.epoch else ["--load"]
+        return [*tags, *load, "--provenance", "false"]
     return ["--output", "type=cacheonly", "--provenance", "false"]
 
 
@@ -202,7 +203,16 @@ def _pushed(spec: BuildSpec) -> str:
     compression = [f"{key}={value}" for key, value in spec.compression.attributes]
     straight = ["unpack=false", "store=false"] if spec.direct else []
     pushed = ["push=true", *straight, "oci-mediatypes=true"]
-    return backends.fields(["type=image", *name, *pushed, *compression])
+    return backends.fields(["type=image", *name, *pushed, *compression, *_epoch(spec)])
+
+
+def _epoch(spec: BuildSpec) -> list[str]:
+    """Return the attribute of an output that sets the image's time.
+
+    As the build argument that buildx makes of SOURCE_DATE_EPOCH, the time would be part of the
+    cache key of every WORKDIR, COPY and ADD.
+    """
+    return [f"source-date-epoch={spec.epoch}"] if spec.epoch else []
 
 
 def _show(client: Client, command: Command, subject: str) -> None:

@@ -193,7 +193,10 @@ def _docker_client(docker: str | None) -> Client:
 def _environment() -> dict[str, str]:
     """Return the variables for every command of docker and buildx; what the user has set stays."""
     plain = {name: text for name, text in _PLAIN.items() if name not in os.environ}
-    return {"BUILDX_CONFIG": str(places.cache_folder() / "buildx"), **plain}
+    # buildx makes a build argument of it, which every WORKDIR, COPY and ADD depends on: the time
+    # is given to the image's output instead.
+    hidden = {"SOURCE_DATE_EPOCH": ""} if os.environ.get("SOURCE_DATE_EPOCH") else {}
+    return {"BUILDX_CONFIG": str(places.cache_folder() / "buildx"), **plain, **hidden}
 
 
 def _docker_engine() -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from build_tasks import dockerfile, freshness
 from build_tasks.errors import UsageError
 from build_tasks.freshness import LABEL, Inputs
-from build_tasks.spec import BuildSpec
+from build_tasks.spec import EPOCH, BuildSpec
 
 
 def gather(spec: BuildSpec) -> Inputs:
@@ -31,6 +31,10 @@ def labelled(spec: BuildSpec) -> BuildSpec:
     """Return a build whose image says what it is made of.
 
     A label of the command line is part of the image's configuration alone: no step is repeated.
+    A Dockerfile that declares SOURCE_DATE_EPOCH gets it, and its steps depend on it.
     """
     inputs = gather(spec)
+    if spec.epoch and EPOCH in dockerfile.declared(inputs.instructions):
+        spec = replace(spec, arguments=(*spec.arguments, (EPOCH, spec.epoch)))
+        inputs = gather(spec)
     return replace(spec, labels=(*spec.labels, (LABEL, inputs.fingerprint)), inputs=inputs)

@@ -81,8 +81,7 @@ def gather(
     if not dockerfile.not_understood(instructions):
         uses = inputs.uses(instructions, arguments)
         read = {path: files[path] for use in uses for path in use.reads(files)}
-    declared = {n for one in instructions if one.word == "ARG" for n in dockerfile.pairs(one)}
-    counted = declared - {*LATE, BASE_ARGUMENT}
+    counted = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
     return Inputs(
         tuple(instructions),
         MappingProxyType({name: text for name, text in arguments.items() if name in counted}),

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: The oldest buildx that pushes from an engine's own builder; before, the engine stored and pushed.
 DIRECT_PUSH = (0, 22)
+#: The end of the year 9999, the last one that an image's configuration can have (RFC 3339).
+_LAST_SECOND = 253_402_300_799
 #: Where CI systems put the id of the run, in the order that they are looked at.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
 
@@ -79,6 +81,7 @@ class _Shared:
     scanner: str
     direct: bool
     strict: bool
+    epoch: str
 
 
 def specs(
@@ -104,6 +107,7 @@ def specs(
     writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
     asked = _asked(options, output or _output(options), writes=writes)
     selected = selection.select(options, chosen)
+    epoch = _epoch()
     bundle = _ca_bundle(chosen)
     run = policy.judge(chosen)
     asked = _allowed(asked, run, announce)
@@ -128,6 +132,7 @@ def specs(
         scanner=_scanner(where) if asked.sbom else "",
         direct=not old,
         strict=options.flag("strict-cache"),
+        epoch=epoch,
     )
     choose = cache(partial(baseline.choose, ROOT, announce=announce))  # both images have the same
     result = []
@@ -189,6 +194,7 @@ def _spec(
         crowded=where.nodes > 1,
         direct=shared.direct,
         strict_cache=shared.strict,
+        epoch=shared.epoch,
     )
 
 
@@ -285,6 +291,21 @@ def _scanner(where: Site) -> str:
 
 def _build_id() -> str:
     return next((os.environ[name] for name in BUILD_ID_VARIABLES if os.environ.get(name)), "")
+
+
+def _epoch() -> str:
+    """Return the time that the images get, empty if nobody sets it.
+
+    Raises:
+        UsageError: it is not a number of seconds since 1970.
+    """
+    text = os.environ.get(spec.EPOCH, "")
+    if text and not (text.isascii() and text.isdecimal() and int(text[:20]) <= _LAST_SECOND):
+        raise UsageError(
+            f"{spec.EPOCH}: expected seconds since 1970, an integer from 0 to {_LAST_SECOND}, "
+            f"not {text[:40]!r}"
+        )
+    return text
 
 
 def _ca_bundle(chosen: Settings) -> Path | None:

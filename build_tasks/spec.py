@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from build_tasks.freshness import Inputs
     from build_tasks.installation import Installation
 
+#: The variable that sets the time of what is built (reproducible-builds.org).
+EPOCH = "SOURCE_DATE_EPOCH"
 #: The id under which RUN steps find the CA bundle.
 CA_BUNDLE = "ca-bundle"
 
@@ -70,6 +72,7 @@ class BuildSpec:
         crowded: its builder has several nodes, and what asks it for the past asks them all.
         direct: it is pushed straight from the cache, and not by the engine that stores it first.
         strict_cache: a cache that is not read or not written is an error, after the image is made.
+        epoch: the time of the image and its history (SOURCE_DATE_EPOCH), empty for the real one.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
@@ -101,6 +104,7 @@ class BuildSpec:
     direct: bool = True
     strict_cache: bool = False
     skips: bool = False
+    epoch: str = ""
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

@@ -7,7 +7,7 @@ Only what explaining a build needs is read. What BuildKit takes and this does no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -122,6 +122,12 @@ def pairs(instruction: Instruction) -> dict[str, str | None]:
         return {given[0]: instruction.rest.partition(given[0])[2].strip()}
     split = (one.partition("=") for one in given)
     return {name: value if equals else None for name, equals, value in split}
+
+
+def declared(instructions: Iterable[Instruction]) -> frozenset[str]:
+    """Return the names of a Dockerfile's arguments."""
+    found = (one for one in instructions if one.word == "ARG")
+    return frozenset(name for one in found for name in pairs(one))
 
 
 def flags(instruction: Instruction) -> list[tuple[str, str]]:

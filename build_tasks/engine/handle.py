@@ -40,7 +40,7 @@ class Embedded:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which docker and buildx reach this engine."""
-        return {"DOCKER_HOST": self.host}
+        return {"DOCKER_HOST": self.host, "BUILDX_BUILDER": "default"}
 
 
 def running() -> Embedded | None:

@@ -71,8 +71,7 @@ class Recipe:
 def recipe(record: BuildRecord) -> Recipe:
     """Return what a record knows of its Dockerfile."""
     instructions = [dockerfile.read(kept) for kept in record.instructions]
-    declared = (one for one in instructions if one.word == "ARG")
-    names = frozenset(name for one in declared for name in dockerfile.pairs(one))
+    names = dockerfile.declared(instructions)
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
     for step in record.steps:
         found = _FROM.search(step.name) if step.kind is StepKind.BASE else None

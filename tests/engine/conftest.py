@@ -11,7 +11,7 @@ import pytest
 from suite import Suite, clean
 
 from build_tasks import places
-from build_tasks.engine import embedded, packages
+from build_tasks.engine import bases, embedded, packages
 from build_tasks.errors import EngineError
 
 NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
@@ -73,6 +73,15 @@ def suite(engine: embedded.Embedded, cache: Path) -> Suite:
     here = Suite(environment, docker=(str(engine.docker), "--host", engine.host))
     here.good("cache.prune", "--all")
     return here
+
+
+@pytest.fixture(scope="session")
+def base(engine: embedded.Embedded, suite: Suite) -> str:
+    """The base image of Python 3.11 for this machine, made where it has to be."""
+    if not engine.hub:
+        return bases.ensure(engine, "3.11", [packages.architecture()], print)
+    words = suite.good("image.build", "--python", "3.11", "--dry-run").stdout.split()
+    return next(word for word in words if word.startswith("BASE_IMAGE=")).partition("=")[2]
 
 
 @pytest.fixture

@@ -93,12 +93,9 @@ def noted(record: BuildRecord, root: Path, arguments: dict[str, str]) -> BuildRe
 
 
 @pytest.fixture
-def tiny(engine: Embedded, suite: Suite, tmp_path: Path) -> Tiny:
+def tiny(engine: Embedded, base: str, tmp_path: Path) -> Tiny:
     """The project, built once; a salt keeps other tests' steps out of its cache."""
-    suite.good("engine.start")
-    base = suite.good("image.build", "--python", "3.11", "--dry-run").stdout
-    reference = base.partition("BASE_IMAGE=")[2].split()[0]
-    made = Tiny(engine, tmp_path / "tiny", {"BASE_IMAGE": reference, "SALT": tmp_path.name})
+    made = Tiny(engine, tmp_path / "tiny", {"BASE_IMAGE": base, "SALT": tmp_path.name})
     made.root.mkdir()
     made.write("Dockerfile", DOCKERFILE)
     for name in ("files/list.txt", "data/a.txt", "data/b.sh", "constraints/one.txt"):

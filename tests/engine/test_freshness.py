@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from suite import Suite, last
+from suite import Suite, last, steps
 
 from build_tasks.engine.handle import Embedded
 
@@ -28,16 +28,14 @@ CHECK = ("image.check", *SELECTED)
 
 
 @pytest.fixture
-def move(engine: Embedded, suite: Suite, tmp_path: Path) -> Callable[[str], str]:
+def move(engine: Embedded, base: str, tmp_path: Path) -> Callable[[str], str]:
     """Push another base image under the same name, and return the name."""
-    line = suite.good("image.build", *SELECTED, "--dry-run").stdout
-    source = line.partition("BASE_IMAGE=")[2].split()[0]
     reference = f"{engine.registry}/tests/base-{tmp_path.name}:1"
 
     def push(content: str) -> str:
         folder = tmp_path / "base"
         folder.mkdir(exist_ok=True)
-        (folder / "Dockerfile").write_text(f"FROM {source}\nCOPY <<EOF /v\n{content}\nEOF\n")
+        (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY <<EOF /v\n{content}\nEOF\n")
         command = (str(engine.buildx), "build", "--push", "--tag", reference, str(folder))
         subprocess.run(command, env=engine.environment, check=True, capture_output=True)
         return reference
@@ -111,6 +109,22 @@ def test_an_unchanged_image_is_tagged_and_not_built(small: Suite) -> None:
     changed = small.good(*push, "--tag", "next")
     assert " build --builder " in changed.stderr
     assert not last(changed.stderr).endswith(digest)
+
+
+def test_source_date_epoch_dates_the_image_and_repeats_no_step(small: Suite) -> None:
+    small.good("image.build", *SELECTED)
+    line = small.good("image.build", *SELECTED, "--dry-run").stdout.split()
+    image = line[line.index("--tag") + 1]
+    for epoch, created in (
+        ("1700000000", "2023-11-14T22:13:20Z"),
+        ("1700000001", "2023-11-14T22:13:21Z"),
+    ):
+        dated = small.having(SOURCE_DATE_EPOCH=epoch)
+        done = dated.good("image.build", *SELECTED, "--progress", "rawjson")
+        made = steps(done.stderr)
+        assert len(made) == 2
+        assert all(step.cached for step in made)
+        assert small.engine("image", "inspect", "--format", "{{.Created}}", image) == f"{created}\n"
 
 
 def git(folder: Path, *words: str) -> None:

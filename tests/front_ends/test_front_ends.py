@@ -52,6 +52,24 @@ def test_a_dry_run_prints_one_line_and_starts_nothing(bench: Bench) -> None:
     assert pasted == real
 
 
+def test_source_date_epoch_reaches_the_image_and_no_step(bench: Bench) -> None:
+    done = bench.invoke("image.build", "--python", "3.11", SOURCE_DATE_EPOCH="1700000000")
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    assert words[words.index("--output") + 1] == "type=docker,source-date-epoch=1700000000"
+    (echo,) = (line for line in done.stderr.splitlines() if line.startswith("+ "))
+    assert " SOURCE_DATE_EPOCH= " in echo  # buildx would make an argument of it
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1e9", "1.5", "253402300800", "9" * 5000])
+def test_a_wrong_source_date_epoch_is_one_line(bench: Bench, value: str) -> None:
+    done = bench.invoke("image.build", "--python", "3.11", SOURCE_DATE_EPOCH=value)
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("SOURCE_DATE_EPOCH: expected seconds since 1970")
+    assert value[:40] in last(done.stderr)
+    assert bench.builds() == []
+
+
 def test_each_python_has_its_own_release(bench: Bench) -> None:
     assert bench.invoke("image.build", "--python", "3.9,3.13").returncode == 0
     names = ("AIRFLOW_PYTHON_VERSION=", "AIRFLOW_VERSION=")

@@ -43,7 +43,7 @@ def test_a_target_says_what_the_command_does() -> None:
         "dockerfile": "/p/Dockerfile.ci",
         "platforms": ["linux/amd64"],
         "pull": True,
-        "args": {"BASE_IMAGE": "b", "TEXT": "a=b,$${c} %%{d}"},
+        "args": {"SOURCE_DATE_EPOCH": "", "BASE_IMAGE": "b", "TEXT": "a=b,$${c} %%{d}"},
         "labels": {"l": "x"},
         "contexts": {"wheels": "/w"},
         "secret": ['id=ca-bundle,"src=/etc/my,ca.pem"'],

@@ -102,6 +102,22 @@ def test_an_image_pushed_by_digest_gets_no_tag(tmp_path: Path) -> None:
     assert "r/i:latest" not in command
 
 
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        (Output.LOAD, "type=docker,source-date-epoch=17"),
+        (Output.PUSH, f"type=image,{PUSHED},source-date-epoch=17"),
+        (Output.NONE, "type=cacheonly"),
+    ],
+)
+def test_source_date_epoch_is_an_attribute_of_the_output(
+    tmp_path: Path, output: Output, value: str
+) -> None:
+    command = buildx.build_command(CLIENT, spec(tmp_path, output, epoch="17"))
+    assert command[command.index("--output") + 1].startswith(value)
+    assert not any("SOURCE_DATE_EPOCH" in word for word in command)
+
+
 def test_several_platforms_are_loaded_by_one_command(tmp_path: Path) -> None:
     command = buildx.build_command(CLIENT, spec(tmp_path, also=(Platform.ARM64,)))
     assert command[command.index("--platform") + 1] == "linux/amd64,linux/arm64"

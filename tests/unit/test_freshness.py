@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,22 @@ def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"none: cannot be read: "):
         contents.gather(spec)
+
+
+def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM x\nRUN true\n")
+    spec = BuildSpec(
+        *("x", file, tmp_path, Platform.AMD64, (), (), CachePlan(), Output.NONE, tmp_path),
+        epoch="17",
+    )
+    assert contents.labelled(spec).arguments == ()
+    file.write_text("FROM x\nARG SOURCE_DATE_EPOCH\nRUN true\n")
+    made = contents.labelled(spec)
+    assert made.arguments == (("SOURCE_DATE_EPOCH", "17"),)
+    assert made.inputs
+    assert made.inputs.arguments == {"SOURCE_DATE_EPOCH": "17"}
+    assert contents.labelled(replace(spec, epoch="")).arguments == ()
 
 
 def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:

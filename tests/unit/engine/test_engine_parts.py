@@ -408,3 +408,11 @@ def test_no_engine_runs_in_a_fresh_folder() -> None:
     assert embedded.status()["running"] is False
     assert embedded.stop() == []
     assert embedded.purge() == []
+
+
+def test_the_engine_builds_for_itself_whatever_builder_the_user_has_chosen() -> None:
+    programs = {"docker": Path("d"), "buildx": Path("b")}
+    one = Embedded(
+        **programs, host="unix:///s", registry="r:1", hub=False, release="trixie", ca_bundle=None
+    )
+    assert one.environment == {"DOCKER_HOST": "unix:///s", "BUILDX_BUILDER": "default"}
