@@ -31,7 +31,7 @@ from build_tasks.errors import CommandError, EngineError
 PATIENCE = 3600.0
 #: What would lead docker, buildx or the suite elsewhere, and what makes Python start slowly: a
 #: Python that may not write bytecode compiles every module each time it starts.
-_LEADING = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "BUILDKIT_", "GITHUB_", "CI_", "NOX")
+_LEADING = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "BUILDKIT_", "GITHUB_", "GITLAB_", "CI", "NOX")
 
 
 @dataclass(frozen=True)

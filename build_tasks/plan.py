@@ -111,7 +111,7 @@ def specs(
     bundle = _ca_bundle(chosen)
     run = policy.judge(chosen)
     asked = _allowed(asked, run, announce)
-    caches = policy.settle(chosen, run, writes=writes, checkout=ROOT)
+    caches = policy.settle(chosen, run, writes=writes, checkout=ROOT, announce=announce)
     installations = _installations(chosen, selected, announce)
     sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")

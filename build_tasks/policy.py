@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from build_tasks import cache, matrix, revision, trust
@@ -20,26 +20,40 @@ def judge(chosen: Settings) -> Run:
     return trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
 
 
-def settle(chosen: Settings, run: Run, *, writes: bool, checkout: Path) -> CachePolicy:
+def settle(
+    chosen: Settings,
+    run: Run,
+    *,
+    writes: bool,
+    checkout: Path,
+    announce: Callable[[str], None],
+) -> CachePolicy:
     """Return what the builds of a run may read and write.
 
     A build reads the references of its own branch, of the branch that this one is for, and of the
     main line, in this order, and writes that of its own branch alone. A run that is not trusted
-    reads what trusted runs wrote, and writes nothing.
+    reads what trusted runs wrote, and writes nothing. Where neither a person, the CI system nor git
+    names a branch, no cache is written: that of the main line would be somebody else's.
 
     Args:
         chosen: the effective settings.
         run: what is known of the run.
         writes: the cache is to be written.
         checkout: the folder whose branch counts where neither settings nor CI name one.
+        announce: is told why a cache is not written.
     """
     main = chosen.branch
     base = chosen.cache_base or run.base
     own = chosen.cache_branch or run.branch
-    if writes and not own:
+    writes = writes and run.trusted
+    if writes and not own and not run.no_cache:
         # A person at work on a branch must not write over the cache of the one it comes from.
         own = revision.branch(checkout)
-    own = own or main
+    elsewhere = chosen.cache_to is not None and "{branch}" not in chosen.cache_to.value
+    if writes and not own and not elsewhere:
+        reason = run.no_cache or "no branch is checked out"
+        announce(f"caches are not written: {reason}: name a branch with --cache-branch")
+        writes = False
     read = {
         CacheImports.ALL: (own, base, main) if run.trusted else (base, main),
         CacheImports.MAIN: (main,),
@@ -48,7 +62,7 @@ def settle(chosen: Settings, run: Run, *, writes: bool, checkout: Path) -> Cache
     return CachePolicy(
         mode=chosen.cache_mode,
         read=tuple(dict.fromkeys(filter(None, read))),
-        write=own if writes and run.trusted else "",
+        write=(own or main) if writes else "",
         sources=chosen.cache_from if run.trusted and read else (),
         target=chosen.cache_to,
         compression=chosen.output_compression,

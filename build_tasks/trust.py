@@ -1,20 +1,55 @@
-"""Who may write: the one rule, and what the CI system says of the run.
+"""Who may write, as the CI system describes the run.
 
 A registry asks for credentials, not for intentions: whoever can push a cache reference decides what
-every later build of that branch takes over. So a run that builds what a stranger proposes reads
-what trusted runs wrote and writes nothing, whatever options it has.
+every later build of that branch takes over. So a run is trusted only if what started it is on a
+list: a commit of the repository's own, or a person with access to it. Any other run reads what
+trusted runs wrote and writes nothing, whatever options it has.
 
-The variables are those that GitHub and GitLab document for their runners; the payload of GitHub's
-events is the one of its webhooks.
+The variables are those that GitHub (and Gitea, which has the same) and GitLab document for their
+runners; the payload of GitHub's events is the one of its webhooks.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+#: The variable with which a person vouches for a run that no CI system describes.
+VOUCHING = "AIRFLOW_IMAGES_TRUSTED"
+#: What starts a run of the repository's own code: GitHub's events, GitLab's pipeline sources.
+GITHUB_TRUSTED = frozenset(
+    {"push", "create", "release", "schedule", "workflow_dispatch", "merge_group"}
+)
+GITLAB_TRUSTED = frozenset({"push", "schedule", "web", "webide"})
+#: Variables by which other CI systems are known; the last is set by most of them.
+OTHER_SYSTEMS: Mapping[str, str] = {
+    "APPVEYOR": "AppVeyor",
+    "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
+    "BUILDKITE": "Buildkite",
+    "CIRCLECI": "CircleCI",
+    "CIRRUS_CI": "Cirrus CI",
+    "CODEBUILD_BUILD_ID": "AWS CodeBuild",
+    "DRONE": "Drone",
+    "GO_PIPELINE_NAME": "GoCD",
+    "JENKINS_URL": "Jenkins",
+    "PROW_JOB_ID": "Prow",
+    "SEMAPHORE": "Semaphore",
+    "TEAMCITY_VERSION": "TeamCity",
+    "TF_BUILD": "Azure Pipelines",
+    "TRAVIS": "Travis CI",
+    "bamboo_buildKey": "Bamboo",
+    "CI": "this CI system",
+}
+_OFF = {"", "0", "false", "no", "off"}
+_PULL_REQUEST = "pull_request"
+_WORKFLOW_RUN = "workflow_run"
+_MERGE_QUEUE = "a merge queue has no cache of its own"
+#: The branch that GitHub makes for an entry of a merge queue.
+_QUEUED = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-\d+-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -24,12 +59,16 @@ class Run:
     Args:
         distrust: why it may not write; empty if it may.
         branch: the branch that is built, as the CI system says; empty where none does.
-        base: the branch that a pull request is for.
+        base: the branch that a pull request, or an entry of a merge queue, is for.
+        no_cache: why there is no branch whose cache the run would write, unless one is named.
+        unknown: it is not trusted because nothing tells whose code it builds.
     """
 
     distrust: str = ""
     branch: str = ""
     base: str = ""
+    no_cache: str = ""
+    unknown: bool = False
 
     @property
     def trusted(self) -> bool:
@@ -42,18 +81,34 @@ def judge(environment: Mapping[str, str], *, trusted: bool, place: str) -> Run:
 
     Args:
         environment: the variables that the CI system set.
-        trusted: what the settings say; they can take trust away and never give it.
+        trusted: what the settings say. They can take trust away; only the environment, which no
+            pull request can edit, gives it, and never to a run that is known to build a fork's.
         place: where they say so.
     """
-    if environment.get("GITHUB_ACTIONS") == "true":
+    if _is_on(environment, "GITHUB_ACTIONS"):
         run = _github(environment)
-    elif environment.get("GITLAB_CI") == "true":
+    elif _is_on(environment, "GITLAB_CI"):
         run = _gitlab(environment)
     else:
-        run = Run()
-    if run.trusted and not trusted:
-        return Run(f"{place} says so", run.branch, run.base)
+        run = _other(environment)
+    if not trusted and (run.trusted or run.unknown):
+        return replace(run, distrust=f"{place} says so", unknown=False)
+    if run.unknown and place == VOUCHING:
+        return replace(run, distrust="", unknown=False)
+    if run.unknown:
+        return replace(run, distrust=f"{run.distrust} ({VOUCHING}=1 in its environment trusts it)")
     return run
+
+
+def _is_on(environment: Mapping[str, str], variable: str) -> bool:
+    return environment.get(variable, "").strip().lower() not in _OFF
+
+
+def _other(environment: Mapping[str, str]) -> Run:
+    system = next((OTHER_SYSTEMS[name] for name in OTHER_SYSTEMS if _is_on(environment, name)), "")
+    if not system:
+        return Run()
+    return Run(f"cannot tell whose code {system} builds", unknown=True)
 
 
 def _github(environment: Mapping[str, str]) -> Run:
@@ -61,41 +116,104 @@ def _github(environment: Mapping[str, str]) -> Run:
     branch = environment.get("GITHUB_HEAD_REF") or environment.get("GITHUB_REF_NAME", "")
     if environment.get("GITHUB_REF_TYPE") == "tag":
         branch = f"tags/{branch}"
-    distrust = ""
-    if event.startswith("pull_request") or event == "workflow_run":
-        distrust = _fork(environment, event)
-    return Run(distrust, branch, environment.get("GITHUB_BASE_REF", ""))
+    run = Run(branch=branch, base=environment.get("GITHUB_BASE_REF", ""))
+    if event == "merge_group":
+        queued = _QUEUED.fullmatch(branch)
+        return Run(base=queued["base"] if queued else "", no_cache=_MERGE_QUEUE)
+    if event.startswith(_PULL_REQUEST):
+        return replace(run, distrust=_of_pull_request(environment, event))
+    if event == _WORKFLOW_RUN:
+        return _of_workflow_run(environment, run)
+    if event in GITHUB_TRUSTED:
+        return run
+    what = f"the event {event!r}" if event else "GitHub"
+    return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
 
 
-def _fork(environment: Mapping[str, str], event: str) -> str:
-    """Return why what an event is about is not to be trusted: it comes from a fork, or may do."""
-    try:
-        text = Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8")
-        payload: dict[str, Any] = json.loads(text)
-        if event == "workflow_run":
-            head = payload["workflow_run"]["head_repository"]
-        else:
-            head = payload["pull_request"]["head"]["repo"]
-        home = payload["repository"]["full_name"]
-        # A fork that is gone is null.
-        name = head["full_name"] if head else "a repository that is gone"
-    except (KeyError, OSError, ValueError, TypeError):
-        return f"nobody says where this {event} comes from"
+def _of_pull_request(environment: Mapping[str, str], event: str) -> str:
+    """Return why a pull request is not to be trusted: it comes from a fork, or may do."""
+    payload = _payload(environment)
+    home = _text(payload, "repository", "full_name")
+    head = payload.get(_PULL_REQUEST)
+    if not home or not isinstance(head, dict) or not isinstance(head.get("head"), dict):
+        return f"cannot tell whether this {event} comes from a fork"
+    # A fork that was deleted is null.
+    name = _text(head, "head", "repo", "full_name") or "a deleted repository"
     return "" if name == home else f"it builds a pull request from {name}"
 
 
+def _of_workflow_run(environment: Mapping[str, str], run: Run) -> Run:
+    """Return what is known of a run that another workflow's end started.
+
+    It is on the main branch, and builds what the other one was about: the cache is that branch's.
+    """
+    payload = _payload(environment)
+    home = _text(payload, "repository", "full_name")
+    name = _text(payload, _WORKFLOW_RUN, "head_repository", "full_name")
+    event = _text(payload, _WORKFLOW_RUN, "event")
+    branch = _text(payload, _WORKFLOW_RUN, "head_branch")
+    if not home or not name:
+        return replace(run, distrust="cannot tell whether this workflow_run comes from a fork")
+    if name != home:
+        return replace(run, distrust=f"it builds a pull request from {name}")
+    if not branch or not (event in GITHUB_TRUSTED or event.startswith(_PULL_REQUEST)):
+        reason = f"a workflow_run after {event!r} does not tell whose code is built"
+        return replace(run, distrust=reason, unknown=True)
+    queued = _QUEUED.fullmatch(branch)
+    if queued:
+        return Run(base=queued["base"], no_cache=_MERGE_QUEUE)
+    return replace(run, branch=branch)
+
+
+def _payload(environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        text = Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8-sig")
+        payload = json.loads(text)
+    except (KeyError, OSError, ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _text(value: Any, *keys: str) -> str:
+    """Return the text at a path of keys; empty where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
 def _gitlab(environment: Mapping[str, str]) -> Run:
-    source = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "")
-    home = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
+    source = environment.get("CI_PIPELINE_SOURCE", "")
+    if source == "merge_request_event" or environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"):
+        return _of_merge_request(environment)
+    if source == "external_pull_request_event":
+        return _of_external_pull_request(environment)
     tag = environment.get("CI_COMMIT_TAG", "")
-    branch = (
-        environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")
-        or environment.get("CI_COMMIT_BRANCH")
-        or (f"tags/{tag}" if tag else "")
-    )
-    base = environment.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
-    merge_request = environment.get("CI_PIPELINE_SOURCE") == "merge_request_event"
+    run = Run(branch=environment.get("CI_COMMIT_BRANCH") or (f"tags/{tag}" if tag else ""))
+    if source in GITLAB_TRUSTED:
+        return run
+    what = f"the pipeline source {source!r}" if source else "GitLab"
+    return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
+
+
+def _of_merge_request(environment: Mapping[str, str]) -> Run:
+    name = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "")
+    home = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
     distrust = ""
-    if (merge_request or source) and source != home:
-        distrust = f"it builds a merge request from {source or 'a project that is gone'}"
-    return Run(distrust, branch, base)
+    if not name or name != home:
+        distrust = f"it builds a merge request from {name or 'a deleted project'}"
+    base = environment.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
+    if environment.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train":
+        return Run(distrust, base=base, no_cache=_MERGE_QUEUE)
+    branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
+    return Run(distrust, branch or environment.get("CI_COMMIT_BRANCH", ""), base)
+
+
+def _of_external_pull_request(environment: Mapping[str, str]) -> Run:
+    prefix = "CI_EXTERNAL_PULL_REQUEST"
+    name = environment.get(f"{prefix}_SOURCE_REPOSITORY", "")
+    home = environment.get(f"{prefix}_TARGET_REPOSITORY", "")
+    distrust = ""
+    if not name or name != home:
+        distrust = f"it builds a pull request from {name or 'an unknown repository'}"
+    branch = environment.get(f"{prefix}_SOURCE_BRANCH_NAME", "")
+    return Run(distrust, branch, environment.get(f"{prefix}_TARGET_BRANCH_NAME", ""))

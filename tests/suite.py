@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from build_tasks import trust
+
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a front end is taken for hung.
 PATIENCE = 1500
@@ -133,5 +135,9 @@ def parsed(events: str) -> Iterator[dict[str, Any]]:
 
 def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return an environment without what would lead the suite elsewhere."""
-    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "CI_", "NOX")
-    return {name: value for name, value in environment.items() if not name.startswith(leading)}
+    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "GITLAB_", "CI_", "NOX")
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(leading) and name not in trust.OTHER_SYSTEMS
+    }

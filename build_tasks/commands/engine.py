@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
+from build_tasks import settings
 from build_tasks.commands.shown import say, table, text
 from build_tasks.matrix import Platform
 from build_tasks.options import Options
@@ -13,6 +15,7 @@ def start_engine(options: Options) -> None:
     """Start the embedded engine, if it does not run."""
     from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
 
+    settings.check_variables(os.environ)
     asked = options.items("emulate")
     emulate = [Platform.parse(text, "--emulate").architecture for text in asked]
     engine = embedded.start(announce=say, emulate=emulate)
@@ -23,6 +26,7 @@ def show_engine(options: Options) -> None:
     """Print whether the embedded engine runs, and where it keeps what."""
     from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
 
+    settings.check_variables(os.environ)
     status = embedded.status()
     if options.flag("json"):
         print(json.dumps(status, indent=2))
@@ -34,6 +38,7 @@ def stop_engine(options: Options) -> None:
     """Stop what starting the embedded engine started, and nothing else."""
     from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
 
+    settings.check_variables(os.environ)
     stopped = embedded.purge() if options.flag("purge") else embedded.stop()
     for line in stopped or ["the embedded engine does not run"]:
         say(line)

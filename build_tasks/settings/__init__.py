@@ -6,6 +6,7 @@ said with the place that it stands in.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +21,13 @@ from build_tasks.cache.backends import Backend
 from build_tasks.errors import UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import Platform, listed
-from build_tasks.settings.table import ENVIRONMENT_PREFIX, FIELDS, Field
+from build_tasks.settings.table import (
+    ENVIRONMENT_PREFIX,
+    FIELDS,
+    OTHER_VARIABLES,
+    TEST_VARIABLES,
+    Field,
+)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The checkout; where the suite was installed from a wheel, what that carries of one.
@@ -30,6 +37,7 @@ ROOT = (
     else _PACKAGE.parent / "airflow_images"
 )
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
+_HINT = f"each key of `invoke settings` has one, as cache.mode has {ENVIRONMENT_PREFIX}CACHE_MODE"
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,11 @@ def load(
             project's images.toml.
 
     Raises:
-        UsageError: a key or value is wrong; the message names the place and the valid ones.
+        UsageError: a key, a variable or a value is wrong; the message names the place and the
+            valid ones.
     """
     given = environment if environment is not None else os.environ
+    check_variables(given)
     path = file or Path(given.get(FILE_VARIABLE) or ROOT / "images.toml")
     from_file = _flat(_read(path), path.name)
     result: dict[str, Any] = {}
@@ -113,6 +123,20 @@ def load(
         result[item.attribute] = item.parse(value, origin) if origin != "default" else value
         origins[item.key] = origin
     return Settings(**result, origins=MappingProxyType(origins))
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Raise UsageError if a variable has the suite's prefix and sets nothing: it is misspelt."""
+    known = [item.variable for item in FIELDS]
+    known += [f"{ENVIRONMENT_PREFIX}{name}" for name in OTHER_VARIABLES]
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(TEST_VARIABLES):
+            if name in known:
+                continue
+            suffixes = [variable.removeprefix(ENVIRONMENT_PREFIX) for variable in known]
+            near = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), suffixes, n=1)
+            advice = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else _HINT
+            raise UsageError(f"{name}: unknown variable: {advice}")
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:

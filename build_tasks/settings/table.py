@@ -12,6 +12,9 @@ from build_tasks.cache import CacheImports, CacheMode, Compression
 from build_tasks.matrix import ImageKind, listed
 
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
+#: What follows the prefix in variables that set no key of this table; tests have their own.
+OTHER_VARIABLES = ("CACHE", "ENGINE_RELEASE", "FILE")
+TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ FIELDS: tuple[Field, ...] = (
         "cache.branch",
         values.text,
         "",
-        "branch whose cache is written; empty: the CI's, else git's, else `branch`",
+        "branch whose cache is written; empty: the CI's, else git's, else none",
         option="cache-branch",
     ),
     Field(
@@ -136,7 +139,12 @@ FIELDS: tuple[Field, ...] = (
         "of layers that are pushed: zstd, or gzip for old consumers",
         option="compression",
     ),
-    Field("trusted", values.boolean, True, "whether runs may write caches and images"),
+    Field(
+        "trusted",
+        values.boolean,
+        True,
+        "whether runs may write caches and images; only its variable gives trust to unknown ones",
+    ),
     Field(
         "context.untracked",
         values.patterns,

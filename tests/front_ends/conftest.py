@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_docker import FAKE, Bench
+from suite import clean
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def bench(tmp_path: Path) -> Bench:
         "Architecture": "x86_64",
         "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
     }
-    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "NOX", "CI_", "SSL_", "GIT_")
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(leading)
+        name: value for name, value in clean().items() if not name.startswith(("SSL_", "GIT_"))
     }
     environment |= {
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,66 @@ def test_a_run_that_is_told_so_writes_and_merges_nothing(bench: Bench) -> None:
     done = bench.invoke("image.merge", "--python", "3.11", AIRFLOW_IMAGES_TRUSTED="0")
     assert done.returncode == 0
     assert last(done.stderr).startswith("nothing is merged: this run is not trusted: ")
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        (
+            {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "issue_comment"},
+            "the event 'issue_comment' does not tell whose code is built",
+        ),
+        ({"JENKINS_URL": "https://host"}, "cannot tell whose code Jenkins builds"),
+        ({"CI": "true"}, "cannot tell whose code this CI system builds"),
+    ],
+)
+def test_a_run_that_nothing_vouches_for_writes_nothing_and_says_how_to_trust_it(
+    bench: Bench, environment: dict[str, str], reason: str
+) -> None:
+    options = (*BUILD, "--push", "--push-cache")
+    done = bench.invoke(*options, **environment)
+    assert done.returncode == 0, done.stderr
+    assert lines(done.stderr)[0] == (
+        f"images and caches are not written: this run is not trusted: {reason} "
+        "(AIRFLOW_IMAGES_TRUSTED=1 in its environment trusts it)"
+    )
+    done = bench.invoke(*options, **environment, AIRFLOW_IMAGES_TRUSTED="1")
+    untrusted, trusted = bench.builds()
+    assert "--cache-to" not in untrusted
+    assert caches(trusted, "--cache-to") == [IMAGE.format("main")]
+
+
+def test_a_detached_head_writes_the_cache_that_is_named_and_no_other(
+    bench: Bench, tmp_path: Path
+) -> None:
+    project = bench.copy(tmp_path / "project")
+    for words in (
+        ("init", "--quiet"),
+        ("add", "."),
+        ("-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "--message=x"),
+        ("checkout", "--quiet", "--detach"),
+    ):
+        subprocess.run(["/usr/bin/git", "-C", str(project.root), *words], check=True)
+    options = (*BUILD, "--push", "--push-cache")
+    done = project.invoke(*options, AIRFLOW_IMAGES_CACHE_BRANCH="")
+    assert done.returncode == 0, done.stderr
+    assert lines(done.stderr)[0] == (
+        "caches are not written: no branch is checked out: name a branch with --cache-branch"
+    )
+    project.invoke(*options, "--cache-branch", "v3")
+    silent, named = project.builds()
+    assert "--cache-to" not in silent
+    assert "push=true" in " ".join(silent)
+    assert caches(named, "--cache-to") == [IMAGE.format("v3")]
+
+
+@pytest.mark.parametrize("task", ["settings", "engine.status"])
+def test_a_misspelt_variable_is_one_line(bench: Bench, task: str) -> None:
+    done = bench.invoke(task, AIRFLOW_IMAGES_TRUSTD="0")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "AIRFLOW_IMAGES_TRUSTD: unknown variable: did you mean AIRFLOW_IMAGES_TRUSTED?"
+    )
 
 
 def test_other_places_are_passed_on(bench: Bench) -> None:

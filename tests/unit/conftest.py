@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import pytest
 
+from build_tasks import trust
+
 
 @pytest.fixture(autouse=True)
 def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +26,7 @@ def bare_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for name in list(os.environ):
-        if name.startswith(("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_")):
+        leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "GITLAB_")
+        if name.startswith(leading) or name in trust.OTHER_SYSTEMS:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -21,15 +21,19 @@ PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
+SAID: list[str] = []
+
+
 @pytest.fixture(autouse=True)
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAID.clear()
     monkeypatch.setattr(revision, "branch", lambda _: "work")
 
 
 def settle(run: Run, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
     given = {key.replace("_", "-"): value for key, value in options.items()}
     chosen = settings.load(given, environment={})
-    return policy.settle(chosen, run, writes=writes, checkout=Path("/"))
+    return policy.settle(chosen, run, writes=writes, checkout=Path("/"), announce=SAID.append)
 
 
 def test_a_pull_request_reads_its_branch_its_base_and_main_and_writes_its_own() -> None:
@@ -49,9 +53,27 @@ def test_a_person_reads_main_and_writes_the_branch_that_is_checked_out() -> None
     assert (found.read, found.write) == (("work", "main"), "work")
 
 
-def test_without_any_branch_the_images_own_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_branch_no_cache_is_written_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(revision, "branch", lambda _: "")
-    assert settle(Run(), writes=True, branch="v3").write == "v3"
+    found = settle(Run(), writes=True, branch="v3")
+    assert (found.read, found.write) == (("v3",), "")
+    reason = "caches are not written: no branch is checked out: name a branch with --cache-branch"
+    assert [reason] == SAID
+    assert settle(Run(), writes=True, cache_to="r/x:{branch}").write == ""
+    assert [reason, reason] == SAID
+    assert settle(Run(), writes=True, cache_branch="v4").write == "v4"
+    assert settle(Run(), writes=True, cache_to="r/x:y").write
+    assert [reason, reason] == SAID
+
+
+def test_a_merge_queue_reads_its_bases_cache_and_writes_none_unless_one_is_named() -> None:
+    queue = Run(base="v3-1-test", no_cache="it is a queue")
+    found = settle(queue, writes=True)
+    assert (found.read, found.write) == (("v3-1-test", "main"), "")
+    assert SAID == ["caches are not written: it is a queue: name a branch with --cache-branch"]
+    assert settle(queue, writes=True, cache_branch="q").write == "q"
 
 
 def test_settings_beat_what_the_ci_says() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,22 @@ def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
     rows = settings.rows(settings.load({"branch": "x"}, environment={}, file=file))
     assert ("branch", "x", "--branch") in rows
     assert len(rows) == len(FIELDS)
+
+
+def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
+    with pytest.raises(
+        UsageError, match=r"^AIRFLOW_IMAGES_TRUSTD: unknown variable: did you mean "
+    ):
+        settings.load(environment={"AIRFLOW_IMAGES_TRUSTD": "0"})
+    with pytest.raises(UsageError, match=r"each key of `invoke settings` has one, as cache.mode"):
+        settings.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
+    known = ("CACHE", "FILE", "ENGINE_RELEASE", "TESTS_ROUNDS")
+    settings.check_variables({f"AIRFLOW_IMAGES_{name}": "" for name in known})
+
+
+def test_every_variable_that_the_code_names_is_known() -> None:
+    package = settings.ROOT / "build_tasks"
+    texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"AIRFLOW_IMAGES_[A-Z_]*[A-Z]", text)}
+    assert len(named) > 3
+    settings.check_variables(dict.fromkeys(named, ""))
