@@ -127,7 +127,7 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
     # A node that this build does not need may hang, and buildx would wait for it.
     if not reference or spec.crowded or client.version < HISTORY:
         return start
-    command = (*client.buildx, "history", "logs", "--builder", spec.builder)
+    command = (*client.buildx, "history", "logs", *client.with_builder(spec.builder))
     command = (*command, "--progress", "rawjson", reference.rpartition("/")[2])
     try:
         said = process.run(command, environment=client.environment, timeout=ANSWER)

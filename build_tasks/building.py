@@ -161,7 +161,7 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
         image=spec.image,
         tags=spec.tags,
         output=spec.output.value,
-        builder=spec.builder,
+        builder=client.builder(spec.builder),
         command=redact(process.quote(command, client.environment)),
         arguments={name: redact(value) for name, value in spec.arguments},
         export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,

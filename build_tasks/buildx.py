@@ -11,7 +11,7 @@ from build_tasks.building import Built
 from build_tasks.cache import backends
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
-from build_tasks.fleet import Builder
+from build_tasks.fleet import DEFAULT, Builder
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord
 from build_tasks.spec import BuildSpec, Output
@@ -25,8 +25,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     command = [
         *client.buildx,
         "build",
-        "--builder",
-        spec.builder,
+        *client.with_builder(spec.builder),
         "--file",
         str(spec.dockerfile),
         "--platform",
@@ -74,7 +73,7 @@ def create_commands(
 
 def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command:
     """Return the command that describes a builder, and starts it if it does not run."""
-    return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), name)
+    return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), client.builder(name))
 
 
 def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Command:
@@ -138,7 +137,7 @@ def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = B
     return ended.stdout
 
 
-def manifest(client: Client, reference: str, builder: str = "default") -> str:
+def manifest(client: Client, reference: str, builder: str = DEFAULT) -> str:
     """Return the manifest that a registry has for a reference, as it stands there (JSON).
 
     Args:
@@ -149,7 +148,14 @@ def manifest(client: Client, reference: str, builder: str = "default") -> str:
     Raises:
         ImagesError: the registry does not have it, or does not answer.
     """
-    command = (*client.buildx, "imagetools", "inspect", "--builder", builder, "--raw", reference)
+    command = (
+        *client.buildx,
+        "imagetools",
+        "inspect",
+        *client.with_builder(builder),
+        "--raw",
+        reference,
+    )
     ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
     if ended.returncode:
         raise _failed(ended, reference)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from build_tasks import places, plugin, process
 from build_tasks.errors import EngineError, MissingProgram
+from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Platform
 from build_tasks.plugin import INSTALL
 
@@ -84,9 +85,14 @@ class Client:
         return self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
 
     @property
+    def context(self) -> str:
+        """The docker context that names the engine, empty where none does: DOCKER_HOST wins."""
+        return "" if self.host else self.environment.get("DOCKER_CONTEXT", "")
+
+    @property
     def socket(self) -> Path | None:
         """The socket of the engine's API, None where the engine is on another machine."""
-        host = self.host or ("" if _context() else DEFAULT_SOCKET)
+        host = self.host or ("" if self.context else DEFAULT_SOCKET)
         return Path(host.removeprefix("unix://")) if host.startswith("unix://") else None
 
     @cached_property
@@ -96,7 +102,19 @@ class Client:
 
     def owns(self, endpoint: str) -> bool:
         """Return whether an endpoint, as buildx writes it down, is this engine itself."""
-        return endpoint in {"default", self.host or _context() or DEFAULT_SOCKET}
+        return endpoint in {"default", self.host or self.context or DEFAULT_SOCKET}
+
+    def builder(self, name: str) -> str:
+        """Return the name by which buildx knows a builder.
+
+        buildx calls an engine's own builder by the name of the docker context that names the
+        engine. Only without a context is that name `default`.
+        """
+        return self.context if name == DEFAULT and self.context else name
+
+    def with_builder(self, name: str) -> tuple[str, str]:
+        """Return the option by which a command of buildx uses a builder."""
+        return ("--builder", self.builder(name))
 
     @property
     def native(self) -> Platform:
@@ -114,7 +132,7 @@ class Client:
         ours = places.builder_folder(name) / "buildx"
         theirs = users_builders()
         if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
-            return self if name == "default" else self.with_builders_in(ours)
+            return self if name == DEFAULT else self.with_builders_in(ours)
         return self.with_builders_in(theirs)
 
     def beside(self, others: int) -> Client:
@@ -187,7 +205,10 @@ def _docker_client(docker: str | None) -> Client:
     if buildx is None:
         raise MissingProgram(f"docker has no buildx plugin: {INSTALL}, or use --engine embedded")
     plugin.check(buildx)
-    return Client(docker, (str(buildx),), _environment())
+    # The context is fixed here, so that another terminal can change it while this run goes on.
+    context = _context()
+    environment = {**_environment(), **({"DOCKER_CONTEXT": context} if context else {})}
+    return Client(docker, (str(buildx),), environment)
 
 
 def _environment() -> dict[str, str]:
@@ -233,7 +254,9 @@ def _docker_config() -> Path:
 
 
 def _context() -> str:
-    """Return the docker context that the user chose, if it is not the default one."""
+    """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
+    if os.environ.get("DOCKER_HOST"):
+        return ""
     chosen = os.environ.get("DOCKER_CONTEXT", "")
     if not chosen:
         try:

@@ -30,6 +30,7 @@ _PREFIXES = re.compile(
 )
 _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
+_OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
 _TIMED = re.compile(r"^\d+\.\d+ ")
 
 
@@ -75,7 +76,7 @@ _RULES = (
         r"permission denied while trying to connect|no builder .* found|failed to find driver|"
         r"not supported for the docker driver|does not currently support exporting manifest lists|"
         r"unknown flag|failed to list workers|error reading from server|"
-        r"exec format error",
+        r"exec format error|to switch to context|context not found|error during connect",
     ),
     _rule(
         RegistryError,
@@ -116,7 +117,7 @@ def classify(ended: Completed, subject: str) -> ImagesError:
     for rule in _RULES:
         if rule.words.search(reason):
             advice = f" ({rule.advice})" if rule.advice else ""
-            message = f"{subject}: {_base_image(reason)}{advice}"
+            message = f"{subject}: {_context(_base_image(reason))}{advice}"
             return rule.error(message, transient=rule.transient)
     return CommandError(f"{subject}: {reason}")
 
@@ -158,6 +159,13 @@ def _base_image(reason: str) -> str:
         return reason
     why = found["why"].removeprefix(f"{found['image']}: ")
     return f"base image {found['image']}: {why}"
+
+
+def _context(reason: str) -> str:
+    """Name the variable that selects a docker context; buildx names an option of docker."""
+    return _OTHER_CONTEXT.sub(
+        r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1", reason
+    )
 
 
 def _short(text: str, length: int = 200) -> str:

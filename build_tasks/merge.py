@@ -55,7 +55,8 @@ def merge_command(
         sources: the images, by digest.
         annotations: what the index says of itself.
     """
-    command = [*client.buildx, "imagetools", "create", "--builder", builder, "--progress", "plain"]
+    command = [*client.buildx, "imagetools", "create", *client.with_builder(builder)]
+    command += ["--progress", "plain"]
     for name, text in sorted(annotations.items()):
         command += ["--annotation", f"index:{name}={text}"]
     for tag in tags:

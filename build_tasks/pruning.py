@@ -82,7 +82,7 @@ def prune_command(client: Client, builder: str, allowed: Rule) -> Command:
         builder: the builder whose cache it is.
         allowed: what may go.
     """
-    command = [*client.buildx, "prune", "--builder", builder, "--force", "--verbose"]
+    command = [*client.buildx, "prune", *client.with_builder(builder), "--force", "--verbose"]
     if allowed.everything:
         command.append("--all")
     if allowed.older is not None:

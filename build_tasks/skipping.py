@@ -70,7 +70,14 @@ def tag_command(client: Client, spec: BuildSpec, digest: str) -> Command:
     """Return the command that gives a build's tags to an image that the registry has."""
     tags = [word for tag in spec.tags for word in ("--tag", tag)]
     source = f"{spec.image}@{digest}"
-    return (*client.buildx, "imagetools", "create", "--builder", spec.builder, *tags, source)
+    return (
+        *client.buildx,
+        "imagetools",
+        "create",
+        *client.with_builder(spec.builder),
+        *tags,
+        source,
+    )
 
 
 def _unchanged(found: Whole, base: Whole, spec: BuildSpec) -> Holding | None:

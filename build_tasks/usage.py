@@ -64,7 +64,7 @@ class Node:
 
 def du_command(client: Client, builder: str) -> Command:
     """Return the command that lists what a builder keeps."""
-    return (*client.buildx, "du", "--builder", builder, "--verbose")
+    return (*client.buildx, "du", *client.with_builder(builder), "--verbose")
 
 
 def ask(client: Client, name: str) -> list[Node]:

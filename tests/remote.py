@@ -1,4 +1,4 @@
-"""A BuildKit on a TCP port: what a daemon on another machine is to buildx."""
+"""A daemon on a TCP port, as one on another machine is: BuildKit by default."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+#: What buildx has to be told to pass on a connection to the engine's BuildKit.
+BUILDKIT = ("--builder", "default", "dial-stdio")
+#: The same for docker and the engine's API.
+ENGINE = ("system", "dial-stdio")
 
 
 @dataclass
 class Remote:
-    """A port that leads to the BuildKit of an engine; it can hang, and it can die.
+    """A port that leads to a daemon; it can hang, and it can die.
 
     Args:
-        buildx: the plugin.
+        program: the program that passes on a connection.
         environment: the variables that lead it to the engine.
         certificates: what the port proves itself with, and whose it asks for.
+        words: the program's arguments.
     """
 
-    buildx: str
+    program: str
     environment: Mapping[str, str]
     certificates: ssl.SSLContext | None = None
+    words: tuple[str, ...] = BUILDKIT
     port: int = 0
     connections: int = 0
     _hung: threading.Event = field(default_factory=threading.Event)
@@ -88,7 +96,7 @@ class Remote:
 
     def _dial(self, stream: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [self.buildx, "--builder", "default", "dial-stdio"],
+            [self.program, *self.words],
             env=dict(self.environment),
             stdin=stream,
             stdout=stream,
@@ -108,12 +116,37 @@ def _back(dialled: subprocess.Popen[bytes], connection: socket.socket) -> None:
 
 @contextlib.contextmanager
 def remote(
-    buildx: str, environment: Mapping[str, str], certificates: ssl.SSLContext | None = None
+    program: str,
+    environment: Mapping[str, str],
+    certificates: ssl.SSLContext | None = None,
+    words: tuple[str, ...] = BUILDKIT,
 ) -> Iterator[Remote]:
-    """Give a port that leads to an engine's BuildKit, until the block ends."""
-    one = Remote(buildx, environment, certificates)
+    """Give a port that leads to a daemon, until the block ends."""
+    one = Remote(program, environment, certificates, words)
     one.listen()
     try:
         yield one
     finally:
         one.die()
+
+
+def certificates(folder: Path) -> ssl.SSLContext:
+    """Write a CA, a server's and a client's key and certificate; return the server's context."""
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["/usr/bin/openssl", *words], cwd=folder, capture_output=True, check=True)
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
+    openssl(*new, "/CN=tests", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
+    for who in ("server", "client"):
+        openssl(*new, f"/CN={who}", "-keyout", f"{who}.key", "-out", f"{who}.csr")
+        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:node.example.com\n")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
+        openssl(
+            "x509", "-req", "-in", f"{who}.csr", *signed, "-extfile", "ext", "-out", f"{who}.pem"
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    context.load_verify_locations(folder / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -58,7 +58,14 @@ def inspect_command(client: Client, reference: str) -> Command:
 def imagetools_command(client: Client, reference: str, builder: str) -> Command:
     """Return the command that asks a registry for an image; no layer is fetched."""
     form = ("--format", "{{json .}}")
-    return (*client.buildx, "imagetools", "inspect", "--builder", builder, *form, reference)
+    return (
+        *client.buildx,
+        "imagetools",
+        "inspect",
+        *client.with_builder(builder),
+        *form,
+        reference,
+    )
 
 
 def of_engine(client: Client, reference: str, platform: Platform) -> Holding | None:

@@ -61,4 +61,4 @@ def differences(here: Client, wanted: Builder) -> list[Difference]:
     def look(node: StoredNode) -> container.Container | None:
         return container.look(here, node.name, node.endpoint)
 
-    return drift.find(wanted, stored(wanted.name), here.host, look)
+    return drift.find(wanted, stored(wanted.name), here.host or here.context, look)

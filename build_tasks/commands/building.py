@@ -80,7 +80,8 @@ def _bake(options: Options) -> None:
     client = where.client
     builds = [(spec.identity, buildx.build_command(client, spec)) for spec in specs]
     print(bake.definition(builds))
-    command = bake.bake_command(client.buildx, chosen.builder, builds, version=client.version)
+    builder = client.builder(chosen.builder)
+    command = bake.bake_command(client.buildx, builder, builds, version=client.version)
     say("build it with the following, from any folder:")
     say(f"  {process.quote(command, client.environment)} < FILE")
     for line in platforms.lines(client, specs):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from remote import Remote, remote
+from remote import Remote, certificates, remote
 from suite import Suite, last, steps
 
 from build_tasks.engine import state
@@ -364,24 +364,7 @@ def test_a_hung_node_in_another_builder_delays_no_build_of_ours(
 def test_a_node_behind_client_certificates(
     project: Suite, suite: Suite, engine: Embedded, tmp_path: Path
 ) -> None:
-    import ssl  # noqa: PLC0415 - of this test alone
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["/usr/bin/openssl", *words], cwd=tmp_path, capture_output=True, check=True)
-
-    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
-    openssl(*new, "/CN=tests", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
-    for who in ("server", "client"):
-        openssl(*new, f"/CN={who}", "-keyout", f"{who}.key", "-out", f"{who}.csr")
-        (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:node.example.com\n")
-        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
-        openssl(
-            "x509", "-req", "-in", f"{who}.csr", *signed, "-extfile", "ext", "-out", f"{who}.pem"
-        )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    context.load_verify_locations(tmp_path / "ca.pem")
-    context.verify_mode = ssl.CERT_REQUIRED
+    context = certificates(tmp_path)
     context.set_alpn_protocols(["h2"])
     name = unique("tls")
     variables = {**suite.environment, "DOCKER_HOST": engine.host}

@@ -39,6 +39,25 @@ def test_both_front_ends_run_the_same_command(bench: Bench) -> None:
     assert echoes[0] == echoes[1]
 
 
+@pytest.mark.parametrize("chosen", ["current", "variable"])
+def test_a_docker_context_names_the_builder_of_its_engine(bench: Bench, chosen: str) -> None:
+    there = {"DOCKER_HOST": "", "DOCKER_CONTEXT": "a+b" if chosen == "variable" else ""}
+    config = bench.folder / "docker-config" / "config.json"
+    config.write_text(json.dumps({"currentContext": "a+b" if chosen == "current" else "other"}))
+    here = ("--python", "3.11", "--platform", "linux/amd64")
+    for done in bench.both("build_ci-3.11-amd64", ("image.build", *here), **there):
+        assert done.returncode == 0, done.stderr
+        assert " DOCKER_CONTEXT=a+b " in done.stderr  # a line to paste holds with another context
+    tasks = [("image.check", *here), ("cache.usage",), ("cache.prune",), ("builder.inspect",)]
+    for task in tasks:
+        bench.invoke(*task, **there)
+    asked = [words[1:] for words in bench.told() if words[1] not in {"version", "info", "image"}]
+    assert {words[0] for words in asked} == {"build", "imagetools", "du", "prune", "inspect"}
+    for words in asked:
+        assert "default" not in words
+        assert "a+b" in words
+
+
 def test_a_dry_run_prints_one_line_and_starts_nothing(bench: Bench) -> None:
     done = bench.invoke("image.build", "--python", "3.11", "--dry-run")
     assert done.returncode == 0, done.stderr

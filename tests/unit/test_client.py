@@ -103,6 +103,25 @@ def test_a_chosen_context_is_the_users_engine(
     assert client._context() == ""
 
 
+def test_docker_host_beats_a_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "colima")
+    assert client._context() == "colima"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/x.sock")
+    assert client._context() == ""
+    both = a_client(DOCKER_CONTEXT="colima", DOCKER_HOST="unix:///run/x.sock")
+    assert (both.context, both.builder("default")) == ("", "default")
+
+
+def test_an_engines_own_builder_has_the_contexts_name() -> None:
+    here = a_client(DOCKER_CONTEXT="a+b")
+    assert here.with_builder("default") == ("--builder", "a+b")
+    assert here.with_builder("mine") == ("--builder", "mine")
+    assert a_client().with_builder("default") == ("--builder", "default")
+    assert (here.owns("a+b"), here.owns("other")) == (True, False)
+    assert here.socket is None  # only docker knows where it is
+
+
 def test_a_socket_that_nobody_listens_on_is_no_engine(tmp_path: Path) -> None:
     assert not client._listens(f"unix://{tmp_path}/none.sock")
 

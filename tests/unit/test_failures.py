@@ -124,3 +124,9 @@ def test_a_base_image_is_named_once() -> None:
 def test_a_build_that_somebody_else_cancelled_is_no_failed_step(code: int) -> None:
     error = classify("ERROR: failed to build: failed to solve: Canceled: context canceled", code)
     assert type(error) is errors.EngineError
+
+
+def test_another_contexts_engine_is_said_with_what_selects_it() -> None:
+    error = classify('ERROR: use `docker --context=colima buildx` to switch to context "colima"')
+    assert type(error) is errors.EngineError
+    assert str(error).endswith("another docker context: select it with DOCKER_CONTEXT=colima")

@@ -112,6 +112,18 @@ def test_only_git_starts_git() -> None:
     assert guilty == {"git"}
 
 
+def test_only_the_client_names_a_builder_to_buildx() -> None:
+    """An engine's own builder has the name of its docker context: nobody else may spell it."""
+    guilty = {
+        room_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Tuple | ast.List)
+        and any(isinstance(one, ast.Constant) and one.value == "--builder" for one in node.elts)
+    }
+    assert guilty == {"bake", "client"}  # bake's command is told the name
+
+
 def test_front_ends_do_not_know_each_other() -> None:
     assert not {
         name for name in imports(ROOT / "noxfile.py") if name.startswith(("tasks", "invoke"))

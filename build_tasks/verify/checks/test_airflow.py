@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
+from build_tasks.fleet import DEFAULT
 from build_tasks.process import Completed
 from build_tasks.verify.container import Containers
 from build_tasks.verify.plugin import Packages, expect
@@ -85,7 +86,14 @@ def database(target: Target, containers: Containers, packages: Packages) -> Data
     tag = f"airflow-images/postgres:{target.python}"
     bundle = ["--secret", f"id=ca-bundle,src={target.ca_bundle}"] if target.ca_bundle else []
     command = (
-        *(*client.buildx, "build", "--builder", "default", "--load", "--provenance", "false"),
+        *(
+            *client.buildx,
+            "build",
+            *client.with_builder(DEFAULT),
+            "--load",
+            "--provenance",
+            "false",
+        ),
         *("--progress", "plain", "--build-arg", f"BASE_IMAGE={target.base_image}", *bundle),
         *("--tag", tag, str(_POSTGRES)),
     )
