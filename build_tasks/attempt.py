@@ -111,8 +111,11 @@ def run(
 
 
 def log_file(spec: BuildSpec) -> Path:
-    """Return the file for all that a build alone says."""
-    return places.cache_folder() / "logs" / f"{spec.identity}.log"
+    """Return the file for all that a build alone says; `logs/IDENTITY.log` links to the last."""
+    file = places.cache_folder() / "logs" / spec.run / f"{spec.identity}.log"
+    if spec.run:
+        places.link(file.parent.with_name(file.name), Path(spec.run, file.name))
+    return file
 
 
 def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord) -> BuildRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -90,6 +91,8 @@ def build(
         record = _with_outcome(record, error)
         raise
     finally:
+        with contextlib.suppress(OSError):
+            spec.metadata.unlink()
         record = replace(record, seconds=round(time.monotonic() - began, 3))
         if note:
             note(record)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from build_tasks import places
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.matrix import Build, ImageKind, Platform, listed
 from build_tasks.settings import ROOT
@@ -67,13 +68,11 @@ def write(where: Path, part: Part) -> Part:
         DiskError: the folder cannot be written to; the message still has the digest.
     """
     file = where / f"{part.identity}.json"
-    fresh = file.with_name(f"{file.name}.new")
     said = {"schema": SCHEMA, **asdict(part)}
     del said["file"]
     try:
         where.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(file)
+        places.write(file, json.dumps(said, indent=2) + "\n")
     except OSError as error:
         raise DiskError(
             f"{part.identity}: pushed {part.reference}, and {file} cannot be written: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,11 +134,8 @@ def _own_constraints(chosen: Settings, python: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "constraints.txt"
     if not file.exists():
-        # A name of its own, and not in the folder: another process may do the same.
-        descriptor, fresh = tempfile.mkstemp(dir=folder.parent)
-        with open(descriptor, "w", encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
-            output.write(text)
-        Path(fresh).replace(file)
+        # Aside, because another process may send the folder meanwhile.
+        places.write(file, text, aside=folder.parent)
         places.normalise(folder)
     return folder
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+#: Characters of a file's name that the name of its temporary file has, too: at most 200 bytes.
+_NAME = 50
+#: The temporary files of `replacing`, and of nothing else: `.NAME.RANDOM.airflow-images`.
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.airflow-images")
+#: Links that are followed until they are taken for a loop, as Linux does.
+_LINKS = 40
 
 
 def cache_folder() -> Path:
@@ -41,3 +53,99 @@ def builder_folder(name: str) -> Path:
     asks one builder's nodes, so a node that hangs would delay the builds of all others.
     """
     return cache_folder() / "builders" / name
+
+
+def write(file: Path, text: str, *, aside: Path | None = None) -> None:
+    """Write a text file in one step; see `replacing`."""
+    with replacing(file, aside=aside) as output:
+        output.write(text.encode())
+
+
+@contextlib.contextmanager
+def replacing(file: Path, *, aside: Path | None = None) -> Iterator[IO[bytes]]:
+    """Yield a stream whose content replaces a file in one step, if the block succeeds.
+
+    Every process writes a temporary file of its own, so several may write the same file at once,
+    and a reader never sees half of it. The temporary files of killed processes are removed.
+
+    A symbolic link stays; the file that it points to is replaced. A pipe or a device is written to.
+
+    Args:
+        file: the file to replace.
+        aside: the folder for the temporary file, on the same file system; the file's own by
+            default.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = _target(file)
+    if target is None:
+        # Without O_CREAT, which Linux may refuse for somebody else's pipe (fs.protected_fifos).
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_TRUNC), "wb") as output:
+            yield output
+        return
+    folder = target.parent if aside is None else aside
+    _remove_abandoned(folder)
+    fresh, descriptor = _temporary(folder, target.name)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            yield output
+            output.flush()
+            fresh.replace(target)  # before the file is closed, which gives up its lock
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def link(place: Path, target: Path) -> None:
+    """Make a symbolic link, in place of what is there.
+
+    Args:
+        place: the link.
+        target: what it points to, from the link's folder if it is relative.
+    """
+    fresh = place.with_name(f".{place.name[:_NAME]}.{os.urandom(4).hex()}.airflow-images")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(place)
+
+
+def _target(file: Path) -> Path | None:
+    """Return the file that is to be replaced, None if it must be written to as it is."""
+    for _ in range(_LINKS):
+        if not file.is_symlink():
+            break
+        # /dev/stdout and its kind lead to what is open, whatever the name that the link shows.
+        if file.parent.resolve().parts[1:2] in {("dev",), ("proc",)}:
+            return None
+        file = file.parent / file.readlink()
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        return file
+    return file if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+
+
+def _temporary(folder: Path, name: str) -> tuple[Path, int]:
+    """Return a new file and its descriptor, locked as long as that is open."""
+    while True:
+        fresh = folder / f".{name[:_NAME]}.{os.urandom(4).hex()}.airflow-images"
+        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if fresh.exists():
+            return fresh, descriptor
+        os.close(descriptor)  # another process removed it before it was locked
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that no running process has locked."""
+    with os.scandir(folder) as entries:
+        found = [entry.path for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for path in found:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                Path(path).unlink()
+            finally:
+                os.close(descriptor)

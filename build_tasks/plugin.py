@@ -74,7 +74,7 @@ def version(plugin: Path) -> tuple[int, ...]:
         return tuple(said)
     asked = _ask(plugin)
     known.parent.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps({**kept, str(path): (identity, asked)}), encoding="utf-8")
+    places.write(known, json.dumps({**kept, str(path): (identity, asked)}))
     return asked
 
 

@@ -66,6 +66,7 @@ class BuildSpec:
         also: further platforms, to load an image of several at once.
         inputs: what the image's label says that it is made of.
         part: what a merge has to know of an image that is pushed by digest.
+        run: the run's name: what it writes about this build is in files of its own.
         skips: an image that the registry has is tagged in place of building the same again.
         stand_in: the tag that it is pushed to where the builder cannot push by digest.
         compression: how the layers of a pushed image are compressed.
@@ -105,6 +106,7 @@ class BuildSpec:
     strict_cache: bool = False
     skips: bool = False
     epoch: str = ""
+    run: str = ""
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

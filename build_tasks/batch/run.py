@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
@@ -48,6 +48,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     if len(specs) > 1:
         _warm(where, specs[0].builder)
     run = _name()
+    specs = [_of_run(spec, run) for spec in specs]
     logs = places.cache_folder() / "logs" / run
     display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
@@ -166,7 +167,15 @@ def _warm(where: Site, builder: str) -> None:
 
 
 def _name() -> str:
-    """Return a name for this run: of its logs and records."""
+    """Return a name for this run: of its metadata, logs and records.
+
+    A process id would not do: containers that share a cache folder have the same ones.
+    """
     from time import gmtime, strftime  # noqa: PLC0415 - start-up time
 
-    return f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.getpid()}"
+    return f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"
+
+
+def _of_run(spec: BuildSpec, run: str) -> BuildSpec:
+    """Return a build whose files no other run writes, of the same build at the same time."""
+    return replace(spec, run=run, metadata=spec.metadata.with_stem(f"{spec.metadata.stem}-{run}"))

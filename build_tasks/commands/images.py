@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from build_tasks import matrix, site
 from build_tasks.commands.shown import say
@@ -43,7 +42,7 @@ def save_image(options: Options) -> None:
     from build_tasks import archive, images  # noqa: PLC0415 - start-up time
 
     where, header = images.to_save(options, options.settings(), announce=say)
-    file = Path(options.text("file") or f"{header.identity}.tar.zst")
+    file = options.text("file") or f"{header.identity}.tar.zst"
     size = archive.save(where.client, header, file)
     say(f"{header.identity}: saved {header.image} to {file}, {size / 1e6:.0f} MB")
 
@@ -55,17 +54,18 @@ def load_image(options: Options) -> None:
     name = options.text("file")
     if not name:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
-    header = archive.header(Path(name))
     chosen = options.settings()
     asked = {
         "kind": options.items("kind"),
         "python": options.items("python"),
         "platform": [platform.value for platform in chosen.platforms],
     }
-    for key, valid in asked.items():
-        if valid and getattr(header, key) not in valid:
+    with archive.opened(name) as saved:
+        header = saved.header
+        for key, valid in asked.items():
             has = getattr(header, key)
-            raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
-    where = site.find(chosen, start=True, announce=say)
-    archive.load(where.client, Path(name))
+            if valid and has not in valid:
+                raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
+        where = site.find(chosen, start=True, announce=say)
+        archive.load(where.client, saved)
     say(f"{header.identity}: loaded {header.image}")

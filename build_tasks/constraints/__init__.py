@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from build_tasks import places
 from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
@@ -169,10 +170,8 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 def write(file: Path, text: str) -> None:
     """Write a file of versions, whole or not at all."""
-    fresh = file.with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    places.write(file, text)
 
 
 def _resolve(

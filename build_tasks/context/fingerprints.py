@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,10 +131,7 @@ def read(where: Path) -> Index:
 def write(where: Path, index: Index) -> None:
     """Keep what is known; nobody sees half of it."""
     text = json.dumps([_FORMAT, index.known, index.snapshot], separators=(",", ":"))
-    descriptor, fresh = tempfile.mkstemp(dir=where)
-    with open(descriptor, "w", encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
-        output.write(text)
-    Path(fresh).replace(where / "index.json")
+    places.write(where / "index.json", text)
 
 
 class _Real(dict[str, bool]):

@@ -182,6 +182,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _replace(path: Path, content: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    fresh.replace(path)
+    places.write(path, json.dumps(content, indent=2))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,8 +26,8 @@ KEEP_BUILDS = 480
 KEEP_BYTES = 64 * 1024 * 1024
 #: Seconds; what is older than a release cycle explains no build of today.
 KEEP_SECONDS = 90 * 86400.0
-#: Seconds after which a file that was never put in its place is one of a process that was killed.
-ABANDONED = 3600.0
+#: Seconds after which a run that has not written anything is taken for one that was killed.
+ABANDONED = 86400.0
 #: How often a folder that is removed while a file is put into it is made again.
 RACES = 100
 LAST = "last"
@@ -72,9 +72,22 @@ def prune(keep: BuildRecord) -> None:
             with contextlib.suppress(OSError):
                 file.unlink()
                 file.parent.rmdir()  # fails while others are in it
-    for entry in _within(folder()):
+    _prune_logs(now)
+
+
+def _prune_logs(now: float) -> None:
+    """Remove the logs of runs without records, and the metadata that killed runs left."""
+    kept = set(runs())
+    logs = _within(places.cache_folder() / "logs")
+    left = [entry for entry in logs if entry.is_dir() and entry.name not in kept]
+    for entry in (*left, *_within(places.cache_folder() / "metadata")):
         with contextlib.suppress(OSError):
-            if entry.name.endswith(".new") and now - entry.stat().st_mtime > ABANDONED:
+            newest = max(one.stat().st_mtime for one in (entry, *_within(entry)))
+            if now - newest > ABANDONED:
+                shutil.rmtree(entry) if entry.is_dir() else Path(entry.path).unlink()
+    for entry in logs:
+        with contextlib.suppress(OSError):
+            if entry.is_symlink() and not Path(entry.path).exists():
                 Path(entry.path).unlink()
 
 
@@ -206,23 +219,15 @@ def _safe(name: str) -> str:
 def _put(file: Path, text: str) -> None:
     """Write a file as a whole; the folder may be removed by whoever finds it empty meanwhile."""
     folder().mkdir(parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(suffix=".new", dir=folder())
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        for attempt in range(RACES):
-            try:
-                file.parent.mkdir(exist_ok=True)
-                Path(fresh).replace(file)
-            except (FileNotFoundError, FileExistsError):  # of a folder that is gone by then
-                if attempt == RACES - 1:
-                    raise
-            else:
-                break
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(fresh).unlink()
-        raise
+    for attempt in range(RACES):
+        try:
+            file.parent.mkdir(exist_ok=True)
+            places.write(file, text, aside=folder())
+        except (FileNotFoundError, FileExistsError):  # of a folder that is gone by then
+            if attempt == RACES - 1:
+                raise
+        else:
+            break
 
 
 def _files() -> Iterator[os.DirEntry[str]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -159,11 +162,116 @@ def test_an_older_file_stays_until_the_new_one_is_whole(bench: Bench, saved: Pat
 
 def test_a_full_disk_is_one_line(bench: Bench, tmp_path: Path) -> None:
     full = tmp_path / "full"
-    full.with_name("full.new").symlink_to("/dev/full")
+    full.symlink_to("/dev/full")
     done = bench.invoke(*SAVE, "--file", str(full), FAKE_IMAGE=facts(), FAKE_SAVED=CONTENT)
     assert done.returncode == 6
     assert lines(done.stderr) == [f"{full}: cannot be written: No space left on device"]
-    assert not full.exists()
+    assert full.is_symlink()
+
+
+def programs(bench: Bench, *arguments: str, **environment: str) -> tuple[int, bytes, str]:
+    """Run invoke with nothing on its standard input, and return what it wrote as bytes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *arguments],
+        cwd=bench.root,
+        env={**bench.environment, **environment},
+        input=b"",
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_an_image_goes_through_pipes(bench: Bench, saved: Path, name: str) -> None:
+    """Nothing but the image is on standard output, and standard input may hold it."""
+    code, out, err = programs(bench, *SAVE, "--file", name, FAKE_IMAGE=facts(), FAKE_SAVED=CONTENT)
+    assert code == 0, err
+    assert out == saved.read_bytes()
+    source = {"-": "-"}.get(name, "/dev/stdin")
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "image.load", source],
+        cwd=bench.root,
+        env={**bench.environment, "FAKE_IMAGE": facts()},
+        input=out,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (bench.folder / "log.loaded").read_text() == CONTENT
+
+
+def test_what_is_no_file_is_written_to(bench: Bench, saved: Path, tmp_path: Path) -> None:
+    """Root's image.save replaced devices, links and pipes by files."""
+    (tmp_path / "target").write_text("keep")
+    (tmp_path / "link").symlink_to("target")
+    os.mkfifo(tmp_path / "pipe")
+    given = {"FAKE_IMAGE": facts(), "FAKE_SAVED": CONTENT}
+    done = bench.invoke(*SAVE, "--file", str(tmp_path / "link"), **given)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == saved.read_bytes()
+    with bench.start("invoke", *SAVE, "--file", str(tmp_path / "pipe"), **given) as process:
+        content = (tmp_path / "pipe").read_bytes()
+        process.communicate(timeout=30)
+    assert (process.returncode, content) == (0, saved.read_bytes())
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_image_is_loaded_from_a_named_pipe(bench: Bench, saved: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with bench.start("invoke", "image.load", str(tmp_path / "pipe"), FAKE_IMAGE=facts()) as process:
+        (tmp_path / "pipe").write_bytes(saved.read_bytes())
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert (bench.folder / "log.loaded").read_text() == CONTENT
+
+
+def test_a_pipe_that_nobody_reads_is_one_line(bench: Bench) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "invoke", *SAVE, "--file", "-"],
+            cwd=bench.root,
+            env={**bench.environment, "FAKE_IMAGE": facts(), "FAKE_SAVED": CONTENT},
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            _, err = process.communicate(timeout=30)
+    finally:
+        os.close(writer)
+    assert process.returncode == 6
+    assert lines(err) == ["-: cannot be written: Broken pipe"]
+
+
+def test_a_terminal_gets_no_image(bench: Bench) -> None:
+    primary, secondary = os.openpty()
+    try:
+        for arguments, said in (
+            ((*SAVE, "--file", "-"), "--file -: standard output is a terminal"),
+            (("image.load", "-"), "-: standard input is a terminal"),
+        ):
+            with subprocess.Popen(
+                [sys.executable, "-m", "invoke", *arguments],
+                cwd=bench.root,
+                env={**bench.environment, "FAKE_IMAGE": facts(), "FAKE_SAVED": CONTENT},
+                stdin=secondary,
+                stdout=secondary,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                _, err = process.communicate(timeout=30)
+            assert process.returncode == 2
+            (line,) = lines(err)
+            assert line.startswith(said)
+    finally:
+        os.close(primary)
+        os.close(secondary)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

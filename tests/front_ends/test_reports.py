@@ -151,7 +151,7 @@ def test_processes_write_and_remove_at_once(bench: Bench, monkeypatch: pytest.Mo
     monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", bench.environment["AIRFLOW_IMAGES_CACHE"])
     # Whoever prunes leaves its own run whole, beside what the bound allows.
     assert 1 <= len([*journal.folder().glob("*/*.json")]) <= 6 + 4
-    assert not [*journal.folder().glob("*.new")]
+    assert not [*journal.folder().glob("*.airflow-images")]
 
 
 def _order(record: BuildRecord) -> tuple[str, str]:

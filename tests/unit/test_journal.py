@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from build_tasks import places
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.record import SCHEMA, BuildRecord, CacheUse, Step, StepKind, journal, notation
 
@@ -286,14 +287,33 @@ def test_bytes_are_bounded_but_the_run_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_old_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     aged(a(run="old"), journal.KEEP_SECONDS + 10)
-    left, new = journal.folder() / "x.new", journal.folder() / "y.new"
-    for file in (left, new):
-        file.touch()
-    os.utime(left, (0, 0))
     journal.write(a(run="new"))
     journal.prune(a(run="new"))
     assert journal.runs() == ["new"]
-    assert (left.exists(), new.exists()) == (False, True)
+
+
+def test_logs_go_with_the_records_and_what_killed_runs_left_goes_too() -> None:
+    cache = journal.folder().parent
+    journal.write(a(run="kept"))
+    files = [cache / "logs" / run / "ci.log" for run in ("gone", "killed", "kept", "runs")]
+    files += [cache / "metadata" / "killed.json", cache / "metadata" / "runs.json"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        if "runs" not in str(file):
+            os.utime(file, (0, 0))
+            os.utime(file.parent, (0, 0))
+    places.link(cache / "logs" / "old.log", Path("gone/ci.log"))
+    places.link(cache / "logs" / "ci.log", Path("kept/ci.log"))
+    journal.prune(a(run="kept"))
+    left = {str(path.relative_to(cache)) for path in cache.rglob("*") if not path.is_dir()}
+    assert left == {
+        "logs/ci.log",
+        "logs/kept/ci.log",
+        "logs/runs/ci.log",
+        "metadata/runs.json",
+        "records/kept/ci-3.11-amd64.json",
+    }
 
 
 def test_a_record_is_replaced_as_a_whole() -> None:
@@ -354,4 +374,4 @@ def test_several_write_and_remove_at_once(monkeypatch: pytest.MonkeyPatch, heard
     assert not heard
     # Whoever prunes leaves its own run whole, beside what the bound allows.
     assert 1 <= len([*journal.folder().glob("*/*.json")]) <= 5 + 4
-    assert not [*journal.folder().glob("*.new")]
+    assert not [*journal.folder().glob("*.airflow-images")]
