@@ -92,7 +92,7 @@ def build(
         raise
     finally:
         with contextlib.suppress(OSError):
-            spec.metadata.unlink()
+            spec.own_metadata.unlink()
         record = replace(record, seconds=round(time.monotonic() - began, 3))
         if note:
             note(record)
@@ -123,10 +123,10 @@ def _tried(
     spec.metadata.parent.mkdir(parents=True, exist_ok=True)
     races = 0
     while True:
-        spec.metadata.unlink(missing_ok=True)
+        spec.own_metadata.unlink(missing_ok=True)
         asked = attempt.followed(spec, told=line is not None)
-        words = command(asked)
-        _tell(f"+ {process.quote(words, client.environment)}", line)
+        _tell(f"+ {process.quote(command(asked), client.environment)}", line)
+        words = command(replace(asked, metadata=spec.own_metadata))
         tried = attempt.run(client, words, asked, spec.progress, line)
         if not tried.ended.returncode:
             return tried, spec, start
@@ -173,7 +173,7 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
 
 def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
     try:
-        metadata: Mapping[str, Any] = json.loads(spec.metadata.read_text(encoding="utf-8"))
+        metadata: Mapping[str, Any] = json.loads(spec.own_metadata.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         metadata = {}
     digest = str(metadata.get("containerimage.digest", ""))

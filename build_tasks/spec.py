@@ -59,7 +59,7 @@ class BuildSpec:
         sbom: the image that lists the contents of a pushed image; none if empty.
         cache: what is read and written.
         output: what becomes of the image.
-        metadata: the file that BuildKit's metadata of the build go to.
+        metadata: the file for BuildKit's metadata of the build, as commands are shown.
         builder: the builder that builds.
         progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
         image: the image's name, without a tag.
@@ -112,6 +112,11 @@ class BuildSpec:
     def platforms(self) -> tuple[Platform, ...]:
         """All platforms that this build is for."""
         return (self.platform, *self.also)
+
+    @property
+    def own_metadata(self) -> Path:
+        """The file for BuildKit's metadata that no other run writes, of the same build."""
+        return self.metadata.with_stem(f"{self.metadata.stem}-{self.run}".rstrip("-"))
 
     def __post_init__(self) -> None:
         for name, _ in self.arguments:

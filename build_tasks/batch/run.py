@@ -48,7 +48,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     if len(specs) > 1:
         _warm(where, specs[0].builder)
     run = _name()
-    specs = [_of_run(spec, run) for spec in specs]
+    specs = [replace(spec, run=run) for spec in specs]
     logs = places.cache_folder() / "logs" / run
     display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
@@ -174,8 +174,3 @@ def _name() -> str:
     from time import gmtime, strftime  # noqa: PLC0415 - start-up time
 
     return f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"
-
-
-def _of_run(spec: BuildSpec, run: str) -> BuildSpec:
-    """Return a build whose files no other run writes, of the same build at the same time."""
-    return replace(spec, run=run, metadata=spec.metadata.with_stem(f"{spec.metadata.stem}-{run}"))
