@@ -27,10 +27,7 @@ def restart() -> None:
     seen = state.read(where)
     if seen is None:
         raise EngineError("the engine does not run")
-    kept = daemon.containerd(where)
     state.end([seen.daemons["dockerd"]])
-    if kept:
-        state.end([kept])
     shutil.rmtree(where.home / "data", ignore_errors=True)
     configuration = where.home / "daemon.json"
     told = json.loads(configuration.read_text(encoding="utf-8"))
@@ -39,7 +36,8 @@ def restart() -> None:
     root = where.root(seen.release)
     command = (str(root / "usr/sbin/dockerd"), "--config-file", str(configuration))
     log = where.home / "dockerd.log"
-    one = state.daemon(process.spawn(command, environment=packages.environment(root), log=log))
+    variables = packages.daemon_environment(where, root)
+    one = state.daemon(process.spawn(command, environment=variables, log=log))
     state.write(where, replace(seen, daemons={**seen.daemons, "dockerd": one}))
     try:
         ready.wait(lambda: state.alive(one), lambda: _answers(where.socket), daemon.START)

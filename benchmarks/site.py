@@ -113,7 +113,7 @@ class Site:
         Raises:
             EngineError: something is left.
         """
-        embedded.stop()
+        embedded.stop(announce=print)
         shutil.rmtree(self.home / "engine/data", ignore_errors=True)
         self.shelf.sweep()
         # Another program may have taken the registry's port meanwhile.
@@ -201,7 +201,7 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
                 log,
             )
     finally:
-        embedded.stop()
+        embedded.stop(announce=print)
         Shelf(home).clear()
 
 

@@ -185,9 +185,7 @@ def find(
 
         _refuse_unless_possible(choice, docker, embedded.supported)
         if not start:
-            raise EngineError(
-                "the embedded engine does not run: start it with: invoke engine.start"
-            )
+            raise EngineError(handle.absence())
         engine = embedded.start(announce=announce, emulate=emulate)
     environment = {"DOCKER_HOST": engine.host, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)

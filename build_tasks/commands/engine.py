@@ -39,6 +39,6 @@ def stop_engine(options: Options) -> None:
     from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
 
     settings.check_variables(os.environ)
-    stopped = embedded.purge() if options.flag("purge") else embedded.stop()
+    stopped = embedded.stop(announce=say, purge=options.flag("purge"))
     for line in stopped or ["the embedded engine does not run"]:
         say(line)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks import process
+from build_tasks import locks, process
 from build_tasks.engine import registry, state
+from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command
 
@@ -72,13 +73,16 @@ def ensure(
     """
     name = reference(engine, python)
     wanted = [f"{name}-{architecture}" for architecture in architectures]
-    if all(registry.holds(one) for one in (name, *wanted)):
+    if _is_made(name, wanted):
         return name
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
     work = state.folders().home / "bases" / python
-    work.mkdir(parents=True, exist_ok=True)
-    with FileLock(work.with_suffix(".lock")):
+    lock = work.with_name(f"{python}.lock")
+    with locks.hold(lock, f"makes {name}", announce):
+        if _is_made(name, wanted):
+            return name
+        end_orphans(work)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
         for architecture, one in zip(architectures, wanted, strict=True):
             if not registry.holds(one):
                 announce(f"making {one} of Debian {SUITES[python]}, once")
@@ -118,13 +122,21 @@ def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str =
     )
 
 
+def _is_made(name: str, parts: Sequence[str]) -> bool:
+    """Return whether the registry has the index, and each platform in it."""
+    index = registry.manifest(name)
+    return all(registry.holds(part) and registry.digest(part) in index for part in parts)
+
+
 def _make(engine: Embedded, python: str, architecture: str, name: str, work: Path) -> None:
     from build_tasks.engine import packages  # noqa: PLC0415 - start-up time
 
     suite = SUITES[python]
     where = state.folders()
     tar = work / "rootfs.tar"
-    variables = packages.environment(where.root(engine.release))
+    # What mmdebstrap leaves when it is killed lies in its folder for temporary files.
+    folder = {"TMPDIR": str(work), **marker(work)}
+    variables = {**packages.environment(where.root(engine.release)), **folder}
     made = None
     for mirror in ("", packages.mirror()):
         command = bootstrap_command(suite, architecture, tar, mirror)

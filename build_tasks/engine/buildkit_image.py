@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks import process
+from build_tasks import locks, process
 from build_tasks.engine import bases, handle, packages, registry, state
 from build_tasks.errors import EngineError, ImagesError
 
@@ -33,34 +33,47 @@ _BUILDKITD = """\
 set -eu
 configuration=
 [ "${1-}" = --config ] && configuration=$2
-bridge="afb-$(od -An -N4 -tx1 /dev/urandom | tr -d ' ')"
+# One that was killed, and so did not remove its bridge, has it again: the name lasts.
+mkdir -p /var/lib/buildkit
+note=/var/lib/buildkit/bridge
+[ -s $note ] || echo "afb-$(od -An -N4 -tx1 /dev/urandom | tr -d ' ')" > $note
+bridge=$(cat $note)
+forget() {
+    for table in nat filter; do
+        iptables -t $table -S | grep -w -- "$bridge" | sed 's/^-A/-D/' | while read -r rule; do
+            # shellcheck disable=SC2086 # the words of a rule
+            iptables -t $table $rule
+        done
+    done
+    ip link delete "$bridge" 2> /dev/null || true
+}
+forget
 while
     network="10.214.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
     ip -4 address | grep -q "inet $network[.]"
 do :; done
+engine=
 end() {
     trap '' TERM INT
-    kill "$engine" 2> /dev/null || true
-    wait "$engine" || true
-    rules -D || true
-    ip link delete "$bridge" || true
+    if [ "$engine" ]; then
+        kill "$engine" 2> /dev/null || true
+        wait "$engine" || true
+    fi
+    forget
     exit 0
 }
-rules() {
-    iptables -t nat "$1" POSTROUTING -s "$network.0/24" ! -o "$bridge" -j MASQUERADE
-    iptables "$1" FORWARD -i "$bridge" -j ACCEPT
-    iptables "$1" FORWARD -o "$bridge" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
-}
+trap end TERM INT
 ip link add "$bridge" type bridge
 ip address add "$network.1/24" dev "$bridge"
 ip link set "$bridge" up
-rules -I
+iptables -t nat -I POSTROUTING -s "$network.0/24" ! -o "$bridge" -j MASQUERADE
+iptables -I FORWARD -i "$bridge" -j ACCEPT
+iptables -I FORWARD -o "$bridge" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 mkdir -p /etc/docker
 daemon-json "$bridge" "$configuration" > /etc/docker/daemon.json
 rm -rf /var/run/docker.pid /var/run/docker
 dockerd &
 engine=$!
-trap end TERM INT
 wait "$engine" || true
 end
 """
@@ -143,11 +156,9 @@ def ensure(engine: Embedded, announce: Callable[[str], None]) -> str:
     if registry.holds(name):
         return name
     base = bases.ensure(engine, _BASE, [packages.architecture()], announce)
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
     where = state.folders()
     work = where.home / "buildkit-image"
-    with FileLock(work.with_suffix(".lock")):
+    with locks.hold(work.with_suffix(".lock"), f"makes {name}", announce):
         if not registry.holds(name):
             announce(f"making {name}, once")
             _fill(work, where.root(engine.release), base, engine.release)

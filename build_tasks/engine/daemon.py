@@ -34,7 +34,8 @@ def start(where: Folders, root: Path) -> Daemon:
     configuration.write_text(json.dumps(_configuration(where), indent=2), encoding="utf-8")
     log = where.home / "dockerd.log"
     command = (str(root / "usr/sbin/dockerd"), "--config-file", str(configuration))
-    one = state.daemon(process.spawn(command, environment=packages.environment(root), log=log))
+    variables = packages.daemon_environment(where, root)
+    one = state.daemon(process.spawn(command, environment=variables, log=log))
     try:
         ready.wait(lambda: state.alive(one), lambda: _answers(where.socket), START)
     except BaseException as error:
@@ -66,15 +67,6 @@ def wait_until_idle(where: Folders, announce: Callable[[str], None]) -> None:
         time.sleep(1)
 
 
-def containerd(where: Folders) -> Daemon | None:
-    """Return the containerd that dockerd started, which outlives a dockerd that was killed."""
-    try:
-        pid = int((where.run / "exec/containerd/containerd.pid").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return state.daemon(pid) if _is_ours(pid, where) else None
-
-
 def _configuration(where: Folders) -> dict[str, object]:
     return {
         "features": {"containerd-snapshotter": True},
@@ -83,18 +75,11 @@ def _configuration(where: Folders) -> dict[str, object]:
         "pidfile": str(where.run / "docker.pid"),
         "hosts": [f"unix://{where.socket}"],
         "bridge": where.bridge,
-        "iptables": False,  # the room firewall says why
+        "iptables": False,  # engine/firewall.py says why
         "ip6tables": False,
         "insecure-registries": ["127.0.0.0/8"],
         "userland-proxy": False,
     }
-
-
-def _is_ours(pid: int, where: Folders) -> bool:
-    try:
-        return str(where.run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def _answers(path: Path) -> bool:

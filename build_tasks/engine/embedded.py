@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import process
-from build_tasks.engine import daemon, emulation, firewall, network, packages, registry, state
+from build_tasks import locks, process
+from build_tasks.engine import (
+    cleanup,
+    daemon,
+    emulation,
+    firewall,
+    machine,
+    network,
+    packages,
+    processes,
+    registry,
+    state,
+)
 from build_tasks.engine.handle import Embedded, describe, running
 from build_tasks.engine.packages import supported
 from build_tasks.engine.state import Folders, Running
 from build_tasks.errors import EngineError, ImagesError
 
-__all__ = ["Embedded", "purge", "running", "start", "status", "stop", "supported"]
+__all__ = ["Embedded", "running", "start", "status", "stop", "supported"]
 
 #: An upstream image whose presence tells whether Docker Hub can be reached.
 _UPSTREAM = "python:3.11-slim-bookworm"
@@ -41,12 +50,12 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     if found and _runs(where, state.read(where), foreign):
         return found
     supported()
-    with _lock(where):
-        seen = state.read(where)
+    with locks.hold(where.lock, "starts or stops the embedded engine", announce):
         if not running():
-            _clear(where, seen)
+            cleanup.remove(where)  # what a start or a stop that was killed has left
             _announce(where, announce)
-            seen = _start(where, announce)
+            _start(where, announce)
+        seen = state.read(where)
         if seen and not _runs(where, seen, foreign):
             _emulate(where, seen, foreign, announce)
     found = running()
@@ -55,23 +64,18 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     return found
 
 
-def stop() -> list[str]:
-    """Stop what `start` started, and nothing else; return a line for each thing that was."""
+def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
+    """Stop what `start` started, and nothing else; return a line for each thing that was.
+
+    Args:
+        announce: is told whom a wait is for.
+        purge: also remove everything that the engine keeps.
+    """
     where = state.folders()
-    if not where.run.exists():
+    if not any(path.exists() for path in (where.home, where.run, where.removed)):
         return []
-    with _lock(where):
-        return _clear(where, state.read(where))
-
-
-def purge() -> list[str]:
-    """Stop the engine and remove everything that it keeps; return a line for each thing."""
-    where = state.folders()
-    stopped = stop()
-    if not where.home.exists():
-        return stopped
-    shutil.rmtree(where.home)
-    return [*stopped, f"removed {where.home}"]
+    with locks.hold(where.lock, "starts or stops the embedded engine", announce):
+        return [*cleanup.remove(where), *(cleanup.purge(where) if purge else [])]
 
 
 def status() -> dict[str, object]:
@@ -79,7 +83,12 @@ def status() -> dict[str, object]:
     where = state.folders()
     found = running()
     if found is None:
-        return {"running": False, "folder": str(where.home)}
+        return {
+            "running": False,
+            "folder": str(where.home),
+            "started or stopped by process": locks.holder(where.lock),
+            "left behind": [str(one) for one in processes.find(where)],
+        }
     return {
         "running": True,
         "release": found.release,
@@ -94,31 +103,23 @@ def status() -> dict[str, object]:
     }
 
 
-def _start(where: Folders, announce: Callable[[str], None]) -> Running:
+def _start(where: Folders, announce: Callable[[str], None]) -> None:
     release, root = _packages(where, announce)
-    variables = packages.environment(root)
     kept = state.remembered(where, "registry-port")
     address = f"127.0.0.1:{network.free_port(kept)}"
-    seen = Running(release, address, hub=False, daemons={})
-    try:
-        state.write(where, seen)
-        addresses = network.make_bridge(where)
-        forward = firewall.open_for(where.bridge, addresses, variables)
-        seen = replace(seen, forward=forward)
-        state.write(where, seen)
-        docker = daemon.start(where, root)
-        seen = replace(seen, daemons={"dockerd": docker}, foreign=_foreign())
-        state.write(where, seen)
-        one = registry.start(where, root, address)
-        seen = replace(seen, daemons={"dockerd": docker, "registry": one})
-        state.write(where, seen)
-        seen = replace(seen, hub=_hub(describe(where, seen)))
-        state.write(where, seen)
-    except BaseException:
-        _clear(where, seen)
-        raise
     state.remember(where, "registry-port", address.rpartition(":")[2])
-    return seen
+    try:
+        addresses = network.make_bridge(where)
+        machine.forward_packets()
+        firewall.open_for(where.bridge, addresses, packages.environment(root))
+        docker = daemon.start(where, root)
+        foreign = _foreign()
+        daemons = {"dockerd": docker, "registry": registry.start(where, root, address)}
+        seen = Running(release, address, hub=False, daemons=daemons, foreign=foreign)
+        state.write(where, replace(seen, hub=_hub(describe(where, seen))))
+    except BaseException:
+        cleanup.remove(where)
+        raise
 
 
 def _packages(where: Folders, announce: Callable[[str], None]) -> tuple[str, Path]:
@@ -132,47 +133,6 @@ def _packages(where: Folders, announce: Callable[[str], None]) -> tuple[str, Pat
     )
 
 
-def _clear(where: Folders, seen: Running | None) -> list[str]:
-    """End what runs and put the machine back as it was; works on half of an engine, too."""
-    daemons = dict(seen.daemons) if seen else {}
-    kept = daemon.containerd(where)
-    ended = [f"stopped {name} ({one.pid})" for name, one in daemons.items() if state.alive(one)]
-    state.end(daemons.values())
-    if kept:
-        state.end([kept])
-    if seen:
-        root = where.root(seen.release)
-        forgotten = [name for name in seen.emulated if emulation.disable(name, where.short)]
-        ended += [f"ended the emulation of {name}" for name in forgotten]
-        addresses = state.remembered(where, "network")
-        with contextlib.suppress(ImagesError):
-            firewall.close_for(where.bridge, addresses, packages.environment(root))
-        if network.remove_bridge(where):
-            ended.append(f"removed the bridge {where.bridge}")
-        firewall.forward(seen.forward)
-    _unmount(where)
-    shutil.rmtree(where.run, ignore_errors=True)
-    return ended
-
-
-def _unmount(where: Folders) -> None:
-    """Unmount what a killed dockerd left mounted, the innermost first.
-
-    It also mounts the folder of its data upon itself; a disk that the user mounted there is no
-    such mount: it shows its root (proc_pid_mountinfo(5)).
-    """
-    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
-    data = str(where.home / "data")
-    ours = []
-    for line in text.splitlines():
-        root, target = line.split()[3:5]
-        inside = target.startswith((f"{where.run}/", f"{data}/"))
-        if inside or (target == data and root != "/"):
-            ours.append(target)
-    for target in sorted(ours, reverse=True):
-        process.run(("umount", "--lazy", target), check=False)
-
-
 def _runs(where: Folders, seen: Running | None, foreign: Sequence[str]) -> bool:
     """Whether dockerd knows these architectures, and the kernel goes on emulating them."""
     return seen is not None and all(
@@ -184,10 +144,8 @@ def _emulate(
     where: Folders, seen: Running, foreign: Sequence[str], announce: Callable[[str], None]
 ) -> None:
     root = packages.unpack(where, seen.release, announce, emulation=True)
-    registered = [name for name in foreign if emulation.enable(root, name, where.short, announce)]
-    emulated = tuple(dict.fromkeys([*seen.emulated, *registered]))
-    seen = replace(seen, emulated=emulated)
-    state.write(where, seen)  # so that stopping takes it back, whatever comes now
+    for name in foreign:
+        emulation.enable(root, name, where.short, announce)
     if set(foreign) <= set(seen.foreign):
         return
     # dockerd looks for what it can run once, and sees nothing of what the kernel is told later.
@@ -217,12 +175,3 @@ def _announce(where: Folders, announce: Callable[[str], None]) -> None:
     announce(f"a registry on 127.0.0.1). It lives in {where.home};")
     announce("nothing is installed on the machine. `invoke engine.stop` ends it, with --purge")
     announce("it leaves nothing behind.")
-
-
-@contextlib.contextmanager
-def _lock(where: Folders) -> Iterator[None]:
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
-    where.home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(where.home.with_name(f"{where.home.name}.lock")):
-        yield

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks.engine import machine
 from build_tasks.errors import EngineError
 
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
+_BINFMT = machine.BINFMT
 #: Debian's architectures by the names that qemu and the kernel have for them.
 QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
 #: How the name of an embedded engine's entry ends.
@@ -50,11 +50,7 @@ def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], 
     Raises:
         EngineError: the kernel cannot, or qemu's package is not as expected.
     """
-    if not _mounted():
-        mount = ("mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT))
-        ended = process.run(mount, check=False)
-        if ended.returncode:
-            raise EngineError(f"the kernel has no binfmt_misc: {ended.stderr.strip()}")
+    machine.mount_binfmt()
     if lasts(architecture, owner):
         return False
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
@@ -87,10 +83,6 @@ def _entries(architecture: str) -> list[str]:
             if not path.read_text(encoding="ascii").startswith("disabled"):
                 found.append(path.name)
     return found
-
-
-def _mounted() -> bool:
-    return (_BINFMT / "register").exists()
 
 
 def _rule(root: Path, name: str, mine: str) -> bytes:

@@ -6,14 +6,12 @@ another dockerd on the machine, whose containers would then reach nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from pathlib import Path
 
 from build_tasks import process
 
 Rule = tuple[str, ...]
-
-_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def rules(bridge: str, network: str) -> tuple[Rule, ...]:
@@ -31,8 +29,8 @@ def rules(bridge: str, network: str) -> tuple[Rule, ...]:
     )
 
 
-def open_for(bridge: str, network: str, environment: Mapping[str, str]) -> str:
-    """Let the bridge's containers out; return what forwarding was set to before.
+def open_for(bridge: str, network: str, environment: Mapping[str, str]) -> None:
+    """Let the bridge's containers out.
 
     Args:
         bridge: the engine's bridge.
@@ -42,35 +40,24 @@ def open_for(bridge: str, network: str, environment: Mapping[str, str]) -> str:
     Raises:
         CommandError: the kernel refuses a rule.
     """
-    before = _FORWARD.read_text(encoding="utf-8").strip()
-    _FORWARD.write_text("1", encoding="utf-8")
     for table, chain, *rule in rules(bridge, network):
         known = ("iptables", "-t", table, "-C", chain, *rule)
         if process.run(known, environment=environment, check=False).returncode:
             # First of all, because the rules of others may end with a refusal.
             process.run(("iptables", "-t", table, "-I", chain, *rule), environment=environment)
-    return before
 
 
-def close_for(bridge: str, network: str, environment: Mapping[str, str]) -> None:
-    """Remove the rules about the bridge.
+def close_for(bridge: str, environment: Mapping[str, str]) -> None:
+    """Remove the rules that name the bridge, whatever network it had when they were made.
 
     Args:
-        bridge: the engine's bridge.
-        network: its addresses.
+        bridge: the engine's bridge, or a builder's.
         environment: the variables with which iptables is found.
     """
-    for table, chain, *rule in rules(bridge, network):
-        command = ("iptables", "-t", table, "-D", chain, *rule)
-        process.run(command, environment=environment, check=False)
-
-
-def forward(value: str) -> None:
-    """Set forwarding back to what it was, unless something else of the machine needs it.
-
-    Args:
-        value: what `open_for` returned.
-    """
-    bridges = [path.parent.name for path in Path("/sys/class/net").glob("*/bridge")]
-    if value == "0" and not bridges:
-        _FORWARD.write_text(value, encoding="utf-8")
+    for table in ("nat", "filter"):
+        listing = process.run(("iptables", "-t", table, "-S"), environment=environment, check=False)
+        for line in listing.stdout.splitlines():
+            action, *rule = shlex.split(line)
+            if action == "-A" and bridge in rule:
+                command = ("iptables", "-t", table, "-D", *rule)
+                process.run(command, environment=environment, check=False)

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_tasks import locks
 from build_tasks.engine import state
 from build_tasks.engine.state import Folders, Running
 
@@ -44,12 +45,18 @@ class Embedded:
 
 
 def running() -> Embedded | None:
-    """Return the engine if it runs; this starts no program and takes no time."""
+    """Return the engine if both of its daemons run; this starts no program and takes no time."""
     where = state.folders()
     seen = state.read(where)
-    if seen is None or not all(state.alive(one) for one in seen.daemons.values()):
-        return None
-    return describe(where, seen)
+    return describe(where, seen) if seen and seen.complete else None
+
+
+def absence() -> str:
+    """Return why no engine runs, and what to do, in one line."""
+    pid = locks.holder(state.folders().lock)
+    if pid:
+        return f"the embedded engine does not run yet: process {pid} is starting or stopping it"
+    return "the embedded engine does not run: start it with: invoke engine.start"
 
 
 def describe(where: Folders, seen: Running) -> Embedded:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import shutil
 import socket
+from pathlib import Path
 
 from build_tasks import process
 from build_tasks.engine import state
@@ -14,6 +16,10 @@ from build_tasks.errors import EngineError
 
 Network = ipaddress.IPv4Network
 
+#: The name of the bridge of a builder in a container.
+_BUILDERS = re.compile(r"afb-[0-9a-f]{8}")
+
+_NETWORKS = Path("/sys/class/net")
 #: Tried first for the registry: 5000 is what people expect.
 _PORTS = (5000, *range(5010, 5020), 0)
 #: Where few people have networks of their own.
@@ -44,9 +50,21 @@ def make_bridge(where: Folders) -> str:
     return kept
 
 
-def remove_bridge(where: Folders) -> bool:
-    """Remove the engine's bridge, and return whether there was one."""
-    command = ("ip", "link", "delete", where.bridge, "type", "bridge")
+def bridges(where: Folders) -> list[str]:
+    """Return the bridges that the engine has, and those of builders in its containers.
+
+    Such a container may have the machine's network. It notes its bridge where it keeps its cache,
+    in a volume (build_tasks/engine/buildkit_image.py).
+    """
+    notes = where.home.glob("data/volumes/*/_data/bridge")
+    names = [note.read_text(encoding="utf-8", errors="replace").strip() for note in notes]
+    found = [where.bridge, *(name for name in names if _BUILDERS.fullmatch(name))]
+    return [name for name in found if (_NETWORKS / name).exists()]
+
+
+def remove_bridge(name: str) -> bool:
+    """Remove a bridge, and return whether it was there."""
+    command = ("ip", "link", "delete", name, "type", "bridge")
     return not process.run(command, check=False).returncode
 
 

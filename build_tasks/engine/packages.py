@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks import places, process
 from build_tasks.engine.handle import plugin
+from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.engine.state import Folders
 from build_tasks.errors import CommandError, DiskError, EngineError, ImagesError, NetworkError
 from build_tasks.process import Command
@@ -45,6 +46,18 @@ MACHINE = (
 EMULATION = ("qemu-user-static",)
 
 _FILTERS = ("iptables", "ip6tables")
+_PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: What a daemon gets of the environment: the way out, whom to trust there, and the time zone.
+_HANDED_ON = {
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TZ",
+}
 #: Seconds for apt to fetch lists or packages (140 MB) over a slow line.
 _FETCH = 1800.0
 
@@ -104,7 +117,7 @@ def unpack(
         announce(f"fetching {len(missing)} Debian packages ({release}, {codename()}) into {root}")
         _fetch(where, release, missing)
         _complete(root)
-        unpacked.write_text("\n".join([*present, *missing]), encoding="utf-8")
+        places.write(unpacked, "\n".join([*present, *missing]))
     return root
 
 
@@ -112,12 +125,33 @@ def environment(root: Path) -> dict[str, str]:
     """Return the variables with which the unpacked programs find each other and their libraries."""
     triplet = f"{platform.machine()}-linux-gnu"
     libraries = [str(root / "usr/lib" / triplet), str(root / "lib" / triplet)]
-    programs = [str(root / part) for part in ("usr/bin", "usr/sbin", "bin", "sbin")]
+    programs = [str(root / part) for part in _PROGRAMS]
     return {
         "PATH": os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "XTABLES_LIBDIR": str(root / "usr/lib" / triplet / "xtables"),
     }
+
+
+def daemon_environment(where: Folders, root: Path) -> dict[str, str]:
+    """Return all variables of a program that outlives this process.
+
+    Nothing else of this process's environment is handed on: a CI job has tokens there.
+
+    Args:
+        where: the engine's folders.
+        root: the folder with the unpacked packages.
+    """
+    kept = {name: text for name, text in os.environ.items() if name.upper() in _HANDED_ON}
+    found = environment(root)
+    path = os.pathsep.join([*(str(root / part) for part in _PROGRAMS), _SYSTEM_PATH])
+    return {**kept, **found, "PATH": path, "HOME": str(where.home), **marker(where.home)}
+
+
+def unpacked(where: Folders) -> Path:
+    """Return the folder with the packages of some release, whichever is there."""
+    roots = (where.root(release) for release in RELEASES)
+    return next((root for root in roots if root.exists()), where.root(RELEASES[0]))
 
 
 def runs(root: Path) -> bool:
@@ -170,6 +204,7 @@ def mirror() -> str:
 
 def _fetch(where: Folders, release: str, names: Sequence[str]) -> None:
     home = where.home / "packages" / "apt"
+    end_orphans(where.home / "packages")  # an apt whose starter was killed has its lock still
     archives = home / "archives"
     for folder in (home / "lists/partial", archives / "partial", home / "etc"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,15 +215,16 @@ def _fetch(where: Folders, release: str, names: Sequence[str]) -> None:
         encoding="utf-8",
     )
     options = _apt_options(home)
-    _apt(("apt-get", *options, "update", "--error-on=any"), "the package lists")
+    variables = marker(where.home / "packages")
+    _apt(("apt-get", *options, "update", "--error-on=any"), "the package lists", variables)
     shutil.rmtree(archives)
     (archives / "partial").mkdir(parents=True)
     here = ("env", f"--chdir={archives}")
-    _apt((*here, "apt-get", *options, "download", *names), "the packages")
+    _apt((*here, "apt-get", *options, "download", *names), "the packages", variables)
     root = where.root(release)
     root.mkdir(parents=True, exist_ok=True)
     for package in sorted(archives.glob("*.deb")):
-        _apt(("dpkg", "-x", str(package), str(root)), package.name)
+        _apt(("dpkg", "-x", str(package), str(root)), package.name, variables)
     shutil.rmtree(archives)
 
 
@@ -207,8 +243,8 @@ def _apt_options(home: Path) -> tuple[str, ...]:
     return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
 
 
-def _apt(command: Command, what: str) -> None:
-    ended = process.run(command, timeout=_FETCH, check=False)
+def _apt(command: Command, what: str, variables: Mapping[str, str]) -> None:
+    ended = process.run(command, environment=variables, timeout=_FETCH, check=False)
     if not ended.returncode:
         return
     lines = [line for line in ended.stderr.splitlines() if line.startswith(("E:", "dpkg"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine import ready, state
+from build_tasks.engine import packages, ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
 
@@ -40,7 +40,8 @@ def start(where: Folders, root: Path, address: str) -> Daemon:
     configuration.write_text(text, encoding="utf-8")
     log = where.home / "registry.log"
     command = (str(root / "usr/bin/docker-registry"), "serve", str(configuration))
-    one = state.daemon(process.spawn(command, environment={}, log=log))
+    variables = packages.daemon_environment(where, root)
+    one = state.daemon(process.spawn(command, environment=variables, log=log))
     try:
         ready.wait(lambda: state.alive(one), lambda: _answers(address), START)
     except BaseException as error:
@@ -60,14 +61,31 @@ def holds(reference: str) -> bool:
     Args:
         reference: host, port, path and tag.
     """
+    return bool(manifest(reference))
+
+
+def digest(reference: str) -> str:
+    """Return the digest of an image in the registry, empty if it has none of this name."""
     path, _, tag = reference.partition("/")[2].rpartition(":")
-    root = state.folders().home / "registry/docker/registry/v2"
-    link = root / "repositories" / path / "_manifests/tags" / tag / "current/link"
+    link = _root() / "repositories" / path / "_manifests/tags" / tag / "current/link"
     try:
-        algorithm, _, digest = link.read_text(encoding="utf-8").strip().partition(":")
+        return link.read_text(encoding="utf-8").strip()
     except OSError:
-        return False
-    return (root / "blobs" / algorithm / digest[:2] / digest / "data").is_file()
+        return ""
+
+
+def manifest(reference: str) -> str:
+    """Return the text of an image's manifest or index, empty if the registry does not have it."""
+    algorithm, _, encoded = digest(reference).partition(":")
+    try:
+        data = _root() / "blobs" / algorithm / encoded[:2] / encoded / "data"
+        return data.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _root() -> Path:
+    return state.folders().home / "registry/docker/registry/v2"
 
 
 def _answers(address: str) -> bool:

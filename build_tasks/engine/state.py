@@ -1,11 +1,13 @@
 """Where the embedded engine keeps what, and what of it runs.
 
-What has to last (the registry's port, the bridge's network) is written down in the cache folder;
-what runs is written down in /run, which a reboot empties with everything that ran.
+What has to last (the registry's port, the bridge's network) is kept in the cache folder. What runs
+is kept in /run, which a reboot empties with everything that ran, and only once all of it answers:
+a start that was killed leaves no such file, and what it started is found by other means.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -40,6 +42,16 @@ class Folders:
         return Path("/run") / f"airflow-images-{self.short}"
 
     @property
+    def lock(self) -> Path:
+        """The lock of whoever starts, stops or removes the engine."""
+        return self.home.with_name(f"{self.home.name}.lock")
+
+    @property
+    def removed(self) -> Path:
+        """What is left of `home` while it is removed."""
+        return self.home.with_name(f"{self.home.name}.removed")
+
+    @property
     def socket(self) -> Path:
         """The socket of the Docker API."""
         return self.run / "docker.sock"
@@ -69,25 +81,26 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Running:
-    """What one start of the engine made.
+    """An engine whose daemons answered.
 
     Args:
         release: the Debian release that the engine is from.
         registry: host and port of the registry.
         hub: whether Docker Hub answered.
-        daemons: what runs, by name.
-        emulated: architectures whose emulation this engine registered.
+        daemons: what runs, by name: `dockerd` and `registry`.
         foreign: architectures that the machine emulated when dockerd was started.
-        forward: what the machine's forwarding of packets was set to before.
     """
 
     release: str
     registry: str
     hub: bool
     daemons: dict[str, Daemon]
-    emulated: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
-    forward: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether both daemons are there, and still are the processes that were started."""
+        return {"dockerd", "registry"} <= {*self.daemons} and all(map(alive, self.daemons.values()))
 
 
 def folders() -> Folders:
@@ -102,30 +115,30 @@ def write(where: Folders, running: Running) -> None:
 
 
 def read(where: Folders) -> Running | None:
-    """Return what was written down as running, whether it still does or not.
+    """Return the engine that was written down, whether it still runs or not.
 
     Another version of the suite may have written it: what it does not say has its default, and
-    what this one does not know is passed over, so that its daemons are found and can be stopped.
+    what this one does not know is ignored. What is no such file counts as none.
     """
     written = _load(where.run / "running.json")
-    if not written:
+    try:
+        return Running(
+            release=str(written["release"]),
+            registry=str(written["registry"]),
+            hub=bool(written["hub"]),
+            daemons={
+                str(name): Daemon(int(one["pid"]), int(one["started"]))
+                for name, one in written["daemons"].items()
+            },
+            foreign=tuple(map(str, written.get("foreign", ()))),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    daemons = written.get("daemons", {})
-    return Running(
-        release=str(written.get("release", "")),
-        registry=str(written.get("registry", "")),
-        hub=bool(written.get("hub")),
-        daemons={n: Daemon(int(d["pid"]), int(d["started"])) for n, d in daemons.items()},
-        emulated=tuple(written.get("emulated", ())),
-        foreign=tuple(written.get("foreign", ())),
-        forward=str(written.get("forward", "")),
-    )
 
 
 def forget(where: Folders) -> None:
-    """Forget what ran."""
-    for name in ("running.json", "docker.sock", "docker.pid"):
-        (where.run / name).unlink(missing_ok=True)
+    """Remove what was written down, before anything of it ends."""
+    (where.run / "running.json").unlink(missing_ok=True)
 
 
 def remember(where: Folders, name: str, value: str) -> str:
@@ -150,12 +163,18 @@ def alive(one: Daemon) -> bool:
     return one.started > 0 and _started(one.pid) == one.started
 
 
-def end(daemons: Iterable[Daemon]) -> None:
-    """End processes: ask them, wait, and then make them."""
+def end(daemons: Iterable[Daemon], first: signal.Signals = signal.SIGTERM) -> None:
+    """End processes: ask them, wait, and then make them.
+
+    Args:
+        daemons: the processes.
+        first: the signal to begin with.
+    """
     left = [one for one in daemons if alive(one)]
-    for signum, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for signum, seconds in ((first, GRACE), (signal.SIGKILL, GRACE)):
         for one in left:
-            os.kill(one.pid, signum)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(one.pid, signum)
         deadline = time.monotonic() + seconds
         while left and time.monotonic() < deadline:
             left = [one for one in left if alive(one)]
@@ -175,7 +194,7 @@ def _started(pid: int) -> int:
 def _load(path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

@@ -57,20 +57,25 @@ def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int
 
     Args:
         command: the program and its arguments.
-        environment: variables to set, over this process's own.
+        environment: all of its variables; nothing of this process's own is handed on.
         log: the file that gets both outputs, from its beginning.
 
     Raises:
         MissingProgram: the program is not there.
     """
     with log.open("wb") as output:
-        child = _start(
-            command,
-            environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output.fileno(),
-            stderr=output.fileno(),
-        )
+        try:
+            child = subprocess.Popen(
+                command,
+                cwd="/",  # the folder of whoever started it may go
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None
     _spawned.append(child)
     return child.pid
 

@@ -54,7 +54,7 @@ def engine(cache: Path) -> Iterator[embedded.Embedded]:
         patch.setenv("AIRFLOW_IMAGES_CACHE", str(cache))
         patch.delenv(packages.RELEASE_VARIABLE, raising=False)
         yield embedded.start(announce=print)
-        embedded.stop()
+        embedded.stop(announce=print)
 
 
 @pytest.fixture(scope="session")

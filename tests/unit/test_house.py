@@ -53,7 +53,7 @@ FLOORS = (
     ("engine",),
     ("bake", "context", "plugin"),
     ("git",),
-    ("api", "process", "places", "trust"),
+    ("api", "locks", "process", "places", "trust"),
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}

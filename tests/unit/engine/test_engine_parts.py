@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import process
+from build_tasks import locks, process
 from build_tasks.engine import (
     bases,
-    daemon,
     embedded,
     emulation,
     firewall,
+    handle,
+    machine,
     network,
     packages,
     ready,
@@ -76,6 +77,7 @@ def test_two_cache_folders_make_two_engines() -> None:
 def test_what_runs_is_written_down_and_read_again(where: Folders) -> None:
     assert state.read(where) is None
     running = Running("unstable", "127.0.0.1:5000", True, {"dockerd": Daemon(1, 2)}, ("arm64",))
+    state.forget(where)
     state.write(where, running)
     assert state.read(where) == running
     state.forget(where)
@@ -84,12 +86,44 @@ def test_what_runs_is_written_down_and_read_again(where: Folders) -> None:
 
 def test_what_another_version_wrote_still_names_its_daemons(where: Folders) -> None:
     where.run.mkdir(parents=True)
-    daemons = {"dockerd": {"pid": 1, "started": 2, "colour": "red"}}
-    text = json.dumps({"schema": 99, "colour": "red", "daemons": daemons})
+    text = json.dumps({**STATE, "schema": 99, "colour": "red"})
     (where.run / "running.json").write_text(text)
-    assert state.read(where) == Running("", "", False, {"dockerd": Daemon(1, 2)})
-    (where.run / "running.json").write_text("[]")
+    assert state.read(where) == Running("unstable", "x:1", False, {"dockerd": Daemon(1, 2)})
+
+
+STATE: dict[str, object] = {
+    "release": "unstable",
+    "registry": "x:1",
+    "hub": False,
+    "daemons": {"dockerd": {"pid": 1, "started": 2, "colour": "red"}},
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        "[" * 100_000,
+        json.dumps({**STATE, "daemons": None}),
+        json.dumps({**STATE, "daemons": {"dockerd": 1}}),
+        json.dumps({**STATE, "daemons": {"dockerd": {"pid": "x", "started": 1}}}),
+        json.dumps({**STATE, "foreign": 1}),
+    ],
+)
+def test_what_is_no_state_of_an_engine_is_none(where: Folders, text: str) -> None:
+    where.run.mkdir(parents=True)
+    (where.run / "running.json").write_text(text)
     assert state.read(where) is None
+
+
+def test_an_engine_runs_only_when_both_daemons_do() -> None:
+    here = state.daemon(os.getpid())
+    other = Daemon(here.pid, here.started + 1)
+    assert not Running("unstable", "x:1", False, {}).complete
+    assert not Running("unstable", "x:1", False, {"dockerd": here}).complete
+    assert not Running("unstable", "x:1", False, {"dockerd": here, "registry": other}).complete
+    assert Running("unstable", "x:1", False, {"dockerd": here, "registry": here}).complete
 
 
 def test_what_has_to_last_lasts(where: Folders) -> None:
@@ -174,7 +208,7 @@ def test_a_failure_of_apt_has_its_class(
 ) -> None:
     programs(monkeypatch, apt_get=(100, "", f"W: first\n{stderr}"))
     with pytest.raises(kind, match="the packages: E: ") as caught:
-        packages._apt(("apt-get", "update"), "the packages")
+        packages._apt(("apt-get", "update"), "the packages", {})
     assert "\n" not in str(caught.value)
 
 
@@ -254,37 +288,27 @@ def test_the_registrys_port_is_kept_where_it_can_be() -> None:
     assert network.free_port(str(port)) == port
 
 
-def test_the_bridges_rules_are_made_once_and_removed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_bridges_rules_are_made_once_and_removed_whatever_their_network(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    forward = tmp_path / "ip_forward"
-    forward.write_text("0\n")
-    monkeypatch.setattr(firewall, "_FORWARD", forward)
     ran = programs(monkeypatch)  # iptables knows every rule
-    assert firewall.open_for("afi-1", "172.29.0.0/24", {}) == "0"
-    assert forward.read_text() == "1"
+    firewall.open_for("afi-1", "172.29.0.0/24", {})
     assert {command[3] for command in ran.commands} == {"-C"}
-    firewall.close_for("afi-1", "172.29.0.0/24", {})
+    ran = programs(monkeypatch, iptables=(1, "", ""))
+    with pytest.raises(CommandError):
+        firewall.open_for("afi-1", "172.29.0.0/24", {})
+    listing = """\
+-P FORWARD ACCEPT
+-A FORWARD -i afi-1 -j ACCEPT
+-A FORWARD -i afi-12 -m comment --comment "about afi-1" -j ACCEPT
+-A POSTROUTING -s 10.0.0.0/24 ! -o afi-1 -j MASQUERADE
+"""
+    ran = programs(monkeypatch, iptables=(0, listing, ""))
+    firewall.close_for("afi-1", {})
     removed = [command for command in ran.commands if "-D" in command]
-    nat = ("iptables", "-t", "nat", "-D", "POSTROUTING", "-s", "172.29.0.0/24", "!", "-o")
-    assert removed[0] == (*nat, "afi-1", "-j", "MASQUERADE")
-    assert len(removed) == 3
-
-
-def test_forwarding_stays_on_where_another_bridge_needs_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    forward = tmp_path / "ip_forward"
-    forward.write_text("1")
-    monkeypatch.setattr(firewall, "_FORWARD", forward)
-    monkeypatch.setattr(Path, "glob", lambda *_: [Path("/sys/class/net/br0/bridge")])
-    firewall.forward("0")
-    assert forward.read_text() == "1"
-    monkeypatch.setattr(Path, "glob", lambda *_: [])
-    firewall.forward("1")
-    assert forward.read_text() == "1"
-    firewall.forward("0")
-    assert forward.read_text() == "0"
+    assert len(removed) == 2 * 2  # the table is the same each time that it is asked for
+    forward = ("iptables", "-t", "filter", "-D", "FORWARD", "-i", "afi-1", "-j", "ACCEPT")
+    assert forward in removed
 
 
 def test_waiting_ends_with_an_answer_an_end_or_the_time() -> None:
@@ -309,6 +333,20 @@ def test_a_stand_in_is_made_of_packages() -> None:
     late = bases.bootstrap_command("unstable", "amd64", Path("x.tar"), "http://mirror/")
     assert '--aptopt=Acquire::Check-Valid-Until "false"' in late
     assert late[-3:] == ("unstable", "x.tar", "http://mirror/")
+
+
+def test_a_stand_in_is_made_whole_where_a_run_was_killed_before_its_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A defect once found: the tag stood for amd64 alone, and arm64 was never added to it."""
+    digests = {"x:1": "sha256:index", "x:1-amd64": "sha256:a", "x:1-arm64": "sha256:b"}
+    text = {"x:1": '{"digest": "sha256:a"}', "x:1-amd64": "{}", "x:1-arm64": "{}"}
+    monkeypatch.setattr(registry, "digest", lambda name: digests.get(name, ""))
+    monkeypatch.setattr(registry, "manifest", lambda name: text.get(name, ""))
+    assert bases._is_made("x:1", ["x:1-amd64"])
+    assert not bases._is_made("x:1", ["x:1-amd64", "x:1-arm64"])
+    assert not bases._is_made("x:2", ["x:1-amd64"])
+    assert not bases._is_made("x:1", ["x:1-other"])
 
 
 @pytest.mark.parametrize("stderr", ["I: x\nE: no such suite\nI: y\n", "nothing\n"])
@@ -336,6 +374,7 @@ def test_the_registry_holds_what_its_own_files_say() -> None:
     data.parent.mkdir(parents=True)
     data.write_text("{}", encoding="utf-8")
     assert registry.holds(name)
+    assert registry.digest(name) == "sha256:abcd"
     assert not registry.holds("127.0.0.1:1/apache/x:other")
 
 
@@ -343,6 +382,8 @@ def test_an_emulator_is_told_to_the_kernel(monkeypatch: pytest.MonkeyPatch, tmp_
     binfmt = tmp_path / "binfmt"
     binfmt.mkdir()
     monkeypatch.setattr(emulation, "_BINFMT", binfmt)
+    monkeypatch.setattr(machine, "BINFMT", binfmt)
+    monkeypatch.setattr(machine, "_RUN", tmp_path)
     root = tmp_path / "root"
     programs(monkeypatch, mount=(32, "", "mount: unknown filesystem type\n"))
     with pytest.raises(EngineError, match="the kernel has no binfmt_misc: mount: unknown"):
@@ -376,6 +417,7 @@ def test_only_an_emulator_that_lasts_is_relied_upon(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str, state: str, *, told: bool
 ) -> None:
     monkeypatch.setattr(emulation, "_BINFMT", tmp_path)
+    monkeypatch.setattr(machine, "BINFMT", tmp_path)
     monkeypatch.setattr(emulation, "_rule", lambda *_: b"x")
     (tmp_path / "register").touch()
     (tmp_path / entry).write_text(f"{state}\n")
@@ -387,27 +429,23 @@ def test_a_kernel_that_refuses_an_emulator_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(emulation, "_BINFMT", tmp_path)
+    monkeypatch.setattr(machine, "BINFMT", tmp_path)
     (tmp_path / "register").mkdir()
     monkeypatch.setattr(emulation, "_rule", lambda *_: b"x")
     with pytest.raises(EngineError, match="the kernel refuses to emulate arm64: "):
         emulation.enable(tmp_path, "arm64", "0123abcd", print)
 
 
-def test_a_containerd_that_is_not_ours_is_left_alone(where: Folders) -> None:
-    assert daemon.containerd(where) is None
-    pid_file = where.run / "exec/containerd/containerd.pid"
-    pid_file.parent.mkdir(parents=True)
-    pid_file.write_text(str(os.getpid()))
-    assert daemon.containerd(where) is None
-    pid_file.write_text("4194305")
-    assert daemon.containerd(where) is None
-
-
-def test_no_engine_runs_in_a_fresh_folder() -> None:
+def test_no_engine_runs_in_a_fresh_folder(where: Folders) -> None:
     assert embedded.running() is None
     assert embedded.status()["running"] is False
-    assert embedded.stop() == []
-    assert embedded.purge() == []
+    assert embedded.stop(announce=print) == []
+    assert embedded.stop(announce=print, purge=True) == []
+    assert handle.absence().endswith("start it with: invoke engine.start")
+    where = state.folders()
+    with locks.hold(where.lock, "starts the embedded engine", print):
+        told = f"does not run yet: process {os.getpid()} is starting or stopping it"
+        assert handle.absence().endswith(told)
 
 
 def test_the_engine_builds_for_itself_whatever_builder_the_user_has_chosen() -> None:

@@ -1,0 +1,164 @@
+"""Whatever is killed, and whenever: the next command works, and nothing is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import kills
+import pytest
+from kills import Dice, Ended
+from suite import Suite, last
+
+from build_tasks.engine import packages, processes, state
+from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import Folders
+
+START = ("invoke", "engine.start")
+STOP = ("invoke", "engine.stop")
+BUILD = ("invoke", "image.build", "--python", "3.11", "--base-image", "scratch")
+
+
+@pytest.fixture
+def bare(suite: Suite, engine: Embedded, tmp_path: Path) -> Iterator[Suite]:
+    """The suite with no engine yet; the packages of the tests' own engine are there."""
+    cache = tmp_path / "cache"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (cache / "engine").mkdir(parents=True)
+    (cache / "engine/packages").symlink_to(state.folders().home / "packages")
+    there = suite.copy(tmp_path / "project")
+    (there.root / "Dockerfile.ci").write_text("FROM scratch\nCOPY sources /x\n")
+    there = there.having(AIRFLOW_IMAGES_CACHE=str(cache), TMPDIR=str(temporary))
+    yield there
+    there.good("engine.stop")
+
+
+def folders(suite: Suite) -> Folders:
+    return Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
+
+
+def left(suite: Suite) -> dict[str, list[str]]:
+    """Return what is left of an engine that was stopped, by what it is."""
+    where = folders(suite)
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    ours = (str(where.run), str(where.home))
+    networks = [path.name for path in Path("/sys/class/net").iterdir()]
+    tables = [
+        subprocess.run(
+            [where.root("unstable") / "usr/sbin/iptables", "-t", table, "-S"],
+            env={**os.environ, **packages.environment(where.root("unstable"))},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for table in ("nat", "filter")
+    ]
+    found = {
+        "processes": [str(one) for one in processes.find(where)] + kills.running(ours),
+        "mounts": [line for line in mounts if any(folder in line for folder in ours)],
+        "networks": [name for name in networks if where.short in name],
+        "rules": [line for lines in tables for line in lines if where.bridge in line],
+        "emulators": [
+            path.name for path in Path("/proc/sys/fs/binfmt_misc").glob(f"*{where.short}")
+        ],
+        "files": [str(where.run)] if where.run.exists() else [],
+        "temporary files": [*map(str, Path(suite.environment["TMPDIR"]).iterdir())],
+    }
+    return {what: names for what, names in found.items() if names}
+
+
+def check(suite: Suite, ended: Ended) -> None:
+    # What ^C does before invoke reads the suite's own modules is not the suite's to say.
+    early = f'File "{suite.root}' not in ended.output or "<frozen importlib" in ended.output
+    assert "Traceback" not in ended.output or early, f"{ended.kill}:\n{ended.output}"
+    assert not ended.orphans, f"{ended.kill}: it left {ended.orphans}"
+
+
+def goes_on(suite: Suite, command: tuple[str, ...], ended: Ended) -> None:
+    done = suite.run(*command)
+    assert done.returncode == 0, f"{ended.kill}, then {command[1]}:\n{done.stderr[-3000:]}"
+    assert "Traceback" not in done.stderr, f"{ended.kill}, then {command[1]}:\n{done.stderr}"
+
+
+def start_and_stop(suite: Suite, tmp_path: Path, dice: Dice, rounds: int) -> None:
+    """Kill starts and stops, and try the next command: a start, a stop or a build."""
+    seconds = {START: kills.duration(suite, *START), STOP: kills.duration(suite, *STOP)}
+    runs = False
+    for _ in range(rounds):
+        command = STOP if runs else START
+        ended = kills.carry_out(suite, dice.kill(command, seconds[command]), tmp_path)
+        check(suite, ended)
+        following = dice.source.choice([START, STOP, BUILD])
+        goes_on(suite, following, ended)
+        runs = following != STOP
+        if not runs:
+            assert not left(suite), f"{ended.kill}: {left(suite)}"
+    goes_on(suite, STOP, ended)
+    assert not left(suite), f"{ended.kill}: {left(suite)}"
+
+
+def test_any_moment_of_a_start_and_a_stop_may_be_killed(bare: Suite, tmp_path: Path) -> None:
+    dice = Dice(kills.seed())
+    print(f"seed {dice.seed}")
+    start_and_stop(bare, tmp_path, dice, rounds=8)
+
+
+@contextlib.contextmanager
+def half_started(suite: Suite) -> Iterator[subprocess.Popen[str]]:
+    """Yield a start that has begun to make an engine and is held there until the block ends."""
+    where = folders(suite)
+    with suite.start(*START) as starting:
+        deadline = time.monotonic() + 60
+        while not where.run.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        starting.send_signal(signal.SIGSTOP)
+        try:
+            yield starting
+        finally:
+            starting.send_signal(signal.SIGCONT)
+            starting.communicate(timeout=120)
+    assert starting.returncode == 0
+
+
+def test_whoever_waits_for_a_start_is_told_within_two_seconds(bare: Suite) -> None:
+    """A defect once found: a build that began meanwhile took the state file for an engine."""
+    with half_started(bare) as starting:
+        reads = kills.duration(bare, "invoke", "engine.status")
+        before = time.monotonic()
+        build = bare.start(*BUILD)
+        assert build.stderr
+        first = build.stderr.readline()
+        waited = time.monotonic() - before
+        refused = bare.invoke("cache.usage", "--local")
+    assert refused.returncode == 3
+    told = (
+        f"the embedded engine does not run yet: process {starting.pid} is starting or stopping it"
+    )
+    assert last(refused.stderr) == told
+    with build:
+        _, err = build.communicate(timeout=120)
+    assert build.returncode == 0, err
+    assert first == (
+        f"waiting for process {starting.pid}, which starts or stops the embedded engine\n"
+    )
+    assert waited < reads + 2
+    assert last(err).startswith("ci-3.11-amd64: ")
+
+
+def test_a_stop_waits_for_a_start(bare: Suite) -> None:
+    with half_started(bare) as starting:
+        stop = bare.start(*STOP)
+        assert stop.stderr
+        first = stop.stderr.readline()
+    with stop:
+        _, err = stop.communicate(timeout=120)
+    assert f"waiting for process {starting.pid}, which " in first
+    assert "stopped dockerd" in err
+    assert not left(bare)
