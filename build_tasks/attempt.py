@@ -14,7 +14,7 @@ from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord
 from build_tasks.recording import Recorder
-from build_tasks.recording.events import Said
+from build_tasks.recording.events import Said, redacted
 from build_tasks.spec import BuildSpec
 
 Line = Callable[[str], None]
@@ -87,7 +87,7 @@ def run(
     if spec.progress != "rawjson":
         return Attempt(process.stream(command, environment=client.environment))
     if asked == "rawjson":
-        return _follow(client, command, Recorder(), shown=True)
+        return _follow(client, command, Recorder(line=_print))
     from build_tasks.display import choice  # noqa: PLC0415 - start-up time
     from build_tasks.display.log import Log  # noqa: PLC0415 - start-up time
     from build_tasks.display.steps import Steps  # noqa: PLC0415 - start-up time
@@ -145,17 +145,13 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
     return recorder.record(replace(start, imports=known, export=export))
 
 
-def _follow(
-    client: Client, command: Command, recorder: Recorder, *, shown: bool = False
-) -> Attempt:
-    def take(chunk: bytes) -> None:
-        if shown:
-            sys.stderr.buffer.write(chunk)
-            sys.stderr.buffer.flush()
-        recorder.feed(chunk)
+def _print(said: Said) -> None:
+    print(redacted(said), file=sys.stderr, flush=True)
 
+
+def _follow(client: Client, command: Command, recorder: Recorder) -> Attempt:
     try:
-        ended = process.stream(command, environment=client.environment, take=take)
+        ended = process.stream(command, environment=client.environment, take=recorder.feed)
     finally:
         recorder.end()
     return Attempt(replace(ended, stderr=recorder.ending()), recorder)

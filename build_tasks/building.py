@@ -165,7 +165,7 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
         tags=spec.tags,
         output=spec.output.value,
         builder=client.builder(spec.builder),
-        command=redact(process.quote(command, client.environment)),
+        command=process.quote(command, client.environment),
         arguments={name: redact(value) for name, value in spec.arguments},
         export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
     )
@@ -217,7 +217,7 @@ def _tell(text: str, line: Line | None) -> None:
     if line:
         line(text)
     else:
-        print(text, file=sys.stderr, flush=True)
+        print(redact(text), file=sys.stderr, flush=True)
 
 
 def _lost_race(tried: Attempt) -> bool:

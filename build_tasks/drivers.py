@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
-from build_tasks.values import SECRET_NAME
+from build_tasks.redaction import is_secret_name
 
 
 class Driver(StrEnum):
@@ -135,7 +135,7 @@ def options(driver: Driver, value: object, place: str) -> dict[str, str]:
             )
         if not known[name].fullmatch(text):
             raise UsageError(f"{place}.{key}: {item!r} is not {_VALID[known[name]]}")
-        if name == "env.NAME" and SECRET_NAME.search(key.removeprefix("env.")):
+        if name == "env.NAME" and is_secret_name(key.removeprefix("env.")):
             raise UsageError(
                 f"{place}.{key}: looks like a secret, and everybody who can look at the builder "
                 "can read its options: pass secrets to builds"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 
+from build_tasks.redaction import redact
+
 
 class ImagesError(Exception):
     """Say in one line what went wrong; the front ends print it and end with `exit_code`.
+
+    Secrets in the message are hidden: it may quote what a user or another program wrote.
 
     Args:
         message: the line.
@@ -16,7 +20,7 @@ class ImagesError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "", *, transient: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         self.transient = transient
 
 

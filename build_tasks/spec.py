@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from build_tasks.cache import CachePlan, Compression
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Build, Platform
+from build_tasks.redaction import is_secret_name, redact
 from build_tasks.revision import Revision
 from build_tasks.settings import Settings
-from build_tasks.values import CLIENTS, SECRET_NAME
+from build_tasks.values import CLIENTS
 
 if TYPE_CHECKING:
     from build_tasks.digests import Part
@@ -120,7 +121,7 @@ class BuildSpec:
 
     def __post_init__(self) -> None:
         for name, _ in self.arguments:
-            if SECRET_NAME.search(name):
+            if is_secret_name(name):
                 raise UsageError(
                     f"build argument {name}: looks like a secret, and arguments stay in the "
                     "image's history: pass it as a BuildKit secret"
@@ -143,6 +144,9 @@ def arguments(
         base_image: the reference of the base image.
         installation: how Airflow gets into a PROD image.
         revision: the commit that is built from, and the run that builds.
+
+    Raises:
+        UsageError: a value is or holds a secret, like a token as the id of the build.
     """
     own = _of_prod(build, settings, installation) if installation else _of_ci(build, settings)
     given = {
@@ -156,6 +160,12 @@ def arguments(
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
     }
+    for name, value in given.items():
+        if redact(value) != value:
+            raise UsageError(
+                f"build argument {name}: {redact(value)!r}: holds a secret (***), which would stay "
+                "in the image: leave it out, or pass it as a BuildKit secret"
+            )
     return tuple((name, value) for name, value in given.items() if value)
 
 

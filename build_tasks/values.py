@@ -30,10 +30,6 @@ CLIENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
     }
 )
-#: How the name of a secret looks.
-SECRET_NAME = re.compile(
-    r"(?i)(?:^|_)(?:token|password|passwd|secret|api_?key|credentials?)(?:_|$)"
-)
 
 # The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra).

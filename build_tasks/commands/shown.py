@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from build_tasks.options import Options
+from build_tasks.redaction import redact
 
 if TYPE_CHECKING:
     from build_tasks.figures import Report
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Say one line about what is done; answers alone go to stdout."""
-    print(line, file=sys.stderr, flush=True)
+    print(redact(line), file=sys.stderr, flush=True)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

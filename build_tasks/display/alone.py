@@ -6,6 +6,7 @@ import sys
 
 from build_tasks.display.shown import Display, about
 from build_tasks.errors import ImagesError
+from build_tasks.redaction import redact
 
 
 class Alone(Display):
@@ -18,7 +19,7 @@ class Alone(Display):
 
     def say(self, name: str, text: str) -> None:
         """Print a line of the suite's own."""
-        print(f"{name}: {text}", file=sys.stderr, flush=True)
+        print(redact(f"{name}: {text}"), file=sys.stderr, flush=True)
 
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
         """Say that a build is repeated, and why."""

@@ -6,6 +6,7 @@ import sys
 
 from build_tasks.display.lines import Lines
 from build_tasks.display.rows import Row
+from build_tasks.recording.events import read, redacted
 
 
 class Events(Lines):
@@ -14,7 +15,7 @@ class Events(Lines):
     def line(self, name: str, text: str) -> None:
         """Print a line and follow it."""
         with self._lock:
-            print(text, file=sys.stderr, flush=True)
+            print(redacted(read(text)), file=sys.stderr, flush=True)
             super().line(name, text)
 
     def show(self, row: Row, text: str, *, whole: bool = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from build_tasks.display.rows import Row, clock, short
 from build_tasks.display.shown import Display
 from build_tasks.errors import ImagesError
+from build_tasks.redaction import redact
 
 
 class Lines(Display):
@@ -24,7 +25,7 @@ class Lines(Display):
 
     def show(self, row: Row, text: str, *, whole: bool = False) -> None:
         """Print one line."""
-        line = f"{row.name}: {text}"
+        line = redact(f"{row.name}: {text}")
         self.write(line if whole else short(line, self._width))
 
     def show_ended(self, row: Row, error: ImagesError | None) -> None:

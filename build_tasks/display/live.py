@@ -15,6 +15,7 @@ from rich.text import Text
 
 from build_tasks.display.rows import Row, clock
 from build_tasks.display.shown import Display
+from build_tasks.redaction import redact
 
 #: Times a second that it is drawn; its clocks run by seconds.
 RATE = 4
@@ -63,7 +64,7 @@ class LiveTable(Display):
     def show(self, row: Row, text: str, *, whole: bool = False) -> None:
         """Print above the table what must not be missed."""
         if whole:
-            self.console.print(Text(f"{row.name}: {text}"), highlight=False)
+            self.console.print(Text(redact(f"{row.name}: {text}")), highlight=False)
 
     def table(self) -> Table:
         """Return the table as it stands, with as many rows as the terminal has place for."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from build_tasks.redaction import redact
+
 _STEP = re.compile(r"\[(?:linux/\S+ )?(?:[^\]\s]+ +)?\d+/\d+\] (?!FROM )(?P<text>.*)", re.DOTALL)
 _WORTH = re.compile(r"exporting (?:to image|cache to)|importing cache manifest from")
 
@@ -85,7 +87,7 @@ class Row:
                 self._done[digest] = bool(vertex.get("cached")) or self._done.get(digest, False)
         elif not _WORTH.match(name):
             return ""
-        error = str(vertex.get("error", ""))
+        name, error = redact(name), redact(str(vertex.get("error", "")))
         if error:
             return _without_cache(name, error) if _WORTH.match(name) else ""
         if not vertex.get("started") or vertex.get("completed") or vertex.get("cached"):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from build_tasks.redaction import redact
+
 Command = tuple[str, ...]
 #: Variables to set for a child, over this process's own; None removes one.
 Environment = Mapping[str, str | None]
@@ -26,14 +28,14 @@ class Completed:
 
 
 def quote(command: Command, environment: Mapping[str, str] | None = None) -> str:
-    """Return one line that a shell runs as this command.
+    """Return one line that a shell runs as this command, to be shown: secrets in it are hidden.
 
     Args:
         command: the program and its arguments.
         environment: variables to set before it, over the shell's own.
     """
     settings = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
-    return shlex.join(["env", *settings, *command] if settings else command)
+    return redact(shlex.join(["env", *settings, *command] if settings else command))
 
 
 def echo(command: Command, environment: Mapping[str, str] | None = None) -> None:

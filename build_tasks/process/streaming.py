@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from build_tasks.process.children import child_of
 from build_tasks.process.commands import Command, Completed
+from build_tasks.redaction import StreamFilter
 
 #: Bytes of a streamed command's output that are kept to say why it failed.
 TAIL_BYTES = 64 * 1024
@@ -30,6 +31,9 @@ def stream(
     take: Callable[[bytes], None] | None = None,
 ) -> Completed:
     """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
+
+    Only secrets are hidden; on a terminal each by as many characters, so that a display that moves
+    the cursor stays as it is.
 
     Args:
         command: the program and its arguments.
@@ -58,7 +62,12 @@ def stream(
         ) as child:
             os.close(writer)
             writer = -1
-            tail = _show(reader, child, on_terminal, _Lines(line) if line else None, take)
+            if line:
+                tail = _show(reader, child, on_terminal, _Lines(line))
+            elif take:
+                tail = _pass_on(reader, child, on_terminal, take)
+            else:
+                tail = _show(reader, child, on_terminal, _Shown(same_width=on_terminal))
     finally:
         os.close(reader)
         if writer >= 0:
@@ -84,19 +93,27 @@ class _Lines:
             self.take(b"\n")
 
 
+class _Shown:
+    """Shows on stderr what comes, without secrets."""
+
+    def __init__(self, *, same_width: bool) -> None:
+        self._filter = StreamFilter(same_width=same_width)
+
+    def take(self, chunk: bytes) -> None:
+        _to_stderr(self._filter.feed(chunk))
+
+    def end(self) -> None:
+        _to_stderr(self._filter.end())
+
+
 def _show(
-    reader: int,
-    child: subprocess.Popen[bytes],
-    on_terminal: bool,
-    lines: _Lines | None,
-    take: Callable[[bytes], None] | None,
+    reader: int, child: subprocess.Popen[bytes], on_terminal: bool, output: _Lines | _Shown
 ) -> bytes:
     """Pass on all that is read until every writer is gone; return the last of it."""
     try:
-        return _pass_on(reader, child, on_terminal, take or (lines.take if lines else _to_stderr))
+        return _pass_on(reader, child, on_terminal, output.take)
     finally:
-        if lines:
-            lines.end()
+        output.end()
 
 
 def _pass_on(
@@ -114,6 +131,7 @@ def _pass_on(
             # A process that the command left behind may keep the pipe open for ever.
             if child.poll() is not None:
                 return tail
+            take(b"")  # nothing came: what was held back is shown
             continue
         try:
             chunk = os.read(reader, 65536)
@@ -126,8 +144,9 @@ def _pass_on(
 
 
 def _to_stderr(chunk: bytes) -> None:
-    sys.stderr.buffer.write(chunk)
-    sys.stderr.buffer.flush()
+    if chunk:
+        sys.stderr.buffer.write(chunk)
+        sys.stderr.buffer.flush()
 
 
 def _copy_window_size(terminal: int) -> None:

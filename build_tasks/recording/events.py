@@ -14,10 +14,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from build_tasks.redaction import redact_known
+
 Event = dict[str, Any]
 
 #: Bytes of one line, or of one event in many, that are kept; BuildKit splits its own at 1 MiB.
 LONGEST = 16 * 1024 * 1024
+
+
+#: Fields of an event whose text is base64.
+_BASE64 = frozenset({"data", "short", "detail"})
 
 
 class Said(NamedTuple):
@@ -76,7 +82,7 @@ class Decoder:
         if text == "{":
             self._open, self._size_of_open = ["{"], 0
         elif text:
-            yield Said(text, _parsed(text) if text.startswith("{") else None)
+            yield read(text)
 
     def _given_up(self) -> Iterator[Said]:
         """Yield the lines that looked like the beginning of an event, as they were."""
@@ -91,6 +97,37 @@ def _parsed(text: str) -> Event | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
+
+
+def read(text: str) -> Said:
+    """Return a line of buildx and the event that it is, if it is one."""
+    return Said(text, _parsed(text) if text.startswith("{") else None)
+
+
+def redacted(said: Said) -> str:
+    """Return a line of buildx as a program wants it: whole, but without known secrets.
+
+    What only looks like a secret stays, so that an event is as BuildKit wrote it.
+    """
+    if said.event is None:
+        return redact_known(said.text)
+    clean = _without_secrets(said.event)
+    # As BuildKit wrote it where there is nothing to hide.
+    return said.text if clean == said.event else json.dumps(clean, separators=(",", ":"))
+
+
+def _without_secrets(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _without_secrets(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    if key in _BASE64:
+        text = text_of(value)
+        clean = redact_known(text)
+        return value if clean == text else base64.b64encode(clean.encode()).decode()
+    return redact_known(value)
 
 
 def text_of(data: object) -> str:

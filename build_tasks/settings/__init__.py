@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from build_tasks.cache.backends import Backend
 from build_tasks.errors import UsageError
 from build_tasks.fleet import Builder
 from build_tasks.matrix import Platform, listed
+from build_tasks.redaction import redact
 from build_tasks.settings.table import (
     ENVIRONMENT_PREFIX,
     FIELDS,
@@ -36,6 +38,8 @@ ROOT = (
     if (_PACKAGE.parent / "images.toml").is_file()
     else _PACKAGE.parent / "airflow_images"
 )
+#: `user:password@host` without a scheme before it, as in an image's reference.
+_USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 _HINT = f"each key of `invoke settings` has one, as cache.mode has {ENVIRONMENT_PREFIX}CACHE_MODE"
 
@@ -120,7 +124,12 @@ def load(
     origins: dict[str, str] = {}
     for item in FIELDS:
         value, origin = _find(item, options or {}, given, from_file, path.name)
-        result[item.attribute] = item.parse(value, origin) if origin != "default" else value
+        if origin != "default":
+            _refuse_user_information(value, origin)
+            parsed = item.parse(value, origin)
+            _refuse_secrets(value, origin)
+            value = parsed
+        result[item.attribute] = value
         origins[item.key] = origin
     return Settings(**result, origins=MappingProxyType(origins))
 
@@ -166,6 +175,43 @@ def _find(
     if item.key in from_file:
         return from_file[item.key], f"{file_name}: {item.key}"
     return item.default, "default"
+
+
+def _refuse_secrets(value: object, origin: str) -> None:
+    """Raise UsageError if a value holds a secret: settings are shown, and enter images.
+
+    Errors of parsing hide secrets and say more, so this comes after it.
+    """
+    for text in _texts(value):
+        shown = redact(text)
+        if shown != text:
+            raise UsageError(
+                f"{origin}: {shown!r}: holds a secret (***), which would be shown by commands and "
+                "logs: leave it out; docs/building.md says where credentials belong"
+            )
+
+
+def _refuse_user_information(value: object, origin: str) -> None:
+    """Raise UsageError for `user:password@host`, which no reference or address may hold."""
+    for text in _texts(value):
+        if _USER_INFORMATION.search(text):
+            shown = _USER_INFORMATION.sub("***@", redact(text))
+            raise UsageError(
+                f"{origin}: {shown!r}: a user's name and password do not belong here: use "
+                "`docker login`, or docs/building.md says where credentials belong"
+            )
+
+
+def _texts(value: object, name: str = "") -> Iterator[str]:
+    """Yield the texts of a value as TOML or an option gives it, each with the name it has."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, name)
+    elif isinstance(value, str):
+        yield f"{name}={value}" if name else value
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -110,6 +110,23 @@ def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
     os.close(master)
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stream_hides_secrets_and_keeps_the_rest(
+    terminal: bool, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A secret comes in two pieces; what has no end of a line is shown though the child waits."""
+    script = (
+        "import sys, time; w = sys.stderr.buffer.write; f = sys.stderr.buffer.flush\n"
+        "w(b'\\x1b[1A => RUN TOKEN=hun'); f(); time.sleep(0.05); w(b'ter2 x\\x1b[0m\\n'); f()\n"
+        "w(b'PASSWORD=hunter2 ?'); f(); time.sleep(1)"
+    )
+    process.stream((PYTHON, "-c", script), terminal=terminal)
+    hidden = b"*" * (7 if terminal else 3)
+    assert capfdbinary.readouterr().err == (
+        b"\x1b[1A => RUN TOKEN=" + hidden + b" x\x1b[0m\nPASSWORD=" + hidden + b" ?"
+    )
+
+
 def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -> None:
     began = time.monotonic()
     script = f"sleep 30 & echo $! > {tmp_path}/pid; echo done >&2"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from build_tasks import redaction
 from build_tasks.display import choice
 from build_tasks.display.alone import Alone
 from build_tasks.display.events import Events
@@ -20,6 +21,7 @@ from build_tasks.display.log import Log
 from build_tasks.display.rows import Row, clock, short
 from build_tasks.display.shown import Display
 from build_tasks.errors import NetworkError, StepError
+from build_tasks.redaction.known import KnownValues
 
 BEGAN = "2026-01-01T00:00:00.1Z"
 ENDED = "2026-01-01T00:00:02.35Z"
@@ -235,3 +237,47 @@ def test_the_terminal_and_the_place_choose_the_display(
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert chosen() == "Lines"
+
+
+def test_no_display_shows_a_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = vertex("[2/2] RUN TOKEN=hunter2 make", started=BEGAN)
+    failed = vertex(
+        "importing cache manifest from h/i", completed=ENDED, error="x: pw=1, password=hunter2"
+    )
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    displays = [Lines(tmp_path, width=200), LiveTable(tmp_path, console=console)]
+    for display in displays:
+        display.expect(["a"])
+        with display:
+            display.began("a")
+            display.line("a", json.dumps(step))
+            if isinstance(display, LiveTable):
+                console.print(display.table())
+            display.line("a", json.dumps(failed))
+            display.say("a", "https://me:hunter2@h")
+            display.again("a", NetworkError("a: PGPASSWORD=hunter2 psql"), 1.0)
+            display.ended("a", "failed", StepError("a: PGPASSWORD=hunter2 psql"), 1.0)
+    alone = Alone(tmp_path)
+    alone.say("a", "https://me:hunter2@h")
+    seen = capsys.readouterr().err + console.file.getvalue() + (tmp_path / "a.log").read_text()  # type: ignore[attr-defined]  # StringIO
+    assert "hunter2" not in seen
+    assert seen.count("***") > 10
+
+
+def test_events_for_programs_hide_known_values_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_known", [KnownValues(["a-known-value-1"])])
+    data = base64.b64encode(b"say a-known-value-1 TOKEN=x").decode()
+    told = {"logs": [{"vertex": "v", "data": data}], "n": 1}
+    same = json.dumps(vertex("RUN TOKEN=x"))
+    display = Events(tmp_path, width=100)
+    display.expect(["a"])
+    for line in (same, json.dumps(told), "a line a-known-value-1"):
+        display.line("a", line)
+    display.close()
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == same
+    (log,) = json.loads(second)["logs"]
+    assert base64.b64decode(log["data"]) == b"say *** TOKEN=x"
+    assert third == "a line ***"

@@ -43,7 +43,6 @@ FLOORS = (
     ("fleet",),
     ("drivers",),
     ("recording",),
-    ("redaction",),
     ("values",),
     ("explain",),
     ("dockerfile",),
@@ -55,6 +54,7 @@ FLOORS = (
     ("git",),
     ("api", "locks", "process", "places", "trust"),
     ("errors",),
+    ("redaction",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
 

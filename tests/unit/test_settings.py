@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import settings
+from build_tasks import redaction, settings
 from build_tasks.cache import CacheMode
 from build_tasks.errors import UsageError
 from build_tasks.matrix import Platform
+from build_tasks.redaction.known import KnownValues
 from build_tasks.settings.table import FIELDS
 
 
@@ -171,3 +172,63 @@ def test_every_variable_that_the_code_names_is_known() -> None:
     named = {name for text in texts for name in re.findall(r"AIRFLOW_IMAGES_[A-Z_]*[A-Z]", text)}
     assert len(named) > 3
     settings.check_variables(dict.fromkeys(named, ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[dependencies]\npython = ["x @ https://me:hunter2@h/x.whl"]', "dependencies.python"),
+        ('[dependencies]\npython = ["x @ https://h/x.whl?token=hunter2"]', "dependencies.python"),
+        ('[ci]\ntest-packages = ["x @ git+https://hunter2@h/x"]', "ci.test-packages"),
+        ('[base]\nimage = "https://me:hunter2@h/python:{python}"', "base.image"),
+        ('[base]\nimage = "me:hunter2@h/python:{python}"', "base.image"),
+        ('registry = "me:hunter2@ghcr.io"', "registry"),
+        ('[airflow]\nfrom = "git+https://hunter2@h/airflow@main"', "airflow.from"),
+        ('[constraints]\nlocation = "https://h/c?sig=hunter2"', "constraints.location"),
+        ('[cache]\nfrom = ["me:hunter2@h/c:t"]', "cache.from"),
+        ('[cache]\nto = "type=s3,bucket=b,endpoint_url=https://me:hunter2@h"', "cache.to"),
+        ('[cache]\nto = "type=azblob,account_url=https://h/?sv=1&sig=hunter2"', "cache.to"),
+        ('[cache]\nto = "type=s3,bucket=b,secret_access_key=hunter2"', "cache.to"),
+        ('[cache]\nto = "type=s3,bucket=b,unknown=1,password=hunter2"', "cache.to"),
+        ('[builders.a.options]\n"env.HTTP_PROXY" = "http://me:hunter2@h"', "builders"),
+        ('[builders.a.options]\n"env.API_KEY" = "hunter2"', "builders"),
+        ('[builders.a.options]\nenv.MY_PAT = "hunter2"', "builders"),
+        (
+            '[builders.a]\ndriver = "remote"\nnodes = [{endpoint = "tcp://a:hunter2@h:1"}]',
+            "builders",
+        ),
+        ('[sbom]\nscanner = "me:hunter2@h/x"', "sbom.scanner"),
+        ('branch = {password = "hunter2"}', "branch"),
+    ],
+)
+def test_a_secret_in_a_setting_is_refused_and_not_shown(file: Path, text: str, place: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        settings.load(environment={}, file=file)
+    message = str(caught.value)
+    assert message.startswith(f"images.toml: {place}")
+    assert "hunter2" not in message
+    assert "\n" not in message
+
+
+def test_a_value_that_is_a_secret_elsewhere_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_known", [KnownValues(["from-environment-1"])])
+    with pytest.raises(UsageError, match=r"^--branch: '\*\*\*': holds a secret"):
+        settings.load({"branch": "from-environment-1"}, environment={}, file=file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[base]\nimage = "h:5000/python:{python}@sha256:0123"',
+        '[builders.a]\nnodes = [{endpoint = "ssh://me@h"}]',
+        '[airflow]\nfrom = "git+ssh://git@github.com/apache/airflow@main"',
+        '[dependencies]\npython = ["secretstorage==3.3.3", "keyring[x]>=2", "token-bucket"]',
+        '[context]\nuntracked = ["secrets/**"]',
+    ],
+)
+def test_what_is_no_secret_is_not_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    settings.load(environment={}, file=file)

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import datetime
 
-from build_tasks.values import SECRET_NAME
+from build_tasks.redaction import is_secret_name
 from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect
@@ -78,7 +78,7 @@ def test_no_secret_is_in_it(target: Target, containers: Containers, files: list[
         "history", "--no-trunc", "--format", "{{.CreatedBy}}", target.image.reference
     ).stdout
     named += re.findall(r"(?:ARG |ENV |[|]\d+ (?:\S+=\S* )*?)([A-Za-z_][A-Za-z0-9_]*)=", history)
-    bad = sorted({name for name in named if SECRET_NAME.search(name)})
+    bad = sorted({name for name in named if is_secret_name(name)})
     expect(not bad, f"the image's environment or history has {', '.join(bad)}")
 
 
