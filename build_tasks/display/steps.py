@@ -8,6 +8,7 @@ from build_tasks.display.rows import short
 from build_tasks.record import StepKind
 from build_tasks.recording.events import Said
 from build_tasks.recording.moments import Happening, Moment
+from build_tasks.redaction import redact
 
 
 class Steps:
@@ -43,7 +44,7 @@ class Steps:
     def line(self, said: Said) -> None:
         """Show a line that is no event."""
         if said.event is None:
-            self._print(said.text, indented=True)
+            self._print(redact(said.text), indented=True)
 
     def _print(self, text: str, *, indented: bool = False) -> None:
         # A piece of a Dockerfile, or what is drawn with dashes, stays as it is if it can.
