@@ -258,7 +258,7 @@ def _context() -> str:
     chosen = os.environ.get("DOCKER_CONTEXT", "")
     if not chosen:
         try:
-            config = json.loads((_docker_config() / "config.json").read_text(encoding="utf-8"))
+            config = json.loads((_docker_config() / "config.json").read_text(encoding="utf-8-sig"))
             chosen = str(config.get("currentContext") or "")
         except (OSError, ValueError, AttributeError):
             chosen = ""

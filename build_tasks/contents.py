@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from build_tasks import dockerfile, freshness
-from build_tasks.errors import UsageError
+from build_tasks import dockerfile, freshness, places
+from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.freshness import LABEL, Inputs
 from build_tasks.spec import EPOCH, BuildSpec
 
@@ -15,16 +15,22 @@ def gather(spec: BuildSpec) -> Inputs:
 
     Raises:
         UsageError: the Dockerfile cannot be read.
+        DockerfileError: a heredoc in it has Windows line ends.
     """
     if spec.inputs:
         return spec.inputs  # the Dockerfile may have been edited since
     try:
-        text = spec.dockerfile.read_text(encoding="utf-8")
-    except OSError as error:
+        text = places.read_text(spec.dockerfile)
+    except FileNotFoundError as error:
         raise UsageError(f"{spec.dockerfile}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{spec.dockerfile}: is no text in UTF-8") from None
-    return freshness.gather(dockerfile.parse(text), dict(spec.arguments), spec.files)
+    instructions = dockerfile.parse(text)
+    line = dockerfile.carriage_return(instructions)
+    if line:
+        raise DockerfileError(
+            f"{spec.dockerfile}: line {line}: the heredoc has Windows line ends (CRLF), which its "
+            "script would get: convert the file to LF (.gitattributes: eol=lf)"
+        )
+    return freshness.gather(instructions, dict(spec.arguments), spec.files)
 
 
 def labelled(spec: BuildSpec) -> BuildSpec:

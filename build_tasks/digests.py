@@ -153,7 +153,7 @@ def _one(parts: Iterable[Part], build: Build, place: Path) -> Part:
 
 def _read(file: Path) -> Part:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(places.read_text(file))
         schema = said.pop("schema")
         part = Part(**said, file=file)
         kind, platform = ImageKind(part.kind), Platform(part.platform)
@@ -161,9 +161,9 @@ def _read(file: Path) -> Part:
         texts = (part.identity, part.image, part.airflow, part.commit, part.digest)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
-    except OSError as error:
+    except FileNotFoundError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{file}: is no digest that a build of this suite wrote") from None
     if schema != SCHEMA:
         raise UsageError(f"{file}: was written by another version of this suite")

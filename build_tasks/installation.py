@@ -128,6 +128,7 @@ def _own_constraints(chosen: Settings, python: str) -> Path:
     place = chosen.origins["constraints.location"]
     location = chosen.constraints_location.replace("{python}", python)
     text = _download(location, place) if "://" in location else _text(location, place)
+    text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraints.check_lines(text, f"{place}: {location}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = places.cache_folder() / "constraints" / digest
@@ -142,10 +143,11 @@ def _own_constraints(chosen: Settings, python: str) -> Path:
 
 def _text(location: str, place: str) -> str:
     try:
-        return places.expanded(location).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
-        raise UsageError(f"{place}: {location}: cannot be read: {reason}") from None
+        return places.read_text(places.expanded(location))
+    except FileNotFoundError as error:
+        raise UsageError(f"{place}: {location}: cannot be read: {error.strerror}") from None
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
 def _download(location: str, place: str) -> str:

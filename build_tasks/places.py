@@ -1,7 +1,8 @@
-"""Where the suite keeps what it makes."""
+"""Where the suite keeps what it makes, and how it reads text files that people write."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -10,6 +11,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from build_tasks.errors import UsageError
 
 #: Characters of a file's name that the name of its temporary file has, too: at most 200 bytes.
 _NAME = 50
@@ -36,6 +39,30 @@ def expanded(text: str) -> Path:
     """Return a path with the user's home for `~`; the home of a user that is not there stays."""
     # Path.expanduser raises RuntimeError for such a user.
     return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content, without a byte order mark and with its line ends as they are.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UsageError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a name that no file can have
+        raise UsageError(f"{str(path)!r}: cannot be read: {error}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        line = content.count(b"\n", 0, error.start) + 1
+        reason = "it is UTF-16, not UTF-8" if utf_16 else f"line {line} is not UTF-8"
+        raise UsageError(f"{path}: cannot be read: {reason}") from None
 
 
 def normalise(folder: Path) -> None:

@@ -51,10 +51,12 @@ def _refuse_another_project(folder: Path, place: str) -> None:
     """Raise if the folder says that it is no Airflow: this project's own says so, too."""
     file = folder / "pyproject.toml"
     try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        project = tomllib.loads(places.read_text(file)).get("project", {})
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{place}: {file}: {error}") from None
-    name = project.get("name", "apache-airflow")
+    except (FileNotFoundError, UsageError) as error:
+        raise UsageError(f"{place}: {error}") from None
+    name = project.get("name", "apache-airflow") if isinstance(project, dict) else None
     if name != "apache-airflow":
         raise UsageError(f"{place}: {folder} has the sources of {name}, not of apache-airflow")
 
@@ -63,7 +65,7 @@ def _version(folder: Path, place: str) -> str:
     """Return the version that a tree of Airflow's sources says it is."""
     for name in ("airflow-core/src/airflow/__init__.py", "airflow/__init__.py", "pyproject.toml"):
         file = folder / name
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
         found = _VERSION.search(text)
         if found:
             return found[1]

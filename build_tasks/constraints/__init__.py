@@ -195,15 +195,19 @@ def text_lines(file: Path) -> list[str]:
     """Return the lines of a file of versions, as they are.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, or has Windows line ends.
     """
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        text = places.read_text(file)
     except FileNotFoundError:
         python = file.stem.rpartition("-")[2]
         raise UsageError(f"{place(file)}: not there: run: nox -s constraints-{python}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place(file)}: cannot be read: {error}") from None
+    if "\r" in text:
+        raise UsageError(
+            f"{place(file)}: has Windows line ends (CRLF), which the image's shell would take for "
+            "a part of the versions: convert it to LF (.gitattributes: eol=lf)"
+        )
+    return text.splitlines()
 
 
 def pins_text(pins: Mapping[str, str]) -> str:

@@ -81,7 +81,7 @@ def parse(text: str) -> tuple[Instruction, ...]:
     Args:
         text: the whole file.
     """
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")  # as BuildKit splits
     escape = _escape(lines)
     stage, stages, result = "", 0, []
     for number, joined, heredocs in _logical(lines, escape):
@@ -102,6 +102,14 @@ def not_understood(instructions: Sequence[Instruction]) -> tuple[str, ...]:
         for one in instructions
         if one.word not in _KNOWN or (one.word == "FROM" and not _STAGE.match(one.head))
     )
+
+
+def carriage_return(instructions: Sequence[Instruction]) -> int:
+    """Return the line of the first instruction whose heredocs have Windows line ends, 0 for none.
+
+    BuildKit drops them where an instruction ends, and keeps them in what a heredoc holds.
+    """
+    return next((one.line for one in instructions if "\r" in one.text.partition("\n")[2]), 0)
 
 
 def base(instruction: Instruction) -> str:
@@ -156,7 +164,7 @@ def _logical(lines: Sequence[str], escape: str) -> Iterator[tuple[int, str, list
     ends = re.compile(rf"{re.escape(escape)}\s*$")
     at, begun, joined = 0, 0, ""
     while at < len(lines):
-        line = lines[at]
+        line = lines[at].rstrip("\r")
         at += 1
         if _COMMENT.match(line) or not line.strip():
             continue
@@ -173,7 +181,7 @@ def _logical(lines: Sequence[str], escape: str) -> Iterator[tuple[int, str, list
                 body = lines[at]
                 at += 1
                 heredocs.append(body)
-                if (body.lstrip("\t") if dash else body) == name:
+                if (body.lstrip("\t") if dash else body).rstrip("\r") == name:
                     break
         yield first, text, heredocs
 

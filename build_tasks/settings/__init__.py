@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from build_tasks import fleet
+from build_tasks import fleet, places
 from build_tasks.cache import CacheImports, CacheMode, Compression
 from build_tasks.cache.backends import Backend
 from build_tasks.errors import UsageError
@@ -216,10 +216,10 @@ def _texts(value: object, name: str = "") -> Iterator[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return tomllib.loads(places.read_text(path))
+    except FileNotFoundError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path.name}: {error}") from None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench
+from fake_docker import Bench, last
 
 from build_tasks import context
 from build_tasks.context import Allowed, Prepared
@@ -232,6 +233,51 @@ def test_front_ends_send_a_snapshot_and_say_what_is_left_out(bench: Bench, tmp_p
     folder = Path(shlex.split(done.stdout)[-1])
     assert (folder / "sources/dags/stray.py").exists()
     assert "left out" not in done.stderr
+
+
+def test_a_checkout_has_the_line_ends_that_images_need(bench: Bench, tmp_path: Path) -> None:
+    project = bench.copy(tmp_path / "project")
+    commit(project.root)
+    clone = tmp_path / "clone"
+    subprocess.run(
+        ["/usr/bin/git", "-c", "core.autocrlf=true", "clone", "--quiet", project.root, clone],
+        check=True,
+    )
+    for name in ("Dockerfile.ci", "constraints/constraints-3.11.txt", "sources/dags/smoke.py"):
+        assert (clone / name).read_bytes() == (project.root / name).read_bytes(), name
+        assert b"\r" not in (clone / name).read_bytes()
+
+
+@pytest.mark.parametrize("verb", [BUILD, ("image.check", "--python", "3.11")])
+def test_windows_line_ends_in_a_script_are_one_line(
+    bench: Bench, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    project = bench.copy(tmp_path / "project")
+    file = project.root / "Dockerfile.ci"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    done = project.invoke(*verb)
+    assert done.returncode == 9
+    assert re.fullmatch(
+        rf"{file}: line \d+: the heredoc has Windows line ends \(CRLF\), which its script would "
+        r"get: convert the file to LF \(\.gitattributes: eol=lf\)",
+        last(done.stderr),
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("images.toml", "Dockerfile.ci", ".dockerignore"),
+        *("constraints/constraints-3.11.txt", "constraints/baseline-3.11.txt"),
+    ],
+)
+def test_a_byte_order_mark_changes_nothing(bench: Bench, tmp_path: Path, name: str) -> None:
+    project = bench.copy(tmp_path / "project")
+    before = project.invoke(*BUILD)
+    file = project.root / name
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    done = project.invoke(*BUILD)
+    assert (done.returncode, done.stderr) == (0, before.stderr)
 
 
 def test_a_pattern_that_is_none_is_one_line(bench: Bench) -> None:

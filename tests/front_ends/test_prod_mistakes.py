@@ -286,7 +286,7 @@ def test_a_missing_git_is_one_line(bench: Bench) -> None:
         ("<!DOCTYPE html>", ":1: '<!DOCTYPE html>' is no constraint like name==1.2.3"),
         ("a==1 \\\n  --x\n", ":1: 'a==1 \\\\' is no constraint like name==1.2.3"),
         ("a==ü\n", ":1: 'a==ü' is no constraint like name==1.2.3"),
-        (b"\xff\xfe", ": cannot be read: is no text"),
+        (b"\xff\xfe", ": cannot be read: it is UTF-16, not UTF-8"),
     ],
 )
 def test_constraints_that_are_none_are_one_line(

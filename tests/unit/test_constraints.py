@@ -79,6 +79,15 @@ def test_a_missing_file_is_one_line_with_the_command(file: Path) -> None:
         constraints.read(file)
 
 
+def test_windows_line_ends_are_refused_and_a_byte_order_mark_is_not(file: Path) -> None:
+    text = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + text)
+    constraints.check(file, "3.11", "3.3.2")
+    file.write_bytes(text.replace(b"\n", b"\r\n"))
+    with pytest.raises(UsageError, match=r"^constraints/.*\.txt: has Windows line ends \(CRLF\)"):
+        constraints.check(file, "3.11", "3.3.2")
+
+
 def test_changes_name_what_came_went_and_moved() -> None:
     before = {"a": "1", "b": "1", "c": "1"}
     after = {"a": "1", "b": "2", "d": "1"}

@@ -29,6 +29,23 @@ def test_the_projects_own_dockerfiles_are_understood(kind: ImageKind) -> None:
     assert {one.stage for one in instructions} >= {"", "main"}
 
 
+def test_only_line_feeds_end_lines() -> None:
+    assert texts("FROM a\x0c\nRUN echo \u2028\x0b\x85 b\nRUN c") == [
+        "FROM a",
+        "RUN echo \u2028\x0b\x85 b",
+        "RUN c",
+    ]
+
+
+def test_windows_line_ends_stay_in_heredocs_and_there_alone() -> None:
+    """Seen on BuildKit 0.25: the shell gets them."""
+    text = "FROM a\r\nRUN b \\\r\n  c\r\nRUN <<EOF\r\nd\r\n\r\nEOF\r\nCMD e\r\n"
+    assert texts(text) == ["FROM a", "RUN b   c", "RUN <<EOF\nd\r\n\r\nEOF\r", "CMD e"]
+    assert dockerfile.carriage_return(dockerfile.parse(text)) == 4
+    assert dockerfile.carriage_return(dockerfile.parse(text.replace("\r", ""))) == 0
+    assert dockerfile.carriage_return(dockerfile.parse("FROM a\r\nRUN b\r\n")) == 0
+
+
 @pytest.mark.parametrize("kind", ImageKind)
 def test_a_record_keeps_instructions_as_they_are(kind: ImageKind) -> None:
     instructions = dockerfile.parse((ROOT / kind.dockerfile).read_text(encoding="utf-8"))

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import posixpath
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from build_tasks.context import ignore
@@ -50,10 +53,82 @@ def test_a_folder_is_passed_over_only_if_nothing_below_it_can_be_meant() -> None
     assert not ignore.parse(["*", "!**/x"]).cover("a")
 
 
-@pytest.mark.parametrize("pattern", ["[", "[b-a]"])
-def test_what_is_no_pattern_is_said(pattern: str) -> None:
-    with pytest.raises(ValueError, match="position"):
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        *((pattern, "ends too early") for pattern in ("[", "[^", "[^bc", "a[", "\\", r"[\\")),
+        *((pattern, "without a backslash") for pattern in ("[]a]", "[-]", "[-x]", "[a-b-c]")),
+        *((pattern, "without an end") for pattern in ("[x-]", "[x--]")),
+        ("[b-a]", "has a range from 'b' down to 'a'"),
+        ("!", "has nothing after '!'"),
+    ],
+)
+def test_what_is_no_pattern_is_said(pattern: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         ignore.parse([pattern])
+
+
+#: Cases of moby/patternmatcher's own tests, and of Go's filepath.Match, as one text a line.
+MOBY = r"""
+** file               | ** dir/file            | **/ file              | **/** dir/file
+dir/** dir/file       | dir/** dir/dir2/file   | **/dir dir            | **/dir dir/file
+**/dir2/* dir/dir2/f  | **/dir2/** d/dir2/e/f  | **file file           | **file dir/file
+**file dir/afile      | **/file* d/d/file.txt  | **/f*.txt* d/file.txt | **/**/*.txt file.txt
+a**/*.txt a/file.txt  | a**/*.txt a/d/d/f.txt  | a/*.txt** a/file.txt  | a[b-d]e ace
+a[^b-d]e aze          | .* .foo                | abc?def abcZdef       | **/foo/bar d/d/foo/bar
+abc/** abc/def/ghi    | a(b)c/d a(b)c/d        | a.|)$(}+{bc a.|)$(}+{bc | a\\ a\
+a* ab/c               | a*b*c*d*e*/f axbxcxdxexxx/f | a*b?c*x abxbbxdbxebxczzx | a?b a☺b
+[a-ω]* ψ              | [\]a] ]                | [x\-] -               | *x xxx
+"""
+NOT_MOBY = r"""
+**/**/*.txt2 d/f.txt  | a/*.txt a/dir/f.txt    | a[b-d]e aae           | a[b-d]e ae
+abc.def abcZdef       | abc?def abcdef         | abc/** abc            | **/.foo bar.foo
+a(b)c/def a(b)c/xyz   | a*/b a/c/b             | a*b?c*x abxbbxdbxebxczzy
+a???b a☺b             | *[a-ω] A               | a?b a/b               | [\-x] a
+**/dir ddir           | **file filed           | a\*b axb             | **/a**b a/xab
+"""
+
+
+def cases(text: str) -> list[tuple[str, str]]:
+    found = [case.split() for line in text.strip().splitlines() for case in line.split(" | ")]
+    return [(pattern, path) for pattern, path in found]
+
+
+@pytest.mark.parametrize(("pattern", "path"), cases(MOBY))
+def test_what_docker_matches_is_meant(pattern: str, path: str) -> None:
+    assert ignore.parse([pattern]).match(path)
+    assert ignore.simulate(ignore.tokens(posixpath.normpath(pattern)), path)
+
+
+@pytest.mark.parametrize(("pattern", "path"), cases(NOT_MOBY))
+def test_what_docker_does_not_match_is_not_meant(pattern: str, path: str) -> None:
+    assert not ignore.parse([pattern]).match(path)
+    assert not ignore.simulate(ignore.tokens(posixpath.normpath(pattern)), path)
+
+
+#: All that a pattern can hold, often enough to make Python's own matching backtrack without end.
+PARTS = ["a", "b", "*", "**", "**/", "/", "?", "[ab]", "[^a]", r"\*", "a*"]
+HOSTILE = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
+LONG = st.lists(st.sampled_from(["a", "b", "a/", "ab/", "*"]), min_size=1, max_size=30).map("".join)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "*", "**", "/", "?", "[^a]"]), max_size=6), LONG)
+def test_both_ways_of_matching_agree(parts: list[str], path: str) -> None:
+    pattern = ignore.tokens("".join(parts))
+    whole = "".join(ignore._expression(token) for token in pattern)
+    expected = re.compile(rf"(?:{whole})(?:/.*)?\Z", re.DOTALL).match(path)
+    assert ignore.simulate(pattern, path) is bool(expected)
+
+
+@settings(deadline=2000)  # per match, on a busy machine: without the bound some take years
+@given(HOSTILE, LONG)
+@example("a*" * 100 + "b", "a" * 255)
+@example("**/" * 8 + "x", "a/" * 2000 + "b")
+@example("**/a/" * 8 + "x", "a/" * 2000 + "b")
+@example("**/*/" * 8 + "x", "aa/" * 1300 + "b")
+@example("a**b**c**d**e**", "abcd" * 1000)
+def test_no_pattern_takes_long(pattern: str, path: str) -> None:
+    ignore.parse([pattern]).match(path)
 
 
 @given(st.lists(PATTERN.map("/".join), max_size=3), PATTERN.map("/".join), PATH)

@@ -128,6 +128,17 @@ def test_sources_say_their_version(tmp_path: Path, files: dict[str, str], versio
     assert found.contexts == {"sources": tmp_path}
 
 
+def test_sources_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n[project]\nname = "x"\n')
+    with pytest.raises(UsageError, match="has the sources of x, not of apache-airflow"):
+        sources.find(str(tmp_path), "here", said)
+    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n')
+    assert sources.find(str(tmp_path), "here", said) == (tmp_path, "3")
+    (tmp_path / "pyproject.toml").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"^here: .*pyproject.toml: cannot be read: line 1 is not"):
+        sources.find(str(tmp_path), "here", said)
+
+
 def test_a_relative_folder_of_sources_becomes_a_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

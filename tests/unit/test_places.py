@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import places
+from build_tasks.errors import UsageError
 
 
 def names(folder: Path) -> list[str]:
@@ -171,3 +172,44 @@ def test_a_link_is_replaced(tmp_path: Path) -> None:
         places.link(link, Path(target))
         assert link.readlink() == Path(target)
     assert names(tmp_path / "folder") == ["link"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a\n", "a\n"),
+        (b"\xef\xbb\xbfa\r\n", "a\r\n"),
+        (b"\xef\xbb\xbf", ""),
+        ("ü".encode(), "ü"),
+    ],
+)
+def test_a_text_is_read_without_a_byte_order_mark(
+    tmp_path: Path, content: bytes, text: str
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert places.read_text(tmp_path / "a") == text
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a\nb\xff\n", "line 2 is not UTF-8"),
+        ("a".encode("utf-16"), "it is UTF-16, not UTF-8"),
+        (b"\xfe\xff\x00a", "it is UTF-16, not UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        places.read_text(file)
+    assert str(caught.value) == f"{file}: cannot be read: {reason}"
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r": cannot be read: Is a directory$"):
+        places.read_text(tmp_path)
+    with pytest.raises(UsageError, match=r": cannot be read: embedded null byte$"):
+        places.read_text(tmp_path / "\0")
+    with pytest.raises(FileNotFoundError):
+        places.read_text(tmp_path / "none")
