@@ -19,6 +19,7 @@ from pathlib import Path
 from build_tasks import places
 from build_tasks.context import fingerprints, ignore, snapshots, worktree
 from build_tasks.context.ignore import Patterns
+from build_tasks.errors import UsageError
 
 #: Folders of the cache folder that are made once, with the right modes, and never change.
 _OWN = ("constraints", "sources")
@@ -63,7 +64,7 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
         announce: is told what is left out.
 
     Raises:
-        UsageError: a file cannot be read.
+        UsageError: a file cannot be read, or a submodule is not fetched.
         DiskError: there is no space for a snapshot.
         ImagesError: files change faster than they can be read.
     """
@@ -76,6 +77,12 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
         everything=allowed.everything or own,
     )
     listed = worktree.files(root, rules)
+    if listed.unfetched:
+        path = listed.unfetched[0]
+        raise UsageError(
+            f"{root / path}: the submodule is not fetched: run git -C {shlex.quote(str(root))} "
+            f"submodule update --init --recursive, or name {path} in .dockerignore"
+        )
     for line in _notes(root, listed):
         announce(line)
     names = dict(listed.files)

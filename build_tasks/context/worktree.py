@@ -40,12 +40,14 @@ class Listing:
     Args:
         files: by path, whether git says that a file is executable; None where its own bit does.
         left_out: untracked files that only the rules keep out.
+        unfetched: submodules that may enter and whose files are not there.
         problem: why git, which should know, says nothing.
     """
 
     files: dict[str, bool | None]
     left_out: tuple[str, ...] = ()
     problem: str = ""
+    unfetched: tuple[str, ...] = ()
 
 
 def files(root: Path, rules: Rules) -> Listing:
@@ -58,9 +60,9 @@ def files(root: Path, rules: Rules) -> Listing:
         rules: what may enter besides.
     """
     found, problem = (None, "") if rules.everything else _asked(root, rules)
-    if found and found.files:
+    if found and (found.files or found.unfetched):
         return found
-    return Listing(dict.fromkeys(_walk(str(root), "", rules.excluded)), (), problem)
+    return Listing(dict.fromkeys(_walk(str(root), "", rules.excluded)), problem=problem)
 
 
 def _asked(root: Path, rules: Rules) -> tuple[Listing | None, str]:
@@ -107,12 +109,16 @@ def _of_git(root: Path, rules: Rules, above: str) -> Listing:
                 inside.append(path.rstrip("/"))
             else:
                 result[above + path] = None
+    unfetched: list[str] = []
     for path in inside:
         if (root / path / ".git").exists():
             found = _of_git(root / path, rules, f"{above}{path}/")
             result |= found.files
             left_out += found.left_out
-    return Listing(result, tuple(left_out))
+            unfetched += found.unfetched
+        elif (root / path).is_dir() and not rules.excluded.cover(above + path):
+            unfetched.append(above + path)  # a folder that is gone was removed by a person
+    return Listing(result, tuple(left_out), unfetched=tuple(unfetched))
 
 
 def _git(root: Path, *arguments: str) -> list[str]:

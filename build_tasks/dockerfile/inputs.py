@@ -90,6 +90,26 @@ def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> t
     return tuple(reader.found)
 
 
+def needed(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
+    """Return the steps that the last stage needs; those of other stages never run.
+
+    Args:
+        instructions: the Dockerfile.
+        arguments: the values that the build was given, by name.
+    """
+    steps = uses(instructions, arguments)
+    parents = {
+        one.stage: dockerfile.base(one).lower() for one in instructions if one.word == "FROM"
+    }
+    wanted, missing = set[str](), [*parents][-1:]
+    while missing:
+        stage = missing.pop()
+        wanted.add(stage)
+        read = {name for use in steps if use.stage.name == stage for name in use.stages}
+        missing += ({parents[stage]} | read) & parents.keys() - wanted
+    return tuple(use for use in steps if use.stage.name in wanted)
+
+
 class _Scope:
     """What holds at one place of a stage."""
 

@@ -13,6 +13,7 @@ from fake_docker import Bench, last
 
 from build_tasks import context
 from build_tasks.context import Allowed, Prepared
+from build_tasks.errors import UsageError
 
 BUILD = ("image.build", "--python", "3.11", "--dry-run")
 
@@ -165,8 +166,87 @@ def test_a_repository_inside_enters_if_it_is_a_submodule_or_let_in(
     assert sent(prepare(tree, said)) == own
     assert said == [f"2 untracked files of {tree}/ are left out: --untracked '**' lets them in"]
     assert sent(prepare(tree, said, "nested")) == {*own, "nested/n.py"}
-    git(tree, "submodule", "--quiet", "deinit", "--force", "lib/module")
-    assert sent(prepare(tree, said)) == own - {"lib/module/m.py"}
+
+
+def test_a_submodule_that_is_not_fetched_is_one_line(
+    tree: Path, tmp_path: Path, said: list[str]
+) -> None:
+    inner, outer = commit(tmp_path / "inner", "i.py"), commit(tmp_path / "outer", "o.py")
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    git(outer, *add, str(inner), "deep")
+    git(outer, "commit", "--quiet", "--message", "deep")
+    git(tree, *add, str(outer), "lib")
+    git(tree, "commit", "--quiet", "--message", "lib")
+    update = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(tree), str(clone))
+    for path, options in (("lib", ()), ("lib/deep", ("--recursive",))):
+        with pytest.raises(UsageError) as caught:
+            prepare(clone, said)
+        assert str(caught.value) == (
+            f"{clone}/{path}: the submodule is not fetched: run git -C {clone} submodule update "
+            f"--init --recursive, or name {path} in .dockerignore"
+        )
+        git(clone, *update, *options)
+    assert {"lib/o.py", "lib/deep/i.py"} <= sent(prepare(clone, said))
+    git(clone, "submodule", "--quiet", "deinit", "--force", "lib")
+    (clone / ".dockerignore").write_text("lib\n")
+    assert "top" in prepare(clone, said).files
+    (clone / ".dockerignore").unlink()
+    (clone / "lib").rmdir()
+    assert "top" in prepare(clone, said).files
+    assert said == [f"1 untracked file of {clone}/ is left out: --untracked '**' lets it in"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("empty", "it has no file (to build without, git add an empty .gitkeep)"),
+        ("gone", "it is not there"),
+        ("link", "it is a link, and links are not followed"),
+        (
+            "untracked",
+            "its files are not added to git (git add, or --untracked), ignored by git "
+            "(--ignored), or left out by .dockerignore",
+        ),
+    ],
+)
+def test_a_build_without_sources_is_one_line(
+    bench: Bench, tmp_path: Path, change: str, reason: str
+) -> None:
+    project = bench.copy(tmp_path / "project")
+    folder = project.root / "sources"
+    folder.rename(tmp_path / "apart")
+    if change == "empty":
+        (folder / "dags").mkdir(parents=True)
+    elif change == "link":
+        folder.symlink_to(tmp_path / "apart")
+    commit(project.root)
+    if change == "untracked":
+        (tmp_path / "apart").rename(folder)
+    for verb in (BUILD, ("image.check", "--python", "3.11")):
+        done = project.invoke(*verb)
+        assert done.returncode == 2
+        number = last(done.stderr).split(": ")[1]
+        assert last(done.stderr) == (
+            f"Dockerfile.ci: {number}: nothing of sources enters the build: {reason}"
+        )
+    if change == "empty":
+        (folder / ".gitkeep").touch()
+        git(project.root, "add", "sources")
+        done = project.invoke(*BUILD)
+        assert done.returncode == 0, done.stderr
+    assert project.invoke(*BUILD, "--kind", "prod").returncode == 0
+
+
+def test_sources_that_only_dockerignore_lets_in_or_not_are_no_traceback(
+    bench: Bench, tmp_path: Path
+) -> None:
+    project = bench.copy(tmp_path / "project")
+    (project.root / ".dockerignore").write_text("sources\n")
+    done = project.invoke(*BUILD)
+    assert done.returncode == 2
+    assert "nothing of sources enters the build" in last(done.stderr)
 
 
 def test_a_folder_inside_a_repository_is_its_own_root(tree: Path, said: list[str]) -> None:

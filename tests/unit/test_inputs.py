@@ -15,6 +15,25 @@ def uses(text: str, **arguments: str) -> tuple[Use, ...]:
     return inputs.uses(dockerfile.parse(text), arguments)
 
 
+def test_steps_of_stages_that_nothing_needs_are_left_out() -> None:
+    text = """\
+FROM scratch AS unused
+COPY a /
+FROM scratch AS files
+COPY b /
+FROM base AS build
+COPY --from=files / /
+RUN --mount=from=mounted,target=/m c
+FROM scratch AS mounted
+COPY d /
+FROM build AS last
+FROM last
+"""
+    found = inputs.needed(dockerfile.parse(text), {})
+    assert [use.stage.name for use in found] == ["files", "build", "build", "mounted"]
+    assert inputs.needed((), {}) == ()
+
+
 def test_steps_are_numbered_as_buildkit_does() -> None:
     """Seen on BuildKit 0.25: an image counts as a step; scratch and another stage do not."""
     text = """\
