@@ -29,6 +29,7 @@ from build_tasks import options, process, settings
 from build_tasks.commands import Verb, building
 from build_tasks.commands.constraints import generate_constraints
 from build_tasks.commands.images import verify_image
+from build_tasks.commands.shown import reported
 from build_tasks.errors import ImagesError
 from build_tasks.matrix import ImageKind, Platform
 from build_tasks.options import Option, Options
@@ -46,7 +47,8 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 try:
-    PYTHONS = settings.load().pythons
+    with reported():
+        PYTHONS = settings.load().pythons
 except ImagesError as error:
     sys.exit(f"nox > {error}")
 
@@ -66,7 +68,7 @@ def run(
         fixed: options that the session's name says already.
     """
     try:
-        with process.interruptible():
+        with process.interruptible(), reported():
             known = [option for option in takes if option.name not in fixed]
             given = options.parse(session.name, known, session.posargs).given
             verb(Options({**given, **fixed}))

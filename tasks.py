@@ -19,6 +19,7 @@ from invoke.tasks import Task  # noqa: E402
 
 from build_tasks import commands, options, process  # noqa: E402
 from build_tasks.commands import Verb  # noqa: E402
+from build_tasks.commands.shown import reported  # noqa: E402
 from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
 from build_tasks.options import Option, Options  # noqa: E402
 
@@ -59,7 +60,7 @@ def task(verb: Verb, takes: Sequence[Option]) -> Task[Callable[..., None]]:
     def body(_context: Context, **given: Any) -> None:
         named = {option.name: given[_parameter(option)] for option in takes}
         try:
-            with process.interruptible():
+            with process.interruptible(), reported():
                 verb(Options(named))
         except (ImagesError, Interrupted) as error:
             raise Exit(str(error), code=error.exit_code) from None

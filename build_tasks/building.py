@@ -124,6 +124,8 @@ def _tried(
     races = 0
     while True:
         spec.own_metadata.unlink(missing_ok=True)
+        # buildx writes it last, and fails a build that is made if it cannot.
+        spec.own_metadata.touch()
         asked = attempt.followed(spec, told=line is not None)
         _tell(f"+ {process.quote(command(asked), client.environment)}", line)
         words = command(replace(asked, metadata=spec.own_metadata))

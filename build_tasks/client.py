@@ -248,7 +248,7 @@ def _listens(address: str) -> bool:
 
 
 def _docker_config() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    return Path(os.environ.get("DOCKER_CONFIG") or places.expanded("~/.docker"))
 
 
 def _context() -> str:

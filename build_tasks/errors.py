@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 
 from build_tasks.redaction import redact
+
+#: What the operating system says of a disk that is full.
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+#: What it says of a connection.
+_UNREACHABLE = frozenset((errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH))
 
 
 class ImagesError(Exception):
@@ -49,7 +56,7 @@ class AuthError(ImagesError):
 
 
 class DiskError(ImagesError):
-    """Report that there is no space left where the engine, or this suite, keeps its data."""
+    """Report a file or a folder that cannot be used: the disk is full, or the system refuses it."""
 
     exit_code = 6
 
@@ -107,7 +114,7 @@ class CommandTimeout(ImagesError):
 
 
 class MissingProgram(ImagesError):
-    """Report a program that is not installed (the exit code is the shell's)."""
+    """Report a program that is not there or cannot be run (the exit code is the shell's)."""
 
     exit_code = 127
 
@@ -122,3 +129,25 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signum: int = signal.SIGINT) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.exit_code = 128 + signum
+
+
+def of_system(error: OSError) -> ImagesError:
+    """Return the error that says what the operating system refused, and where.
+
+    Args:
+        error: what was raised; no module has foreseen it.
+    """
+    names = (error.filename, error.filename2)
+    places = [_text(name) for name in names if name is not None]
+    reason = error.strerror or str(error) or type(error).__name__
+    message = ": ".join([*([" -> ".join(places)] if places else []), reason])
+    if error.errno in _FULL:
+        return DiskError(f"{message} (free some, or: invoke cache.prune)")
+    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
+        return NetworkError(message)
+    return DiskError(message) if places else ImagesError(message)
+
+
+def _text(name: object) -> str:
+    """Return the name of a file, or the number of a descriptor, as text."""
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)

@@ -166,4 +166,4 @@ def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _short(content: object) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:DIGITS]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from build_tasks import options, process
 from build_tasks.commands.freshness import check_image
+from build_tasks.commands.shown import reported
 from build_tasks.errors import ImagesError
 from build_tasks.matrix import ImageKind
 from build_tasks.options import Options
@@ -30,14 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     fails = "--fail" in words
     try:
-        given = options.parse(PROGRAM, options.HOOK, words)
-        if Path(FILE).is_file():
-            os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
-        whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}
-        named = {name: given.text(name) or all_ for name, all_ in whole.items()}
-        with process.interruptible():
-            check_image(Options({**given.given, **named}))
+        with process.interruptible(), reported():
+            _check(words)
     except ImagesError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code if fails else 0
     return 0
+
+
+def _check(words: Sequence[str]) -> None:
+    given = options.parse(PROGRAM, options.HOOK, words)
+    if Path(FILE).is_file():
+        os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
+    whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}
+    named = {name: given.text(name) or all_ for name, all_ in whole.items()}
+    check_image(Options({**given.given, **named}))

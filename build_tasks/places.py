@@ -29,10 +29,19 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("AIRFLOW_IMAGES_CACHE")
     if named:
-        return expanded(named).absolute()
+        folder = expanded(named)
+        if named.startswith("~") and folder == Path(named):
+            raise UsageError(f"AIRFLOW_IMAGES_CACHE: there is no home folder for {named!r}")
+        return folder.absolute()
     import platformdirs  # noqa: PLC0415 - start-up time
 
-    return platformdirs.user_cache_path("airflow-images")
+    try:
+        return platformdirs.user_cache_path("airflow-images")
+    except RuntimeError:
+        raise UsageError(
+            "there is no folder for the cache, because this user has no home folder: set HOME or "
+            "AIRFLOW_IMAGES_CACHE"
+        ) from None
 
 
 def expanded(text: str) -> Path:
@@ -85,7 +94,7 @@ def builder_folder(name: str) -> Path:
 def write(file: Path, text: str, *, aside: Path | None = None) -> None:
     """Write a text file in one step; see `replacing`."""
     with replacing(file, aside=aside) as output:
-        output.write(text.encode())
+        output.write(text.encode(errors="surrogateescape"))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ def find(config: Path) -> Path | None:
     """
     for folder in (str(config / "cli-plugins"), *_FOLDERS):
         plugin = Path(folder, "docker-buildx")
-        if os.access(plugin, os.X_OK):
+        if plugin.is_file() and os.access(plugin, os.X_OK):
             return plugin
     on_path = shutil.which("docker-buildx") or shutil.which("buildx")
     return Path(on_path) if on_path else None
@@ -68,13 +69,15 @@ def version(plugin: Path) -> tuple[int, ...]:
     try:
         kept = json.loads(known.read_text(encoding="utf-8"))
         when, said = kept[str(path)]
-    except (OSError, ValueError, KeyError, TypeError):
-        kept, when, said = {}, "", ()
-    if when == identity:
-        return tuple(said)
+        found = tuple(int(number) for number in said)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        kept, when, found = {}, "", ()
+    if when == identity and found:
+        return found
     asked = _ask(plugin)
-    known.parent.mkdir(parents=True, exist_ok=True)
-    places.write(known, json.dumps({**kept, str(path): (identity, asked)}))
+    with contextlib.suppress(OSError):  # then the next run asks again
+        known.parent.mkdir(parents=True, exist_ok=True)
+        places.write(known, json.dumps({**kept, str(path): (identity, asked)}))
     return asked
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from build_tasks.errors import ImagesError
+from build_tasks.errors import ImagesError, of_system
 
 #: Seconds before the first repetition, and at most before a later one; between them it doubles.
 PAUSE = 1.0
@@ -197,7 +197,10 @@ class _Run:
         def attempt() -> Any:
             nonlocal tries
             tries += 1
-            return job.work()
+            try:
+                return job.work()
+            except OSError as error:  # of this job alone: the others go on
+                raise of_system(error) from error
 
         try:
             result, state, error = self._insist(job.name, attempt), State.BUILT, None

@@ -36,11 +36,12 @@ def report_image(options: Options) -> None:
     if not output:
         print(made, end="")
         return
+    content = made.encode(errors="surrogateescape")
     try:
-        Path(output).write_text(made, encoding="utf-8")
+        Path(output).write_bytes(content)
     except OSError as error:
         raise DiskError(f"--output: {output} cannot be written: {error.strerror}") from None
-    say(f"wrote {output}: {len(made.encode()) / 1e3:.0f} kB, {len(records)} builds")
+    say(f"wrote {output}: {len(content) / 1e3:.0f} kB, {len(records)} builds")
 
 
 def _form(options: Options, output: str | None) -> str:

@@ -5,16 +5,50 @@ Answers go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from build_tasks.errors import DiskError, ImagesError, of_system
 from build_tasks.options import Options
 from build_tasks.redaction import redact
 
 if TYPE_CHECKING:
     from build_tasks.figures import Report
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Raise ImagesError for every failure of the operating system; a front end catches no other.
+
+    Names that are not text in this locale are printed as the bytes that they are.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    try:
+        yield
+        _flush()
+    except OSError as error:
+        _flush()
+        raise of_system(error) from None
+
+
+def _flush() -> None:
+    """Write what is left of the answer, or say that nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more when it ends, and fail with a traceback.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        kind = ImagesError if isinstance(error, BrokenPipeError) else DiskError
+        raise kind(f"the answer cannot be written: {error.strerror}") from None
 
 
 def say(line: str) -> None:

@@ -9,7 +9,6 @@ context by the last part of its path, which stays: it is still sent only what ch
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from build_tasks.context import fingerprints
 from build_tasks.context.fingerprints import ChangedError, Index
-from build_tasks.errors import DiskError, ImagesError, UsageError
+from build_tasks.errors import DiskError, ImagesError
 
 #: Seconds that a snapshot stays after its last use.
 KEPT = 24 * 3600
@@ -53,9 +52,7 @@ def take(root: Path, names: Mapping[str, bool | None]) -> tuple[Path, dict[str, 
         except ChangedError:
             continue
         except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-            kind = DiskError if full else UsageError
-            raise kind(f"{home}: cannot be written: {error.strerror}") from None
+            raise DiskError(f"{home}: cannot be written: {error.strerror}") from None
     raise ImagesError(f"{root}: its files change while they are read: build when they are at rest")
 
 

@@ -19,7 +19,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("w", encoding="utf-8", buffering=1)
+        self._file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
         self._numbers: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
         self._rest: dict[str, str] = {}

@@ -34,7 +34,7 @@ class Folders:
     @property
     def short(self) -> str:
         """A short name that no other engine has, for what the kernel keeps names of."""
-        return hashlib.sha256(str(self.home).encode()).hexdigest()[:8]
+        return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:8]
 
     @property
     def run(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -17,6 +18,9 @@ from build_tasks.process.signals import whole
 
 #: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
 GRACE = 7.0
+
+#: What the system says where the program is fine, and there is too much of something else.
+_TOO_MUCH = frozenset((errno.E2BIG, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 #: Kept, because Python warns of a child that is forgotten while it runs.
 _spawned: list[subprocess.Popen[bytes]] = []
@@ -120,8 +124,11 @@ def _start(
             stderr=stderr,
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError) as error:
-        raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None
+    except OSError as error:
+        if error.errno in _TOO_MUCH:
+            raise
+        why = ", it is no program for this machine" if error.errno == errno.ENOEXEC else ""
+        raise MissingProgram(f"cannot start {command[0]}: {error.strerror}{why}") from None
 
 
 @contextlib.contextmanager

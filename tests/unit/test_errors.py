@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from build_tasks import errors
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (errno.EACCES, errors.DiskError, 6),
+        (errno.EROFS, errors.DiskError, 6),
+        (errno.ENOTDIR, errors.DiskError, 6),
+        (errno.ELOOP, errors.DiskError, 6),
+        (errno.ENAMETOOLONG, errors.DiskError, 6),
+        (errno.ECONNREFUSED, errors.NetworkError, 7),
+        (errno.ENETUNREACH, errors.NetworkError, 7),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_with_its_place(
+    number: int, kind: type[errors.ImagesError], code: int
+) -> None:
+    error = errors.of_system(OSError(number, os.strerror(number), "/a/b"))
+    assert (type(error), error.exit_code) == (kind, code)
+    assert str(error) == f"/a/b: {os.strerror(number)}"
+
+
+def test_a_full_disk_is_told_with_a_way_out() -> None:
+    error = errors.of_system(OSError(errno.ENOSPC, "No space left on device"))
+    assert type(error) is errors.DiskError
+    assert str(error) == "No space left on device (free some, or: invoke cache.prune)"
+
+
+def test_two_names_and_names_of_bytes_are_both_told() -> None:
+    error = errors.of_system(OSError(errno.EXDEV, "Invalid cross-device link", b"/a", None, "/b"))
+    assert str(error) == "/a -> /b: Invalid cross-device link"
+    assert str(errors.of_system(OSError(errno.EBADF, "Bad file descriptor", 7))).startswith("7: ")
+
+
+def test_a_failure_without_a_place_is_told_in_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="same file") as caught:
+        shutil.copyfile(__file__, __file__)
+    error = errors.of_system(caught.value)
+    assert type(error) is errors.ImagesError
+    assert "same file" in str(error)
+    assert str(errors.of_system(OSError())) == "OSError"
