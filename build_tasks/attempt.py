@@ -12,7 +12,7 @@ from build_tasks import faults, places, process
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
-from build_tasks.record import BuildRecord
+from build_tasks.record import BuildRecord, CacheUse
 from build_tasks.recording import Recorder
 from build_tasks.recording.events import Said, redacted
 from build_tasks.spec import BuildSpec
@@ -47,7 +47,8 @@ class Attempt:
         """
         start = replace(start, log=self.log)
         if self.recorder:
-            return self.recorder.record(start)
+            record = self.recorder.record(start)
+            return replace(record, imports=_named(record, spec))
         imports, error = faults.seen(self.ended.stderr, spec)
         known = {use.reference: use for use in (*start.imports, *imports)}
         export = replace(start.export, error=error) if start.export and error else start.export
@@ -142,7 +143,12 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
     # What BuildKit's display said without a reason gives way to what the events say.
     known = tuple(use for use in start.imports if use.error != faults.UNSAID)
     export = replace(start.export, error="") if start.export else None
-    return recorder.record(replace(start, imports=known, export=export))
+    record = recorder.record(replace(start, imports=known, export=export))
+    return replace(record, imports=_named(record, spec))
+
+
+def _named(record: BuildRecord, spec: BuildSpec) -> tuple[CacheUse, ...]:
+    return tuple(faults.named(use, spec) for use in record.imports)
 
 
 def _print(said: Said) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 
 from build_tasks import attempt, faults, process
 from build_tasks.attempt import Attempt, Line
+from build_tasks.cache.backends import BackendType
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError, RegistryError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command
 from build_tasks.record import BuildRecord, CacheUse
+from build_tasks.recording.vertices import is_cache_export
 from build_tasks.redaction import redact
-from build_tasks.spec import BuildSpec
+from build_tasks.spec import BuildSpec, Output
 
 #: Times that a build is repeated because the engine collected what it was about to use.
 RACES = 2
@@ -136,10 +138,9 @@ def _tried(
         if lost:
             for reference, why in lost.items():
                 _tell(f"{spec.identity}: {_without(reference, why)}", line)
-            left = tuple(one for one in spec.cache.imports if one.reference not in lost)
-            spec = replace(spec, cache=replace(spec.cache, imports=left))
-            uses = (CacheUse(reference, redact(why)) for reference, why in lost.items())
-            start = replace(start, imports=(*start.imports, *uses))
+            reasons = {reference: redact(why) for reference, why in lost.items()}
+            spec = replace(spec, cache=spec.cache.without(reasons))
+            start = replace(start, imports=_left_out(spec))
         elif races < RACES and _lost_race(tried):
             races += 1
             _tell(f"{spec.identity}: {_RACE}: once more", line)
@@ -169,8 +170,14 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
         builder=client.builder(spec.builder),
         command=process.quote(command, client.environment),
         arguments={name: redact(value) for name, value in spec.arguments},
+        imports=_left_out(spec),
         export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
     )
+
+
+def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
+    """Return the caches that BuildKit is not told of although the build was to read them."""
+    return tuple(CacheUse(name, why, left_out=True) for name, why in spec.cache.left_out)
 
 
 def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
@@ -180,24 +187,42 @@ def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
         metadata = {}
     digest = str(metadata.get("containerimage.digest", ""))
     reference = str(metadata.get("buildx.build.ref", ""))
-    exported = "cache.manifest" in metadata
+    manifest = "cache.manifest" in metadata
     record = replace(record, digest=digest)
-    if _unclear(record, spec, exported=exported):
+    if _unclear(record, spec, manifest=manifest):
         record = attempt.replayed(client, spec, reference, record)
     export = record.export
+    exported = export is not None and (manifest or _exported(record, spec))
     if export and not exported and not export.error:
         record = replace(record, export=replace(export, error=faults.UNSAID))
     return Built(spec.identity, digest, exported, record, reference)
 
 
-def _unclear(record: BuildRecord, spec: BuildSpec, *, exported: bool) -> bool:
+def _unclear(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> bool:
     """Return whether BuildKit's own display leaves open what became of the caches."""
     if record.steps:
         return False
     unsaid = any(use.error == faults.UNSAID for use in record.imports)
     silent = bool(spec.strict_cache and spec.cache.imports)
     export = record.export
-    return unsaid or silent or bool(export and not exported and export.error in {"", faults.UNSAID})
+    return unsaid or silent or bool(export and not manifest and export.error in {"", faults.UNSAID})
+
+
+def _exported(record: BuildRecord, spec: BuildSpec) -> bool:
+    """Return whether a cache was written whose manifest is not in buildx's metadata.
+
+    Only exports to registries and folders report one. An inline cache is part of the image; every
+    other export is a vertex, which ended without an error.
+    """
+    target = spec.cache.export
+    if target is None or record.export is None or record.export.error:
+        return False
+    if target.type is BackendType.INLINE:
+        return spec.output is not Output.NONE
+    if record.steps:
+        return any(is_cache_export(step.name) for step in record.steps)
+    # BuildKit's own display said nothing of an error, and the builder does not tell its events.
+    return target.type is not BackendType.REGISTRY
 
 
 def _without(reference: str, why: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from build_tasks.errors import RegistryError
 from build_tasks.record import BuildRecord, CacheUse
+from build_tasks.recording.vertices import is_cache_export
 from build_tasks.spec import BuildSpec
 
 #: Layers of a cache that was read are fetched when they are needed, late: these are BuildKit's and
@@ -17,14 +19,16 @@ _LATE = re.compile(
 )
 _PUSH = re.compile(r"failed to push")
 _URL = re.compile(r"https?://[^/\s\"]+/v2/(?P<path>[^\s\"]+?)/(?:blobs|manifests)/")
+#: What follows the path of a reference: a tag, a digest, both or neither.
+_TAG = re.compile(r"(?::[^:/@]+)?(?:@[^@]*)?$")
 _PREFIX = re.compile(r"^(?:failed to configure registry cache importer: |error writing \w+ blob: )")
 #: As BuildKit's plain display has it, and its display for terminals.
 _PLAIN = re.compile(r"^#(?P<number>\d+) (?P<text>.*)$", re.MULTILINE)
 _DRAWN = re.compile(
-    r"=> ERROR (?:importing cache manifest from (?P<reference>\S+)|(?P<export>exporting cache to ))"
+    r"=> ERROR (?:importing cache manifest from (?P<reference>\S+)|"
+    r"(?P<export>exporting cache to |exporting to GitHub Actions Cache))"
 )
 _IMPORTING = "importing cache manifest from "
-_EXPORTING = "exporting cache to "
 UNSAID = "BuildKit does not say why"
 
 
@@ -41,9 +45,9 @@ def notes(record: BuildRecord, spec: BuildSpec) -> list[str]:
     for use in record.imports:
         if not use.error:
             continue
-        if absent(use):
+        if use.absent:
             writes = ", this build writes it" if use.reference == _written(spec) else ""
-            lines.append(f"the cache {use.reference} is not there yet{writes}")
+            lines.append(f"no cache yet: {use.reference} (first build of this branch){writes}")
         else:
             lines.append(f"warning: the cache {use.reference} was not read: {reason(use.error)}")
     if record.export and record.export.error:
@@ -64,7 +68,7 @@ def strict(record: BuildRecord, spec: BuildSpec) -> RegistryError | None:
     """
     read = any(not use.error for use in record.imports)
     excused = read or (record.export is not None and not record.export.error)
-    bad = [use for use in record.imports if use.error and not (absent(use) and excused)]
+    bad = [use for use in record.imports if use.error and not (use.absent and excused)]
     said = [f"the cache {use.reference} was not read: {reason(use.error)}" for use in bad]
     if record.export and record.export.error:
         why = reason(record.export.error)
@@ -116,7 +120,7 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
     if where:
         # Else the layer is another's: a base image's, which building again would not mend.
         place = f"/{where['path']}"
-        suspects = [one for one in suspects if one.rpartition(":")[0].endswith(place)]
+        suspects = [one for one in suspects if _repository(one).endswith(place)]
     text = re.sub(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?", "", why)
     return dict.fromkeys(suspects, text)
 
@@ -138,8 +142,8 @@ def seen(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:
             error = said.removeprefix("ERROR: ")
             if name.startswith(_IMPORTING):
                 reference = name.removeprefix(_IMPORTING)
-                uses[reference] = CacheUse(reference, error)
-            elif name.startswith(_EXPORTING):
+                uses[reference] = named(CacheUse(reference, error), spec)
+            elif is_cache_export(name):
                 export = error
     for reference, exported in _drawn(text):
         if exported:
@@ -157,16 +161,24 @@ def seen(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:
     return tuple(uses.values()), export
 
 
-def absent(use: CacheUse) -> bool:
-    """Return whether a reference was not read because nobody has written it yet."""
-    return (
-        use.error.endswith(": not found") and "blob" not in use.error and "content" not in use.error
-    )
+def named(use: CacheUse, spec: BuildSpec) -> CacheUse:
+    """Return a cache under the name that a person gave it.
+
+    BuildKit calls what is in no registry by its type and a number, like `gha:2083710910682386358`.
+    """
+    kind, _, number = use.reference.partition(":")
+    places = [one.reference for one in spec.cache.imports if one.type == kind]
+    return replace(use, reference=places[0]) if number.isdecimal() and len(places) == 1 else use
 
 
 def reason(error: str) -> str:
     """Return why a cache was not read or written, in one line."""
     return _short(_PREFIX.sub("", error.partition("\n")[0]), 240)
+
+
+def _repository(reference: str) -> str:
+    """Return what a URL's path has at its end: a short name is in Docker Hub's library."""
+    return f"/library/{_TAG.sub('', reference)}"
 
 
 def _written(spec: BuildSpec) -> str:

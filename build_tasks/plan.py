@@ -148,6 +148,8 @@ def specs(
             result.append(outputs.together(result[-1], platforms))
     exports = [(one.identity, one.cache.export) for one in result]
     policy.refuse_clobbering(exports, chosen.origins["cache.to"])
+    if each is Output.NONE:
+        policy.refuse_inline((target for _, target in exports), chosen.origins["cache.to"])
     return where, result
 
 

@@ -87,6 +87,20 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
     return cache.plan(policy, lambda branch: names.at(branch).cache(build), words)
 
 
+def refuse_inline(exports: Iterable[Backend | None], place: str) -> None:
+    """Raise UsageError if a cache would be part of an image that is not kept.
+
+    Args:
+        exports: the place that each build writes to.
+        place: where that was set.
+    """
+    if any(target and target.type is BackendType.INLINE for target in exports):
+        raise UsageError(
+            f"{place}: type=inline: the cache is part of the image, and this keeps no image: "
+            "add it to a build with --push, or choose another type"
+        )
+
+
 def refuse_clobbering(exports: Iterable[tuple[str, Backend | None]], place: str) -> None:
     """Raise UsageError if two builds would write one cache: the last would win.
 

@@ -52,6 +52,11 @@ class Site:
         driver = self.stored.driver if self.stored else defined.driver if defined else Driver.DOCKER
         return driver == Driver.DOCKER
 
+    @property
+    def local(self) -> bool:
+        """Whether the builder is an engine of this machine, which shares its network."""
+        return self.by_engine and self.client.socket is not None
+
 
 def find(chosen: Settings, *, start: bool, announce: Callable[[str], None]) -> Site:
     """Return the site that the settings mean.

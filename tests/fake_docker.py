@@ -33,6 +33,11 @@ case "$1" in
     for word; do :; done
     file=$FAKE_REGISTRY/$(printf '%s' "$word" | tr '/:@' '___')
     [ "$2" = create ] && exit 0
+    case "$*" in
+      *" --format "*) # a cache that a build is to read: there, unless the test says otherwise
+        [ -n "$FAKE_SILENT" ] && exec sleep "$FAKE_SILENT"
+        [ -z "$FAKE_NO_CACHE" ] && echo null && exit 0 ;;
+    esac
     [ -n "$FAKE_MANIFEST" ] && printf '%s' "$FAKE_MANIFEST" && exit 0
     [ -e "$file" ] && cat "$file" && exit 0
     echo "ERROR: $word: not found" >&2; exit 1 ;;

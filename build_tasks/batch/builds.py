@@ -13,6 +13,7 @@ from build_tasks import buildx, platforms, skipping
 from build_tasks.batch.keeping import Keeper
 from build_tasks.batch.schedule import Job
 from build_tasks.building import Built
+from build_tasks.cache_lookup import Lookup
 from build_tasks.client import Client
 from build_tasks.digests import Part, forget
 from build_tasks.errors import RegistryError
@@ -44,6 +45,7 @@ class Here:
         folder: where digests are written down.
         say: is told the suite's own lines about a build.
         keeper: keeps what the builds did.
+        caches: knows which caches can be read.
         line: is told what buildx says; None where that goes to our stderr as it comes.
         alone: there is one build.
         parts: what was pushed for a merge, by identity.
@@ -53,6 +55,7 @@ class Here:
     folder: Path
     say: Told
     keeper: Keeper
+    caches: Lookup
     line: Told | None = None
     alone: bool = False
     parts: dict[str, Part] = field(default_factory=dict)
@@ -119,6 +122,7 @@ def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
     if spec.part:
         forget(here.folder, spec.part)
     keep = partial(here.keeper.note, spec)
+    spec = here.caches.readable(spec, partial(here.say, spec.identity))
     if here.line:
         told = partial(here.line, spec.identity)
         built = buildx.build(here.client, replace(spec, progress="rawjson"), told, note=keep)

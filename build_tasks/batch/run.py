@@ -14,6 +14,7 @@ from build_tasks.batch import builds, schedule, verdict
 from build_tasks.batch.builds import Here
 from build_tasks.batch.keeping import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
+from build_tasks.cache_lookup import Lookup, Place
 from build_tasks.display import choice
 from build_tasks.display.shown import Display
 from build_tasks.errors import ImagesError, UsageError
@@ -45,6 +46,8 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     """
     rules = _rules(where, options)
     folder = digests.folder(options.text("digests"))
+    caches = Lookup(Place(where.client, specs[0].builder, local=where.local))
+    caches.start(spec for spec in specs if not spec.skips)  # while the rest is prepared
     if len(specs) > 1:
         _warm(where, specs[0].builder)
     run = _name()
@@ -55,7 +58,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     keeper = Keeper(run, where.client, announce)
     at_once = min(rules.slots, len(specs))
     client = where.client.beside(at_once - 1) if at_once > 1 else where.client
-    here = Here(client, folder, display.say, keeper, line, len(specs) == 1)
+    here = Here(client, folder, display.say, keeper, caches, line, len(specs) == 1)
     jobs = builds.jobs(here, specs)
     display.expect([job.name for job in jobs])
     watch = _Watch(display, [])
@@ -63,6 +66,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
         with display:
             schedule.run(jobs, rules, watch, stop=process.end_others)
     finally:
+        caches.end()
         process.allow_others()
         order = [*display.rows]
         outcomes = sorted(watch.outcomes, key=lambda one: order.index(one.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from build_tasks.cache import backends
@@ -52,11 +52,22 @@ class CachePlan:
         imports: places that BuildKit may take finished steps from, in order.
         export: the one place to write to, if any.
         enabled: take finished steps from anywhere at all.
+        left_out: references that are not read although they were to be, each with the reason.
     """
 
     imports: tuple[Backend, ...] = ()
     export: Backend | None = None
     enabled: bool = True
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def without(self, reasons: Mapping[str, str]) -> CachePlan:
+        """Return the plan without some of its imports.
+
+        Args:
+            reasons: why a reference is left out, by reference.
+        """
+        kept = tuple(one for one in self.imports if one.reference not in reasons)
+        return replace(self, imports=kept, left_out=(*self.left_out, *reasons.items()))
 
     def options(self) -> tuple[str, ...]:
         """Return the options of `buildx build` that say this."""

@@ -13,7 +13,7 @@ from build_tasks.explain import causes, recipe
 from build_tasks.explain.causes import Cause, Why
 from build_tasks.explain.explanation import Explanation, Miss
 from build_tasks.explain.recipe import Recipe
-from build_tasks.record import BuildRecord, Step, StepKind
+from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,20 @@ def _elsewhere(
         return [Cause(Why.DISABLED)]
     if was.builder != now.builder:
         return [Cause(Why.BUILDER, "builder", was.builder, now.builder)]
-    unread = [Cause(Why.IMPORT, use.reference, now=use.error) for use in now.imports if use.error]
+    unread = [_unread(use) for use in now.imports if use.error]
     if unread:
         return unread
     same = any(step.digest in node.digests for step in matched)
     if same or (matched and _reads_context(node, now)):
         return [Cause(Why.COLLECTED, ", ".join(use.reference for use in now.imports))]
     return [Cause(Why.UNKNOWN)]
+
+
+def _unread(use: CacheUse) -> Cause:
+    """Return a cache that was not read as the cause of a miss."""
+    if use.absent:
+        return Cause(Why.ABSENT, use.reference)
+    return Cause(Why.LEFT_OUT if use.left_out else Why.IMPORT, use.reference, now=use.error)
 
 
 def _reads_context(node: _Node, record: BuildRecord) -> bool:

@@ -29,6 +29,8 @@ class Why(StrEnum):
     DISABLED = "disabled"  # the cache was not to be used
     BUILDER = "builder"  # another one, which has a cache of its own
     IMPORT = "import"  # a cache reference was not read
+    LEFT_OUT = "left-out"  # a cache reference was not read because its registry did not send it
+    ABSENT = "absent"  # nobody has written a cache reference yet
     COLLECTED = "collected"  # the same as before, and no longer in any cache
     UNKNOWN = "unknown"
 

@@ -89,6 +89,8 @@ def _sentence(cause: Cause) -> str:
         Why.DISABLED: "the cache was not to be used (--cache disabled)",
         Why.BUILDER: f"another builder, with a cache of its own: {was} -> {now}",
         Why.IMPORT: f"the cache {what} was not read: {cause.now}",
+        Why.LEFT_OUT: f"the cache {what} was left out: {cause.now}",
+        Why.ABSENT: f"no cache yet: {what} (first build of this branch)",
         Why.COLLECTED: "the same as before, and in no cache any more: pruned or collected"
         + (f", and not in {what}" if what else ""),
         Why.UNKNOWN: "something that the records do not show, like a value that is a secret",

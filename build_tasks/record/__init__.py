@@ -77,13 +77,21 @@ class CacheUse:
 
     Args:
         reference: the reference.
-        error: why it could not be read or written; empty if it was.
+        error: why it was not read or written; empty if it was.
         seconds: what it took.
+        left_out: the suite did not let BuildKit read it, for the reason in `error`.
     """
 
     reference: str
     error: str = ""
     seconds: float = 0.0
+    left_out: bool = False
+
+    @property
+    def absent(self) -> bool:
+        """It was not read because nobody has written it yet."""
+        inside = "blob" in self.error or "content" in self.error
+        return self.error.endswith(": not found") and not inside
 
 
 @dataclass(frozen=True)

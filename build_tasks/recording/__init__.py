@@ -28,7 +28,6 @@ _DIAGNOSTICS = 400
 _WARNINGS = 200
 _TOLD = {StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT}
 _CANCELED = "context canceled"
-_EXPORTING_CACHE = "exporting cache to "
 
 
 class Recorder:
@@ -143,12 +142,12 @@ class Recorder:
             if step.kind is StepKind.IMPORT:
                 reference = vertices.read(step.name).reference
                 before = imports.get(reference, CacheUse(reference))
-                imports[reference] = CacheUse(
-                    reference,
-                    step.error or before.error,
-                    round(before.seconds + step.seconds, 6),
+                imports[reference] = replace(
+                    before,
+                    error=step.error or before.error,
+                    seconds=round(before.seconds + step.seconds, 6),
                 )
-            elif step.name.startswith(_EXPORTING_CACHE) and export:
+            elif export and vertices.is_cache_export(step.name):
                 export = replace(export, error=step.error, seconds=round(step.seconds, 6))
         return replace(
             start,

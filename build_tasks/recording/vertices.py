@@ -17,6 +17,8 @@ _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/v\d+)?(?:->\S+)?")
 _IMPORT = "importing cache manifest from "
 _CONTEXT = re.compile(r"\[internal\] load (?:build |\.|remote )|\[(?:context )?\S+\] load ")
 _EXPORT = re.compile(r"exporting |pushing |merging manifest list |importing to docker|sending tar")
+#: The names that BuildKit's cache exporters have (cache/remotecache/*, to BuildKit 0.32).
+_CACHE_EXPORT = re.compile(r"exporting cache to |exporting to GitHub Actions Cache")
 #: Vertices of buildx, not of BuildKit: their times are this machine's.
 _CLIENT = re.compile(
     r"\[internal\] (?:booting |load local bake |waiting for |connecting )|resolving provenance|"
@@ -65,3 +67,8 @@ def read(name: str) -> Named:
     if _EXPORT.match(name):
         return Named(StepKind.EXPORT, client=client)
     return Named(StepKind.INTERNAL, client=client)
+
+
+def is_cache_export(name: str) -> bool:
+    """Return whether a vertex writes a cache."""
+    return bool(_CACHE_EXPORT.match(name))

@@ -125,13 +125,16 @@ def outcome(record: BuildRecord) -> str:
 
 
 def lost(record: BuildRecord) -> list[str]:
-    """Return a line for each cache reference that could not be read or written."""
+    """Return a line for each cache reference that could not be read or written.
+
+    One that nobody has written yet is no fault.
+    """
     uses = [("read", use) for use in record.imports]
     uses += [("written", record.export)] if record.export else []
     return [
         f"cache not {how}: {clean(use.reference)}: {' '.join(clean(use.error).split())}"
         for how, use in uses
-        if use.error
+        if use.error and not use.absent
     ]
 
 

@@ -177,7 +177,9 @@ def test_a_manifest_that_is_cut_is_a_cache_that_cannot_be_read(written: Place) -
 
 def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
     built = build(place, place.reading())
-    assert built.notes(place.reading()) == [f"the cache {place.cache} is not there yet"]
+    assert built.notes(place.reading()) == [
+        f"no cache yet: {place.cache} (first build of this branch)"
+    ]
     strict = built.strict(place.reading(strict_cache=True))
     assert f"the cache {place.cache} was not read: {place.cache}: not found" in str(strict)
 
@@ -189,7 +191,9 @@ def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> N
     )
     built = build(place, spec)
     assert built.cache_exported
-    assert built.notes(spec) == [f"the cache {place.cache} is not there yet, this build writes it"]
+    assert built.notes(spec) == [
+        f"no cache yet: {place.cache} (first build of this branch), this build writes it"
+    ]
     assert built.strict(spec) is None
 
 
@@ -240,7 +244,7 @@ def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     built = build(written, spec)
     notes = built.notes(spec)
-    assert f"the cache {other} is not there yet" in notes
+    assert f"no cache yet: {other} (first build of this branch)" in notes
     if built.record.attempts == 2:  # which of two with the same layers BuildKit asks is its own
         assert any(written.cache in note for note in notes)
 
@@ -333,7 +337,7 @@ def test_a_strict_build_fails_after_the_push_and_says_the_digest(
     done = project.invoke(*build, "--push")
     assert done.returncode == 4
     lines = done.stderr.strip().splitlines()
-    assert "is not there yet" in done.stderr
+    assert "no cache yet: " in done.stderr
     pushed = next(line for line in lines if line.startswith("ci-3.11-amd64: pushed "))
     digest = pushed.split()[-1]
     assert digest.startswith("sha256:")

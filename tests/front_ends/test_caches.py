@@ -152,6 +152,55 @@ def test_other_places_are_passed_on(bench: Bench) -> None:
     assert caches(first, "--cache-to") == ["type=gha,scope=ci-3.11-amd64"]
 
 
+def asked(bench: Bench) -> list[str]:
+    """Return the caches that registries were asked for."""
+    return [words[-1] for words in bench.told() if words[1:3] == ["imagetools", "inspect"]]
+
+
+def test_a_batch_asks_for_each_cache_once_and_a_dry_run_for_none(bench: Bench) -> None:
+    both = ("image.build", "--python", "3.11,3.12", "--platform", "linux/amd64")
+    shared = ("--cache-from", "r/shared:x", "--cache-from", "r/own-{identity}:x")
+    assert bench.invoke(*both, *shared, "--dry-run").stdout.count("--cache-from") == 4
+    assert asked(bench) == []
+    done = bench.invoke(*both, *shared)
+    assert done.returncode == 0, done.stderr
+    assert sorted(asked(bench)) == [
+        "r/own-ci-3.11-amd64:x",
+        "r/own-ci-3.12-amd64:x",
+        "r/shared:x",
+    ]
+
+
+def test_a_cache_that_nobody_has_written_is_left_out_calmly(bench: Bench) -> None:
+    done = bench.invoke(*BUILD, FAKE_NO_CACHE="1")
+    assert done.returncode == 0, done.stderr
+    (words,) = bench.builds()
+    assert caches(words, "--cache-from") == []
+    own = IMAGE.format("main")
+    assert f"ci-3.11-amd64: no cache yet: {own} (first build of this branch)\n" in done.stderr
+    assert "warning" not in done.stderr
+
+
+def test_a_registry_that_does_not_answer_is_left_out_and_strictly_an_error(bench: Bench) -> None:
+    done = bench.invoke(*BUILD, "--strict-cache", FAKE_SILENT="60")
+    assert done.returncode == 4, done.stderr
+    (words,) = bench.builds()
+    assert caches(words, "--cache-from") == []
+    own = IMAGE.format("main")
+    assert f"warning: the cache {own} is left out: no answer within 8 s\n" in done.stderr
+    assert f"the cache {own} was not read: no answer within 8 s" in last(done.stderr)
+
+
+def test_a_cache_inside_of_an_image_that_is_not_kept_is_refused(bench: Bench) -> None:
+    done = bench.invoke("cache.push", "--python", "3.11", "--cache-to", "type=inline")
+    assert done.returncode == 2
+    assert last(done.stderr) == (
+        "--cache-to: type=inline: the cache is part of the image, and this keeps no image: "
+        "add it to a build with --push, or choose another type"
+    )
+    assert bench.builds() == []
+
+
 def test_a_place_of_the_settings_is_written_only_when_asked(bench: Bench) -> None:
     place = {"AIRFLOW_IMAGES_CACHE_TO": "type=gha"}
     bench.invoke(*BUILD, **place)

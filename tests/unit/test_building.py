@@ -49,8 +49,11 @@ def spec(tmp_path: Path, **changes: object) -> BuildSpec:
 class Buildx:
     """Stands in for process.stream and process.run: each command gets the next answer."""
 
-    def __init__(self, *answers: tuple[int, bytes], history: bytes | None = None) -> None:
+    def __init__(
+        self, *answers: tuple[int, bytes], history: bytes | None = None, manifest: bool = True
+    ) -> None:
         self.answers = list(answers)
+        self.manifest = manifest
         self.history = history
         self.commands: list[Command] = []
         self.asked: list[Command] = []
@@ -67,7 +70,8 @@ class Buildx:
                 "containerimage.digest": "sha256:1",
                 "buildx.build.ref": "default/default/x",
             }
-            if b'"exporting cache' not in said or b"error writing" not in said:
+            failed = b'"exporting cache' in said and b"error writing" in said
+            if self.manifest and not failed:
                 metadata["cache.manifest"] = "{}"
             path = Path(command[command.index("--metadata-file") + 1])
             path.write_text(json.dumps(metadata))
@@ -128,7 +132,7 @@ def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
     assert any(line.endswith("/airflow/ci:cache: not found") or "ERROR: " in line for line in shown)
     assert "hunter2" not in "".join(shown)
     (note,) = built.notes(spec(tmp_path))
-    assert note == f"the cache {CACHE} is not there yet, this build writes it"
+    assert note == f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     assert built.strict(spec(tmp_path)) is None
 
 
@@ -167,6 +171,79 @@ def test_a_cache_that_breaks_a_build_is_left_out(
     )
     said = capsys.readouterr().err
     assert f"a layer of the cache {CACHE} could not be fetched (short read: " in said
+
+
+def exported(*, error: str = "", name: str = "exporting to GitHub Actions Cache") -> bytes:
+    """Return the events of a build whose cache goes where buildx's metadata do not say it."""
+    when = {"started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z"}
+    vertex = {"digest": "sha256:9", "name": name, "error": error, **when}
+    return json.dumps({"vertexes": [vertex]}).encode() + b"\n"
+
+
+GHA = backends.parse("type=gha,scope=x", "--cache-to", write=True).written(())
+INLINE = backends.parse("type=inline", "--cache-to", write=True).written(())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (GHA, exported(), None),
+        (GHA, exported(name="exporting cache to Amazon S3"), None),
+        (GHA, exported(error="maximum timeout reached"), "maximum timeout reached"),
+        (GHA, exported(name="exporting to image"), "BuildKit does not say why"),
+        (INLINE, exported(name="exporting to image"), None),
+    ],
+)
+def test_an_export_is_judged_by_its_vertex_whatever_its_backend(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[backends.Backend, bytes, str | None],
+) -> None:
+    target, events, error = case
+    use(monkeypatch, Buildx((0, events), manifest=False))
+    asked = spec(tmp_path, cache=CachePlan((), target))
+    built = buildx.build(client, asked)
+    assert built.cache_exported is (error is None)
+    wrong = f"warning: the cache was not written to {target.reference}: {error}"
+    assert built.notes(asked) == ([wrong] if error else [])
+
+
+def test_an_inline_cache_needs_an_image(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Buildx((0, exported(name="x")), manifest=False))
+    asked = spec(tmp_path, cache=CachePlan((), INLINE), output=Output.NONE)
+    assert not buildx.build(client, asked).cache_exported
+
+
+@pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.written(()), False)])
+def test_a_display_without_an_error_is_all_that_a_silent_builder_tells(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    target: backends.Backend,
+    fine: bool,
+) -> None:
+    """An export to a registry is in the metadata; of others nothing more is known."""
+    use(monkeypatch, Buildx((0, b"#1 DONE 0.1s\n"), manifest=False))
+    asked = spec(tmp_path, cache=CachePlan((), target), progress="plain")
+    assert buildx.build(client, asked).cache_exported is fine
+
+
+def test_a_cache_that_was_left_out_before_is_in_the_record(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
+    cache = CachePlan((READ,)).without({"r/gone:x": "r/gone:x: not found"})
+    built = buildx.build(client, spec(tmp_path, cache=cache))
+    assert fake.commands[0].count("--cache-from") == 1
+    gone, broken = built.record.imports
+    assert (gone.reference, gone.absent, gone.left_out) == ("r/gone:x", True, True)
+    assert (broken.reference, broken.absent, broken.left_out) == (CACHE, False, True)
+    assert built.notes(spec(tmp_path, cache=cache))[0] == (
+        "no cache yet: r/gone:x (first build of this branch)"
+    )
 
 
 def test_somebody_else_may_be_told_the_lines(
@@ -233,7 +310,7 @@ def test_what_a_terminal_leaves_open_the_history_says(
     use(monkeypatch, Buildx((0, DRAWN), history=stream("first")))
     built = buildx.build(client, spec(tmp_path))
     assert built.notes(spec(tmp_path)) == [
-        f"the cache {CACHE} is not there yet, this build writes it"
+        f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     ]
     assert building.complete(client, spec(tmp_path), built) is built.record
 

@@ -34,6 +34,12 @@ def test_old_consumers_get_gzip_of_layers_that_are_there_in_zstd_too() -> None:
     assert export.value.endswith(f"{ALWAYS},compression=gzip,force-compression=true")
 
 
+def test_a_plan_without_a_reference_remembers_the_reason() -> None:
+    one, two = backends.registry("r/a:1"), backends.registry("r/b:2")
+    left = CachePlan((one, two), two).without({"r/b:2": "gone"}).without({"r/a:1": "silent"})
+    assert left == CachePlan((), two, left_out=(("r/b:2", "gone"), ("r/a:1", "silent")))
+
+
 def test_a_local_cache_needs_no_option() -> None:
     assert planned(CachePolicy(CacheMode.LOCAL, ("main",))).options() == ()
 

@@ -223,6 +223,16 @@ def test_a_missing_reference_is_told_with_the_error() -> None:
     assert len(said) == 1 + 3 + 1  # three first misses, one reason
 
 
+def test_a_cache_that_was_left_out_and_one_that_nobody_wrote_are_different_reasons() -> None:
+    silent = CacheUse("r/c:1", "no answer within 8 s", left_out=True)
+    absent = CacheUse("r/c:2", "r/c:2: not found", left_out=True)
+    said = explanation.lines(explain(BEFORE, record(ALL, imports=(silent, absent))))
+    assert said[-2:] == [
+        "    the cache r/c:1 was left out: no answer within 8 s",
+        "    no cache yet: r/c:2 (first build of this branch)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

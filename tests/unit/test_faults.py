@@ -46,21 +46,21 @@ def spec(*imports: str, export: str | None = None) -> BuildSpec:
 def test_what_was_not_read_or_written_is_a_line_with_its_reason() -> None:
     record = replace(BUILT, imports=(ABSENT, REFUSED), export=UNWRITTEN)
     assert faults.notes(record, spec()) == [
-        f"the cache {ONE} is not there yet",
+        f"no cache yet: {ONE} (first build of this branch)",
         f"warning: the cache {TWO} was not read: unexpected status from HEAD request to "
         "http://r/v2/x: 401 Unauthorized",
         f"warning: the cache was not written to {ONE}: unexpected status from POST request: "
         "500 Internal",
     ]
     (note,) = faults.notes(replace(BUILT, imports=(ABSENT,)), spec(export=ONE))
-    assert note == f"the cache {ONE} is not there yet, this build writes it"
+    assert note == f"no cache yet: {ONE} (first build of this branch), this build writes it"
     fine = replace(BUILT, imports=(CacheUse(ONE),), export=CacheUse(ONE))
     assert faults.notes(fine, spec()) == []
 
 
 def test_a_layer_that_is_not_there_is_a_fault() -> None:
     gone = "could not fetch content descriptor sha256:1 from remote: not found"
-    assert not faults.absent(CacheUse(ONE, gone))
+    assert not CacheUse(ONE, gone).absent
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,21 @@ def test_a_build_is_lost_to_the_caches_that_its_error_is_about(
     assert list(faults.lost(spec(), f"before\n{message}\n", BUILT)) == names
 
 
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("r:5000/a/b", "a/b"),
+        ("r:5000/a/b@sha256:12", "a/b"),
+        ("r:5000/a/b:x@sha256:12", "a/b"),
+        ("me/cache", "me/cache"),
+        ("cache:x", "library/cache"),
+    ],
+)
+def test_a_reference_needs_no_tag_to_be_suspected(reference: str, path: str) -> None:
+    why = f"{SOLVE}{COPY}unexpected status from GET http://r/v2/{path}/blobs/sha256:1: 500"
+    assert list(faults.lost(spec(reference, "r/other:x"), why, BUILT)) == [reference]
+
+
 def test_a_build_that_read_no_cache_is_lost_to_none() -> None:
     short = f"{SOLVE}short read: expected 105 bytes but got 104: unexpected EOF"
     one = replace(spec(), cache=CachePlan())
@@ -149,9 +164,20 @@ def test_buildkits_own_displays_are_read() -> None:
         " => ERROR importing cache manifest from r:5000/a/b:ca  0.0s\n"
         " => ERROR exporting cache to registry  0.1s\n"
     )
+    gha = "#5 exporting to GitHub Actions Cache\n#5 ERROR: maximum timeout reached\n"
+    assert faults.seen(gha, spec()) == ((), "maximum timeout reached")
     unsaid = CacheUse(ONE, faults.UNSAID)
     assert faults.seen(drawn, spec()) == ((unsaid,), faults.UNSAID)
     assert faults.seen("all well", spec()) == ((), "")
+
+
+def test_a_cache_in_no_registry_keeps_the_name_that_a_person_gave_it() -> None:
+    gha = backends.parse("type=gha,scope=x", "p", write=False)
+    local = [backends.parse(f"type=local,src={path}", "p", write=False) for path in "ab"]
+    one = replace(spec(), cache=CachePlan((gha, *local, backends.registry(ONE))))
+    assert faults.named(CacheUse("gha:2083710910682386358"), one).reference == gha.reference
+    for name in ("local:77", "s3:5", ONE, gha.reference):  # one of two, of none, and as it was
+        assert faults.named(CacheUse(name, "e"), one) == CacheUse(name, "e")
 
 
 def test_a_cache_that_should_have_hit_is_called_out() -> None:

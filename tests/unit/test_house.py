@@ -24,7 +24,7 @@ FLOORS = (
     ("selection", "site"),
     ("archive",),
     ("capabilities", "verify"),
-    ("merge", "references", "usage"),
+    ("cache_lookup", "merge", "references", "usage"),
     ("builders",),
     ("buildx", "pruning"),
     ("building",),

@@ -247,6 +247,11 @@ def test_markdown_has_a_row_and_details_for_each_build() -> None:
     assert len(text.encode()) < 60_000
 
 
+def test_a_cache_that_nobody_has_written_is_no_fault() -> None:
+    uses = (CacheUse("r/a:x", "r/a:x: not found"), CacheUse("r/b:x", "no\nanswer", left_out=True))
+    assert facts.lost(BuildRecord("x", imports=uses)) == ["cache not read: r/b:x: no answer"]
+
+
 def test_a_timeline_shows_what_was_done_when() -> None:
     at, span = facts.offsets([FAILED])[0], FAILED.seconds
     assert github.timeline(FAILED, at, span, 10) == "✖" * 10
