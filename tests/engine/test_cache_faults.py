@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gha_cache import gha_cache
 from registry_proxy import Proxy, proxied
 from suite import Suite, last
 
@@ -23,6 +24,7 @@ from build_tasks import buildx, process
 from build_tasks.building import Built, complete
 from build_tasks.cache import CachePlan, backends
 from build_tasks.client import Client
+from build_tasks.engine import bases
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import RegistryError
 from build_tasks.matrix import Platform
@@ -83,13 +85,13 @@ class Place:
 
 
 @pytest.fixture
-def place(engine: Embedded, suite: Suite, tmp_path: Path) -> Iterator[Place]:
+def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
     name = f"{engine.registry}/tests/faults-{secrets.token_hex(4)}"
     environment = {"DOCKER_HOST": engine.host, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-    suite.good("image.build", "--python", "3.11", "--dry-run")  # the base image is there
+    base = bases.ensure(engine, "3.11", [client.native.architecture], print)
     spec = BuildSpec(
         identity="ci-3.11-amd64",
         dockerfile=tmp_path / "context" / "Dockerfile",
@@ -97,7 +99,7 @@ def place(engine: Embedded, suite: Suite, tmp_path: Path) -> Iterator[Place]:
         platform=Platform.AMD64,
         tags=(f"{name}:latest",),
         arguments=(
-            ("BASE_IMAGE", f"{engine.registry}/debian-python:3.11"),
+            ("BASE_IMAGE", base),
             ("SALT", secrets.token_hex(8)),
         ),
         cache=CachePlan(),
@@ -117,6 +119,11 @@ def written(place: Place) -> Place:
     assert built.notes(place.writing()) == []
     place.forget()
     return place
+
+
+def put(text: str) -> backends.Backend:
+    """Return the place that a value of --cache-to means."""
+    return backends.parse(text, "--cache-to", write=True).written(())
 
 
 def ran(record: BuildRecord) -> list[int]:
@@ -296,6 +303,62 @@ def test_a_registry_that_stalls_is_written_to_all_the_same(place: Place) -> None
     assert stall.happened == 1
     assert built.cache_exported
     assert built.notes(place.writing()) == []
+
+
+@pytest.mark.parametrize("kind", ["gha", "local", "inline"])
+def test_a_cache_outside_of_a_registry_is_written_and_read(
+    place: Place, kind: str, tmp_path: Path
+) -> None:
+    """GitHub's service is a stand-in that speaks its first protocol, which buildx still knows."""
+    folder = tmp_path / "cache"
+    target, source = {
+        "gha": ("type=gha,scope=x", "type=gha,scope=x"),
+        "local": (f"type=local,dest={folder}", f"type=local,src={folder}"),
+        "inline": ("type=inline", f"type=registry,ref={place.spec.tags[0]}"),
+    }[kind]
+    with gha_cache() as service:
+        environment = {**place.client.environment, **service.environment}
+        place = replace(place, client=replace(place.client, environment=environment))
+        writing = replace(place.spec, cache=CachePlan(export=put(target)), strict_cache=True)
+        built = build(place, writing)
+        assert built.cache_exported
+        assert (built.notes(writing), built.strict(writing)) == ([], None)
+        assert bool(service.entries) is (kind == "gha")
+        place.forget()
+        place_read = backends.parse(source, "--cache-from", write=False)
+        reading = replace(place.spec, cache=CachePlan((place_read,)), strict_cache=True)
+        built = build(place, reading)
+    assert ran(built.record) == []
+    assert [use.reference for use in built.record.imports] == [place_read.reference]
+    assert (built.notes(reading), built.strict(reading)) == ([], None)
+
+
+def test_a_cache_service_that_refuses_is_named(place: Place) -> None:
+    with gha_cache() as service:
+        service.refuses = True
+        environment = {**place.client.environment, **service.environment}
+        place = replace(place, client=replace(place.client, environment=environment))
+        writing = replace(place.spec, cache=CachePlan(export=put("type=gha,scope=x")))
+        built = build(place, writing)
+    assert not built.cache_exported
+    (note,) = built.notes(writing)
+    assert note.startswith("warning: the cache was not written to type=gha,scope=x,mode=max")
+    assert "a fault of the tests" in note
+
+
+def test_a_pushed_github_actions_cache_ends_well(project: Suite) -> None:
+    (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
+    push = ("cache.push", "--python", "3.11", "--cache-to", "type=gha,scope={identity}")
+    with gha_cache() as service:
+        done = project.having(**service.environment).invoke(*push)
+        assert done.returncode == 0, done.stderr
+        assert "ci-3.11-amd64: wrote type=gha,scope=ci-3.11-amd64" in done.stderr
+        assert service.entries
+        service.refuses = True
+        service.entries.clear()
+        done = project.having(**service.environment).invoke(*push)
+        assert done.returncode == 4
+        assert "the cache was not written to type=gha,scope=ci-3.11-amd64" in last(done.stderr)
 
 
 class Terminal(io.TextIOWrapper):
