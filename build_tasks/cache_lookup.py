@@ -72,7 +72,8 @@ class Answer:
 
 def inspect_command(place: Place, reference: str) -> Command:
     """Return the command that fetches a cache's manifest and list of steps."""
-    asked = ("imagetools", "inspect", "--builder", place.builder, "--format", "{{json .Image}}")
+    builder = place.client.with_builder(place.builder)
+    asked = ("imagetools", "inspect", *builder, "--format", "{{json .Image}}")
     return (*place.client.buildx, *asked, reference)
 
 
