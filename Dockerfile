@@ -410,14 +410,47 @@ folder=${AIRFLOW_HOME:-/opt/airflow}/logs
 days=${AIRFLOW__LOG_RETENTION_DAYS:-15}
 minutes=${AIRFLOW__LOG_CLEANUP_FREQUENCY_MINUTES:-15}
 
+for name in days minutes; do
+    if [[ ! ${!name} =~ ^[0-9]+$ ]]; then
+        echo "clean-logs: ${name}: expected a number, got '${!name}'" >&2
+        exit 2
+    fi
+done
+
+clean() { # remove old logs, then the folders that this, or something before it, has left empty
+    local -a files=() folders=()
+    local file last="" result=0
+    # Links are not followed. lost+found is pruned, and that excludes -delete, which turns the order
+    # around: a folder's files would come before the folder that is not to be entered.
+    mapfile -d '' -t files < <(find . -name lost+found -prune -o -type f -mtime "+${days}" \
+        '(' -name '*.log' -o -name '*.log.*' ')' -printf '%P\0')
+    # A new and empty folder may be the one that a task is about to write its log to.
+    mapfile -d '' -t folders < <(find . -mindepth 1 -name lost+found -prune -o \
+        -type d -empty -mmin +60 -printf '%P\0')
+    for file in "${files[@]}"; do
+        if rm --force -- "${file}"; then
+            echo "removed ${file}"
+            [[ ${file} != */* || ${file%/*} == "${last}" ]] || folders+=("${file%/*}")
+            last=${file%/*}
+        else
+            result=1
+        fi
+    done
+    for file in "${folders[@]}"; do
+        [[ ! -d ${file} ]] || rmdir --parents --ignore-fail-on-non-empty -- "${file}" || result=1
+    done
+    return "${result}"
+}
+
 trap 'exit 0' INT TERM
 while true; do
-    echo "removing logs of ${folder} that are older than ${days} days"
-    find "${folder}" -type d -name lost+found -prune -o \
-        -type f -mtime "+${days}" -name '*.log' -print -delete || true
-    find "${folder}" -mindepth 1 -type d -name lost+found -prune -o \
-        -mindepth 1 -type d -empty -mtime "+${days}" -delete || true
-    sleep "$((minutes * 60))" &
+    if [[ -d ${folder} ]]; then
+        echo "removing logs of ${folder} that are older than ${days} days"
+        (cd "${folder}" && clean) || echo "clean-logs: not everything could be removed" >&2
+    else
+        echo "there is no folder ${folder} yet"
+    fi
+    sleep "$((minutes > 0 ? minutes * 60 : 1))" &
     wait $!
 done
 EOF

@@ -106,6 +106,16 @@ def test_its_port_is_8080(target: Target) -> None:
 def test_the_helpers_of_the_helm_chart_are_there(containers: Containers, path: str) -> None:
     ended = containers.run("bash", "-c", f"test -x {path} && bash -n {path}")
     expect(not ended.returncode, f"{path} is missing or broken: {ended.stderr[-300:]}")
+    if path == "/clean-logs":
+        script = (
+            "cd logs && mkdir --parents dag/old dag/new && touch dag/new/1.log && "
+            "touch --date '20 days ago' dag/old/1.log && { timeout 3 /clean-logs || true; } && "
+            "test -e dag/new/1.log && test ! -e dag/old"
+        )
+        ended = containers.run("bash", "-c", script)
+        expect(
+            not ended.returncode, f"{path} does not remove old logs alone: {ended.stdout[-300:]}"
+        )
 
 
 @CI
