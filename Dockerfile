@@ -204,6 +204,18 @@ if [ "${found}" != "${AIRFLOW_VERSION}" ]; then
     echo "this is Airflow ${found}, not ${AIRFLOW_VERSION}" >&2
     exit 1
 fi
+# uv only warns of an extra that is unknown.
+python - "${AIRFLOW_EXTRAS}" <<"PYTHON"
+import difflib, re, sys
+from importlib.metadata import metadata
+
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+known = sorted(map(plain, metadata("apache-airflow").get_all("Provides-Extra") or []))
+for extra in filter(None, map(plain, sys.argv[1].split(","))):
+    if extra not in known:
+        near = " or ".join(difflib.get_close_matches(extra, known)) or "another one"
+        sys.exit(f"this Airflow has no extra {extra}: did you mean {near}?")
+PYTHON
 uv pip check
 EOF
 

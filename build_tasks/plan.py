@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from build_tasks import (
     buildx,
+    constraints,
     contents,
     context,
     labels,
@@ -113,6 +114,7 @@ def specs(
     asked = _allowed(asked, run, announce)
     caches = policy.settle(chosen, run, writes=writes, checkout=ROOT, announce=announce)
     installations = _installations(chosen, selected, announce)
+    _warn(chosen, selected, installations, announce)
     sent = _sent(installations.values(), chosen, announce)
     dry = options.flag("dry-run")
     where = site.find(chosen, start=not dry, announce=announce)
@@ -265,6 +267,36 @@ def _installations(
     from build_tasks import installation  # noqa: PLC0415 - start-up time
 
     return {python: installation.find(chosen, python, announce) for python in pythons}
+
+
+def _warn(
+    chosen: Settings,
+    selected: list[tuple[ImageKind, str]],
+    installations: Mapping[str, Installation],
+    announce: Callable[[str], None],
+) -> None:
+    """Warn of settings that do not count, and of added packages that no constraints pin."""
+    for key, plain in (("airflow.from", "release"), ("constraints.location", "")):
+        origin = chosen.origins[key]
+        differs = getattr(chosen, key.replace(".", "_")) != plain
+        if differs and not origin.startswith("--") and ImageKind.CI in dict(selected):
+            announce(f"warning: {origin}: does not count for the CI image, only for PROD")
+    said = set()
+    for kind, python in selected:
+        install = installations[python] if kind is ImageKind.PROD else None
+        mode = install.constraints if install else "constraints"
+        folder = install.contexts.get("constraints") if install else None
+        file = folder / "constraints.txt" if folder else constraints.path(ROOT, python, mode)
+        tests = () if install else chosen.ci_test_packages
+        free = constraints.unpinned(file, (*chosen.dependencies_python, *tests))
+        name = chosen.constraints_location if folder else constraints.place(file)
+        if free and (name, *free) not in said:
+            said.add((name, *free))
+            announce(
+                f"warning: {', '.join(free)}: {name} has no version, so the newest is installed: "
+                "pin it (NAME==VERSION), or have it in dependencies.python and run: "
+                f"nox -s constraints-{python}"
+            )
 
 
 def _allowed(asked: _Asked, run: Run, announce: Callable[[str], None]) -> _Asked:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from build_tasks import constraints, matrix
+from build_tasks.constraints import extras
 from build_tasks.errors import UsageError
 from build_tasks.matrix import ImageKind
 from build_tasks.options import Options
@@ -27,6 +28,19 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     if not asked:
         raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
     pythons = _distinct(matrix.parse_python(one, "--python", chosen.pythons) for one in asked)
+    _check_options(chosen, kinds)
+    if ImageKind.CI in kinds:
+        for python in pythons:
+            constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
+    # What a PROD image installs from elsewhere may have other extras; its build looks at them.
+    released = chosen.airflow_from == "release" and not chosen.prod_slim
+    for python in pythons if ImageKind.CI in kinds or released else ():
+        extras.check(chosen, python)
+    return [(kind, python) for kind in kinds for python in pythons]
+
+
+def _check_options(chosen: Settings, kinds: list[ImageKind]) -> None:
+    """Raise UsageError for an option that none of the images understands."""
     for item in FIELDS:
         if item.kind and item.kind not in kinds and chosen.origins[item.key] == f"--{item.option}":
             raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
@@ -35,10 +49,6 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
             # Beside a CI image, which has extras, they may be meant for that one.
             if kinds == [ImageKind.PROD] and chosen.origins[key] == f"--{option}":
                 raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
-    if ImageKind.CI in kinds:
-        for python in pythons:
-            constraints.check(constraints.path(ROOT, python), python, chosen.airflow_for(python))
-    return [(kind, python) for kind in kinds for python in pythons]
 
 
 def _distinct(values: Iterable[T]) -> list[T]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks import client, matrix, spec
+from build_tasks import ca_bundle, client, matrix, spec
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
 from build_tasks.matrix import Names
@@ -82,12 +82,15 @@ def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
     Args:
         bundle: the bundle that a person named.
         where: where a build runs.
+
+    Raises:
+        UsageError: the bundle is too big for BuildKit.
     """
     if bundle is None and where.client.embedded:
         bundle = where.client.embedded.ca_bundle
     if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
         bundle = Path(os.environ["SSL_CERT_FILE"])  # what this machine's own programs trust
-    return ((spec.CA_BUNDLE, bundle),) if bundle else ()
+    return ((spec.CA_BUNDLE, ca_bundle.fitting(bundle)),) if bundle else ()
 
 
 def base_image(

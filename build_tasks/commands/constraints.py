@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from build_tasks import constraints, matrix
 from build_tasks.commands.shown import say
-from build_tasks.constraints import baseline
+from build_tasks.constraints import baseline, extras
 from build_tasks.options import Options
 
 
@@ -14,5 +14,7 @@ def generate_constraints(options: Options) -> None:
     asked = options.items("python") or chosen.pythons
     for text in asked:
         python = matrix.parse_python(text, "--python", chosen.pythons)
+        extras.follow(python, chosen, announce=say)
+        extras.check(chosen, python)
         constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)
         baseline.follow(python, announce=say)

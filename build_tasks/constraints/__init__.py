@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from build_tasks import places
@@ -21,6 +21,7 @@ _NOTES = {
 }
 _AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+_-]+)$")
 
 
@@ -92,6 +93,24 @@ def check_lines(text: str, place: str) -> None:
             ) from None
     if not any(line for _, line in lines):
         raise UsageError(f"{place}: has no constraint")
+
+
+def unpinned(file: Path, wanted: Iterable[str]) -> list[str]:
+    """Return the requirements whose version neither they themselves nor a file of versions fix.
+
+    Args:
+        file: constraints.
+        wanted: requirements.
+    """
+    found = [match for line in lines(file) if (match := _NAME.match(line))]
+    known = {re.sub(r"[-_.]+", "-", match[0]).lower() for match in found}
+    free = []
+    for text in wanted:
+        name = _NAME.match(text)
+        fixed = "===" in text or " @ " in text or re.search(r"==(?!.*\*)", text.partition(";")[0])
+        if name and not fixed and re.sub(r"[-_.]+", "-", name[0]).lower() not in known:
+            free.append(text)
+    return free
 
 
 def requirements(settings: Settings, python: str) -> tuple[str, ...]:

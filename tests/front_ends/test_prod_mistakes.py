@@ -313,3 +313,39 @@ def test_a_scanner_that_cannot_be_had_is_one_line(bench: Bench) -> None:
         "--sbom: the scanner docker/buildkit-syft-scanner:stable-1 cannot be had: name another one "
         "with --sbom-scanner (docker/buildkit-syft-scanner:stable-1: "
     )
+
+
+@pytest.mark.parametrize("kind", ["ci", "prod"])
+def test_an_unknown_extra_is_refused_before_anything_starts(bench: Bench, kind: str) -> None:
+    options = ("--kind", kind, "--python", "3.11", "--extras", "celery,postgress")
+    done = bench.invoke("image.build", *options)
+    assert done.returncode == 2
+    assert lines(done.stderr)[-1].startswith(
+        "--extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres"
+    )
+    assert bench.told() == []
+
+
+def test_a_setting_that_is_for_prod_alone_is_said_to_be_where_ci_is_built(bench: Bench) -> None:
+    tree = bench.folder / "tree"
+    variables = {
+        "AIRFLOW_IMAGES_AIRFLOW_FROM": str(tree),
+        "AIRFLOW_IMAGES_CONSTRAINTS_LOCATION": str(bench.folder / "c.txt"),
+    }
+    done = bench.invoke("image.build", "--kind", "ci", "--python", "3.11", **variables)
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in lines(done.stderr) if line.startswith("warning: ")]
+    assert warnings == [
+        f"warning: {name}: does not count for the CI image, only for PROD" for name in variables
+    ]
+
+
+def test_an_added_package_that_no_constraints_pin_is_warned_of_once(bench: Bench) -> None:
+    added = "pandas>=2,not-in-constraints,pinned-here==1.0"
+    options = ("--kind", "ci,prod", "--python", "3.11", "--python-deps", added)
+    done = bench.invoke("image.build", *options)
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in lines(done.stderr) if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "not-in-constraints: constraints/constraints-3.11.txt has no version" in warnings[0]
+    assert "pinned-here" not in warnings[0]

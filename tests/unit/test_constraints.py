@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import constraints, process, settings
-from build_tasks.constraints import resolver
+from build_tasks.constraints import extras, resolver
 from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
@@ -195,3 +195,71 @@ def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("constraints-3.11: ")
     assert constraints.path(root, "3.11").read_text() == GOOD
+
+
+@pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
+def test_an_extra_that_the_release_has_is_known(name: str) -> None:
+    extras.check(settings.load({"extras": name}, environment={}), "3.11")
+
+
+def test_an_unknown_extra_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^--extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
+    ):
+        extras.check(settings.load({"extras": "celery,postgress"}, environment={}), "3.11")
+    with pytest.raises(UsageError, match=r"no extra 'zzzzzz': .*extras-3.0.6.txt has all$"):
+        extras.check(settings.load({"extras": "zzzzzz"}, environment={}), "3.9")
+
+
+def test_a_release_whose_extras_are_not_written_down_is_left_to_the_build() -> None:
+    chosen = settings.load(
+        {"extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
+    )
+    extras.check(chosen, "3.11")
+
+
+def test_the_extras_of_a_release_are_written_down_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints").mkdir()
+    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_: object) -> process.Completed:
+        asked.append(command)
+        folder = Path(command[command.index("--target") + 1]) / "apache_airflow-3.3.2.dist-info"
+        if len(asked) > 1:
+            folder.mkdir()
+            text = "Name: x\nProvides-Extra: b\nProvides-Extra: a\n\nProvides-Extra: no\n"
+            (folder / "METADATA").write_text(text)
+        return process.Completed(command, len(asked) == 1, "", "error: no\n network")
+
+    monkeypatch.setattr(process, "run", run)
+    chosen, said = settings.load(environment={}), list[str]()
+    with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
+        extras.follow("3.11", chosen, announce=said.append)
+    for _ in range(2):
+        extras.follow("3.11", chosen, announce=said.append)
+    assert said == ["constraints/extras-3.3.2.txt: 2 extras"]
+    assert constraints.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
+    assert len(asked) == 2
+    assert asked[0][-1] == "apache-airflow==3.3.2"
+
+
+def test_every_release_of_the_matrix_has_its_extras_written_down() -> None:
+    chosen = settings.load(environment={})
+    for python in chosen.pythons:
+        assert extras.path(settings.ROOT, chosen.airflow_for(python)).exists()
+
+
+def test_requirements_that_nothing_pins_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "constraints.txt"
+    file.write_text("# made\npandas==2.0\nMy_Package>=1\n")
+    wanted = (
+        *("pandas>=2", "my.package", "free", "loose>=1,<2", "star==1.*", "pinned==1.0"),
+        *("marked; python_version == '3.11'", "here @ https://h/x.whl", "exact===1"),
+    )
+    assert constraints.unpinned(file, wanted) == [
+        *("free", "loose>=1,<2", "star==1.*", "marked; python_version == '3.11'"),
+    ]

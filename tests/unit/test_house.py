@@ -50,7 +50,7 @@ FLOORS = (
     ("record",),
     ("matrix",),
     ("engine",),
-    ("bake", "context", "plugin"),
+    ("bake", "ca_bundle", "context", "plugin"),
     ("git",),
     ("api", "locks", "process", "places", "trust"),
     ("errors",),

@@ -22,6 +22,7 @@ for one in importlib.metadata.distributions():
         "name": one.metadata["Name"],
         "version": one.version,
         "requires": one.requires or [],
+        "extras": one.metadata.get_all("Provides-Extra") or [],
         "local": one.read_text("direct_url.json") is not None,
     })
 print(json.dumps({"environment": default_environment(), "distributions": found}))

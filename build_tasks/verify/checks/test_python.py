@@ -82,6 +82,10 @@ def test_everything_that_was_asked_for_is_installed(target: Target, packages: Pa
     installed = {canonicalize_name(one["name"]) for one in packages.distributions}
     missing = sorted(set(_needed(target, packages)) - installed)
     expect(not missing, f"{', '.join(missing)} should be there")
+    airflow = [one for one in packages.distributions if one["name"] == "apache-airflow"]
+    known = {canonicalize_name(name) for one in airflow for name in one.get("extras", ())}
+    unknown = [name for name in target.extras if known and canonicalize_name(name) not in known]
+    expect(not unknown, f"this Airflow has no extra {', '.join(unknown)}")
 
 
 def test_the_packages_fit_together(containers: Containers) -> None:
