@@ -11,6 +11,8 @@ build that still reads it.
 
 from __future__ import annotations
 
+import codecs
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,7 +100,8 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
 def _excluded(root: Path) -> Patterns:
     """Return the patterns of a folder's .dockerignore; BuildKit says what is wrong with them."""
     try:
-        return ignore.parse((root / _RULES).read_text(encoding="utf-8-sig").splitlines())
+        text = (root / _RULES).read_bytes().removeprefix(codecs.BOM_UTF8)
+        return ignore.parse(os.fsdecode(text).split("\n"))  # names are bytes, and may be no text
     except (OSError, ValueError):
         return Patterns()
 

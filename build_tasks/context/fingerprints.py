@@ -106,6 +106,7 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         kind = stat.S_IFMT(seen.st_mode)
         if kind not in {stat.S_IFREG, stat.S_IFLNK}:
             continue
+        _check_text(f"{root}/{path}", path, "its name")
         content = _content(f"{root}/{path}", kind)
         result[path] = f"{_mode(seen.st_mode, executable=names[path])} {content}"
         if moment - seen.st_ctime_ns < REST:
@@ -154,10 +155,22 @@ def _mode(bits: int, *, executable: bool | None) -> str:
     return "100755" if runs else "100644"
 
 
+def _check_text(path: str, text: str, what: str) -> None:
+    """Raise UsageError if a text is not UTF-8: BuildKit ends a build with an internal error."""
+    if not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text):
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise UsageError(
+            f"{shown}: {what} is not UTF-8, which BuildKit needs: rename it, or name it in "
+            ".dockerignore"
+        )
+
+
 def _content(path: str, kind: int) -> str:
     try:
         if kind == stat.S_IFLNK:
-            return short(hashlib.sha256(os.fsencode(os.readlink(path))))  # noqa: PTH115 - as bytes
+            target = os.readlink(path)  # noqa: PTH115 - as text that is bytes
+            _check_text(path, target, "its target")
+            return short(hashlib.sha256(os.fsencode(target)))
         digest = hashlib.sha256()
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them
             while chunk := file.read(_CHUNK):

@@ -14,6 +14,7 @@ from suite import Suite, steps
 from build_tasks import context
 from build_tasks.context import Allowed, Prepared, ignore
 from build_tasks.engine.handle import Embedded
+from build_tasks.errors import UsageError
 
 FILE = """\
 FROM scratch AS folder
@@ -34,6 +35,12 @@ kept/*.pyc
 **/gone
 !kept/no/but
 kept/a**z
+!**.suffix
+!many/a*b*c*d
+!folders/**/x/**/y/**/z
+!weird/a**b**c
+!class/[^a][x\\-y][a-c]
+!**/*.q*r*
 """
 PATHS = (
     *(
@@ -47,6 +54,12 @@ PATHS = (
     ),
     *("sub/rooted/a", "spaced.txt", "deep.py", "a/b/deep.py", "xb1.txt", "xd1.txt", "kept/gone"),
     *("kept/a/gone/x", "# a comment", "kept/abz", "kept/a/b/z", "kept/az", "a/kept/yes"),
+    *("x.suffix", "a/b.suffix", ".suffix", "y.suffix/in", "x.suffixes"),
+    *("many/abcd", "many/axbxcxd", "many/abxd", "many/ab/cd", "many/azbcd/in", "many/abcdcd"),
+    *("folders/x/y/z", "folders/1/x/2/3/y/z", "folders/x/y/xz", "folders/x/z", "folders/1/x/y/z/w"),
+    *("weird/abc", "weird/abbc", "weird/a/b/c", "weird/a1/bc", "weird/axb/c", "weird/a/x/bxc"),
+    *("class/bxa", "class/b-c", "class/axa", "class/bza", "class/bxd"),
+    *("one.qr", "in/two.q.r.s", "in/three.r", "four.q/r"),
 )
 
 
@@ -153,6 +166,28 @@ def test_an_edit_that_keeps_size_and_time_arrives(tmp_path: Path, builder: Build
     cached, out = builder.build(prepare(file.parent).folder)
     assert not cached
     assert (out / "a.py").read_text() == "new"
+
+
+def test_a_name_that_is_not_utf_8_is_what_buildkit_does_not_take(
+    tmp_path: Path, builder: Builder
+) -> None:
+    """Or it would have to be sent."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / os.fsdecode(b"\xff")).touch()
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        builder.build(tree)
+    assert "invalid UTF-8" in caught.value.stderr
+    with pytest.raises(UsageError, match="its name is not UTF-8"):
+        prepare(tree)
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_sent(tmp_path: Path, builder: Builder) -> None:
+    tree = tmp_path / os.fsdecode(b"tree\xff")
+    tree.mkdir()
+    (tree / "a").touch()
+    _, out = builder.build(prepare(tree).folder)
+    assert (out / "a").is_file()
 
 
 def test_the_patterns_mean_what_buildkit_means(tmp_path: Path, builder: Builder) -> None:

@@ -260,11 +260,33 @@ def test_an_archive_inside_a_repository_enters_whole(tree: Path, said: list[str]
 
 
 def test_names_may_be_anything(tree: Path, said: list[str]) -> None:
-    names = {"dags/with space", "dags/new\nline", os.fsdecode(b"dags/\xff"), 'dags/"q"\t', "dags/ü"}
+    names = {"dags/with space", "dags/new\nline", 'dags/"q"\t', "dags/ü"}
     for name in names:
         (tree / name).touch()
     git(tree, "add", "--all")
     assert names < sent(prepare(tree, said))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_name_that_buildkit_does_not_take_is_one_line(
+    tree: Path, said: list[str], linked: bool
+) -> None:
+    name = os.fsdecode(b"\xff")
+    if linked:
+        (tree / "dags/link").symlink_to(name)
+    else:
+        (tree / "dags" / name).touch()
+    assert "dags/one.py" in sent(prepare(tree, said))  # untracked: it does not enter
+    git(tree, "add", "--all")
+    with pytest.raises(UsageError) as caught:
+        prepare(tree, said)
+    path, what = ("link", "its target") if linked else (r"\xff", "its name")
+    assert str(caught.value) == (
+        f"{tree}/dags/{path}: {what} is not UTF-8, which BuildKit needs: rename it, or name it in "
+        ".dockerignore"
+    )
+    (tree / ".dockerignore").write_bytes(b"dags/\xff\r\ndags/link\r\n")
+    assert "dags/one.py" in prepare(tree, said).files
 
 
 def test_a_hooks_environment_leads_git_nowhere(

@@ -70,6 +70,20 @@ def test_a_file_is_named_for_its_build(bench: Bench, tmp_path: Path) -> None:
     )
 
 
+def test_git_ignores_what_is_written_into_the_checkout(bench: Bench, tmp_path: Path) -> None:
+    project = bench.copy(tmp_path / "project")
+    git = ("/usr/bin/git", "-C", str(project.root), "-c", "user.name=x", "-c", "user.email=x@x")
+    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message=x")):
+        subprocess.run([*git, *words], check=True)
+    done = project.invoke(*SAVE, FAKE_IMAGE=facts(), FAKE_SAVED="x")
+    assert done.returncode == 0, done.stderr
+    for name in ("report.html", "docker-context-files/a.whl", "dist/digests/a.json"):
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / name).touch()
+    status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, check=True)
+    assert status.stdout == b""
+
+
 def test_an_engine_that_lacks_the_image_is_one_line(bench: Bench) -> None:
     done = bench.invoke(*SAVE, "--tag", "v1")
     assert done.returncode == 2
