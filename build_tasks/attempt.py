@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build_tasks import faults, places, process
+from build_tasks import console, escaping, faults, places, process
 from build_tasks.client import Client
 from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
@@ -65,7 +64,7 @@ def followed(spec: BuildSpec, *, told: bool) -> BuildSpec:
         told: somebody else shows what buildx says.
     """
     chosen = spec.progress != "auto" or "BUILDKIT_PROGRESS" in os.environ
-    if told or chosen or sys.stderr.isatty():
+    if told or chosen or console.stderr_is_terminal():
         return spec
     return replace(spec, progress="rawjson")
 
@@ -108,7 +107,9 @@ def run(
         tried = _follow(client, command, Recorder(hear=steps.hear, line=both))
     finally:
         log.close()
-    return replace(tried, log=str(log.path))
+        if log.problem:
+            console.message(f"{spec.identity}: {log.problem}")
+    return replace(tried, log="" if log.problem else str(log.path))
 
 
 def log_file(spec: BuildSpec) -> Path:
@@ -152,7 +153,7 @@ def _named(record: BuildRecord, spec: BuildSpec) -> tuple[CacheUse, ...]:
 
 
 def _print(said: Said) -> None:
-    print(redacted(said), file=sys.stderr, flush=True)
+    console.write(f"{escaping.terminal(redacted(said))}\n")
 
 
 def _follow(client: Client, command: Command, recorder: Recorder) -> Attempt:

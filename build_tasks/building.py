@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from build_tasks import attempt, faults, process
+from build_tasks import attempt, console, faults, process
 from build_tasks.attempt import Attempt, Line
 from build_tasks.cache.backends import BackendType
 from build_tasks.client import Client
@@ -244,7 +243,7 @@ def _tell(text: str, line: Line | None) -> None:
     if line:
         line(text)
     else:
-        print(redact(text), file=sys.stderr, flush=True)
+        console.message(text)
 
 
 def _lost_race(tried: Attempt) -> bool:

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 
+from build_tasks import escaping
 from build_tasks.redaction import redact
 
 #: What the operating system says of a disk that is full.
@@ -27,7 +28,8 @@ class ImagesError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "", *, transient: bool = False) -> None:
-        super().__init__(redact(message))
+        # Other programs' words stand in it, and the front ends print it.
+        super().__init__(escaping.terminal(redact(message)))
         self.transient = transient
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from build_tasks import options, process
+from build_tasks import console, options, process
 from build_tasks.commands.freshness import check_image
 from build_tasks.commands.shown import reported
 from build_tasks.errors import ImagesError
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with process.interruptible(), reported():
             _check(words)
     except ImagesError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        console.message(f"{PROGRAM}: {error}")
         return error.exit_code if fails else 0
     return 0
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from build_tasks import buildx, digests, matrix, merge, process, revision, selection, site
+from build_tasks import buildx, console, digests, matrix, merge, process, revision, selection, site
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
@@ -67,7 +67,7 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
             command = merge.merge_command(
                 where.client, chosen.builder, tags=references, sources=sources, annotations={}
             )
-            print(process.quote(command, where.client.environment))
+            console.answer(process.quote(command, where.client.environment))
         else:
             announce(join(where.client, chosen.builder, parts, references))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from build_tasks import digests, places, platforms, process
+from build_tasks import console, digests, places, platforms, process
 from build_tasks.batch import builds, schedule, verdict
 from build_tasks.batch.builds import Here
 from build_tasks.batch.keeping import Keeper
@@ -71,7 +70,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
         order = [*display.rows]
         outcomes = sorted(watch.outcomes, key=lambda one: order.index(one.name))
         if len(order) > 1:
-            width = choice.columns() if sys.stderr.isatty() else None
+            width = choice.columns() if console.stderr_is_terminal() else None
             for row in verdict.lines(outcomes, width):
                 announce(row)
             for record in keeper.records.values():

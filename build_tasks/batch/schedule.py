@@ -19,6 +19,8 @@ from build_tasks.errors import ImagesError, of_system
 #: Seconds before the first repetition, and at most before a later one; between them it doubles.
 PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+#: Seconds that jobs have to end after what they wait for has been ended.
+PATIENCE = 20.0
 
 
 class State(StrEnum):
@@ -141,13 +143,14 @@ class _Run:
         return [self._ended[name] for name in self._order]
 
     def _abandon(self) -> None:
-        """End what runs, wait for it, and say what became of everything."""
+        """End what runs, wait for it as long as there is patience, and say what became of it."""
         try:
             self._halt()
         finally:
+            until = time.monotonic() + PATIENCE
             for thread in self._running.values():
                 if thread.ident:  # a signal can come before it is started
-                    thread.join()
+                    thread.join(max(until - time.monotonic(), 0))
         while not self._came.empty():
             came = self._came.get()
             if isinstance(came, Outcome):
@@ -168,14 +171,15 @@ class _Run:
             elif all(needed) and len(self._running) < self._rules.slots:
                 self._waiting.remove(job)
                 self._watcher.began(job.name)
-                thread = threading.Thread(target=self._do, args=(job,), name=job.name)
+                # A daemon: Python waits for all others at its end, without bound.
+                thread = threading.Thread(target=self._do, args=(job,), name=job.name, daemon=True)
                 self._running[job.name] = thread
                 thread.start()
 
     def _take(self, came: Outcome | BaseException) -> None:
         if isinstance(came, BaseException):
             raise came
-        self._running.pop(came.name).join()
+        self._running.pop(came.name).join(PATIENCE)
         self._end(came)
         if came.state is State.FAILED and self._rules.fail_fast:
             self._halt()

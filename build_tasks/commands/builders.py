@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from build_tasks import console
 from build_tasks.commands.shown import say, table, text
 from build_tasks.options import Options
 
@@ -21,7 +22,7 @@ def list_builders(options: Options) -> None:
 
     rows = workshop.rows(options, announce=say)
     if options.flag("json"):
-        print(json.dumps(rows, indent=2))
+        console.answer(json.dumps(rows, indent=2))
     else:
         columns = ("builder", "driver", "status", "platforms", "from")
         table(columns, [[text(row[column]) for column in columns] for row in rows])
@@ -33,7 +34,7 @@ def inspect_builder(options: Options) -> None:
 
     seen = workshop.seen(options, announce=say)
     if options.flag("json"):
-        print(json.dumps(seen, indent=2))
+        console.answer(json.dumps(seen, indent=2))
     else:
         table(("builder", ""), workshop.lines(seen))
 

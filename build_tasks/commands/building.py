@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from build_tasks import buildx, capabilities, plan
+from build_tasks import buildx, capabilities, console, plan
 from build_tasks.batch import run
 from build_tasks.commands.shown import say
 from build_tasks.matrix import ImageKind
@@ -54,7 +54,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         from build_tasks import platforms  # noqa: PLC0415 - start-up time
 
         for line in platforms.lines(where.client, builds):
-            print(line)
+            console.answer(line)
         return
     if chosen.builder in chosen.builders:
         from build_tasks import workshop  # noqa: PLC0415 - start-up time
@@ -79,7 +79,7 @@ def _bake(options: Options) -> None:
     where, specs = plan.specs(dry, chosen, output=None, push_cache=False, announce=say)
     client = where.client
     builds = [(spec.identity, buildx.build_command(client, spec)) for spec in specs]
-    print(bake.definition(builds))
+    console.answer(bake.definition(builds))
     builder = client.builder(chosen.builder)
     command = bake.bake_command(client.buildx, builder, builds, version=client.version)
     say("build it with the following, from any folder:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from build_tasks import settings
+from build_tasks import console, settings
 from build_tasks.commands.shown import say, table, text
 from build_tasks.matrix import Platform
 from build_tasks.options import Options
@@ -29,7 +29,7 @@ def show_engine(options: Options) -> None:
     settings.check_variables(os.environ)
     status = embedded.status()
     if options.flag("json"):
-        print(json.dumps(status, indent=2))
+        console.answer(json.dumps(status, indent=2))
     else:
         table(("engine", ""), [(key, text(value)) for key, value in status.items()])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from build_tasks import console
 from build_tasks.commands.shown import say
 from build_tasks.errors import RegistryError, StaleError, UsageError
 from build_tasks.options import Options
@@ -18,10 +19,10 @@ def check_image(options: Options) -> None:
         raise UsageError("--local --remote: choose one of them, or leave out both")
     verdicts = advice.check(options, options.settings(), remember=_remember, announce=say)
     if options.flag("json"):
-        print(json.dumps([one.data for one in verdicts], indent=2))
+        console.answer(json.dumps([one.data for one in verdicts], indent=2))
     else:
         for one in verdicts:
-            print("\n".join(one.lines))
+            console.answer("\n".join(one.lines))
     if options.flag("fail"):
         stale = [one.identity for one in verdicts if one.stale]
         if stale:
@@ -46,11 +47,11 @@ def explain_image(options: Options) -> None:
         explain(earlier.get(one.identity) or journal.previous(one, say), one) for one in records
     ]
     if options.flag("json"):
-        print(json.dumps([one.data for one in found], indent=2))
+        console.answer(json.dumps([one.data for one in found], indent=2))
         return
     for one in found:
         for line in explanation.lines(one):
-            print(line)
+            console.answer(line)
     if not any(one.ran for one in found):
         say("nothing missed the cache")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from build_tasks import matrix, site
+from build_tasks import console, matrix, site
 from build_tasks.commands.shown import say
 from build_tasks.errors import UsageError, VerificationError
 from build_tasks.options import Options
@@ -25,7 +25,7 @@ def verify_image(options: Options) -> None:
         select=options.text("select") or "",
     )
     if options.flag("json"):
-        print(json.dumps({"image": goal.image.reference, "checks": results}, indent=2))
+        console.answer(json.dumps({"image": goal.image.reference, "checks": results}, indent=2))
     failed = [one for one in results if one["outcome"] == "failed"]
     if failed:
         first = failed[0]

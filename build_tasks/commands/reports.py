@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
-from build_tasks import settings, site
+from build_tasks import console, settings, site
 from build_tasks.commands.shown import plain, say, table, text
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.matrix import Build, ImageKind, Names, Platform, listed
@@ -23,7 +22,7 @@ def report_image(options: Options) -> None:
 
     output = options.text("output")
     form = _form(options, output)
-    if form == "html" and not output and sys.stdout.isatty():
+    if form == "html" and not output and console.stdout_is_terminal():
         raise UsageError("--format html: name a file with --output, like report.html")
     records = journal.find(options.text("of") or journal.LAST, announce=say)
     made = {
@@ -34,7 +33,7 @@ def report_image(options: Options) -> None:
         "html": report.html,
     }[form](records)
     if not output:
-        print(made, end="")
+        console.answer(made, end="")
         return
     content = made.encode(errors="surrogateescape")
     try:
@@ -58,7 +57,7 @@ def show_settings(options: Options) -> None:
     """Print each setting, its value and where it came from."""
     rows = settings.rows(options.settings())
     if options.flag("json"):
-        print(
+        console.answer(
             json.dumps(
                 {key: {"value": plain(v), "from": o} for key, v, o in rows}, indent=2, default=str
             )
@@ -91,7 +90,7 @@ def show_matrix(options: Options) -> None:
         )
     ]
     if options.flag("json"):
-        print(json.dumps({"include": rows}, indent=2))
+        console.answer(json.dumps({"include": rows}, indent=2))
     else:
         columns = ("identity", "airflow", "image")
         table(columns, [[row[column] for column in columns] for row in rows])

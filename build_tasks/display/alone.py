@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
+from build_tasks import console
 from build_tasks.display.shown import Display, about
 from build_tasks.errors import ImagesError
-from build_tasks.redaction import redact
 
 
 class Alone(Display):
@@ -19,7 +17,7 @@ class Alone(Display):
 
     def say(self, name: str, text: str) -> None:
         """Print a line of the suite's own."""
-        print(redact(f"{name}: {text}"), file=sys.stderr, flush=True)
+        console.message(f"{name}: {text}")
 
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
         """Say that a build is repeated, and why."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
+from build_tasks import console
 from build_tasks.display.alone import Alone
 from build_tasks.display.events import Events
 from build_tasks.display.lines import Lines
@@ -24,7 +24,7 @@ def display(progress: str, logs: Path, *, several: bool) -> Display:
         logs: the folder for what each build says.
         several: there is more than one build.
     """
-    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    terminal = console.stderr_is_terminal() and os.environ.get("TERM") != "dumb"
     if not several:
         return Alone(logs)
     if progress == "quiet":
@@ -44,11 +44,11 @@ def display(progress: str, logs: Path, *, several: bool) -> Display:
 
 def columns() -> int:
     """Return how many columns stderr has."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns if not sys.stderr.isatty() else _own()
+    return _own() if console.stderr_is_terminal() else shutil.get_terminal_size((WIDTH, 24)).columns
 
 
 def _own() -> int:
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(2).columns
     except OSError:  # it is none
         return WIDTH

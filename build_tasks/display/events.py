@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
+from build_tasks import console, escaping
 from build_tasks.display.lines import Lines
-from build_tasks.display.rows import Row
+from build_tasks.display.rows import View
 from build_tasks.recording.events import read, redacted
 
 
@@ -14,11 +13,10 @@ class Events(Lines):
 
     def line(self, name: str, text: str) -> None:
         """Print a line and follow it."""
-        with self._lock:
-            print(redacted(read(text)), file=sys.stderr, flush=True)
-            super().line(name, text)
+        console.write(f"{escaping.terminal(redacted(read(text)))}\n")
+        super().line(name, text)
 
-    def show(self, row: Row, text: str, *, whole: bool = False) -> None:
+    def show(self, row: View, text: str, *, whole: bool = False) -> None:
         """Print what is no event."""
         if whole:
             super().show(row, text, whole=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from build_tasks.display.rows import Row, clock, short
+from build_tasks import console
+from build_tasks.display.rows import View, clock, short
 from build_tasks.display.shown import Display
 from build_tasks.errors import ImagesError
 from build_tasks.redaction import redact
@@ -18,23 +18,19 @@ class Lines(Display):
         super().__init__(logs)
         self._width = width
 
-    def show_began(self, row: Row) -> None:
+    def show_began(self, row: View) -> None:
         """Say that a build begins."""
         if row.attempts == 1:
             self.show(row, "begins")
 
-    def show(self, row: Row, text: str, *, whole: bool = False) -> None:
+    def show(self, row: View, text: str, *, whole: bool = False) -> None:
         """Print one line."""
         line = redact(f"{row.name}: {text}")
-        self.write(line if whole else short(line, self._width))
+        console.message(line if whole else short(line, self._width))
 
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+    def show_ended(self, row: View, error: ImagesError | None) -> None:
         """Say how a build ended."""
         steps = f", {row.cached} of {row.total} steps cached" if row.total else ""
         when = "in" if row.state == "built" else "after"
         after = f" {when} {clock(row.seconds)}" if row.attempts else ""
         self.show(row, f"{row.state}{after}{f': {row.current}' if error else steps}", whole=True)
-
-    def write(self, line: str) -> None:
-        """Print a line as it is."""
-        print(line, file=sys.stderr, flush=True)

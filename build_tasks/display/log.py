@@ -2,50 +2,95 @@
 
 from __future__ import annotations
 
-import base64
-import re
+import contextlib
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from build_tasks import escaping
+from build_tasks.recording import events
 from build_tasks.redaction import redact
 
-_FRACTION = re.compile(r"\.\d+")
+#: Lines that are kept in memory, and characters of a line whose end has not come.
+LAST = 100
+LONGEST = 64 * 1024
 
 
 class Log:
-    """A file that grows with the build; people may look at it while it runs."""
+    """A file that grows with the build; people may look at it while it runs.
+
+    A file that cannot be written is given up: the build is worth more than its log.
+
+    Args:
+        path: the file.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
+        #: A warning that the file cannot be written; empty while it can.
+        self.problem = ""
+        self._last: deque[str] = deque(maxlen=LAST)
         self._numbers: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
         self._rest: dict[str, str] = {}
+        self._file: TextIO | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
+        except OSError as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """End the file."""
-        self._file.close()
+        if self._file:
+            try:
+                self._file.close()
+            except OSError as error:
+                self._give_up(error)
 
     def line(self, text: str) -> None:
         """Write what is no event."""
-        self._file.write(f"{redact(text)}\n")
+        line = escaping.plain(redact(text), keep_bytes=True)
+        self._last.append(line)
+        if self._file:
+            try:
+                self._file.write(f"{line}\n")
+            except OSError as error:
+                self._give_up(error)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Write what one of BuildKit's events says."""
         for vertex in event.get("vertexes") or ():
             self._vertex(vertex)
         for entry in event.get("logs") or ():
-            text = base64.b64decode(entry.get("data") or "").decode(errors="replace")
-            self._output(str(entry.get("vertex", "")), text)
+            self._output(str(entry.get("vertex", "")), events.text_of(entry.get("data")))
         for warning in event.get("warnings") or ():
-            text = base64.b64decode(warning.get("short") or "").decode(errors="replace")
-            self.line(f"WARNING: {text}")
+            self.line(f"WARNING: {events.text_of(warning.get('short'))}")
 
     def tail(self, count: int) -> list[str]:
-        """Return the last lines of the file."""
-        return self.path.read_text(encoding="utf-8").splitlines()[-count:]
+        """Return the last lines, at most LAST."""
+        return [*self._last][-count:]
+
+    def lines(self) -> list[str]:
+        """Return all lines; the last ones where the file does not have all of them."""
+        if not self.problem:
+            try:
+                return (
+                    self.path.read_text(encoding="utf-8", errors="replace")
+                    .removesuffix("\n")
+                    .split("\n")
+                )
+            except (OSError, ValueError):  # somebody has removed or changed it
+                pass
+        return [*self._last]
+
+    def _give_up(self, error: OSError) -> None:
+        self.problem = f"warning: {self.path}: the log cannot be written: {error.strerror}"
+        file, self._file = self._file, None
+        if file:
+            with contextlib.suppress(OSError):  # it writes once more what it has not written
+                file.close()
 
     def _vertex(self, vertex: Mapping[str, Any]) -> None:
         digest = str(vertex.get("digest", ""))
@@ -59,7 +104,8 @@ class Log:
             self._once(digest, "CACHED")
         elif vertex.get("completed"):
             self._flush(digest)
-            self._once(digest, f"DONE {_seconds(vertex):.1f}s")
+            took = events.seconds(vertex["completed"]) - events.seconds(vertex["started"])
+            self._once(digest, f"DONE {took:.1f}s")
 
     def _once(self, digest: str, text: str) -> None:
         """Write a vertex's line; a vertex comes many times, and says the same again."""
@@ -73,6 +119,8 @@ class Log:
         *lines, self._rest[digest] = (self._rest.get(digest, "") + text).split("\n")
         for line in lines:
             self.line(f"{self._number(digest)} {line.rstrip()}")
+        if len(self._rest[digest]) > LONGEST:
+            self._flush(digest)
 
     def _flush(self, digest: str) -> None:
         if self._rest.get(digest):
@@ -80,14 +128,3 @@ class Log:
 
     def _number(self, digest: str) -> str:
         return f"#{self._numbers.setdefault(digest, len(self._numbers) + 1)}"
-
-
-def _seconds(vertex: Mapping[str, Any]) -> float:
-    from datetime import datetime  # noqa: PLC0415 - start-up time
-
-    # Go writes nanoseconds, and leaves zeros at their end away; Python reads up to microseconds.
-    began, ended = (
-        datetime.fromisoformat(_FRACTION.sub(lambda found: f"{found[0]:0<7}"[:7], str(vertex[key])))
-        for key in ("started", "completed")
-    )
-    return (ended - began).total_seconds()

@@ -17,6 +17,33 @@ _STEP = re.compile(r"\[(?:linux/\S+ )?(?:[^\]\s]+ +)?\d+/\d+\] (?!FROM )(?P<text
 _WORTH = re.compile(r"exporting (?:to image|cache to)|importing cache manifest from")
 
 
+@dataclass(frozen=True)
+class View:
+    """A row at one moment, to be drawn.
+
+    Args:
+        name: the build's identity.
+        state: waiting, building, pausing, or how it ended.
+        current: what it does, or why it failed.
+        began: when it began, by time.monotonic(); 0 before that.
+        seconds: what it took; 0 before its end.
+        attempts: how often it was begun.
+        total: the steps that BuildKit has named so far.
+        done: the steps that are behind it.
+        cached: the steps that were not executed.
+    """
+
+    name: str
+    state: str
+    current: str
+    began: float
+    seconds: float
+    attempts: int
+    total: int
+    done: int
+    cached: int
+
+
 @dataclass
 class Row:
     """Where a build stands.
@@ -54,6 +81,20 @@ class Row:
     def cached(self) -> int:
         """The steps that were not executed."""
         return sum(self._done.values())
+
+    def view(self) -> View:
+        """Return a copy to be drawn."""
+        return View(
+            self.name,
+            self.state,
+            self.current,
+            self.began,
+            self.seconds,
+            self.attempts,
+            self.total,
+            self.done,
+            self.cached,
+        )
 
     def begin(self, now: float) -> None:
         """Forget an attempt before this one."""

@@ -1,35 +1,45 @@
-"""What every display does: follow the builds and keep their logs; its kind shows them."""
+"""What every display does: follow the builds and keep their logs; its kind shows them.
+
+Builds run in threads of their own. A lock guards the rows and the logs; it is released before
+anything is shown, because whoever draws has a lock as well, and may wait for a slow terminal. What
+is drawn is a copy (`views`), which needs no lock.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from build_tasks.display.log import Log
-from build_tasks.display.rows import Row
+from build_tasks.display.rows import Row, View
 from build_tasks.errors import ImagesError
+from build_tasks.recording import events
 
 
 class Display:
-    """Follows builds that run in threads of their own; one lock keeps their lines whole."""
+    """Follows builds; its methods may be called from any thread."""
 
     #: Whether it wants what buildx says; BuildKit's own display has our stderr otherwise.
     takes_lines = True
 
     def __init__(self, logs: Path) -> None:
         self.rows: dict[str, Row] = {}
+        #: The rows as they are drawn: each is replaced as a whole.
+        self.views: dict[str, View] = {}
         self.logs = logs
         self._open: dict[str, Log] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._warned = False  # that logs cannot be written
 
     def expect(self, names: Sequence[str]) -> None:
         """Hear which builds there will be, in the order in which they are to be shown."""
         self.rows = {name: Row(name) for name in names}
+        self.views = {name: row.view() for name, row in self.rows.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -53,9 +63,9 @@ class Display:
 
     def began(self, name: str) -> None:
         """Hear that a build begins, for the first time or again."""
-        with self._lock:
-            self.rows[name].begin(time.monotonic())
-            self.show_began(self.rows[name])
+        with self._change(name) as row:
+            row.begin(time.monotonic())
+        self.show_began(self.views[name])
 
     def line(self, name: str, text: str) -> None:
         """Hear a line of a build: an event of BuildKit's, or anything else.
@@ -64,37 +74,34 @@ class Display:
             name: the build's identity.
             text: the line.
         """
-        try:
-            event = json.loads(text) if text.startswith("{") else None
-        except ValueError:
-            event = None
-        with self._lock:
-            if isinstance(event, dict):
-                self.event(name, event)
-            else:
+        event = events.parsed(text)
+        if event is None:
+            with self._lock:
                 self.log(name).line(text)
+        else:
+            self.event(name, event)
 
     def event(self, name: str, event: Mapping[str, Any]) -> None:
         """Hear one of BuildKit's events."""
-        with self._lock:
+        with self._change(name) as row:
             self.log(name).event(event)
-            for worth in self.rows[name].take(event):
-                self.show(self.rows[name], worth)
+            worth = row.take(event)
+        for text in worth:
+            self.show(self.views[name], text)
 
     def say(self, name: str, text: str) -> None:
         """Hear a line of the suite's own about a build."""
         with self._lock:
             self.log(name).line(text)
-            self.show(self.rows[name], text, whole=True)
+        self.show(self.views[name], text, whole=True)
 
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
         """Hear that a build is repeated after so many seconds, and why."""
-        with self._lock:
-            row = self.rows[name]
-            row.state = "pausing"
-            row.current = f"{about(name, error)}: once more in {seconds:.1f} s"
-            self.log(name).line(row.current)
-            self.show(row, row.current, whole=True)
+        text = f"{about(name, error)}: once more in {seconds:.1f} s"
+        with self._change(name) as row:
+            row.state, row.current = "pausing", text
+            self.log(name).line(text)
+        self.show(self.views[name], text, whole=True)
 
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
         """Hear how a build ended.
@@ -105,11 +112,15 @@ class Display:
             error: why it failed.
             seconds: what it took.
         """
-        with self._lock:
-            row = self.rows[name]
+        with self._change(name) as row:
             row.state, row.seconds = state, seconds
             row.current = about(name, error) if error else ""
-            self.show_ended(row, error)
+            log = self._open.get(name)
+            problem = "" if self._warned or not log else log.problem
+            self._warned = self._warned or bool(problem)
+        if problem:
+            self.show(self.views[name], problem, whole=True)
+        self.show_ended(self.views[name], error)
 
     def log(self, name: str) -> Log:
         """Return the file with all that a build said."""
@@ -117,13 +128,21 @@ class Display:
             self._open[name] = Log(self.path(name))
         return self._open[name]
 
-    def show_began(self, row: Row) -> None:
+    @contextlib.contextmanager
+    def _change(self, name: str) -> Iterator[Row]:
+        """Yield a row to change, under the lock, and replace what is drawn of it."""
+        with self._lock:
+            row = self.rows[name]
+            yield row
+            self.views[name] = row.view()
+
+    def show_began(self, row: View) -> None:
         """Show that a build begins."""
 
-    def show(self, row: Row, text: str, *, whole: bool = False) -> None:
+    def show(self, row: View, text: str, *, whole: bool = False) -> None:
         """Show a line of a build; where it has to be whole it is not shortened."""
 
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+    def show_ended(self, row: View, error: ImagesError | None) -> None:
         """Show how a build ended."""
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from build_tasks import console
 from build_tasks.display.rows import short
 from build_tasks.record import StepKind
 from build_tasks.recording.events import Said
@@ -50,4 +49,4 @@ class Steps:
         # A piece of a Dockerfile, or what is drawn with dashes, stays as it is if it can.
         whole = indented and len(text) <= self._width
         shown = text if whole else short(text, self._width)
-        print(shown, file=sys.stderr, flush=True)
+        console.message(shown)

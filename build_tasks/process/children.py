@@ -157,4 +157,5 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         # The group can outlive its leader: a docker CLI that is gone leaves its plugin behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may hold it for ever
+            child.wait(GRACE)

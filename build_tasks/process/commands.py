@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from build_tasks import console
 from build_tasks.redaction import redact
 
 Command = tuple[str, ...]
@@ -40,7 +40,7 @@ def quote(command: Command, environment: Mapping[str, str] | None = None) -> str
 
 def echo(command: Command, environment: Mapping[str, str] | None = None) -> None:
     """Show a command on stderr, as a line to paste into a shell."""
-    print(f"+ {quote(command, environment)}", file=sys.stderr, flush=True)
+    console.message(f"+ {quote(command, environment)}")
 
 
 def failure(completed: Completed) -> str:

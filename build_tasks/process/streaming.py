@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
-import re
 import select
 import subprocess
-import sys
 import termios
 import tty
 from collections.abc import Callable, Mapping
 
+from build_tasks import console, escaping
 from build_tasks.process.children import child_of
 from build_tasks.process.commands import Command, Completed
 from build_tasks.redaction import StreamFilter
 
 #: Bytes of a streamed command's output that are kept to say why it failed.
 TAIL_BYTES = 64 * 1024
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 
 
 def stream(
@@ -47,7 +45,7 @@ def stream(
         MissingProgram: the program is not there.
     """
     ours = line is None and take is None
-    on_terminal = sys.stderr.isatty() if terminal is None and ours else bool(terminal)
+    on_terminal = console.stderr_is_terminal() if terminal is None and ours else bool(terminal)
     reader, writer = pty.openpty() if on_terminal else os.pipe()
     try:
         if on_terminal:
@@ -72,7 +70,7 @@ def stream(
         os.close(reader)
         if writer >= 0:
             os.close(writer)
-    text = _ANSI.sub("", tail.decode(errors="replace"))
+    text = escaping.without_sequences(tail.decode(errors="replace"))
     return Completed(command, child.returncode, "", text)
 
 
@@ -100,10 +98,10 @@ class _Shown:
         self._filter = StreamFilter(same_width=same_width)
 
     def take(self, chunk: bytes) -> None:
-        _to_stderr(self._filter.feed(chunk))
+        console.passed_on(self._filter.feed(chunk))
 
     def end(self) -> None:
-        _to_stderr(self._filter.end())
+        console.passed_on(self._filter.end())
 
 
 def _show(
@@ -141,12 +139,6 @@ def _pass_on(
             return tail
         take(chunk)
         tail = (tail + chunk)[-TAIL_BYTES:]
-
-
-def _to_stderr(chunk: bytes) -> None:
-    if chunk:
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
 
 
 def _copy_window_size(terminal: int) -> None:

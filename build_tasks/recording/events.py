@@ -10,7 +10,7 @@ import base64
 import binascii
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ class Decoder:
             if text == "}":
                 whole = "".join((*self._open, "}"))
                 self._open = []
-                yield Said(whole, _parsed(whole))
+                yield read(whole)
                 return
             yield from self._given_up()
         if text == "{":
@@ -91,17 +91,75 @@ class Decoder:
             yield Said(line)
 
 
-def _parsed(text: str) -> Event | None:
+def parsed(text: str) -> Event | None:
+    """Return the event that a line is, None if it is none.
+
+    A registry's error is JSON, too: only what has one of BuildKit's lists counts. Entries and
+    fields of other types than BuildKit's are left out.
+    """
+    if not text.startswith("{"):
+        return None
     try:
-        event = json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) else None
+    if found and not _FIELDS.keys() & found.keys():
+        return None
+    return {
+        name: [_entry(one, types) for one in found[name] if isinstance(one, dict)]
+        for name, types in _FIELDS.items()
+        if isinstance(found.get(name), list)
+    }
+
+
+def _entry(given: Event, types: Mapping[str, Callable[[Any], bool]]) -> Event:
+    return {name: given[name] for name, fits in types.items() if fits(given.get(name))}
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and seconds(value) is not None
+    except (ValueError, OverflowError, OSError):
+        return False
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str | bool) for item in value.values())
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int)
+
+
+#: The lists of a SolveStatus (client/graph.go), and the fields of their entries that are read.
+_FIELDS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "vertexes": {
+        "digest": _is_text,
+        "name": _is_text,
+        "inputs": _are_texts,
+        "started": _is_time,
+        "completed": _is_time,
+        "cached": _is_number,
+        "error": _is_text,
+        "progressGroup": _is_group,
+    },
+    "statuses": {"id": _is_text, "vertex": _is_text, "current": _is_number},
+    "logs": {"vertex": _is_text, "data": _is_text},
+    "warnings": {"short": _is_text},
+}
 
 
 def read(text: str) -> Said:
     """Return a line of buildx and the event that it is, if it is one."""
-    return Said(text, _parsed(text) if text.startswith("{") else None)
+    return Said(text, parsed(text))
 
 
 def redacted(said: Said) -> str:
@@ -111,9 +169,10 @@ def redacted(said: Said) -> str:
     """
     if said.event is None:
         return redact_known(said.text)
-    clean = _without_secrets(said.event)
+    whole = json.loads(said.text)
+    clean = _without_secrets(whole)
     # As BuildKit wrote it where there is nothing to hide.
-    return said.text if clean == said.event else json.dumps(clean, separators=(",", ":"))
+    return said.text if clean == whole else json.dumps(clean, separators=(",", ":"))
 
 
 def _without_secrets(value: Any, key: str = "") -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from build_tasks import escaping
 from build_tasks.record import BuildRecord
 from build_tasks.report import facts
 
@@ -33,7 +34,7 @@ def junit(records: Sequence[BuildRecord]) -> str:
     began = min((one.began for one in records if one.began), default="")
     suite = ET.SubElement(root, "testsuite", counts)
     if began:
-        suite.set("timestamp", facts.clean(began))
+        suite.set("timestamp", escaping.xml(began))
     for record in records:
         _case(suite, record)
     ET.indent(root)
@@ -44,8 +45,8 @@ def _case(suite: ET.Element, record: BuildRecord) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=facts.clean(f"airflow-images.{record.kind or 'image'}"),
-        name=facts.clean(record.identity),
+        classname=escaping.xml(f"airflow-images.{record.kind or 'image'}"),
+        name=escaping.xml(record.identity),
         time=f"{record.seconds:.3f}",
     )
     ran, cached = facts.counted(record)
@@ -61,14 +62,14 @@ def _case(suite: ET.Element, record: BuildRecord) -> None:
     properties = ET.SubElement(case, "properties")
     for name, value in said.items():
         if value:
-            ET.SubElement(properties, "property", name=name, value=facts.clean(value))
+            ET.SubElement(properties, "property", name=name, value=escaping.xml(value))
     if record.outcome in _SKIPPED:
-        ET.SubElement(case, "skipped", message=facts.clean(record.message or record.outcome))
+        ET.SubElement(case, "skipped", message=escaping.xml(record.message or record.outcome))
     elif record.outcome != "built":
         step = facts.failed_step(record)
         lines = [facts.named(step), *facts.log(step, LOG)] if step else [record.message]
-        kind = facts.clean(record.failure or record.outcome)
-        failure = ET.SubElement(case, "failure", type=kind, message=facts.clean(record.message))
-        failure.text = facts.clean("\n".join(lines))
+        kind = escaping.xml(record.failure or record.outcome)
+        failure = ET.SubElement(case, "failure", type=kind, message=escaping.xml(record.message))
+        failure.text = escaping.xml("\n".join(lines))
     if lost := facts.lost(record):
-        ET.SubElement(case, "system-err").text = facts.clean("\n".join(lost))
+        ET.SubElement(case, "system-err").text = escaping.xml("\n".join(lost))

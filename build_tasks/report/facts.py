@@ -7,13 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from build_tasks import escaping
 from build_tasks.record import BuildRecord, Step, StepKind
 
-#: Colours and other commands to a terminal, and what no text has.
-_CONTROL = re.compile(
-    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])|"
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
-)
 _PLACE = re.compile(r"\[[^\]]* \d+/\d+\] ")
 _FLAGS = re.compile(r"(?<= )--(?:mount|link|chmod|chown|network|security)\b(?:=\S+)? ")
 _HERE = re.compile(r'<<-?"?\w+"? \((.*)\)$', re.DOTALL)
@@ -41,23 +37,18 @@ class Hotspot:
     builds: int
 
 
-def clean(text: str) -> str:
-    """Return text without what would command a terminal, or be no XML or no UTF-8."""
-    return _CONTROL.sub("", text)
-
-
 def instruction(step: Step) -> str:
     """Return a step's name in one line, without its place, its flags and its here-document's frame.
 
     BuildKit shows a here-document as `RUN <<EOF (first line...)`.
     """
-    text = _FLAGS.sub("", _PLACE.sub("", clean(step.name), count=1))
+    text = _FLAGS.sub("", _PLACE.sub("", escaping.plain(step.name), count=1))
     return " ".join(_HERE.sub(r"\1", text).split())
 
 
 def place(step: Step) -> str:
     """Return where a step stands, like `main 2/10`; empty for what is none."""
-    return clean(f"{step.stage} {step.number}/{step.total}").strip() if step.number else ""
+    return escaping.plain(f"{step.stage} {step.number}/{step.total}").strip() if step.number else ""
 
 
 def named(step: Step) -> str:
@@ -121,7 +112,7 @@ def outcome(record: BuildRecord) -> str:
     step = failed_step(record)
     if step and place(step):
         parts.append(f"[{place(step)}]")
-    return clean(" ".join(part for part in parts if part))
+    return escaping.plain(" ".join(part for part in parts if part))
 
 
 def lost(record: BuildRecord) -> list[str]:
@@ -132,7 +123,7 @@ def lost(record: BuildRecord) -> list[str]:
     uses = [("read", use) for use in record.imports]
     uses += [("written", record.export)] if record.export else []
     return [
-        f"cache not {how}: {clean(use.reference)}: {' '.join(clean(use.error).split())}"
+        " ".join(escaping.plain(f"cache not {how}: {use.reference}: {use.error}").split())
         for how, use in uses
         if use.error and not use.absent
     ]
@@ -140,7 +131,7 @@ def lost(record: BuildRecord) -> list[str]:
 
 def log(step: Step, lines: int) -> list[str]:
     """Return the last lines of a step's log, each at most 400 characters long."""
-    return [clean(line)[:400] for line in step.log[-lines:]]
+    return [escaping.plain(line)[:400] for line in step.log[-lines:]]
 
 
 def short(digest: str) -> str:

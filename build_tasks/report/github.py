@@ -13,6 +13,7 @@ from pathlib import Path
 
 from build_tasks import figures
 from build_tasks.errors import DiskError
+from build_tasks.escaping import markdown as _text
 from build_tasks.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
 
@@ -163,10 +164,3 @@ def _state(step: Step) -> str:
     if not step.started:
         return "not reached"
     return "cached" if step.cached else "ran"
-
-
-def _text(text: str) -> str:
-    """Return text that Markdown and HTML take as it is: every other sign as an entity."""
-    return re.sub(
-        r"[^\w .,/()+%=-]", lambda sign: f"&#{ord(sign[0])};", facts.clean(" ".join(text.split()))
-    ).replace("_", "&#95;")

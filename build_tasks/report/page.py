@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import figures
+from build_tasks import escaping, figures
 from build_tasks.record import BuildRecord, Step
 from build_tasks.report import facts, timeline
 
@@ -83,7 +83,7 @@ def html(records: Sequence[BuildRecord]) -> str:
         script=Markup(script),  # noqa: S704
         allowed=allowed,
     )
-    return facts.clean(made)
+    return escaping.plain(made)
 
 
 def _title(records: Sequence[BuildRecord]) -> str:

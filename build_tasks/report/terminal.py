@@ -6,7 +6,7 @@ import io
 import shutil
 from collections.abc import Iterable, Sequence
 
-from build_tasks import figures
+from build_tasks import escaping, figures
 from build_tasks.record import BuildRecord
 from build_tasks.report import facts
 
@@ -48,7 +48,7 @@ def brief(record: BuildRecord) -> list[str]:
     columns = shutil.get_terminal_size((ENDLESS, 24)).columns
     rows = [row for row in _one(record) if row[0] not in {"digest", "warning", "failure"}]
     lines = (
-        " ".join(facts.clean(f"{label:7}  {text}").split("\n")).rstrip() for label, text in rows
+        " ".join(escaping.plain(f"{label:7}  {text}").split("\n")).rstrip() for label, text in rows
     )
     # Without a library that knows how wide each letter is: it would cost more than the lines.
     return [line if len(line) <= columns else f"{line[: columns - 1]}…" for line in lines]
@@ -102,7 +102,7 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], width: int) ->
         column.no_wrap = True
         column.overflow = "ellipsis"
     for row in rows:
-        table.add_row(*(Text(facts.clean(cell)) for cell in row))
+        table.add_row(*(Text(escaping.plain(cell)) for cell in row))
     page = io.StringIO()
     Console(file=page, width=width, color_system=None, force_terminal=False).print(table)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
@@ -111,6 +111,6 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[str]], width: int) ->
 def _cut(line: str, width: int) -> str:
     from rich.text import Text  # noqa: PLC0415 - start-up time
 
-    text = Text(" ".join(facts.clean(line).splitlines()))
+    text = Text(" ".join(escaping.plain(line).splitlines()))
     text.truncate(width, overflow="ellipsis")
     return text.plain

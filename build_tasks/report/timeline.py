@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from build_tasks import figures
+from build_tasks import escaping, figures
 from build_tasks.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
 
@@ -102,5 +102,5 @@ def about(step: Step) -> str:
     size = f", {figures.size(step.bytes)}" if step.bytes else ""
     lines.append(f"{said}{when}{at}{size}")
     if step.error:
-        lines.append(facts.clean(step.error)[:LONG])
+        lines.append(escaping.plain(step.error)[:LONG])
     return "\n".join(lines)

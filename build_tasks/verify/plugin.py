@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from build_tasks import escaping
 from build_tasks.matrix import ImageKind
 from build_tasks.verify.target import Target
 
@@ -77,4 +78,4 @@ def _message(report: pytest.TestReport) -> str:
 def expect(holds: object, message: str) -> None:
     """Fail the check with this message, unless it holds."""
     if not holds:
-        pytest.fail(message, pytrace=False)
+        pytest.fail(escaping.plain(message), pytrace=False)

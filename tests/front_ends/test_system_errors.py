@@ -149,8 +149,7 @@ def test_an_answer_that_cannot_be_written_is_one_line(bench: Bench) -> None:
         check=False,
     )
     assert full.returncode == 6
-    assert full.stderr.startswith("No space left on device (")
-    assert len(full.stderr.splitlines()) == 1
+    assert full.stderr == "stdout cannot be written: No space left on device\n"
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as pipe:
@@ -163,8 +162,7 @@ def test_an_answer_that_cannot_be_written_is_one_line(bench: Bench) -> None:
             text=True,
             check=False,
         )
-    assert gone.returncode == 1
-    assert gone.stderr in {"", "the answer cannot be written: Broken pipe\n"}  # rich is silent
+    assert (gone.returncode, gone.stderr) == (0, "")  # the reader has enough
 
 
 def test_names_that_are_no_utf_8_pass(bench: Bench) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from build_tasks import redaction
-from build_tasks.display import choice
+from build_tasks import console, redaction
+from build_tasks.display import choice, live
 from build_tasks.display.alone import Alone
 from build_tasks.display.events import Events
 from build_tasks.display.lines import Lines
@@ -244,22 +248,22 @@ def test_no_display_shows_a_secret(tmp_path: Path, capsys: pytest.CaptureFixture
     failed = vertex(
         "importing cache manifest from h/i", completed=ENDED, error="x: pw=1, password=hunter2"
     )
-    console = Console(file=io.StringIO(), width=200, force_terminal=True)
-    displays = [Lines(tmp_path, width=200), LiveTable(tmp_path, console=console)]
+    screen = Console(file=io.StringIO(), width=200, force_terminal=True)
+    displays = [Lines(tmp_path, width=200), LiveTable(tmp_path, console=screen)]
     for display in displays:
         display.expect(["a"])
         with display:
             display.began("a")
             display.line("a", json.dumps(step))
             if isinstance(display, LiveTable):
-                console.print(display.table())
+                screen.print(display.table())
             display.line("a", json.dumps(failed))
             display.say("a", "https://me:hunter2@h")
             display.again("a", NetworkError("a: PGPASSWORD=hunter2 psql"), 1.0)
             display.ended("a", "failed", StepError("a: PGPASSWORD=hunter2 psql"), 1.0)
     alone = Alone(tmp_path)
     alone.say("a", "https://me:hunter2@h")
-    seen = capsys.readouterr().err + console.file.getvalue() + (tmp_path / "a.log").read_text()  # type: ignore[attr-defined]  # StringIO
+    seen = capsys.readouterr().err + screen.file.getvalue() + (tmp_path / "a.log").read_text()  # type: ignore[attr-defined]  # StringIO
     assert "hunter2" not in seen
     assert seen.count("***") > 10
 
@@ -281,3 +285,114 @@ def test_events_for_programs_hide_known_values_only(
     (log,) = json.loads(second)["logs"]
     assert base64.b64decode(log["data"]) == b"say *** TOKEN=x"
     assert third == "a line ***"
+
+
+def test_lines_of_two_builds_and_the_drawing_of_the_table_never_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
+    """Each held a lock that the other waited for, and only SIGKILL ended the run."""
+    sink = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed below
+    table = LiveTable(tmp_path, console=Console(file=sink, force_terminal=True, width=100))
+    names = ["ci-3.11-amd64", "prod-3.11-amd64"]
+    table.expect(names)
+
+    def talk(name: str) -> None:
+        table.began(name)
+        for number in range(5000):
+            table.say(name, f"line {number}")
+            table.event(name, vertex(f"[2/3] RUN {number}", started=BEGAN))
+
+    threads = [threading.Thread(target=talk, args=(name,), daemon=True) for name in names]
+    with table:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    sink.close()
+
+
+class Stuck(io.StringIO):
+    """A terminal that takes nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def write(self, text: str) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            self.go.wait()
+        return super().write(text)
+
+
+def test_builds_wait_for_no_terminal_and_the_end_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PATIENCE", 0.1)
+    shown = Stuck()
+    table = LiveTable(tmp_path, console=Console(file=shown, force_terminal=True, width=60))
+    table.expect(["x"])
+    with table:
+        time.sleep(2 / live.RATE)  # it draws by now
+        table.began("x")
+        table.say("x", "a line")
+        table.ended("x", "built", None, 1.0)
+    shown.go.set()
+
+
+def test_messages_of_others_stand_above_the_table(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    with LiveTable(tmp_path, console=Console(width=60, file=shown, force_terminal=True)) as table:
+        table.expect(["x"])
+        console.message("careful \x1b]0;title\x07[b]this[/b]")
+    assert "careful [b]this[/b]" in shown.getvalue()
+    assert "title" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("make", [Display, Alone, lambda logs: Lines(logs, width=100)])
+def test_a_log_that_cannot_be_written_is_one_warning(
+    tmp_path: Path, make: Callable[[Path], Display], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").write_text("a file, not a folder")
+    display = make(tmp_path / "logs")
+    display.expect(["a", "b"])
+    with display:
+        for name in ("a", "b"):
+            display.began(name)
+            display.line(name, "a line")
+            display.ended(name, "built", None, 1.0)
+    warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    if type(display) is Lines:
+        assert warned == [
+            f"a: warning: {tmp_path}/logs/a.log: the log cannot be written: File exists"
+        ]
+    else:
+        assert warned == []
+
+
+def test_a_log_on_a_full_disk_keeps_its_last_lines() -> None:
+    log = Log(Path("/dev/full"))
+    for number in range(200):
+        log.line(f"line {number}")
+    assert log.problem == "warning: /dev/full: the log cannot be written: No space left on device"
+    assert log.lines() == log.tail(100) == [f"line {number}" for number in range(100, 200)]
+    log.close()
+
+
+def test_a_log_that_somebody_removed_still_has_its_end(tmp_path: Path) -> None:
+    log = Log(tmp_path / "x.log")
+    log.line("a\x1b[2J")
+    assert log.lines() == ["a"]
+    log.path.unlink()
+    assert log.lines() == ["a"]
+    log.close()
+    assert log.problem == ""
+
+
+def test_a_line_without_an_end_takes_little_memory(tmp_path: Path) -> None:
+    log = Log(tmp_path / "x.log")
+    data = base64.b64encode(b"." * 1000).decode()
+    for _ in range(200):
+        log.event({"logs": [{"vertex": "sha256:a", "data": data}]})
+    assert max(map(len, log.lines())) < 70_000
+    log.close()

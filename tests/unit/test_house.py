@@ -53,8 +53,9 @@ FLOORS = (
     ("bake", "ca_bundle", "context", "plugin"),
     ("git",),
     ("api", "locks", "process", "places", "trust"),
+    ("console",),
     ("errors",),
-    ("redaction",),
+    ("escaping", "redaction"),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -122,6 +123,17 @@ def test_only_the_client_names_a_builder_to_buildx() -> None:
         and any(isinstance(one, ast.Constant) and one.value == "--builder" for one in node.elts)
     }
     assert guilty == {"bake", "client"}  # bake's command is told the name
+
+
+def test_only_the_console_writes_to_stdout_and_stderr() -> None:
+    """What is foreign is made safe there, and a stream that cannot be written is no traceback."""
+    guilty = {
+        room_of(path)
+        for path in MODULES
+        if re.search(r"^\s+print\(|sys\.(__)?std(out|err)\b", path.read_text(), re.MULTILINE)
+    }
+    # It hands stdout to pytest.
+    assert guilty == {"console", "verify"}
 
 
 def test_front_ends_do_not_know_each_other() -> None:

@@ -178,12 +178,12 @@ def test_what_is_worth_a_line_is_told_once(version: str) -> None:
 def test_lines_that_are_no_events_are_kept() -> None:
     said: list[str] = []
     recorder = recorded(
-        b'WARNING: x\n{not json\n{\n  "vertexes": []\nbroken\n{"a":1}\n[1]\nend TOKEN=abc',
+        b'WARNING: x\n{not json\n{\n  "vertexes": []\nbroken\n{"a":1}\n{}\n[1]\nend TOKEN=abc',
         line=lambda one: said.append(one.text),
     )
     assert (
         recorder.ending()
-        == 'WARNING: x\n{not json\n{\n"vertexes": []\nbroken\n[1]\nend TOKEN=***\n'
+        == 'WARNING: x\n{not json\n{\n"vertexes": []\nbroken\n{"a":1}\n[1]\nend TOKEN=***\n'
     )
     assert said[-1] == "end TOKEN=abc"
 

@@ -226,6 +226,28 @@ def test_an_interrupt_ends_everything_and_says_what_was_done() -> None:
     assert threading.active_count() == 1
 
 
+def test_a_job_that_does_not_end_holds_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "PATIENCE", 0.1)
+    runs, released = threading.Event(), threading.Event()
+    watch = Watch()
+
+    def stuck() -> None:
+        runs.set()
+        released.wait()
+
+    def interrupted() -> None:
+        assert runs.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(Job("a", stuck), Job("b", interrupted), watch=watch)
+    assert ("cancelled", "a") in watch.told
+    (thread,) = [one for one in threading.enumerate() if one.name == "a"]
+    assert thread.daemon  # Python does not wait for it, either
+    released.set()
+    thread.join(PATIENCE)
+
+
 def test_a_fault_of_ours_is_not_swallowed() -> None:
     def wrong() -> None:
         raise ZeroDivisionError
