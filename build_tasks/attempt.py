@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -116,7 +117,8 @@ def log_file(spec: BuildSpec) -> Path:
     """Return the file for all that a build alone says; `logs/IDENTITY.log` links to the last."""
     file = places.cache_folder() / "logs" / spec.run / f"{spec.identity}.log"
     if spec.run:
-        places.link(file.parent.with_name(file.name), Path(spec.run, file.name))
+        with contextlib.suppress(OSError):  # the log will say so
+            places.link(file.parent.with_name(file.name), Path(spec.run, file.name))
     return file
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from build_tasks import attempt, console, faults, process
 from build_tasks.attempt import Attempt, Line
 from build_tasks.cache.backends import BackendType
 from build_tasks.client import Client
-from build_tasks.errors import ImagesError, RegistryError
+from build_tasks.errors import DiskError, ImagesError, RegistryError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command
 from build_tasks.record import BuildRecord, CacheUse
@@ -25,6 +27,8 @@ from build_tasks.spec import BuildSpec, Output
 #: Times that a build is repeated because the engine collected what it was about to use.
 RACES = 2
 _LAST = 4096
+#: Bytes that the metadata of a build takes at most, with its provenance.
+_METADATA = 128 * 1024
 _ARCHITECTURES = {platform.architecture for platform in Platform}
 _RACE = "the engine's image store collected a layer while it was being unpacked"
 
@@ -79,6 +83,7 @@ def build(
         ImagesError: the build failed; the class says in which way.
     """
     began = time.monotonic()
+    spec = _with_metadata(spec)
     start = begun(client, spec, command(spec))
     record = start
     try:
@@ -113,6 +118,28 @@ def complete(client: Client, spec: BuildSpec, built: Built) -> BuildRecord:
     return attempt.replayed(client, spec, built.reference, built.record)
 
 
+def _with_metadata(spec: BuildSpec) -> BuildSpec:
+    """Return the build with a file for its metadata that buildx can write.
+
+    The digest stands in it, and buildx fails a build that it has pushed if it cannot write it.
+
+    Raises:
+        DiskError: there is no such file.
+    """
+    problem = None
+    for folder in (spec.metadata.parent, Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b" " * _METADATA)
+        except OSError as error:
+            problem = problem or error
+        else:
+            return replace(spec, metadata=folder / spec.metadata.name)
+    reason = problem.strerror if problem else ""
+    raise DiskError(f"{spec.identity}: {spec.metadata.parent} cannot be written: {reason}")
+
+
 def _tried(
     client: Client,
     spec: BuildSpec,
@@ -121,7 +148,6 @@ def _tried(
     line: Line | None,
 ) -> tuple[Attempt, BuildSpec, BuildRecord]:
     """Return the last attempt, and the build as it was tried last."""
-    spec.metadata.parent.mkdir(parents=True, exist_ok=True)
     races = 0
     while True:
         spec.own_metadata.unlink(missing_ok=True)
@@ -159,7 +185,7 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
     kind, *_, python = [part for part in spec.identity.split("-") if part not in _ARCHITECTURES]
     return BuildRecord(
         spec.identity,
-        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        began=datetime.now(UTC).isoformat(timespec="microseconds"),  # it orders builds
         kind=kind,
         python=python,
         platforms=tuple(map(str, spec.platforms)),
@@ -181,9 +207,10 @@ def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
 
 def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
     try:
-        metadata: Mapping[str, Any] = json.loads(spec.own_metadata.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        metadata = {}
+        found = json.loads(spec.own_metadata.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    metadata: Mapping[str, Any] = found if isinstance(found, dict) else {}
     digest = str(metadata.get("containerimage.digest", ""))
     reference = str(metadata.get("buildx.build.ref", ""))
     manifest = "cache.manifest" in metadata

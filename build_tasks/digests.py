@@ -81,9 +81,20 @@ def write(where: Path, part: Part) -> Part:
     return replace(part, file=file)
 
 
-def forget(where: Path, part: Part) -> None:
-    """Remove what an earlier build wrote: a build that fails must not leave the one before."""
-    (where / f"{part.identity}.json").unlink(missing_ok=True)
+def forget(where: Path, part: Part, *, merged_here: bool = False) -> None:
+    """Remove what an earlier build wrote: a build that fails must not leave the one before.
+
+    Raises:
+        DiskError: it cannot be removed, and what will be written is for another run.
+    """
+    file = where / f"{part.identity}.json"
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        if not merged_here:
+            raise DiskError(
+                f"{part.identity}: {file} cannot be removed: {error.strerror}"
+            ) from None
 
 
 def read(where: Path) -> list[Part]:

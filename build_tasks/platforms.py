@@ -15,7 +15,7 @@ from build_tasks import buildx, console, digests, matrix, merge, process, revisi
 from build_tasks.building import Built
 from build_tasks.client import Client
 from build_tasks.digests import Part
-from build_tasks.errors import CommandError
+from build_tasks.errors import CommandError, DiskError
 from build_tasks.matrix import Build, ImageKind, Platform
 from build_tasks.options import Options
 from build_tasks.settings import ROOT, Settings
@@ -78,7 +78,14 @@ def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:
     return [Build(kind, python, platform, slim=slim) for platform in platforms]
 
 
-def note(folder: Path, part: Part, built: Built, announce: Callable[[str], None]) -> Part:
+def note(
+    folder: Path,
+    part: Part,
+    built: Built,
+    announce: Callable[[str], None],
+    *,
+    merged_here: bool = False,
+) -> Part:
     """Write down what a merge has to know of a part that was pushed, and return it.
 
     Args:
@@ -86,14 +93,22 @@ def note(folder: Path, part: Part, built: Built, announce: Callable[[str], None]
         part: the part, without its digest.
         built: what came of building it.
         announce: is told where it stands.
+        merged_here: this run merges it, and does not read what is written down.
 
     Raises:
         CommandError: buildx did not say the digest.
-        DiskError: it cannot be written down.
+        DiskError: it cannot be written down, and another run would need it.
     """
     if not built.digest:
         raise CommandError(f"{part.identity}: pushed, and buildx does not say under which digest")
-    noted = digests.write(folder, replace(part, digest=built.digest))
+    part = replace(part, digest=built.digest)
+    try:
+        noted = digests.write(folder, part)
+    except DiskError as error:
+        if not merged_here:
+            raise
+        announce(f"warning: {error}")
+        return part
     announce(f"{noted.identity}: its digest is in {noted.file}")
     return noted
 

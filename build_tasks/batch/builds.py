@@ -120,7 +120,7 @@ def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
         here.say(spec.identity, made.text)
         return made
     if spec.part:
-        forget(here.folder, spec.part)
+        forget(here.folder, spec.part, merged_here=bool(spec.tags))
     keep = partial(here.keeper.note, spec)
     spec = here.caches.readable(spec, partial(here.say, spec.identity))
     if here.line:
@@ -139,7 +139,9 @@ def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
         here.keeper.sum_up(spec, say)
     say(made.text)
     if spec.part:
-        here.parts[spec.identity] = platforms.note(here.folder, spec.part, built, say)
+        here.parts[spec.identity] = platforms.note(
+            here.folder, spec.part, built, say, merged_here=bool(spec.tags)
+        )
     strict = built.strict(spec)
     if strict:
         raise strict

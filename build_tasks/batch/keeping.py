@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from build_tasks import building, contents, faults, freshness
@@ -15,11 +16,19 @@ from build_tasks.record import BuildRecord, journal
 from build_tasks.spec import BuildSpec
 
 Announce = Callable[[str], None]
+#: What can go wrong without failing a build.
+_RECORD = "the record of the build is not kept"
+_REPLAY = "the record of the build has no steps"
+_SUMMARY = "what the build did is not summed up"
+_PRUNE = "old records are not removed"
+_PUBLISH = "the builds are not in the step's summary"
 
 
 @dataclass(frozen=True)
 class Keeper:
     """Keeps the records of a run's builds; they run in threads of their own.
+
+    What fails here is a warning, said once: no record or report fails a build that succeeded.
 
     Args:
         run: the run's name.
@@ -33,11 +42,13 @@ class Keeper:
     announce: Announce
     records: dict[str, BuildRecord] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _warned: set[str] = field(default_factory=set)
 
     def note(self, spec: BuildSpec, record: BuildRecord) -> None:
         """Keep the record of a build that ended, for the first time or after it was repeated."""
-        inputs = contents.gather(spec)
-        kept = replace(freshness.noted(record, inputs), run=self.run)
+        kept = replace(record, run=self.run)
+        with self._tolerant(_RECORD):
+            kept = freshness.noted(kept, contents.gather(spec))
         with self._lock:
             before = self.records.get(spec.identity)
             if before:
@@ -51,15 +62,16 @@ class Keeper:
             return
         with self._lock:
             kept = self.records[spec.identity]
-        steps = building.complete(self.client, spec, built)
-        kept = replace(
-            kept,
-            steps=steps.steps,
-            imports=steps.imports,
-            export=steps.export,
-            warnings=steps.warnings,
-            digests=steps.digests,
-        )
+        with self._tolerant(_REPLAY):
+            steps = building.complete(self.client, spec, built)
+            kept = replace(
+                kept,
+                steps=steps.steps,
+                imports=steps.imports,
+                export=steps.export,
+                warnings=steps.warnings,
+                digests=steps.digests,
+            )
         with self._lock:
             self.records[spec.identity] = kept
         self._write(kept)
@@ -77,37 +89,53 @@ class Keeper:
             show: is told the lines.
         """
         record = self.records[spec.identity]
-        if record.steps:
-            from build_tasks import report  # noqa: PLC0415 - start-up time
+        with self._tolerant(_SUMMARY):
+            if record.steps:
+                from build_tasks import report  # noqa: PLC0415 - start-up time
 
-            for line in report.brief(record):
-                show(f"  {line}")
+                for line in report.brief(record):
+                    show(f"  {line}")
         self.explain(record, show)
 
     def explain(self, record: BuildRecord, show: Announce) -> None:
         """Say why a build ran what the build before had made; nothing if it did not."""
         if not any(step.ran for step in record.steps):
             return
-        from build_tasks.explain import explain, explanation  # noqa: PLC0415 - start-up time
+        with self._tolerant(_SUMMARY):
+            from build_tasks.explain import explain, explanation  # noqa: PLC0415 - start-up time
 
-        before = journal.previous(record, self.announce)
-        if before is not None:
-            lines = explanation.lines(explain(before, record))
-            for line in (*faults.called_out(before, record), *lines):
-                show(line.removeprefix(f"{record.identity}: "))
+            before = journal.previous(record, self.announce)
+            if before is not None:
+                lines = explanation.lines(explain(before, record))
+                for line in (*faults.called_out(before, record), *lines):
+                    show(line.removeprefix(f"{record.identity}: "))
 
     def close(self) -> None:
         """Remove old records, and add the builds to the summary of a step of GitHub Actions."""
-        for record in [*self.records.values()][-1:]:
-            journal.prune(record)
+        with self._tolerant(_PRUNE):
+            for record in [*self.records.values()][-1:]:
+                journal.prune(record)
         if "GITHUB_STEP_SUMMARY" in os.environ:
-            from build_tasks import report  # noqa: PLC0415 - start-up time
+            with self._tolerant(_PUBLISH):
+                from build_tasks import report  # noqa: PLC0415 - start-up time
 
-            report.publish(list(self.records.values()))
+                report.publish(list(self.records.values()))
 
     def _write(self, record: BuildRecord) -> None:
-        try:
+        with self._tolerant(_RECORD):
             journal.write(record)
-        except ImagesError as error:
-            # The image is what was asked for; a report is not worth failing for.
-            self.announce(f"warning: {error}")
+
+    @contextlib.contextmanager
+    def _tolerant(self, what: str) -> Iterator[None]:
+        """Warn once if the block fails."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, the image is made
+            with self._lock:
+                first = what not in self._warned
+                self._warned.add(what)
+            if first:
+                named = (
+                    "" if isinstance(error, ImagesError | OSError) else f"{type(error).__name__}: "
+                )
+                self.announce(f"warning: {what}: {named}{error}")

@@ -235,13 +235,17 @@ def _files() -> Iterator[os.DirEntry[str]]:
     for run in _within(folder()):
         for entry in _within(run):
             if entry.name.endswith(SUFFIX):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     entry.stat()  # which is kept
                     yield entry
 
 
 def _within(place: os.PathLike[str]) -> list[os.DirEntry[str]]:
     """Return what a folder holds; nothing, if it went meanwhile (which Path.glob minds)."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as found:
-        return [*found]
-    return []
+    try:
+        with os.scandir(place) as found:
+            return [*found]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DiskError(f"{os.fspath(place)}: cannot be read: {error.strerror}") from None

@@ -17,6 +17,9 @@ from typing import Any, NoReturn
 
 from build_tasks.record import SCHEMA, BuildRecord, StepKind
 
+#: No number of seconds or bytes is larger.
+_MOST = 2**63
+
 
 def to_text(record: BuildRecord) -> str:
     """Return a record as a file has it, as short as JSON can be."""
@@ -38,9 +41,12 @@ def of_bytes(content: bytes) -> tuple[list[BuildRecord], int]:
         ValueError: it holds no record.
     """
     try:
-        data = json.loads(content, parse_constant=_refuse)
+        return _records(json.loads(content, parse_constant=_refuse))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _records(data: Any) -> tuple[list[BuildRecord], int]:
     if not isinstance(data, dict) or type(data.get("schema")) is not int:
         raise ValueError("it has no schema")
     builds = data.get("builds", [data])
@@ -75,7 +81,7 @@ def _decoded(kind: Any, value: Any) -> Any:
         return tuple(_decoded(one, item) for one, item in zip(every, value, strict=True))
     if origin is dict and isinstance(value, Mapping):
         return {key: _decoded(inside[1], item) for key, item in value.items()}
-    return _single(kind, value)
+    return _single(origin or kind, value)
 
 
 def _single(kind: type, value: Any) -> Any:
@@ -83,11 +89,12 @@ def _single(kind: type, value: Any) -> Any:
         return _dataclass(kind, value)
     if issubclass(kind, Enum) and isinstance(value, str):
         return kind(value) if value in [*kind] else StepKind.INTERNAL
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{value!r:.40} is no {kind.__name__}")
-    return value
+    whole = kind is float and type(value) is int
+    if type(value) is not kind and not whole:
+        raise ValueError(f"{type(value).__name__} in place of {kind.__name__}")
+    if kind in {int, float} and abs(value) > _MOST:
+        raise ValueError(f"a number beyond {_MOST:g}")
+    return float(value) if whole else value
 
 
 def _dataclass(kind: type, value: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from build_tasks import attempt, building, buildx, places, process
 from build_tasks.cache import CachePlan, backends
 from build_tasks.client import Client
-from build_tasks.errors import CommandTimeout, Interrupted, StepError
+from build_tasks.errors import CommandTimeout, DiskError, Interrupted, StepError
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord
@@ -362,3 +362,16 @@ def test_a_build_that_is_stopped_is_recorded_as_cancelled(
     with pytest.raises(Interrupted):
         buildx.build(client, replace(spec(tmp_path)), note=noted.append)
     assert noted[0].outcome == "cancelled"
+
+
+def test_metadata_go_elsewhere_where_their_folder_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    asked = spec(tmp_path, metadata=tmp_path / "file" / "x.json")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    moved = building._with_metadata(asked)
+    assert moved.metadata == tmp_path / "temporary" / "x.json"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(DiskError, match=rf"^ci-3.11-amd64: {tmp_path}/file cannot be written: "):
+        building._with_metadata(asked)

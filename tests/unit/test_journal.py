@@ -33,7 +33,7 @@ STEPS = st.builds(
     started=st.booleans(),
     cached=st.booleans(),
     error=TEXT,
-    bytes=st.integers(min_value=0),
+    bytes=st.integers(min_value=0, max_value=2**60),
     log=TEXTS,
 )
 USES = st.builds(CacheUse, reference=TEXT, error=TEXT, seconds=FINITE)
@@ -375,3 +375,43 @@ def test_several_write_and_remove_at_once(monkeypatch: pytest.MonkeyPatch, heard
     # Whoever prunes leaves its own run whole, beside what the bound allows.
     assert 1 <= len([*journal.folder().glob("*/*.json")]) <= 5 + 4
     assert not [*journal.folder().glob("*.airflow-images")]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        '"arguments": []',
+        '"digests": "x"',
+        '"steps": [{"digest": "a", "name": "b", "kind": "step", "intervals": [[1]]}]',
+        '"steps": [[]]',
+        '"seconds": 1e999',
+        '"attempts": true',
+        f'"attempts": 1{"0" * 400}',
+        f'"message": {"[" * 900}{"]" * 900}',
+        '"export": 1',
+    ],
+)
+def test_a_field_of_another_type_is_an_error(field: str) -> None:
+    with pytest.raises(ValueError, match=r"^(it is nested|a number|zip|\w+ in place of \w+$)"):
+        notation.of_bytes(f'{{"schema": 1, "identity": "a", {field}}}'.encode())
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DiskError, match=r"records: cannot be read: Permission denied$"):
+        journal.find("last", heard)
+
+
+def test_two_builds_within_one_second_are_one_after_the_other(heard: Heard) -> None:
+    began = [f"2026-01-01T00:00:00.{number}+00:00" for number in (100000, 200000, 300000)]
+    records = [BuildRecord("ci-3.11-amd64", run=str(n), began=at) for n, at in enumerate(began)]
+    for record in records:
+        journal.write(record)
+    assert journal.previous(records[2], heard) == records[1]
+    assert journal.previous(records[1], heard) == records[0]
+    assert journal.previous(records[0], heard) is None
