@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from build_tasks import places, plugin, process
 from build_tasks.errors import EngineError, MissingProgram
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from build_tasks.engine.handle import Embedded
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+#: What docker says of an image that is not there.
+_ABSENT = re.compile(r"no such (?:image|object)", re.IGNORECASE)
 #: Seconds for an engine to answer a question.
 ANSWER = 20.0
 
@@ -64,14 +67,34 @@ class Client:
         """
         command = (self.docker, "info", "--format", "{{json .}}")
         asked = process.run(command, environment=self.environment, timeout=ANSWER, check=False)
-        try:
-            facts: dict[str, object] = json.loads(asked.stdout)
-        except ValueError:
-            facts = {}
+        facts = _table(asked.stdout)
         if asked.returncode or not facts.get("ServerVersion"):
             reasons = [*asked.stderr.split("\n"), *_texts(facts.get("ServerErrors"))]
             reason = next((text for text in reasons if text.strip()), "no answer")
             raise EngineError(f"the engine cannot be used: {reason.strip()}")
+        return facts
+
+    def image(self, reference: str, *, timeout: float) -> Mapping[str, Any] | None:
+        """Return what the engine says of an image, None if it has none of that name.
+
+        Args:
+            reference: the image.
+            timeout: seconds for the engine to answer.
+
+        Raises:
+            EngineError: the question failed: it is not known whether the image is there.
+        """
+        command = (self.docker, "image", "inspect", reference)
+        asked = process.run(command, environment=self.environment, timeout=timeout, check=False)
+        if asked.returncode:
+            lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
+            reason = lines[-1] if lines else f"docker ended with exit status {asked.returncode}"
+            if _ABSENT.search(reason):
+                return None
+            raise EngineError(f"the engine cannot be used: {reason}")
+        facts = _table(asked.stdout)
+        if not _readable(facts):
+            raise EngineError(f"{reference}: the engine's answer is no description of an image")
         return facts
 
     @property
@@ -187,19 +210,19 @@ def find(
         if not start:
             raise EngineError(handle.absence())
         engine = embedded.start(announce=announce, emulate=emulate)
-    environment = {"DOCKER_HOST": engine.host, **_environment()}
+    environment = {**engine.environment, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
 
 
 def users_builders() -> Path:
     """Return the folder in which the user's own buildx keeps builders."""
-    return Path(os.environ.get("BUILDX_CONFIG") or _docker_config() / "buildx")
+    return Path(os.environ.get("BUILDX_CONFIG") or plugin.docker_config() / "buildx")
 
 
 def _docker_client(docker: str | None) -> Client:
     if docker is None:
         raise MissingProgram(f"docker is not installed: {INSTALL}, or use --engine embedded")
-    buildx = plugin.find(_docker_config())
+    buildx = plugin.find(plugin.docker_config())
     if buildx is None:
         raise MissingProgram(f"docker has no buildx plugin: {INSTALL}, or use --engine embedded")
     plugin.check(buildx)
@@ -219,10 +242,16 @@ def _environment() -> dict[str, str]:
 
 
 def _docker_engine() -> bool:
-    """Whether there is a Docker that the user means: one asked for, or one that runs here."""
-    if os.environ.get("DOCKER_HOST") or _context():
-        return True
-    return _listens(DEFAULT_SOCKET)
+    """Whether there is a Docker that the user means: one asked for, or one that runs here.
+
+    The DOCKER_HOST that `engine.status` prints means the embedded engine.
+    """
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        from build_tasks.engine import state  # noqa: PLC0415 - only where it may be meant
+
+        return host != f"unix://{state.folders().socket}"
+    return bool(_context()) or _listens(DEFAULT_SOCKET)
 
 
 def _refuse_unless_possible(choice: str, docker: str | None, supported: Callable[[], None]) -> None:
@@ -247,10 +276,6 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _docker_config() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or places.expanded("~/.docker"))
-
-
 def _context() -> str:
     """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
     if os.environ.get("DOCKER_HOST"):
@@ -258,11 +283,32 @@ def _context() -> str:
     chosen = os.environ.get("DOCKER_CONTEXT", "")
     if not chosen:
         try:
-            config = json.loads((_docker_config() / "config.json").read_text(encoding="utf-8-sig"))
-            chosen = str(config.get("currentContext") or "")
-        except (OSError, ValueError, AttributeError):
-            chosen = ""
+            text = (plugin.docker_config() / "config.json").read_text(encoding="utf-8-sig")
+            current = json.loads(text).get("currentContext")
+        except (OSError, ValueError, AttributeError, RecursionError):
+            current = ""
+        chosen = current if isinstance(current, str) else ""
     return "" if chosen == "default" else chosen
+
+
+def _table(text: str) -> dict[str, Any]:
+    """Return a table of JSON, alone or in a list as docker answers; empty if it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    return found if isinstance(found, dict) else {}
+
+
+def _readable(facts: Mapping[str, Any]) -> bool:
+    """Return whether what docker says of an image has the types that it should have."""
+    config = facts.get("Config") or {}
+    if not (facts and isinstance(config, dict)):
+        return False
+    layers = facts.get("RootFS") or {}
+    return isinstance(config.get("Labels") or {}, dict) and isinstance(layers, dict)
 
 
 def _texts(value: object) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from build_tasks import plugin
 from build_tasks.errors import (
     AuthError,
     CommandError,
@@ -31,6 +32,12 @@ _PREFIXES = re.compile(
 _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
+_CREDENTIALS = re.compile(r"error getting credentials - err: (?P<why>.*?)(?:, out: `.*`)?$")
+#: The image that BuildKit asked a registry about.
+_ASKED = re.compile(
+    r"(?:failed to push |load metadata for |importing cache manifest from |exporting cache to )"
+    r"([^\s:/]+(?::\d+)?/[^\s]+?|[^\s/]+?):?(?=\s|$)"
+)
 _TIMED = re.compile(r"^\d+\.\d+ ")
 
 
@@ -114,6 +121,8 @@ def classify(ended: Completed, subject: str) -> ImagesError:
         return EngineError(f"{subject}: somebody else cancelled the build, or stopped the engine")
     if step:
         return _failed_step(ended.stderr, step, subject)
+    if credentials := _CREDENTIALS.search(reason):
+        return _without_credentials(ended, subject, credentials["why"])
     for rule in _RULES:
         if rule.words.search(reason):
             advice = f" ({rule.advice})" if rule.advice else ""
@@ -159,6 +168,19 @@ def _base_image(reason: str) -> str:
         return reason
     why = found["why"].removeprefix(f"{found['image']}: ")
     return f"base image {found['image']}: {why}"
+
+
+def _without_credentials(ended: Completed, subject: str, why: str) -> AuthError:
+    """Return the error of a credential helper, with the registry that it was asked about."""
+    asked = _ASKED.findall(ended.stderr)
+    reference = asked[-1] if asked else ended.command[-1] if "imagetools" in ended.command else ""
+    host, slash, _ = reference.partition("/")
+    registry = host if slash and re.search(r"[.:]|^localhost$", host) else "docker.io"
+    place = f" for {registry}" if reference else ""
+    return AuthError(
+        f"{subject}: no credentials{place}: {why} (credsStore and credHelpers in "
+        f"{plugin.docker_config() / 'config.json'} name the program)"
+    )
 
 
 def _context(reason: str) -> str:

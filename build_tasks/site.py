@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from build_tasks import ca_bundle, client, matrix, spec
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
+from build_tasks.errors import ImagesError
 from build_tasks.matrix import Names
 from build_tasks.settings import Settings
 
@@ -71,9 +73,21 @@ def find(chosen: Settings, *, start: bool, announce: Callable[[str], None]) -> S
     """
     foreign = tuple(platform.architecture for platform in chosen.platforms)
     found = client.find(chosen.engine, start=start, emulate=foreign, announce=announce)
-    registry = found.embedded.registry if found.embedded else UPSTREAM_REGISTRY
-    names = Names(chosen.registry or registry, chosen.repository, chosen.branch)
-    return Site(found.for_builder(chosen.builder), chosen, names)
+    return Site(found.for_builder(chosen.builder), chosen, _names(chosen, found))
+
+
+def names(chosen: Settings) -> Names:
+    """Return the names that builds use, as far as they are known without starting an engine."""
+    found = None
+    if not chosen.registry:
+        with contextlib.suppress(ImagesError):
+            found = client.find(chosen.engine, start=False, announce=lambda _: None)
+    return _names(chosen, found)
+
+
+def _names(chosen: Settings, found: Client | None) -> Names:
+    registry = found.embedded.registry if found and found.embedded else UPSTREAM_REGISTRY
+    return Names(chosen.registry or registry, chosen.repository, chosen.branch)
 
 
 def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:

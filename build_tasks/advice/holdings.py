@@ -50,11 +50,6 @@ class Whole:
         return self.images.get(platform.value)
 
 
-def inspect_command(client: Client, reference: str) -> Command:
-    """Return the command that asks an engine for an image."""
-    return (client.docker, "image", "inspect", "--format", "{{json .}}", reference)
-
-
 def imagetools_command(client: Client, reference: str, builder: str) -> Command:
     """Return the command that asks a registry for an image; no layer is fetched."""
     form = ("--format", "{{json .}}")
@@ -72,18 +67,10 @@ def of_engine(client: Client, reference: str, platform: Platform) -> Holding | N
     """Return what an engine has under a name for a platform, None if it has no such image.
 
     Raises:
-        ImagesError: the engine does not answer in time.
+        ImagesError: the engine does not answer, or not in time.
     """
-    ended = process.run(
-        inspect_command(client, reference),
-        environment=client.environment,
-        timeout=ANSWER,
-        check=False,
-    )
-    facts = _json(ended.stdout)
-    if ended.returncode or not facts:
-        return None
-    if facts.get("Architecture") != platform.architecture:
+    facts = client.image(reference, timeout=ANSWER)
+    if facts is None or facts.get("Architecture") != platform.architecture:
         return None
     labels = (facts.get("Config") or {}).get("Labels") or {}
     layers = (facts.get("RootFS") or {}).get("Layers") or ()
@@ -117,7 +104,13 @@ def read(text: str) -> Whole | None:
     Args:
         text: its answer; `image` holds one configuration, or one for each of several platforms.
     """
-    facts = _json(text)
+    try:
+        return _whole(_json(text))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def _whole(facts: Mapping[str, Any]) -> Whole | None:
     image = facts.get("image") or {}
     manifest = facts.get("manifest") or {}
     digest = str(manifest.get("digest", ""))
@@ -139,6 +132,6 @@ def _holding(digest: str, config: Mapping[str, Any]) -> Holding:
 def _json(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from build_tasks import process
 from build_tasks.builders import configuration
 from build_tasks.client import ANSWER, Client
-from build_tasks.errors import CommandError
+from build_tasks.errors import CommandError, EngineError
 from build_tasks.process import Command
 
 #: The image that buildx takes where nobody names one.
@@ -76,13 +76,15 @@ def look(client: Client, node: str, endpoint: str) -> Container | None:
     asked = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
     if asked.returncode:
         return None
-    said = json.loads(asked.stdout)[0]
-    return Container(
-        image=str(said["Config"]["Image"]),
-        status=str(said["State"]["Status"]),
-        configuration=_configuration(client, node, endpoint),
-        options=_options(said["Config"], said["HostConfig"]),
-    )
+    try:
+        said = json.loads(asked.stdout)[0]
+        image, status = str(said["Config"]["Image"]), str(said["State"]["Status"])
+        options = _options(said["Config"], said["HostConfig"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise EngineError(
+            f"{name(node)}: docker's answer is no description of a container"
+        ) from None
+    return Container(image, status, _configuration(client, node, endpoint), options)
 
 
 def differs(option: str, wanted: str, found: Container) -> str | None:

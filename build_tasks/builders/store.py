@@ -62,7 +62,9 @@ def read(folder: Path, name: str) -> Stored | None:
         return Stored(name, str(written["Driver"]), nodes)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EngineError(f"{path}: is no builder that buildx wrote: remove the file") from None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from build_tasks import console, settings, site
 from build_tasks.commands.shown import plain, say, table, text
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.matrix import Build, ImageKind, Names, Platform, listed
+from build_tasks.matrix import Build, ImageKind, Platform, listed
 from build_tasks.options import FORMATS, Options
 
 #: What a file's name says of its form.
@@ -69,7 +69,7 @@ def show_settings(options: Options) -> None:
 def show_matrix(options: Options) -> None:
     """Print every build that can be asked for, with its session, image and cache reference."""
     chosen = options.settings()
-    names = Names(chosen.registry or site.UPSTREAM_REGISTRY, chosen.repository, chosen.branch)
+    names = site.names(chosen)
     rows = [
         {
             "identity": one.identity,

@@ -13,6 +13,14 @@ from build_tasks import locks
 from build_tasks.engine import state
 from build_tasks.engine.state import Folders, Running
 
+#: Variables by which docker reaches another engine than DOCKER_HOST says, or in another way.
+_STRAY = (
+    "DOCKER_API_VERSION",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONTEXT",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+)
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -41,7 +49,9 @@ class Embedded:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which docker and buildx reach this engine."""
-        return {"DOCKER_HOST": self.host, "BUILDX_BUILDER": "default"}
+        # Left over from another engine, they would lead there, or make this one unreachable.
+        stray = {name: "" for name in _STRAY if os.environ.get(name)}
+        return {"DOCKER_HOST": self.host, "BUILDX_BUILDER": "default", **stray}
 
 
 def running() -> Embedded | None:

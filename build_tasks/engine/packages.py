@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from build_tasks import places, process
+from build_tasks.engine import state
 from build_tasks.engine.handle import plugin
 from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.engine.state import Folders
@@ -45,6 +47,8 @@ MACHINE = (
 )
 EMULATION = ("qemu-user-static",)
 
+#: What PATH (:), the options of overlay mounts (, and \\) and configuration files can hold.
+_HOME = re.compile(r"[^:,\\\"'`$#\x00-\x1f\x7f\ud800-\udfff]+")
 _FILTERS = ("iptables", "ip6tables")
 _PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -79,6 +83,12 @@ def release_wanted() -> tuple[str, ...]:
 
 def supported() -> None:
     """Raise EngineError, with what to do instead, unless this machine can embed an engine."""
+    home = str(state.folders().home)
+    if not _HOME.fullmatch(home):
+        raise EngineError(
+            f"the embedded engine cannot live in {home!r}: PATH, overlay mounts or its own files "
+            "cannot hold such a name: set AIRFLOW_IMAGES_CACHE to a folder with another one"
+        )
     advice = "install Docker Engine 26 or newer with its buildx plugin, or set DOCKER_HOST"
     if os.geteuid() != 0:
         raise EngineError(f"the embedded engine needs root: become root, or {advice}")

@@ -122,7 +122,7 @@ def find_local(client: Client, reference: str) -> Image | None:
     Raises:
         EngineError: the engine does not answer.
     """
-    facts = _inspect(client, reference)
+    facts = client.image(reference, timeout=ANSWER)
     return None if facts is None else Image(reference, facts)
 
 
@@ -156,18 +156,6 @@ def said(image: Image, kind: str | None, python: str | None) -> Said:
     )
 
 
-def _inspect(client: Client, reference: str) -> Mapping[str, Any] | None:
-    command = (client.docker, "image", "inspect", reference)
-    ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
-    if ended.returncode:
-        # "Cannot connect to the Docker daemon", "permission denied while trying to connect to ..."
-        if "connect to" in ended.stderr.lower():
-            raise EngineError(f"the engine cannot be used: {ended.stderr.strip()}")
-        return None
-    facts: Mapping[str, Any] = json.loads(ended.stdout)[0]
-    return facts
-
-
 def _platform(described: Mapping[str, Any]) -> str:
     platform = described.get("platform") or {}  # not everything in an index is an image
     return f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
@@ -175,10 +163,13 @@ def _platform(described: Mapping[str, Any]) -> str:
 
 def _pull(client: Client, reference: str, platform: Platform) -> str:
     """Pull the manifest of one platform by its digest, so that no other is taken for it."""
-    raw = json.loads(buildx.manifest(client, reference))
     name = reference.partition("@")[0]
-    if "manifests" in raw:
-        has = [(_platform(one), one["digest"]) for one in raw["manifests"]]
+    try:
+        raw = json.loads(buildx.manifest(client, reference))
+        has = [(_platform(one), str(one["digest"])) for one in raw.get("manifests") or ()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RegistryError(f"{reference}: the registry's answer is no manifest") from None
+    if has:
         of_platform = [digest for name, digest in has if name == platform.value]
         if not of_platform:
             names = {name for name, _ in has} - {"unknown/unknown"}
@@ -190,7 +181,7 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
         colon = name.rfind(":")
         name = name[:colon] if colon > slash else name
         reference = f"{name}@{of_platform[0]}"
-    command = (client.docker, "pull", "--quiet", reference)
+    command = (client.docker, "pull", "--quiet", "--platform", platform.value, reference)
     process.echo(command, client.environment)
     ended = process.run(command, environment=client.environment, timeout=PULL, check=False)
     if ended.returncode:

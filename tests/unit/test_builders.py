@@ -115,12 +115,25 @@ def test_what_buildx_wrote_down_is_read(tmp_path: Path) -> None:
     assert store.read(tmp_path, "other") is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"Driver": "x", "Nodes": [3]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"Driver": "x", "Nodes": [3]}', "[" * 100_000])
 def test_what_buildx_did_not_write_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances" / "farm").write_text(text)
     with pytest.raises(EngineError, match="instances/farm: is no builder that buildx wrote"):
         store.read(tmp_path, "farm")
+    (tmp_path / "instances" / "farm").unlink()
+    (tmp_path / "instances" / "farm").mkdir()
+    with pytest.raises(EngineError, match="instances/farm: cannot be read: Is a directory"):
+        store.read(tmp_path, "farm")
+
+
+@pytest.mark.parametrize("answer", ["", "{}", "[3]", '[{"Config": {}}]', "[" * 100_000])
+def test_an_answer_that_describes_no_container_is_one_line(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, answer, ""))
+    with pytest.raises(EngineError, match="buildx_buildkit_a0: docker's answer is no description"):
+        container.look(Client("docker", ("buildx",), {}), "a0", "default")
 
 
 def test_what_buildx_tells_is_data() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from build_tasks import client, process
 from build_tasks.client import Client
-from build_tasks.engine import embedded
+from build_tasks.engine import embedded, handle, state
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.matrix import Platform
 from build_tasks.process import Command, Completed
@@ -76,6 +76,8 @@ def test_the_classic_store_is_recognised(monkeypatch: pytest.MonkeyPatch) -> Non
         ("", "\nCannot connect to the Docker daemon\n", "Cannot connect to the Docker daemon"),
         ('{"ServerErrors": ["permission denied"]}', "", "permission denied"),
         ("{}", "", "no answer"),
+        ("[1, 2]", "", "no answer"),
+        ("[" * 100_000, "", "no answer"),
     ],
 )
 def test_an_engine_that_does_not_answer_is_one_line(
@@ -97,10 +99,68 @@ def test_a_chosen_context_is_the_users_engine(
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert client._context() == ""
+    for odd in ("[]", '{"currentContext": 5}', "[" * 100_000, "nonsense"):
+        (tmp_path / "config.json").write_text(odd)
+        assert client._context() == ""
     (tmp_path / "config.json").write_text('{"currentContext": "remote"}')
     assert client._context() == "remote"
     monkeypatch.setenv("DOCKER_CONTEXT", "default")
     assert client._context() == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "[]", "7", "[" * 100_000, '[{"Config": [1]}]', '[{"Config": {"Labels": "x"}}]'),
+        *('[{"Config": "x"}]', '[{"RootFS": [1]}]'),
+    ],
+)
+def test_an_answer_that_describes_no_image_is_one_line(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, answer)
+    with pytest.raises(EngineError, match=r"^a:1: the engine's answer is no description"):
+        a_client().image("a:1", timeout=1)
+
+
+def test_only_an_image_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "[]", "Error response from daemon: No such image: a:1\n", 1)
+    assert a_client().image("a:1", timeout=1) is None
+    for words, reason in (
+        (
+            "x\nopen /nonexistent/ca.pem: no such file or directory\n",
+            "open /nonexistent/ca.pem: no",
+        ),
+        ("", "docker ended with exit status 1"),
+    ):
+        answers(monkeypatch, "", words, 1)
+        with pytest.raises(EngineError, match=f"^the engine cannot be used: {reason}"):
+            a_client().image("a:1", timeout=1)
+
+
+def test_the_address_of_the_embedded_engine_means_that_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `engine.status` prints may be exported: bases and registry stay the engine's own."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{state.folders().socket}")
+    assert not client._docker_engine()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
+    assert client._docker_engine()
+
+
+def test_what_leads_to_another_engine_is_blanked_for_the_embedded_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CONTEXT", "colima")
+    running = state.Running("trixie", "127.0.0.1:5000", hub=False, daemons={})
+    environment = handle.describe(state.folders(), running).environment
+    assert environment == {
+        "DOCKER_HOST": f"unix://{state.folders().socket}",
+        "BUILDX_BUILDER": "default",
+        "DOCKER_TLS_VERIFY": "",
+        "DOCKER_CONTEXT": "",
+    }
 
 
 def test_docker_host_beats_a_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

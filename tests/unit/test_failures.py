@@ -130,3 +130,42 @@ def test_another_contexts_engine_is_said_with_what_selects_it() -> None:
     error = classify('ERROR: use `docker --context=colima buildx` to switch to context "colima"')
     assert type(error) is errors.EngineError
     assert str(error).endswith("another docker context: select it with DOCKER_CONTEXT=colima")
+
+
+HELPER = (
+    'error getting credentials - err: exec: "docker-credential-desktop.exe": executable file not '
+    "found in $PATH, out: ``"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "registry"),
+    [
+        (
+            f"#5 ERROR: failed to push reg.example.com:5000/a/x:1: {HELPER}\n",
+            "reg.example.com:5000",
+        ),
+        (" > [internal] load metadata for 127.0.0.1:5000/python:3.11:\n", "127.0.0.1:5000"),
+        (" > [internal] load metadata for docker.io/library/python:3.11:\n", "docker.io"),
+        (" > importing cache manifest from ghcr.io/a/b:cache:\n", "ghcr.io"),
+    ],
+)
+def test_a_missing_credential_helper_names_registry_and_file(
+    before: str, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", "/home/me/docker")
+    error = classify(f"{before}ERROR: failed to build: failed to solve: {HELPER}\n")
+    assert type(error) is errors.AuthError
+    assert str(error) == (
+        f"ci-3.9-amd64: no credentials for {registry}: exec: "
+        '"docker-credential-desktop.exe": executable file not found in $PATH (credsStore and '
+        "credHelpers in /home/me/docker/config.json name the program)"
+    )
+
+
+def test_a_credential_helper_that_imagetools_misses_is_told_with_the_registry() -> None:
+    command = ("buildx", "imagetools", "inspect", "--raw", "quay.io/a/b:1")
+    error = failures.classify(Completed(command, 1, "", f"ERROR: {HELPER}\n"), "quay.io/a/b:1")
+    assert type(error) is errors.AuthError
+    assert "no credentials for quay.io: exec: " in str(error)
+    assert "no credentials: exec: " in str(classify(f"ERROR: {HELPER}\n"))

@@ -150,6 +150,16 @@ def test_releases_are_tried_newest_first(monkeypatch: pytest.MonkeyPatch) -> Non
         packages.release_wanted()
 
 
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b", "a\nb", 'a"b', "caf\udce9"])
+def test_an_engine_is_not_put_where_it_cannot_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path / name))
+    with pytest.raises(EngineError, match=r"the embedded engine cannot live in .*CACHE") as caught:
+        packages.supported()
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("uid", "missing", "said"),
     [
