@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from build_tasks.redaction.names import is_secret_name
+from build_tasks.redaction.names import SHAPES, is_secret_name
 
 if TYPE_CHECKING:
     from build_tasks.redaction.known import KnownValues
@@ -41,8 +41,7 @@ Hide = Callable[[str], str]
 _HINTS = (
     *("pass", "token", "secret", "key", "cred", "auth", "pwd", "@", "pat=", "pat:", '_pat"'),
     *("_pat ", "sig", "bearer", "basic ", "cookie", "identified by", "login", "mysql", "mariadb"),
-    *("twine", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-a"),
-    *("xox", "akia", "asia", "aiza", "eyj", "curl", "jwt", "sas"),
+    *("twine", "curl", "jwt", "sas", *SHAPES),
 )
 _known: list[KnownValues] = []
 

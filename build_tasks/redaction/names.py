@@ -6,6 +6,11 @@ import functools
 import itertools
 import re
 
+#: How credentials begin that are known by how they look, in lower case.
+SHAPES = (
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "dckr_pat_", "npm_"),
+    *("pypi-ageic", "xox", "akia", "asia", "aiza", "eyj"),
+)
 #: Characters of a name that are looked at, from its end.
 _LONGEST = 128
 _WORDS = frozenset(

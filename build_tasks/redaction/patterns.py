@@ -6,74 +6,95 @@ it stands before.
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from build_tasks.redaction.names import is_secret_name, words
+from build_tasks.redaction.names import SHAPES, is_secret_name, words
 
 if TYPE_CHECKING:
     from build_tasks.redaction import Hide
 
 Span = tuple[int, int]
 
+
+class _Form:
+    """A pattern that is compiled when a line first needs it: most runs need few of them."""
+
+    def __init__(self, source: str, flags: int = 0) -> None:
+        self._source = source
+        self._flags = flags
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self._source, self._flags)
+
+    def finditer(
+        self, text: str, start: int = 0, end: int = sys.maxsize
+    ) -> Iterator[re.Match[str]]:
+        """Yield the places of a text that have this form."""
+        return self._pattern.finditer(text, start, end)
+
+
 #: A URL's user information; a digest after an image's name is none.
-_USERINFO = re.compile(
+_USERINFO = _Form(
     r"(?<!\w)(?P<scheme>\w++)://(?:(?P<user>[^\s/@:'\"\x1b]*+):)?(?P<value>[^\s/'\"\x1b]+)@(?!sha\d+:)"
 )
 #: Schemes whose user without a password is a token at times.
 _TOKEN_SCHEMES = ("http", "https")
-_QUERY = re.compile(
+_QUERY = _Form(
     r"(?<=[?&])(?:sig|signature|key|auth|x-amz-signature|x-amz-credential|x-goog-signature)="
     r"(?P<value>[^&\s\"'#\x1b]+)",
     re.IGNORECASE,
 )
 _SCHEMES = r"(?:bearer|basic|token|digest|negotiate|aws4-hmac-sha256)"
-_HEADER = re.compile(
+_HEADER = _Form(
     r"authorization\\{0,3}[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\{0,3}[\"']?"
     rf"{_SCHEMES}[ \t]{{1,8}}"
     r"(?P<value>[^\s\"'\\\x1b][^\"'\\\n\x1b]*)",
     re.IGNORECASE,
 )
 #: A scheme and a credential without the header's name.
-_BEARER = re.compile(
+_BEARER = _Form(
     r"\b(?:Bearer|Basic)[ \t]{1,8}(?P<value>(?=[^\s]*[0-9=])[A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE
 )
-_COOKIE = re.compile(
+_COOKIE = _Form(
     r"(?<![\w-])(?:set-)?cookie:[ \t]{0,8}[^\s=:;\"']{1,256}=(?P<value>[^\"'\n\x1b]*)",
     re.IGNORECASE,
 )
 #: Credentials that are known by how they begin.
-_SHAPES = re.compile(
+_SHAPES = _Form(
     r"(?<![\w-])(?P<value>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|"
     r"glpat-[\w-]{16,}|dckr_pat_[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-AgEIc[\w-]{20,}|"
     r"xox[abp]-[A-Za-z0-9-]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|"
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
 #: --name value
-_OPTION = re.compile(r"(?<![\w-])--(?P<name>[A-Za-z][\w-]*+)[ \t]{1,8}(?P<value>(?![-$])\S+)")
+_OPTION = _Form(r"(?<![\w-])--(?P<name>[A-Za-z][\w-]*+)[ \t]{1,8}(?P<value>(?![-$])\S+)")
 _NO_VALUE = re.compile(
     r"(?:and|are|argument|for|from|in|instead|is|not|of|option|or|to|was|with)\W*|"
     r"(?:id|type|env|src)=.*"
 )
 #: curl -u user:password
-_USER = re.compile(
+_USER = _Form(
     r"(?<!\S)(?:-[uU]|--user|--proxy-user)[ =]{0,2}[\"']?[^\s:\"'/]*:(?P<value>[^\s\"']+)"
 )
-_WEB = re.compile(r"\b(?:curl|wget)\b|://")
+_WEB = ("curl", "wget", "://")
 #: Programs whose -p is a password.
 _LOGIN = re.compile(r"\b(?:login|twine|sshpass|mysql\w*|mariadb\w*)\b")
-_SHORT = re.compile(r"(?<!\S)-p[ =]?[\"']?(?P<value>[^\s\"'$/-][^\s\"']*)")
+_SHORT = _Form(r"(?<!\S)-p[ =]?[\"']?(?P<value>[^\s\"'$/-][^\s\"']*)")
 _SEPARATOR = re.compile(r"[;&|\n]")
 #: netrc, whose words may stand in one line or in several.
-_NETRC = re.compile(r"\blogin[ \t]{1,8}\S+[ \t]{1,8}password[ \t]{1,8}(?P<value>\S+)")
-_NETRC_LINE = re.compile(
+_NETRC = _Form(r"\blogin[ \t]{1,8}\S+[ \t]{1,8}password[ \t]{1,8}(?P<value>\S+)")
+_NETRC_LINE = _Form(
     r"^[ \t]*password[ \t]{1,8}(?P<value>(?=[a-z]*[^a-z\s])\S+)[ \t]*$", re.MULTILINE
 )
 #: PASSWORD 'x' of SQL, and the legacy `ENV NAME x` of Dockerfiles.
-_SQL = re.compile(r"\b(?:password|identified by)[ \t]{1,8}'(?P<value>[^'\n]+)'", re.IGNORECASE)
-_ENV = re.compile(r"\b(?:ENV|ARG)[ \t]{1,8}(?P<name>[A-Za-z_]\w*+)[ \t]{1,8}(?P<value>(?![$=])\S+)")
-_FOR_USER = re.compile(r"\bpassword for user \S+:[ \t]{1,8}(?P<value>\S+)", re.IGNORECASE)
+_SQL = _Form(r"\b(?:password|identified by)[ \t]{1,8}'(?P<value>[^'\n]+)'", re.IGNORECASE)
+_ENV = _Form(r"\b(?:ENV|ARG)[ \t]{1,8}(?P<name>[A-Za-z_]\w*+)[ \t]{1,8}(?P<value>(?![$=])\S+)")
+_FOR_USER = _Form(r"\bpassword for user \S+:[ \t]{1,8}(?P<value>\S+)", re.IGNORECASE)
 
 #: The forms that need no name, and what stands in each line that has one.
 _FORMS = (
@@ -82,12 +103,12 @@ _FORMS = (
     ("bearer", _BEARER),
     ("basic", _BEARER),
     ("cookie", _COOKIE),
-    ("", _SHAPES),
     ("login", _NETRC),
     ("password", _NETRC_LINE),
     ("password", _SQL),
     ("identified by", _SQL),
     ("password for", _FOR_USER),
+    *((hint, _SHAPES) for hint in SHAPES),
 )
 #: A name and what makes it a key: NAME=, NAME: , "NAME" : , name => , api key:
 NAME = re.compile(
@@ -134,7 +155,7 @@ def hide(text: str, hidden: Hide) -> str:
 
 
 def _in_urls(text: str) -> Iterator[Span]:
-    for found in _USERINFO.finditer(text):
+    for found in _USERINFO.finditer(text) if "://" in text and "@" in text else ():
         only_user = found["user"] is None
         if not only_user or found["scheme"].lower().endswith(_TOKEN_SCHEMES):
             yield found.span("value")
@@ -142,7 +163,7 @@ def _in_urls(text: str) -> Iterator[Span]:
 
 def _by_form(text: str) -> Iterator[Span]:
     low = text.lower()
-    forms = [form for hint, form in _FORMS if hint in low]
+    forms = dict.fromkeys(form for hint, form in _FORMS if hint in low)
     return _apart(found.span("value") for form in forms for found in form.finditer(text))
 
 
@@ -160,7 +181,7 @@ def _in_options(text: str) -> Iterator[Span]:
 
 def _in_commands(text: str) -> Iterator[Span]:
     login = _LOGIN.search(text)
-    passwords = [*(_USER.finditer(text) if _WEB.search(text) else ())]
+    passwords = [*(_USER.finditer(text) if any(hint in text for hint in _WEB) else ())]
     passwords += [
         *(_SHORT.finditer(text, login.end(), _end_of_command(text, login.end())) if login else ())
     ]
