@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -24,13 +25,26 @@ from build_tasks.recording.vertices import is_cache_export
 from build_tasks.redaction import redact
 from build_tasks.spec import BuildSpec, Output
 
-#: Times that a build is repeated because the engine collected what it was about to use.
-RACES = 2
+#: Times that a build is repeated because of a race in the engine's image store.
+RACES = 3
 _LAST = 4096
 #: Bytes that the metadata of a build takes at most, with its provenance.
 _METADATA = 128 * 1024
 _ARCHITECTURES = {platform.architecture for platform in Platform}
-_RACE = "the engine's image store collected a layer while it was being unpacked"
+#: Lost races in the containerd image store, by the words that the build ends with. Everything is
+#: built by then, so another attempt repeats no step.
+_LOST_RACES = (
+    # moby/buildkit#6521, open in 2026
+    (
+        re.compile(r"failed to prepare extraction snapshot.*does not exist", re.DOTALL),
+        "the engine's image store collected a layer while it was being unpacked",
+    ),
+    # The store looks for the name, finds none, and another build has given it away meanwhile.
+    (
+        re.compile(r'image "[^"]+": already exists'),
+        "another build loaded an image of this name at the same time",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -166,9 +180,9 @@ def _tried(
             reasons = {reference: redact(why) for reference, why in lost.items()}
             spec = replace(spec, cache=spec.cache.without(reasons))
             start = replace(start, imports=_left_out(spec))
-        elif races < RACES and _lost_race(tried):
+        elif races < RACES and (race := _lost_race(tried)):
             races += 1
-            _tell(f"{spec.identity}: {_RACE}: once more", line)
+            _tell(f"{spec.identity}: {race}: once more", line)
         else:
             return tried, spec, start
         start = replace(start, attempts=start.attempts + 1)
@@ -273,14 +287,10 @@ def _tell(text: str, line: Line | None) -> None:
         console.message(text)
 
 
-def _lost_race(tried: Attempt) -> bool:
-    """Return whether the containerd image store lost a race with its own garbage collection.
-
-    Unpacking an image then misses the layer below (moby/buildkit#6521, open in 2026). Everything is
-    built by then, so that another attempt repeats no step.
-    """
+def _lost_race(tried: Attempt) -> str:
+    """Return which race in the engine's image store made a build fail; empty if none did."""
     last = tried.ended.stderr[-_LAST:]
-    return "failed to prepare extraction snapshot" in last and "does not exist" in last
+    return next((what for words, what in _LOST_RACES if words.search(last)), "")
 
 
 def _failed(tried: Attempt, spec: BuildSpec) -> ImagesError:

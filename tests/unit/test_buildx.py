@@ -205,14 +205,27 @@ RACE = (
 )
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RACE, "the engine's image store collected a layer"),  # seen: moby/buildkit#6521
+        (
+            'ERROR: failed to build: failed to solve: image "docker.io/l/a:1": already exists',
+            "another build loaded an image of this name at the same time",
+        ),
+    ],
+)
 def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: str,
+    said: str,
 ) -> None:
-    """A defect of the engine, seen: moby/buildkit#6521."""
-    ended = [Streams(1, RACE), Streams(0)]
+    ended = [Streams(1, error), Streams(0)]
     monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
     assert buildx.build(CLIENT, spec(tmp_path)).identity == "ci-3.9-amd64"
-    assert "ci-3.9-amd64: the engine's image store collected a layer" in capsys.readouterr().err
+    assert f"ci-3.9-amd64: {said}" in capsys.readouterr().err
 
 
 def test_a_race_that_is_lost_again_and_again_is_a_failure(
