@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from build_tasks.errors import Interrupted, MissingProgram
+from build_tasks.process import watchdog
 from build_tasks.process.commands import Command, Environment
 from build_tasks.process.signals import whole
 
@@ -42,7 +43,10 @@ def child_of(
     child = None
     try:
         with whole(command):
-            child = _start(command, environment, stdin=stdin, stdout=stdout, stderr=stderr)
+            watchdog.prepare()
+            watched = {**(environment or {}), watchdog.VARIABLE: watchdog.MARK}
+            child = _start(command, watched, stdin=stdin, stdout=stdout, stderr=stderr)
+            watchdog.started(child.pid)
         with _listed(child):
             yield child
         child.wait()
@@ -51,6 +55,8 @@ def child_of(
             _end(child)
         raise
     finally:
+        if child:
+            watchdog.ended(child.pid)
         for pipe in (child.stdin, child.stdout, child.stderr) if child else ():
             if pipe is not None:
                 pipe.close()

@@ -17,7 +17,7 @@ import pytest
 
 from build_tasks import process
 from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
-from build_tasks.process import children
+from build_tasks.process import children, watchdog
 
 PYTHON = sys.executable
 
@@ -52,9 +52,9 @@ def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     assert gone(int((tmp_path / "pid").read_text()))
 
 
-def gone(pid: int) -> bool:
+def gone(pid: int, seconds: float = 5) -> bool:
     """Return whether a killed process is gone, which init may take a moment to see."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not alive(pid)
@@ -356,3 +356,133 @@ def test_a_signal_ends_what_other_threads_run(
 
 def wait_for_ever() -> None:
     time.sleep(60)
+
+
+KILLED = """
+import sys, threading
+from build_tasks import process
+
+def work(name):
+    {how}
+
+threads = [threading.Thread(target=work, args=(str(number),)) for number in range(2)]
+for thread in threads[{threads}:]:
+    thread.start()
+if not {threads}:
+    threads[0].join()
+work("0")
+"""
+RUNS = {
+    "run": "process.run(command(name))",
+    "stream": "process.stream(command(name))",
+    "reading": """
+    with process.reading(command(name)) as data:
+        data.read()""",
+    "writing": """
+    with process.writing(command(name)) as data:
+        threading.Event().wait()""",
+}
+# It leaves a child of its own, which keeps no pipe of ours, in its group.
+COMMAND = """
+def command(name):
+    script = '''
+      trap "echo ended > {folder}/$0.ended; exit" TERM
+      sleep 60 > /dev/null 2>&1 &
+      echo $! > {folder}/$0.new; mv {folder}/$0.new {folder}/$0.child
+      wait
+    '''
+    return ("sh", "-c", script, name)
+"""
+
+
+def appears(path: Path, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path.exists()
+
+
+@pytest.mark.parametrize("how", RUNS)
+@pytest.mark.parametrize("threads", [0, 2], ids=["threads", "main"])
+def test_what_runs_ends_with_a_process_that_is_killed(
+    tmp_path: Path, how: str, threads: int
+) -> None:
+    """buildx went on to push after SIGKILL of the front end."""
+    program = COMMAND.format(folder=tmp_path) + KILLED.format(how=RUNS[how], threads=threads)
+    names = ["0"] if threads else ["0", "1"]
+    with subprocess.Popen(
+        [PYTHON, "-c", program], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
+    ) as killed:
+        assert all(appears(tmp_path / f"{name}.child") for name in names)
+        killed.kill()
+    for name in names:
+        assert appears(tmp_path / f"{name}.ended")
+        assert gone(int((tmp_path / f"{name}.child").read_text()), 20)
+
+
+def test_what_ignores_a_signal_is_killed_after_its_parent_was(tmp_path: Path) -> None:
+    program = """
+from build_tasks import process
+script = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 1; done"
+process.run(("sh", "-c", script))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([PYTHON, "-c", program], cwd=tmp_path, env=environment) as killed:
+        assert appears(tmp_path / "pid")
+        killed.kill()
+    pid = int((tmp_path / "pid").read_text())
+    assert gone(pid, 30)
+
+
+def test_a_spawned_command_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+    program = f"""
+import pathlib
+from build_tasks import process
+process.run(("true",))
+pid = process.spawn(("sleep", "60"), environment={{}}, log=pathlib.Path("{tmp_path}/log"))
+pathlib.Path("{tmp_path}/pid").write_text(str(pid))
+process.run(("sh", "-c", "echo > {tmp_path}/runs; sleep 60"))
+"""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(tmp_path / "runs")
+        killed.kill()
+    pid = int((tmp_path / "pid").read_text())
+    time.sleep(1)
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+def test_a_child_that_was_not_reported_yet_ends_too(tmp_path: Path) -> None:
+    """Between its start and the report of it, the parent may be killed."""
+    program = f"""
+from build_tasks import process
+from build_tasks.process import watchdog
+watchdog.started = lambda group: None
+script = "setsid sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
+process.run(("sh", "-c", script))
+"""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(tmp_path / "pid")
+        killed.kill()
+    assert gone(int((tmp_path / "pid").read_text()), 20)
+
+
+def test_without_a_shell_commands_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_shells", [])
+    monkeypatch.setattr(watchdog, "_SHELL", "/no/such/shell")
+    assert process.run(sh("echo there")).stdout == "there\n"
+
+
+def test_a_shell_that_was_killed_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    shells: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(watchdog, "_shells", shells)
+    process.run(("true",))
+    shells[0].kill()
+    shells[0].wait()
+    assert process.run(sh("echo there")).stdout == "there\n"
+    assert len(shells) == 2
+    for shell in shells:
+        assert shell.stdin
+        shell.stdin.close()
+        assert shell.wait(10) <= 0
