@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 #: What a copy of the checkout does without; files of coverage come and go while it is made.
 IGNORED = (".git", ".nox", ".venv", "*_cache", "__pycache__", ".coverage*", "tests")
+
+_RUN = re.compile(r"(/metadata/[\w.-]+?)-\d{8}-\d{6}-[0-9a-f]{8}\.json$")
 
 FAKE = """\
 #!/bin/sh
@@ -149,7 +152,9 @@ class Bench:
         return snapshot
 
     def builds(self) -> list[list[str]]:
-        return [words for words in self.told() if words[1:2] == ["build"]]
+        """Return the builds; their metadata files without the run's name, which is random."""
+        builds = [words for words in self.told() if words[1:2] == ["build"]]
+        return [[_RUN.sub(r"\1.json", word) for word in words] for words in builds]
 
 
 def last(text: str) -> str:
