@@ -187,7 +187,8 @@ class Streams:
 def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
     monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
-    assert buildx.build(CLIENT, spec(tmp_path)) == Built("ci-3.9-amd64", "sha256:1", True)
+    one = spec(tmp_path, cache=CachePlan(export=backends.registry("r/i:cache").written(())))
+    assert buildx.build(CLIENT, one) == Built("ci-3.9-amd64", "sha256:1", True)
 
 
 def test_metadata_of_an_earlier_build_is_not_believed(
