@@ -30,6 +30,9 @@ _TOLD = {StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT}
 _CANCELED = "context canceled"
 
 
+_CREDENTIALS = "error getting credentials"
+
+
 class Recorder:
     """Follows the events of one build; `feed` in one thread, `snapshot` in any.
 
@@ -119,7 +122,13 @@ class Recorder:
                 for one in self._vertices.values()
                 if one.error and one.named.kind is StepKind.STEP and _CANCELED not in one.error
             ]
-            said = [*self._said]
+            # What a credential helper says names no image: that of the question does.
+            asked = [
+                f"{one.title}: {one.error}"
+                for one in self._vertices.values()
+                if _CREDENTIALS in one.error
+            ]
+            said = [*asked, *self._said]
         blocks = [
             "\n".join(["------", f" > {one.title}:", *one.tail(REPEATED), "------"])
             for one in failed

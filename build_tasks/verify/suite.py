@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from build_tasks.errors import UsageError, VerificationError
+from build_tasks.errors import DiskError, UsageError, VerificationError
 from build_tasks.verify.target import Target
 
 CHECKS = Path(__file__).parent / "checks"
@@ -22,6 +22,7 @@ def report(name: str | None) -> Path | None:
 
     Raises:
         UsageError: it can be no file.
+        DiskError: it cannot be written.
     """
     if not name:
         return None
@@ -32,6 +33,10 @@ def report(name: str | None) -> Path | None:
         raise UsageError(f"--junit: {name}: {error.strerror}") from None
     if file.is_dir():
         raise UsageError(f"--junit: {name}: is a folder")
+    try:
+        file.open("ab").close()  # pytest writes it last, and ends with a traceback if it cannot
+    except OSError as error:
+        raise DiskError(f"--junit: {name} cannot be written: {error.strerror}") from None
     return file
 
 

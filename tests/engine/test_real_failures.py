@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from registry_proxy import proxied
 from suite import Suite, last
 
 from build_tasks.engine import state
@@ -207,3 +209,57 @@ def test_a_signal_ends_the_build_in_the_engine(
     assert project.engine("ps", "--all", "--quiet") == ""
     again = project.invoke("cache.prune")  # nothing holds a lock
     assert again.returncode == 0
+
+
+def test_what_is_left_over_from_another_engine_does_not_count(
+    project: Suite, engine: Embedded
+) -> None:
+    write(
+        project, "FROM scratch AS main\nARG BASE_IMAGE\nCOPY constraints/constraints-3.11.txt /\n"
+    )
+    stray = project.having(
+        DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH="/nonexistent", DOCKER_API_VERSION="1.12"
+    )
+    stray.good(*BUILD)
+    said = stray.good("image.check", "--kind", "ci", "--python", "3.11", "--local").stdout
+    assert "  the engine has an older one" in said  # than a base that this image is not made on
+    # The same engine as a stranger: the question fails, and nobody knows.
+    stranger = stray.having(
+        AIRFLOW_IMAGES_ENGINE="docker",
+        AIRFLOW_IMAGES_REGISTRY=engine.registry,
+        DOCKER_HOST=engine.host,
+        DOCKER_API_VERSION="",
+        PATH=f"{engine.docker.parent}{os.pathsep}{engine.buildx.parent}{os.pathsep}"
+        f"{os.environ['PATH']}",
+    )
+    said = stranger.good("image.check", "--kind", "ci", "--python", "3.11", "--local").stdout
+    assert said.startswith("ci-3.11-amd64: not known\n")
+    assert "open /nonexistent/ca.pem: no such file or directory" in said
+
+
+def test_the_embedded_engines_address_may_be_exported(project: Suite, engine: Embedded) -> None:
+    exported = project.having(AIRFLOW_IMAGES_ENGINE="auto", DOCKER_HOST=engine.host)
+    line = exported.good(*BUILD, "--dry-run").stdout
+    assert f"BASE_IMAGE={engine.registry}/debian-python:3.11" in line
+    assert f"--tag {engine.registry}/" in line
+    rows = json.loads(exported.good("matrix", "--json").stdout)["include"]
+    assert {row["image"].partition("/")[0] for row in rows} == {engine.registry}
+
+
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+def test_a_missing_credential_helper_names_registry_and_file(
+    project: Suite, engine: Embedded, tmp_path: Path, key: str
+) -> None:
+    write(
+        project, "FROM scratch AS main\nARG BASE_IMAGE\nCOPY constraints/constraints-3.11.txt /\n"
+    )
+    config = tmp_path / "docker-config"
+    config.mkdir()
+    with proxied(engine.registry) as proxy:
+        proxy.guard()
+        value = "desktop.exe" if key == "credsStore" else {proxy.address: "desktop.exe"}
+        (config / "config.json").write_text(json.dumps({key: value}))
+        here = project.having(DOCKER_CONFIG=str(config))
+        line = fails(here, 5, "--push", "--registry", proxy.address)
+        assert f"no credentials for {proxy.address}: exec: " in line
+        assert f"credsStore and credHelpers in {config}/config.json name the program" in line

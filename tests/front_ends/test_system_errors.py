@@ -178,3 +178,17 @@ def test_names_that_are_no_utf_8_pass(bench: Bench) -> None:
             out, err = process.communicate(timeout=60)
         assert process.returncode == 0, ascii(err[-2000:])
         assert (odd in out + err) is True  # pytest cannot show such a name
+
+
+@as_root
+def test_results_that_cannot_be_written_are_told_before_anything_runs(
+    bench: Bench, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, -1)
+    file = theirs / "results.xml"
+    done = as_other(bench, WEAK, "image.verify", "prod-3.11", "--junit", str(file))
+    assert done.returncode == 6, done.stderr[-2000:]
+    assert last(done.stderr) == f"--junit: {file} cannot be written: Permission denied"
+    assert bench.told() == []
