@@ -25,6 +25,10 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # the nox program does not put it there
 
+from build_tasks import startup
+
+startup.end_on_interrupt()
+
 from build_tasks import options, process, settings
 from build_tasks.commands import Verb, building
 from build_tasks.commands.constraints import generate_constraints
@@ -200,3 +204,6 @@ def bench(session: nox.Session) -> None:
         start(session, "python", "benchmarks/matrix.py", *session.posargs[1:])
     else:
         start(session, "python", "-m", "benchmarks", *session.posargs)
+
+
+startup.raise_on_interrupt()  # nox ends the programs that it runs itself

@@ -12,16 +12,20 @@ from typing import Any
 # Invoke has Python write no bytecode, and every run would compile the project anew.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
-from invoke.collection import Collection  # noqa: E402 - see above
-from invoke.context import Context  # noqa: E402
-from invoke.exceptions import Exit  # noqa: E402
-from invoke.tasks import Task  # noqa: E402
+from build_tasks import startup
 
-from build_tasks import commands, options, process  # noqa: E402
-from build_tasks.commands import Verb  # noqa: E402
-from build_tasks.commands.shown import reported  # noqa: E402
-from build_tasks.errors import ImagesError, Interrupted  # noqa: E402
-from build_tasks.options import Option, Options  # noqa: E402
+startup.end_on_interrupt()
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from build_tasks import commands, options, process
+from build_tasks.commands import Verb
+from build_tasks.commands.shown import reported
+from build_tasks.errors import ImagesError, Interrupted
+from build_tasks.options import Option, Options
 
 #: The task, the function in build_tasks.commands that does its work, and the options that it takes.
 TASKS: tuple[tuple[str, str, Sequence[Option]], ...] = (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_tasks import console, escaping, faults, places, process
 from build_tasks.client import Client
+from build_tasks.display.rows import short
 from build_tasks.errors import ImagesError
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord, CacheUse
 from build_tasks.recording import Recorder
 from build_tasks.recording.events import Said, redacted
+from build_tasks.recording.moments import SILENT
 from build_tasks.spec import BuildSpec
 
 Line = Callable[[str], None]
@@ -22,6 +25,9 @@ Line = Callable[[str], None]
 HISTORY = (0, 20)
 #: Seconds that a builder has to say what a build did that is over.
 ANSWER = 20.0
+#: Seconds without a word after which a build says what it waits for, and how much of it is named.
+QUIET = 15.0
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ def run(
     """
     if line:
         told = line
-        return _follow(client, command, Recorder(line=lambda said: told(said.text)))
+        recorder = Recorder(line=lambda said: told(said.text))
+        return _follow(client, command, recorder, _Silence(recorder, spec.builder, told))
     if spec.progress != "rawjson":
         return Attempt(process.stream(command, environment=client.environment))
     if asked == "rawjson":
@@ -103,9 +110,14 @@ def run(
             log.event(said.event)
         steps.line(said)
 
+    def told_both(text: str) -> None:
+        log.line(text)
+        console.message(f"{spec.identity}: {text}")
+
     try:
         log.line(process.quote(command))
-        tried = _follow(client, command, Recorder(hear=steps.hear, line=both))
+        recorder = Recorder(hear=steps.hear, line=both)
+        tried = _follow(client, command, recorder, _Silence(recorder, spec.builder, told_both))
     finally:
         log.close()
         if log.problem:
@@ -158,9 +170,52 @@ def _print(said: Said) -> None:
     console.write(f"{escaping.terminal(redacted(said))}\n")
 
 
-def _follow(client: Client, command: Command, recorder: Recorder) -> Attempt:
+class _Silence:
+    """Says what a build waits for that has said nothing for a while; each time after twice as long.
+
+    Args:
+        recorder: knows what runs.
+        builder: the builder that has not answered where nothing runs.
+        tell: is told the line.
+    """
+
+    def __init__(self, recorder: Recorder, builder: str, tell: Line) -> None:
+        self._recorder = recorder
+        self._builder = builder
+        self._tell = tell
+        self.end()
+
+    def end(self) -> None:
+        """Hear that the build has said something."""
+        self._since = time.monotonic()
+        self._limit = QUIET
+
+    def look(self) -> None:
+        """Say what it waits for, if that is due."""
+        quiet = time.monotonic() - self._since
+        if quiet < self._limit:
+            return
+        self._limit *= 2
+        running = [short(name, 100) for name in self._recorder.running()]
+        more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
+        what = f"running: {'; '.join(running[:NAMED])}{more}"
+        waits = what if running else f"waiting for the builder {self._builder}"
+        self._tell(f"{SILENT}{quiet:.0f} s, {waits}")
+
+
+def _follow(
+    client: Client, command: Command, recorder: Recorder, silence: _Silence | None = None
+) -> Attempt:
+    def take(chunk: bytes) -> None:
+        if chunk:
+            recorder.feed(chunk)
+        if silence and chunk:
+            silence.end()
+        elif silence:
+            silence.look()
+
     try:
-        ended = process.stream(command, environment=client.environment, take=recorder.feed)
+        ended = process.stream(command, environment=client.environment, take=take)
     finally:
         recorder.end()
     return Attempt(replace(ended, stderr=recorder.ending()), recorder)

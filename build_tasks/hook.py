@@ -10,6 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from build_tasks import startup
+
+startup.end_on_interrupt()
+
 from build_tasks import console, options, process
 from build_tasks.commands.freshness import check_image
 from build_tasks.commands.shown import reported

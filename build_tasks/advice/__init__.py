@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from textwrap import shorten
 
-from build_tasks import contents, freshness, matrix, plan
+from build_tasks import contents, freshness, matrix, plan, process
 from build_tasks.advice import holdings
 from build_tasks.advice.findings import Finding, Verdict
 from build_tasks.advice.holdings import Holding, Whole
@@ -60,7 +60,7 @@ def check(
     where, specs = plan.specs(
         quiet, chosen, output=Output.NONE, push_cache=False, announce=announce
     )
-    with ThreadPoolExecutor(QUESTIONS) as pool:
+    with process.pool(QUESTIONS) as pool:
         asked = [(spec, _ask(pool, where, spec, tags, options)) for spec in specs]
         return [_verdict(spec, futures, options, remember) for spec, futures in asked]
 

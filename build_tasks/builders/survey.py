@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from build_tasks import buildx, client
+from build_tasks import buildx, client, process
 from build_tasks.builders import (
     configuration,
     container,
@@ -55,7 +54,7 @@ def rows(here: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]
         platforms = dict.fromkeys(item.rstrip("*") for node in nodes for item in node.platforms)
         return {**base, "status": _status(nodes), "platforms": list(platforms)}
 
-    with ThreadPoolExecutor(len(names)) as pool:
+    with process.pool(len(names)) as pool:
         return list(pool.map(row, names))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from build_tasks import git
+from build_tasks import git, process
 from build_tasks.context.ignore import Patterns
 from build_tasks.errors import CommandError
 
@@ -86,7 +85,7 @@ def _of_git(root: Path, rules: Rules, above: str) -> Listing:
         above: where it lies in the folder that is asked for, with a slash.
     """
     others = ("ls-files", "-z", "--others", "--exclude-standard")
-    with ThreadPoolExecutor(2) as pool:
+    with process.pool(2) as pool:
         untracked = pool.submit(_git, root, *others)
         ignored = pool.submit(_git, root, *others, "--ignored") if rules.ignored.runs else None
         entries = _git(root, "ls-files", "-z", "--stage")

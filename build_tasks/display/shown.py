@@ -19,6 +19,7 @@ from build_tasks.display.log import Log
 from build_tasks.display.rows import Row, View
 from build_tasks.errors import ImagesError
 from build_tasks.recording import events
+from build_tasks.recording.moments import SILENT
 
 
 class Display:
@@ -75,7 +76,9 @@ class Display:
             text: the line.
         """
         event = events.parsed(text)
-        if event is None:
+        if event is None and text.startswith(SILENT):
+            self.say(name, text)
+        elif event is None:
             with self._lock:
                 self.log(name).line(text)
         else:

@@ -7,7 +7,7 @@ build on SIGTERM), waits, and only then kills.
 
 from __future__ import annotations
 
-from build_tasks.process.children import GRACE, allow_others, end_others, spawn
+from build_tasks.process.children import GRACE, allow_others, end_others, pool, spawn
 from build_tasks.process.commands import Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
@@ -23,6 +23,7 @@ __all__ = [
     "echo",
     "end_others",
     "interruptible",
+    "pool",
     "quote",
     "reading",
     "run",

@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from build_tasks.errors import Interrupted, MissingProgram
 from build_tasks.process import watchdog
 from build_tasks.process.commands import Command, Environment
 from build_tasks.process.signals import whole
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 #: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
 GRACE = 7.0
@@ -105,6 +109,27 @@ def end_others() -> None:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield threads that may run programs; ^C ends those, and does not wait for what they ask.
+
+    Args:
+        workers: the most that run at once.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time
+
+    try:
+        with ThreadPoolExecutor(workers) as executor:
+            try:
+                yield executor
+            except KeyboardInterrupt:
+                executor.shutdown(wait=False, cancel_futures=True)
+                end_others()
+                raise
+    finally:
+        allow_others()  # not before all threads have ended
 
 
 def allow_others() -> None:

@@ -111,6 +111,12 @@ class Recorder:
                 ),
             )
 
+    def running(self) -> tuple[str, ...]:
+        """Return the names of all that runs now, oldest first, BuildKit's own work among it."""
+        with self._lock:
+            running = [one for one in self._vertices.values() if one.running and not one.weak]
+            return tuple(redact(one.title) for one in running)
+
     def ending(self) -> str:
         """Return what BuildKit's plain display would end with: a failed step's log, and the rest.
 

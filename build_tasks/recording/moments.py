@@ -41,6 +41,10 @@ class Happening:
     log: tuple[str, ...] = ()
 
 
+#: What a line begins with that says what a silent build waits for.
+SILENT = "nothing new for "
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Where a build stands.

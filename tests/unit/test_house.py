@@ -55,7 +55,7 @@ FLOORS = (
     ("api", "locks", "process", "places", "trust"),
     ("console",),
     ("errors",),
-    ("escaping", "redaction"),
+    ("escaping", "redaction", "startup"),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
 
