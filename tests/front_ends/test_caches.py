@@ -133,6 +133,26 @@ def test_a_detached_head_writes_the_cache_that_is_named_and_no_other(
     assert caches(named, "--cache-to") == [IMAGE.format("v3")]
 
 
+def test_a_merge_queue_pushes_reads_its_bases_cache_and_writes_none(bench: Bench) -> None:
+    queue = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "merge_group",
+        "GITHUB_REF_TYPE": "branch",
+        "GITHUB_REF_NAME": f"gh-readonly-queue/v3-1-test/pr-7-{'0123456789' * 4}",
+        "AIRFLOW_IMAGES_CACHE_BRANCH": "",
+    }
+    done = bench.invoke(*BUILD, "--push", "--push-cache", **queue)
+    assert done.returncode == 0, done.stderr
+    assert lines(done.stderr)[0] == (
+        "caches are not written: a merge queue has no cache of its own: name a branch with "
+        "--cache-branch"
+    )
+    (words,) = bench.builds()
+    assert "push=true" in " ".join(words)
+    assert "--cache-to" not in words
+    assert caches(words, "--cache-from") == [IMAGE.format("v3-1-test"), IMAGE.format("main")]
+
+
 @pytest.mark.parametrize("task", ["settings", "engine.status"])
 def test_a_misspelt_variable_is_one_line(bench: Bench, task: str) -> None:
     done = bench.invoke(task, AIRFLOW_IMAGES_TRUSTD="0")
