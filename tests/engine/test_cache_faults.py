@@ -10,23 +10,26 @@ import io
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gha_cache import gha_cache
-from registry_proxy import Proxy, proxied
+from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
-from build_tasks import buildx, process
+from build_tasks import buildx, cache_lookup, process
 from build_tasks.building import Built, complete
 from build_tasks.cache import CachePlan, backends
+from build_tasks.cache_lookup import Lookup
 from build_tasks.client import Client
 from build_tasks.engine import bases
 from build_tasks.engine.handle import Embedded
-from build_tasks.errors import RegistryError
+from build_tasks.errors import AuthError, ImagesError, NetworkError, RegistryError
 from build_tasks.matrix import Platform
 from build_tasks.record import BuildRecord, StepKind
 from build_tasks.spec import BuildSpec, Output
@@ -109,6 +112,53 @@ def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
     )
     with proxied(engine.registry) as proxy:
         yield Place(client, proxy, spec)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A build that was made while another one was, on the same engine.
+
+    Args:
+        spec: the build, with the caches that were left to read.
+        built: what came of it.
+        word: seconds until something was said of its caches.
+        other: seconds that the other build took.
+    """
+
+    spec: BuildSpec
+    built: Built
+    word: float
+    other: float
+
+
+def looked_up(place: Place, spec: BuildSpec, say: Callable[[str], None] = print) -> BuildSpec:
+    """Return a build with the caches that are left to it after they were asked for."""
+    lookup = Lookup(cache_lookup.Place(place.client, "default", local=True))
+    try:
+        return lookup.readable(spec, say)
+    finally:
+        lookup.end()
+
+
+def other_build(place: Place) -> float:
+    """Make another build on the same engine, and return the seconds that it takes."""
+    base, _ = place.spec.arguments
+    salt = ("SALT", secrets.token_hex(8))
+    metadata = place.spec.metadata.with_suffix(".other")
+    other = replace(place.spec, arguments=(base, salt), output=Output.NONE, tags=())
+    began = time.monotonic()
+    buildx.build(place.client, replace(other, metadata=metadata), lambda _: None)
+    return time.monotonic() - began
+
+
+def tried(place: Place, spec: BuildSpec) -> Tried:
+    """Build as the suite does, and make another build at the same time."""
+    began, words = time.monotonic(), []
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(other_build, place)
+        spec = looked_up(place, spec, lambda _: words.append(time.monotonic() - began))
+        built = build(place, spec)
+        return Tried(spec, built, words[0] if words else 0.0, other.result())
 
 
 @pytest.fixture
@@ -359,6 +409,223 @@ def test_a_pushed_github_actions_cache_ends_well(project: Suite) -> None:
         done = project.having(**service.environment).invoke(*push)
         assert done.returncode == 4
         assert "the cache was not written to type=gha,scope=ci-3.11-amd64" in last(done.stderr)
+
+
+NIGHTLY = pytest.mark.nightly
+CONFIGURATION = {"path": LAYER, "method": "GET"}  # a cache's list of steps is its first blob
+MANIFESTS = {"path": "/manifests/", "method": "GET|HEAD"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({**CONFIGURATION, "stall": FOREVER}, id="list-stalls"),
+        pytest.param({**CONFIGURATION, "drip": 1.0}, id="list-drips", marks=NIGHTLY),
+        pytest.param({**CONFIGURATION, "hang": True}, id="list-hangs", marks=NIGHTLY),
+        pytest.param({**MANIFESTS, "stall": FOREVER}, id="manifest-stalls", marks=NIGHTLY),
+        pytest.param({**MANIFESTS, "drip": 1.0}, id="manifest-drips", marks=NIGHTLY),
+        pytest.param({"path": TOKEN, "stall": FOREVER}, id="token-stalls", marks=NIGHTLY),
+    ],
+)
+def test_a_registry_that_never_answers_stops_no_build(
+    written: Place, fault: dict[str, Any]
+) -> None:
+    """BuildKit's scheduler would wait for it, and with it every build on the engine."""
+    if fault["path"] == TOKEN:
+        written.proxy.guard()
+    happened = written.proxy.fault(**fault)
+    done = tried(written, written.reading(strict_cache=True))
+    assert happened.happened
+    assert done.word < 15
+    assert done.other < 20
+    assert ran(done.built.record) == [2, 3]
+    (note,) = done.built.notes(done.spec)
+    assert note == f"warning: the cache {written.cache} was not read: no answer within 8 s"
+    strict = done.built.strict(done.spec)
+    assert type(strict) is RegistryError
+    assert written.cache in str(strict)
+
+
+def test_a_host_that_only_accepts_connections_stops_no_build(place: Place) -> None:
+    with silent() as host:
+        done = tried(place, place.reading(f"{host}/a:x", f"{host}/b:x"))
+    assert done.word < 15
+    assert done.other < 20
+    assert len(done.built.notes(done.spec)) == 2
+
+
+def test_a_cache_that_is_not_there_is_left_out_before_the_build(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = tried(place, place.reading())
+    assert done.spec.cache.imports == ()
+    assert done.built.notes(done.spec) == [
+        f"no cache yet: {place.cache} (first build of this branch)"
+    ]
+    assert "ERROR" not in capsys.readouterr().err
+
+
+def test_a_cache_that_is_there_is_left_to_the_build(written: Place) -> None:
+    done = tried(written, written.reading())
+    assert done.spec == written.reading()
+    assert ran(done.built.record) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        pytest.param({**MANIFESTS, "html": True}, "text/html", id="manifest-html"),
+        pytest.param(
+            {**MANIFESTS, "redirect": True},
+            "stopped after 10 redirects",
+            id="manifest-redirect",
+            marks=NIGHTLY,
+        ),
+        pytest.param(
+            {**MANIFESTS, "reset": True}, "reset by peer", id="manifest-reset", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**MANIFESTS, "length": 10}, "unexpected EOF", id="manifest-long", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**MANIFESTS, "length": -10}, "unexpected end", id="manifest-short", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**MANIFESTS, "digest": f"sha256:{'0' * 64}"},
+            "not found",
+            id="manifest-digest",
+            marks=NIGHTLY,
+        ),
+        pytest.param(
+            {**MANIFESTS, "corrupt": True},
+            "invalid character",
+            id="manifest-corrupt",
+            marks=NIGHTLY,
+        ),
+        pytest.param({**CONFIGURATION, "reset": True}, "reset b", id="list-reset"),
+        pytest.param(
+            {**CONFIGURATION, "html": True}, "unexpected EOF", id="list-html", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**CONFIGURATION, "redirect": True}, "httpReadSeeker", id="list-redirect", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**CONFIGURATION, "length": -10}, "unexpected EOF", id="list-short", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**CONFIGURATION, "corrupt": True},
+            "invalid character",
+            id="list-corrupt",
+            marks=NIGHTLY,
+        ),
+    ],
+)
+def test_a_registry_that_answers_nonsense_is_named_with_the_reason(
+    written: Place, fault: dict[str, Any], why: str
+) -> None:
+    happened = written.proxy.fault(**fault)
+    spec = looked_up(written, written.reading(strict_cache=True))
+    built = build(written, spec)
+    assert happened.happened
+    (note,) = built.notes(spec)
+    assert note.startswith(f"warning: the cache {written.cache} was not read: ")
+    assert why in note
+    assert type(built.strict(spec)) is RegistryError
+
+
+@pytest.mark.parametrize("uses", [1, pytest.param(3, marks=NIGHTLY)])
+def test_a_token_that_expires_while_a_cache_is_read_is_named(written: Place, uses: int) -> None:
+    written.proxy.guard(uses=uses)
+    built = build(written, looked_up(written, written.reading()))
+    (note,) = built.notes(written.reading())
+    assert note.startswith(f"warning: the cache {written.cache} was not read: ")
+    assert "401 Unauthorized" in note
+
+
+@pytest.mark.parametrize("uses", [1, pytest.param(3, marks=NIGHTLY)])
+def test_a_token_that_expires_while_a_cache_is_written_is_named(place: Place, uses: int) -> None:
+    place.proxy.guard(uses=uses)
+    built = build(place, place.writing())
+    (note,) = built.notes(place.writing())
+    assert note.startswith(f"warning: the cache was not written to {place.cache}: ")
+    assert "401 Unauthorized" in note
+
+
+UPLOADS = {"path": UPLOAD, "method": "POST|PUT|PATCH"}
+PUT_MANIFEST = {"path": "/manifests/", "method": "PUT"}
+
+
+def pushing(place: Place) -> BuildSpec:
+    """Return the build that pushes its image through the proxy."""
+    return replace(place.spec, tags=(f"{place.proxy.address}/tests/pushed:x",))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        pytest.param({**UPLOADS, "html": True}, RegistryError, id="upload-html"),
+        pytest.param(
+            {**UPLOADS, "redirect": True}, RegistryError, id="upload-redirect", marks=NIGHTLY
+        ),
+        pytest.param({**UPLOADS, "reset": True}, NetworkError, id="upload-reset", marks=NIGHTLY),
+        pytest.param(
+            {**UPLOADS, "reset": True, "cut": True}, NetworkError, id="upload-cut", marks=NIGHTLY
+        ),
+        pytest.param({**UPLOADS, "status": 401}, AuthError, id="upload-401"),
+        pytest.param({**UPLOADS, "status": 403}, AuthError, id="upload-403", marks=NIGHTLY),
+        pytest.param({**UPLOADS, "status": 404}, RegistryError, id="upload-404", marks=NIGHTLY),
+        pytest.param({**UPLOADS, "status": 500}, RegistryError, id="upload-500", marks=NIGHTLY),
+        pytest.param({**PUT_MANIFEST, "html": True}, RegistryError, id="manifest-html"),
+        pytest.param(
+            {**PUT_MANIFEST, "redirect": True}, RegistryError, id="manifest-redirect", marks=NIGHTLY
+        ),
+        pytest.param(
+            {**PUT_MANIFEST, "reset": True}, NetworkError, id="manifest-reset", marks=NIGHTLY
+        ),
+        pytest.param({"path": "", "uses": 1}, AuthError, id="token-expires"),
+    ],
+)
+def test_a_push_that_fails_has_its_class_and_names_the_image(
+    place: Place, fault: dict[str, Any], error: type[ImagesError]
+) -> None:
+    if fault["path"]:
+        place.proxy.fault(**fault)
+    else:
+        place.proxy.guard(uses=fault["uses"])
+    spec = pushing(place)
+    with pytest.raises(error, match=f"^ci-3.11-amd64: failed to push {spec.tags[0]}: ") as caught:
+        buildx.build(place.client, spec)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    "what", ["push", pytest.param("export", marks=NIGHTLY), pytest.param("layer", marks=NIGHTLY)]
+)
+def test_a_transfer_that_stalls_for_ever_delays_no_other_build_and_can_be_ended(
+    place: Place, what: str
+) -> None:
+    """Nothing tells a stalled upload from a slow one; BuildKit waits, and so does its build."""
+    spec = {"push": pushing(place), "export": place.writing(), "layer": place.reading()}[what]
+    if what == "layer":
+        buildx.build(place.client, place.writing(), lambda _: None)
+        place.forget()
+        add_a_step(place)
+        stalled = place.proxy.fault(LAYER, method="GET", after=1, stall=FOREVER)
+    else:
+        stalled = place.proxy.fault(**UPLOADS, stall=FOREVER)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(buildx.build, place.client, spec, lambda _: None)
+        while not stalled.happened:
+            assert not waiting.done()
+            time.sleep(0.1)
+        assert other_build(place) < 20
+        assert not waiting.done()
+        began = time.monotonic()
+        process.end_others()
+        with pytest.raises((ImagesError, KeyboardInterrupt)):
+            waiting.result()
+        process.allow_others()
+        assert time.monotonic() - began < 10
 
 
 class Terminal(io.TextIOWrapper):
