@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from build_tasks.record import BuildRecord
 from build_tasks.redaction import redact
 
 #: Raised when the same inputs get other hashes than before.
-SCHEME = 1
+SCHEME = 2
 LABEL = "org.apache.airflow.image.inputs"
 BASE_ARGUMENT = "BASE_IMAGE"
 #: Arguments that change with every build; no step of the Dockerfiles stands below them.
@@ -46,19 +47,21 @@ class Inputs:
         base: the reference of the base image.
         files: the files that its steps read, by path, each as `MODE SHA`; those of a named context
             as `CONTEXT:PATH`.
+        effects: what the Dockerfile makes, however it is written; empty where that is not known.
     """
 
     instructions: tuple[Instruction, ...]
     arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     base: str = ""
     files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    effects: str = field(default="", repr=False)
 
     @property
     def fingerprint(self) -> str:
         """The label's text: the scheme, then a short hash of each part."""
         constraints = {path: text for path, text in self.files.items() if _CONSTRAINTS.match(path)}
         content = {
-            "dockerfile": [f"{one.stage} {one.text}" for one in self.instructions],
+            "dockerfile": self.effects or [f"{one.stage} {one.text}" for one in self.instructions],
             "base": self.base,
             "arguments": dict(self.arguments),
             "constraints": constraints,
@@ -77,16 +80,21 @@ def gather(
         arguments: the arguments that the build is given.
         files: what may enter the build, by path, each as `MODE SHA`.
     """
-    read = files
+    read, made = files, ""
+    counted: AbstractSet[str] = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
     if not dockerfile.not_understood(instructions):
-        uses = inputs.uses(instructions, arguments)
+        uses = inputs.effects(instructions, arguments).uses
         read = {path: files[path] for use in uses for path in use.reads(files)}
-    counted = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
+        # An argument's value is a part of its own: here stands which one it is.
+        symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
+        made = inputs.effects(instructions, symbols).text
+        counted = {name for name in counted if json.dumps(f"\0{name}\0")[1:-1] in made}
     return Inputs(
         tuple(instructions),
         MappingProxyType({name: text for name, text in arguments.items() if name in counted}),
         arguments.get(BASE_ARGUMENT, ""),
         MappingProxyType(dict(read)),
+        made,
     )
 
 
@@ -140,8 +148,10 @@ def begins_with(image: Sequence[str], base: Sequence[str]) -> bool:
 def details(part: str, before: Inputs, now: Inputs) -> list[str]:
     """Return what changed in one of PARTS, one line each."""
     if part == "dockerfile":
-        was = {(one.stage, one.text) for one in before.instructions}
-        new = [one for one in now.instructions if (one.stage, one.text) not in was]
+        was, has = ([one.squeezed for one in each.instructions] for each in (before, now))
+        new = [one for one in now.instructions if one.squeezed not in was]
+        if not new and sorted(was) == sorted(has):
+            return ["another order"] if was != has else []
         return [f"line {one.line}: {one.head}" for one in new] or ["an instruction is gone"]
     if part == "base":
         # Of one name that means another image now, there is no more to say.

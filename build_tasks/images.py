@@ -69,10 +69,15 @@ def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], N
         extras=() if slim else chosen.airflow_extras,
         packages=_packages(chosen, said),
         budget=_budget(chosen, said.kind, slim=slim),
-        base_image=site.base_image(where, said.python, (where.client.native,), announce, dry=False),
+        base_image=_base(where, said.python, announce),
         ca_bundle=secrets.get(CA_BUNDLE),
         folder=places.cache_folder() / "verify",
     )
+
+
+def _base(where: Site, python: str, announce: Callable[[str], None]) -> str:
+    found = site.base_images(where, [python], (where.client.native,), announce, dry=False)
+    return found[python].reference
 
 
 def to_save(

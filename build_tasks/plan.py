@@ -137,15 +137,17 @@ def specs(
         epoch=epoch,
     )
     choose = cache(partial(baseline.choose, ROOT, announce=announce))  # both images have the same
-    result = []
+    pythons = [python for _, python in selected]
+    bases = site.base_images(where, pythons, platforms, announce, dry=dry)
+    result: list[BuildSpec] = []
     for kind, python in selected:
-        base = site.base_image(where, python, platforms, announce, dry=dry)
         install = installations[python] if kind is ImageKind.PROD else None
         slim = bool(install) and chosen.prod_slim
         first = choose(python, slim=slim)
         for platform in platforms:
             one = Build(kind, python, platform, slim=slim)
-            result.append(contents.labelled(_spec(shared, one, base, first, install)))
+            made = _spec(shared, one, bases[python].reference, first, install)
+            result.append(replace(contents.labelled(made), refused=bases[python].refused))
         if asked.output is not each and asked.output is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
     exports = [(one.identity, one.cache.export) for one in result]

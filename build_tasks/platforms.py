@@ -27,6 +27,9 @@ def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
     for _, of_image in groupby(specs, key=lambda spec: spec.image):
         parts = []
         for spec in of_image:
+            if spec.refused:
+                yield f"# {spec.identity} cannot be built: {spec.refused}"
+                continue
             yield process.quote(buildx.build_command(client, spec), client.environment)
             if spec.part and spec.tags:
                 unknown = f"DIGEST-OF-{spec.identity}"

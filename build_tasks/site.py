@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import ca_bundle, client, matrix, spec
 from build_tasks.client import Client
 from build_tasks.drivers import Driver
-from build_tasks.errors import ImagesError
+from build_tasks.errors import EngineError, ImagesError
 from build_tasks.matrix import Names
 from build_tasks.settings import Settings
 
@@ -107,32 +107,64 @@ def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
     return ((spec.CA_BUNDLE, ca_bundle.fitting(bundle)),) if bundle else ()
 
 
-def base_image(
+@dataclass(frozen=True)
+class Base:
+    """The base image of one Python.
+
+    Args:
+        reference: its name.
+        refused: why there is none; empty if there is one.
+    """
+
+    reference: str
+    refused: str = ""
+
+
+def base_images(
     where: Site,
-    python: str,
+    pythons: Iterable[str],
     platforms: tuple[matrix.Platform, ...],
     announce: Callable[[str], None],
     *,
     dry: bool,
-) -> str:
-    """Return the base image: upstream's, or a stand-in where Docker Hub is out of reach.
+) -> dict[str, Base]:
+    """Return the base images: upstream's, or stand-ins where Docker Hub is out of reach.
+
+    All are looked at before the first is made; one that cannot be had is no reason not to build
+    the others.
 
     Args:
-        where: where it is needed.
-        python: its Python.
-        platforms: the platforms that it has to be for.
+        where: where they are needed.
+        pythons: their Pythons.
+        platforms: the platforms that they have to be for.
         announce: is told what is made.
-        dry: only say its name.
+        dry: only say their names.
 
     Raises:
-        ImagesError: there is none, or it cannot be made.
+        ImagesError: none of them can be had.
     """
     embedded = where.client.embedded
+    wanted = [*dict.fromkeys(pythons)]
     if embedded is None or embedded.hub or where.settings.origins["base.image"] != "default":
-        return where.settings.base_image.replace("{python}", python)
+        image = where.settings.base_image
+        return {python: Base(image.replace("{python}", python)) for python in wanted}
     from build_tasks.engine import bases  # noqa: PLC0415 - the embedded engine's
 
-    if dry:
-        return bases.reference(embedded, python)
+    found: dict[str, Base] = {}
+    errors: list[EngineError] = []
+
+    def note(python: str, find: Callable[[], str]) -> None:
+        try:
+            found[python] = Base(find())
+        except EngineError as error:
+            errors.append(error)
+            found[python] = Base(f"debian-python:{python}", str(error))
+
+    for python in wanted:
+        note(python, partial(bases.reference, embedded, python))
     architectures = [platform.architecture for platform in platforms]
-    return bases.ensure(embedded, python, architectures, announce)
+    for python in () if dry else [one for one in wanted if not found[one].refused]:
+        note(python, partial(bases.ensure, embedded, python, architectures, announce))
+    if len(errors) == len(wanted):
+        raise errors[0]
+    return found

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import git, places
+from build_tasks import git, locks, places
 from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
 from build_tasks.process import Completed
 
@@ -93,13 +93,11 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
         raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
     if not shutil.which("git"):
         raise MissingProgram(f"{place}: git is not installed")
-    from filelock import FileLock  # noqa: PLC0415 - start-up time
-
     home = places.cache_folder() / "sources" / hashlib.sha256(url.encode()).hexdigest()[:12]
     home.parent.mkdir(parents=True, exist_ok=True)
     fresh = home / "new"
     announce(f"fetching {reference} of {url}")
-    with FileLock(home.with_suffix(".lock")):
+    with locks.hold(home.with_suffix(".lock"), f"fetches {url}", announce):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         ended = _fetch(home, url, reference)

@@ -74,6 +74,7 @@ class BuildSpec:
         crowded: its builder has several nodes, and what asks it for the past asks them all.
         direct: it is pushed straight from the cache, and not by the engine that stores it first.
         strict_cache: a cache that is not read or not written is an error, after the image is made.
+        refused: why it cannot be made, known before anything starts; empty if it can.
         epoch: the time of the image and its history (SOURCE_DATE_EPOCH), empty for the real one.
 
     Raises:
@@ -107,6 +108,7 @@ class BuildSpec:
     strict_cache: bool = False
     skips: bool = False
     epoch: str = ""
+    refused: str = ""
     run: str = ""
 
     @property

@@ -71,7 +71,7 @@ def _ask(
     """Return the questions about one build, by whom they are put to."""
     reference = f"{spec.image}:{tags[0] if tags else default_tag(spec)}"
     base = dict(spec.arguments).get(BASE_ARGUMENT, "")
-    asked = {"base": (base, pool.submit(_of_registry, where.client, base, spec))}
+    asked = {"base": (base, pool.submit(_base, where.client, base, spec))}
     if not options.flag("remote"):
         asked["engine"] = (reference, pool.submit(_engine, where.client, reference, spec))
     if not options.flag("local"):
@@ -121,7 +121,7 @@ def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple
     before = freshness.recorded(kept)
     found = []
     for part in changed:
-        told = freshness.details(part, before, inputs) or ["moved"]
+        told = freshness.details(part, before, inputs) or ["moved"] * (part == "base")
         found += [f"{part} ({shorten(one, WIDTH, placeholder=' ...')})" for one in told]
     more = len(found) - SHOWN
     return (*found[:SHOWN], *([f"and {more} more"] if more > 0 else []))
@@ -154,6 +154,10 @@ def _engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
         return holdings.of_engine(client, reference, spec.platform)
     except ImagesError as error:
         return str(error)
+
+
+def _base(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    return spec.refused or _of_registry(client, reference, spec)
 
 
 def whole(client: Client, reference: str, builder: str) -> Whole | str | None:

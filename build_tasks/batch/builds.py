@@ -16,7 +16,7 @@ from build_tasks.building import Built
 from build_tasks.cache_lookup import Lookup
 from build_tasks.client import Client
 from build_tasks.digests import Part, forget
-from build_tasks.errors import RegistryError
+from build_tasks.errors import EngineError, RegistryError
 from build_tasks.spec import BuildSpec, Output
 
 #: Is told the lines of a build: its identity, and one line.
@@ -113,6 +113,9 @@ class _Look:
 
 
 def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
+    if spec.refused:
+        here.keeper.refuse(spec)
+        raise EngineError(spec.refused)
     digest = look.take()
     if digest:
         here.keeper.skip(spec, digest)

@@ -81,6 +81,12 @@ class Keeper:
         record = building.begun(self.client, spec, ())
         self.note(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
 
+    def refuse(self, spec: BuildSpec) -> None:
+        """Keep that a build could not be made, which was known before it began."""
+        record = building.begun(self.client, spec, ())
+        refused = replace(record, outcome="failed", failure="engine", message=spec.refused)
+        self.note(spec, replace(refused, attempts=0))
+
     def sum_up(self, spec: BuildSpec, show: Announce) -> None:
         """Say what a build did that is alone, before what it made is said.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import buildx, definition, places
+from build_tasks import buildx, definition, locks, places
 from build_tasks.builders import configuration, description, inventory, probe, store
 from build_tasks.builders.description import Described
 from build_tasks.builders.drift import Difference
@@ -201,19 +201,6 @@ def _refuse_the_users(name: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def _lock(name: str, announce: Announce) -> Iterator[None]:
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - not on the way of a build
-
+def _lock(name: str, announce: Announce) -> contextlib.AbstractContextManager[None]:
     path = places.builder_folder(".locks") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0.5)
-    except Timeout:
-        announce(f"waiting for another process, which makes builder {name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    return locks.hold(path, f"makes builder {name}", announce)

@@ -60,7 +60,8 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         from build_tasks import workshop  # noqa: PLC0415 - start-up time
 
         workshop.prepare(where, announce=say)
-    capabilities.require(where.client, builds, announce=say)
+    possible = [spec for spec in builds if not spec.refused]
+    capabilities.require(where.client, possible, announce=say)
     run.build(where, builds, options, announce=say)
 
 
@@ -78,6 +79,9 @@ def _bake(options: Options) -> None:
     chosen = dry.settings()
     where, specs = plan.specs(dry, chosen, output=None, push_cache=False, announce=say)
     client = where.client
+    for refused in (spec for spec in specs if spec.refused):
+        say(f"{refused.identity} is left out: {refused.refused}")
+    specs = [spec for spec in specs if not spec.refused]
     builds = [(spec.identity, buildx.build_command(client, spec)) for spec in specs]
     console.answer(bake.definition(builds))
     builder = client.builder(chosen.builder)

@@ -55,7 +55,12 @@ class Instruction:
     @property
     def rest(self) -> str:
         """The head without the first word."""
-        return self.head.partition(" ")[2].strip()
+        return [*self.head.split(maxsplit=1), ""][1].strip()
+
+    @property
+    def squeezed(self) -> tuple[str, str]:
+        """The stage, and the text with single spaces."""
+        return self.stage, " ".join(self.text.split())
 
     def __str__(self) -> str:
         """Return `STAGE LINE TEXT`, as records keep it and `read` reads it."""
@@ -147,6 +152,16 @@ def flags(instruction: Instruction) -> list[tuple[str, str]]:
         name, _, value = word.removeprefix("--").partition("=")
         found.append((name, value))
     return found
+
+
+def after_flags(instruction: Instruction) -> str:
+    """Return what stands after the flags of an instruction, in its first line."""
+    rest = instruction.rest
+    for word in words(rest):
+        if not word.startswith("--"):
+            break
+        rest = rest.partition(word)[2].strip()
+    return rest
 
 
 def _escape(lines: Sequence[str]) -> str:

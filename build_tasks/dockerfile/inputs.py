@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from build_tasks import dockerfile
-from build_tasks.dockerfile import STEPS, Instruction
+from build_tasks.dockerfile import STEPS, Instruction, meaning
 from build_tasks.dockerfile.expansion import expand, variables
 
-#: Instructions that are no step, and change what the steps below them do.
+#: Instructions that change what the steps below them do.
 _STATE = ("SHELL", "USER", "WORKDIR")
+#: The argument that dates what a step writes; BuildKit looks at it unasked.
+EPOCH = "SOURCE_DATE_EPOCH"
+_READ = re.compile(rf"{meaning.STAGE}([^,\0]*)")
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,11 @@ class Use:
         stage: its stage.
         number: its place in the stage, as BuildKit counts: from 1, an image that it begins with
             being one.
-        variables: the arguments and the environment that it can see, by name.
-        state: SHELL, USER and WORKDIR above it.
+        variables: the arguments and the environment that it can see, by name, in order.
+        state: those of SHELL, USER and WORKDIR above it that it depends on.
         files: what it reads of the build context, as patterns; `.` is everything.
         stages: the stages, contexts and images that it reads.
+        meaning: what it means to BuildKit, however it is written.
     """
 
     instruction: Instruction
@@ -52,6 +58,7 @@ class Use:
     state: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    meaning: tuple[str, ...] = ()
 
     def reads(self, paths: Iterable[str]) -> list[str]:
         """Return those of some paths that this step reads.
@@ -75,19 +82,78 @@ def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> t
         instructions: the Dockerfile.
         arguments: the values that the build was given, by name.
     """
+    return tuple(_read(instructions, arguments).found)
+
+
+def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> Effects:
+    """Return what a Dockerfile makes: two of which all this is the same make the same image.
+
+    Args:
+        instructions: the Dockerfile.
+        arguments: the values that the build was given, by name.
+    """
+    reader = _read(instructions, arguments)
+    order: list[str] = []
+    waiting = [[*reader.ends][-1]] if reader.ends else []
+    while waiting:
+        name = waiting.pop()
+        if name in order:
+            continue
+        order.append(name)
+        stage = reader.ends[name].stage
+        read = [one for use in reader.found if use.stage.name == name for one in use.stages]
+        read = [reader.stage(one) for one in (*read, *([stage.base] if stage.parent else []))]
+        waiting += [one for one in reversed(read) if one in reader.ends]
+
+    def placed(found: re.Match[str]) -> str:
+        name = reader.stage(found[1])
+        return f"{meaning.STAGE}{order.index(name) if name in order else name}"
+
+    stages = []
+    for name in order:
+        end = reader.ends[name]
+        base = order.index(reader.stage(end.stage.base)) if end.stage.parent else end.stage.base
+        steps = [
+            ([_READ.sub(placed, p) for p in use.meaning], [*use.variables.items()], use.state)
+            for use in reader.found
+            if use.stage.name == name
+        ]
+        stages.append((base, end.flags, steps))
+    last = reader.ends[order[0]] if order else reader.scope
+    made = {**last.configuration, "ENV": [*last.environment.items()], "STATE": last.state}
+    used = tuple(use for use in reader.found if use.stage.name in order)
+    return Effects(used, json.dumps([stages, made], sort_keys=True))
+
+
+def _read(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> _Reader:
     reader = _Reader(arguments)
     for one in instructions:
+        scope = reader.scope
         if one.word == "FROM":
             reader.begin(one)
         elif one.word == "ARG":
             reader.declare(one)
         elif one.word == "ENV":
-            seen = reader.scope.seen
             given = dockerfile.pairs(one).items()
-            reader.scope.environment |= {name: expand(text or "", seen) for name, text in given}
-        else:
+            scope.environment |= {name: expand(text or "", scope.seen) for name, text in given}
+        elif one.word in STEPS or one.word in _STATE:
             reader.step(one)
-    return tuple(reader.found)
+        else:
+            scope.configuration = meaning.configuration(one, scope.configuration, scope.seen)
+    return reader
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a Dockerfile makes.
+
+    Args:
+        uses: the steps that its last stage stands on.
+        text: all that the image depends on but the files, as JSON.
+    """
+
+    uses: tuple[Use, ...]
+    text: str
 
 
 def needed(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
@@ -119,6 +185,8 @@ class _Scope:
         self.arguments: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.state: dict[str, str] = {}
+        self.configuration: dict[str, object] = {}
+        self.flags: list[tuple[str, str]] = []
 
     @property
     def seen(self) -> dict[str, str]:
@@ -145,16 +213,25 @@ class _Reader:
             # A stage's arguments end with it; what it set in the image goes on.
             self.scope.environment.update(inherited.environment)
             self.scope.state.update(inherited.state)
+            self.scope.configuration.update(inherited.configuration)
         elif base:
             self.scope.number = 1
+        self.scope.flags = [(n, expand(v, self.everywhere)) for n, v in dockerfile.flags(one)]
         self.ends[one.stage] = self.scope
+
+    def stage(self, name: str) -> str:
+        """Return the name of the stage that a name or a number means; others as they are."""
+        by_number = name.isdecimal() and name.isascii() and int(name[:6]) < len(self.ends)
+        return [*self.ends][int(name)] if by_number else name.lower()
 
     def declare(self, one: Instruction) -> None:
         for name, default in dockerfile.pairs(one).items():
             value = self.given.get(name)
             if value is None:
-                outer = self.everywhere.get(name, "")
+                outer = self.everywhere.get(name)
                 value = outer if default is None else expand(default, self.scope.seen)
+            if value is None:
+                continue  # what has no value is not there
             self.scope.arguments[name] = value
             if not one.stage:
                 self.everywhere[name] = value
@@ -162,24 +239,39 @@ class _Reader:
     def step(self, one: Instruction) -> None:
         if one.word in STEPS:
             self.scope.number += 1
-            self.found.append(_use(one, self.scope))
-        if one.word in _STATE:
+            use = _use(one, self.scope, self.given.get(EPOCH))
+            self.found.append(replace(use, stages=tuple(self.stage(name) for name in use.stages)))
+        if one.word == "SHELL":
+            self.scope.state["SHELL"] = " ".join(meaning.exec_form(one.rest) or (one.rest,))
+        elif one.word in _STATE:
             self.scope.state[one.word] = expand(one.rest, self.scope.seen)
 
 
-def _use(one: Instruction, scope: _Scope) -> Use:
+def _use(one: Instruction, scope: _Scope, epoch: str | None) -> Use:
     seen = scope.seen
     if one.word == "RUN":  # a program sees every variable
         files, stages = _mounts(one, seen)
-        return Use(one, scope.stage, scope.number, seen, dict(scope.state), files, stages)
+        said = meaning.run(one, seen)
+        return Use(one, scope.stage, scope.number, seen, dict(scope.state), files, stages, said)
     # A quoted heredoc ('<<"EOF"') is taken as it stands: its variables are the shell's.
     named = {name: seen[name] for name in variables(_expanded(one)) if name in seen}
-    state = {"WORKDIR": scope.state["WORKDIR"]} if "WORKDIR" in scope.state else {}
+    if epoch is not None:
+        named[EPOCH] = epoch
     if one.word == "WORKDIR":
-        return Use(one, scope.stage, scope.number, named, state)
+        said = meaning.workdir(one, seen)
+        state = _state(scope, said[-1], "USER")
+        return Use(one, scope.stage, scope.number, named, state, meaning=said)
+    said = meaning.copy(one, seen)
     sources, origin = _sources(one, seen)
     files, stages = ((), (origin,)) if origin else (sources, ())
-    return Use(one, scope.stage, scope.number, named, state, files, stages)
+    state = _state(scope, said[-1])
+    return Use(one, scope.stage, scope.number, named, state, files, stages, said)
+
+
+def _state(scope: _Scope, path: str, *others: str) -> dict[str, str]:
+    """Return the state that a path depends on: where it is relative, on the working directory."""
+    names = (*others, *(() if path.startswith("/") else ("WORKDIR",)))
+    return {name: scope.state[name] for name in names if name in scope.state}
 
 
 def _expanded(one: Instruction) -> str:
@@ -205,12 +297,8 @@ def _mounts(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...],
 
 
 def _sources(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    flags = dockerfile.flags(one)
-    origin = next((value for name, value in flags if name == "from"), "")
-    given = dockerfile.words(one.rest)[len(flags) :]
-    joined = " ".join(given)
-    if joined.startswith("["):
-        given = [word.strip("[],") for word in given if word.strip("[],")]
+    origin = next((value for name, value in dockerfile.flags(one) if name == "from"), "")
+    given = meaning.arguments(one)
     sources = [expand(word, seen) for word in given[:-1] if not word.startswith("<<")]
     outside = ("http://", "https://", "git@")
     paths = (_clean(word) for word in sources if not word.startswith(outside))

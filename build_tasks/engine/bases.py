@@ -15,6 +15,7 @@ from build_tasks.engine import registry, state
 from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command
+from build_tasks.process.heartbeat import Phase, heartbeat
 
 if TYPE_CHECKING:
     from build_tasks.engine.handle import Embedded
@@ -86,7 +87,9 @@ def ensure(
         for architecture, one in zip(architectures, wanted, strict=True):
             if not registry.holds(one):
                 announce(f"making {one} of Debian {SUITES[python]}, once")
-                _make(engine, python, architecture, one, work)
+                phase = Phase("starting")
+                with heartbeat(one, phase, announce):
+                    _make(engine, python, (architecture, one), work, phase)
         # The tag is an index of what there is; each platform keeps its own manifest.
         parts = [f"{name}-{other}" for other in ("amd64", "arm64")]
         parts = [part for part in parts if registry.holds(part)]
@@ -106,7 +109,6 @@ def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str =
     """
     return (
         "mmdebstrap",
-        "--quiet",
         "--variant=minbase",
         f"--architectures={architecture}",
         f"--include={','.join(PACKAGES)}",
@@ -128,34 +130,55 @@ def _is_made(name: str, parts: Sequence[str]) -> bool:
     return all(registry.holds(part) and registry.digest(part) in index for part in parts)
 
 
-def _make(engine: Embedded, python: str, architecture: str, name: str, work: Path) -> None:
-    from build_tasks.engine import packages  # noqa: PLC0415 - start-up time
+def _make(engine: Embedded, python: str, part: tuple[str, str], work: Path, phase: Phase) -> None:
+    """Make and push the stand-in for one platform.
 
-    suite = SUITES[python]
-    where = state.folders()
+    Args:
+        engine: the engine.
+        python: its Python.
+        part: Debian's name of the architecture, and the reference.
+        work: a folder for it.
+        phase: is told what is done at the moment.
+    """
+    architecture, name = part
     tar = work / "rootfs.tar"
-    # What mmdebstrap leaves when it is killed lies in its folder for temporary files.
-    folder = {"TMPDIR": str(work), **marker(work)}
-    variables = {**packages.environment(where.root(engine.release)), **folder}
-    made = None
-    for mirror in ("", packages.mirror()):
-        command = bootstrap_command(suite, architecture, tar, mirror)
-        made = process.run(command, environment=variables, timeout=_BOOTSTRAP, check=False)
-        if not made.returncode:
-            break
-    if made is None or made.returncode:
-        lines = [line for line in (made.stderr if made else "").splitlines() if "E:" in line]
-        reason = lines[-1] if lines else "mmdebstrap failed"
-        raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
+    _bootstrap(engine, SUITES[python], part, tar, phase)
     dockerfile = work / "Dockerfile"
-    dockerfile.write_text(_DOCKERFILE.format(python=python, suite=suite), encoding="utf-8")
+    dockerfile.write_text(_DOCKERFILE.format(python=python, suite=SUITES[python]), encoding="utf-8")
     platform = f"linux/{architecture}"
     build = (str(engine.buildx), "build", "--platform", platform, "--provenance", "false")
     output = f"type=image,name={name},push=true,{_COMPRESSION}"
+    phase.name = "packing and pushing it"
     try:
         _run(engine, (*build, "--output", output, str(work)), name)
     finally:
         tar.unlink()
+
+
+def _bootstrap(
+    engine: Embedded, suite: str, part: tuple[str, str], tar: Path, phase: Phase
+) -> None:
+    """Make the root file system, and follow what mmdebstrap says of it (`I: extracting ...`)."""
+    from build_tasks.engine import packages  # noqa: PLC0415 - start-up time
+
+    def follow(line: str) -> None:
+        if line.startswith("I: "):
+            phase.name = line.removeprefix("I: ").rstrip(". ")
+
+    architecture, name = part
+    # What mmdebstrap leaves when it is killed lies in its folder for temporary files.
+    folder = {"TMPDIR": str(tar.parent), **marker(tar.parent)}
+    variables = {**packages.environment(state.folders().root(engine.release)), **folder}
+    said = ""
+    for mirror in ("", packages.mirror()):
+        command = bootstrap_command(suite, architecture, tar, mirror)
+        made = process.stream(command, environment=variables, terminal=False, line=follow)
+        if not made.returncode:
+            return
+        said = made.stderr
+    lines = [line for line in said.splitlines() if "E:" in line]
+    reason = lines[-1] if lines else "mmdebstrap failed"
+    raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
 
 
 def _run(engine: Embedded, command: Command, name: str) -> None:

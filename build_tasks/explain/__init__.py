@@ -6,13 +6,13 @@ only those that stand on none of the others need a reason: the rest follow from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from build_tasks.explain import causes, recipe
-from build_tasks.explain.causes import Cause, Why
+from build_tasks.explain import recipe
+from build_tasks.explain.alignment import align
+from build_tasks.explain.causes import Cause, Comparison, Why
 from build_tasks.explain.explanation import Explanation, Miss
-from build_tasks.explain.recipe import Recipe
 from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
 
 
@@ -60,6 +60,7 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
         if not any(other.digests & stands_on[node.first.digest] for other in ran if other != node)
     ]
     old, new = recipe.recipe(before), recipe.recipe(now)
+    compared = Comparison(old, new, align(old.uses, new.uses))
     misses = []
     for root in roots:
         use = new.use(root.first)
@@ -67,7 +68,7 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
         follow = [o.name for o in sorted(below, key=lambda o: (o.first.stage, o.first.number))]
         line = use.instruction.line if use else 0
         text = _instruction(root.first)
-        misses.append(Miss(root.name, text, line, tuple(_why(root, old, new)), tuple(follow)))
+        misses.append(Miss(root.name, text, line, tuple(_why(root, compared)), tuple(follow)))
     return Explanation(now.identity, since, len(ran), len(nodes), tuple(misses))
 
 
@@ -92,52 +93,55 @@ def _ancestors(node: _Node, record: BuildRecord) -> frozenset[str]:
     return frozenset(found - node.digests)
 
 
-def _why(node: _Node, before: Recipe, now: Recipe) -> Iterable[Cause]:
-    use = now.use(node.first)
-    if use is None:
-        return _elsewhere(node, _matched(node, before), before.record, now.record)
-    own = causes.differences(use, before, now)
-    if own:
-        return own
-    for upper in now.above(use):
-        found = causes.differences(upper, before, now, place=upper.stage.name)
-        if found:
-            return found
-    # BuildKit names the files of a build context anew in each build: what reads them has another
-    # digest, too, though it is what it was.
-    old = causes.counterpart(use, before.uses, now.uses)
-    there = [step for step in before.record.steps if step.number and before.use(step) == old]
-    return _elsewhere(node, _matched(node, before) or there, before.record, now.record)
-
-
-def _matched(node: _Node, before: Recipe) -> list[Step]:
-    return [step for step in before.record.steps if step.digest in node.digests]
-
-
-def _elsewhere(
-    node: _Node, matched: Sequence[Step], was: BuildRecord, now: BuildRecord
-) -> Sequence[Cause]:
-    """Return why a step that is what it was is not in the cache."""
-    if matched and any(step.error or not step.started for step in matched):
-        return [Cause(Why.UNFINISHED, was.outcome)]
+def _why(node: _Node, compared: Comparison) -> Sequence[Cause]:
+    """Return the reasons for a step; one that is not known is said to be so."""
+    before, now = compared.before.record, compared.now.record
+    use = compared.now.use(node.first)
+    was = _counterpart(node, compared)
     if "--no-cache" in now.command.split():
         return [Cause(Why.DISABLED)]
-    if was.builder != now.builder:
-        return [Cause(Why.BUILDER, "builder", was.builder, now.builder)]
-    unread = [_unread(use) for use in now.imports if use.error]
-    if unread:
-        return unread
-    same = any(step.digest in node.digests for step in matched)
-    if same or (matched and _reads_context(node, now)):
-        return [Cause(Why.COLLECTED, ", ".join(use.reference for use in now.imports))]
-    return [Cause(Why.UNKNOWN)]
+    if before.outcome != "built" and not any(step.started and not step.error for step in was):
+        return [Cause(Why.UNFINISHED, before.outcome)]
+    found = compared.causes(use) if use else []
+    if found:
+        return found
+    same = any(step.digest in node.digests for step in was)
+    # BuildKit names the files of a build context anew in each build: what reads them has another
+    # digest, though it is what it was.
+    if not same and not (was and _reads_context(node, now) and now.files):
+        return [Cause(Why.UNKNOWN)]
+    return [_from_the_cache(was, before, now)]
+
+
+def _counterpart(node: _Node, compared: Comparison) -> list[Step]:
+    """Return the steps of the earlier build that a step was."""
+    steps = [step for step in compared.before.record.steps if step.kind is StepKind.STEP]
+    matched = [step for step in steps if step.digest in node.digests]
+    use = compared.now.use(node.first)
+    old = compared.aligned.was(use) if use else None
+    return matched or [step for step in steps if old and compared.before.use(step) == old]
+
+
+def _from_the_cache(was: Sequence[Step], before: BuildRecord, now: BuildRecord) -> Cause:
+    """Return why a step that is what it was is not in the cache."""
+    if before.builder != now.builder:
+        return Cause(Why.BUILDER, "builder", before.builder, now.builder)
+    had = {use.reference for use in before.imports if not use.error}
+    had = had if any(step.cached for step in was) else set()
+    if before.export and not before.export.error:
+        had.add(before.export.reference)
+    for use in now.imports:
+        if use.error and use.reference in had:
+            return _unread(use)
+    read = [use.reference for use in now.imports if not use.error]
+    unread = [f"{use.reference} ({use.error})" for use in now.imports if use.error]
+    return Cause(Why.COLLECTED, ", ".join(read), now=", ".join(unread))
 
 
 def _unread(use: CacheUse) -> Cause:
     """Return a cache that was not read as the cause of a miss."""
-    if use.absent:
-        return Cause(Why.ABSENT, use.reference)
-    return Cause(Why.LEFT_OUT if use.left_out else Why.IMPORT, use.reference, now=use.error)
+    left_out = use.left_out and not use.absent
+    return Cause(Why.LEFT_OUT if left_out else Why.IMPORT, use.reference, now=use.error)
 
 
 def _reads_context(node: _Node, record: BuildRecord) -> bool:

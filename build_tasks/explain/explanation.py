@@ -79,23 +79,49 @@ def _sentence(cause: Cause) -> str:
     what, was, now = cause.what, _short(cause.before), _short(cause.now)
     said = {
         Why.NEW: f"the instruction at {what} is new",
-        Why.INSTRUCTION: f"the instruction changed, {what}: {was!r} -> {now!r}",
-        Why.ARGUMENT: f"argument {what}: {was!r} -> {now!r}",
-        Why.ENVIRONMENT: f"environment {what}: {was!r} -> {now!r}",
+        Why.MOVED: f"the instruction at {what} moved: it followed {_named(was)}, now {_named(now)}",
+        Why.GONE: f"an instruction above it was removed: {_short(what)}",
+        Why.INSTRUCTION: f"the instruction changed, {what}: {_both(cause.before, cause.now)}",
+        Why.ARGUMENT: f"argument {what}: {_set(was)} -> {_set(now)}",
+        Why.ENVIRONMENT: f"environment {what}: {_set(was)} -> {_set(now)}",
+        Why.ORDER: f"the order of the variables: {was} -> {now}",
         Why.BASE: f"base image {what} moved: {cause.before} -> {cause.now}",
         Why.CONTENT: f"file {what}: {'changed' if was and now else 'is new' if now else 'is gone'}",
         Why.MODE: f"file {what}: mode {was} -> {now}",
-        Why.UNFINISHED: f"the build before did not finish it ({what})",
+        Why.UNFINISHED: f"no earlier build finished it (the last one: {what})",
         Why.DISABLED: "the cache was not to be used (--cache disabled)",
         Why.BUILDER: f"another builder, with a cache of its own: {was} -> {now}",
-        Why.IMPORT: f"the cache {what} was not read: {cause.now}",
-        Why.LEFT_OUT: f"the cache {what} was left out: {cause.now}",
-        Why.ABSENT: f"no cache yet: {what} (first build of this branch)",
-        Why.COLLECTED: "the same as before, and in no cache any more: pruned or collected"
-        + (f", and not in {what}" if what else ""),
-        Why.UNKNOWN: "something that the records do not show, like a value that is a secret",
+        Why.IMPORT: f"unchanged, but the cache {what}, which has it, was not read: {cause.now}",
+        Why.LEFT_OUT: f"unchanged, but the cache {what}, which has it, was left out: {cause.now}",
+        Why.COLLECTED: "unchanged, but not in the builder's cache any more: pruned or collected"
+        + (f"; not in {what}" if what else "")
+        + (f"; not read: {now}" if now else ""),
+        Why.UNKNOWN: "unknown: nothing that the records of the two builds hold is different",
     }[cause.why]
     return f"above it, in {cause.place}: {said}" if cause.place else said
+
+
+def _set(value: str) -> str:
+    return {"": "not set", '""': "''"}.get(value, repr(value))
+
+
+def _named(instruction: str) -> str:
+    return instruction or "the beginning of the stage"
+
+
+def _both(before: str, now: str) -> str:
+    """Return two texts, or what is around the first difference of long ones."""
+    if max(len(before), len(now)) > _WIDTH:
+        pairs = zip(before, now, strict=False)
+        same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(before), len(now)))
+        start = max(same - _WIDTH // 3, 0)
+        before, now = _window(before, start), _window(now, start)
+    return f"{before!r} -> {now!r}"
+
+
+def _window(text: str, start: int) -> str:
+    end = start + _WIDTH
+    return f"{'...' if start else ''}{text[start:end]}{'...' if len(text) > end else ''}"
 
 
 def _short(text: str) -> str:

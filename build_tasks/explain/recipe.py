@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from build_tasks import dockerfile
 from build_tasks.dockerfile import inputs
@@ -30,13 +31,44 @@ class Recipe:
     arguments: frozenset[str] = frozenset()
     bases: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def placed(self) -> dict[str, Use]:
+        """The instruction that each step comes of, by the step's digest.
+
+        A step that several builds share is called what the first of them calls it: its place is
+        then that of its neighbours in this build's graph.
+        """
+        steps = [step for step in self.record.steps if step.number]
+        found = {step.digest: use for step in steps if (use := self._named(step))}
+        for _ in steps:
+            size = len(found)
+            for step in steps:
+                for upper in step.inputs[:1]:
+                    self._neighbours(found, upper, step.digest)
+            if len(found) == size:
+                break
+        return found
+
     def use(self, step: Step) -> Use | None:
         """Return the instruction that a step comes of."""
+        return self.placed.get(step.digest)
+
+    def _named(self, step: Step) -> Use | None:
+        """Return the instruction that a step's name says, if the text agrees."""
         for one in self.uses:
             alone = not step.stage and one.stage.name == "stage-0"
             if one.number == step.number and (alone or one.stage.name == step.stage.lower()):
-                return one
+                return one if _agrees(step.name, one.instruction.head) else None
         return None
+
+    def _neighbours(self, found: dict[str, Use], upper: str, lower: str) -> None:
+        places = {(one.stage.name, one.number): one for one in self.uses}
+        for known, other, by in ((lower, upper, -1), (upper, lower, 1)):
+            if known in found and other not in found:
+                use = found[known]
+                near = places.get((use.stage.name, use.number + by))
+                if near and any(one.digest == other and one.number for one in self.record.steps):
+                    found[other] = near
 
     def digest(self, reference: str) -> str:
         """Return the digest that a base image had; BuildKit writes short names out."""
@@ -51,21 +83,14 @@ class Recipe:
             stage = stages[stage.base.lower()]
         return stage.base
 
-    def above(self, use: Use) -> list[Use]:
-        """Return the steps that a step stands on, the nearest first."""
-        found: list[Use] = []
-        waiting = [use]
-        while waiting:
-            one = waiting.pop(0)
-            stage = one.stage
-            near = [u for u in self.uses if u.stage.name == stage.name and u.number < one.number]
-            read = {*one.stages, *([stage.base.lower()] if stage.parent else [])}
-            far = [u for u in self.uses if u.stage.name in read]
-            for upper in (*reversed(near), *reversed(far)):
-                if upper not in found:
-                    found.append(upper)
-                    waiting.append(upper)
-        return found
+
+def _agrees(name: str, head: str) -> bool:
+    """Return whether BuildKit's name for a step can be that of an instruction."""
+    said, wanted = name.partition("] ")[2].split()[:3], head.split()[:3]
+    return all(
+        one == other or "$" in other or one.startswith("(")
+        for one, other in zip(said, wanted, strict=False)
+    )
 
 
 def recipe(record: BuildRecord) -> Recipe:

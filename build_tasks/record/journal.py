@@ -122,9 +122,17 @@ def by_identity(identity: str, announce: Announce) -> Iterator[BuildRecord]:
 
 
 def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
-    """Return the newest record of the same build that began before this one, None without one."""
-    earlier = by_identity(record.identity, announce)
-    return next((one for one in earlier if one.began < record.began), None)
+    """Return the record of the same build that an explanation compares with, None without one.
+
+    That is the newest earlier build that ended well: one that failed made some of its steps only.
+    """
+    first: BuildRecord | None = None
+    for one in by_identity(record.identity, announce):
+        if one.began < record.began and one.outcome != "skipped":
+            if one.outcome == "built":
+                return one
+            first = first or one
+    return first
 
 
 def find(text: str, announce: Announce) -> list[BuildRecord]:

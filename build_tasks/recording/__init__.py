@@ -182,12 +182,36 @@ class Recorder:
         """Return the vertices, those of a progress group as one.
 
         A COPY --link is a vertex that copies and one that links; both count as what the group is
-        called. Such a group stays hidden until a member starts that is not weak.
+        called. Such a group stays hidden until a member starts that is not weak. Steps of other
+        builds are left out.
         """
         units: dict[str, list[Vertex]] = {}
-        for one in self._vertices.values():
+        for one in self._own():
             units.setdefault(one.group or one.digest, []).append(one)
         return [united(members) for members in units.values() if not all(m.weak for m in members)]
+
+    def _own(self) -> list[Vertex]:
+        """Return the vertices without the steps of other builds.
+
+        BuildKit also tells of a step that another build runs at the time and this one waits for,
+        by the other's name. A build's own graph is told before any of it starts; a foreign step
+        is told when it runs, and nothing of the graph stands on it.
+        """
+        graph = {StepKind.STEP, StepKind.BASE}
+        waiting = [one for one in self._vertices.values() if one.announced]
+        if not any(one.named.kind in graph and one.inputs for one in waiting):
+            return [*self._vertices.values()]  # another build has begun all of it
+        own: set[str] = set()
+        while waiting:
+            one = waiting.pop()
+            if one.digest not in own:
+                own.add(one.digest)
+                waiting += [self._vertices[name] for name in one.inputs if name in self._vertices]
+        return [
+            one
+            for one in self._vertices.values()
+            if one.digest in own or one.group or one.named.kind not in graph
+        ]
 
     def _event(self, event: events.Event) -> list[Happening]:
         happened: list[Happening] = []
@@ -214,6 +238,7 @@ class Recorder:
             if len(self._vertices) >= MOST:
                 return []
             one = Vertex(digest, str(told.get("name") or ""), len(self._vertices) + 1)
+            one.announced = not told.get("started")
             self._vertices[digest] = one
         if self._began and not self._arrived and told.get("started") and not one.client:
             self._arrived = max(time.time() - self._began, 1e-6)

@@ -27,6 +27,7 @@ class Vertex:
         digest: its name in the graph.
         name: what BuildKit calls it for people.
         number: its place among the vertices of the build, from 1.
+        announced: it was told before it started.
     """
 
     digest: str
@@ -35,6 +36,7 @@ class Vertex:
     group: str = ""
     title: str = ""
     weak: bool = False
+    announced: bool = True
     inputs: tuple[str, ...] = ()
     cached: bool = False
     error: str = ""

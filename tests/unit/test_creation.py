@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -187,7 +188,7 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
     creation.ensure(HERE, plain("mine"), announce=announce)
     first.join()
     assert said == [
-        "waiting for another process, which makes builder mine",
+        f"waiting for process {os.getpid()}, which makes builder mine",
         "builder mine exists and runs",
     ]
     assert stand_in.calls == ["create mine", "inspect mine"]

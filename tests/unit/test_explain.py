@@ -212,24 +212,104 @@ def test_a_change_above_a_cached_step_is_told_with_its_place() -> None:
     )
 
 
-def test_a_missing_reference_is_told_with_the_error() -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        replace(BEFORE, export=CacheUse("r/c:1")),
+        replace(record(), imports=(CacheUse("r/c:1"),)),
+    ],
+)
+def test_a_reference_that_had_it_is_told_with_the_error(before: BuildRecord) -> None:
     now = record(ALL, imports=(CacheUse("r/c:1", "not found"), CacheUse("r/c:2")))
-    found = explain(BEFORE, now)
+    found = explain(before, now)
     assert {miss.causes for miss in found.misses} == {
         (Cause(Why.IMPORT, "r/c:1", now="not found"),)
     }
     said = explanation.lines(found)
-    assert said[-1] == "    the cache r/c:1 was not read: not found"
+    assert said[-1] == "    unchanged, but the cache r/c:1, which has it, was not read: not found"
     assert len(said) == 1 + 3 + 1  # three first misses, one reason
 
 
-def test_a_cache_that_was_left_out_and_one_that_nobody_wrote_are_different_reasons() -> None:
-    silent = CacheUse("r/c:1", "no answer within 8 s", left_out=True)
-    absent = CacheUse("r/c:2", "r/c:2: not found", left_out=True)
-    said = explanation.lines(explain(BEFORE, record(ALL, imports=(silent, absent))))
-    assert said[-2:] == [
-        "    the cache r/c:1 was left out: no answer within 8 s",
-        "    no cache yet: r/c:2 (first build of this branch)",
+def test_a_reference_that_nobody_has_seen_with_it_is_no_reason() -> None:
+    now = record(ALL, imports=(CacheUse("r/c:1", "not found"), CacheUse("r/c:2")))
+    found = explain(BEFORE, now)
+    assert {miss.causes for miss in found.misses} == {
+        (Cause(Why.COLLECTED, "r/c:2", now="r/c:1 (not found)"),)
+    }
+    assert explanation.lines(found)[-1] == (
+        "    unchanged, but not in the builder's cache any more: pruned or collected; "
+        "not in r/c:2; not read: r/c:1 (not found)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "ran", "expected"),
+    [
+        ("RUN first\n", "", "build 2", Cause(Why.GONE, "RUN first")),
+        ("RUN third\n", "", "main 2", Cause(Why.GONE, "RUN third")),
+        ("RUN third\nCOPY d /d", "COPY d /d\nRUN third", "main 2",
+         Cause(Why.MOVED, "line 12", "RUN third", "")),
+        ("ENV E=1", 'ENV E=1\nENV F=""', "build 3", Cause(Why.ENVIRONMENT, "F", "", '""')),
+        ("ARG A=1", "ARG B=2\nARG A=1", "build 2", Cause(Why.ARGUMENT, "B", "", "2")),
+    ],
+)  # fmt: skip
+def test_what_moved_or_went_is_told(old: str, new: str, ran: str, expected: Cause) -> None:
+    now = record({ran}, text=TEXT.replace(old, new, 1), salt="2")
+    ((_, found),) = causes(now)
+    assert found[:1] == (expected,)
+    assert len(explanation.lines(explain(BEFORE, now))) >= 3
+
+
+def test_the_order_of_the_environment_is_part_of_the_key() -> None:
+    before = record(ALL, text=TEXT.replace("ENV E=1", "ENV E=1 F=2"))
+    now = record({"build 3"}, text=TEXT.replace("ENV E=1", "ENV F=2 E=1"))
+    ((_, found),) = causes(now, before)
+    assert found == (Cause(Why.ORDER, "", "A, E, F", "A, F, E"),)
+
+
+def test_the_user_above_a_workdir_owns_what_it_makes() -> None:
+    text = "FROM b\nRUN x\nWORKDIR /w\nUSER 5\nCOPY a /a"
+    now = record({"stage-0 3"}, text="FROM b\nRUN x\nUSER 5\nWORKDIR /w\nCOPY a /a")
+    ((_, found),) = causes(now, record(text=text))
+    assert found == (Cause(Why.INSTRUCTION, "USER", "", "5"),)
+
+
+def test_a_stage_of_another_name_is_the_stage_that_it_was() -> None:
+    text = TEXT.replace("AS build", "AS tools").replace("from=build", "from=tools")
+    now = record({"tools 3"}, text=text.replace("second", "2nd"))
+    assert causes(now) == [("tools 3/9", (changed(8, "second", "2nd"),))]
+
+
+def test_source_date_epoch_is_a_reason_for_what_it_dates() -> None:
+    text = "FROM b\nARG SOURCE_DATE_EPOCH\nCOPY a /a"
+    before = record(text=text, arguments={"SOURCE_DATE_EPOCH": "1"})
+    now = record({"stage-0 2"}, text=text, arguments={"SOURCE_DATE_EPOCH": "2"}, salt="2")
+    ((_, found),) = causes(now, before)
+    assert found == (Cause(Why.ARGUMENT, "SOURCE_DATE_EPOCH", "1", "2"),)
+
+
+def test_long_texts_are_shown_around_their_difference() -> None:
+    words = " ".join(map(str, range(60)))
+    before = record(text=TEXT.replace("third", f"{words} old {words}"))
+    now = record({"main 2"}, text=TEXT.replace("third", f"{words} new {words}"))
+    said = explanation.lines(explain(before, now))[2]
+    assert " old 0 1" in said
+    assert " new 0 1" in said
+    assert len(said) < 250
+
+
+def test_a_step_that_another_image_named_has_its_own_place() -> None:
+    """Of a step that two builds share, BuildKit says the name that the first of them gave it."""
+    now = record({"main 2", "main 3", "main 4"}, text=TEXT.replace("third", "3rd"))
+    steps = tuple(
+        replace(step, name="[build 7/12] RUN 3rd", stage="build", number=7)
+        if step.name.endswith("RUN 3rd")
+        else step
+        for step in now.steps
+    )
+    found = explain(BEFORE, replace(now, steps=steps))
+    assert [(miss.line, miss.causes) for miss in found.misses] == [
+        (12, (changed(12, "RUN third", "RUN 3rd"),))
     ]
 
 

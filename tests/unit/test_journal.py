@@ -195,6 +195,19 @@ def test_the_record_before_is_of_the_same_build(heard: Heard) -> None:
     assert journal.previous(runs[0], heard) is None
 
 
+def test_the_record_before_is_of_a_build_that_ended_well(heard: Heard) -> None:
+    outcomes = ("failed", "built", "failed", "cancelled", "skipped", "built")
+    made = [
+        BuildRecord("ci", run=str(day), began=f"2026-01-0{day}", outcome=outcome)
+        for day, outcome in enumerate(outcomes, 1)
+    ]
+    for age, one in zip((600, 500, 400, 300, 200, 100), made, strict=True):
+        aged(one, age)
+    assert journal.previous(made[5], heard) == made[1]
+    assert journal.previous(made[1], heard) == made[0], "better than nothing"
+    assert journal.previous(made[0], heard) is None
+
+
 def test_records_are_found_by_what_people_call_them(heard: Heard, tmp_path: Path) -> None:
     names = ("ci-3.1-amd64", "ci-3.11-amd64", "ci-3.11-arm64", "prod-3.11-amd64")
     first, second = ([a(name, run=run, began=run) for name in names] for run in ("1", "2"))

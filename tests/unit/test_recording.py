@@ -363,3 +363,29 @@ def test_a_step_on_files_is_missed_only_where_they_are_the_same() -> None:
     assert missed(before, now) == (on_files, middle)
     assert missed(before, replace(now, files={"a": "2"})) == ()
     assert missed(replace(before, files={}), replace(now, files={})) == ()
+
+
+def test_a_step_of_another_build_is_left_out() -> None:
+    """Seen on BuildKit 0.25: of two builds that wait for one step, one is told of the other's."""
+    own = [
+        vertex("d", "[3/3] RUN own", inputs=["c"]),
+        vertex("c", "[2/3] RUN shared", inputs=["b"]),
+    ]
+    foreign = vertex("x", "[2/4] RUN shared", inputs=["y"], started=at(1), completed=at(2))
+    begun_by_another = vertex("b", "[1/4] FROM base", started=at(1), completed=at(1))
+    cached = vertex("c", "[2/3] RUN shared", started=at(2), completed=at(2), cached=True)
+    one = record(lines(*own, begun_by_another, foreign, cached))
+    assert [step.name for step in one.steps] == [
+        "[3/3] RUN own",
+        "[2/3] RUN shared",
+        "[1/4] FROM base",
+    ]
+    assert not [step for step in one.steps if step.ran]
+
+
+def test_a_build_of_which_another_one_has_begun_all_keeps_its_steps() -> None:
+    shared = [
+        vertex("c", "[2/3] RUN shared", inputs=["b"], started=at(1), completed=at(2)),
+        vertex("b", "[1/3] FROM base", started=at(1), completed=at(1)),
+    ]
+    assert len(record(lines(*shared)).steps) == 2

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,7 @@ from build_tasks.engine import (
 from build_tasks.engine.handle import Embedded
 from build_tasks.engine.state import Daemon, Folders, Running
 from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
-from build_tasks.process import Command, Completed
+from build_tasks.process import Command, Completed, heartbeat
 
 ENGINE = Embedded(
     docker=Path("docker"),
@@ -363,10 +366,37 @@ def test_a_stand_in_is_made_whole_where_a_run_was_killed_before_its_index(
 def test_a_stand_in_that_cannot_be_made_is_one_line(
     monkeypatch: pytest.MonkeyPatch, stderr: str
 ) -> None:
-    programs(monkeypatch, mmdebstrap=(1, "", stderr))
+    def stream(command: Command, *, line: Callable[[str], None], **_: object) -> Completed:
+        for one in stderr.splitlines():
+            line(one)
+        return Completed(command, 1, "", stderr)
+
+    monkeypatch.setattr(process, "stream", stream)
     monkeypatch.setattr(packages, "mirror", lambda: "http://mirror/")
     with pytest.raises(EngineError, match=r"cannot make \S+ of Debian bullseye: (E: no|mmdeb)"):
         bases.ensure(ENGINE, "3.9", ["amd64"], print)
+
+
+def test_who_waits_for_a_stand_in_sees_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def stream(command: Command, *, line: Callable[[str], None], **_: object) -> Completed:
+        line("I: downloading packages with apt...")
+        deadline = time.monotonic() + 10
+        while len(said) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return Completed(command, 1, "", "E: enough")
+
+    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
+    monkeypatch.setattr(process, "stream", stream)
+    monkeypatch.setattr(packages, "mirror", lambda: "")
+    with pytest.raises(EngineError):
+        bases.ensure(ENGINE, "3.9", ["amd64"], said.append)
+    assert said[0] == "making 127.0.0.1:1/debian-python:3.9-amd64 of Debian bullseye, once"
+    assert re.fullmatch(
+        r"127\.0\.0\.1:1/debian-python:3\.9-amd64: downloading packages with apt, \d+ s so far",
+        said[2],
+    )
 
 
 def test_a_registry_that_is_not_there_holds_nothing() -> None:
