@@ -230,6 +230,17 @@ def test_a_reference_that_had_it_is_told_with_the_error(before: BuildRecord) -> 
     assert len(said) == 1 + 3 + 1  # three first misses, one reason
 
 
+def test_a_reference_that_had_it_and_was_left_out_is_told_so() -> None:
+    before = replace(BEFORE, export=CacheUse("r/c:1"))
+    silent = CacheUse("r/c:1", "no answer within 8 s", left_out=True)
+    assert explanation.lines(explain(before, record(ALL, imports=(silent,))))[-1] == (
+        "    unchanged, but the cache r/c:1, which has it, was left out: no answer within 8 s"
+    )
+    gone = CacheUse("r/c:1", "r/c:1: not found", left_out=True)
+    ((_, found), *_) = causes(record(ALL, imports=(gone,)), before)
+    assert found == (Cause(Why.IMPORT, "r/c:1", now="r/c:1: not found"),)
+
+
 def test_a_reference_that_nobody_has_seen_with_it_is_no_reason() -> None:
     now = record(ALL, imports=(CacheUse("r/c:1", "not found"), CacheUse("r/c:2")))
     found = explain(BEFORE, now)
