@@ -534,7 +534,7 @@ def test_a_registry_that_answers_nonsense_is_named_with_the_reason(
     assert type(built.strict(spec)) is RegistryError
 
 
-@pytest.mark.parametrize("uses", [1, pytest.param(3, marks=NIGHTLY)])
+@pytest.mark.parametrize("uses", [1, pytest.param(2, marks=NIGHTLY)])
 def test_a_token_that_expires_while_a_cache_is_read_is_named(written: Place, uses: int) -> None:
     written.proxy.guard(uses=uses)
     built = build(written, looked_up(written, written.reading()))
