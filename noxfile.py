@@ -206,4 +206,25 @@ def bench(session: nox.Session) -> None:
         start(session, "python", "-m", "benchmarks", *session.posargs)
 
 
+def asked(words: Sequence[str]) -> list[str]:
+    """Return the sessions that a command line of nox names."""
+    found: list[str] = []
+    takes = False
+    for word in words:
+        if word == "--":
+            break
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            takes = name in {"-s", "-e", "--session", "--sessions"}
+            found += [value] if takes and value else []
+        elif takes:
+            found.append(word)
+    return found
+
+
+for wanted in asked(sys.argv[1:]):
+    known = [*nox.registry.get()]
+    if wanted.partition("(")[0] not in known:
+        sys.exit(f"nox > {options.unknown('unknown session', wanted, known, 'nox -l')}")
+
 startup.raise_on_interrupt()  # nox ends the programs that it runs itself

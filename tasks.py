@@ -7,6 +7,7 @@ import keyword
 import os
 import sys
 from collections.abc import Callable, Container, Sequence
+from pathlib import Path
 from typing import Any
 
 # Invoke has Python write no bytecode, and every run would compile the project anew.
@@ -24,7 +25,7 @@ from invoke.tasks import Task
 from build_tasks import commands, options, process
 from build_tasks.commands import Verb
 from build_tasks.commands.shown import reported
-from build_tasks.errors import ImagesError, Interrupted
+from build_tasks.errors import ImagesError, Interrupted, UsageError
 from build_tasks.options import Option, Options
 
 #: The task, the function in build_tasks.commands that does its work, and the options that it takes.
@@ -113,5 +114,54 @@ def _namespace(meant: Container[str]) -> Collection:
         home.add_task(task(commands.verb(verb), takes), name=name)
     return root
 
+
+def _check(words: Sequence[str]) -> None:
+    """Raise UsageError for a task or an option that there is not: Invoke names no near one.
+
+    Args:
+        words: the command line; options of Invoke itself may stand before the first task.
+    """
+    known = {path: takes for path, _, takes in TASKS}
+    left = [*words]
+    task_name = ""
+    while left:
+        word = left.pop(0)
+        if word in known:
+            task_name = word
+        elif not task_name:
+            raise options.unknown("unknown task", word, [*known], "invoke -l")
+        elif word.startswith("-"):
+            _check_option(word, left, task_name, known[task_name])
+        elif not any(option.alone for option in known[task_name]):
+            raise UsageError(f"{task_name}: takes no argument {word!r}, and no task has that name")
+
+
+def _check_option(word: str, left: list[str], task_name: str, takes: Sequence[Option]) -> None:
+    """Raise UsageError for an option that a task has not; take its value off what is left."""
+    if word in {"-h", "--help"}:
+        return
+    name, equals, _ = word.partition("=")
+    option = next((one for one in takes if f"--{one.name}" == name and not one.alone), None)
+    if option is None:
+        raise options.unknown_option(word, takes, task_name)
+    if not option.flag and not equals:
+        if not left:
+            raise UsageError(f"{name}: needs a value")
+        left.pop(0)
+
+
+def _of_invoke(words: Sequence[str]) -> bool:
+    """Return whether Invoke runs and what stands first is a task, and no option of Invoke's own."""
+    program = Path(sys.argv[0])
+    ours = program.name in {"invoke", "inv"} or program.parts[-2:] == ("invoke", "__main__.py")
+    return ours and bool(words) and not words[0].startswith("-")
+
+
+if _of_invoke(sys.argv[1:]):
+    try:
+        _check(sys.argv[1:])
+    except UsageError as mistake:
+        print(mistake, file=sys.stderr)
+        sys.exit(mistake.exit_code)
 
 namespace = _namespace(_meant(sys.argv[1:]))

@@ -30,7 +30,7 @@ def get(path: Path, question: str, *, timeout: float) -> tuple[int, object]:
         connection.close()
     try:
         return answer.status, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer.status, None
 
 

@@ -18,8 +18,6 @@ from build_tasks import console, options, process
 from build_tasks.commands.freshness import check_image
 from build_tasks.commands.shown import reported
 from build_tasks.errors import ImagesError
-from build_tasks.matrix import ImageKind
-from build_tasks.options import Options
 from build_tasks.settings import FILE_VARIABLE
 
 PROGRAM = "airflow-images-check"
@@ -47,6 +45,4 @@ def _check(words: Sequence[str]) -> None:
     given = options.parse(PROGRAM, options.HOOK, words)
     if Path(FILE).is_file():
         os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
-    whole = {"kind": ",".join(ImageKind), "python": ",".join(given.settings().pythons)}
-    named = {name: given.text(name) or all_ for name, all_ in whole.items()}
-    check_image(Options({**given.given, **named}))
+    check_image(given)

@@ -12,7 +12,7 @@ from build_tasks.cache.records import Record
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.figures import Report
 from build_tasks.fleet import DEFAULT
-from build_tasks.matrix import Build, ImageKind, Platform
+from build_tasks.matrix import Build, ImageKind, Platform, plural
 from build_tasks.options import Options
 from build_tasks.settings import Settings
 from build_tasks.site import Site
@@ -80,7 +80,7 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     verb = "would free" if dry else "freed"
     report.notes.append(
         f"builder {chosen.builder}: {verb} {figures.size(records.total(everything))} in "
-        f"{len(everything)} records{figures.precision(exact=exact)}"
+        f"{plural(len(everything), 'record')}{figures.precision(exact=exact)}"
     )
     return report
 
@@ -151,8 +151,8 @@ def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
     ]
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
-        f"{len(found)} cache references, {figures.size(references.distinct(found))} with each "
-        "layer counted once"
+        f"{plural(len(found), 'cache reference')}, {figures.size(references.distinct(found))} "
+        "with each layer counted once"
     )
 
 

@@ -184,3 +184,8 @@ def parse_tag(text: str, place: str) -> str:
 def listed(values: Iterable[str]) -> str:
     """Return the values as a person writes a list of choices."""
     return ", ".join(str(value) for value in values)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, like `1 build` and `2 builds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

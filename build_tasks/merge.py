@@ -120,7 +120,7 @@ def contents(raw: str, reference: str) -> Contents:
         index = json.loads(raw)
         entries = [_entry(one) for one in index["manifests"]]
         annotations = dict(index.get("annotations") or {})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise VerificationError(f"{reference}: is no index of images") from None
     return Contents(
         platforms=tuple((what, digest) for what, digest, about in entries if not about),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,6 +14,8 @@ from build_tasks.errors import UsageError
 from build_tasks.matrix import listed
 from build_tasks.settings.table import FIELDS
 
+#: Names that a line can list.
+FEW = 12
 FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
@@ -144,7 +148,8 @@ BUILDER_REMOVE = (
     *SETTINGS,
 )
 CHECK = (
-    *SELECTION,
+    Option("kind", "image: ci, prod, or both with a comma (default: both)"),
+    Option("python", "Python version, or several with commas (default: all of images.toml)"),
     Option("tag", "tag of the image (default: latest)"),
     Option("local", "ask only the engine", flag=True),
     Option("remote", "ask only the registry", flag=True),
@@ -210,7 +215,49 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, options: Sequence[Option]) -> None:
         super().__init__(prog=prog, allow_abbrev=False)
-        self._valid = listed(f"--{option.name}" for option in options if not option.alone)
+        self._options = options
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog} {message}: choose of {self._valid}")
+        """Raise UsageError for a mistake that argparse found, in the words of this suite."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            raise unknown_option(unknown.split(" ")[0], self._options, self.prog)
+        named = re.fullmatch(r"argument (--[\w-]+)(?:/\S+)?: (.*)", message, re.DOTALL)
+        if named and "expected one argument" in named[2]:
+            raise UsageError(f"{named[1]}: needs a value")
+        if named and "ignored explicit argument" in named[2]:
+            raise UsageError(f"{named[1]}: takes no value")
+        raise UsageError(f"{self.prog}: {message!r}")
+
+
+def unknown_option(word: str, options: Sequence[Option], place: str) -> UsageError:
+    """Return the error for something on a command line that is no option there.
+
+    Args:
+        word: what stands there.
+        options: the options that are known there.
+        place: the session or task.
+    """
+    name, equals, _ = word.partition("=")
+    known = [f"--{option.name}" for option in options if not option.alone]
+    kind = "option" if word.startswith("-") else "argument"
+    return unknown(f"{place}: unknown {kind}", name if equals else word, known, "-h")
+
+
+def unknown(subject: str, word: str, known: Sequence[str], listing: str) -> UsageError:
+    """Return the error for a name that nobody knows, with the nearest one, or those that are valid.
+
+    Args:
+        subject: what it was taken for, and where.
+        word: the name.
+        known: the valid names.
+        listing: what lists them, where they are too many for a line.
+    """
+    near = difflib.get_close_matches(word[:80], known, n=1, cutoff=0.7)
+    if near:
+        hint = f"did you mean {near[0]}?"
+    elif len(known) <= FEW:
+        hint = f"choose {listed(known)}"
+    else:
+        hint = f"{listing} lists the valid ones"
+    return UsageError(f"{subject} {word[:80]!r}: {hint}")

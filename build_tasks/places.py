@@ -8,9 +8,10 @@ import fcntl
 import os
 import re
 import stat
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from build_tasks.errors import UsageError
 
@@ -185,3 +186,15 @@ def _remove_abandoned(folder: Path) -> None:
                 Path(path).unlink()
             finally:
                 os.close(descriptor)
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Return what a text in TOML says.
+
+    Raises:
+        ValueError: it is none, is nested too deeply, or has a number that is too long.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

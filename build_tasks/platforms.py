@@ -112,7 +112,7 @@ def note(
             raise
         announce(f"warning: {error}")
         return part
-    announce(f"{noted.identity}: its digest is in {noted.file}")
+    announce(f"its digest is in {noted.file}")
     return noted
 
 

@@ -78,7 +78,7 @@ def read(name: str, raw: str) -> Reference:
         layers = [one for one in entries if one["mediaType"] != _CONFIG]
         blobs = {str(one["digest"]): int(one["size"]) for one in layers}
         times = [_time(one) for one in layers]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{name}: is no cache that BuildKit wrote") from None
     return Reference(name, MappingProxyType(blobs), max(filter(None, times), default=None))
 

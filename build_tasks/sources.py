@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,8 +50,8 @@ def _refuse_another_project(folder: Path, place: str) -> None:
     """Raise if the folder says that it is no Airflow: this project's own says so, too."""
     file = folder / "pyproject.toml"
     try:
-        project = tomllib.loads(places.read_text(file)).get("project", {})
-    except tomllib.TOMLDecodeError as error:
+        project = places.toml(places.read_text(file)).get("project", {})
+    except ValueError as error:
         raise UsageError(f"{place}: {file}: {error}") from None
     except (FileNotFoundError, UsageError) as error:
         raise UsageError(f"{place}: {error}") from None

@@ -29,6 +29,8 @@ RETRIES = 2
 #: three rounds); of those that it does not answer, more at once only want more memory.
 AT_ONCE = 4
 MOST = 8
+#: The most that `--jobs` and `--retries` take.
+_MANY = 1000
 
 
 def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce: Announce) -> None:
@@ -151,12 +153,20 @@ def _slots(where: Site) -> int:
     return where.nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
 
 
+def check(options: Options) -> None:
+    """Raise UsageError if an option that says how builds are run is wrong; nothing is started."""
+    _number(options, "jobs", least=1)
+    _number(options, "retries", least=0)
+
+
 def _number(options: Options, name: str, *, least: int) -> int | None:
     text = options.text(name)
     if text is None:
         return None
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"--{name}: {text!r} is no number of {name}: write one from {least} on")
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text[:20]) <= _MANY:
+        raise UsageError(
+            f"--{name}: expected an integer from {least} to {_MANY}, not {text[:40]!r}"
+        )
     return int(text)
 
 

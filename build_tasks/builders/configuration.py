@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from build_tasks import places
 from build_tasks.drivers import Driver
 from build_tasks.fleet import Builder, Node
 
@@ -37,8 +37,8 @@ def text(builder: Builder) -> str:
 def flat(text: str) -> dict[str, str]:
     """Return what a file says, by dotted keys: buildx writes the same in another way."""
     try:
-        return dict(_flat(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as error:
+        return dict(_flat(places.toml(text)))
+    except ValueError as error:
         return {"": f"no TOML: {error}"}
 
 

@@ -17,12 +17,12 @@ def build(options: Options) -> None:
 
 def build_all(options: Options) -> None:
     """Build the whole matrix, or the part of it that the options select."""
-    _build(_matrix(options))
+    _build(whole_matrix(options))
 
 
 def bake(options: Options) -> None:
     """Print the builds as a file for `docker buildx bake`."""
-    _bake(_matrix(options))
+    _bake(whole_matrix(options))
 
 
 def push_image(options: Options) -> None:
@@ -48,6 +48,7 @@ def merge_image(options: Options) -> None:
 
 
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
+    run.check(options)
     chosen = options.settings()
     where, builds = plan.specs(options, chosen, output=output, push_cache=push_cache, announce=say)
     if options.flag("dry-run"):
@@ -65,7 +66,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     run.build(where, builds, options, announce=say)
 
 
-def _matrix(options: Options) -> Options:
+def whole_matrix(options: Options) -> Options:
     """Return the options with the whole matrix where they name no part of it."""
     whole = {"kind": ",".join(ImageKind), "python": ",".join(options.settings().pythons)}
     named = {name: options.text(name) or all_ for name, all_ in whole.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from build_tasks import console
+from build_tasks.commands.building import whole_matrix
 from build_tasks.commands.shown import say
 from build_tasks.errors import RegistryError, StaleError, UsageError
 from build_tasks.options import Options
@@ -17,7 +18,9 @@ def check_image(options: Options) -> None:
 
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: choose one of them, or leave out both")
-    verdicts = advice.check(options, options.settings(), remember=_remember, announce=say)
+    verdicts = advice.check(
+        whole_matrix(options), options.settings(), remember=_remember, announce=say
+    )
     if options.flag("json"):
         console.answer(json.dumps([one.data for one in verdicts], indent=2))
     else:

@@ -7,6 +7,7 @@ import json
 from build_tasks import console, matrix, site
 from build_tasks.commands.shown import say
 from build_tasks.errors import UsageError, VerificationError
+from build_tasks.matrix import plural
 from build_tasks.options import Options
 
 
@@ -34,7 +35,7 @@ def verify_image(options: Options) -> None:
             f"{goal.image.reference}: {len(failed)} of {len(results)} checks failed, first "
             f"{first['check']}: {why}"
         )
-    say(f"{goal.image.reference}: holds what it says, {len(results)} checks")
+    say(f"{goal.image.reference}: holds what it says, {plural(len(results), 'check')}")
 
 
 def save_image(options: Options) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from build_tasks import console, settings, site
 from build_tasks.commands.shown import plain, say, table, text
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.matrix import Build, ImageKind, Platform, listed
+from build_tasks.matrix import Build, ImageKind, Platform, listed, plural
 from build_tasks.options import FORMATS, Options
 
 #: What a file's name says of its form.
@@ -40,7 +40,7 @@ def report_image(options: Options) -> None:
         Path(output).write_bytes(content)
     except OSError as error:
         raise DiskError(f"--output: {output} cannot be written: {error.strerror}") from None
-    say(f"wrote {output}: {len(content) / 1e3:.0f} kB, {len(records)} builds")
+    say(f"wrote {output}: {len(content) / 1e3:.0f} kB, {plural(len(records), 'build')}")
 
 
 def _form(options: Options, output: str | None) -> str:

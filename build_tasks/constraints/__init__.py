@@ -9,7 +9,7 @@ from pathlib import Path
 from build_tasks import places
 from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
-from build_tasks.matrix import Platform
+from build_tasks.matrix import Platform, plural
 from build_tasks.settings import ROOT, Settings
 
 _FROM_SOURCES = "constraints-source-providers"
@@ -169,7 +169,7 @@ def generate(
         write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{pins_text(pins)}")
     for line in changes(before, resolved):
         announce(line)
-    announce(f"{place(file)}: {len(resolved)} packages")
+    announce(f"{place(file)}: {plural(len(resolved), 'package')}")
     return file
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from build_tasks import constraints, process
 from build_tasks.errors import NetworkError, UsageError
+from build_tasks.matrix import plural
 from build_tasks.settings import ROOT, Settings
 
 #: Seconds for uv to get one small wheel.
@@ -62,7 +63,7 @@ def follow(python: str, settings: Settings, *, announce: Callable[[str], None]) 
     names = _of_release(python, airflow)
     header = _HEADER.format(python=python, airflow=airflow)
     constraints.write(file, "\n".join((header, *names, "")))
-    announce(f"{constraints.place(file)}: {len(names)} extras")
+    announce(f"{constraints.place(file)}: {plural(len(names), 'extra')}")
 
 
 def _of_release(python: str, airflow: str) -> list[str]:

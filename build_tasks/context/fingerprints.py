@@ -121,12 +121,25 @@ def short(digest: hashlib._Hash) -> str:
 
 
 def read(where: Path) -> Index:
-    """Return what is known; nothing, if it cannot be read."""
+    """Return what is known; nothing, if it cannot be read or is no such file."""
     try:
         form, known, snapshot = json.loads((where / "index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        right = form == _FORMAT and isinstance(snapshot, str)
+        known = {path: _known(state) for path, state in known.items()} if right else {}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Index()
-    return Index(known, snapshot) if form == _FORMAT else Index()
+    return Index(known, snapshot) if right else Index()
+
+
+def _known(state: object) -> list[object]:
+    """Return what is kept of a file.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    if not isinstance(state, list) or not state or not isinstance(state[-1], str):
+        raise ValueError(state)
+    return state
 
 
 def write(where: Path, index: Index) -> None:

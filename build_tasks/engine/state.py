@@ -132,7 +132,7 @@ def read(where: Folders) -> Running | None:
             },
             foreign=tuple(map(str, written.get("foreign", ()))),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

@@ -74,12 +74,20 @@ class Recorder:
         if self._line:
             self._line(said)
         with self._lock:
-            happened = [*self._event(said.event)] if said.event is not None else []
-            if said.event is None:
-                self._said.append(redact(said.text[:4000]))
+            happened = self._happened(said)
         for one in happened if self._hear else ():
             assert self._hear  # noqa: S101 - it was looked at
             self._hear(one)
+
+    def _happened(self, said: events.Said) -> list[Happening]:
+        """Follow one line; what looks like an event and is none is a line like any other."""
+        if said.event is not None:
+            try:
+                return [*self._event(said.event)]
+            except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
+                pass
+        self._said.append(redact(said.text[:4000]))
+        return []
 
     def end(self) -> None:
         """End what has not ended, as BuildKit's own displays do; more events change nothing."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from build_tasks import escaping
+from build_tasks.matrix import plural
 from build_tasks.record import BuildRecord, Step, StepKind
 
 _PLACE = re.compile(r"\[[^\]]* \d+/\d+\] ")
@@ -170,7 +171,7 @@ def tally(records: Sequence[BuildRecord]) -> str:
     for record in records:
         counts[record.outcome] = counts.get(record.outcome, 0) + 1
     parts = ", ".join(f"{number} {name}" for name, number in counts.items())
-    return f"{len(records)} build{'' if len(records) == 1 else 's'}: {parts}"
+    return f"{plural(len(records), 'build')}: {parts}"
 
 
 def _time(text: str) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -216,10 +215,10 @@ def _texts(value: object, name: str = "") -> Iterator[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(places.read_text(path))
+        return places.toml(places.read_text(path))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{path.name}: {error}") from None
 
 

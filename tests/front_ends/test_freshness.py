@@ -18,7 +18,7 @@ from build_tasks.record import BuildRecord, Step, StepKind, journal
 
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11:latest"
 BASE = "python:3.11-slim-bookworm"
-CHECK = ("image.check", "--python", "3.11")
+CHECK = ("image.check", "--kind", "ci", "--python", "3.11")
 
 
 @pytest.fixture

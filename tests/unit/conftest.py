@@ -30,3 +30,11 @@ def bare_environment(
         if name.startswith(leading) or name in trust.OTHER_SYSTEMS:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the nightly run, unless `-m` asks for it."""
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
