@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from build_tasks import building, labels, process
 from build_tasks.building import Built
 from build_tasks.cache import backends
 from build_tasks.client import Client
-from build_tasks.errors import ImagesError
+from build_tasks.errors import CommandTimeout, ImagesError, MissingImage, NetworkError
 from build_tasks.fleet import DEFAULT, Builder
 from build_tasks.process import Command, Completed
 from build_tasks.record import BuildRecord
@@ -18,6 +19,8 @@ from build_tasks.spec import BuildSpec, Output
 
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
 BOOT = 120.0
+#: Seconds for a registry to answer a question about an image.
+ANSWER = 10.0
 
 
 def build_command(client: Client, spec: BuildSpec) -> Command:
@@ -146,20 +149,57 @@ def manifest(client: Client, reference: str, builder: str = DEFAULT) -> str:
         builder: the builder whose settings of registries count.
 
     Raises:
-        ImagesError: the registry does not have it, or does not answer.
+        MissingImage: the registry does not have it.
+        ImagesError: the registry does not answer in time, or refuses.
     """
-    command = (
-        *client.buildx,
-        "imagetools",
-        "inspect",
-        *client.with_builder(builder),
-        "--raw",
-        reference,
-    )
-    ended = process.run(command, environment=client.environment, timeout=BOOT, check=False)
+    return inspect_image(client, reference, builder, "--raw")
+
+
+def inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
+    """Return what `buildx imagetools inspect` prints for a reference; no layer is fetched.
+
+    Args:
+        client: the way to buildx; no engine is asked.
+        reference: an image, by tag or by digest.
+        builder: the builder whose settings of registries count.
+        form: the options that say what it prints.
+
+    Raises:
+        MissingImage: the registry does not have it.
+        ImagesError: the registry does not answer in time, or refuses.
+    """
+    name, by_digest, _ = reference.partition("@")
+    try:
+        return _inspect_image(client, reference, builder, *form)
+    except MissingImage:
+        if not by_digest:
+            raise
+    # After any fault of a manifest that is named by digest, containerd asks for a blob of that
+    # digest, and reports that there is none. By a tag it asks for a manifest alone: that tells why.
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    with contextlib.suppress(MissingImage):
+        _inspect_image(client, tagged, builder, "--raw")
+    return _inspect_image(client, reference, builder, *form)
+
+
+def _inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
+    command = imagetools_command(client, reference, builder, *form)
+    try:
+        ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    except CommandTimeout:
+        message = f"{reference}: the registry did not answer within {ANSWER:g} s"
+        raise NetworkError(message, transient=True) from None
     if ended.returncode:
-        raise _failed(ended, reference)
+        from build_tasks import failures  # noqa: PLC0415 - start-up time
+
+        raise failures.of_registry(ended, reference)
     return ended.stdout
+
+
+def imagetools_command(client: Client, reference: str, builder: str, *form: str) -> Command:
+    """Return the command that asks a registry for an image; no layer is fetched."""
+    builders = client.with_builder(builder)
+    return (*client.buildx, "imagetools", "inspect", *builders, *form, reference)
 
 
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:

@@ -51,6 +51,10 @@ class RegistryError(ImagesError):
     exit_code = 4
 
 
+class MissingImage(RegistryError):
+    """Report that a registry answers, and does not have an image."""
+
+
 class AuthError(ImagesError):
     """Report that a registry refuses the credentials, or their absence."""
 

@@ -18,6 +18,7 @@ from build_tasks.errors import (
     DockerfileError,
     EngineError,
     ImagesError,
+    MissingImage,
     NetworkError,
     RegistryError,
     StepError,
@@ -49,6 +50,9 @@ class _Rule:
     words: re.Pattern[str]
     advice: str = ""
     transient: bool = False
+
+
+_ABSENT = re.compile(r"\S+: not found")
 
 
 def _rule(
@@ -105,6 +109,24 @@ _NO_SOLUTION = re.compile(
     r"resolution-?impossible|conflicting dependencies",
     re.IGNORECASE,
 )
+
+
+def of_registry(ended: Completed, reference: str) -> ImagesError:
+    """Return the error that says why a registry could not be asked for an image.
+
+    Only `REFERENCE: not found` says that it is not there: other faults end with the same words.
+
+    Args:
+        ended: `buildx imagetools inspect`, which failed.
+        reference: the image.
+    """
+    reason = _reason(ended)
+    if _ABSENT.fullmatch(reason):
+        return MissingImage(f"{reference}: not found")
+    if "(text/html)" in reason:
+        return RegistryError(f"{reference}: the answer is a web page (HTML), not a registry's")
+    error = classify(ended, reference)
+    return RegistryError(str(error)) if type(error) is CommandError else error
 
 
 def classify(ended: Completed, subject: str) -> ImagesError:

@@ -120,17 +120,15 @@ def _local(report: Report, where: Site) -> None:
 
 def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
     found, refused = [], []
-    for name in wanted:
-        try:
-            one = references.ask(where.client, name, where.settings.builder)
-        except AuthError as error:
+    for answer in references.ask_all(where.client, [*wanted], where.settings.builder):
+        if isinstance(answer, AuthError):
             # Some registries refuse what is not there, so as not to say that it is not there.
-            refused.append(error)
-        except ImagesError as error:
-            report.failed = report.failed or error
+            refused.append(answer)
+        elif isinstance(answer, ImagesError):
+            report.failed = report.failed or answer
             break  # what one reference meets, the others of that registry will meet, too
-        else:
-            found += [one] if one else []
+        elif answer:
+            found.append(answer)
     if refused:
         report.notes.append(f"cache references that were refused, or are not there: {len(refused)}")
         report.failed = report.failed or (None if found else refused[0])

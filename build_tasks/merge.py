@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from build_tasks import buildx, failures, process
 from build_tasks.client import Client
 from build_tasks.digests import Part
-from build_tasks.errors import RegistryError, VerificationError
+from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.matrix import listed
 from build_tasks.process import Command
 
@@ -81,11 +83,12 @@ def merge(
         line: is told what buildx says, instead of our stderr.
 
     Raises:
-        RegistryError: the registry has one of the parts no more.
+        MissingImage: the registry has one of the parts no more.
         VerificationError: a part, or what came of them, is not what was asked for.
         ImagesError: the registry does not answer, or refuses.
     """
-    found = [_source(client, builder, part) for part in parts]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = [*pool.map(partial(_source, client, builder), parts)]
     shared = set.intersection(*(set(one.annotations.items()) for one in found))
     command = merge_command(
         client,
@@ -143,10 +146,8 @@ def _entry(one: Mapping[str, Any]) -> tuple[str, str, str]:
 def _source(client: Client, builder: str, part: Part) -> Contents:
     try:
         raw = buildx.manifest(client, part.reference, builder)
-    except RegistryError as error:
-        if error.transient:
-            raise
-        raise RegistryError(
+    except MissingImage:
+        raise MissingImage(
             f"{part.identity}: the registry has {part.reference} no more: build it again"
         ) from None
     found = contents(raw, part.reference)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from build_tasks import process
+from build_tasks import buildx
 from build_tasks.client import Client
-from build_tasks.errors import RegistryError
+from build_tasks.errors import MissingImage
 from build_tasks.matrix import Platform
-from build_tasks.process import Command
 
 #: Seconds for an engine or a registry to answer; advice that comes later is not read.
 ANSWER = 10.0
@@ -50,19 +49,6 @@ class Whole:
         return self.images.get(platform.value)
 
 
-def imagetools_command(client: Client, reference: str, builder: str) -> Command:
-    """Return the command that asks a registry for an image; no layer is fetched."""
-    form = ("--format", "{{json .}}")
-    return (
-        *client.buildx,
-        "imagetools",
-        "inspect",
-        *client.with_builder(builder),
-        *form,
-        reference,
-    )
-
-
 def of_engine(client: Client, reference: str, platform: Platform) -> Holding | None:
     """Return what an engine has under a name for a platform, None if it has no such image.
 
@@ -88,14 +74,10 @@ def of_registry(client: Client, reference: str, builder: str) -> Whole | None:
     Raises:
         ImagesError: the registry does not answer in time, or refuses.
     """
-    command = imagetools_command(client, reference, builder)
-    ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
-    if ended.returncode:
-        reason = (ended.stderr.strip().splitlines() or ["no answer"])[-1]
-        if reason.endswith("not found"):
-            return None
-        raise RegistryError(f"{reference}: {reason.removeprefix('ERROR: ')}")
-    return read(ended.stdout)
+    try:
+        return read(buildx.inspect_image(client, reference, builder, "--format", "{{json .}}"))
+    except MissingImage:
+        return None
 
 
 def read(text: str) -> Whole | None:

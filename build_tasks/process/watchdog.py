@@ -18,7 +18,7 @@ import subprocess
 import threading
 
 #: The variable that children are known by, and its value for the children of this process.
-VARIABLE = "_AIRFLOW_IMAGES_PARENT"
+VARIABLE = "_IMAGE_FACTORY_PARENT"
 MARK = f"{os.getpid()}-{os.urandom(8).hex()}"
 _SHELL = "/bin/sh"
 # Nothing gets SIGTERM more than twice: at the third, buildx and docker leave all as it is. SIGKILL

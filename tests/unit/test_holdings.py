@@ -24,14 +24,6 @@ def config(architecture: str = "amd64", **labels: str) -> dict[str, Any]:
     }
 
 
-def test_the_questions_are_plain_commands() -> None:
-    form = ("--format", "{{json .}}")
-    assert holdings.imagetools_command(CLIENT, "a:1", "b") == (
-        *("buildx", "imagetools", "inspect", "--builder", "b"),
-        *(*form, "a:1"),
-    )
-
-
 def test_an_image_of_one_platform() -> None:
     text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
     found = holdings.read(text)

@@ -10,7 +10,13 @@ import pytest
 from build_tasks import buildx, merge, process
 from build_tasks.client import Client
 from build_tasks.digests import Part
-from build_tasks.errors import AuthError, ImagesError, RegistryError, VerificationError
+from build_tasks.errors import (
+    AuthError,
+    ImagesError,
+    MissingImage,
+    RegistryError,
+    VerificationError,
+)
 from build_tasks.process import Command, Completed
 
 CLIENT = Client("docker", ("docker-buildx",), {})
@@ -148,11 +154,16 @@ def test_what_came_of_it_is_looked_at(
     ("answer", "error", "message"),
     [
         (
-            RegistryError("r/i: not found"),
-            RegistryError,
+            MissingImage("r/i: not found"),
+            MissingImage,
             f"ci-3.11-amd64: the registry has r/i@{AMD64} no more: build it again",
         ),
         (AuthError("r/i: denied"), AuthError, "r/i: denied"),
+        (
+            RegistryError("r/i: from remote: not found"),
+            RegistryError,
+            "r/i: from remote: not found",
+        ),
     ],
 )
 def test_a_part_that_cannot_be_had_is_one_line(

@@ -7,7 +7,8 @@ import pytest
 
 from build_tasks import buildx, references
 from build_tasks.client import Client
-from build_tasks.errors import AuthError, ImagesError, RegistryError
+from build_tasks.errors import AuthError, ImagesError, MissingImage, NetworkError, RegistryError
+from build_tasks.references import Reference
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 
@@ -54,9 +55,27 @@ def test_a_reference_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(buildx, "manifest", refuse)
 
-    answer(RegistryError("r/i:x: r/i:x: not found"))
+    answer(MissingImage("r/i:x: not found"))
     assert references.ask(CLIENT, "r/i:x", "default") is None
-    for other in (RegistryError("unexpected status 500"), AuthError("denied")):
+    for other in (RegistryError("from remote: not found"), AuthError("denied")):
         answer(other)
         with pytest.raises(type(other)):
             references.ask(CLIENT, "r/i:x", "default")
+
+
+def test_a_silent_registry_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(_: Client, name: str, __: str) -> str:
+        asked.append(name)
+        if name.startswith("silent"):
+            raise NetworkError(name)
+        return json.dumps({"layers": [layer("sha256:a", 1)]})
+
+    monkeypatch.setattr(buildx, "manifest", ask)
+    first = next(references.ask_all(CLIENT, ["silent/1", "silent/2"], "default"))
+    assert isinstance(first, NetworkError)
+    assert asked == ["silent/1"]
+    names = [f"r/{number}" for number in range(20)]
+    answers = [*references.ask_all(CLIENT, names, "default")]
+    assert [one.name for one in answers if isinstance(one, Reference)] == names
