@@ -37,7 +37,7 @@ case "$1" in
     file=$FAKE_REGISTRY/$(printf '%s' "$word" | tr '/:@' '___')
     [ "$2" = create ] && exit 0
     case "$*" in
-      *" --format "*) # a cache that a build is to read: there, unless the test says otherwise
+      *" --format {{json .Image}} "*) # a cache to read: there, unless a test says no
         [ -n "$FAKE_SILENT" ] && exec sleep "$FAKE_SILENT"
         [ -z "$FAKE_NO_CACHE" ] && echo null && exit 0 ;;
     esac
