@@ -94,7 +94,7 @@ def _raise(
         for name, text in kept.items():
             announce(f"{name}: {text}")
     if len(outcomes) > 1:
-        for one in failed:
+        for one in (one for one in failed if display.path(one.name).exists()):
             announce(f"{one.name}: its log is {display.path(one.name)}")
     error = verdict.error(outcomes, kept)
     if error:

@@ -163,3 +163,18 @@ def labels_of(buildx: Suite, reference: str) -> dict[str, str]:
     labels: dict[str, str] = said(buildx, reference, "{{json .Image}}")["config"]["Labels"]
     assert labels["org.apache.airflow.image"]
     return labels
+
+
+def test_what_has_no_base_fails_alone_and_the_rest_is_built(
+    project: Suite, engine: Embedded, base: str
+) -> None:
+    if engine.hub:
+        pytest.skip("Docker Hub, which has every base, can be reached")
+    small(project)
+    done = project.invoke("image.build", "--kind", "ci", "--python", "3.10,3.11")
+    assert done.returncode == 3, done.stderr[-2000:]
+    assert base.endswith(":3.11")
+    found = {line.split()[0]: line for line in done.stderr.splitlines() if line.startswith("ci-3.")}
+    assert " built " in found["ci-3.11-amd64"]
+    assert "its log is" not in done.stderr, "it has none"
+    assert last(done.stderr).startswith("no base image for Python 3.10: Docker Hub is out of reach")
