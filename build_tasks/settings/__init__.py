@@ -39,6 +39,8 @@ ROOT = (
 )
 #: `user:password@host` without a scheme before it, as in an image's reference.
 _USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
+#: Where the credentials of an address go instead.
+_INSTEAD = {"airflow.from": "leave it to git", "constraints.location": "use a file"}
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 _HINT = f"each key of `invoke settings` has one, as cache.mode has {ENVIRONMENT_PREFIX}CACHE_MODE"
 
@@ -126,7 +128,7 @@ def load(
         if origin != "default":
             _refuse_user_information(value, origin)
             parsed = item.parse(value, origin)
-            _refuse_secrets(value, origin)
+            _refuse_secrets(value, origin, _INSTEAD.get(item.key, ""))
             value = parsed
         result[item.attribute] = value
         origins[item.key] = origin
@@ -176,13 +178,15 @@ def _find(
     return item.default, "default"
 
 
-def _refuse_secrets(value: object, origin: str) -> None:
+def _refuse_secrets(value: object, origin: str, instead: str) -> None:
     """Raise UsageError if a value holds a secret: settings are shown, and enter images.
 
     Errors of parsing hide secrets and say more, so this comes after it.
     """
     for text in _texts(value):
         shown = redact(text)
+        if shown != text and instead:
+            raise UsageError(f"{origin}: a password in the address would be shown: {instead}")
         if shown != text:
             raise UsageError(
                 f"{origin}: {shown!r}: holds a secret (***), which would be shown by commands and "
