@@ -199,7 +199,7 @@ def find(
     docker = shutil.which("docker")
     if choice == "docker" or (choice == "auto" and _docker_engine()):
         return _docker_client(docker)
-    from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import credentials, handle, state  # noqa: PLC0415 - not with Docker
 
     engine = handle.running()
     own = Platform.parse(platform.machine(), "this machine").architecture
@@ -210,6 +210,7 @@ def find(
         if not start:
             raise EngineError(handle.absence())
         engine = embedded.start(announce=announce, emulate=emulate)
+    credentials.configure(state.folders(), engine.registry, plugin.docker_config())
     environment = {**engine.environment, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
 

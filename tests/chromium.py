@@ -25,7 +25,7 @@ from typing import IO, Any
 import filelock
 
 from build_tasks import process
-from build_tasks.engine import packages
+from build_tasks.engine import apt, packages
 from build_tasks.errors import EngineError
 
 PROGRAM = "chromium-headless-shell"
@@ -38,7 +38,7 @@ OWN = ("libc6_", "libc-bin_", "libcrypt1_")
 
 def impossible() -> str:
     """Return why this machine cannot unpack the browser; empty if it can."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and packages.KEYRING.exists()):
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and apt.KEYRING.exists()):
         return "the browser is made of Debian's packages: no apt, or not its keys"
     try:
         packages.codename()
@@ -66,15 +66,11 @@ def unpacked(folder: Path) -> Path:
 
 def _fetched(home: Path) -> Iterator[Path]:
     """Fetch the packages into a state of apt's own, in which nothing is installed yet."""
-    for part in ("lists/partial", "archives/partial", "etc"):
-        (home / part).mkdir(parents=True, exist_ok=True)
+    apt.update(home, packages.mirror(), [packages.codename()], print)
     (home / "status").touch()
-    source = f"deb [signed-by={packages.KEYRING}] {packages.mirror()} {packages.codename()} main\n"
-    (home / "etc/sources.list").write_text(source)
-    options = (*packages._apt_options(home), "-o", f"Dir::State::status={home / 'status'}")
-    process.run(("apt-get", *options, "update", "--error-on=any"), timeout=packages._FETCH)
     wanted = ("install", "--yes", "--no-install-recommends", "--download-only", PROGRAM, FONTS)
-    process.run(("apt-get", *options, *wanted), timeout=packages._FETCH)
+    command = ("apt-get", "-o", f"Dir::State::status={home / 'status'}", *wanted)
+    apt.check(apt.run(command, home), "the browser")
     for package in sorted((home / "archives").glob("*.deb")):
         if not package.name.startswith(OWN):
             yield package

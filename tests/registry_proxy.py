@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
 
+from build_tasks.engine import credentials, state
+
 #: Bytes copied at a time.
 PIECE = 512 * 1024
 #: A stall that lasts until the proxy ends.
@@ -459,6 +461,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             if name.lower() not in _HOP | {"expect", "authorization"}:
                 self.registry.putheader(name, value)
+        # A client has no password for the proxy's own address: the embedded engine's is added here.
+        if authorization := credentials.authorization(state.folders()):
+            self.registry.putheader("Authorization", authorization)
         if self.chunked():
             self.registry.putheader("Transfer-Encoding", "chunked")
         self.registry.endheaders()

@@ -39,6 +39,15 @@ class Suite:
     environment: Mapping[str, str]
     root: Path = ROOT
     docker: tuple[str, ...] = field(default=())
+    #: The folder of docker's configuration that knows the engine's registry.
+    config: str = ""
+
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """The environment of docker and buildx where they are called directly."""
+        if not self.config:
+            return self.environment
+        return {**self.environment, "DOCKER_CONFIG": self.config}
 
     def at(self, root: Path) -> Suite:
         return replace(self, root=root)
@@ -77,7 +86,7 @@ class Suite:
         """Ask the engine's own docker."""
         done = subprocess.run(
             [*self.docker, *arguments],
-            env=dict(self.environment),
+            env=dict(self.tools),
             capture_output=True,
             text=True,
             timeout=PATIENCE,

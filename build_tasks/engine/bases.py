@@ -5,13 +5,14 @@ A stand-in says what it is: its name is debian-python, and its labels name Debia
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import locks, process
-from build_tasks.engine import registry, state
+from build_tasks.engine import apt, registry, state
 from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command
@@ -94,11 +95,13 @@ def ensure(
         parts = [f"{name}-{other}" for other in ("amd64", "arm64")]
         parts = [part for part in parts if registry.holds(part)]
         _run(engine, (str(engine.buildx), "imagetools", "create", "--tag", name, *parts), name)
-    shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return name
 
 
-def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str = "") -> Command:
+def bootstrap_command(
+    suite: str, architecture: str, target: Path, mirror: str = "", *, late: bool = False
+) -> Command:
     """Return the command that makes a root file system of Debian's packages.
 
     Args:
@@ -106,18 +109,19 @@ def bootstrap_command(suite: str, architecture: str, target: Path, mirror: str =
         architecture: Debian's name of it.
         target: the tar file to write.
         mirror: the mirror to take packages from; mmdebstrap's default if empty.
+        late: take an index that is past its validity date; its signature is checked.
     """
     return (
         "mmdebstrap",
         "--variant=minbase",
         f"--architectures={architecture}",
+        f"--keyring={apt.KEYRING}",
         f"--include={','.join(PACKAGES)}",
-        "--skip=check/qemu",  # the engine's own room knows what can be emulated
+        "--skip=check/qemu",  # the engine's own modules know what can be emulated
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        # unstable's index is valid for a week, and a mirror may lag behind; signatures still count.
-        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if suite == "unstable" else []),
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if late else []),
         suite,
         str(target),
         *([mirror] if mirror else []),
@@ -170,8 +174,10 @@ def _bootstrap(
     folder = {"TMPDIR": str(tar.parent), **marker(tar.parent)}
     variables = {**packages.environment(state.folders().root(engine.release)), **folder}
     said = ""
-    for mirror in ("", packages.mirror()):
-        command = bootstrap_command(suite, architecture, tar, mirror)
+    for late, mirror in itertools.product((False, True), ("", packages.mirror())):
+        if late and " is expired" not in said:
+            break
+        command = bootstrap_command(suite, architecture, tar, mirror, late=late)
         made = process.stream(command, environment=variables, terminal=False, line=follow)
         if not made.returncode:
             return

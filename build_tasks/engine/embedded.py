@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import locks, process
+from build_tasks import locks, plugin, process
 from build_tasks.engine import (
     cleanup,
+    credentials,
     daemon,
     emulation,
     firewall,
@@ -96,6 +97,7 @@ def status() -> dict[str, object]:
         "registry": found.registry,
         "docker hub": found.hub,
         "emulates": list(seen.foreign) if (seen := state.read(where)) else [],
+        "DOCKER_CONFIG": found.environment["DOCKER_CONFIG"],
         "docker": str(found.docker),
         "buildx": str(found.buildx),
         "folder": str(where.home),
@@ -116,6 +118,7 @@ def _start(where: Folders, announce: Callable[[str], None]) -> None:
         foreign = _foreign()
         daemons = {"dockerd": docker, "registry": registry.start(where, root, address)}
         seen = Running(release, address, hub=False, daemons=daemons, foreign=foreign)
+        credentials.configure(where, address, plugin.docker_config())
         state.write(where, replace(seen, hub=_hub(describe(where, seen))))
     except BaseException:
         cleanup.remove(where)

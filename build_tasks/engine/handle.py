@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import locks
-from build_tasks.engine import state
+from build_tasks import locks, places
+from build_tasks.engine import credentials, state
 from build_tasks.engine.state import Folders, Running
 
 #: Variables by which docker reaches another engine than DOCKER_HOST says, or in another way.
@@ -51,7 +51,13 @@ class Embedded:
         """The variables with which docker and buildx reach this engine."""
         # Left over from another engine, they would lead there, or make this one unreachable.
         stray = {name: "" for name in _STRAY if os.environ.get(name)}
-        return {"DOCKER_HOST": self.host, "BUILDX_BUILDER": "default", **stray}
+        return {
+            "BUILDX_BUILDER": "default",
+            "BUILDX_CONFIG": str(places.cache_folder() / "buildx"),
+            "DOCKER_CONFIG": str(credentials.configuration(state.folders())),
+            "DOCKER_HOST": self.host,
+            **stray,
+        }
 
 
 def running() -> Embedded | None:

@@ -10,21 +10,19 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_tasks import places, process
-from build_tasks.engine import state
+from build_tasks.engine import apt, state
 from build_tasks.engine.handle import plugin
 from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.engine.state import Folders
-from build_tasks.errors import CommandError, DiskError, EngineError, ImagesError, NetworkError
-from build_tasks.process import Command
+from build_tasks.errors import EngineError, ImagesError
 
 #: Newest first; the older one serves machines that the newer one's programs do not run on.
 RELEASES = ("unstable", "trixie")
 RELEASE_VARIABLE = "AIRFLOW_IMAGES_ENGINE_RELEASE"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 #: Taken from the engine's release. Debian 12's own docker.io is 20.10, which is too old.
 ENGINE = ("docker.io", "docker-cli", "docker-buildx")
@@ -53,7 +51,7 @@ _FILTERS = ("iptables", "ip6tables")
 _PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What a daemon gets of the environment: the way out, whom to trust there, and the time zone.
-_HANDED_ON = {
+HANDED_ON = {
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -62,8 +60,6 @@ _HANDED_ON = {
     "SSL_CERT_FILE",
     "TZ",
 }
-#: Seconds for apt to fetch lists or packages (140 MB) over a slow line.
-_FETCH = 1800.0
 
 
 def release_wanted() -> tuple[str, ...]:
@@ -92,7 +88,7 @@ def supported() -> None:
     advice = "install Docker Engine 26 or newer with its buildx plugin, or set DOCKER_HOST"
     if os.geteuid() != 0:
         raise EngineError(f"the embedded engine needs root: become root, or {advice}")
-    if not (shutil.which("apt-get") and shutil.which("dpkg") and KEYRING.exists()):
+    if not (shutil.which("apt-get") and shutil.which("dpkg") and apt.KEYRING.exists()):
         raise EngineError(f"the embedded engine needs Debian's apt and its keys: {advice}")
     if not shutil.which("ip"):
         raise EngineError("the embedded engine needs the program ip: install iproute2")
@@ -125,7 +121,7 @@ def unpack(
     missing = [name for name in wanted if name not in present]
     if missing:
         announce(f"fetching {len(missing)} Debian packages ({release}, {codename()}) into {root}")
-        _fetch(where, release, missing)
+        _fetch(where, release, missing, announce)
         _complete(root)
         places.write(unpacked, "\n".join([*present, *missing]))
     return root
@@ -152,7 +148,7 @@ def daemon_environment(where: Folders, root: Path) -> dict[str, str]:
         where: the engine's folders.
         root: the folder with the unpacked packages.
     """
-    kept = {name: text for name, text in os.environ.items() if name.upper() in _HANDED_ON}
+    kept = {name: text for name, text in os.environ.items() if name.upper() in HANDED_ON}
     found = environment(root)
     path = os.pathsep.join([*(str(root / part) for part in _PROGRAMS), _SYSTEM_PATH])
     return {**kept, **found, "PATH": path, "HOME": str(where.home), **marker(where.home)}
@@ -204,66 +200,22 @@ def mirror() -> str:
     Raises:
         EngineError: apt has no such source.
     """
-    asked = process.run(("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"))
-    for line in asked.stdout.splitlines():
-        release, _, address = line.partition(" ")
-        if release == codename():
-            return address
-    raise EngineError(f"apt has no source for {codename()}: add one to /etc/apt/sources.list.d")
+    return apt.mirror(codename())
 
 
-def _fetch(where: Folders, release: str, names: Sequence[str]) -> None:
-    home = where.home / "packages" / "apt"
-    end_orphans(where.home / "packages")  # an apt whose starter was killed has its lock still
-    archives = home / "archives"
-    for folder in (home / "lists/partial", archives / "partial", home / "etc"):
-        folder.mkdir(parents=True, exist_ok=True)
+def _fetch(
+    where: Folders, release: str, names: Sequence[str], announce: Callable[[str], None]
+) -> None:
+    folder = where.home / "packages/apt"
+    end_orphans(folder.parent)  # an apt whose starter was killed has its lock still
     suites = dict.fromkeys((codename(), release, RELEASES[0]))
-    sources = home / "etc" / "sources.list"
-    sources.write_text(
-        "".join(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n" for suite in suites),
-        encoding="utf-8",
-    )
-    options = _apt_options(home)
-    variables = marker(where.home / "packages")
-    _apt(("apt-get", *options, "update", "--error-on=any"), "the package lists", variables)
-    shutil.rmtree(archives)
-    (archives / "partial").mkdir(parents=True)
-    here = ("env", f"--chdir={archives}")
-    _apt((*here, "apt-get", *options, "download", *names), "the packages", variables)
     root = where.root(release)
     root.mkdir(parents=True, exist_ok=True)
-    for package in sorted(archives.glob("*.deb")):
-        _apt(("dpkg", "-x", str(package), str(root)), package.name, variables)
-    shutil.rmtree(archives)
-
-
-def _apt_options(home: Path) -> tuple[str, ...]:
-    settings = {
-        "Dir::State": home,
-        "Dir::State::lists": home / "lists",
-        "Dir::Cache": home,
-        "Dir::Etc::sourcelist": home / "etc/sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "APT::Sandbox::User": "root",  # the sandbox's own user may not enter a home folder
-        "Acquire::Check-Valid-Until": "false",  # a mirror may lag behind; signatures still count
-        "Acquire::Retries": 3,
-        "Acquire::Languages": "none",
-    }
-    return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
-
-
-def _apt(command: Command, what: str, variables: Mapping[str, str]) -> None:
-    ended = process.run(command, environment=variables, timeout=_FETCH, check=False)
-    if not ended.returncode:
-        return
-    lines = [line for line in ended.stderr.splitlines() if line.startswith(("E:", "dpkg"))]
-    reason = lines[0] if lines else ended.stderr.strip().rpartition("\n")[2]
-    if "No space left" in ended.stderr or "enough free space" in ended.stderr:
-        raise DiskError(f"no space for {what}: {reason}")
-    if any(word in ended.stderr for word in ("resolv", "onnect", "imed out", "Failed to fetch")):
-        raise NetworkError(f"cannot fetch {what}: {reason}")
-    raise CommandError(f"cannot fetch {what}: {reason}")
+    apt.update(folder, mirror(), [*suites], announce)
+    for package in apt.download(folder, names):
+        unpacked = apt.run(("dpkg", "-x", str(package), str(root)), folder)
+        apt.check(unpacked, package.name)
+    shutil.rmtree(folder / "archives")
 
 
 def _complete(root: Path) -> None:

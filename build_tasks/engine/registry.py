@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine import packages, ready, state
+from build_tasks.engine import credentials, packages, ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
 
@@ -19,8 +19,18 @@ storage:
     rootdirectory: {folder}
   delete:
     enabled: true
+  maintenance:
+    uploadpurging:
+      enabled: true
+      age: 24h
+      interval: 1h
+      dryrun: false
 http:
   addr: {address}
+auth:
+  htpasswd:
+    realm: airflow-images
+    path: {passwords}
 """
 
 
@@ -35,11 +45,13 @@ def start(where: Folders, root: Path, address: str) -> Daemon:
     Raises:
         EngineError: it ended, or does not answer.
     """
-    configuration = where.home / "registry.yml"
-    text = _CONFIGURATION.format(folder=where.home / "registry", address=address)
-    configuration.write_text(text, encoding="utf-8")
+    passwords = credentials.make(where)
+    text = _CONFIGURATION.format(
+        folder=where.home / "registry", address=address, passwords=passwords
+    )
+    configuration(where).write_text(text, encoding="utf-8")
     log = where.home / "registry.log"
-    command = (str(root / "usr/bin/docker-registry"), "serve", str(configuration))
+    command = (str(root / "usr/bin/docker-registry"), "serve", str(configuration(where)))
     variables = packages.daemon_environment(where, root)
     one = state.daemon(process.spawn(command, environment=variables, log=log))
     try:
@@ -50,6 +62,11 @@ def start(where: Folders, root: Path, address: str) -> Daemon:
             raise EngineError(f"the registry does not start on {address} (see {log})") from None
         raise
     return one
+
+
+def configuration(where: Folders) -> Path:
+    """Return the registry's file of configuration."""
+    return where.home / "registry.yml"
 
 
 def holds(reference: str) -> bool:
@@ -94,7 +111,7 @@ def _answers(address: str) -> bool:
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        return connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
     except OSError:
         return False
     finally:

@@ -87,6 +87,7 @@ def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=0o022,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None

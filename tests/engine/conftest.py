@@ -70,7 +70,8 @@ def suite(engine: embedded.Embedded, cache: Path) -> Suite:
         "NOX_SCRIPT_MODE": "none",
         "NO_COLOR": "1",
     }
-    here = Suite(environment, docker=(str(engine.docker), "--host", engine.host))
+    docker = (str(engine.docker), "--host", engine.host)
+    here = Suite(environment, docker=docker, config=engine.environment["DOCKER_CONFIG"])
     here.good("cache.prune", "--all")
     return here
 

@@ -35,6 +35,8 @@ def home(engine: Embedded, tmp_path: Path) -> Path:
     """A user's folder of Docker's configuration, whose docker and buildx are real ones."""
     config = tmp_path / "docker-config"
     (config / "cli-plugins").mkdir(parents=True)
+    known = Path(engine.environment["DOCKER_CONFIG"], "config.json").read_text()
+    (config / "config.json").write_text(known)  # a user who has logged in to the registry
     (config / "cli-plugins" / "docker-buildx").symlink_to(engine.buildx)
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -28,7 +28,9 @@ def second(suite: Suite, engine: Embedded, tmp_path: Path) -> Iterator[Suite]:
     folder = tmp_path / "cache"
     (folder / "engine").mkdir(parents=True)
     (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
-    yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder))
+    # The user of this one has logged in to the other's registry.
+    known = engine.environment["DOCKER_CONFIG"]
+    yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder), DOCKER_CONFIG=known)
     suite.having(AIRFLOW_IMAGES_CACHE=str(folder)).good("engine.stop")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
+from build_tasks.engine import credentials, state
 from build_tasks.engine.handle import Embedded
 
 DOCKERFILE = """\
@@ -33,7 +34,11 @@ def listing(engine: Embedded) -> dict[str, dict[str, str]]:
 
     def ask(path: str, accept: str = "*/*") -> tuple[dict[str, object], str]:
         request = urllib.request.Request(
-            f"http://{engine.registry}/v2/{path}", headers={"Accept": accept}
+            f"http://{engine.registry}/v2/{path}",
+            headers={
+                "Accept": accept,
+                "Authorization": credentials.authorization(state.folders()),
+            },
         )
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - the same
             return json.load(answer), answer.headers.get("Docker-Content-Digest", "")

@@ -14,6 +14,7 @@ import pytest
 
 from build_tasks import locks, process
 from build_tasks.engine import (
+    apt,
     bases,
     embedded,
     emulation,
@@ -176,7 +177,7 @@ def test_a_machine_that_cannot_have_an_engine_is_told_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, missing: str, said: str
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(packages, "KEYRING", tmp_path)
+    monkeypatch.setattr(apt, "KEYRING", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else name)
     if not said:
         return packages.supported()
@@ -214,14 +215,12 @@ def test_the_mirror_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None
         ("E: You don't have enough free space in /x\n", DiskError),
         ("E: Failed to fetch http://x  Temporary failure resolving\n", NetworkError),
         ("E: Unable to locate package x\n", CommandError),
+        ("W: GPG error: x NO_PUBKEY 1\nE: Failed to fetch http://x\n", CommandError),
     ],
 )
-def test_a_failure_of_apt_has_its_class(
-    monkeypatch: pytest.MonkeyPatch, stderr: str, kind: type[Exception]
-) -> None:
-    programs(monkeypatch, apt_get=(100, "", f"W: first\n{stderr}"))
+def test_a_failure_of_apt_has_its_class(stderr: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="the packages: E: ") as caught:
-        packages._apt(("apt-get", "update"), "the packages", {})
+        apt.check(Completed((), 100, "", f"W: first\n{stderr}"), "the packages")
     assert "\n" not in str(caught.value)
 
 
@@ -343,7 +342,8 @@ def test_a_stand_in_is_made_of_packages() -> None:
     assert command[0] == "mmdebstrap"
     assert "--architectures=arm64" in command
     assert command[-2:] == ("bullseye", "x.tar")
-    late = bases.bootstrap_command("unstable", "amd64", Path("x.tar"), "http://mirror/")
+    assert not [word for word in command if "Check-Valid-Until" in word]
+    late = bases.bootstrap_command("unstable", "amd64", Path("x.tar"), "http://mirror/", late=True)
     assert '--aptopt=Acquire::Check-Valid-Until "false"' in late
     assert late[-3:] == ("unstable", "x.tar", "http://mirror/")
 
@@ -493,4 +493,9 @@ def test_the_engine_builds_for_itself_whatever_builder_the_user_has_chosen() -> 
     one = Embedded(
         **programs, host="unix:///s", registry="r:1", hub=False, release="trixie", ca_bundle=None
     )
-    assert one.environment == {"DOCKER_HOST": "unix:///s", "BUILDX_BUILDER": "default"}
+    assert one.environment == {
+        "BUILDX_BUILDER": "default",
+        "BUILDX_CONFIG": str(state.folders().home.with_name("buildx")),
+        "DOCKER_CONFIG": str(state.folders().home / "private/docker"),
+        "DOCKER_HOST": "unix:///s",
+    }
