@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from build_tasks import places, plugin, process
+from build_tasks import locks, places, plugin, process
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.fleet import DEFAULT
 from build_tasks.matrix import Platform
@@ -199,7 +199,7 @@ def find(
     docker = shutil.which("docker")
     if choice == "docker" or (choice == "auto" and _docker_engine()):
         return _docker_client(docker)
-    from build_tasks.engine import credentials, handle, state  # noqa: PLC0415 - not with Docker
+    from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
 
     engine = handle.running()
     own = Platform.parse(platform.machine(), "this machine").architecture
@@ -210,9 +210,21 @@ def find(
         if not start:
             raise EngineError(handle.absence())
         engine = embedded.start(announce=announce, emulate=emulate)
-    credentials.configure(state.folders(), engine.registry, plugin.docker_config())
+    _prepare(engine, announce)
     environment = {**engine.environment, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
+
+
+def _prepare(engine: Embedded, announce: Callable[[str], None]) -> None:
+    """Prepare the embedded engine for this process: its registry's lock and secret, its logs."""
+    from build_tasks.engine import credentials, state  # noqa: PLC0415 - not where Docker runs
+
+    folders = state.folders()
+    # Until this process ends: what it pushes must not be collected before it is whole.
+    locks.share(folders.registry_lock, "frees space in the engine's registry", announce)
+    for log in ("dockerd.log", "registry.log"):
+        state.trim(folders.home / log)
+    credentials.configure(folders, engine.registry, plugin.docker_config())
 
 
 def users_builders() -> Path:

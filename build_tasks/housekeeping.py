@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from build_tasks import figures, matrix, pruning, references, site, usage
 from build_tasks.builders import inventory
@@ -17,6 +18,9 @@ from build_tasks.options import Options
 from build_tasks.settings import Settings
 from build_tasks.site import Site
 from build_tasks.usage import Node
+
+if TYPE_CHECKING:
+    from build_tasks.engine.storage import Superseded
 
 
 def used(options: Options, *, announce: Callable[[str], None]) -> Report:
@@ -82,7 +86,25 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
         f"builder {chosen.builder}: {verb} {figures.size(records.total(everything))} in "
         f"{plural(len(everything), 'record')}{figures.precision(exact=exact)}"
     )
+    if where.client.embedded and allowed.concerns_registry and chosen.builder == DEFAULT:
+        from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
+
+        older = allowed.older.total_seconds() if allowed.older else 0.0
+        superseded = embedded.prune(announce=announce, older=older, dry=dry)
+        _registry(report, where.client.embedded.registry, superseded, verb)
     return report
+
+
+def _registry(report: Report, address: str, gone: Superseded | None, verb: str) -> None:
+    """Add what went of the embedded engine's registry, or would go."""
+    if gone is None:
+        report.notes.append(f"registry {address}: freed nothing: other processes use it; try again")
+        return
+    report.data["registry"] = {"bytes": gone.bytes, "manifests": len(gone.manifests)}
+    report.notes.append(
+        f"registry {address}: {verb} {figures.size(gone.bytes)}, {len(gone.manifests)} manifests "
+        "that no tag leads to"
+    )
 
 
 def _local(report: Report, where: Site) -> None:

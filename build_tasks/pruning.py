@@ -51,6 +51,11 @@ class Rule:
     ceilings: tuple[tuple[str, int], ...] = ()
 
     @property
+    def concerns_registry(self) -> bool:
+        """Whether a registry's superseded images may go, too: they are no records of a type."""
+        return not (self.type or self.ceilings)
+
+    @property
     def keep(self) -> int:
         """The bytes below which nothing goes, 0 if there is no such limit."""
         return max((limit for _, limit in self.ceilings), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +20,20 @@ from build_tasks.engine import (
     processes,
     registry,
     state,
+    storage,
 )
 from build_tasks.engine.handle import Embedded, describe, running
 from build_tasks.engine.packages import supported
 from build_tasks.engine.state import Folders, Running
+from build_tasks.engine.storage import Superseded
 from build_tasks.errors import EngineError, ImagesError
 
-__all__ = ["Embedded", "running", "start", "status", "stop", "supported"]
+__all__ = ["Embedded", "prune", "running", "start", "status", "stop", "supported"]
 
 #: An upstream image whose presence tells whether Docker Hub can be reached.
 _UPSTREAM = "python:3.11-slim-bookworm"
+#: Seconds that pruning waits until nobody uses the registry.
+_PRUNING = 30.0
 #: Seconds for Docker Hub to answer.
 _HUB = 15.0
 
@@ -77,6 +82,33 @@ def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
         return []
     with locks.hold(where.lock, "starts or stops the embedded engine", announce):
         return [*cleanup.remove(where), *(cleanup.purge(where) if purge else [])]
+
+
+def prune(
+    *, announce: Callable[[str], None], older: float = 0.0, dry: bool = False
+) -> Superseded | None:
+    """Remove what the registry keeps without need, or say what would go.
+
+    Args:
+        announce: is told whom a wait is for, and why nothing is removed.
+        older: seconds that it has to be old.
+        dry: remove nothing.
+
+    Returns:
+        What went, or would go; None where other processes use the registry.
+
+    Raises:
+        CommandError: the registry fails.
+    """
+    where = state.folders()
+    seen = state.read(where)
+    if dry or seen is None:
+        return storage.superseded(where, time.time(), older)
+    activity = "uses the engine's registry"
+    with locks.alone(where.registry_lock, _PRUNING, activity, announce) as free:
+        if not free:
+            return None
+        return storage.remove(where, seen, time.time(), older)
 
 
 def status() -> dict[str, object]:

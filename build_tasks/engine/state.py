@@ -23,6 +23,8 @@ from build_tasks import places
 SCHEMA = 1
 #: Seconds that a daemon has between SIGTERM and SIGKILL; dockerd gives containers ten.
 GRACE = 20.0
+#: The size beyond which the beginning of a daemon's log is removed.
+LOG_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Folders:
     def lock(self) -> Path:
         """The lock of whoever starts, stops or removes the engine."""
         return self.home.with_name(f"{self.home.name}.lock")
+
+    @property
+    def registry_lock(self) -> Path:
+        """The lock that whoever may push to the registry shares."""
+        return self.home / "registry.lock"
 
     @property
     def removed(self) -> Path:
@@ -139,6 +146,21 @@ def read(where: Folders) -> Running | None:
 def forget(where: Folders) -> None:
     """Remove what was written down, before anything of it ends."""
     (where.run / "running.json").unlink(missing_ok=True)
+
+
+def trim(log: Path) -> None:
+    """Remove the beginning of a daemon's log that has grown too long; the daemon goes on."""
+    try:
+        if log.stat().st_size <= LOG_BYTES:
+            return
+        with log.open("r+b") as file:
+            file.seek(-LOG_BYTES // 4, os.SEEK_END)
+            tail = file.read()
+            file.truncate(0)
+            file.seek(0)
+            file.write(tail.partition(b"\n")[2])
+    except OSError:
+        return
 
 
 def remember(where: Folders, name: str, value: str) -> str:

@@ -77,7 +77,8 @@ def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int
     Raises:
         MissingProgram: the program is not there.
     """
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as output:  # so that what others cut off stays cut off
         try:
             child = subprocess.Popen(
                 command,

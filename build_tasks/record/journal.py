@@ -73,6 +73,7 @@ def prune(keep: BuildRecord) -> None:
                 file.unlink()
                 file.parent.rmdir()  # fails while others are in it
     _prune_logs(now)
+    _prune_references()
 
 
 def _prune_logs(now: float) -> None:
@@ -89,6 +90,21 @@ def _prune_logs(now: float) -> None:
         with contextlib.suppress(OSError):
             if entry.is_symlink() and not Path(entry.path).exists():
                 Path(entry.path).unlink()
+
+
+def _prune_references() -> None:
+    """Remove the oldest of the notes that buildx makes of builds, and never removes.
+
+    They lie in `refs/BUILDER/NODE` of its folder, one file for each build.
+    """
+    cache = places.cache_folder()
+    for store in (cache / "buildx", *cache.glob("builders/*/buildx")):
+        for node in (*store.glob("refs/*"), *store.glob("refs/*/*")):
+            notes = [entry for entry in _within(node) if entry.is_file()]
+            with contextlib.suppress(OSError):
+                notes.sort(key=lambda note: note.stat().st_mtime, reverse=True)
+                for note in notes[KEEP_BUILDS:]:
+                    Path(note.path).unlink()
 
 
 def runs() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from suite import Suite, clean
 
 from build_tasks import places
-from build_tasks.engine import bases, embedded, packages
+from build_tasks.engine import bases, embedded, packages, state
 from build_tasks.errors import EngineError
 
 NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
@@ -89,3 +89,18 @@ def base(engine: embedded.Embedded, suite: Suite) -> str:
 def project(suite: Suite, tmp_path: Path) -> Suite:
     """The suite at a copy of the checkout that the test may change."""
     return suite.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def bare(suite: Suite, engine: embedded.Embedded, tmp_path: Path) -> Iterator[Suite]:
+    """The suite with no engine yet; the packages of the tests' own engine are there."""
+    cache = tmp_path / "cache"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (cache / "engine").mkdir(parents=True)
+    (cache / "engine/packages").symlink_to(state.folders().home / "packages")
+    there = suite.copy(tmp_path / "project")
+    (there.root / "Dockerfile.ci").write_text("FROM scratch\nCOPY sources /x\n")
+    there = there.having(AIRFLOW_IMAGES_CACHE=str(cache), TMPDIR=str(temporary))
+    yield there
+    there.good("engine.stop")

@@ -11,32 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kills
-import pytest
 from kills import Dice, Ended
 from suite import Suite, last
 
-from build_tasks.engine import packages, processes, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import packages, processes
 from build_tasks.engine.state import Folders
 
 START = ("invoke", "engine.start")
 STOP = ("invoke", "engine.stop")
 BUILD = ("invoke", "image.build", "--python", "3.11", "--base-image", "scratch")
-
-
-@pytest.fixture
-def bare(suite: Suite, engine: Embedded, tmp_path: Path) -> Iterator[Suite]:
-    """The suite with no engine yet; the packages of the tests' own engine are there."""
-    cache = tmp_path / "cache"
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    (cache / "engine").mkdir(parents=True)
-    (cache / "engine/packages").symlink_to(state.folders().home / "packages")
-    there = suite.copy(tmp_path / "project")
-    (there.root / "Dockerfile.ci").write_text("FROM scratch\nCOPY sources /x\n")
-    there = there.having(AIRFLOW_IMAGES_CACHE=str(cache), TMPDIR=str(temporary))
-    yield there
-    there.good("engine.stop")
 
 
 def folders(suite: Suite) -> Folders:

@@ -428,3 +428,18 @@ def test_two_builds_within_one_second_are_one_after_the_other(heard: Heard) -> N
     assert journal.previous(records[2], heard) == records[1]
     assert journal.previous(records[1], heard) == records[0]
     assert journal.previous(records[0], heard) is None
+
+
+def test_what_buildx_notes_of_builds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "KEEP_BUILDS", 2)
+    stores = [places.cache_folder() / "buildx", places.builder_folder("b") / "buildx"]
+    for store in stores:
+        for folder in ("default/default", "__group__"):
+            (store / "refs" / folder).mkdir(parents=True)
+            for age in range(4):
+                note = store / "refs" / folder / str(age)
+                note.touch()
+                os.utime(note, (1000 - age, 1000 - age))
+    journal._prune_references()
+    left = {path.name for store in stores for path in store.rglob("*") if path.is_file()}
+    assert left == {"0", "1"}

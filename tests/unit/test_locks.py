@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -61,3 +62,59 @@ def test_the_kernel_says_who_holds_a_lock(
     held.write_text(line.format(inode=path.stat().st_ino))
     monkeypatch.setattr(locks, "_HELD", held)
     assert locks.holder(path) == pid
+
+
+def other_process(path: Path, operation: int) -> int:
+    """Hold a lock as another process does: by a descriptor of its own."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(descriptor, operation)
+    return descriptor
+
+
+def test_a_shared_lock_is_held_alone_when_nobody_shares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.0)
+    path = tmp_path / "folder/x.lock"
+    told: list[str] = []
+    locks.share(path, "prunes", told.append)
+    locks.share(path, "prunes", told.append)
+    with locks.alone(path, 0.1, "pushes", told.append) as free:
+        assert free
+    other = other_process(path, fcntl.LOCK_SH)
+    assert not told
+    with locks.alone(path, 0.1, "pushes", told.append) as free:
+        assert not free
+    assert told == [f"waiting for process {os.getpid()}, which pushes"]
+    os.close(other)
+    os.close(locks._shared.pop(path))
+
+
+def test_sharing_waits_for_whoever_holds_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    path = tmp_path / "x.lock"
+    other = other_process(path, fcntl.LOCK_EX)
+    told: list[str] = []
+
+    def announce(line: str) -> None:
+        told.append(line)
+        os.close(other)
+
+    locks.share(path, "prunes", announce)
+    assert told == [f"waiting for process {os.getpid()}, which prunes"]
+    os.close(locks._shared.pop(path))
+
+
+def test_of_several_holders_another_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.lock"
+    path.touch()
+    inode = path.stat().st_ino
+    lines = [f"1: FLOCK  ADVISORY  READ {pid} fe:00:{inode} 0 EOF" for pid in (os.getpid(), 77)]
+    held = tmp_path / "locks"
+    held.write_text("\n".join(lines))
+    monkeypatch.setattr(locks, "_HELD", held)
+    assert locks.holder(path) == 77

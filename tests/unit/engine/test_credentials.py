@@ -101,3 +101,12 @@ def test_what_else_a_user_has_there_is_linked_and_followed(where: Folders, their
     assert not (ours / "gone").is_symlink()
     assert (ours / "contexts").resolve() == (theirs / "contexts").resolve()
     assert (ours / "config.json").stat().st_mtime_ns == before
+
+
+def test_a_person_who_has_set_what_the_status_says_changes_nothing(where: Folders) -> None:
+    credentials.make(where)
+    ours = credentials.configure(where, REGISTRY, where.home / "nothing")
+    before = config(where)
+    assert credentials.configure(where, REGISTRY, ours) == ours
+    assert config(where) == before
+    assert not [path for path in ours.iterdir() if path.is_symlink()]

@@ -499,3 +499,21 @@ def test_the_engine_builds_for_itself_whatever_builder_the_user_has_chosen() -> 
         "DOCKER_CONFIG": str(state.folders().home / "private/docker"),
         "DOCKER_HOST": "unix:///s",
     }
+
+
+def test_a_long_log_loses_its_beginning_and_its_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "LOG_BYTES", 400)
+    log = tmp_path / "dockerd.log"
+    state.trim(log)
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"a line\n" * 50)
+        state.trim(log)
+        assert log.stat().st_size == 350
+        writer.write(b"a line\n" * 50)
+        state.trim(log)
+        writer.write(b"the end\n")
+    lines = log.read_text().splitlines()
+    assert len(lines) < 20
+    assert {*lines} == {"a line", "the end"}
