@@ -156,10 +156,12 @@ def test_what_leads_to_another_engine_is_blanked_for_the_embedded_one(
     running = state.Running("trixie", "127.0.0.1:5000", hub=False, daemons={})
     environment = handle.describe(state.folders(), running).environment
     assert environment == {
-        "DOCKER_HOST": f"unix://{state.folders().socket}",
         "BUILDX_BUILDER": "default",
-        "DOCKER_TLS_VERIFY": "",
+        "BUILDX_CONFIG": str(state.folders().home.with_name("buildx")),
+        "DOCKER_CONFIG": str(state.folders().home / "private/docker"),
         "DOCKER_CONTEXT": "",
+        "DOCKER_HOST": f"unix://{state.folders().socket}",
+        "DOCKER_TLS_VERIFY": "",
     }
 
 
