@@ -88,6 +88,8 @@ def remove(where: Folders, running: Running, now: float, older: float = 0.0) -> 
         CommandError: the registry or its collector fails.
     """
     root = _root(where)
+    if not (root / "repositories").exists():
+        return Superseded((), 0)  # nobody has pushed yet, which the collector takes for a failure
     before = sum(size for _, size in _blobs(root))
     found = superseded(where, now, older)
     _delete(running.registry, credentials.authorization(where), found.manifests)

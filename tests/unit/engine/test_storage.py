@@ -72,6 +72,7 @@ def gone(registry: Registry, older: float = 0.0) -> set[str]:
 
 def test_an_empty_registry_keeps_nothing(registry: Registry) -> None:
     assert storage.superseded(registry.where, NOW) == storage.Superseded((), 0)
+    assert storage.remove(registry.where, running("x:1"), NOW) == storage.Superseded((), 0)
 
 
 def test_what_a_tag_was_before_can_go_and_what_it_is_stays(registry: Registry) -> None:
