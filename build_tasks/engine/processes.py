@@ -2,7 +2,8 @@
 
 Programs of an engine are started with a variable that names the engine's folder. They hand it on
 to what they start: containerd, its shims, runc. The processes of a container have variables of
-their own; the root of their file system lies in the engine's data.
+their own; the root of their file system lies in the engine's data. An engine that an older version
+of the suite started has no such variable: its programs are known by the files that they were given.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from build_tasks.engine.state import Daemon, Folders
 MARKER = "AIRFLOW_EMBEDDED_ENGINE"
 #: What ends what it started when it is asked to end.
 _DAEMONS = ("dockerd", "docker-registry")
+_PROGRAMS = (*_DAEMONS, "containerd", "containerd-shim")
 #: A process may start another one while it is ended.
 _ROUNDS = 5
 _PROC = Path("/proc")
@@ -54,7 +56,7 @@ def marker(folder: Path) -> dict[str, str]:
 
 def find(where: Folders) -> list[Found]:
     """Return what runs of the engine, also in its containers."""
-    return _with_descendants({*_marked(where.home), *_contained(where)})
+    return _with_descendants({*_marked(where.home), *_given(where), *_contained(where)})
 
 
 def end(where: Folders) -> list[Found]:
@@ -91,6 +93,22 @@ def _marked(folder: Path) -> set[int]:
         except OSError:
             continue
         if any(one == exact or one.startswith(exact + b"/") for one in variables):
+            found.add(int(process.name))
+    return found
+
+
+def _given(where: Folders) -> set[int]:
+    """Return the programs of an engine that were given a file in one of the engine's folders."""
+    folders = tuple(f"{os.fspath(folder)}/".encode() for folder in (where.home, where.run))
+    found = set()
+    for process in _all():
+        if not _status(process)[0].startswith(_PROGRAMS):
+            continue
+        try:
+            arguments = (process / "cmdline").read_bytes().split(b"\0")[1:]
+        except OSError:
+            continue
+        if any(argument.startswith(folders) for argument in arguments):
             found.add(int(process.name))
     return found
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from build_tasks import places
 
-SCHEMA = 1
+#: 2 is the first with a registry that asks for a password; an older engine is started anew.
+SCHEMA = 2
 #: Seconds that a daemon has between SIGTERM and SIGKILL; dockerd gives containers ten.
 GRACE = 20.0
 #: The size beyond which the beginning of a daemon's log is removed.
@@ -124,11 +125,13 @@ def write(where: Folders, running: Running) -> None:
 def read(where: Folders) -> Running | None:
     """Return the engine that was written down, whether it still runs or not.
 
-    Another version of the suite may have written it: what it does not say has its default, and
-    what this one does not know is ignored. What is no such file counts as none.
+    A newer version of the suite may have written it: what this one does not know is ignored. What
+    an older one wrote counts as none, and so does what is no such file.
     """
     written = _load(where.run / "running.json")
     try:
+        if written["schema"] < SCHEMA:
+            return None
         return Running(
             release=str(written["release"]),
             registry=str(written["registry"]),

@@ -96,6 +96,7 @@ def test_what_another_version_wrote_still_names_its_daemons(where: Folders) -> N
 
 
 STATE: dict[str, object] = {
+    "schema": 2,
     "release": "unstable",
     "registry": "x:1",
     "hub": False,
@@ -109,6 +110,7 @@ STATE: dict[str, object] = {
         "[]",
         "{}",
         "[" * 100_000,
+        json.dumps({**STATE, "schema": 1}),
         json.dumps({**STATE, "daemons": None}),
         json.dumps({**STATE, "daemons": {"dockerd": 1}}),
         json.dumps({**STATE, "daemons": {"dockerd": {"pid": "x", "started": 1}}}),
