@@ -221,7 +221,7 @@ def test_help_is_everywhere(bench: Bench) -> None:
     assert "builder.create" in bench.invoke("--list").stdout
     both = bench.invoke("matrix", "settings", "--json").stdout
     assert both.index("ci-3.14") < both.index('"airflow.version"')
-    assert bench.invoke("matrix", "nonsense").returncode == 1
+    assert bench.invoke("matrix", "nonsense").returncode == 2
     listed = bench.run("nox", "-l").stdout
     assert "] -> Build the CI image with Python 3.14 for linux/arm64." in listed
 

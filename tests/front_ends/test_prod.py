@@ -11,7 +11,7 @@ import pytest
 from fake_docker import ROOT, Bench, echoed, last
 
 from build_tasks import settings
-from build_tasks.freshness import LABEL
+from build_tasks.freshness import LABEL, SCHEME
 
 GIT = ("/usr/bin/git", "-C", str(ROOT), "show", "--no-patch", "--format=%H %cI", "HEAD")
 COMMIT, _, DATE = subprocess.run(GIT, capture_output=True, text=True, check=True).stdout.partition(
@@ -98,7 +98,9 @@ def built(bench: Bench, *options: str, **environment: str) -> list[str]:
     assert by_nox == by_invoke
     words = by_nox[by_nox.index("build") + 1 :]
     # What the label says is tests/unit/test_freshness.py's.
-    (at,) = (at for at, word in enumerate(words) if word.startswith(f"{LABEL}=1 dockerfile="))
+    (at,) = (
+        at for at, word in enumerate(words) if word.startswith(f"{LABEL}={SCHEME} dockerfile=")
+    )
     return [*words[: at - 1], *words[at + 1 :]]
 
 
