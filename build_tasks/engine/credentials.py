@@ -16,7 +16,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from build_tasks import places
+from build_tasks import places, redaction
 from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
 
@@ -67,6 +67,7 @@ def configure(where: Folders, registry: str, theirs: Path) -> Path:
         registry: host and port of the engine's registry.
         theirs: the folder of the user's own configuration; it need not exist.
     """
+    redaction.add_secret(_secret(where))
     ours = configuration(where)
     ours.mkdir(mode=0o700, parents=True, exist_ok=True)
     if theirs.resolve() == ours.resolve():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from build_tasks import redaction
 from build_tasks.engine import credentials
 from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
@@ -76,6 +77,17 @@ def test_the_users_own_credentials_stay_beside_the_registrys(where: Folders, the
         "credHelpers": {"gcr.io": "gcloud", REGISTRY: ""},
     }
     assert json.loads((theirs / "config.json").read_text()) == own
+
+
+def test_the_secret_is_hidden_wherever_it_is_shown(where: Folders, theirs: Path) -> None:
+    credentials.make(where)
+    token = credentials.authorization(where).removeprefix("Basic ")
+    password = base64.b64decode(token).decode().partition(":")[2]
+    credentials.configure(where, REGISTRY, theirs)
+    for text in (f"it is {password} here", f"data {token}"):
+        assert password not in redaction.redact(text)
+        assert token not in redaction.redact(text)
+        assert redaction.HIDDEN in redaction.redact(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"auths": 1, "credHelpers": []}', "[" * 100_000])
