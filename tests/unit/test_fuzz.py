@@ -1,10 +1,12 @@
 """Whatever stands in a file or comes from a program: no traceback, no hang, no memory without end.
 
-Real samples are mutated, as text and as JSON; the seed is fixed, so that a failure comes again.
+Real samples are mutated, as text and as JSON, with a fixed seed, so that a failure comes again; and
+hypothesis makes contents of its own, which it shrinks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
@@ -16,8 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from build_tasks import (
     archive,
@@ -283,6 +288,36 @@ def targets() -> Iterator[Target]:
 
 TARGETS = [*targets()]
 
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+
+
+def _keys() -> st.SearchStrategy[str]:
+    """Return the keys of all samples, so that what is made gets past the first look-up."""
+    found: set[str] = set()
+
+    def collect(value: dict[str, Any] | list[Any]) -> None:
+        if isinstance(value, dict):
+            found.update(value)
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, dict | list):
+                collect(item)
+
+    for target in TARGETS:
+        for sample in target.samples:
+            with contextlib.suppress(ValueError):
+                loaded = json.loads(sample)
+                if isinstance(loaded, dict | list):
+                    collect(loaded)
+    return st.sampled_from(sorted(found)) | st.text(max_size=5)
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=6)
+
+
+_KEYS = _keys()
+_CONTENTS = st.binary(max_size=400) | st.recursive(_SCALARS, _nested, max_leaves=20).map(as_json)
+
 
 def _fuzz(target: Target, folder: Path, count: int) -> None:
     dice = random.Random(target.name)  # noqa: S311 - the same every time
@@ -307,6 +342,21 @@ def _fuzz(target: Target, folder: Path, count: int) -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_what_is_wrong_is_one_line_at_most(target: Target, tmp_path: Path) -> None:
     _fuzz(target, tmp_path, round(INPUTS * SHARE / len(TARGETS)))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@given(data=st.data())
+@hypothesis.settings(max_examples=25)
+def test_any_content_is_one_line_at_most(
+    target: Target, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = data.draw(_CONTENTS)
+    message = ""
+    try:
+        target.read(content, tmp_path_factory.mktemp("made"))
+    except ImagesError as error:
+        message = str(error)
+    assert len(message.splitlines()) <= 1
 
 
 @pytest.mark.nightly
