@@ -104,7 +104,7 @@ def build(
         tried, spec, start = _tried(client, spec, command, start, line)
         record = tried.record(start, spec)
         if tried.ended.returncode:
-            raise _failed(tried, spec)
+            raise _failed(tried, spec, record)
         built = _built(client, spec, record)
         record = built.record
     except BaseException as error:
@@ -293,7 +293,9 @@ def _lost_race(tried: Attempt) -> str:
     return next((what for words, what in _LOST_RACES if words.search(last)), "")
 
 
-def _failed(tried: Attempt, spec: BuildSpec) -> ImagesError:
+def _failed(tried: Attempt, spec: BuildSpec, record: BuildRecord) -> ImagesError:
     from build_tasks import failures  # noqa: PLC0415 - start-up time of the builds that succeed
 
-    return failures.classify(tried.ended, spec.identity)
+    base = faults.broken_base(record)
+    about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
+    return failures.classify(tried.ended, about if base else spec.identity)

@@ -75,6 +75,8 @@ _RULES = (
         r"access denied|insufficient_scope|denied: |forbidden",
         "check `docker login` and your rights there",
     ),
+    # Before what is said of a file that COPY does not find, which has the same words around it.
+    _rule(RegistryError, r"could not fetch content descriptor|httpReadSeeker: .*not found$"),
     _rule(
         DockerfileError,
         r"dockerfile parse error|failed to read dockerfile|target stage .* could not be found|"

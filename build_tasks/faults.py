@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from build_tasks.errors import RegistryError
-from build_tasks.record import BuildRecord, CacheUse
+from build_tasks.record import BuildRecord, CacheUse, StepKind
 from build_tasks.recording.vertices import is_cache_export
 from build_tasks.spec import BuildSpec
 
@@ -113,6 +113,8 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
     why = errors[-1] if errors else ""
     if not spec.cache.imports or not _LATE.search(why) or _PUSH.search(why):
         return {}
+    if broken_base(record):
+        return {}
     unread = {use.reference for use in record.imports if use.error}
     named = [one.reference for one in spec.cache.imports]
     suspects = [one for one in named if one not in unread]
@@ -123,6 +125,28 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
         suspects = [one for one in suspects if _repository(one).endswith(place)]
     text = re.sub(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?", "", why)
     return dict.fromkeys(suspects, text)
+
+
+def broken_base(record: BuildRecord) -> str:
+    """Return the base image of which a step could not have a layer; empty if there is none.
+
+    A step needs the layers of the steps and of the image that it stands on. Where none of those
+    steps is from a cache, a layer that cannot be fetched is the image's.
+
+    Args:
+        record: the build, as far as its events told it.
+    """
+    steps = {step.digest: step for step in record.steps}
+    failed = [step for step in record.steps if step.error and step.kind is StepKind.STEP]
+    below = {one.digest for one in failed}
+    while more := {name for one in below if one in steps for name in steps[one].inputs} - below:
+        below |= more
+    found = [steps[name] for name in below if name in steps]
+    late = any(_LATE.search(step.error) for step in failed)
+    if not late or any(step.cached and step.kind is StepKind.STEP for step in found):
+        return ""
+    bases = [step.name.partition(" FROM ")[2] for step in found if step.kind is StepKind.BASE]
+    return bases[0].partition("@")[0] if len(bases) == 1 else ""
 
 
 def seen(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:

@@ -282,6 +282,31 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
     assert built.strict(written.reading(strict_cache=True))
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 404}, {"status": 500}, {"html": True}],
+    ids=lambda fault: "-".join(map(str, fault)) + str(fault.get("status", "")),
+)
+def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
+    written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = f"{written.spec.image}-base"
+    arguments = (*written.spec.arguments[:1], ("SALT", secrets.token_hex(8)))
+    made = replace(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
+    buildx.build(written.client, made)
+    written.forget()
+    moved = f"{written.proxy.address}/{base.partition('/')[2]}:1"
+    happened = written.proxy.fault("-base/blobs/sha256", method="GET", after=1, **fault)
+    spec = written.reading(arguments=(("BASE_IMAGE", moved), *arguments[1:]))
+    with pytest.raises(ImagesError) as caught:
+        buildx.build(written.client, spec)
+    assert happened.happened
+    assert "a layer of the cache" not in capsys.readouterr().err
+    assert type(caught.value) in {RegistryError, NetworkError}
+    said = f"ci-3.11-amd64: a layer of the base image {moved} could not be fetched: "
+    assert str(caught.value).startswith(said)
+
+
 def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     spec = written.reading(output=Output.LOAD)

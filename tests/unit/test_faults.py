@@ -190,3 +190,21 @@ def test_a_cache_that_should_have_hit_is_called_out() -> None:
         "which ran for 5.0 s"
     ]
     assert faults.called_out(None, now) == []
+
+
+def test_a_layer_that_no_cached_step_made_is_the_base_images() -> None:
+    error = "short read: expected 100 bytes but got 90: unexpected EOF"
+    base = Step("b", "[1/3] FROM r/python:3.11@sha256:1", StepKind.BASE)
+    first = Step("1", "[2/3] RUN one", StepKind.STEP, inputs=("b", "unknown"), error=error)
+    record = replace(BUILT, steps=(base, first))
+    assert faults.broken_base(record) == "r/python:3.11"
+    assert faults.lost(spec(), f"{SOLVE}failed to compute cache key: {error}", record) == {}
+    cached = replace(first, error="", cached=True)
+    second = Step("2", "[3/3] RUN two", StepKind.STEP, inputs=("1",), error=error)
+    record = replace(BUILT, steps=(base, cached, second))
+    assert faults.broken_base(record) == ""
+    assert faults.lost(spec(), f"{SOLVE}failed to compute cache key: {error}", record)
+    assert faults.broken_base(replace(BUILT, steps=(base, replace(first, error="exit 1")))) == ""
+    other = replace(base, digest="c")
+    both = replace(first, inputs=("b", "c"))
+    assert faults.broken_base(replace(BUILT, steps=(base, other, both))) == ""
