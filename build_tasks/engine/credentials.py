@@ -10,9 +10,7 @@ that the user has there. The user's own folder is not changed, and no command li
 from __future__ import annotations
 
 import base64
-import ctypes
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +46,8 @@ def make(where: Folders) -> Path:
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords = private / "htpasswd"
     if not (_secret(where) and passwords.exists()):
+        import secrets  # noqa: PLC0415 - start-up time
+
         password = secrets.token_urlsafe(32)
         # Guessing it is hopeless whatever a try costs, and each request pays for one: cost 4.
         salt = f"$2b$04${secrets.token_hex(11)}"
@@ -130,6 +130,8 @@ def _private(where: Folders) -> Path:
 
 def _crypt(password: str, salt: str) -> str:
     """Return crypt(3) of a password, of the library that every Debian has."""
+    import ctypes  # noqa: PLC0415 - start-up time
+
     try:
         crypt = ctypes.CDLL("libcrypt.so.1").crypt
     except OSError:
