@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -177,3 +178,11 @@ def running(folders: tuple[str, ...]) -> list[str]:
             if any(folder in words for folder in folders) and int(process.name) != os.getpid():
                 found.append(f"{process.name}: {words}")
     return found
+
+
+def report(name: str, ended: list[Ended]) -> None:
+    """Print how often who was sent what, and how often the command had ended before."""
+    late = sum(one.late for one in ended)
+    counts = Counter(f"{one.kill.signum.name} to the {one.kill.whom}" for one in ended)
+    told = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
+    print(f"{name}: {len(ended)} kills ({told}); {late} came after the end")
