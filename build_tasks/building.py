@@ -165,6 +165,7 @@ def _tried(
     races = 0
     while True:
         spec.own_metadata.unlink(missing_ok=True)
+        process.remove_if_killed(spec.own_metadata)
         # buildx writes it last, and fails a build that is made if it cannot.
         spec.own_metadata.touch()
         asked = attempt.followed(spec, told=line is not None)

@@ -12,6 +12,7 @@ from build_tasks.process.commands import Command, Completed, Environment, echo, 
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
 from build_tasks.process.streaming import TAIL_BYTES, stream
+from build_tasks.process.watchdog import remove_if_killed
 
 __all__ = [
     "GRACE",
@@ -26,6 +27,7 @@ __all__ = [
     "pool",
     "quote",
     "reading",
+    "remove_if_killed",
     "run",
     "spawn",
     "stream",

@@ -3,7 +3,8 @@
 Nothing runs in a process after SIGKILL, and its children go on: buildx to push, docker to load. A
 shell of its own session reads from a pipe which groups of processes run. The pipe ends with this
 process, however it ends, and the shell then ends the groups that are left. A child that was started
-and not yet reported is found by a variable in its environment, where there is /proc.
+and not yet reported is found by a variable in its environment, where there is /proc. Then the shell
+removes the files that children write for this process alone.
 
 Linux could signal the children itself (PR_SET_PDEATHSIG), but at the end of the thread that started
 them, without their groups, and only by code that runs between fork and exec, which is not safe
@@ -16,6 +17,7 @@ import contextlib
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 #: The variable that children are known by, and its value for the children of this process.
 VARIABLE = "_IMAGE_FACTORY_PARENT"
@@ -25,7 +27,8 @@ _SHELL = "/bin/sh"
 # follows after as many seconds as where a signal could be handled.
 _SCRIPT = """\
 trap '' HUP INT TERM
-groups= marked= seconds=7
+mark=$1 groups= marked= seconds=7
+shift
 while read -r verb group; do
   case $verb in
     started) groups="$groups $group" ;;
@@ -33,11 +36,12 @@ while read -r verb group; do
       kept=
       for one in $groups; do [ "$one" = "$group" ] || kept="$kept $one"; done
       groups=$kept ;;
+    file) set -- "$@" "$group" ;;
   esac
 done
 for one in $groups; do kill -s TERM -- "-$one"; done
 while :; do
-  for file in $(grep -lsF "$1" /proc/[0-9]*/environ); do
+  for file in $(grep -lsF "$mark" /proc/[0-9]*/environ); do
     one=${file#/proc/} one=${one%/environ}
     case " $marked $groups " in *" $one "*) continue ;; esac
     marked="$marked $one"
@@ -52,11 +56,14 @@ while :; do
 done
 for one in $groups; do kill -s KILL -- "-$one"; done
 for one in $marked; do kill -s KILL "$one"; done
+for one; do rm -f "$one"; done
 """
 
 _lock = threading.Lock()
 #: The shells, the last of which runs; kept, because Python warns of a child that is forgotten.
 _shells: list[subprocess.Popen[bytes]] = []
+#: What each new shell has to remove.
+_files: list[Path] = []
 
 
 def prepare() -> None:
@@ -75,11 +82,19 @@ def prepare() -> None:
                 start_new_session=True,
             )
             _shells.append(shell)
+            for file in _files:
+                _tell(f"file {file}\n")
 
 
 def started(group: int) -> None:
     """Hear that a group of processes runs."""
     _tell(f"started {group}\n")
+
+
+def remove_if_killed(file: Path) -> None:
+    """Have a file removed when this process is killed, which removes it itself otherwise."""
+    _files.append(file)
+    _tell(f"file {file}\n")
 
 
 def ended(group: int) -> None:

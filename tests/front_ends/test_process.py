@@ -468,6 +468,24 @@ process.run(("sh", "-c", script))
     assert gone(int((tmp_path / "pid").read_text()), 20)
 
 
+def test_a_killed_process_leaves_no_file_that_a_child_writes_for_it(tmp_path: Path) -> None:
+    """A defect once found: each build that was killed left its metadata for a day."""
+    file = tmp_path / "with spaces and 'quotes'"
+    program = f"""
+import pathlib
+from build_tasks import process
+process.remove_if_killed(pathlib.Path({str(file)!r}))
+process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", {str(file)!r}))
+"""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(file)
+        killed.kill()
+    deadline = time.monotonic() + 30
+    while file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_without_a_shell_commands_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_shells", [])
     monkeypatch.setattr(watchdog, "_SHELL", "/no/such/shell")
