@@ -130,7 +130,7 @@ def _check(words: Sequence[str]) -> None:
             task_name = word
         elif not task_name:
             raise options.unknown("unknown task", word, [*known], "invoke -l")
-        elif word.startswith("-"):
+        elif word.startswith("-") and word != "-":  # a hyphen alone is standard input
             _check_option(word, left, task_name, known[task_name])
         elif not any(option.alone for option in known[task_name]):
             raise UsageError(f"{task_name}: takes no argument {word!r}, and no task has that name")

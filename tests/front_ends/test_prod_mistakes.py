@@ -191,7 +191,7 @@ def test_a_link_to_a_wheel_is_refused(project: Bench) -> None:
     ("files", "said"),
     [
         ({"pyproject.toml": "x = "}, "pyproject.toml: Invalid value (at "),
-        ({"pyproject.toml": b"\xff"}, "pyproject.toml: 'utf-8' codec can't decode byte 0xff"),
+        ({"pyproject.toml": b"\xff"}, "pyproject.toml: cannot be read: line 1 is not UTF-8"),
         ({"pyproject.toml": "[project]\nname = 'x'"}, " has the sources of x, not of apache-air"),
         ({"pyproject.toml": ""}, " does not say which version of Airflow it is"),
         (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -61,7 +60,7 @@ def test_a_user_without_a_home_is_told_what_to_set(bench: Bench, task: tuple[str
 
 
 @as_root
-@pytest.mark.parametrize("part", ["", "metadata", "contexts", "builders"])
+@pytest.mark.parametrize("part", ["", "contexts", "builders"])
 def test_a_cache_folder_of_another_user_is_one_line(bench: Bench, part: str) -> None:
     place = bench.folder / "cache"
     (place / part).mkdir(parents=True)
@@ -74,7 +73,7 @@ def test_a_cache_folder_of_another_user_is_one_line(bench: Bench, part: str) -> 
     assert "Permission denied" in last(done.stderr)
 
 
-@pytest.mark.parametrize("part", ["", "metadata", "builders"])
+@pytest.mark.parametrize("part", ["", "builders"])
 def test_a_file_in_the_place_of_a_cache_folder_is_one_line(bench: Bench, part: str) -> None:
     place = bench.folder / "cache"
     if part:
@@ -169,7 +168,6 @@ def test_names_that_are_no_utf_8_pass(bench: Bench) -> None:
     """A checkout, a cache folder, a branch and variables may have any bytes in their names."""
     odd = os.fsdecode(b"caf\xe9")
     there = bench.copy(bench.folder / odd)
-    shutil.copy(there.root / "Dockerfile.ci", there.root / "sources" / f"{odd}.py")
     variables = {"AIRFLOW_IMAGES_CACHE": str(bench.folder / f"cache-{odd}"), "GITHUB_ACTOR": odd}
     for options in ((), ("--dry-run",)):
         with there.start("invoke", *BUILD, *options, **variables) as process:

@@ -96,7 +96,7 @@ def test_a_slim_build_may_be_meant(bench: Bench, words: tuple[str, ...]) -> None
         "image.verify", *words, *options[2 * ("amd64" in words[0]) :], FAKE_IMAGE=facts()
     )
     assert done.returncode == 0, done.stderr
-    assert last(done.stderr) == f"{IMAGE[:-6]}v1: holds what it says, 1 checks"
+    assert last(done.stderr) == f"{IMAGE[:-6]}v1: holds what it says, 1 check"
     tagless = bench.invoke("image.verify", *words, "--select", "8080", FAKE_IMAGE=facts())
     assert f"{IMAGE[:-6]}slim-latest: holds" in tagless.stderr
 
@@ -130,13 +130,14 @@ def test_an_image_of_a_registry_is_pulled_by_its_platforms_digest(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["image"] == pulled
-    assert ["pull", "--quiet", pulled] in [words[1:] for words in bench.told()]
+    pull = ["pull", "--quiet", "--platform", "linux/amd64", pulled]
+    assert pull in [words[1:] for words in bench.told()]
 
 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ([], 4, "mine:v1: mine:v1: not found"),
+        ([], 4, "mine:v1: not found"),
         (["--platform", "amd64,arm64"], 2, "--platform: one at a time: linux/amd64, linux/arm64"),
         (["--platform", "vax"], 2, "--platform: unknown platform 'vax': choose linux/amd64, "),
         (["--kind", "dev"], 2, "--kind: unknown image 'dev': choose ci, prod"),
