@@ -83,6 +83,8 @@ _RULES = (
         r"failed to parse stage name|unknown instruction|invalid reference format|"
         r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
     ),
+    # BuildKit in the builder's container answers, and ends: somebody removes or restarts it.
+    _rule(EngineError, r"failed to list workers.*\bEOF\W*$", transient=True),
     _rule(
         EngineError,
         r"cannot connect to the docker daemon|docker daemon is not running|is the docker daemon|"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from build_tasks.fleet import Builder
 from build_tasks.matrix import listed
 
 Announce = Callable[[str], None]
+#: Seconds before a builder is created again: Docker stops a container within ten.
+PAUSES = (2.0, 10.0)
 
 
 def ensure(
@@ -134,6 +137,23 @@ def _kept(driver: Driver, *, drop_cache: bool) -> str:
 
 
 def _make(here: Client, builder: Builder) -> None:
+    """Create a builder, again where a container of its name was ending.
+
+    A `buildx rm` that was killed leaves a container that is being stopped.
+    """
+    pauses = [*PAUSES]
+    while True:
+        try:
+            _make_aside(here, builder)
+        except EngineError as error:
+            if not (error.transient and pauses):
+                raise
+            time.sleep(pauses.pop(0))
+        else:
+            return
+
+
+def _make_aside(here: Client, builder: Builder) -> None:
     """Create a builder aside, and move it to its place when it is complete."""
     place = places.builder_folder(builder.name)
     aside = place.with_name(f".new-{builder.name}")

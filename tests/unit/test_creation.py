@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,7 @@ class Buildx:
         self.calls: list[str] = []
         self.status = self.booted = "running"
         self.broken = ""
+        self.endings = 0
 
     def create(self, client: Client, builder: Builder, configuration: Path | None) -> None:
         self.calls.append(f"create {builder.name}")
@@ -49,6 +52,9 @@ class Buildx:
         (folder / "instances" / builder.name).write_text(written)
         if self.broken:
             raise EngineError(self.broken)
+        if self.endings:
+            self.endings -= 1
+            raise EngineError("failed to list workers", transient=True)
 
     def remove(self, client: Client, name: str, *, keep_cache: bool = False) -> None:
         self.calls.append(f"remove {name}{' but its cache' if keep_cache else ''}")
@@ -117,6 +123,19 @@ def test_a_builder_that_failed_to_start_is_forgotten(
     stand_in.broken = ""
     ensure(said, plain("mine"))
     assert inventory.names() == ["mine"]
+
+
+@pytest.mark.parametrize(("endings", "works"), [(1, True), (2, True), (3, False)])
+def test_a_container_that_was_ending_is_waited_for(
+    stand_in: Buildx, said: list[str], monkeypatch: pytest.MonkeyPatch, endings: int, *, works: bool
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    stand_in.endings = endings
+    with contextlib.nullcontext() if works else pytest.raises(EngineError):
+        ensure(said, plain("mine"))
+    assert pauses == [2, 10][:endings]
+    assert inventory.exists("mine") is works
 
 
 def test_what_a_killed_run_left_is_cleared_away(stand_in: Buildx, said: list[str]) -> None:

@@ -126,6 +126,16 @@ def test_a_build_that_somebody_else_cancelled_is_no_failed_step(code: int) -> No
     assert type(error) is errors.EngineError
 
 
+def test_a_builder_whose_container_is_ending_is_asked_again() -> None:
+    listing = (
+        "ERROR: failed to initialize builder x (x0): listing workers: failed to list workers: "
+    )
+    ended = 'Unavailable: connection error: desc = "error reading server preface: EOF"'
+    assert classify(listing + ended).transient
+    assert type(classify(listing + ended)) is errors.EngineError
+    assert not classify(listing + "Unavailable: connection error: no such host").transient
+
+
 def test_another_contexts_engine_is_said_with_what_selects_it() -> None:
     error = classify('ERROR: use `docker --context=colima buildx` to switch to context "colima"')
     assert type(error) is errors.EngineError
