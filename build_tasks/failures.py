@@ -84,7 +84,12 @@ _RULES = (
         r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
     ),
     # BuildKit in the builder's container answers, and ends: somebody removes or restarts it.
-    _rule(EngineError, r"failed to list workers.*\bEOF\W*$", transient=True),
+    _rule(
+        EngineError,
+        r"failed to list workers.*\bEOF\W*$|No such container|"
+        r"container \S+ is (?:not running|marked for removal)",
+        transient=True,
+    ),
     _rule(
         EngineError,
         r"cannot connect to the docker daemon|docker daemon is not running|is the docker daemon|"

@@ -109,7 +109,8 @@ def carry_out(suite: Suite, kill: Kill, folder: Path) -> Ended:
         )
         time.sleep(kill.delay)
         late = process.poll() is not None
-        _send(process, kill)
+        if not late:  # its id may be another process's by now
+            _send(process, kill)
         try:
             returncode = process.wait(_ENDS)
         except subprocess.TimeoutExpired:
@@ -180,9 +181,14 @@ def running(folders: tuple[str, ...]) -> list[str]:
     return found
 
 
+def alive(ended: list[Ended]) -> int:
+    """Return how many commands still ran when they were killed."""
+    return sum(not one.late for one in ended)
+
+
 def report(name: str, ended: list[Ended]) -> None:
-    """Print how often who was sent what, and how often the command had ended before."""
-    late = sum(one.late for one in ended)
-    counts = Counter(f"{one.kill.signum.name} to the {one.kill.whom}" for one in ended)
+    """Print how often who was sent what; a command that had ended before does not count."""
+    kills = [one.kill for one in ended if not one.late]
+    counts = Counter(f"{kill.signum.name} to the {kill.whom}" for kill in kills)
     told = ", ".join(f"{number} {what}" for what, number in sorted(counts.items()))
-    print(f"{name}: {len(ended)} kills ({told}); {late} came after the end")
+    print(f"{name}: {len(kills)} kills ({told})")

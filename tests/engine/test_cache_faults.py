@@ -92,7 +92,7 @@ def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
     name = f"{engine.registry}/tests/faults-{secrets.token_hex(4)}"
-    environment = {"DOCKER_HOST": engine.host, "BUILDX_CONFIG": str(tmp_path / "buildx")}
+    environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
     base = bases.ensure(engine, "3.11", [client.native.architecture], print)
     spec = BuildSpec(

@@ -13,6 +13,7 @@ import pytest
 from registry_proxy import proxied
 from suite import Suite
 
+from build_tasks.engine import credentials, state
 from build_tasks.engine.handle import Embedded
 
 DOCKERFILE = """\
@@ -39,8 +40,12 @@ def mentions(word: str) -> list[str]:
 
 def tags(registry: str, image: str) -> list[str]:
     """Return the tags that a registry has of an image."""
+    request = urllib.request.Request(
+        f"http://{registry}/v2/{image}/tags/list",
+        headers={"Authorization": credentials.authorization(state.folders())},
+    )
     try:
-        with urllib.request.urlopen(f"http://{registry}/v2/{image}/tags/list") as answer:
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - the address is our own
             return list(json.load(answer)["tags"] or ())
     except urllib.error.HTTPError:
         return []

@@ -43,7 +43,7 @@ class Nodes:
     def buildx(self, *words: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self.plugin, *words],
-            env={**self.suite.environment, "DOCKER_HOST": self.host},
+            env={**self.suite.tools, "DOCKER_HOST": self.host},
             capture_output=True,
             text=True,
             timeout=1200,

@@ -117,7 +117,7 @@ def test_each_digest_file_is_of_its_own_project(
 def test_many_load_one_image_at_once(engine: Embedded, tmp_path: Path) -> None:
     """Up to 19 of 20 ended with: image "...": already exists."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY content /\n")
-    environment = {"DOCKER_HOST": engine.host, "BUILDX_CONFIG": str(tmp_path / "buildx")}
+    environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
     told: list[str] = []
     with ThreadPoolExecutor(LOADS) as pool:

@@ -134,6 +134,8 @@ def test_a_builder_whose_container_is_ending_is_asked_again() -> None:
     assert classify(listing + ended).transient
     assert type(classify(listing + ended)) is errors.EngineError
     assert not classify(listing + "Unavailable: connection error: no such host").transient
+    daemon = "ERROR: Error response from daemon: container 0a1b is marked for removal"
+    assert classify(daemon).transient
 
 
 def test_another_contexts_engine_is_said_with_what_selects_it() -> None:
