@@ -141,7 +141,7 @@ def _check_option(word: str, left: list[str], task_name: str, takes: Sequence[Op
     if word in {"-h", "--help"}:
         return
     name, equals, _ = word.partition("=")
-    option = next((one for one in takes if f"--{one.name}" == name and not one.alone), None)
+    option = next((one for one in takes if f"--{one.name}" == name), None)
     if option is None:
         raise options.unknown_option(word, takes, task_name)
     if not option.flag and not equals:

@@ -207,6 +207,12 @@ def test_options_of_invokes_own_still_work(bench: Bench) -> None:
     assert two.returncode == 0, two.stderr
 
 
+@pytest.mark.parametrize("words", [("nowhere.tar.zst",), ("--file", "nowhere.tar.zst")])
+def test_what_stands_alone_may_have_its_name(bench: Bench, words: tuple[str, ...]) -> None:
+    done = bench.invoke("image.load", *words)
+    assert lines(done.stderr) == ["nowhere.tar.zst: cannot be read: No such file or directory"]
+
+
 def test_an_unknown_session_is_one_line(bench: Bench) -> None:
     done = bench.run("nox", "-s", "build_ci-3.8")
     assert done.returncode != 0
