@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,8 +42,14 @@ def listing(engine: Embedded) -> dict[str, dict[str, str]]:
                 "Authorization": credentials.authorization(state.folders()),
             },
         )
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - the same
-            return json.load(answer), answer.headers.get("Docker-Content-Digest", "")
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - the same
+                return json.load(answer), answer.headers.get("Docker-Content-Digest", "")
+        except urllib.error.HTTPError as error:
+            # A push that broke off leaves a repository that has layers and no manifest.
+            if error.code != http.HTTPStatus.NOT_FOUND:
+                raise
+            return {"tags": []}, ""
 
     names = ask("_catalog?n=1000")[0]["repositories"]
     assert isinstance(names, list)
