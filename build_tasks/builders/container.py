@@ -6,7 +6,9 @@ ones, and a container that another process made first keeps its own.
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +24,8 @@ UPSTREAM = "moby/buildkit"
 STAND_IN = "/debian-buildkit:"
 
 _FOLDER = "/etc/buildkit"
+#: What docker says of a file that a container does not have, or of a container that has just gone.
+_MISSING = re.compile(r"could not find the file|no such (?:file|container)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -129,20 +133,26 @@ def _options(config: Mapping[str, object], host: Mapping[str, object]) -> dict[s
 
 
 def _configuration(client: Client, node: str, endpoint: str) -> str:
-    """Return the container's own file, which a container that does not run has, too."""
+    """Return the container's own file, which a container that does not run has, too.
+
+    Raises:
+        CommandError: docker was killed while it sent the file.
+    """
     import tarfile  # noqa: PLC0415 - not on the way of a build
 
     path = f"{_FOLDER}/{configuration.FILE}"
     command = (*docker(client, endpoint), "cp", f"{name(node)}:{path}", "-")
     try:
-        with (
-            process.reading(command, environment=client.environment) as stream,
-            tarfile.open(fileobj=stream, mode="r|") as archive,
-        ):
-            # A stream goes one way: each member is read before the next.
+        # All of it first: an answer that docker broke off is docker's failure, and no archive.
+        with process.reading(command, environment=client.environment) as stream:
+            sent = io.BytesIO(stream.read())
+        with tarfile.open(fileobj=sent) as archive:
             files = (archive.extractfile(member) for member in archive)
             text = b"".join(file.read() for file in files if file)
-            stream.read()
-    except CommandError:
-        return ""  # there is no such file
+    except CommandError as error:
+        if _MISSING.search(str(error)):
+            return ""
+        raise
+    except tarfile.TarError as error:
+        raise CommandError(f"{name(node)}: docker sent no archive: {error}") from None
     return text.decode(errors="replace")

@@ -359,7 +359,7 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
     @contextmanager
     def fails(command: Command, **_: object) -> Iterator[io.BytesIO]:
         if command:
-            raise CommandError("no such file")
+            raise CommandError("docker: Error: Could not find the file /etc/x in container y")
         yield archive
 
     monkeypatch.setattr(process, "reading", fails)
@@ -368,3 +368,28 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
     assert found.configuration == ""
     monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 1, "", "none"))
     assert container.look(HERE, "farm0", "default") is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "failure", "told"),
+    [
+        (b"", "docker cp: exit status -15", "docker cp: exit status -15"),
+        (b"no archive" * 60, "", "buildx_buildkit_farm0: docker sent no archive: "),
+    ],
+)
+def test_a_file_that_docker_broke_off_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, failure: str, told: str
+) -> None:
+    """A defect once found: docker was killed, and a traceback spoke of an empty archive."""
+
+    @contextmanager
+    def reading(_: Command, **__: object) -> Iterator[io.BytesIO]:
+        yield io.BytesIO(sent)
+        if failure:
+            raise CommandError(failure)
+
+    answer = json.dumps([SAID])
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, answer, ""))
+    monkeypatch.setattr(process, "reading", reading)
+    with pytest.raises(CommandError, match=f"^{told}"):
+        container.look(HERE, "farm0", "default")
