@@ -99,7 +99,7 @@ def _marked(folder: Path) -> set[int]:
 
 def _given(where: Folders) -> set[int]:
     """Return the programs of an engine that were given a file in one of the engine's folders."""
-    folders = tuple(f"{os.fspath(folder)}/".encode() for folder in (where.home, where.run))
+    folders = tuple(os.fsencode(folder) + b"/" for folder in (where.home, where.run))
     found = set()
     for process in _all():
         if not _status(process)[0].startswith(_PROGRAMS):

@@ -40,7 +40,7 @@ def run(
         command, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         try:
-            given = None if input is None else input.encode()
+            given = None if input is None else input.encode(errors="surrogateescape")
             stdout, stderr = child.communicate(given, timeout=timeout)
         except subprocess.TimeoutExpired:
             message = f"no end after {timeout:g} s: {quote(command)}"

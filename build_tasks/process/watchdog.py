@@ -29,7 +29,7 @@ _SCRIPT = """\
 trap '' HUP INT TERM
 mark=$1 groups= marked= seconds=7
 shift
-while read -r verb group; do
+while IFS=" " read -r verb group; do
   case $verb in
     started) groups="$groups $group" ;;
     ended)
@@ -83,7 +83,7 @@ def prepare() -> None:
             )
             _shells.append(shell)
             for file in _files:
-                _tell(f"file {file}\n")
+                _tell_file(file)
 
 
 def started(group: int) -> None:
@@ -94,7 +94,7 @@ def started(group: int) -> None:
 def remove_if_killed(file: Path) -> None:
     """Have a file removed when this process is killed, which removes it itself otherwise."""
     _files.append(file)
-    _tell(f"file {file}\n")
+    _tell_file(file)
 
 
 def ended(group: int) -> None:
@@ -102,9 +102,15 @@ def ended(group: int) -> None:
     _tell(f"ended {group}\n")
 
 
+def _tell_file(file: Path) -> None:
+    # The shell reads lines: a name with a newline would be another file's.
+    if "\n" not in os.fspath(file):
+        _tell(f"file {file}\n")
+
+
 def _tell(line: str) -> None:
     # One write of so few bytes is whole, also from several threads.
     with contextlib.suppress(OSError, IndexError):
         pipe = _shells[-1].stdin
         if pipe:
-            pipe.write(line.encode())
+            pipe.write(os.fsencode(line))

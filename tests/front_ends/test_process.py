@@ -468,14 +468,18 @@ process.run(("sh", "-c", script))
     assert gone(int((tmp_path / "pid").read_text()), 20)
 
 
-def test_a_killed_process_leaves_no_file_that_a_child_writes_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [b"with spaces and 'quotes'", b"caf\xe9"])
+def test_a_killed_process_leaves_no_file_that_a_child_writes_for_it(
+    tmp_path: Path, name: bytes
+) -> None:
     """A defect once found: each build that was killed left its metadata for a day."""
-    file = tmp_path / "with spaces and 'quotes'"
+    file = tmp_path / os.fsdecode(name)
     program = f"""
-import pathlib
+import os, pathlib
 from build_tasks import process
-process.remove_if_killed(pathlib.Path({str(file)!r}))
-process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", {str(file)!r}))
+file = os.fsdecode({os.fsencode(file)!r})
+process.remove_if_killed(pathlib.Path(file))
+process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", file))
 """
     with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
         assert appears(file)
@@ -484,6 +488,24 @@ process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", {str(file)!r}))
     while file.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_name_of_two_lines_is_not_taken_for_another_files(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    program = f"""
+import pathlib
+from build_tasks import process
+process.remove_if_killed(pathlib.Path("/none\\nfile {other}"))
+script = "sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
+process.run(("sh", "-c", script))
+"""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(tmp_path / "pid")
+        killed.kill()
+    assert gone(int((tmp_path / "pid").read_text()), 20)
+    time.sleep(0.5)  # files are removed after the children
+    assert other.exists()
 
 
 def test_without_a_shell_commands_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
