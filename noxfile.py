@@ -25,18 +25,19 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # the nox program does not put it there
 
-from build_tasks import startup
+from build_tasks.front import startup
 
 startup.end_on_interrupt()
 
-from build_tasks import options, process, settings
-from build_tasks.commands import Verb, building
+from build_tasks import process
+from build_tasks.commands import Verb, build
 from build_tasks.commands.constraints import generate_constraints
 from build_tasks.commands.images import verify_image
-from build_tasks.commands.shown import reported
+from build_tasks.commands.output import reported
+from build_tasks.config import options, settings
+from build_tasks.config.options import Option, Options
 from build_tasks.errors import ImagesError
-from build_tasks.matrix import ImageKind, Platform
-from build_tasks.options import Option, Options
+from build_tasks.model.matrix import ImageKind, Platform
 
 DOCKERFILES = (
     *(kind.dockerfile for kind in ImageKind),
@@ -86,7 +87,7 @@ def register(kind: ImageKind, python: str, platform: Platform | None) -> None:
     suffix = f"-{platform.architecture}" if platform else ""
 
     def session(session: nox.Session) -> None:
-        run(session, building.build, options.BUILD, kind=kind.value, python=python, **pinned)
+        run(session, build.build, options.BUILD, kind=kind.value, python=python, **pinned)
 
     where = f" for {platform}" if platform else ""
     session.__doc__ = f"Build the {kind.upper()} image with Python {python}{where}."
@@ -132,12 +133,12 @@ for version in PYTHONS:
 @nox.session(venv_backend="none")
 def build_all(session: nox.Session) -> None:
     """Build both images with every Python of the matrix, or those that options select."""
-    run(session, building.build_all, options.SELECTED_BUILD)
+    run(session, build.build_all, options.SELECTED_BUILD)
 
 
 register_for_all(
     "merge",
-    building.merge_image,
+    build.merge_image,
     options.MERGE,
     "Merge the platforms of the {kind} image with Python {python}.",
 )

@@ -13,7 +13,7 @@ from typing import Any
 # Invoke has Python write no bytecode, and every run would compile the project anew.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
-from build_tasks import startup
+from build_tasks.front import startup
 
 startup.end_on_interrupt()
 
@@ -22,11 +22,12 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from build_tasks import commands, options, process
+from build_tasks import commands, process
 from build_tasks.commands import Verb
-from build_tasks.commands.shown import reported
+from build_tasks.commands.output import reported
+from build_tasks.config import options
+from build_tasks.config.options import Option, Options
 from build_tasks.errors import ImagesError, Interrupted, UsageError
-from build_tasks.options import Option, Options
 
 #: The task, the function in build_tasks.commands that does its work, and the options that it takes.
 TASKS: tuple[tuple[str, str, Sequence[Option]], ...] = (

@@ -12,9 +12,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import api, process
+from build_tasks import process
 from build_tasks.engine import daemon, packages, ready, state
 from build_tasks.errors import EngineError
+from build_tasks.process import docker_api
 
 
 def restart() -> None:
@@ -47,7 +48,7 @@ def restart() -> None:
 
 def _answers(socket: Path) -> bool:
     try:
-        api.get(socket, "/_ping", timeout=5)
+        docker_api.get(socket, "/_ping", timeout=5)
     except OSError:
         return False
     return True

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from build_tasks import context  # noqa: E402 - the project need not be installed
+from build_tasks.inputs import context  # noqa: E402 - the project need not be installed
 
 ROUNDS = 7
 PER_FOLDER = 10

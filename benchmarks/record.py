@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from build_tasks.record import BuildRecord
-from build_tasks.recording import Recorder
+from build_tasks.history.record import BuildRecord
+from build_tasks.history.recorder import Recorder
 
 STEPS = 200
 PIECE = 65536

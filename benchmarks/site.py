@@ -22,7 +22,8 @@ from benchmarks.peers import Job
 from benchmarks.results import Sample
 from benchmarks.scenarios import Peer, Scenario
 from benchmarks.shelf import Shelf
-from build_tasks import places, process, settings
+from build_tasks import paths, process
+from build_tasks.config import settings
 from build_tasks.engine import bases, embedded, packages, state
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import CommandError, EngineError
@@ -176,7 +177,7 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
     Raises:
         ImagesError: the machine cannot have an engine of its own.
     """
-    home = places.cache_folder() / "bench"
+    home = paths.cache_folder() / "bench"
     for name in list(os.environ):
         if name.startswith(_LEADING) or name == "PYTHONDONTWRITEBYTECODE":
             del os.environ[name]

@@ -17,7 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from build_tasks import client, settings
+from build_tasks.buildx import toolchain
+from build_tasks.config import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("base", "Debian's packages", "virtual environment", "rest")
@@ -69,7 +70,7 @@ def part(text: str) -> str:
 
 def inspect(reference: str, *options: str) -> Any:
     """Ask the registry about an image."""
-    where = client.find(settings.load().engine, start=True, announce=print)
+    where = toolchain.find(settings.load().engine, start=True, announce=print)
     command = [*where.buildx, "imagetools", "inspect", *options, reference]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

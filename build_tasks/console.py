@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from build_tasks import escaping
 from build_tasks.errors import DiskError
-from build_tasks.redaction import redact
+from build_tasks.text import escaping
+from build_tasks.text.redaction import redact
 
 #: Keeps messages whole. Nothing is called while it is held but the write itself.
 _lock = threading.Lock()

@@ -6,8 +6,8 @@ import errno
 import os
 import signal
 
-from build_tasks import escaping
-from build_tasks.redaction import redact
+from build_tasks.text import escaping
+from build_tasks.text.redaction import redact
 
 #: What the operating system says of a disk that is full.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))

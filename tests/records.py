@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from build_tasks.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 BEGAN = datetime(2026, 11, 24, 2, 17, 4, tzinfo=UTC)

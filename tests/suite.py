@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build_tasks import trust
+from build_tasks.plan import trust
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a front end is taken for hung.

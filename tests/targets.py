@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from build_tasks.client import Client
-from build_tasks.matrix import ImageKind, Platform
+from build_tasks.buildx.toolchain import Client
+from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.verify.target import Image, Target
 
 

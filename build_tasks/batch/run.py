@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from build_tasks import console, digests, places, platforms, process
-from build_tasks.batch import builds, schedule, verdict
-from build_tasks.batch.builds import Here
-from build_tasks.batch.keeping import Keeper
+from build_tasks import console, paths, process
+from build_tasks.batch import build_jobs, schedule, summary
+from build_tasks.batch.build_jobs import Here
+from build_tasks.batch.recorder import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
-from build_tasks.cache_lookup import Lookup, Place
-from build_tasks.display import choice
-from build_tasks.display.shown import Display
+from build_tasks.buildx.cache_lookup import Lookup, Place
+from build_tasks.config.options import Options
 from build_tasks.errors import ImagesError, UsageError
-from build_tasks.fleet import DEFAULT
-from build_tasks.options import Options
-from build_tasks.site import Site
-from build_tasks.spec import BuildSpec
+from build_tasks.model.build import BuildSpec
+from build_tasks.model.builder import DEFAULT
+from build_tasks.plan.host import Site
+from build_tasks.progress import choice
+from build_tasks.progress.base import Display
+from build_tasks.publish import digests, multiplatform
 
 Announce = Callable[[str], None]
 RETRIES = 2
@@ -53,14 +54,14 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
         _warm(where, specs[0].builder)
     run = _name()
     specs = [replace(spec, run=run) for spec in specs]
-    logs = places.cache_folder() / "logs" / run
+    logs = paths.cache_folder() / "logs" / run
     display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
     keeper = Keeper(run, where.client, announce)
     at_once = min(rules.slots, len(specs))
     client = where.client.beside(at_once - 1) if at_once > 1 else where.client
     here = Here(client, folder, display.say, keeper, caches, line, len(specs) == 1)
-    jobs = builds.jobs(here, specs)
+    jobs = build_jobs.jobs(here, specs)
     display.expect([job.name for job in jobs])
     watch = _Watch(display, [])
     try:
@@ -73,7 +74,7 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
         outcomes = sorted(watch.outcomes, key=lambda one: order.index(one.name))
         if len(order) > 1:
             width = choice.columns() if console.stderr_is_terminal() else None
-            for row in verdict.lines(outcomes, width):
+            for row in summary.lines(outcomes, width):
                 announce(row)
             for record in keeper.records.values():
                 keeper.explain(record, partial(_named, announce, record.identity))
@@ -96,7 +97,7 @@ def _raise(
     if len(outcomes) > 1:
         for one in (one for one in failed if display.path(one.name).exists()):
             announce(f"{one.name}: its log is {display.path(one.name)}")
-    error = verdict.error(outcomes, kept)
+    error = summary.error(outcomes, kept)
     if error:
         raise error
 
@@ -110,7 +111,9 @@ def _kept(here: Here, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]) -
         parts = [here.parts[spec.identity] for spec in mine if spec.identity in here.parts]
         missing = [spec for spec in mine if spec.identity in bad]
         if parts and missing:
-            said[missing[0].identity] = platforms.kept(here.folder, parts, missing, mine[0].tags)
+            said[missing[0].identity] = multiplatform.kept(
+                here.folder, parts, missing, mine[0].tags
+            )
     return said
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from build_tasks import places
-from build_tasks.drivers import Driver
-from build_tasks.fleet import Builder, Node
+from build_tasks import paths
+from build_tasks.config.buildx_drivers import Driver
+from build_tasks.model.builder import Builder, Node
 
 #: Where BuildKit finds it in a container.
 FILE = "buildkitd.toml"
@@ -37,7 +37,7 @@ def text(builder: Builder) -> str:
 def flat(text: str) -> dict[str, str]:
     """Return what a file says, by dotted keys: buildx writes the same in another way."""
     try:
-        return dict(_flat(places.toml(text)))
+        return dict(_flat(paths.toml(text)))
     except ValueError as error:
         return {"": f"no TOML: {error}"}
 

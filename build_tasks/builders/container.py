@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from build_tasks import process
 from build_tasks.builders import configuration
-from build_tasks.client import ANSWER, Client
+from build_tasks.buildx.toolchain import ANSWER, Client
 from build_tasks.errors import CommandError, EngineError
 from build_tasks.process import Command
 

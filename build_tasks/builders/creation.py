@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks import buildx, definition, locks, places
-from build_tasks.builders import configuration, description, inventory, probe, store
-from build_tasks.builders.description import Described
+from build_tasks import paths
+from build_tasks.builders import configuration, inspection, inventory, probe, store
 from build_tasks.builders.drift import Difference
+from build_tasks.builders.inspection import Described
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.client import Client
-from build_tasks.drivers import Driver
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
+from build_tasks.config import builder_tables
+from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import EngineError, ImagesError, UsageError
-from build_tasks.fleet import Builder
-from build_tasks.matrix import listed
+from build_tasks.model.builder import Builder
+from build_tasks.model.matrix import listed
+from build_tasks.process import locks
 
 Announce = Callable[[str], None]
 #: Seconds before a builder is created again: Docker stops a container within ten.
@@ -55,7 +58,7 @@ def ensure(
     """
     name = builder.name
     if builder.driver is Driver.DOCKER:
-        buildx.inspect(here.for_builder(name), name)
+        commands.inspect(here.for_builder(name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
     _refuse_the_users(name)
@@ -88,8 +91,8 @@ def remove(here: Client, name: str, *, keep_cache: bool = False) -> None:
             there = listed(inventory.names()) or "none"
             raise UsageError(f"--builder: no builder {name!r} here: there is {there}")
         ours = here.with_builders_in(inventory.folder(name))
-        buildx.remove(ours, name, keep_cache=keep_cache)
-        shutil.rmtree(places.builder_folder(name), ignore_errors=True)
+        commands.remove(ours, name, keep_cache=keep_cache)
+        shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
 
 def started(client: Client, name: str) -> list[Described]:
@@ -100,7 +103,7 @@ def started(client: Client, name: str) -> list[Described]:
         name: the builder.
     """
     with _lock(name, lambda _: None):
-        return description.nodes(buildx.inspect(client, name, boot=True))
+        return inspection.nodes(commands.inspect(client, name, boot=True))
 
 
 def _make_once(here: Client, builder: Builder, announce: Announce) -> bool:
@@ -122,7 +125,7 @@ def _make_anew(here: Client, builder: Builder, announce: Announce, *, drop_cache
         if not inventory.differences(here, builder):
             return
         ours = here.with_builders_in(inventory.folder(name))
-        buildx.remove(ours, name, keep_cache=not drop_cache)
+        commands.remove(ours, name, keep_cache=not drop_cache)
         _make(here, builder)
     announce(f"builder {name} was made anew, {_kept(builder.driver, drop_cache=drop_cache)}")
 
@@ -155,7 +158,7 @@ def _make(here: Client, builder: Builder) -> None:
 
 def _make_aside(here: Client, builder: Builder) -> None:
     """Create a builder aside, and move it to its place when it is complete."""
-    place = places.builder_folder(builder.name)
+    place = paths.builder_folder(builder.name)
     aside = place.with_name(f".new-{builder.name}")
     unfinished = here.with_builders_in(aside / "buildx")
     if aside.exists():
@@ -166,7 +169,7 @@ def _make_aside(here: Client, builder: Builder) -> None:
     if text:
         file.write_text(text, encoding="utf-8")
     try:
-        buildx.create(unfinished, builder, file if text else None)
+        commands.create(unfinished, builder, file if text else None)
     except BaseException:
         _forget(unfinished, builder.name, aside)
         raise
@@ -178,13 +181,13 @@ def _forget(unfinished: Client, name: str, aside: Path) -> None:
     """Leave no half of a builder; a cache that it found is somebody's, and stays."""
     with contextlib.suppress(ImagesError):
         if store.names(aside / "buildx"):
-            buildx.remove(unfinished, name, keep_cache=True)
+            commands.remove(unfinished, name, keep_cache=True)
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def _start(here: Client, name: str, announce: Announce) -> None:
     ours = here.with_builders_in(inventory.folder(name))
-    nodes = description.nodes(buildx.inspect(ours, name))
+    nodes = inspection.nodes(commands.inspect(ours, name))
     if any(node.status != "running" for node in nodes):
         nodes = started(ours, name)
     for node in nodes:
@@ -212,7 +215,7 @@ def _planned(builder: Builder) -> Stored:
 
 
 def _refuse_the_users(name: str) -> None:
-    definition.check_name(name, "--builder")
+    builder_tables.check_name(name, "--builder")
     theirs = inventory.users(name)
     if theirs:
         raise UsageError(
@@ -222,5 +225,5 @@ def _refuse_the_users(name: str) -> None:
 
 
 def _lock(name: str, announce: Announce) -> contextlib.AbstractContextManager[None]:
-    path = places.builder_folder(".locks") / name
+    path = paths.builder_folder(".locks") / name
     return locks.hold(path, f"makes builder {name}", announce)

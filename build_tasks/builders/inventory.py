@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from build_tasks import client, places
+from build_tasks import paths
 from build_tasks.builders import container, drift, store
 from build_tasks.builders.drift import Difference
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.client import Client
+from build_tasks.buildx import toolchain
+from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
-from build_tasks.fleet import Builder
+from build_tasks.model.builder import Builder
 
 
 def folder(name: str) -> Path:
     """Return the folder in which buildx keeps a dedicated builder (BUILDX_CONFIG)."""
-    return places.builder_folder(name) / "buildx"
+    return paths.builder_folder(name) / "buildx"
 
 
 def exists(name: str) -> bool:
@@ -25,13 +26,13 @@ def exists(name: str) -> bool:
 
 def names() -> list[str]:
     """Return the names of the dedicated builders that the suite has."""
-    home = places.builder_folder("")
+    home = paths.builder_folder("")
     return sorted(path.name for path in home.glob("[!.]*") if exists(path.name))
 
 
 def users(name: str) -> Path | None:
     """Return the folder in which the user's own buildx keeps a builder, if it has it."""
-    theirs = client.users_builders()
+    theirs = toolchain.users_builders()
     return theirs if (theirs / "instances" / name).exists() and not exists(name) else None
 
 

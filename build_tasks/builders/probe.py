@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from build_tasks import buildx, process
+from build_tasks import process
 from build_tasks.builders import container
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.client import Client
-from build_tasks.drivers import Driver
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
+from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import ImagesError, NetworkError
 
 #: Seconds for a node to answer: one that is only busy must not be taken for dead.
@@ -92,7 +93,7 @@ def _reason(client: Client, builder: Stored, node: StoredNode) -> str:
             command = (*docker, "version", "--format", "{{.Server.Version}}")
             process.run(command, environment=client.environment, timeout=ANSWER)
         else:
-            buildx.inspect(client, builder.name, timeout=ANSWER)
+            commands.inspect(client, builder.name, timeout=ANSWER)
     except TimeoutError:
         return f"nothing came in {ANSWER:g} s"
     except (OSError, ImagesError) as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.matrix import Platform
+from build_tasks.model.matrix import Platform
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_tasks.client import Client
+from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from build_tasks.options import Options
+from build_tasks.config.options import Options
 
 Verb = Callable[[Options], None]
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 
 from build_tasks import console
-from build_tasks.commands.shown import say, table, text
-from build_tasks.options import Options
+from build_tasks.commands.output import say, table, text
+from build_tasks.config.options import Options
 
 
 def create_builder(options: Options) -> None:
     """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
 
-    workshop.create(options, announce=say)
+    builder_actions.create(options, announce=say)
 
 
 def list_builders(options: Options) -> None:
     """Print the builders that can be named, and whether they run."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
 
-    rows = workshop.rows(options, announce=say)
+    rows = builder_actions.rows(options, announce=say)
     if options.flag("json"):
         console.answer(json.dumps(rows, indent=2))
     else:
@@ -30,17 +30,17 @@ def list_builders(options: Options) -> None:
 
 def inspect_builder(options: Options) -> None:
     """Print what a builder's nodes are and run, and where they differ from images.toml."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
 
-    seen = workshop.seen(options, announce=say)
+    seen = builder_actions.seen(options, announce=say)
     if options.flag("json"):
         console.answer(json.dumps(seen, indent=2))
     else:
-        table(("builder", ""), workshop.lines(seen))
+        table(("builder", ""), builder_actions.lines(seen))
 
 
 def remove_builder(options: Options) -> None:
     """Remove a dedicated builder and its cache."""
-    from build_tasks import workshop  # noqa: PLC0415 - start-up time
+    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
 
-    workshop.remove(options, announce=say)
+    builder_actions.remove(options, announce=say)

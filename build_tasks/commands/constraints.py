@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from build_tasks import constraints, matrix
-from build_tasks.commands.shown import say
-from build_tasks.constraints import baseline, extras
-from build_tasks.options import Options
+from build_tasks.commands.output import say
+from build_tasks.config.options import Options
+from build_tasks.constraints import baseline, constraint_files, extras
+from build_tasks.model import matrix
 
 
 def generate_constraints(options: Options) -> None:
@@ -16,5 +16,5 @@ def generate_constraints(options: Options) -> None:
         python = matrix.parse_python(text, "--python", chosen.pythons)
         extras.follow(python, chosen, announce=say)
         extras.check(chosen, python)
-        constraints.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)
+        constraint_files.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)
         baseline.follow(python, announce=say)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 
-from build_tasks import console, settings
-from build_tasks.commands.shown import say, table, text
-from build_tasks.matrix import Platform
-from build_tasks.options import Options
+from build_tasks import console
+from build_tasks.commands.output import say, table, text
+from build_tasks.config import settings
+from build_tasks.config.options import Options
+from build_tasks.model.matrix import Platform
 
 
 def start_engine(options: Options) -> None:

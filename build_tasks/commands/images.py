@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 
-from build_tasks import console, matrix, site
-from build_tasks.commands.shown import say
+from build_tasks import console
+from build_tasks.commands.output import say
+from build_tasks.config.options import Options
 from build_tasks.errors import UsageError, VerificationError
-from build_tasks.matrix import plural
-from build_tasks.options import Options
+from build_tasks.model import matrix
+from build_tasks.model.matrix import plural
+from build_tasks.plan import host
 
 
 def verify_image(options: Options) -> None:
     """Verify that an image holds what it says: the one named, or the one that a build makes."""
-    from build_tasks import images  # noqa: PLC0415 - start-up time
-    from build_tasks.verify import suite  # noqa: PLC0415 - start-up time
+    from build_tasks.verify import lookup, suite  # noqa: PLC0415 - start-up time
 
-    options = images.spelt_out(options)
+    options = lookup.spelt_out(options)
     junit = suite.report(options.text("junit"))
-    goal = images.to_verify(options, options.settings(), announce=say)
+    goal = lookup.to_verify(options, options.settings(), announce=say)
     results = suite.verify(
         goal,
         junit=junit,
@@ -40,9 +41,9 @@ def verify_image(options: Options) -> None:
 
 def save_image(options: Options) -> None:
     """Save an image of the engine's to a file, which says what is in it."""
-    from build_tasks import archive, images  # noqa: PLC0415 - start-up time
+    from build_tasks.verify import archive, lookup  # noqa: PLC0415 - start-up time
 
-    where, header = images.to_save(options, options.settings(), announce=say)
+    where, header = lookup.to_save(options, options.settings(), announce=say)
     file = options.text("file") or f"{header.identity}.tar.zst"
     size = archive.save(where.client, header, file)
     say(f"{header.identity}: saved {header.image} to {file}, {size / 1e6:.0f} MB")
@@ -50,7 +51,7 @@ def save_image(options: Options) -> None:
 
 def load_image(options: Options) -> None:
     """Load an image from a file that image.save wrote, and check that it is what the file says."""
-    from build_tasks import archive  # noqa: PLC0415 - start-up time
+    from build_tasks.verify import archive  # noqa: PLC0415 - start-up time
 
     name = options.text("file")
     if not name:
@@ -67,6 +68,6 @@ def load_image(options: Options) -> None:
             has = getattr(header, key)
             if valid and has not in valid:
                 raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
-        where = site.find(chosen, start=True, announce=say)
+        where = host.find(chosen, start=True, announce=say)
         archive.load(where.client, saved)
     say(f"{header.identity}: loaded {header.image}")

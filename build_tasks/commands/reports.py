@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from build_tasks import console, settings, site
-from build_tasks.commands.shown import plain, say, table, text
+from build_tasks import console
+from build_tasks.commands.output import plain, say, table, text
+from build_tasks.config import settings
+from build_tasks.config.options import FORMATS, Options
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.matrix import Build, ImageKind, Platform, listed, plural
-from build_tasks.options import FORMATS, Options
+from build_tasks.model.matrix import Build, ImageKind, Platform, listed, plural
+from build_tasks.plan import host
 
 #: What a file's name says of its form.
 _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}
@@ -18,7 +20,7 @@ _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html
 def report_image(options: Options) -> None:
     """Print what builds did: those of the last run, or those that are named."""
     from build_tasks import report  # noqa: PLC0415 - start-up time
-    from build_tasks.record import journal, notation  # noqa: PLC0415 - start-up time
+    from build_tasks.history import journal, serialization  # noqa: PLC0415 - start-up time
 
     output = options.text("output")
     form = _form(options, output)
@@ -28,7 +30,7 @@ def report_image(options: Options) -> None:
     made = {
         "table": report.summary,
         "markdown": report.markdown,
-        "json": lambda some: f"{json.dumps(notation.to_report(some), indent=2)}\n",
+        "json": lambda some: f"{json.dumps(serialization.to_report(some), indent=2)}\n",
         "junit": report.junit,
         "html": report.html,
     }[form](records)
@@ -69,7 +71,7 @@ def show_settings(options: Options) -> None:
 def show_matrix(options: Options) -> None:
     """Print every build that can be asked for, with its session, image and cache reference."""
     chosen = options.settings()
-    names = site.names(chosen)
+    names = host.names(chosen)
     rows = [
         {
             "identity": one.identity,

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from build_tasks import constraints
-from build_tasks.constraints import resolver
+from build_tasks.config.settings import ROOT
+from build_tasks.constraints import constraint_files, resolver
 from build_tasks.errors import UsageError
-from build_tasks.matrix import Platform
-from build_tasks.settings import ROOT
+from build_tasks.model.matrix import Platform
 
 #: How much of the set, by the size of its wheels, may be out of date. In a CI image that much lies
 #: below what replaced it; docs/caching.md says what the bound costs and what it spares.
@@ -33,13 +32,14 @@ def read(file: Path) -> Sizes:
         UsageError: the file is not there, or a line has no pin and size.
     """
     sizes = {}
-    for line in constraints.text_lines(file):
+    for line in constraint_files.text_lines(file):
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.match(line.strip())
         if not found:
             raise UsageError(
-                f"{constraints.place(file)}: {line!r} is no pin and size like name==1.2.3  # 4567"
+                f"{constraint_files.place(file)}: {line!r} is no pin and size "
+                "like name==1.2.3  # 4567"
             )
         name, _, version = found["pin"].partition("==")
         sizes[name, version] = int(found["size"])
@@ -68,13 +68,14 @@ def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
     """
     if slim:
         return CORE
-    file = constraints.path(root, python, BASELINE)
-    current = dict.fromkeys(constraints.read(constraints.path(root, python)).items(), 0)
+    file = constraint_files.path(root, python, BASELINE)
+    current = dict.fromkeys(constraint_files.read(constraint_files.path(root, python)).items(), 0)
     old = share(read(file), current)
     if old <= BOUND:
         return BASELINE
     announce(
-        f"{constraints.place(file)}: not used: {old:.0%} is out of date and {BOUND:.0%} may be: "
+        f"{constraint_files.place(file)}: not used: {old:.0%} is out of date "
+        f"and {BOUND:.0%} may be: "
         f"one changed version installs all again: run: nox -s constraints-{python}"
     )
     return CURRENT
@@ -91,17 +92,21 @@ def follow(python: str, *, announce: Callable[[str], None]) -> None:
         UsageError: the constraints are unusable.
         NetworkError: the package index cannot be reached.
     """
-    file = constraints.path(ROOT, python, BASELINE)
-    pins = constraints.read(constraints.path(ROOT, python))
+    file = constraint_files.path(ROOT, python, BASELINE)
+    pins = constraint_files.read(constraint_files.path(ROOT, python))
     before = read(file) if file.exists() else {}
     if before.keys() == set(pins.items()):
         return
-    wheels = resolver.wheel_sizes(python, Platform.AMD64, constraints.pins_text(pins))
+    wheels = resolver.wheel_sizes(python, Platform.AMD64, constraint_files.pins_text(pins))
     sizes = {(name, version): wheels[name] for name, version in pins.items()}
     old, new = share(before, sizes), share(sizes, before)
     if before and max(old, new) <= BOUND:
-        announce(f"{constraints.place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new")
+        announce(
+            f"{constraint_files.place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new"
+        )
         return
     lines = [f"{name}=={version}  # {size}" for (name, version), size in sorted(sizes.items())]
-    constraints.write(file, "\n".join([_HEADER.format(python=python), _NOTE, *lines, ""]))
-    announce(f"{constraints.place(file)}: made anew, {sum(sizes.values()) / 1e6:.0f} MB of wheels")
+    constraint_files.write(file, "\n".join([_HEADER.format(python=python), _NOTE, *lines, ""]))
+    announce(
+        f"{constraint_files.place(file)}: made anew, {sum(sizes.values()) / 1e6:.0f} MB of wheels"
+    )

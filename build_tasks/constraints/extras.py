@@ -14,10 +14,11 @@ from collections.abc import Callable
 from email.parser import HeaderParser
 from pathlib import Path
 
-from build_tasks import constraints, process
+from build_tasks import process
+from build_tasks.config.settings import ROOT, Settings
+from build_tasks.constraints import constraint_files
 from build_tasks.errors import NetworkError, UsageError
-from build_tasks.matrix import plural
-from build_tasks.settings import ROOT, Settings
+from build_tasks.model.matrix import plural
 
 #: Seconds for uv to get one small wheel.
 _INSTALL = 300.0
@@ -41,7 +42,7 @@ def check(settings: Settings, python: str) -> None:
     file = path(ROOT, airflow)
     if not file.exists():
         return
-    known = {_normal(name) for name in constraints.lines(file)}
+    known = {_normal(name) for name in constraint_files.lines(file)}
     for extra in settings.airflow_extras:
         if _normal(extra) not in known:
             near = difflib.get_close_matches(_normal(extra), sorted(known), n=3)
@@ -62,8 +63,8 @@ def follow(python: str, settings: Settings, *, announce: Callable[[str], None]) 
         return
     names = _of_release(python, airflow)
     header = _HEADER.format(python=python, airflow=airflow)
-    constraints.write(file, "\n".join((header, *names, "")))
-    announce(f"{constraints.place(file)}: {plural(len(names), 'extra')}")
+    constraint_files.write(file, "\n".join((header, *names, "")))
+    announce(f"{constraint_files.place(file)}: {plural(len(names), 'extra')}")
 
 
 def _of_release(python: str, airflow: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from build_tasks import process
 from build_tasks.errors import DependencyError, NetworkError
-from build_tasks.matrix import Platform
+from build_tasks.model.matrix import Platform
 from build_tasks.process import Command
 
 #: What uv calls the platforms of the images. All of them get the same versions.

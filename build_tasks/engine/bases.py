@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks import locks, process
+from build_tasks import process
 from build_tasks.engine import apt, registry, state
 from build_tasks.engine.processes import end_orphans, marker
 from build_tasks.errors import EngineError, ImagesError
-from build_tasks.process import Command
+from build_tasks.process import Command, locks
 from build_tasks.process.heartbeat import Phase, heartbeat
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from build_tasks import locks, process
+from build_tasks import process
 from build_tasks.engine import bases, handle, packages, registry, state
 from build_tasks.errors import EngineError, ImagesError
+from build_tasks.process import locks
 
 if TYPE_CHECKING:
     from build_tasks.engine.handle import Embedded

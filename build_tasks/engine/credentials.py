@@ -14,9 +14,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from build_tasks import places, redaction
+from build_tasks import paths
 from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
+from build_tasks.text import redaction
 
 USER = "airflow-images"
 #: What the copy has of its own, and what buildx keeps elsewhere (BUILDX_CONFIG).
@@ -54,8 +55,8 @@ def make(where: Folders) -> Path:
         hashed = _crypt(password, salt)
         if not hashed.startswith("$2b$"):
             raise EngineError("libcrypt of this machine has no bcrypt: install libcrypt1")
-        places.write(passwords, f"{USER}:{hashed}\n")
-        places.write(private / "secret", password)
+        paths.write(passwords, f"{USER}:{hashed}\n")
+        paths.write(private / "secret", password)
     return passwords
 
 
@@ -75,7 +76,7 @@ def configure(where: Folders, registry: str, theirs: Path) -> Path:
     text = json.dumps(_merged(_load(theirs / "config.json"), registry, _token(where)), indent=2)
     file = ours / "config.json"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        places.write(file, text)
+        paths.write(file, text)
     entries = {path.name: path for path in theirs.iterdir()} if theirs.is_dir() else {}
     for name in _OWN:
         entries.pop(name, None)
@@ -85,7 +86,7 @@ def configure(where: Folders, registry: str, theirs: Path) -> Path:
     for name, path in entries.items():
         link = ours / name
         if not link.is_symlink() or link.readlink() != path.absolute():
-            places.link(link, path.absolute())
+            paths.link(link, path.absolute())
     return ours
 
 

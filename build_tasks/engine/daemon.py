@@ -8,10 +8,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import api, process
+from build_tasks import process
 from build_tasks.engine import packages, ready, state
 from build_tasks.engine.state import Daemon, Folders
 from build_tasks.errors import EngineError
+from build_tasks.process import docker_api
 
 #: Seconds until the engine has to answer; 2 to 5 were seen.
 START = 60.0
@@ -84,7 +85,7 @@ def _configuration(where: Folders) -> dict[str, object]:
 
 def _answers(path: Path) -> bool:
     try:
-        status, _ = api.get(path, "/_ping", timeout=5)
+        status, _ = docker_api.get(path, "/_ping", timeout=5)
     except OSError:
         return False
     return status == HTTPStatus.OK
@@ -93,8 +94,8 @@ def _answers(path: Path) -> bool:
 def _busy(path: Path) -> bool:
     """Whether something runs: a container, or a build, which holds records of the cache."""
     try:
-        _, containers = api.get(path, "/v1.44/containers/json", timeout=PATIENCE)
-        _, usage = api.get(path, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
+        _, containers = docker_api.get(path, "/v1.44/containers/json", timeout=PATIENCE)
+        _, usage = docker_api.get(path, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
     except OSError:
         return False  # a dockerd that does not answer builds nothing
     cache = usage.get("BuildCache") if isinstance(usage, dict) else None

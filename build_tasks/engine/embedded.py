@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import locks, plugin, process
+from build_tasks import process
+from build_tasks.buildx import plugin
 from build_tasks.engine import (
     cleanup,
     credentials,
@@ -27,6 +28,7 @@ from build_tasks.engine.packages import supported
 from build_tasks.engine.state import Folders, Running
 from build_tasks.engine.storage import Superseded
 from build_tasks.errors import EngineError, ImagesError
+from build_tasks.process import locks
 
 __all__ = ["Embedded", "prune", "running", "start", "status", "stop", "supported"]
 

@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import locks, places
+from build_tasks import paths
 from build_tasks.engine import credentials, state
 from build_tasks.engine.state import Folders, Running
+from build_tasks.process import locks
 
 #: Variables by which docker reaches another engine than DOCKER_HOST says, or in another way.
 _STRAY = (
@@ -53,7 +54,7 @@ class Embedded:
         stray = {name: "" for name in _STRAY if os.environ.get(name)}
         return {
             "BUILDX_BUILDER": "default",
-            "BUILDX_CONFIG": str(places.cache_folder() / "buildx"),
+            "BUILDX_CONFIG": str(paths.cache_folder() / "buildx"),
             "DOCKER_CONFIG": str(credentials.configuration(state.folders())),
             "DOCKER_HOST": self.host,
             **stray,

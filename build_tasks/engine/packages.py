@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from build_tasks import places, process
+from build_tasks import paths, process
 from build_tasks.engine import apt, state
 from build_tasks.engine.handle import plugin
 from build_tasks.engine.processes import end_orphans, marker
@@ -123,7 +123,7 @@ def unpack(
         announce(f"fetching {len(missing)} Debian packages ({release}, {codename()}) into {root}")
         _fetch(where, release, missing, announce)
         _complete(root)
-        places.write(unpacked, "\n".join([*present, *missing]))
+        paths.write(unpacked, "\n".join([*present, *missing]))
     return root
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from build_tasks import places
+from build_tasks import paths
 
 #: 2 is the first with a registry that asks for a password; an older engine is started anew.
 SCHEMA = 2
@@ -113,7 +113,7 @@ class Running:
 
 def folders() -> Folders:
     """Return the folders of the engine that belongs to the cache folder."""
-    return Folders(places.cache_folder() / "engine")
+    return Folders(paths.cache_folder() / "engine")
 
 
 def write(where: Folders, running: Running) -> None:
@@ -226,4 +226,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _replace(path: Path, content: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    places.write(path, json.dumps(content, indent=2))
+    paths.write(path, json.dumps(content, indent=2))

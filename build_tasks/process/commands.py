@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from build_tasks import console
-from build_tasks.redaction import redact
+from build_tasks.text.redaction import redact
 
 Command = tuple[str, ...]
 #: Variables to set for a child, over this process's own; None removes one.

@@ -11,10 +11,11 @@ import termios
 import tty
 from collections.abc import Callable, Mapping
 
-from build_tasks import console, escaping
+from build_tasks import console
 from build_tasks.process.children import child_of
 from build_tasks.process.commands import Command, Completed
-from build_tasks.redaction import StreamFilter
+from build_tasks.text import escaping
+from build_tasks.text.redaction import StreamFilter
 
 #: Bytes of a streamed command's output that are kept to say why it failed.
 TAIL_BYTES = 64 * 1024

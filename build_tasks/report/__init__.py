@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from build_tasks.report.cases import junit
-    from build_tasks.report.github import markdown, publish
+    from build_tasks.report.junit import junit
     from build_tasks.report.page import html
+    from build_tasks.report.step_summary import markdown, publish
     from build_tasks.report.terminal import brief, summary
 
 __all__ = ["brief", "html", "junit", "markdown", "publish", "summary"]

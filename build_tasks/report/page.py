@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tasks import escaping, figures
-from build_tasks.record import BuildRecord, Step
+from build_tasks.history.record import BuildRecord, Step
 from build_tasks.report import facts, timeline
+from build_tasks.storage import figures
+from build_tasks.text import escaping
 
 #: Lines of the log of a step that failed.
 LOG = 40

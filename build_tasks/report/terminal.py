@@ -6,9 +6,10 @@ import io
 import shutil
 from collections.abc import Iterable, Sequence
 
-from build_tasks import escaping, figures
-from build_tasks.record import BuildRecord
+from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts
+from build_tasks.storage import figures
+from build_tasks.text import escaping
 
 #: Lines of a failed step's log that are shown.
 LOG = 10

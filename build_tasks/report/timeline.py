@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from build_tasks import escaping, figures
-from build_tasks.record import BuildRecord, Step, StepKind
+from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
+from build_tasks.storage import figures
+from build_tasks.text import escaping
 
 #: Characters of a name or an error that are told.
 LONG = 300

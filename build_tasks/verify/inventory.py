@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from build_tasks.matrix import Platform
+from build_tasks.model.matrix import Platform
 
 #: `e_machine` of the ELF header (System V ABI; its registry of machines).
 MACHINES = {Platform.AMD64: 62, Platform.ARM64: 183}

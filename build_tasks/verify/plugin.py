@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from build_tasks import escaping
-from build_tasks.matrix import ImageKind
+from build_tasks.model.matrix import ImageKind
+from build_tasks.text import escaping
 from build_tasks.verify.target import Target
 
 TARGET = pytest.StashKey[Target]()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_tasks import buildx, process
-from build_tasks.client import Client
+from build_tasks import process
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, RegistryError, UsageError
-from build_tasks.matrix import ImageKind, Platform, listed, parse_python
+from build_tasks.model.matrix import ImageKind, Platform, listed, parse_python
 
 #: Seconds for a large image to come from a registry.
 PULL = 3600.0
@@ -165,7 +166,7 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
     """Pull the manifest of one platform by its digest, so that no other is taken for it."""
     name = reference.partition("@")[0]
     try:
-        raw = json.loads(buildx.manifest(client, reference))
+        raw = json.loads(commands.manifest(client, reference))
         has = [(_platform(one), str(one["digest"])) for one in raw.get("manifests") or ()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{reference}: the registry's answer is no manifest") from None

@@ -10,7 +10,7 @@ import chromium
 import pytest
 from chromium import Page
 
-from build_tasks import places
+from build_tasks import paths
 
 NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Path:
     """Where the browser is; it stays for the next run."""
-    return chromium.unpacked(places.cache_folder() / "tests" / "chromium")
+    return chromium.unpacked(paths.cache_folder() / "tests" / "chromium")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import records
 from chromium import Page
 
 from build_tasks import report
-from build_tasks.record import BuildRecord, Step, StepKind
+from build_tasks.history.record import BuildRecord, Step, StepKind
 
 RUN = records.run()
 SHOWN = "[...document.querySelectorAll('.build')].filter((one) => one.checkVisibility())"

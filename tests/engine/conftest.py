@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, clean
 
-from build_tasks import places
+from build_tasks import paths
 from build_tasks.engine import bases, embedded, packages, state
 from build_tasks.errors import EngineError
 
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """Where the tests' engine lives: packages and bases stay for the next run."""
-    return places.cache_folder() / "tests"
+    return paths.cache_folder() / "tests"
 
 
 @pytest.fixture(scope="session")

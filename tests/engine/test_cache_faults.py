@@ -22,17 +22,19 @@ from gha_cache import gha_cache
 from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
-from build_tasks import buildx, cache_lookup, process
-from build_tasks.building import Built, complete
-from build_tasks.cache import CachePlan, backends
-from build_tasks.cache_lookup import Lookup
-from build_tasks.client import Client
+from build_tasks import process
+from build_tasks.buildx import cache_lookup, commands
+from build_tasks.buildx.cache_lookup import Lookup
+from build_tasks.buildx.runner import Built, complete
+from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import bases
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import AuthError, ImagesError, NetworkError, RegistryError
-from build_tasks.matrix import Platform
-from build_tasks.record import BuildRecord, StepKind
-from build_tasks.spec import BuildSpec, Output
+from build_tasks.history.record import BuildRecord, StepKind
+from build_tasks.model import cache_backends
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=scratch
@@ -65,12 +67,14 @@ class Place:
         return f"{self.proxy.address}/{self.spec.image.partition('/')[2]}:cache"
 
     def reading(self, *references: str, **changes: Any) -> BuildSpec:
-        plan = CachePlan(tuple(map(backends.registry, references or (self.cache,))))
+        plan = CachePlan(tuple(map(cache_backends.registry, references or (self.cache,))))
         return replace(self.spec, cache=plan, **changes)
 
     def writing(self, **changes: Any) -> BuildSpec:
         return replace(
-            self.spec, cache=CachePlan(export=backends.registry(self.cache).written(())), **changes
+            self.spec,
+            cache=CachePlan(export=cache_backends.registry(self.cache).written(())),
+            **changes,
         )
 
     def forget(self) -> None:
@@ -83,7 +87,7 @@ class Place:
 
     def pushed(self, built: Built) -> bool:
         """Return whether the registry has the image under the digest that was reported."""
-        raw = buildx.manifest(self.client, f"{self.spec.image}@{built.digest}")
+        raw = commands.manifest(self.client, f"{self.spec.image}@{built.digest}")
         return bool(built.digest) and '"mediaType"' in raw
 
 
@@ -147,7 +151,7 @@ def other_build(place: Place) -> float:
     metadata = place.spec.metadata.with_suffix(".other")
     other = replace(place.spec, arguments=(base, salt), output=Output.NONE, tags=())
     began = time.monotonic()
-    buildx.build(place.client, replace(other, metadata=metadata), lambda _: None)
+    commands.build(place.client, replace(other, metadata=metadata), lambda _: None)
     return time.monotonic() - began
 
 
@@ -164,16 +168,16 @@ def tried(place: Place, spec: BuildSpec) -> Tried:
 @pytest.fixture
 def written(place: Place) -> Place:
     """The place, after a build that wrote the cache; the engine has forgotten all."""
-    built = buildx.build(place.client, place.writing())
+    built = commands.build(place.client, place.writing())
     assert built.cache_exported
     assert built.notes(place.writing()) == []
     place.forget()
     return place
 
 
-def put(text: str) -> backends.Backend:
+def put(text: str) -> cache_backends.Backend:
     """Return the place that a value of --cache-to means."""
-    return backends.parse(text, "--cache-to", write=True).written(())
+    return cache_backends.parse(text, "--cache-to", write=True).written(())
 
 
 def ran(record: BuildRecord) -> list[int]:
@@ -181,7 +185,7 @@ def ran(record: BuildRecord) -> list[int]:
 
 
 def build(place: Place, spec: BuildSpec) -> Built:
-    built = buildx.build(place.client, spec)
+    built = commands.build(place.client, spec)
     assert place.pushed(built)
     assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) >= 2
     return built
@@ -244,7 +248,7 @@ def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
 def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> None:
     spec = place.reading(strict_cache=True)
     spec = replace(
-        spec, cache=replace(spec.cache, export=backends.registry(place.cache).written(()))
+        spec, cache=replace(spec.cache, export=cache_backends.registry(place.cache).written(()))
     )
     built = build(place, spec)
     assert built.cache_exported
@@ -293,13 +297,13 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
     base = f"{written.spec.image}-base"
     arguments = (*written.spec.arguments[:1], ("SALT", secrets.token_hex(8)))
     made = replace(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
-    buildx.build(written.client, made)
+    commands.build(written.client, made)
     written.forget()
     moved = f"{written.proxy.address}/{base.partition('/')[2]}:1"
     happened = written.proxy.fault("-base/blobs/sha256", method="GET", after=1, **fault)
     spec = written.reading(arguments=(("BASE_IMAGE", moved), *arguments[1:]))
     with pytest.raises(ImagesError) as caught:
-        buildx.build(written.client, spec)
+        commands.build(written.client, spec)
     assert happened.happened
     assert "a layer of the cache" not in capsys.readouterr().err
     assert type(caught.value) in {RegistryError, NetworkError}
@@ -310,7 +314,7 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
 def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     spec = written.reading(output=Output.LOAD)
-    built = buildx.build(written.client, spec)
+    built = commands.build(written.client, spec)
     assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
     shown = (written.client.docker, "image", "inspect", spec.tags[0])
     assert process.run(shown, environment=written.client.environment).returncode == 0
@@ -400,7 +404,7 @@ def test_a_cache_outside_of_a_registry_is_written_and_read(
         assert (built.notes(writing), built.strict(writing)) == ([], None)
         assert bool(service.entries) is (kind == "gha")
         place.forget()
-        place_read = backends.parse(source, "--cache-from", write=False)
+        place_read = cache_backends.parse(source, "--cache-from", write=False)
         reading = replace(place.spec, cache=CachePlan((place_read,)), strict_cache=True)
         built = build(place, reading)
     assert ran(built.record) == []
@@ -620,7 +624,7 @@ def test_a_push_that_fails_has_its_class_and_names_the_image(
         place.proxy.guard(uses=fault["uses"])
     spec = pushing(place)
     with pytest.raises(error, match=f"^ci-3.11-amd64: failed to push {spec.tags[0]}: ") as caught:
-        buildx.build(place.client, spec)
+        commands.build(place.client, spec)
     assert type(caught.value) is error
 
 
@@ -633,14 +637,14 @@ def test_a_transfer_that_stalls_for_ever_delays_no_other_build_and_can_be_ended(
     """Nothing tells a stalled upload from a slow one; BuildKit waits, and so does its build."""
     spec = {"push": pushing(place), "export": place.writing(), "layer": place.reading()}[what]
     if what == "layer":
-        buildx.build(place.client, place.writing(), lambda _: None)
+        commands.build(place.client, place.writing(), lambda _: None)
         place.forget()
         add_a_step(place)
         stalled = place.proxy.fault(LAYER, method="GET", after=1, stall=FOREVER)
     else:
         stalled = place.proxy.fault(**UPLOADS, stall=FOREVER)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(buildx.build, place.client, spec, lambda _: None)
+        waiting = pool.submit(commands.build, place.client, spec, lambda _: None)
         while not stalled.happened:
             assert not waiting.done()
             time.sleep(0.1)
@@ -670,11 +674,13 @@ def test_a_display_of_buildkits_own_hides_no_fault(
     written.proxy.fault(UPLOAD, method="POST", status=401)
     spec = written.reading(progress=progress, strict_cache=True)
     export = f"{written.proxy.address}/tests/elsewhere:cache"
-    spec = replace(spec, cache=replace(spec.cache, export=backends.registry(export).written(())))
+    spec = replace(
+        spec, cache=replace(spec.cache, export=cache_backends.registry(export).written(()))
+    )
     shown = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
-        built = buildx.build(written.client, spec)
+        built = commands.build(written.client, spec)
         text = shown.getvalue()
     assert written.pushed(built)
     read, wrote = built.notes(spec)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from suite import ROOT, Suite, last, steps
 
-from build_tasks import constraints
+from build_tasks.constraints import constraint_files
 from build_tasks.engine.handle import Embedded
 
 AIRFLOW = {"3.9": "3.0.6", "3.11": "3.3.2", "3.13": "3.3.2"}
@@ -54,7 +54,7 @@ def test_the_installed_set_is_exactly_the_constraints(image: Image) -> None:
     installed = dict(
         line.split("==") for line in image.sh("uv pip freeze 2> /dev/null").splitlines()
     )
-    assert installed == dict(constraints.read(constraints.path(ROOT, image.python)))
+    assert installed == dict(constraint_files.read(constraint_files.path(ROOT, image.python)))
 
 
 def test_its_own_smoke_test_passes(image: Image) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from suite import Suite, steps
 
-from build_tasks import context
-from build_tasks.context import Allowed, Prepared, ignore
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import UsageError
+from build_tasks.inputs import context, dockerignore
+from build_tasks.inputs.context import Allowed, Prepared
 
 FILE = """\
 FROM scratch AS folder
@@ -199,6 +199,6 @@ def test_the_patterns_mean_what_buildkit_means(tmp_path: Path, builder: Builder)
     (tree / ".dockerignore").write_text(RULES)
     _, out = builder.build(tree)
     came = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
-    patterns = ignore.parse(RULES.splitlines())
+    patterns = dockerignore.parse(RULES.splitlines())
     assert came == {path for path in PATHS if not patterns.match(path)}
     assert set(prepare(tree).files) == came

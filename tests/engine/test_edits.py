@@ -16,17 +16,19 @@ import pytest
 from edits import ARGUMENTS, EDITS, FILES, Edit
 from suite import Suite
 
-from build_tasks import buildx, contents, context, freshness
-from build_tasks.cache import CachePlan
-from build_tasks.client import Client
-from build_tasks.context import Allowed
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import packages
 from build_tasks.engine.handle import Embedded
-from build_tasks.explain import explain
-from build_tasks.matrix import Platform
-from build_tasks.record import BuildRecord
-from build_tasks.recording import Recorder
-from build_tasks.spec import BuildSpec, Output
+from build_tasks.history.explain import explain
+from build_tasks.history.record import BuildRecord
+from build_tasks.history.recorder import Recorder
+from build_tasks.inputs import context, fingerprint
+from build_tasks.inputs.context import Allowed
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
+from build_tasks.plan import build_inputs
 
 TAG = "tests/edits:1"
 #: Of the whole corpus, which is the nightly run's, every n-th.
@@ -65,7 +67,7 @@ class Project:
                 file.chmod(0o755 if edit.executable and name in edit.files else 0o644)
         (self.root / "Dockerfile").write_text(edit.dockerfile())
         sent = context.prepare(self.root, Allowed(), print)
-        spec = contents.labelled(
+        spec = build_inputs.labelled(
             BuildSpec(
                 identity="ci-3.11-amd64",
                 dockerfile=self.root / "Dockerfile",
@@ -81,15 +83,15 @@ class Project:
             )
         )
         records: list[BuildRecord] = []
-        buildx.build(self.client, spec, lambda _: None, note=records.append)
+        commands.build(self.client, spec, lambda _: None, note=records.append)
         assert spec.inputs
-        record = freshness.noted(records[0], spec.inputs)
+        record = fingerprint.noted(records[0], spec.inputs)
         return Made(spec.inputs.fingerprint, record, self.image())
 
     def image(self) -> object:
         (found,) = json.loads(self.suite.engine("image", "inspect", TAG))
-        found["Config"]["Labels"].pop(freshness.LABEL)
-        late = tuple(f"{name}=" for name in freshness.LATE)
+        found["Config"]["Labels"].pop(fingerprint.LABEL)
+        late = tuple(f"{name}=" for name in fingerprint.LATE)
         found["Config"]["Env"] = [e for e in found["Config"]["Env"] if not e.startswith(late)]
         return found["Config"], found["RootFS"]
 
@@ -120,7 +122,7 @@ def test_an_edit_is_told_as_buildkit_sees_it(edit: Edit, project: Project, befor
     now = project.make(edit)
     ran = [step.name for step in now.record.steps if step.ran]
     assert bool(ran or now.image != before.image) is edit.changes, ran
-    changed = freshness.changed(before.fingerprint, now.fingerprint)
+    changed = fingerprint.changed(before.fingerprint, now.fingerprint)
     assert bool(changed) is (edit.changes or edit.unseen)
     misses = explain(before.record, now.record).misses
     assert bool(misses) is bool(ran)

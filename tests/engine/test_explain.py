@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from suite import Suite
 
-from build_tasks import dockerfile, freshness
 from build_tasks.engine.handle import Embedded
-from build_tasks.explain import explain, explanation
-from build_tasks.explain.causes import Cause, Why
-from build_tasks.record import BuildRecord
-from build_tasks.recording import Recorder
+from build_tasks.history.explain import explain, explanation
+from build_tasks.history.explain.causes import Cause, Why
+from build_tasks.history.record import BuildRecord
+from build_tasks.history.recorder import Recorder
+from build_tasks.inputs import dockerfile, fingerprint
 
 DOCKERFILE = """\
 ARG BASE_IMAGE
@@ -89,7 +89,7 @@ def noted(record: BuildRecord, root: Path, arguments: dict[str, str]) -> BuildRe
                 text = path.read_bytes().hex()
                 files[str(path.relative_to(root))] = f"100{executable} {text}"
     instructions = dockerfile.parse((root / name).read_text())
-    return freshness.noted(record, freshness.gather(instructions, arguments, files))
+    return fingerprint.noted(record, fingerprint.gather(instructions, arguments, files))
 
 
 @pytest.fixture

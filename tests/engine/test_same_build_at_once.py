@@ -12,12 +12,13 @@ from typing import Any
 
 from suite import PATIENCE, Suite, last
 
-from build_tasks import buildx, process
-from build_tasks.cache import CachePlan
-from build_tasks.client import Client
+from build_tasks import process
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
 from build_tasks.engine.handle import Embedded
-from build_tasks.matrix import Platform
-from build_tasks.spec import BuildSpec, Output
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=scratch
@@ -136,7 +137,7 @@ def test_many_load_one_image_at_once(engine: Embedded, tmp_path: Path) -> None:
                 progress="rawjson",
             )
             specs = [replace(spec, run=f"{number}-{one}") for one in range(LOADS)]
-            built = list(pool.map(lambda one: buildx.build(client, one, told.append), specs))
+            built = list(pool.map(lambda one: commands.build(client, one, told.append), specs))
             assert len({one.digest for one in built}) == 1
             assert max(one.record.attempts for one in built) <= 3
             shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.tags[0])

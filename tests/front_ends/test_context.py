@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from fake_docker import Bench, last
 
-from build_tasks import context
-from build_tasks.context import Allowed, Prepared
 from build_tasks.errors import UsageError
+from build_tasks.inputs import context
+from build_tasks.inputs.context import Allowed, Prepared
 
 BUILD = ("image.build", "--python", "3.11", "--dry-run")
 

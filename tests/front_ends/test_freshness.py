@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from fake_docker import Bench, last
 
-from build_tasks import dockerfile
-from build_tasks.freshness import LABEL
-from build_tasks.record import BuildRecord, Step, StepKind, journal
+from build_tasks.history import journal
+from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.inputs import dockerfile
+from build_tasks.inputs.fingerprint import LABEL
 
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11:latest"
 BASE = "python:3.11-slim-bookworm"
@@ -176,7 +177,7 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
 
     def hook(*arguments: str) -> tuple[int, str, str]:
         program = f"import sys; sys.path.insert(0, {str(place.root)!r})\n"
-        program += "from build_tasks.hook import main; sys.exit(main())"
+        program += "from build_tasks.front.hook import main; sys.exit(main())"
         there = replace(place, root=folder)
         # `python -c` takes the place of the installed script.
         done = there.run_program(sys.executable, "-c", program, *arguments)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from fake_docker import Bench
 
-from build_tasks import context, git, revision, sources
-from build_tasks.context import Allowed
 from build_tasks.errors import CommandError
-from build_tasks.revision import Revision
+from build_tasks.inputs import context, git
+from build_tasks.inputs.context import Allowed
+from build_tasks.plan import airflow_checkout, revision
+from build_tasks.plan.revision import Revision
 
 DATE = "2026-01-02T03:04:05+00:00"
 #: Signs whatever it is given, and talks while it verifies, as gpg does.
@@ -298,7 +299,7 @@ def test_a_question_writes_nothing(tree: Path, said: list[str]) -> None:
 
 
 def fetched(address: str, said: list[str]) -> Path:
-    return sources.find(f"git+{address}", "here", said.append)[0]
+    return airflow_checkout.find(f"git+{address}", "here", said.append)[0]
 
 
 def test_a_fetch_runs_no_program_and_has_the_repositorys_bytes(

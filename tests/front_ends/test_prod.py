@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from fake_docker import ROOT, Bench, echoed, last
 
-from build_tasks import settings
-from build_tasks.freshness import LABEL, SCHEME
+from build_tasks.config import settings
+from build_tasks.inputs.fingerprint import LABEL, SCHEME
 
 GIT = ("/usr/bin/git", "-C", str(ROOT), "show", "--no-patch", "--format=%H %cI", "HEAD")
 COMMIT, _, DATE = subprocess.run(GIT, capture_output=True, text=True, check=True).stdout.partition(

@@ -14,7 +14,8 @@ import pytest
 import records
 from fake_docker import Bench, last
 
-from build_tasks.record import BuildRecord, journal, notation
+from build_tasks.history import journal, serialization
+from build_tasks.history.record import BuildRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = records.run()
@@ -56,7 +57,7 @@ def test_the_last_run_is_told_unless_something_else_is_named(built: Bench) -> No
 def test_a_report_has_the_form_that_was_asked_for(built: Bench) -> None:
     asked = built.invoke("image.report", "--json").stdout
     assert asked == built.invoke("image.report", "--format", "json").stdout
-    assert notation.of_bytes(asked.encode()) == ([*sorted(RUN, key=_order)], 0)
+    assert serialization.of_bytes(asked.encode()) == ([*sorted(RUN, key=_order)], 0)
     assert built.invoke("image.report", "--format", "markdown").stdout.startswith("### 24 builds")
     root = ET.fromstring(built.invoke("image.report", "--format", "junit").stdout.encode())  # noqa: S314 - our own
     assert len([*root.iter("testcase")]) == 24

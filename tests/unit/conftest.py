@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from build_tasks import trust
+from build_tasks.plan import trust
 
 
 @pytest.fixture(autouse=True)

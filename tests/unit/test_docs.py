@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import buildx, process, settings
+from build_tasks import process
 from build_tasks.builders import configuration
-from build_tasks.client import Client
-from build_tasks.fleet import Builder
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
+from build_tasks.config import settings
+from build_tasks.model.builder import Builder
 from build_tasks.process import Command
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "builders.md").read_text(encoding="utf-8")
@@ -52,7 +54,7 @@ def test_an_example_makes_the_commands_beside_it(file: str, tmp_path: Path) -> N
     made: list[Command] = []
     for one in builders(file, tmp_path):
         text = configuration.text(one)
-        made += buildx.create_commands(DOCKER, one, Path("buildkitd.toml") if text else None)
+        made += commands.create_commands(DOCKER, one, Path("buildkitd.toml") if text else None)
     assert [list(command) for command in made] == commands_beside(file)
     for command in made:
         assert process.quote(command) in TEXT

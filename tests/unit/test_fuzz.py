@@ -24,29 +24,23 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks import (
-    archive,
-    constraints,
-    digests,
-    dockerfile,
-    freshness,
-    merge,
-    options,
-    references,
-    settings,
-)
-from build_tasks.advice import holdings
 from build_tasks.builders import store
-from build_tasks.constraints import baseline
-from build_tasks.context import fingerprints, ignore
-from build_tasks.digests import Part
+from build_tasks.check import image_metadata
+from build_tasks.config import options, settings
+from build_tasks.config.settings import FILE_VARIABLE, ROOT
+from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
 from build_tasks.errors import ImagesError
-from build_tasks.explain import explain, explanation
-from build_tasks.matrix import ImageKind
-from build_tasks.record import BuildRecord, Step, StepKind, journal, notation
-from build_tasks.recording import Recorder
-from build_tasks.settings import FILE_VARIABLE, ROOT
+from build_tasks.history import journal, serialization
+from build_tasks.history.explain import explain, explanation
+from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.history.recorder import Recorder
+from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprint
+from build_tasks.model.matrix import ImageKind
+from build_tasks.publish import digests, merge
+from build_tasks.publish.digests import Part
+from build_tasks.storage import registry_caches
+from build_tasks.verify import archive
 
 #: Inputs of the nightly run, over all targets, and the share of them that always runs.
 INPUTS, SHARE = 5_000, 0.08
@@ -146,7 +140,7 @@ def _options(content: bytes, _: Path) -> None:
 def _constraints(content: bytes, folder: Path) -> None:
     file = folder / "constraints-3.11.txt"
     file.write_bytes(content)
-    constraints.check(file, "3.11", "3.3.2")
+    constraint_files.check(file, "3.11", "3.3.2")
 
 
 def _baseline(content: bytes, folder: Path) -> None:
@@ -171,7 +165,7 @@ def _journal(content: bytes, folder: Path) -> None:
     file = folder / "record.json"
     file.write_bytes(content)
     for record in journal.read(file, lambda _: None):
-        freshness.recorded(record)
+        fingerprint.recorded(record)
         explanation.lines(explain(record, record))
 
 
@@ -181,7 +175,7 @@ def _events(content: bytes, _: Path) -> None:
     recorder.snapshot()
     recorder.end()
     recorder.ending()
-    notation.to_text(recorder.record(BuildRecord("x")))
+    serialization.to_text(recorder.record(BuildRecord("x")))
 
 
 class _Folders(state.Folders):
@@ -199,7 +193,7 @@ def _engine(content: bytes, folder: Path) -> None:
 
 
 def _image(content: bytes, _: Path) -> None:
-    holdings.read(content.decode(errors="replace"))
+    image_metadata.read(content.decode(errors="replace"))
 
 
 def _manifest(content: bytes, _: Path) -> None:
@@ -207,7 +201,7 @@ def _manifest(content: bytes, _: Path) -> None:
 
 
 def _cache(content: bytes, _: Path) -> None:
-    references.read("r/i:1", content.decode(errors="replace"))
+    registry_caches.read("r/i:1", content.decode(errors="replace"))
 
 
 def _builder(content: bytes, folder: Path) -> None:
@@ -220,19 +214,19 @@ def _dockerfile(content: bytes, _: Path) -> None:
     instructions = dockerfile.parse(content.decode(errors="replace"))
     files = {"sources/a": "100644 a", "constraints/constraints-3.11.txt": "100644 b"}
     arguments = {"AIRFLOW_PYTHON_VERSION": "3.11", "BASE_IMAGE": "b"}
-    found = freshness.gather(instructions, arguments, files)
+    found = fingerprint.gather(instructions, arguments, files)
     assert found.fingerprint
 
 
 def _index(content: bytes, folder: Path) -> None:
     (folder / "index.json").write_bytes(content)
     (folder / "a").write_text("a")
-    fingerprints.look(folder, {"a": None}, fingerprints.read(folder), fingerprints.Index())
+    file_hashes.look(folder, {"a": None}, file_hashes.read(folder), file_hashes.Index())
 
 
 def _ignored(content: bytes, _: Path) -> None:
     try:
-        patterns = ignore.parse(content.decode(errors="replace").splitlines())
+        patterns = dockerignore.parse(content.decode(errors="replace").splitlines())
     except ValueError:
         return
     patterns.match("a/" * 50 + "b")
@@ -242,7 +236,7 @@ def _recorded() -> bytes:
     step = Step("sha256:1", "[main 2/2] RUN x", StepKind.STEP, "main", number=2, total=2)
     instructions = ("main 1 FROM b", "main 2 RUN x", "main 3 COPY a /b")
     one = BuildRecord("ci", began="1", steps=(step,), instructions=instructions, files={"a": "1 2"})
-    return notation.to_text(one).encode()
+    return serialization.to_text(one).encode()
 
 
 def targets() -> Iterator[Target]:

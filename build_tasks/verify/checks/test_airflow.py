@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.fleet import DEFAULT
+from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
 from build_tasks.verify.container import Containers
 from build_tasks.verify.plugin import Packages, expect

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import datetime
 
-from build_tasks.redaction import is_secret_name
+from build_tasks.text.redaction import is_secret_name
 from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect

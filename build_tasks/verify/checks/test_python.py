@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from build_tasks import constraints
+from build_tasks.constraints import constraint_files
 from build_tasks.verify.container import Containers
 from build_tasks.verify.plugin import Packages, expect
 from build_tasks.verify.target import Target
@@ -108,7 +108,7 @@ def test_every_provider_imports(containers: Containers) -> None:
 
 
 def _pins(target: Target, packages: Packages) -> dict[str, Requirement]:
-    lines = constraints.lines(target.constraints)
+    lines = constraint_files.lines(target.constraints)
     parsed = [Requirement(line) for line in lines]
     return {
         canonicalize_name(one.name): one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks.matrix import ImageKind
+from build_tasks.model.matrix import ImageKind
 from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect

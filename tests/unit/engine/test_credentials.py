@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import redaction
 from build_tasks.engine import credentials
 from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
+from build_tasks.text import redaction
 
 REGISTRY = "127.0.0.1:5000"
 

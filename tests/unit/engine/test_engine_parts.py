@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks import locks, process
+from build_tasks import process
 from build_tasks.engine import (
     apt,
     bases,
@@ -30,7 +30,7 @@ from build_tasks.engine import (
 from build_tasks.engine.handle import Embedded
 from build_tasks.engine.state import Daemon, Folders, Running
 from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
-from build_tasks.process import Command, Completed, heartbeat
+from build_tasks.process import Command, Completed, heartbeat, locks
 
 ENGINE = Embedded(
     docker=Path("docker"),

@@ -1,0 +1,48 @@
+"""A builder as it has to be made: what is defined, and what this engine and registry add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from build_tasks.builders import configuration
+from build_tasks.buildx.toolchain import Client
+from build_tasks.config.buildx_drivers import Driver
+from build_tasks.model.builder import Builder
+from build_tasks.model.matrix import listed
+
+Announce = Callable[[str], None]
+
+
+def wanted(
+    here: Client, builder: Builder, registry: str, announce: Announce | None = None
+) -> Builder:
+    """Return a builder as it has to be made on this engine, for a registry.
+
+    Args:
+        here: the way to the engine.
+        builder: the builder as it is defined.
+        registry: the registry that it will read and write.
+        announce: is told what is made for it; without it, nothing is made.
+
+    Raises:
+        EngineError: its image cannot be had.
+    """
+    far = [node.name for node in builder.nodes if node.endpoint.startswith("ssh:")]
+    far += [builder.name] if builder.driver is Driver.KUBERNETES else []
+    if far and announce and configuration.loopback(registry):
+        announce(f"warning: {registry} is this machine's own: {listed(far)} cannot reach it")
+    return configuration.beside(registry, builder, _image(here, builder, announce))
+
+
+def _image(here: Client, builder: Builder, announce: Announce | None) -> str:
+    """Return the stand-in for BuildKit's image, where that cannot be pulled."""
+    embedded = here.embedded
+    if embedded is None or embedded.hub or builder.driver is not Driver.CONTAINER:
+        return ""
+    if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
+        return ""
+    from build_tasks.engine import buildkit_image  # noqa: PLC0415 - the embedded engine's
+
+    if announce is None:
+        return buildkit_image.reference(embedded)
+    return buildkit_image.ensure(embedded, announce)

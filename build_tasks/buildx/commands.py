@@ -1,0 +1,275 @@
+"""The driver: commands of buildx as pure tuples, and the verbs that run them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.buildx import runner
+from build_tasks.buildx.runner import Built
+from build_tasks.buildx.toolchain import Client
+from build_tasks.errors import CommandTimeout, ImagesError, MissingImage, NetworkError
+from build_tasks.history.record import BuildRecord
+from build_tasks.model import cache_backends, labels
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.builder import DEFAULT, Builder
+from build_tasks.process import Command, Completed
+
+#: Seconds that a builder has to start; buildx itself gives up after about 15.
+BOOT = 120.0
+#: Seconds for a registry to answer a question about an image.
+ANSWER = 10.0
+
+
+def build_command(client: Client, spec: BuildSpec) -> Command:
+    """Return the command that makes this build; nothing starts."""
+    command = [
+        *client.buildx,
+        "build",
+        *client.with_builder(spec.builder),
+        "--file",
+        str(spec.dockerfile),
+        "--platform",
+        ",".join(spec.platforms),
+        "--pull",
+        "--progress",
+        spec.progress,
+    ]
+    for name, value in spec.arguments:
+        command += ["--build-arg", f"{name}={value}"]
+    for name, text in spec.labels:
+        command += ["--label", f"{name}={text}"]
+    for name, path in spec.contexts:
+        command += ["--build-context", f"{name}={path}"]
+    for name, path in spec.secrets:
+        command += ["--secret", ",".join((f"id={name}", cache_backends.fields([f"src={path}"])))]
+    command += spec.cache.options()
+    command += _output_options(spec)
+    return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
+
+
+def create_commands(
+    client: Client, builder: Builder, configuration: Path | None
+) -> tuple[Command, ...]:
+    """Return the commands that create a builder, one for each node; the last one boots them all.
+
+    Args:
+        client: the way to the engine.
+        builder: the builder as it is wanted.
+        configuration: the file buildkitd.toml for its nodes, if they need one.
+    """
+    commands: list[Command] = []
+    for node in builder.nodes:
+        command = [*client.buildx, "create", "--name", builder.name]
+        command += ["--append"] if commands else []
+        command += ["--driver", builder.driver.value, "--node", node.name]
+        command += ["--platform", ",".join(node.platforms)] if node.platforms else []
+        command += ["--buildkitd-config", str(configuration)] if configuration else []
+        for key, value in node.options:
+            command += ["--driver-opt", cache_backends.fields([f"{key}={value}"])]
+        command += ["--bootstrap"] if node is builder.nodes[-1] else []
+        commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
+    return tuple(commands)
+
+
+def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command:
+    """Return the command that describes a builder, and starts it if it does not run."""
+    return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), client.builder(name))
+
+
+def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Command:
+    """Return the command that removes a dedicated builder, and its cache unless that is kept."""
+    return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
+
+
+def build(
+    client: Client,
+    spec: BuildSpec,
+    line: Callable[[str], None] | None = None,
+    *,
+    note: Callable[[BuildRecord], None] | None = None,
+) -> Built:
+    """Build, and return what came of it.
+
+    On a terminal BuildKit shows it itself, as everywhere where a person asked for one of its
+    displays; else it is a line for each step, and the whole in a file.
+
+    Args:
+        client: the way to the engine.
+        spec: the build.
+        line: is told BuildKit's events, each as one line of JSON, and whatever else buildx says,
+            instead of our stderr.
+        note: is told the record of the build, however it ended.
+
+    Raises:
+        ImagesError: the build failed; the class says in which way.
+    """
+    command = functools.partial(build_command, client)
+    return runner.build(client, spec, command, line=line, note=note)
+
+
+def create(client: Client, builder: Builder, configuration: Path | None) -> None:
+    """Create a builder and boot its nodes.
+
+    Raises:
+        ImagesError: it cannot be created or does not start.
+    """
+    for command in create_commands(client, builder, configuration):
+        _show(client, command, f"builder {builder.name}")
+
+
+def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = BOOT) -> str:
+    """Return what buildx says of a builder.
+
+    Args:
+        client: the way to the engine.
+        name: the builder's name.
+        boot: start it if it does not run.
+        timeout: seconds until it has to have answered.
+
+    Raises:
+        ImagesError: there is no such builder, or it does not answer.
+    """
+    command = inspect_command(client, name, boot=boot)
+    process.echo(command, client.environment)
+    ended = process.run(command, environment=client.environment, timeout=timeout, check=False)
+    if ended.returncode:
+        raise _failed(ended, f"builder {name}")
+    return ended.stdout
+
+
+def manifest(client: Client, reference: str, builder: str = DEFAULT) -> str:
+    """Return the manifest that a registry has for a reference, as it stands there (JSON).
+
+    Args:
+        client: the way to buildx; no engine is asked.
+        reference: an image, by tag or by digest.
+        builder: the builder whose settings of registries count.
+
+    Raises:
+        MissingImage: the registry does not have it.
+        ImagesError: the registry does not answer in time, or refuses.
+    """
+    return inspect_image(client, reference, builder, "--raw")
+
+
+def inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
+    """Return what `buildx imagetools inspect` prints for a reference; no layer is fetched.
+
+    Args:
+        client: the way to buildx; no engine is asked.
+        reference: an image, by tag or by digest.
+        builder: the builder whose settings of registries count.
+        form: the options that say what it prints.
+
+    Raises:
+        MissingImage: the registry does not have it.
+        ImagesError: the registry does not answer in time, or refuses.
+    """
+    name, by_digest, _ = reference.partition("@")
+    try:
+        return _inspect_image(client, reference, builder, *form)
+    except MissingImage:
+        if not by_digest:
+            raise
+    # After any fault of a manifest that is named by digest, containerd asks for a blob of that
+    # digest, and reports that there is none. By a tag it asks for a manifest alone: that tells why.
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    with contextlib.suppress(MissingImage):
+        _inspect_image(client, tagged, builder, "--raw")
+    return _inspect_image(client, reference, builder, *form)
+
+
+def _inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
+    command = imagetools_command(client, reference, builder, *form)
+    try:
+        ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
+    except CommandTimeout:
+        message = f"{reference}: the registry did not answer within {ANSWER:g} s"
+        raise NetworkError(message, transient=True) from None
+    if ended.returncode:
+        from build_tasks.buildx import classification  # noqa: PLC0415 - start-up time
+
+        raise classification.of_registry(ended, reference)
+    return ended.stdout
+
+
+def imagetools_command(client: Client, reference: str, builder: str, *form: str) -> Command:
+    """Return the command that asks a registry for an image; no layer is fetched."""
+    builders = client.with_builder(builder)
+    return (*client.buildx, "imagetools", "inspect", *builders, *form, reference)
+
+
+def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
+    """Remove a dedicated builder, and its cache unless that is kept.
+
+    Raises:
+        ImagesError: there is no such builder, or it cannot be removed.
+    """
+    _show(client, remove_command(client, name, keep_cache=keep_cache), f"builder {name}")
+
+
+def _output_options(spec: BuildSpec) -> list[str]:
+    # Attestations make an index of every image, whose digest changes with each build: images for
+    # the local engine go without, pushed ones say how they were made but not with which arguments.
+    tags = [word for tag in spec.tags for word in ("--tag", tag)]
+    if spec.output.pushes:
+        options = tags if spec.output is Output.PUSH else _stood_in(spec)
+        options += ["--output", _pushed(spec)]
+        options += ["--provenance", "mode=min"]
+        if spec.sbom:
+            options += ["--sbom", f"generator={spec.sbom}"]
+        for name, text in labels.shown(spec.labels):
+            options += ["--annotation", f"manifest,index:{name}={text}"]
+        return options
+    if spec.output is Output.LOAD:
+        load = ["--output", f"type=docker,{_epoch(spec)[0]}"] if spec.epoch else ["--load"]
+        return [*tags, *load, "--provenance", "false"]
+    return ["--output", "type=cacheonly", "--provenance", "false"]
+
+
+def _stood_in(spec: BuildSpec) -> list[str]:
+    """Return the tag that stands for nothing but the platform, where one is needed.
+
+    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least).
+    """
+    return ["--tag", spec.stand_in] if spec.stand_in else []
+
+
+def _pushed(spec: BuildSpec) -> str:
+    """Return the output that pushes, straight from the cache.
+
+    Nothing is unpacked or stored for the engine: layers that a cache reference has never come here.
+    """
+    name = []
+    if spec.output is Output.DIGEST and not spec.stand_in:
+        name = [f"name={spec.image}", "push-by-digest=true", "name-canonical=true"]
+    compression = [f"{key}={value}" for key, value in spec.compression.attributes]
+    straight = ["unpack=false", "store=false"] if spec.direct else []
+    pushed = ["push=true", *straight, "oci-mediatypes=true"]
+    return cache_backends.fields(["type=image", *name, *pushed, *compression, *_epoch(spec)])
+
+
+def _epoch(spec: BuildSpec) -> list[str]:
+    """Return the attribute of an output that sets the image's time.
+
+    As the build argument that buildx makes of SOURCE_DATE_EPOCH, the time would be part of the
+    cache key of every WORKDIR, COPY and ADD.
+    """
+    return [f"source-date-epoch={spec.epoch}"] if spec.epoch else []
+
+
+def _show(client: Client, command: Command, subject: str) -> None:
+    process.echo(command, client.environment)
+    ended = process.stream(command, environment=client.environment)
+    if ended.returncode:
+        raise _failed(ended, subject)
+
+
+def _failed(ended: Completed, subject: str) -> ImagesError:
+    from build_tasks.buildx import classification  # noqa: PLC0415 - start-up time of the builds that succeed
+
+    return classification.classify(ended, subject)

@@ -1,0 +1,330 @@
+"""The way to an engine: which docker, which buildx, with which environment.
+
+An engine that the docker CLI reaches is used where it is. Where there is none, and nobody asked
+for a certain one, the embedded engine takes its place. Nothing of the user's is changed: builders
+that the suite creates live in a folder of its own (BUILDX_CONFIG), and credentials still come
+from the user's DOCKER_CONFIG.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from build_tasks import paths, process
+from build_tasks.buildx import plugin
+from build_tasks.buildx.plugin import INSTALL
+from build_tasks.errors import EngineError, MissingProgram
+from build_tasks.model.builder import DEFAULT
+from build_tasks.model.matrix import Platform
+from build_tasks.process import locks
+
+if TYPE_CHECKING:
+    from build_tasks.engine.handle import Embedded
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+#: What docker says of an image that is not there.
+_ABSENT = re.compile(r"no such (?:image|object)", re.IGNORECASE)
+#: Seconds for an engine to answer a question.
+ANSWER = 20.0
+
+#: What buildx need not do. A context is a copy, so that a repository around it is not what is
+#: built. Nobody reads the provenance in the metadata, which is asked for after every build. The
+#: heap of a build that finds all cached is below 16 MB: collecting its garbage all the same takes
+#: a fifth of the CPU.
+_PLAIN = {"BUILDX_GIT_INFO": "0", "BUILDX_METADATA_PROVENANCE": "disabled", "GOGC": "400"}
+
+
+@dataclass(frozen=True)
+class Client:
+    """Programs and environment that reach one engine.
+
+    Args:
+        docker: the docker CLI.
+        buildx: the buildx plugin, called directly: that saves the CLI's own start.
+        environment: variables that both need, over this process's own.
+        embedded: the embedded engine, if it is the one.
+    """
+
+    docker: str
+    buildx: tuple[str, ...]
+    environment: Mapping[str, str]
+    embedded: Embedded | None = field(default=None)
+
+    @cached_property
+    def facts(self) -> Mapping[str, object]:
+        """What the engine says of itself, asked once (`docker info`).
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        command = (self.docker, "info", "--format", "{{json .}}")
+        asked = process.run(command, environment=self.environment, timeout=ANSWER, check=False)
+        facts = _table(asked.stdout)
+        if asked.returncode or not facts.get("ServerVersion"):
+            reasons = [*asked.stderr.split("\n"), *_texts(facts.get("ServerErrors"))]
+            reason = next((text for text in reasons if text.strip()), "no answer")
+            raise EngineError(f"the engine cannot be used: {reason.strip()}")
+        return facts
+
+    def image(self, reference: str, *, timeout: float) -> Mapping[str, Any] | None:
+        """Return what the engine says of an image, None if it has none of that name.
+
+        Args:
+            reference: the image.
+            timeout: seconds for the engine to answer.
+
+        Raises:
+            EngineError: the question failed: it is not known whether the image is there.
+        """
+        command = (self.docker, "image", "inspect", reference)
+        asked = process.run(command, environment=self.environment, timeout=timeout, check=False)
+        if asked.returncode:
+            lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
+            reason = lines[-1] if lines else f"docker ended with exit status {asked.returncode}"
+            if _ABSENT.search(reason):
+                return None
+            raise EngineError(f"the engine cannot be used: {reason}")
+        facts = _table(asked.stdout)
+        if not _readable(facts):
+            raise EngineError(f"{reference}: the engine's answer is no description of an image")
+        return facts
+
+    @property
+    def containerd_store(self) -> bool:
+        """Whether the engine's own builder can export caches and attestations."""
+        return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
+
+    @property
+    def host(self) -> str:
+        """The engine's address, empty where it is docker's own to say."""
+        return self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+
+    @property
+    def context(self) -> str:
+        """The docker context that names the engine, empty where none does: DOCKER_HOST wins."""
+        return "" if self.host else self.environment.get("DOCKER_CONTEXT", "")
+
+    @property
+    def socket(self) -> Path | None:
+        """The socket of the engine's API, None where the engine is on another machine."""
+        host = self.host or ("" if self.context else DEFAULT_SOCKET)
+        return Path(host.removeprefix("unix://")) if host.startswith("unix://") else None
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """The version of buildx."""
+        return plugin.version(Path(self.buildx[0]))
+
+    def owns(self, endpoint: str) -> bool:
+        """Return whether an endpoint, as buildx writes it down, is this engine itself."""
+        return endpoint in {"default", self.host or self.context or DEFAULT_SOCKET}
+
+    def builder(self, name: str) -> str:
+        """Return the name by which buildx knows a builder.
+
+        buildx calls an engine's own builder by the name of the docker context that names the
+        engine. Only without a context is that name `default`.
+        """
+        return self.context if name == DEFAULT and self.context else name
+
+    def with_builder(self, name: str) -> tuple[str, str]:
+        """Return the option by which a command of buildx uses a builder."""
+        return ("--builder", self.builder(name))
+
+    @property
+    def native(self) -> Platform:
+        """The platform of the engine's machine."""
+        local = self.socket is not None
+        architecture = platform.machine() if local else str(self.facts.get("Architecture", ""))
+        return Platform.parse(architecture, "the engine's machine")
+
+    def for_builder(self, name: str) -> Client:
+        """Return the client with which a builder of this name is found where it lives.
+
+        A builder that the user, or a CI action, made stays in the user's own folder and is used
+        there; all others are the suite's own, each in a folder of its own.
+        """
+        ours = paths.builder_folder(name) / "buildx"
+        theirs = users_builders()
+        if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
+            return self if name == DEFAULT else self.with_builders_in(ours)
+        return self.with_builders_in(theirs)
+
+    def beside(self, others: int) -> Client:
+        """Return the client whose programs leave the cores to as many others at the same time.
+
+        A build of buildx alone spreads over all cores; many of them wait for each other's threads:
+        eight that the cache answers, on two cores, took 1.33 times as long as one bake and with one
+        core each 1.23 times (medians of eight rounds).
+        """
+        if "GOMAXPROCS" in os.environ:
+            return self
+        return self._having(GOMAXPROCS=str(max(1, (os.cpu_count() or 1) // (others + 1))))
+
+    def with_builders_in(self, folder: Path) -> Client:
+        """Return the client with which buildx finds the builders that a folder has."""
+        return self._having(BUILDX_CONFIG=str(folder))
+
+    def _having(self, **variables: str) -> Client:
+        return replace(self, environment={**self.environment, **variables})
+
+
+def find(
+    choice: str,
+    *,
+    start: bool,
+    announce: Callable[[str], None],
+    emulate: Sequence[str] = (),
+) -> Client:
+    """Return the client of the engine to use.
+
+    Args:
+        choice: `auto`, `docker` (never embed) or `embedded` (always).
+        start: start the embedded engine, or an emulation in it, if it is the one and does not run.
+        emulate: architectures that the embedded engine has to run, natively or not.
+        announce: is told, line by line, what starting does.
+
+    Raises:
+        MissingProgram: docker or buildx is not installed.
+        EngineError: no engine can be had, or buildx is too old.
+    """
+    docker = shutil.which("docker")
+    if choice == "docker" or (choice == "auto" and _docker_engine()):
+        return _docker_client(docker)
+    from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
+
+    engine = handle.running()
+    own = Platform.parse(platform.machine(), "this machine").architecture
+    if engine is None or (start and set(emulate) - {own}):
+        from build_tasks.engine import embedded  # noqa: PLC0415 - not where one runs
+
+        _refuse_unless_possible(choice, docker, embedded.supported)
+        if not start:
+            raise EngineError(handle.absence())
+        engine = embedded.start(announce=announce, emulate=emulate)
+    _prepare(engine, announce)
+    environment = {**engine.environment, **_environment()}
+    return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
+
+
+def _prepare(engine: Embedded, announce: Callable[[str], None]) -> None:
+    """Prepare the embedded engine for this process: its registry's lock and secret, its logs."""
+    from build_tasks.engine import credentials, state  # noqa: PLC0415 - not where Docker runs
+
+    folders = state.folders()
+    # Until this process ends: what it pushes must not be collected before it is whole.
+    locks.share(folders.registry_lock, "frees space in the engine's registry", announce)
+    for log in ("dockerd.log", "registry.log"):
+        state.trim(folders.home / log)
+    credentials.configure(folders, engine.registry, plugin.docker_config())
+
+
+def users_builders() -> Path:
+    """Return the folder in which the user's own buildx keeps builders."""
+    return Path(os.environ.get("BUILDX_CONFIG") or plugin.docker_config() / "buildx")
+
+
+def _docker_client(docker: str | None) -> Client:
+    if docker is None:
+        raise MissingProgram(f"docker is not installed: {INSTALL}, or use --engine embedded")
+    buildx = plugin.find(plugin.docker_config())
+    if buildx is None:
+        raise MissingProgram(f"docker has no buildx plugin: {INSTALL}, or use --engine embedded")
+    plugin.check(buildx)
+    # The context is fixed here, so that another terminal can change it while this run goes on.
+    context = _context()
+    environment = {**_environment(), **({"DOCKER_CONTEXT": context} if context else {})}
+    return Client(docker, (str(buildx),), environment)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables for every command of docker and buildx; what the user has set stays."""
+    plain = {name: text for name, text in _PLAIN.items() if name not in os.environ}
+    # buildx makes a build argument of it, which every WORKDIR, COPY and ADD depends on: the time
+    # is given to the image's output instead.
+    hidden = {"SOURCE_DATE_EPOCH": ""} if os.environ.get("SOURCE_DATE_EPOCH") else {}
+    return {"BUILDX_CONFIG": str(paths.cache_folder() / "buildx"), **plain, **hidden}
+
+
+def _docker_engine() -> bool:
+    """Whether there is a Docker that the user means: one asked for, or one that runs here.
+
+    The DOCKER_HOST that `engine.status` prints means the embedded engine.
+    """
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        from build_tasks.engine import state  # noqa: PLC0415 - only where it may be meant
+
+        return host != f"unix://{state.folders().socket}"
+    return bool(_context()) or _listens(DEFAULT_SOCKET)
+
+
+def _refuse_unless_possible(choice: str, docker: str | None, supported: Callable[[], None]) -> None:
+    try:
+        supported()
+    except EngineError as error:
+        if choice == "embedded":
+            raise
+        reason = "no docker is installed" if docker is None else "no Docker Engine runs here"
+        raise EngineError(f"{reason}, and the embedded engine cannot: {error}") from None
+
+
+def _listens(address: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER)
+        try:
+            connection.connect(address.removeprefix("unix://"))
+        except PermissionError:
+            return True  # it is there, and the build will say that this user may not use it
+        except OSError:
+            return False
+    return True
+
+
+def _context() -> str:
+    """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
+    if os.environ.get("DOCKER_HOST"):
+        return ""
+    chosen = os.environ.get("DOCKER_CONTEXT", "")
+    if not chosen:
+        try:
+            text = (plugin.docker_config() / "config.json").read_text(encoding="utf-8-sig")
+            current = json.loads(text).get("currentContext")
+        except (OSError, ValueError, AttributeError, RecursionError):
+            current = ""
+        chosen = current if isinstance(current, str) else ""
+    return "" if chosen == "default" else chosen
+
+
+def _table(text: str) -> dict[str, Any]:
+    """Return a table of JSON, alone or in a list as docker answers; empty if it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    return found if isinstance(found, dict) else {}
+
+
+def _readable(facts: Mapping[str, Any]) -> bool:
+    """Return whether what docker says of an image has the types that it should have."""
+    config = facts.get("Config") or {}
+    if not (facts and isinstance(config, dict)):
+        return False
+    layers = facts.get("RootFS") or {}
+    return isinstance(config.get("Labels") or {}, dict) and isinstance(layers, dict)
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""Ask whether an image is up to date."""

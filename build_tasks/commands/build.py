@@ -1,0 +1,101 @@
+"""Building images, pushing them, and joining their platforms."""
+
+from __future__ import annotations
+
+from build_tasks import console
+from build_tasks.batch import run
+from build_tasks.buildx import commands
+from build_tasks.commands.output import say
+from build_tasks.config.options import Options
+from build_tasks.model.build import Output
+from build_tasks.model.matrix import ImageKind
+from build_tasks.plan import planner, preflight
+
+
+def build(options: Options) -> None:
+    """Build the images that the options select."""
+    _build(options)
+
+
+def build_all(options: Options) -> None:
+    """Build the whole matrix, or the part of it that the options select."""
+    _build(whole_matrix(options))
+
+
+def bake(options: Options) -> None:
+    """Print the builds as a file for `docker buildx bake`."""
+    _bake(whole_matrix(options))
+
+
+def push_image(options: Options) -> None:
+    """Build, which the cache makes short, and push the images to their registry."""
+    _build(options, output=None if options.flag("push-by-digest") else Output.PUSH)
+
+
+def push_cache(options: Options) -> None:
+    """Build, which the cache makes short, and write the caches to the registry."""
+    _build(options, output=Output.NONE, push_cache=True)
+
+
+def merge_image(options: Options) -> None:
+    """Join images that were pushed by digest, here or elsewhere, under their tag."""
+    from build_tasks.plan import cache_policy  # noqa: PLC0415 - start-up time
+    from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
+
+    chosen = options.settings()
+    here = cache_policy.judge(chosen)
+    if not here.trusted:
+        say(f"nothing is merged: this run is not trusted: {here.distrust}")
+        return
+    multiplatform.merge_written(options, chosen, announce=say)
+
+
+def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
+    run.check(options)
+    chosen = options.settings()
+    where, builds = planner.specs(
+        options, chosen, output=output, push_cache=push_cache, announce=say
+    )
+    if options.flag("dry-run"):
+        from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
+
+        for line in multiplatform.lines(where.client, builds):
+            console.answer(line)
+        return
+    if chosen.builder in chosen.builders:
+        from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
+
+        builder_actions.prepare(where, announce=say)
+    possible = [spec for spec in builds if not spec.refused]
+    preflight.require(where.client, possible, announce=say)
+    run.build(where, builds, options, announce=say)
+
+
+def whole_matrix(options: Options) -> Options:
+    """Return the options with the whole matrix where they name no part of it."""
+    whole = {"kind": ",".join(ImageKind), "python": ",".join(options.settings().pythons)}
+    named = {name: options.text(name) or all_ for name, all_ in whole.items()}
+    return Options({**options.given, **named})
+
+
+def _bake(options: Options) -> None:
+    from build_tasks import process  # noqa: PLC0415 - start-up time
+    from build_tasks.plan import bake  # noqa: PLC0415 - start-up time
+    from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
+
+    dry = Options({**options.given, "dry-run": True})
+    chosen = dry.settings()
+    where, specs = planner.specs(dry, chosen, output=None, push_cache=False, announce=say)
+    client = where.client
+    for refused in (spec for spec in specs if spec.refused):
+        say(f"{refused.identity} is left out: {refused.refused}")
+    specs = [spec for spec in specs if not spec.refused]
+    builds = [(spec.identity, commands.build_command(client, spec)) for spec in specs]
+    console.answer(bake.definition(builds))
+    builder = client.builder(chosen.builder)
+    command = bake.bake_command(client.buildx, builder, builds, version=client.version)
+    say("build it with the following, from any folder:")
+    say(f"  {process.quote(command, client.environment)} < FILE")
+    for line in multiplatform.lines(client, specs):
+        if line.startswith("# "):  # a merge, which no file of bake can say
+            say(f"and then:\n  {line.removeprefix('# ')}")

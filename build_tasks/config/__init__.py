@@ -1,0 +1,1 @@
+"""images.toml, the environment and options become typed settings."""

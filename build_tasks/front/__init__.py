@@ -1,0 +1,1 @@
+"""What nox, invoke, the console and pre-commit start."""

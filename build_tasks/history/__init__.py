@@ -1,0 +1,1 @@
+"""From BuildKit's events to records, and from records to reasons."""

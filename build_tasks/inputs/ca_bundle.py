@@ -1,0 +1,57 @@
+"""A CA bundle as BuildKit takes it: a secret has at most 500 KiB."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from build_tasks import paths
+from build_tasks.errors import UsageError
+
+#: Bytes of one secret (BuildKit's session/secrets/secretsprovider, MaxSecretSize).
+LIMIT = 500 * 1024
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----\s*([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----"
+)
+
+
+def fitting(bundle: Path) -> Path:
+    """Return a bundle that fits into a secret: the one given, or a copy of its certificates.
+
+    The copy has each certificate once, without the text around it.
+
+    Raises:
+        UsageError: it cannot be read, holds no certificate, or has too many.
+    """
+    try:
+        if bundle.stat().st_size <= LIMIT:
+            return bundle
+        content = bundle.read_bytes()
+    except OSError as error:
+        raise UsageError(f"CA bundle {bundle}: cannot be read: {error.strerror}") from None
+    bodies = dict.fromkeys(b"".join(body.split()) for body in _CERTIFICATE.findall(content))
+    if not bodies:
+        raise UsageError(f"CA bundle {bundle}: holds no certificate (-----BEGIN CERTIFICATE-----)")
+    text = b"".join(map(_pem, bodies))
+    if len(text) > LIMIT:
+        raise UsageError(
+            f"CA bundle {bundle}: its {len(bodies)} different certificates have "
+            f"{len(text) // 1024} KiB, and BuildKit takes at most {LIMIT // 1024}: name a smaller "
+            "file with --ca-bundle or SSL_CERT_FILE"
+        )
+    file = paths.cache_folder() / "ca-bundles" / f"{hashlib.sha256(text).hexdigest()[:16]}.pem"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, fresh = tempfile.mkstemp(dir=file.parent)  # another process may do the same
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(text)
+        Path(fresh).replace(file)
+    return file
+
+
+def _pem(body: bytes) -> bytes:
+    lines = b"\n".join(body[at : at + 64] for at in range(0, len(body), 64))
+    return b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % lines

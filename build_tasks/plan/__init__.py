@@ -1,0 +1,1 @@
+"""From options and settings to builds."""

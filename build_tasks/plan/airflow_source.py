@@ -1,0 +1,174 @@
+"""Where the PROD image's Airflow comes from, and which versions it follows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from build_tasks import paths
+from build_tasks.config.settings import ROOT, Settings
+from build_tasks.constraints import constraint_files
+from build_tasks.errors import NetworkError, UsageError
+from build_tasks.plan import airflow_checkout
+
+WHEELS = ROOT / "docker-context-files"
+#: What may lie beside the wheels.
+_HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
+#: Seconds for a file to come.
+_DOWNLOAD = 60.0
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How Airflow gets into the image.
+
+    Args:
+        method: `release`, `wheels` or `sources`, as the Dockerfile calls it.
+        version: the release of Airflow that comes of it.
+        constraints: the name of the constraints files to follow.
+        contexts: folders that replace the Dockerfile's stages of these names.
+    """
+
+    method: str
+    version: str
+    constraints: str = "constraints"
+    contexts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Installation:
+    """Return the installation that the settings mean for a Python; what is far is fetched.
+
+    Args:
+        chosen: the effective settings.
+        python: the image's Python.
+        announce: is told what is fetched.
+
+    Raises:
+        UsageError: a wheel, a folder, a reference or a constraints file is unusable; or wheels lie
+            in docker-context-files/ that nobody asked for.
+        NetworkError: the repository or the constraints cannot be fetched.
+        MissingProgram: git is not installed.
+    """
+    source, place = chosen.airflow_from, chosen.origins["airflow.from"]
+    contexts: dict[str, Path] = {}
+    if source == "wheels":
+        method, version = "wheels", _wheels(place) or chosen.airflow_for(python)
+        contexts["wheels"] = WHEELS
+    else:
+        _refuse_leftovers()
+        if source == "release":
+            method, version = "release", chosen.airflow_for(python)
+        else:
+            method = "sources"
+            contexts["sources"], version = airflow_checkout.find(source, place, announce)
+    if chosen.constraints_location:
+        contexts["constraints"] = _own_constraints(chosen, python)
+    else:
+        constraint_files.check(
+            constraint_files.path(ROOT, python, chosen.constraints_mode),
+            python,
+            chosen.airflow_for(python),
+        )
+    return Installation(method, version, chosen.constraints_mode, MappingProxyType(contexts))
+
+
+def constraints_file(chosen: Settings, python: str) -> Path:
+    """Return the file of versions that the image of a Python follows."""
+    if chosen.constraints_location:
+        return _own_constraints(chosen, python) / "constraints.txt"
+    return constraint_files.path(ROOT, python, chosen.constraints_mode)
+
+
+def _files() -> list[Path]:
+    return sorted(f for f in WHEELS.glob("*") if f.name not in _HARMLESS)
+
+
+def _refuse_leftovers() -> None:
+    found = _files()
+    if found:
+        raise UsageError(
+            f"{WHEELS.name}/{found[0].name}: would not be used: remove it, or install it with "
+            "--airflow-from wheels"
+        )
+
+
+def _wheels(place: str) -> str | None:
+    """Check the wheels and return Airflow's version, if one of them is Airflow."""
+    from packaging.utils import (  # noqa: PLC0415 - start-up time
+        InvalidWheelFilename,
+        parse_wheel_filename,
+    )
+
+    found = _files()
+    if not found:
+        raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
+    versions = {}
+    for file in found:
+        if file.is_symlink() or not file.is_file():
+            raise UsageError(f"{WHEELS.name}/{file.name}: is no file; links are not followed")
+        try:
+            name, version, _, _ = parse_wheel_filename(file.name)
+        except InvalidWheelFilename:
+            raise UsageError(
+                f"{WHEELS.name}/{file.name}: is no wheel, like NAME-1.0-py3-none-any.whl"
+            ) from None
+        if name in versions:
+            raise UsageError(f"{WHEELS.name}/{file.name}: there is another wheel of {name}")
+        versions[name] = str(version)
+    return next((text for name, text in versions.items() if name == "apache-airflow"), None)
+
+
+def _own_constraints(chosen: Settings, python: str) -> Path:
+    """Return a folder with a copy of the constraints that the user named.
+
+    It has the name of its content. A copy, because a build context is a folder, and the user's may
+    hold anything.
+    """
+    place = chosen.origins["constraints.location"]
+    location = chosen.constraints_location.replace("{python}", python)
+    text = _download(location, place) if "://" in location else _text(location, place)
+    text = text.replace("\r\n", "\n")  # the image's shell compares lines
+    constraint_files.check_lines(text, f"{place}: {location}")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = paths.cache_folder() / "constraints" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "constraints.txt"
+    if not file.exists():
+        # Aside, because another process may send the folder meanwhile.
+        paths.write(file, text, aside=folder.parent)
+        paths.normalise(folder)
+    return folder
+
+
+def _text(location: str, place: str) -> str:
+    try:
+        return paths.read_text(paths.expanded(location))
+    except FileNotFoundError as error:
+        raise UsageError(f"{place}: {location}: cannot be read: {error.strerror}") from None
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+
+
+def _download(location: str, place: str) -> str:
+    import http.client  # noqa: PLC0415 - start-up time
+    import urllib.error  # noqa: PLC0415 - start-up time
+    import urllib.request  # noqa: PLC0415 - start-up time
+
+    if "@" in location.partition("://")[2].partition("/")[0]:
+        raise UsageError(f"{place}: a password in the address would be shown: use a file")
+    if not location.startswith(("https://", "http://")):
+        raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
+    try:
+        with urllib.request.urlopen(location, timeout=_DOWNLOAD) as answer:  # noqa: S310 - checked
+            content: bytes = answer.read()
+    except urllib.error.HTTPError as error:
+        raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None
+    except (http.client.InvalidURL, ValueError):
+        raise UsageError(f"{place}: {location!r} is no web address") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise NetworkError(f"{place}: {location}: {reason}") from None
+    return content.decode("utf-8-sig", errors="replace")

@@ -1,0 +1,65 @@
+"""What becomes of an image for each of its platforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Build, Platform
+from build_tasks.publish.digests import Part
+
+#: Outputs that get no tag: none at all, or a merge's.
+UNTAGGED = {Output.NONE, Output.DIGEST}
+
+
+def each(wanted: Output, platforms: Sequence[Platform]) -> Output:
+    """Return what becomes of the image of each platform.
+
+    Several platforms are one build each, with a cache of its own: pushed by digest, or built for
+    the builder's cache alone, from which one more build then loads them all.
+    """
+    if len(platforms) == 1:
+        return wanted
+    return {Output.PUSH: Output.DIGEST, Output.LOAD: Output.NONE}.get(wanted, wanted)
+
+
+def together(last: BuildSpec, platforms: Sequence[Platform]) -> BuildSpec:
+    """Return the build that loads the image of all platforms, when each has been built.
+
+    Args:
+        last: the build for the last of them.
+        platforms: all of them.
+    """
+    identity = last.identity.removesuffix(f"-{last.platform.architecture}")
+    return replace(
+        last,
+        identity=identity,
+        platform=platforms[0],
+        also=tuple(platforms[1:]),
+        output=Output.LOAD,
+        cache=CachePlan(),
+        metadata=last.metadata.with_name(f"{identity}.json"),
+    )
+
+
+def part(one: Build, image: str, *, airflow: str, commit: str) -> Part:
+    """Return what a merge has to know of a build, but for the digest that it will get.
+
+    Args:
+        one: the build.
+        image: the image's name, without a tag.
+        airflow: the release of Airflow in it.
+        commit: the commit that is built from.
+    """
+    return Part(
+        identity=one.identity,
+        image=image,
+        kind=one.kind.value,
+        python=one.python,
+        platform=one.platform.value,
+        slim=one.slim,
+        airflow=airflow,
+        commit=commit,
+    )

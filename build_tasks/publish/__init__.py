@@ -1,0 +1,1 @@
+"""From digests of one platform each to one tag."""

@@ -1,0 +1,1 @@
+"""Disk usage and pruning, local and in registries."""

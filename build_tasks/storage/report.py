@@ -1,0 +1,217 @@
+"""What caches cost, and what pruning them frees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from build_tasks.builders import inventory
+from build_tasks.config.options import Options
+from build_tasks.config.settings import Settings
+from build_tasks.errors import AuthError, ImagesError, UsageError
+from build_tasks.model import matrix
+from build_tasks.model.builder import DEFAULT
+from build_tasks.model.matrix import Build, ImageKind, Platform, plural
+from build_tasks.plan import host
+from build_tasks.plan.host import Site
+from build_tasks.storage import cache_records, disk_usage, figures, pruning, registry_caches
+from build_tasks.storage.cache_records import Record
+from build_tasks.storage.disk_usage import Node
+from build_tasks.storage.figures import Report
+
+if TYPE_CHECKING:
+    from build_tasks.engine.storage import Superseded
+
+
+def used(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Return what builders and cache references keep.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or no engine can be used.
+    """
+    chosen = options.settings()
+    where = host.find(chosen, start=False, announce=announce)
+    wanted = _references(options, where)
+    report = Report()
+    if not options.flag("remote"):
+        _local(report, where)
+    if not options.flag("local"):
+        _remote(report, where, wanted)
+    return report
+
+
+def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
+    """Remove a builder's cache, or foretell what would go, and return the figures.
+
+    Args:
+        options: what a person gave.
+        announce: is told what finding the engine does.
+
+    Raises:
+        ImagesError: an option is wrong, or the builder does not answer.
+    """
+    allowed = pruning.rule(options)
+    chosen = options.settings()
+    where = host.find(chosen, start=False, announce=announce)
+    nodes = disk_usage.ask(where.client, chosen.builder)
+    dry = options.flag("dry-run")
+    now = datetime.now(UTC)
+    report = Report()
+    report.failed = next((node.failure for node in nodes if node.failure), None)
+    if dry:
+        gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
+    else:
+        gone = _known(nodes, pruning.prune(where.client, chosen.builder, allowed))
+    exact = all(node.exact for node in nodes)
+    everything = [record for some in gone.values() for record in some]
+    report.data = {
+        "builder": chosen.builder,
+        "dry_run": dry,
+        "exact": exact,
+        "bytes": cache_records.total(everything),
+        "records": len(everything),
+        "types": figures.by_type(everything),
+        "nodes": [
+            {"name": name, "bytes": cache_records.total(some), "records": len(some)}
+            for name, some in gone.items()
+        ],
+    }
+    report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
+    verb = "would free" if dry else "freed"
+    report.notes.append(
+        f"builder {chosen.builder}: {verb} {figures.size(cache_records.total(everything))} in "
+        f"{plural(len(everything), 'record')}{figures.precision(exact=exact)}"
+    )
+    if where.client.embedded and allowed.concerns_registry and chosen.builder == DEFAULT:
+        from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
+
+        older = allowed.older.total_seconds() if allowed.older else 0.0
+        superseded = embedded.prune(announce=announce, older=older, dry=dry)
+        _registry(report, where.client.embedded.registry, superseded, verb)
+    return report
+
+
+def _registry(report: Report, address: str, gone: Superseded | None, verb: str) -> None:
+    """Add what went of the embedded engine's registry, or would go."""
+    if gone is None:
+        report.notes.append(f"registry {address}: freed nothing: other processes use it; try again")
+        return
+    report.data["registry"] = {"bytes": gone.bytes, "manifests": len(gone.manifests)}
+    report.notes.append(
+        f"registry {address}: {verb} {figures.size(gone.bytes)}, {len(gone.manifests)} manifests "
+        "that no tag leads to"
+    )
+
+
+def _local(report: Report, where: Site) -> None:
+    nodes = [node for name in _builders(where) for node in disk_usage.ask(where.client, name)]
+    report.data["builders"] = [
+        {
+            "builder": node.builder,
+            "driver": node.driver,
+            "node": node.name,
+            "exact": node.exact,
+            "error": str(node.failure) if node.failure else None,
+            "bytes": node.total,
+            "reclaimable": node.reclaimable,
+            "shared": node.shared,
+            "records": len(node.records),
+            "types": figures.by_type(node.records),
+        }
+        for node in nodes
+    ]
+    rows: list[Sequence[str]] = []
+    for node in nodes:
+        about = (node.builder, node.name)
+        rows += [(*about, *row) for row in figures.type_rows(node.records)]
+        rows.append((*about, "all", str(len(node.records)), figures.size(node.total)))
+        if node.failure:
+            report.failed = report.failed or node.failure
+        else:
+            report.notes.append(
+                f"builder {node.builder}, node {node.name}: {figures.size(node.reclaimable)} can "
+                f"be freed, {figures.size(node.shared)} is shared with images"
+                f"{figures.precision(exact=node.exact)}"
+            )
+    report.tables.append((("builder", "node", "type", "records", "size"), rows))
+
+
+def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
+    found, refused = [], []
+    for answer in registry_caches.ask_all(where.client, [*wanted], where.settings.builder):
+        if isinstance(answer, AuthError):
+            # Some registries refuse what is not there, so as not to say that it is not there.
+            refused.append(answer)
+        elif isinstance(answer, ImagesError):
+            report.failed = report.failed or answer
+            break  # what one reference meets, the others of that registry will meet, too
+        elif answer:
+            found.append(answer)
+    if refused:
+        report.notes.append(f"cache references that were refused, or are not there: {len(refused)}")
+        report.failed = report.failed or (None if found else refused[0])
+    now = datetime.now(UTC)
+    report.data["references"] = [
+        {
+            "reference": one.name,
+            "bytes": one.size,
+            "layers": len(one.blobs),
+            "newest": one.newest.isoformat() if one.newest else None,
+        }
+        for one in found
+    ]
+    report.data["references_distinct_bytes"] = registry_caches.distinct(found)
+    rows: list[Sequence[str]] = [
+        (one.name, figures.size(one.size), str(len(one.blobs)), figures.age(one.newest, now))
+        for one in found
+    ]
+    report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
+    report.notes.append(
+        f"{plural(len(found), 'cache reference')}, {figures.size(registry_caches.distinct(found))} "
+        "with each layer counted once"
+    )
+
+
+def _builders(where: Site) -> list[str]:
+    """Return the builders to ask: the one that was named, or all that the suite knows of."""
+    chosen = where.settings.builder
+    if where.settings.origins["builder"] == "--builder":
+        return [chosen]
+    return list(dict.fromkeys([DEFAULT, *inventory.names(), chosen]))
+
+
+def _references(options: Options, where: Site) -> list[str]:
+    chosen = where.settings
+    kinds = tuple(ImageKind)
+    if text := options.text("kind"):
+        kinds = (ImageKind.parse(text, "--kind"),)
+    asked = options.items("python") or chosen.pythons
+    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    if options.flag("local") and options.flag("remote"):
+        raise UsageError("--local --remote: leave out both for both")
+    return [where.names.cache(one) for one in _matrix(kinds, pythons, chosen)]
+
+
+def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], chosen: Settings) -> list[Build]:
+    return [
+        Build(kind, python, platform, slim=slim)
+        for kind in kinds
+        for python in pythons
+        for slim in ((False, True) if kind is ImageKind.PROD else (False,))
+        for platform in chosen.platforms or tuple(Platform)
+    ]
+
+
+def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return what went by node, told as exactly as the node told it before."""
+    before = {record.id: (node.name, record) for node in nodes for record in node.records}
+    result: dict[str, list[Record]] = {node.name: [] for node in nodes}
+    for record in gone:
+        node, known = before.get(record.id, (nodes[0].name, record))
+        result[node].append(known if known.size else record)
+    return result

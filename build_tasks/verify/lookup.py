@@ -1,0 +1,158 @@
+"""From options to an image that exists: which one is meant, and what it has to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from build_tasks import paths
+from build_tasks.config.options import Options
+from build_tasks.config.settings import Settings
+from build_tasks.errors import UsageError
+from build_tasks.model import matrix
+from build_tasks.model.build import CA_BUNDLE
+from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.plan import airflow_source, host, selection
+from build_tasks.plan.host import Site
+from build_tasks.verify import target
+from build_tasks.verify.archive import Header
+from build_tasks.verify.target import Said, Target
+
+_IDENTITY = re.compile(
+    rf"(?P<kind>{'|'.join(ImageKind)})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
+)
+
+
+def spelt_out(options: Options) -> Options:
+    """Return the options with an identity in place of an image, like `prod-3.11`, spelt out."""
+    found = _IDENTITY.fullmatch(options.text("image") or "")
+    if not found:
+        return options
+    meant = {name: text for name, text in found.groupdict().items() if text}
+    slim = "slim" in meant or options.flag("slim")
+    return Options({**options.given, **meant, "slim": slim, "image": None})
+
+
+def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> Target:
+    """Return the image to verify: the one that is named, or the one that a build makes.
+
+    Args:
+        options: what a person gave.
+        chosen: the effective settings.
+        announce: is told what starting an engine, or making a base image, does.
+
+    Raises:
+        ImagesError: an option is wrong, or the image cannot be had.
+    """
+    named = options.text("image")
+    if not named:
+        _one(options, chosen)
+    if kind := options.text("kind"):
+        ImageKind.parse(kind, "--kind")
+    if python := options.text("python"):
+        matrix.parse_python(python, "--python")
+    where = host.find(chosen, start=True, announce=announce)
+    platform = _platform(where)
+    reference = named or _reference(where, options, platform)
+    image = target.find(where.client, reference, platform)
+    said = target.said(image, options.text("kind"), options.text("python"))
+    slim = said.slim or (said.kind is ImageKind.PROD and chosen.prod_slim)
+    secrets = dict(host.secrets(None, where))
+    return Target(
+        client=where.client,
+        image=image,
+        kind=said.kind,
+        python=said.python,
+        platform=platform,
+        airflow=_airflow(chosen, said),
+        slim=slim,
+        constraints=airflow_source.constraints_file(_settings(chosen, said), said.python),
+        extras=() if slim else chosen.airflow_extras,
+        packages=_packages(chosen, said),
+        budget=_budget(chosen, said.kind, slim=slim),
+        base_image=_base(where, said.python, announce),
+        ca_bundle=secrets.get(CA_BUNDLE),
+        folder=paths.cache_folder() / "verify",
+    )
+
+
+def _base(where: Site, python: str, announce: Callable[[str], None]) -> str:
+    found = host.base_images(where, [python], (where.client.native,), announce, dry=False)
+    return found[python].reference
+
+
+def to_save(
+    options: Options, chosen: Settings, *, announce: Callable[[str], None]
+) -> tuple[Site, Header]:
+    """Return where an image of the engine's is, and what a file of it has to say.
+
+    Raises:
+        ImagesError: an option is wrong, or the engine does not have the image.
+    """
+    _one(options, chosen)
+    where = host.find(chosen, start=False, announce=announce)
+    platform = _platform(where)
+    reference = _reference(where, options, platform)
+    image = target.find_local(where.client, reference)
+    if image is None:
+        raise UsageError(
+            f"{reference}: the engine does not have it: build it with --load, or pull it"
+        )
+    said = target.said(image, options.text("kind"), options.text("python"))
+    if image.python != said.python:
+        raise UsageError(f"{reference}: its label says Python {image.python!r}, not {said.python}")
+    one = Build(said.kind, said.python, Platform.parse(image.platform, reference), slim=said.slim)
+    return where, Header(
+        identity=one.identity,
+        image=reference,
+        kind=one.kind.value,
+        python=one.python,
+        platform=one.platform.value,
+        airflow=said.airflow,
+    )
+
+
+def _one(options: Options, chosen: Settings) -> tuple[ImageKind, str]:
+    selected = selection.select(options, chosen)
+    if len(selected) > 1:
+        raise UsageError(f"--python: one at a time: {options.text('python')}")
+    return selected[0]
+
+
+def _platform(where: Site) -> Platform:
+    platforms = where.settings.platforms or (where.client.native,)
+    if len(platforms) > 1:
+        raise UsageError(f"--platform: one at a time: {matrix.listed(platforms)}")
+    return platforms[0]
+
+
+def _reference(where: Site, options: Options, platform: Platform) -> str:
+    kind, python = _one(options, where.settings)
+    slim = kind is ImageKind.PROD and where.settings.prod_slim
+    one = Build(kind, python, platform, slim=slim)
+    tag = options.text("tag") or one.tag
+    return f"{where.names.image(one)}:{matrix.parse_tag(tag, '--tag')}"
+
+
+def _settings(chosen: Settings, said: Said) -> Settings:
+    """Return the settings as they count for this kind: CI follows the whole file of versions."""
+    if said.kind is ImageKind.PROD:
+        return chosen
+    return replace(chosen, constraints_mode="constraints", constraints_location="")
+
+
+def _airflow(chosen: Settings, said: Said) -> str:
+    release = said.kind is ImageKind.CI or chosen.airflow_from == "release"
+    return chosen.airflow_for(said.python) if release else said.airflow
+
+
+def _packages(chosen: Settings, said: Said) -> tuple[str, ...]:
+    tests = chosen.ci_test_packages if said.kind is ImageKind.CI else ()
+    return (*chosen.dependencies_python, *tests)
+
+
+def _budget(chosen: Settings, kind: ImageKind, *, slim: bool) -> int:
+    if kind is ImageKind.CI:
+        return chosen.ci_budget
+    return chosen.prod_slim_budget if slim else chosen.prod_budget

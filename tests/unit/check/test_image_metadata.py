@@ -1,0 +1,70 @@
+"""What engines and registries say of an image."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from build_tasks.buildx.toolchain import Client
+from build_tasks.check import image_metadata
+from build_tasks.check.image_metadata import Holding
+from build_tasks.check.verdict import Finding, Verdict
+from build_tasks.model.matrix import Platform
+
+CLIENT = Client("docker", ("buildx",), {})
+
+
+def config(architecture: str = "amd64", **labels: str) -> dict[str, Any]:
+    return {
+        "architecture": architecture,
+        "config": {"Labels": labels},
+        "rootfs": {"diff_ids": ["1", architecture]},
+    }
+
+
+def test_an_image_of_one_platform() -> None:
+    text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
+    found = image_metadata.read(text)
+    assert found
+    assert found.of(Platform.AMD64) == Holding("sha256:i", {"a": "1"}, ("1", "amd64"))
+    assert found.of(Platform.ARM64) is None
+    assert (found.digest, [*found.images]) == ("sha256:i", ["linux/amd64"])
+
+
+def test_an_image_of_several_platforms() -> None:
+    platforms = [
+        {"digest": f"sha256:{name}", "platform": {"architecture": name}}
+        for name in ("unknown", "amd64", "arm64")
+    ]
+    images = {f"linux/{name}": config(name) for name in ("amd64", "arm64")}
+    text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
+    found = image_metadata.read(text)
+    assert found
+    assert found.of(Platform.ARM64) == Holding("sha256:arm64", {}, ("1", "arm64"))
+    assert (found.digest, [*found.images]) == ("x", ["linux/amd64", "linux/arm64"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "nonsense", '{"image": {}}', "[" * 100_000, '{"image": [1]}'),
+        *('{"image": {"linux/amd64": 7}}', '{"image": {"rootfs": 1}, "manifest": []}'),
+        '{"image": {"linux/amd64": {}}, "manifest": {"manifests": [{}]}}',
+    ],
+)
+def test_an_answer_without_an_image_is_none(text: str) -> None:
+    assert image_metadata.read(text) is None
+
+
+def test_a_verdict_says_what_is_known() -> None:
+    silent = Finding("registry", "a:1", problem="timeout")
+    said = Verdict("ci-3.11-amd64", "nox -s x", (silent,), "timeout")
+    assert said.lines == [
+        "ci-3.11-amd64: not known",
+        "  the registry did not answer: timeout",
+        "  whether the base image moved is not known: timeout",
+        "  nox -s x",
+    ]
+    assert said.data["verdict"] == "not known"

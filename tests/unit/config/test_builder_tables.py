@@ -1,0 +1,224 @@
+"""The tables [builders.NAME]: what they mean, and a mistake in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks.config import settings
+from build_tasks.config.buildx_drivers import Driver
+from build_tasks.config.settings import Settings
+from build_tasks.errors import UsageError
+from build_tasks.model import builder
+from build_tasks.model.builder import Builder, Node
+from build_tasks.model.matrix import Platform
+
+
+def load(folder: Path, text: str) -> Settings:
+    path = folder / "images.toml"
+    path.write_text(text)
+    return settings.load(environment={}, file=path)
+
+
+def test_a_builder_is_a_container_unless_something_else_is_said(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "[builders.mine]")
+    assert dict(loaded.builders) == {"mine": Builder("mine", nodes=(Node("mine0"),))}
+    assert loaded.builder_named("mine") == builder.plain("mine")
+    assert loaded.builder_named("other") == builder.plain("other")
+
+
+def test_everything_can_be_said(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        """
+        [builders.both]
+        max-used-space = "1.5GB"
+        insecure-registries = ["127.0.0.1:5000", "[::1]:5000"]
+        mirrors = { "docker.io" = ["mirror:5000/path"] }
+        options = { memory = "4g", default-load = true, env.NO_PROXY = "localhost" }
+
+        [[builders.both.nodes]]
+        platforms = ["amd64"]
+
+        [[builders.both.nodes]]
+        name = "arm"
+        endpoint = "ssh://build@arm.example.com"
+        platforms = ["linux/arm64"]
+        options = { memory = "8g", cpu-shares = 512 }
+        """,
+    )
+    assert loaded.builders["both"] == Builder(
+        "both",
+        Driver.CONTAINER,
+        (
+            Node(
+                "both0",
+                "",
+                (Platform.AMD64,),
+                (("memory", "4g"), ("default-load", "true"), ("env.NO_PROXY", "localhost")),
+            ),
+            Node(
+                "arm",
+                "ssh://build@arm.example.com",
+                (Platform.ARM64,),
+                (
+                    ("memory", "8g"),
+                    ("default-load", "true"),
+                    ("env.NO_PROXY", "localhost"),
+                    ("cpu-shares", "512"),
+                ),
+            ),
+        ),
+        1_500_000_000,
+        ("127.0.0.1:5000", "[::1]:5000"),
+        (("docker.io", ("mirror:5000/path",)),),
+    )
+
+
+def test_certificates_may_be_the_builders_and_the_nodes(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        """
+        [builders.far]
+        driver = "remote"
+        options = { cacert = "/ca.pem" }
+        [[builders.far.nodes]]
+        endpoint = "tcp://[::1]:1234"
+        options = { cert = "/c.pem", key = "/c.key" }
+        """,
+    )
+    (node,) = loaded.builders["far"].nodes
+    assert dict(node.options) == {"cacert": "/ca.pem", "cert": "/c.pem", "key": "/c.key"}
+
+
+def test_the_engines_own_builder_can_be_named_with_its_driver(tmp_path: Path) -> None:
+    loaded = load(tmp_path, '[builders.default]\ndriver = "docker"')
+    assert loaded.builders["default"] == Builder("default", Driver.DOCKER)
+
+
+def test_settings_say_each_builders_values_and_where_they_came_from(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        '[builders.a]\noptions = { network = "host" }\nmax-used-space = "2GB"\n'
+        '[[builders.a.nodes]]\nname = "x"\n',
+    )
+    rows = {key: (value, origin) for key, value, origin in settings.rows(loaded)}
+    assert rows["builders.a.driver"] == ("docker-container", "default")
+    place = "images.toml: builders.a"
+    assert rows["builders.a.max-used-space"] == (2_000_000_000, f"{place}.max-used-space")
+    assert rows["builders.a.nodes[0].name"] == ("x", f"{place}.nodes[0].name")
+    assert rows["builders.a.nodes[0].options"] == ({"network": "host"}, f"{place}.options")
+    assert rows["builders.a.nodes[0].endpoint"] == ("", "default")
+    assert "builders" not in rows
+
+
+REMOTE = '[builders.a]\ndriver = "remote"\n'
+NODE = "[[builders.a.nodes]]\n"
+TCP = 'endpoint = "tcp://x:1"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("builders = 3", "builders: must be tables [builders.NAME], not 3"),
+        ("[builders]\na = 3", "builders.a: must be a table, not 3"),
+        ("[builders.A]", "builders.A: 'A' is no builder's name: a lower-case letter, then "),
+        ("[builders.a]\ncolour = 1", "builders.a: unknown key 'colour': choose driver, insecure-"),
+        ('[builders.a]\ndriver = "vm"', "builders.a.driver: unknown driver 'vm': choose docker-"),
+        ("[builders.a]\ndriver = []", "builders.a.driver: unknown driver []: choose docker-"),
+        ("[builders.default]", "builders.default.driver: default is the engine's own builder: "),
+        (
+            '[builders.a]\ndriver = "docker"\noptions = {}',
+            "builders.a.options: a builder with the docker driver has none: it takes nothing else",
+        ),
+        (
+            f'{REMOTE}max-used-space = "1GB"',
+            "builders.a.max-used-space: a builder with the remote driver has none: it takes nodes",
+        ),
+        ("[builders.a]\noptions = 3", "builders.a.options: must be a table like { network = "),
+        (
+            '[builders.a]\noptions = { volume = "x" }',
+            "builders.a.options: the docker-container driver has no option 'volume': choose ",
+        ),
+        (
+            '[builders.a]\noptions = { "env.NAME.x" = "x" }',
+            "builders.a.options: the docker-container driver has no option 'env.NAME.x'",
+        ),
+        (
+            '[builders.a]\noptions = { "env.API_KEY" = "x" }',
+            "builders.a.options.env.API_KEY: looks like a secret, and everybody who can look at ",
+        ),
+        (
+            '[builders.a]\noptions = { memory = "much" }',
+            "builders.a.options.memory: 'much' is not a size like 4g",
+        ),
+        ("[builders.a]\noptions = { image = [] }", "builders.a.options.image: must be text or a "),
+        (
+            '[builders.a]\ndriver = "kubernetes"\noptions = { loadbalance = "fair" }',
+            "builders.a.options.loadbalance: 'fair' is not sticky or random",
+        ),
+        (
+            f'[builders.a]\ndriver = "kubernetes"\n{NODE}{TCP}',
+            "builders.a.nodes[0].endpoint: the kubernetes driver takes none: KUBECONFIG names it",
+        ),
+        (REMOTE, "builders.a.nodes[0].endpoint: is missing: give it like tcp://HOST:PORT, "),
+        (
+            f'{REMOTE}{NODE}endpoint = "x:1"',
+            "builders.a.nodes[0].endpoint: 'x:1' is no endpoint: give it like tcp://HOST:PORT",
+        ),
+        (
+            f'{NODE}endpoint = "ssh://me:pw@x"',
+            "builders.a.nodes[0].endpoint: a password does not belong into an address",
+        ),
+        (f"{NODE}endpoint = 3", "builders.a.nodes[0].endpoint: 3 is no endpoint: give it like "),
+        (
+            f'{REMOTE}{NODE}{TCP}options = {{ cert = "/c" }}',
+            "builders.a.nodes[0].options: cert and key belong together: one of them is missing",
+        ),
+        (
+            f'{REMOTE}{NODE}{TCP}options = {{ servername = "x" }}',
+            "builders.a.nodes[0].options: cacert is missing: it says whom to trust",
+        ),
+        (
+            f'{REMOTE}{NODE}{TCP}options = {{ cacert = "ca.pem" }}',
+            "builders.a.nodes[0].options.cacert: 'ca.pem' is not a file's absolute path",
+        ),
+        ("[builders.a]\nnodes = 3", "builders.a.nodes: must be tables [[builders.a.nodes]], not 3"),
+        ("[builders.a]\nnodes = []", "builders.a.nodes: must be tables [[builders.a.nodes]]"),
+        (f"{NODE}port = 3", "builders.a.nodes[0]: unknown key 'port': choose endpoint, name, "),
+        (f'{NODE}name = "X"', "builders.a.nodes[0].name: 'X' is no node's name: a lower-case "),
+        (f'{NODE}platforms = ["vax"]', "builders.a.nodes[0].platforms: unknown platform 'vax'"),
+        (
+            f"{REMOTE}{NODE}{TCP}{NODE}{TCP}",
+            "builders.a.nodes[0].platforms: say which: of several nodes, one that could only emu",
+        ),
+        (
+            f'{NODE}platforms = ["amd64"]\n{NODE}platforms = ["arm64"]',
+            "builders.a.nodes[1]: the engine itself stands at nodes[0] already: ",
+        ),
+        (
+            f'{NODE}platforms = ["arm64"]\n{NODE}endpoint = "arm"\nplatforms = ["arm64"]',
+            "builders.a.nodes[1]: linux/arm64 stands at nodes[0] already: buildx has one node for",
+        ),
+        ('[builders.a]\nmax-used-space = "much"', "builders.a.max-used-space: must be a size like"),
+        ("[builders.a]\nmax-used-space = 20", "builders.a.max-used-space: must be a size like"),
+        ('[builders.a]\nmax-used-space = "0GB"', "builders.a.max-used-space: must be a size like"),
+        ("[builders.a]\nmirrors = []", 'builders.a.mirrors: must be a table like { "docker.io" ='),
+        (
+            '[builders.a]\nmirrors = { "docker.io" = ["http://x"] }',
+            "builders.a.mirrors.\"docker.io\": 'http://x' is no mirror, like mirror.example.com",
+        ),
+        (
+            '[builders.a]\ninsecure-registries = ["http://x"]',
+            "builders.a.insecure-registries: 'http://x' is not a host with an optional port",
+        ),
+    ],
+)
+def test_a_mistake_in_a_builder_is_one_line_with_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"images.toml: {message}")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build_tasks.config import parsing
+from build_tasks.errors import UsageError
+
+NAMES = st.from_regex(r"[a-z][a-z0-9]{0,10}", fullmatch=True)
+
+
+@given(names=st.lists(NAMES), blank=st.sampled_from(["", " ", "\t"]))
+def test_a_list_and_its_text_mean_the_same(names: list[str], blank: str) -> None:
+    text = f"{blank},{blank}".join([*names, ""])
+    assert parsing.extras(text, "here") == parsing.extras(names, "here") == tuple(names)
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from(["a", "b>=2,<3", "c[x,y]", "d[x]>=1,!=2", "e; python_version<'3'"])
+    )
+)
+def test_commas_inside_of_a_requirement_do_not_end_it(parts: list[str]) -> None:
+    assert parsing.requirements(",".join(parts), "here") == parsing.requirements(parts, "here")
+
+
+@pytest.mark.parametrize("text", ["", ",", " , ,, "])
+def test_a_text_of_nothing_is_an_empty_list(text: str) -> None:
+    assert parsing.clients(text, "here") == ()
+    assert parsing.apt_packages(text, "here") == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "size"), [("0", 0), ("900", 900), (900, 900), ("007", 7), (0, 0)]
+)
+def test_a_size_is_a_number_of_megabytes(value: object, size: int) -> None:
+    assert parsing.megabytes(value, "here") == size
+
+
+@pytest.mark.parametrize("value", [-1, "-1", "1 GB", "", " 9", "²", 1.5, True, None, [9]])
+def test_anything_else_is_no_size(value: object) -> None:
+    with pytest.raises(UsageError, match=r"^here: must be a number of megabytes like 900, not "):
+        parsing.megabytes(value, "here")
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"), [(True, True), ("TRUE", True), ("1", True), ("no", False), ("0", False)]
+)
+def test_a_flag_may_be_a_word(value: object, truth: bool) -> None:
+    assert parsing.boolean(value, "here") is truth
+
+
+@pytest.mark.parametrize("value", ["", "2", "maybe", 1, None, []])
+def test_anything_else_is_no_flag(value: object) -> None:
+    with pytest.raises(UsageError, match=r"^here: must be true or false, not "):
+        parsing.boolean(value, "here")
+
+
+def test_clients_are_a_few() -> None:
+    assert parsing.clients("mysql, postgres", "here") == ("mysql", "postgres")
+    with pytest.raises(UsageError, match=r"^here: unknown database client 'x': choose postgres, "):
+        parsing.clients(["postgres", "x"], "here")
+    with pytest.raises(UsageError, match=r"^here: mysql stands there twice"):
+        parsing.clients("mysql,mysql", "here")
+    for packages in parsing.CLIENTS.values():
+        assert parsing.apt_packages(list(packages), "here") == packages
+
+
+@pytest.mark.parametrize("mode", parsing.CONSTRAINTS_MODES)
+def test_modes_of_constraints_are_three(mode: str) -> None:
+    assert parsing.constraints_mode(mode, "here") == mode
+    with pytest.raises(UsageError, match=r"^here: unknown constraints mode 'x': choose "):
+        parsing.constraints_mode("x", "here")
+
+
+def test_no_registry_is_the_engines_default() -> None:
+    assert parsing.registry("", "here") == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "version"), [("3.3.2", "3.3.2"), ("3.03", "3.3"), ("3.4.0-rc1", "3.4.0rc1")]
+)
+def test_versions_are_normal(value: str, version: str) -> None:
+    assert parsing.version(value, "here") == version

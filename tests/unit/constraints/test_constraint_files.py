@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.config import settings
+from build_tasks.config.settings import ROOT
+from build_tasks.constraints import constraint_files, extras, resolver
+from build_tasks.errors import DependencyError, NetworkError, UsageError
+from build_tasks.model.matrix import Platform
+from build_tasks.process import Command, Completed
+
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+GOOD = """\
+# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.
+apache-airflow==3.3.2
+Zope.Interface==8.7
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "constraints" / "constraints-3.11.txt"
+    path.parent.mkdir()
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_projects_own_files_are_right(python: str) -> None:
+    airflow = settings.load(environment={}).airflow_for(python)
+    file = constraint_files.path(ROOT, python)
+    constraint_files.check(file, python, airflow)
+    pins = constraint_files.read(file)
+    assert list(pins) == sorted(pins)
+    wanted = constraint_files.requirements(settings.load(environment={}), python)
+    assert {"pytest", "apache-airflow-providers-celery"} <= set(pins)
+    assert wanted[0].endswith(f"]=={airflow}")
+
+
+def test_names_are_read_as_pypi_normalises_them(file: Path) -> None:
+    assert constraint_files.read(file) == {"apache-airflow": "3.3.2", "zope-interface": "8.7"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{GOOD}zope_interface==1\n", ":4: zope-interface stands there twice"),
+        (f"{GOOD}pytest>=8\n", ":4: 'pytest>=8' is no pin like name==1.2.3"),
+        (f"{GOOD}-r other.txt\n", ":4: '-r other.txt' is no pin"),
+        (
+            "apache-airflow==3.3.2\n",
+            ": no line says what it was made for: run: nox -s constraints-3",
+        ),
+        (GOOD.replace("3.11.", "3.12."), ": is for Python 3.12, not 3.11: run: nox -s constr"),
+        (GOOD.replace("==3.3.2", "==3.3.1"), ": has Airflow 3.3.1, not 3.3.2: run: nox -s constr"),
+        (GOOD.replace("apache-airflow==3.3.2", ""), ": has Airflow no version, not 3.3.2: run: "),
+    ],
+)
+def test_a_malformed_file_is_one_line_with_its_place(file: Path, text: str, said: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        constraint_files.check(file, "3.11", "3.3.2")
+    assert str(caught.value).startswith(f"constraints/constraints-3.11.txt{said}")
+
+
+def test_a_missing_file_is_one_line_with_the_command(file: Path) -> None:
+    file.unlink()
+    with pytest.raises(UsageError, match=r"not there: run: nox -s constraints-3\.11$"):
+        constraint_files.check(file, "3.11", "3.3.2")
+    file.mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        constraint_files.read(file)
+    file.rmdir()
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        constraint_files.read(file)
+
+
+def test_windows_line_ends_are_refused_and_a_byte_order_mark_is_not(file: Path) -> None:
+    text = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + text)
+    constraint_files.check(file, "3.11", "3.3.2")
+    file.write_bytes(text.replace(b"\n", b"\r\n"))
+    with pytest.raises(UsageError, match=r"^constraints/.*\.txt: has Windows line ends \(CRLF\)"):
+        constraint_files.check(file, "3.11", "3.3.2")
+
+
+def test_changes_name_what_came_went_and_moved() -> None:
+    before = {"a": "1", "b": "1", "c": "1"}
+    after = {"a": "1", "b": "2", "d": "1"}
+    assert constraint_files.changes(before, after) == ["  b 1 -> 2", "- c 1", "+ d 1"]
+
+
+def test_resolving_needs_no_interpreter_of_that_version() -> None:
+    command = resolver.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
+    assert command == (
+        *("uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *("--python", sys.executable, "--python-version", "3.9"),
+        *("--python-platform", "aarch64-manylinux_2_28"),
+        *("--constraints", "pins", "--output-file", "out"),
+    )
+
+
+class Resolver:
+    """Stands in for uv: writes what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *answers: str, error: str = "") -> None:
+        self.answers = list(answers)
+        self.error = error
+        self.kept: list[str] = []
+        self.asked: list[str] = []
+        self.limits: list[str] = []
+
+    def __call__(self, command: Command, *, input: str, **_: object) -> Completed:
+        output = Path(command[command.index("--output-file") + 1])
+        self.kept.append(output.read_text() if output.exists() else "")
+        self.asked.append(input)
+        self.limits.append(Path(command[command.index("--constraints") + 1]).read_text())
+        if self.error:
+            return Completed(command, 1, "", self.error)
+        output.write_text(self.answers.pop(0))
+        return Completed(command, 0, "", "")
+
+
+@pytest.fixture
+def root(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constraint_files, "ROOT", file.parents[1])
+    return file.parents[1]
+
+
+def test_generating_keeps_what_fits_and_says_what_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = "apache-airflow-providers-ftp==1"
+    resolver = Resolver(
+        f"apache-airflow==3.3.2\n{provider}\nb==1\n",
+        "apache-airflow==3.3.2\nonly-arm==1\n",
+        f"apache-airflow==3.3.2\n{provider}\n",
+        "apache-airflow==3.3.2\nonly-arm==1\n",
+    )
+    monkeypatch.setattr(process, "run", resolver)
+    said: list[str] = []
+    chosen = settings.load({"tag": "x"}, environment={})
+    file = constraint_files.generate("3.11", chosen, upgrade=False, announce=said.append)
+    assert file.read_text() == (
+        "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
+        "# The images install exactly these versions.\n"
+        "apache-airflow==3.3.2\napache-airflow-providers-ftp==1\nb==1\nonly-arm==1\n"
+    )
+    core = constraint_files.path(root, "3.11", "constraints-no-providers")
+    assert core.read_text().endswith("free.\napache-airflow==3.3.2\nonly-arm==1\n")
+    sources = constraint_files.path(root, "3.11", "constraints-source-providers")
+    assert sources.read_text().endswith("from sources.\nb==1\nonly-arm==1\n")
+    assert resolver.asked[2] == "apache-airflow==3.3.2"
+    for made in (core, sources):
+        constraint_files.check(made, "3.11", "3.3.2")
+    assert resolver.kept[0] == "apache-airflow==3.3.2\nzope-interface==8.7\n"
+    assert "pytest-xdist" in resolver.asked[0].splitlines()
+    assert said == [
+        *("+ apache-airflow-providers-ftp 1", "+ b 1", "+ only-arm 1", "- zope-interface 8.7"),
+        "constraints/constraints-3.11.txt: 4 packages",
+    ]
+    constraint_files.check(file, "3.11", "3.3.2")
+
+
+def test_upgrading_forgets_what_was_written_down(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
+    monkeypatch.setattr(process, "run", resolver)
+    constraint_files.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
+    assert resolver.kept[0] == ""
+    assert resolver.limits[0] == "paramiko<4; python_version < '3.10'"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            "  \u00d7 No solution found when resolving dependencies:\n  \u2570 a and b\n",
+            DependencyError,
+        ),
+        ("error: Failed to fetch: `x`\n  Caused by: dns error\n", NetworkError),
+    ],
+)
+def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: str, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(process, "run", Resolver(error=error))
+    with pytest.raises(kind) as caught:
+        constraint_files.generate(
+            "3.11", settings.load(environment={}), upgrade=False, announce=print
+        )
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("constraints-3.11: ")
+    assert constraint_files.path(root, "3.11").read_text() == GOOD
+
+
+@pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
+def test_an_extra_that_the_release_has_is_known(name: str) -> None:
+    extras.check(settings.load({"extras": name}, environment={}), "3.11")
+
+
+def test_an_unknown_extra_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^--extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
+    ):
+        extras.check(settings.load({"extras": "celery,postgress"}, environment={}), "3.11")
+    with pytest.raises(UsageError, match=r"no extra 'zzzzzz': .*extras-3.0.6.txt has all$"):
+        extras.check(settings.load({"extras": "zzzzzz"}, environment={}), "3.9")
+
+
+def test_a_release_whose_extras_are_not_written_down_is_left_to_the_build() -> None:
+    chosen = settings.load(
+        {"extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
+    )
+    extras.check(chosen, "3.11")
+
+
+def test_the_extras_of_a_release_are_written_down_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints").mkdir()
+    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_: object) -> process.Completed:
+        asked.append(command)
+        folder = Path(command[command.index("--target") + 1]) / "apache_airflow-3.3.2.dist-info"
+        if len(asked) > 1:
+            folder.mkdir()
+            text = "Name: x\nProvides-Extra: b\nProvides-Extra: a\n\nProvides-Extra: no\n"
+            (folder / "METADATA").write_text(text)
+        return process.Completed(command, len(asked) == 1, "", "error: no\n network")
+
+    monkeypatch.setattr(process, "run", run)
+    chosen, said = settings.load(environment={}), list[str]()
+    with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
+        extras.follow("3.11", chosen, announce=said.append)
+    for _ in range(2):
+        extras.follow("3.11", chosen, announce=said.append)
+    assert said == ["constraints/extras-3.3.2.txt: 2 extras"]
+    assert constraint_files.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
+    assert len(asked) == 2
+    assert asked[0][-1] == "apache-airflow==3.3.2"
+
+
+def test_every_release_of_the_matrix_has_its_extras_written_down() -> None:
+    chosen = settings.load(environment={})
+    for python in chosen.pythons:
+        assert extras.path(settings.ROOT, chosen.airflow_for(python)).exists()
+
+
+def test_requirements_that_nothing_pins_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "constraints.txt"
+    file.write_text("# made\npandas==2.0\nMy_Package>=1\n")
+    wanted = (
+        *("pandas>=2", "my.package", "free", "loose>=1,<2", "star==1.*", "pinned==1.0"),
+        *("marked; python_version == '3.11'", "here @ https://h/x.whl", "exact===1"),
+    )
+    assert constraint_files.unpinned(file, wanted) == [
+        *("free", "loose>=1,<2", "star==1.*", "marked; python_version == '3.11'"),
+    ]

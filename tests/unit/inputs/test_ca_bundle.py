@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+
+import pytest
+
+from build_tasks import paths
+from build_tasks.errors import UsageError
+from build_tasks.inputs import ca_bundle
+
+
+def certificate(size: int = 1200) -> str:
+    body = base64.encodebytes(secrets.token_bytes(size)).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
+
+
+def test_a_bundle_that_fits_is_taken_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("whatever it holds")
+    assert ca_bundle.fitting(file) == file
+
+
+def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> None:
+    different = [certificate() for _ in range(100)]
+    file = tmp_path / "ca.pem"
+    file.write_text(
+        "".join(f"# text\n{one.replace(chr(10), chr(13) + chr(10))}" for one in different * 4)
+    )
+    assert file.stat().st_size > ca_bundle.LIMIT
+    fits = ca_bundle.fitting(file)
+    assert fits.is_relative_to(paths.cache_folder())
+    assert fits.stat().st_size <= ca_bundle.LIMIT
+    text = fits.read_text()
+    assert text.count("BEGIN CERTIFICATE") == 100
+    assert "# text" not in text
+    for one in different:
+        assert "".join(one.split()) in "".join(text.split())
+    assert ca_bundle.fitting(file) == fits
+    assert [one.name for one in fits.parent.iterdir()] == [fits.name]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x" * 600_000, "holds no certificate"),
+        ("".join(certificate() for _ in range(400)), "its 400 different certificates have"),
+    ],
+)
+def test_what_cannot_fit_is_one_line_with_the_file(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        ca_bundle.fitting(file)
+    assert str(caught.value).startswith(f"CA bundle {file}: {why}")
+
+
+def test_a_bundle_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^CA bundle .*/no\.pem: cannot be read: No such file"):
+        ca_bundle.fitting(tmp_path / "no.pem")

@@ -1,0 +1,149 @@
+"""The fingerprint of an image's inputs: what changes it, what does not, and what it can name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from build_tasks.errors import UsageError
+from build_tasks.history.record import BuildRecord
+from build_tasks.inputs import dockerfile, fingerprint
+from build_tasks.inputs.fingerprint import Inputs
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
+from build_tasks.plan import build_inputs
+
+TEXT = """\
+ARG BASE_IMAGE=b:1
+FROM ${BASE_IMAGE} AS main
+ARG PYTHON=3.11
+# hadolint ignore=DL3000
+RUN --mount=type=bind,source=constraints/c-${PYTHON}.txt,target=/c \\
+    --mount=type=bind,from=wheels,target=/w true
+COPY sources/ /s/
+ARG COMMIT_SHA=""
+ENV COMMIT_SHA=${COMMIT_SHA}
+"""
+ARGUMENTS = {"BASE_IMAGE": "b:2", "PYTHON": "3.12", "COMMIT_SHA": "abc", "UNUSED": "x"}
+FILES = {
+    "constraints/c-3.11.txt": "100644 aa",
+    "constraints/c-3.12.txt": "100644 bb",
+    "sources/a.py": "100644 cc",
+    "wheels:one.whl": "100644 dd",
+    "other:two.whl": "100644 ee",
+}
+
+
+def inputs(text: str = TEXT, files: dict[str, str] | None = None, **arguments: str) -> Inputs:
+    given = {**ARGUMENTS, **arguments}
+    return fingerprint.gather(dockerfile.parse(text), given, {**FILES, **(files or {})})
+
+
+def test_only_what_steps_read_counts() -> None:
+    found = inputs()
+    assert list(found.files) == ["constraints/c-3.12.txt", "wheels:one.whl", "sources/a.py"]
+    assert dict(found.arguments) == {"PYTHON": "3.12"}
+    assert found.base == "b:2"
+
+
+def test_a_dockerfile_that_is_not_understood_reads_everything() -> None:
+    assert len(inputs(f"{TEXT}ONBUILD RUN x\n").files) == len(FILES)
+
+
+@pytest.mark.parametrize(
+    ("other", "parts"),
+    [
+        (inputs(), ()),
+        (inputs(TEXT.replace("# hadolint", "# another comment\n\n# hadolint")), ()),
+        (inputs(COMMIT_SHA="def"), ()),
+        (inputs(UNUSED="y"), ()),
+        (inputs(files={"constraints/c-3.11.txt": "100644 xx"}), ()),
+        (inputs(files={"other:two.whl": "100644 xx"}), ()),
+        (inputs(TEXT.replace("/s/", "/t/")), ("dockerfile",)),
+        (inputs(BASE_IMAGE="b:3"), ("base",)),
+        (inputs(files={"constraints/c-3.12.txt": "100644 xx"}), ("constraints",)),
+        (inputs(files={"sources/a.py": "100755 cc"}), ("files",)),
+        (inputs(files={"wheels:one.whl": "100644 xx"}), ("files",)),
+        (inputs(PYTHON="3.11"), ("arguments", "constraints")),
+    ],
+)
+def test_a_difference_is_named(other: Inputs, parts: tuple[str, ...]) -> None:
+    assert fingerprint.changed(inputs().fingerprint, other.fingerprint) == parts
+
+
+@pytest.mark.parametrize("label", ["", "0 x", "2 dockerfile=abc", "nonsense"])
+def test_a_label_of_another_scheme_cannot_be_compared(label: str) -> None:
+    assert fingerprint.changed(label, inputs().fingerprint) == ("inputs",)
+
+
+def test_the_label_is_short() -> None:
+    assert len(inputs().fingerprint) < 120
+
+
+def test_an_image_begins_with_the_layers_of_its_base() -> None:
+    assert fingerprint.begins_with(("a", "b", "c"), ("a", "b"))
+    assert not fingerprint.begins_with(("a", "x", "c"), ("a", "b"))
+    assert not fingerprint.begins_with(("a",), ("a", "b"))
+    assert not fingerprint.begins_with(("a",), ())
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "expected"),
+    [
+        ("dockerfile", inputs(TEXT.replace("/s/", "/t/")), ["line 7: COPY sources/ /t/"]),
+        ("dockerfile", inputs(TEXT.replace("COPY sources/ /s/\n", "")), ["an instruction is gone"]),
+        ("arguments", inputs(PYTHON="3.13"), ["PYTHON: '3.12' -> '3.13'"]),
+        ("base", inputs(BASE_IMAGE="b:3"), ["b:2 -> b:3"]),
+        ("files", inputs(files={"sources/b": "100644 x"}), ["sources/b"]),
+        (
+            "constraints",
+            inputs(files={"sources/b": "x", "constraints/c-3.12.txt": "x"}),
+            ["constraints/c-3.12.txt"],
+        ),
+    ],
+)
+def test_a_record_tells_what_changed(part: str, other: Inputs, expected: list[str]) -> None:
+    kept = fingerprint.noted(BuildRecord("x", base=("", "sha256:1")), inputs())
+    assert kept.fingerprint == inputs().fingerprint
+    assert kept.base == ("b:2", "sha256:1")
+    assert fingerprint.recorded(kept) == inputs()
+    assert fingerprint.details(part, fingerprint.recorded(kept), other) == expected
+
+
+def test_a_record_keeps_no_secret() -> None:
+    text = 'FROM x\nARG URL\nRUN curl -H "Authorization: Bearer abcdef" https://u:hidden@host/\n'
+    kept = fingerprint.noted(BuildRecord("x"), inputs(text, URL="https://u:hidden@host/"))
+    assert "hidden" not in str(kept)
+    assert "abcdef" not in str(kept)
+
+
+def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    spec = BuildSpec(
+        "x", tmp_path / "none", tmp_path, Platform.AMD64, (), (), CachePlan(), Output.NONE, tmp_path
+    )
+    with pytest.raises(UsageError, match=r"none: cannot be read: "):
+        build_inputs.gather(spec)
+
+
+def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM x\nRUN true\n")
+    spec = BuildSpec(
+        *("x", file, tmp_path, Platform.AMD64, (), (), CachePlan(), Output.NONE, tmp_path),
+        epoch="17",
+    )
+    assert build_inputs.labelled(spec).arguments == ()
+    file.write_text("FROM x\nARG SOURCE_DATE_EPOCH\nRUN true\n")
+    made = build_inputs.labelled(spec)
+    assert made.arguments == (("SOURCE_DATE_EPOCH", "17"),)
+    assert made.inputs
+    assert made.inputs.arguments == {"SOURCE_DATE_EPOCH": "17"}
+    assert build_inputs.labelled(replace(spec, epoch="")).arguments == ()
+
+
+def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:
+    one = fingerprint.gather([], {"BASE_IMAGE": "r/base:1"}, {})
+    assert fingerprint.details("base", one, one) == []

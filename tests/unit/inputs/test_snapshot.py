@@ -1,0 +1,376 @@
+"""What is sent to BuildKit of a folder that git knows nothing of, and how often it is read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from build_tasks import paths
+from build_tasks.errors import DiskError, ImagesError, UsageError
+from build_tasks.inputs import context, file_hashes, snapshot
+from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.inputs.file_hashes import ChangedError
+
+EVERYTHING = Allowed(everything=True)
+
+
+def prepare(root: Path) -> Prepared:
+    said: list[str] = []
+    found = context.prepare(root, EVERYTHING, said.append)
+    assert said == []
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "one.py").write_text("1")
+    (root / "a" / "run").write_text("#!/bin/sh\n")
+    (root / "a" / "run").chmod(0o775)
+    (root / "two").write_text("2")
+    return root
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read to know them; none of them is too young to trust."""
+    monkeypatch.setattr(file_hashes, "REST", -(10**18))
+    names: list[str] = []
+    before = file_hashes._content
+
+    def content(path: str, kind: int) -> str:
+        names.append(path.rpartition("/")[2])
+        return before(path, kind)
+
+    monkeypatch.setattr(file_hashes, "_content", content)
+    return names
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): oct(path.lstat().st_mode & 0o7777)
+        for path in folder.rglob("*")
+        if not path.is_symlink()
+    }
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077, 0o000])
+def test_modes_do_not_depend_on_the_umask(tree: Path, umask: int) -> None:
+    for path in tree.rglob("*"):
+        path.chmod(path.stat().st_mode & ~umask)
+    before = os.umask(umask)
+    try:
+        found = prepare(tree)
+    finally:
+        os.umask(before)
+    assert modes(found.folder) == {
+        "a": "0o755",
+        "a/one.py": "0o644",
+        "a/run": "0o755",
+        "two": "0o644",
+    }
+    assert [text[:7] for text in found.files.values()] == ["100644 ", "100755 ", "100644 "]
+    assert stat.S_IMODE(found.folder.stat().st_mode) == 0o755
+
+
+def test_the_users_files_are_neither_touched_nor_linked(tree: Path) -> None:
+    before = {path: path.stat() for path in tree.rglob("*")}
+    found = prepare(tree)
+    (tree / "two").write_text("edited in place")
+    assert (found.folder / "two").read_text() == "2"
+    assert all(path.stat().st_nlink == seen.st_nlink for path, seen in before.items())
+    assert all(path.stat().st_mode == seen.st_mode for path, seen in before.items())
+
+
+def test_what_did_not_change_is_not_read_again(tree: Path, read: list[str]) -> None:
+    first = prepare(tree)
+    assert read == ["one.py", "run", "two"]
+    assert prepare(tree) == first
+    assert read == ["one.py", "run", "two"]
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(tree: Path, read: list[str]) -> None:
+    first, seen = prepare(tree), (tree / "two").stat()
+    (tree / "two").write_text("3")
+    os.utime(tree / "two", ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    second = prepare(tree)
+    assert read[3:] == ["two"]
+    assert (first.folder / "two").read_text() == "2"
+    assert (second.folder / "two").read_text() == "3"
+    times = [(one.folder / "two").stat().st_mtime for one in (first, second)]
+    assert times[0] != times[1]
+
+
+def test_a_file_that_was_replaced_is_seen(tree: Path, read: list[str]) -> None:
+    prepare(tree)
+    (tree / "new").write_text("3")
+    (tree / "new").replace(tree / "two")
+    assert (prepare(tree).folder / "two").read_text() == "3"
+
+
+def test_a_file_that_was_just_written_is_read_again(
+    tree: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_hashes, "REST", 10**18)
+    assert prepare(tree) == prepare(tree)
+    assert len(read) == 6
+
+
+def test_a_touched_file_makes_no_other_snapshot(tree: Path, read: list[str]) -> None:
+    first = prepare(tree)
+    os.utime(tree / "two", (1, 1))
+    assert prepare(tree) == first
+    assert read[3:] == ["two"]
+
+
+def test_only_what_changed_is_copied(tree: Path) -> None:
+    first = prepare(tree)
+    (tree / "two").write_text("3")
+    second = prepare(tree)
+    same, other = ([one.folder / name for one in (first, second)] for name in ("a/run", "two"))
+    assert same[0].samefile(same[1])
+    assert not other[0].samefile(other[1])
+
+
+def test_without_hard_links_all_is_copied(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    first = prepare(tree)
+    (tree / "two").write_text("3")
+    monkeypatch.setattr(os, "link", refuse)
+    assert modes(prepare(tree).folder) == modes(first.folder)
+
+
+def test_links_stay_links_and_other_things_stay_out(tree: Path) -> None:
+    (tree / "link").symlink_to("two")
+    (tree / "folder").symlink_to("a")
+    (tree / "nowhere").symlink_to("/no/such")
+    os.mkfifo(tree / "pipe")
+    (tree / "empty").mkdir()
+    found = prepare(tree)
+    kinds = {path: text[:6] for path, text in found.files.items()}
+    assert kinds == {
+        "a/one.py": "100644",
+        "a/run": "100755",
+        "folder": "120000",
+        "link": "120000",
+        "nowhere": "120000",
+        "two": "100644",
+    }
+    links = ("link", "folder", "nowhere")
+    assert [str((found.folder / name).readlink()) for name in links] == ["two", "a", "/no/such"]
+    assert not (found.folder / "empty").exists()
+    (tree / "link").unlink()
+    (tree / "link").symlink_to("new")
+    assert str((prepare(tree).folder / "link").readlink()) == "new"
+
+
+def test_names_may_be_any_text(tree: Path) -> None:
+    names = ["with space", "new\nline", "tab\t", "ü", '"quoted"']
+    for name in names:
+        (tree / name).write_text(name)
+    found = prepare(tree)
+    for name in names:
+        assert (found.folder / name).read_bytes() == (tree / name).read_bytes()
+    assert prepare(tree) == found
+
+
+def test_dockerignore_keeps_out_and_stays_for_buildkit(tree: Path) -> None:
+    (tree / ".dockerignore").write_text("*\n!a/**\n**/run\n")
+    found = prepare(tree)
+    assert list(found.files) == ["a/one.py"]
+    assert (found.folder / ".dockerignore").is_file()
+    (tree / "two").write_text("of no account")
+    assert prepare(tree) == found
+    (tree / ".dockerignore").write_text("[\n")  # BuildKit says what is wrong
+    assert "two" in prepare(tree).files
+
+
+def test_what_is_made_once_in_the_cache_folder_is_sent_itself(tree: Path) -> None:
+    own = paths.cache_folder() / "constraints" / "abc"
+    own.mkdir(parents=True)
+    (own / "constraints.txt").write_text("x==1\n")
+    found = prepare(own)
+    assert found.folder == own.resolve()
+    assert list(found.files) == ["constraints.txt"]
+
+
+def test_a_broken_index_is_forgotten(tree: Path) -> None:
+    first = prepare(tree)
+    index = file_hashes.home(tree.resolve()) / "index.json"
+    for text in ("{", "[0, {}, '']", "[]"):
+        index.write_text(text)
+        assert prepare(tree) == first
+
+
+def test_old_snapshots_and_halves_go_when_a_new_one_comes(tree: Path) -> None:
+    first = prepare(tree)
+    (tree / "two").write_text("3")
+    second = prepare(tree)
+    home = file_hashes.home(tree.resolve())
+    os.utime(first.folder.parent, (1, 1))
+    (home / "new" / "half").mkdir(parents=True)
+    (tree / "two").write_text("4")
+    third = prepare(tree)
+    kept = {path for path in home.iterdir() if path.is_dir()}
+    assert kept == {second.folder.parent, third.folder.parent}
+
+
+def test_a_snapshot_that_is_gone_is_made_again(tree: Path) -> None:
+    first = prepare(tree)
+    shutil.rmtree(first.folder.parent)
+    assert prepare(tree) == first
+    assert (first.folder / "two").read_text() == "2"
+
+
+def test_builds_at_once_share_a_snapshot(tree: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(prepare, [tree] * 24))
+    assert all(one == found[0] for one in found)
+    assert (found[0].folder / "two").read_text() == "2"
+
+
+def test_builds_while_files_are_edited_keep_what_they_began_with(tree: Path) -> None:
+    def edit(number: int) -> Prepared:
+        new = tree.with_name(str(number))
+        new.write_text(str(number))
+        new.replace(tree / "two")
+        return prepare(tree)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(edit, range(24)))
+    for one in found:
+        assert file_hashes.of(one.folder, dict.fromkeys(one.files)) == one.files
+
+
+@pytest.mark.parametrize("name", ["two", "link"])
+def test_a_file_that_changes_while_it_is_copied_is_read_again(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before: Callable[..., None] = snapshot._write
+    times = iter(range(9))
+    (tree / "link").symlink_to("0")
+
+    def write(*arguments: object) -> None:
+        if next(times) < 2:
+            (tree / name).unlink()
+            if name == "link":
+                (tree / name).symlink_to("another")
+            else:
+                (tree / name).write_text("another")
+            monkeypatch.setattr(file_hashes, "REST", 10**18)
+        before(*arguments)
+
+    monkeypatch.setattr(snapshot, "_write", write)
+    found = prepare(tree)
+    assert file_hashes.of(found.folder, dict.fromkeys(found.files)) == found.files
+    assert next(times) >= 2
+
+
+def test_files_that_never_rest_are_one_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(*_: object) -> None:
+        raise ChangedError
+
+    monkeypatch.setattr(snapshot, "_copy", changed)
+    with pytest.raises(ImagesError, match="its files change while they are read"):
+        prepare(tree)
+
+
+@pytest.mark.parametrize("name", ["two", "link"])
+def test_a_file_that_goes_while_it_is_copied_has_changed(tree: Path, name: str) -> None:
+    (tree / "link").symlink_to("x")
+    copy = {"two": snapshot._copy, "link": snapshot._copy_link}[name]
+    (tree / name).unlink()
+    with pytest.raises(ChangedError):
+        copy(str(tree / name), str(tree / "copy"), "100644 x")
+
+
+def test_a_file_that_goes_or_is_another_while_it_is_read_has_changed(tree: Path) -> None:
+    for path, kind in ((tree / "gone", stat.S_IFREG), (tree / "two", stat.S_IFLNK)):
+        with pytest.raises(ChangedError):
+            file_hashes._content(str(path), kind)
+
+
+def test_a_file_that_cannot_be_read_is_one_line(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(UsageError, match="two: cannot be read: Permission denied"):
+        file_hashes._content(str(tree / "two"), stat.S_IFREG)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_cache_folder_that_takes_nothing_is_one_line(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "No")
+
+    monkeypatch.setattr(snapshot, "_write", refuse)
+    with pytest.raises(DiskError, match=": cannot be written: No"):
+        prepare(tree)
+
+
+CHANGE = st.tuples(
+    st.sampled_from(["a", "b", "d/a", "d/e/a", "d", "d/e"]),
+    st.sampled_from(["write", "run", "link", "remove"]),
+    st.sampled_from(["1", "2", "33"]),
+)
+
+
+def apply(root: Path, path: str, change: str, text: str) -> None:
+    file = root / path
+    for above in reversed(file.relative_to(root).parents[:-1]):
+        if not (root / above).is_dir() or (root / above).is_symlink():
+            (root / above).unlink(missing_ok=True)
+            (root / above).mkdir()
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    file.unlink(missing_ok=True)
+    if change == "remove":
+        return
+    if change == "link":
+        file.symlink_to(text)
+    else:
+        file.write_text(text)
+        file.chmod(0o700 if change == "run" else 0o600)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(CHANGE, max_size=4), min_size=1, max_size=4))
+def test_a_snapshot_is_the_tree_whatever_was_before(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[str, str, str]]]
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    for changes in rounds:
+        for change in changes:
+            apply(root, *change)
+        found = prepare(root)
+        there = {
+            str(path.relative_to(root)): str(path.readlink())
+            if path.is_symlink()
+            else (path.read_text(), bool(path.stat().st_mode & 0o100))
+            for path in root.rglob("*")
+            if path.is_symlink() or path.is_file()
+        }
+        sent = {
+            path: str((found.folder / path).readlink())
+            if text.startswith("120000")
+            else ((found.folder / path).read_text(), text.startswith("100755"))
+            for path, text in found.files.items()
+        }
+        assert sent == there

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build_tasks.errors import UsageError
+from build_tasks.model import cache_backends
+from build_tasks.model.cache_backends import Backend, BackendType
+
+ZSTD = (("compression", "zstd"), ("compression-level", "1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("r.io/a/b:cache", "type=registry,ref=r.io/a/b:cache"),
+        ("type=registry,ref=r/a:c", "type=registry,ref=r/a:c"),
+        ("type=gha,scope=x", "type=gha,scope=x"),
+        ("type=s3,bucket=b,region=eu", "type=s3,bucket=b,region=eu"),
+        ("type=azblob,account_url=https://x,name=n", "type=azblob,account_url=https://x,name=n"),
+        ('type=local,"src=/a,b"', 'type=local,"src=/a,b"'),
+    ],
+)
+def test_a_place_to_read_is_what_buildx_takes(text: str, value: str) -> None:
+    assert cache_backends.parse(text, "--cache-from", write=False).value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("type=inline", "type=inline"),
+        ("type=gha", "type=gha,mode=max,ignore-error=true"),
+        (
+            "type=local,dest=/c,compression=gzip",
+            "type=local,dest=/c,compression=gzip,"
+            "mode=max,ignore-error=true,image-manifest=true,oci-mediatypes=true",
+        ),
+        (
+            "r/a:c",
+            "type=registry,ref=r/a:c,mode=max,ignore-error=true,image-manifest=true,"
+            "oci-mediatypes=true,compression=zstd,compression-level=1",
+        ),
+        ("type=s3,bucket=b,mode=max", "type=s3,bucket=b,mode=max,ignore-error=true"),
+    ],
+)
+def test_a_place_to_write_keeps_all_segments_and_fails_no_build(text: str, value: str) -> None:
+    assert cache_backends.parse(text, "--cache-to", write=True).written(ZSTD).value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "write", "said"),
+    [
+        ("", False, "'' is not like type=registry,ref=HOST/PATH:TAG"),
+        ('"a', False, "unexpected end of data"),
+        ("type=registry,ref=", False, "'ref=' is not like type=registry"),
+        ("type=ftp,ref=x", False, "unknown type 'ftp': choose registry, local, inline, gha"),
+        ("ref=x", True, "unknown type '': choose registry"),
+        ("type=gha,type=s3", True, "stands in 'type=gha,type=s3' twice"),
+        ("type=gha,scope=a,scope=b", True, "an attribute stands in"),
+        ("type=inline", False, "an inline cache is read from its image"),
+        ("type=inline,mode=max", True, "type=inline has no attribute 'mode': choose of none"),
+        ("type=registry", True, "type=registry needs ref=..."),
+        ("type=local,dest=/x", False, "type=local has no attribute 'dest': choose of tag, src"),
+        ("type=local,src=/x", True, "type=local has no attribute 'src'"),
+        ("type=s3,region=x", True, "type=s3 needs bucket=..."),
+        ("r/a:c,mode=min", True, "'r/a:c' is not like"),
+        ("type=registry,ref=a,mode=min", True, "mode=min: is always max"),
+        ("type=registry,ref=a,ignore-error=false", True, "ignore-error=false: is always true"),
+        ("type=gha,token=abc", True, "leave it to ACTIONS_RUNTIME_TOKEN"),
+        ("type=s3,bucket=b,secret_access_key=x", False, "secret_access_key: would be seen"),
+        ("r/a:{arch}", True, "in braces may stand {identity}, {kind}, {python}"),
+    ],
+)
+def test_whatever_is_wrong_is_one_line_before_anything_starts(
+    text: str, write: bool, said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        cache_backends.parse(text, "--cache-x", write=write)
+    assert str(caught.value).startswith("--cache-x: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_the_caches_of_two_builds_stay_apart_where_nobody_says_how() -> None:
+    place = Backend(BackendType.GHA)
+    assert place.of({"identity": "ci-3.9-amd64"}).value == "type=gha,scope=ci-3.9-amd64"
+    named = cache_backends.parse("type=gha,scope=all-{python}", "p", write=True)
+    assert named.of({"identity": "x", "python": "3.9"}).value == "type=gha,scope=all-3.9"
+
+
+def test_people_call_a_registrys_place_by_its_reference() -> None:
+    assert cache_backends.registry("r/a:c").reference == "r/a:c"
+    assert Backend(BackendType.GHA, (("scope", "x"),)).reference == "type=gha,scope=x"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"])), min_size=1))
+def test_a_comma_or_a_quote_ends_no_value(values: list[str]) -> None:
+    read = next(csv.reader([cache_backends.fields(values)]), [])
+    assert values in (read, [""])

@@ -1,0 +1,212 @@
+"""The rules of installing; what starts git or a server is tried with the front ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build_tasks.config import settings
+from build_tasks.config.settings import ROOT, Settings
+from build_tasks.constraints import constraint_files
+from build_tasks.errors import UsageError
+from build_tasks.plan import airflow_checkout, airflow_source
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "docker-context-files"
+    folder.mkdir()
+    monkeypatch.setattr(airflow_source, "WHEELS", folder)
+    return folder
+
+
+def chosen(**options: object) -> Settings:
+    return settings.load({name.replace("_", "-"): text for name, text in options.items()})
+
+
+def said(line: str) -> None:
+    pytest.fail(f"nothing is fetched here: {line}")
+
+
+@pytest.mark.parametrize(("python", "airflow"), [("3.9", "3.0.6"), ("3.11", "3.3.2")])
+@pytest.mark.parametrize("mode", ["constraints", "constraints-no-providers"])
+def test_a_release_follows_the_projects_own_constraints(
+    wheels: Path, python: str, airflow: str, mode: str
+) -> None:
+    found = airflow_source.find(chosen(constraints_mode=mode), python, said)
+    assert found == airflow_source.Installation("release", airflow, mode)
+    assert found.contexts == {}
+    file = airflow_source.constraints_file(chosen(constraints_mode=mode), python)
+    assert file == ROOT / "constraints" / f"{mode}-{python}.txt"
+    assert file.exists()
+
+
+def test_a_folder_for_wheels_that_is_not_there_is_an_empty_one(wheels: Path) -> None:
+    wheels.rmdir()
+    airflow_source.find(chosen(), "3.11", said)
+    with pytest.raises(UsageError, match="there is no wheel in docker-context-files/"):
+        airflow_source.find(chosen(airflow_from="wheels"), "3.11", said)
+
+
+def test_the_version_of_a_wheel_of_airflow_counts(wheels: Path) -> None:
+    (wheels / "apache_airflow_core-3.9.9-py3-none-any.whl").touch()
+    assert airflow_source.find(chosen(airflow_from="wheels"), "3.11", said).version == "3.3.2"
+    (wheels / "Apache.Airflow-3.4.0.dev0+mine-1-py3-none-any.whl").touch()
+    found = airflow_source.find(chosen(airflow_from="wheels"), "3.11", said)
+    assert (found.method, found.version) == ("wheels", "3.4.0.dev0+mine")
+    assert found.contexts == {"wheels": wheels}
+
+
+def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
+    folder = wheels / "a-1-py3-none-any.whl"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
+        airflow_source._wheels("here")
+    folder.rmdir()
+    folder.symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
+        airflow_source._wheels("here")
+    folder.unlink()
+    folder.touch()
+    (wheels / "A-2-py3-none-any.whl").touch()
+    with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: there is another wheel of a$"):
+        airflow_source._wheels("here")
+
+
+@given(
+    name=st.from_regex(r"[A-Za-z0-9]{1,4}(_[A-Za-z0-9]{1,4}){0,2}", fullmatch=True),
+    version=st.from_regex(r"[1-9][0-9]{0,3}(\.[1-9][0-9]{0,3}){0,3}(rc[1-9])?", fullmatch=True),
+    tag=st.sampled_from(["py3-none-any", "cp311-cp311-manylinux_2_28_x86_64", "1-py3-none-any"]),
+)
+def test_any_good_name_of_a_wheel_is_one(
+    tmp_path_factory: pytest.TempPathFactory, name: str, version: str, tag: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("wheels")
+        patch.setattr(airflow_source, "WHEELS", folder)
+        (folder / f"{name}-{version}-{tag}.whl").touch()
+        assert airflow_source._wheels("here") is None
+        (folder / f"apache_airflow-{version}-py3-none-any.whl").touch()
+        assert airflow_source._wheels("here") == version
+
+
+@given(name=st.text(alphabet=st.characters(exclude_characters="/\0", codec="utf-8"), max_size=40))
+def test_any_other_name_is_one_line(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("wheels")
+        patch.setattr(airflow_source, "WHEELS", folder)
+        (folder / f"x{name}.txt").touch()
+        with pytest.raises(UsageError, match=r": is no wheel, like NAME-1\.0-py3-none-any\.whl$"):
+            airflow_source._wheels("here")
+        with pytest.raises(UsageError, match=": would not be used: remove it, or install"):
+            airflow_source._refuse_leftovers()
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({"pyproject.toml": 'version = "3.2.1"'}, "3.2.1"),
+        ({"airflow/__init__.py": "import os\n__version__ = '2.11.0'\n"}, "2.11.0"),
+        (
+            {
+                "airflow-core/src/airflow/__init__.py": '__version__ = "3.4.0"\r\n',
+                "airflow/__init__.py": "__version__ = '1'",
+                "pyproject.toml": 'version = "2"',
+            },
+            "3.4.0",
+        ),
+    ],
+)
+def test_sources_say_their_version(tmp_path: Path, files: dict[str, str], version: str) -> None:
+    for name, text in {"pyproject.toml": "", **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = airflow_source.find(chosen(airflow_from=str(tmp_path)), "3.11", said)
+    assert (found.method, found.version) == ("sources", version)
+    assert found.contexts == {"sources": tmp_path}
+
+
+def test_sources_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n[project]\nname = "x"\n')
+    with pytest.raises(UsageError, match="has the sources of x, not of apache-airflow"):
+        airflow_checkout.find(str(tmp_path), "here", said)
+    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n')
+    assert airflow_checkout.find(str(tmp_path), "here", said) == (tmp_path, "3")
+    (tmp_path / "pyproject.toml").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"^here: .*pyproject.toml: cannot be read: line 1 is not"):
+        airflow_checkout.find(str(tmp_path), "here", said)
+
+
+def test_a_relative_folder_of_sources_becomes_a_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "3"')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for name in (".", f"~/{tmp_path.name}"):
+        assert airflow_checkout.find(name, "here", said) == (tmp_path, "3")
+
+
+def test_own_constraints_have_a_folder_by_their_content(tmp_path: Path) -> None:
+    own = tmp_path / "my pins-3.11.txt"
+    own.write_text("a==1\n")
+    asked = chosen(constraints_location=str(own).replace("3.11", "{python}"))
+    file = airflow_source.constraints_file(asked, "3.11")
+    assert (file.name, file.read_text()) == ("constraints.txt", "a==1\n")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert file.parent.stat().st_mode & 0o777 == 0o755
+    assert airflow_source.constraints_file(asked, "3.11") == file
+    own.write_text("a==2\n")
+    assert airflow_source.constraints_file(asked, "3.11") != file
+    with pytest.raises(UsageError, match=r"my pins-3\.12\.txt: cannot be read: No such file"):
+        airflow_source.constraints_file(asked, "3.12")
+    found = airflow_source.find(asked, "3.11", said)
+    assert (
+        found.contexts["constraints"].name
+        == airflow_source.constraints_file(asked, "3.11").parent.name
+    )
+
+
+@pytest.mark.parametrize("location", ["a\0b", "\0", "~nobody-here/x"])
+def test_what_no_file_can_be_called_is_one_line(location: str) -> None:
+    asked = replace(chosen(constraints_location="x"), constraints_location=location)
+    with pytest.raises(UsageError, match="cannot be read"):
+        airflow_source.constraints_file(asked, "3.11")
+
+
+PINS = st.builds(
+    "{}{}{}{}".format,
+    st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True),
+    st.sampled_from(["==1.2.3", " == 1", ">=1,<2", "~=2.0", " @ https://host/x.whl#sha256=0"]),
+    st.sampled_from(["", " ; python_version < '3.12'"]),
+    st.sampled_from(["", "  # via x", " #"]),
+)
+REST = st.sampled_from(["", "   ", "# a comment", "  # -r x"])
+
+
+@given(pins=st.lists(PINS, min_size=1), rest=st.lists(REST), end=st.sampled_from(["\n", "\r\n"]))
+def test_what_pip_takes_as_constraints_is_taken(pins: list[str], rest: list[str], end: str) -> None:
+    constraint_files.check_lines(end.join([*rest, *pins, *rest]), "here")
+
+
+@given(
+    before=st.lists(st.one_of(PINS, REST), max_size=5),
+    line=st.sampled_from(
+        ["-r other.txt", "-e .", "--index-url https://x", "a==1 \\", "a b", "==1", "ü==1", "<html>"]
+    ),
+)
+def test_whatever_else_is_refused_with_its_line(before: list[str], line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        constraint_files.check_lines("\n".join([*before, line]), "here")
+    number = len(before) + 1
+    assert str(caught.value) == f"here:{number}: {line!r} is no constraint like name==1.2.3"
+
+
+@given(rest=st.lists(REST))
+def test_a_file_without_constraints_is_refused(rest: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^here: has no constraint$"):
+        constraint_files.check_lines("\n".join(rest), "here")

@@ -1,0 +1,91 @@
+"""The plan for bake says what the commands say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from build_tasks.buildx import commands
+from build_tasks.buildx.toolchain import Client
+from build_tasks.errors import UsageError
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
+from build_tasks.plan import bake
+
+CLIENT = Client("docker", ("docker", "buildx"), {})
+SPEC = BuildSpec(
+    identity="ci-3.11-amd64",
+    dockerfile=Path("/p/Dockerfile.ci"),
+    context=Path("/p"),
+    platform=Platform.AMD64,
+    tags=("r/i:latest", "r/i:two"),
+    arguments=(("BASE_IMAGE", "b"), ("TEXT", "a=b,${c} %{d}")),
+    secrets=(("ca-bundle", Path("/etc/my,ca.pem")),),
+    contexts=(("wheels", Path("/w")),),
+    labels=(("l", "x"),),
+    cache=CachePlan(),
+    output=Output.LOAD,
+    metadata=Path("/m.json"),
+)
+
+
+def target(spec: BuildSpec) -> dict[str, object]:
+    return bake.target(spec.identity, commands.build_command(CLIENT, spec))
+
+
+def test_a_target_says_what_the_command_does() -> None:
+    assert target(SPEC) == {
+        "description": "ci-3.11-amd64",
+        "context": "/p",
+        "dockerfile": "/p/Dockerfile.ci",
+        "platforms": ["linux/amd64"],
+        "pull": True,
+        "args": {"SOURCE_DATE_EPOCH": "", "BASE_IMAGE": "b", "TEXT": "a=b,$${c} %%{d}"},
+        "labels": {"l": "x"},
+        "contexts": {"wheels": "/w"},
+        "secret": ['id=ca-bundle,"src=/etc/my,ca.pem"'],
+        "tags": ["r/i:latest", "r/i:two"],
+        "output": ["type=docker"],
+        "attest": ["type=provenance,disabled=true"],
+    }
+
+
+def test_an_output_is_said_as_it_is() -> None:
+    assert target(replace(SPEC, output=Output.NONE))["output"] == ["type=cacheonly"]
+    pushed = target(replace(SPEC, output=Output.PUSH, sbom="scan"))
+    assert pushed["attest"] == ["type=provenance,mode=min", "type=sbom,generator=scan"]
+    both = replace(SPEC, also=(Platform.ARM64,), cache=CachePlan(enabled=False))
+    assert target(both)["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert target(both)["no-cache"] is True
+
+
+def test_all_targets_are_in_the_group_by_names_that_bake_takes() -> None:
+    builds = [
+        (name, commands.build_command(CLIENT, replace(SPEC, identity=name)))
+        for name in ("ci-3.9-amd64", "prod-3.11-arm64")
+    ]
+    said = json.loads(bake.definition(builds))
+    names = ["ci-3_9-amd64", "prod-3_11-arm64"]
+    assert said["group"] == {"default": {"targets": names}}
+    assert list(said["target"]) == names
+
+
+def test_what_bake_has_no_word_for_is_an_error() -> None:
+    command = ("docker", "buildx", "build", "--quick", "x", ".")
+    with pytest.raises(UsageError, match=r"ci-3\.9: bake has nothing that does what --quick does"):
+        bake.target("ci-3.9", command)
+
+
+def test_the_command_lets_bake_read_what_the_builds_read() -> None:
+    builds = [(SPEC.identity, commands.build_command(CLIENT, SPEC))]
+    made = bake.bake_command(CLIENT.buildx, "b", builds, version=(0, 29))
+    allowed = [
+        word for path in ("/etc/my,ca.pem", "/p", "/w") for word in ("--allow", f"fs.read={path}")
+    ]
+    assert made == ("docker", "buildx", "bake", "--builder", "b", *allowed, "--file", "-")
+    older = bake.bake_command(CLIENT.buildx, "b", builds, version=(0, 18))
+    assert "--allow" not in older

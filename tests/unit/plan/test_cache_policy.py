@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build_tasks.config import settings
+from build_tasks.errors import UsageError
+from build_tasks.model import cache_backends
+from build_tasks.model.cache import CachePolicy
+from build_tasks.model.matrix import Build, ImageKind, Names, Platform
+from build_tasks.plan import cache_policy, revision
+from build_tasks.plan.trust import Run
+
+BUILD = Build(ImageKind.CI, "3.9", Platform.AMD64)
+PULL = Run(branch="fix", base="v3-1-test")
+FORK = Run("it is a fork's", "main", "v3-1-test")
+#: The grammar of a reference: the OCI distribution specification, "Pulling manifests".
+PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+
+
+SAID: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    SAID.clear()
+    monkeypatch.setattr(revision, "branch", lambda _: "work")
+
+
+def settle(run: Run, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
+    given = {key.replace("_", "-"): value for key, value in options.items()}
+    chosen = settings.load(given, environment={})
+    return cache_policy.settle(chosen, run, writes=writes, checkout=Path("/"), announce=SAID.append)
+
+
+def test_a_pull_request_reads_its_branch_its_base_and_main_and_writes_its_own() -> None:
+    found = settle(PULL, writes=True)
+    assert found.read == ("fix", "v3-1-test", "main")
+    assert found.write == "fix"
+
+
+def test_a_push_to_main_reads_and_writes_main_alone() -> None:
+    found = settle(Run(branch="main"), writes=True)
+    assert (found.read, found.write) == (("main",), "main")
+
+
+def test_a_person_reads_main_and_writes_the_branch_that_is_checked_out() -> None:
+    assert settle(Run()).read == ("main",)
+    found = settle(Run(), writes=True)
+    assert (found.read, found.write) == (("work", "main"), "work")
+
+
+def test_without_any_branch_no_cache_is_written_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(revision, "branch", lambda _: "")
+    found = settle(Run(), writes=True, branch="v3")
+    assert (found.read, found.write) == (("v3",), "")
+    reason = "caches are not written: no branch is checked out: name a branch with --cache-branch"
+    assert [reason] == SAID
+    assert settle(Run(), writes=True, cache_to="r/x:{branch}").write == ""
+    assert [reason, reason] == SAID
+    assert settle(Run(), writes=True, cache_branch="v4").write == "v4"
+    assert settle(Run(), writes=True, cache_to="r/x:y").write
+    assert [reason, reason] == SAID
+
+
+def test_a_merge_queue_reads_its_bases_cache_and_writes_none_unless_one_is_named() -> None:
+    queue = Run(base="v3-1-test", no_cache="it is a queue")
+    found = settle(queue, writes=True)
+    assert (found.read, found.write) == (("v3-1-test", "main"), "")
+    assert SAID == ["caches are not written: it is a queue: name a branch with --cache-branch"]
+    assert settle(queue, writes=True, cache_branch="q").write == "q"
+
+
+def test_settings_beat_what_the_ci_says() -> None:
+    found = settle(PULL, writes=True, cache_branch="a", cache_base="b", branch="c")
+    assert (found.read, found.write) == (("a", "b", "c"), "a")
+
+
+def test_an_untrusted_run_reads_what_trusted_ones_wrote_and_writes_nothing() -> None:
+    found = settle(FORK, writes=True, cache_from=["r/evil:x"], cache_to="r/x:y")
+    assert (found.read, found.write, found.sources) == (("v3-1-test", "main"), "", ())
+    plan = cache_policy.plan(found, Names("r", "a", "main"), BUILD)
+    assert plan.export is None
+    assert [place.reference for place in plan.imports] == [
+        "r/a/v3-1-test/ci/python3.9:cache-linux-amd64",
+        "r/a/main/ci/python3.9:cache-linux-amd64",
+    ]
+
+
+@pytest.mark.parametrize("run", [PULL, FORK])
+def test_a_release_reads_main_or_nothing(run: Run) -> None:
+    assert settle(run, cache_imports="main").read == ("main",)
+    found = settle(run, cache_imports="none", cache_from=["r/x:y"])
+    assert (found.read, found.sources) == ((), ())
+
+
+def test_two_builds_that_would_write_one_cache_are_refused() -> None:
+    one = cache_backends.registry("r/a:c")
+    inline = cache_backends.parse("type=inline", "p", write=True)
+    cache_policy.refuse_clobbering([("a", one), ("b", None), ("a", one)], "p")
+    cache_policy.refuse_clobbering([("a", inline), ("b", inline)], "p")
+    with pytest.raises(UsageError, match="--cache-to: a and b would write the same cache: put"):
+        cache_policy.refuse_clobbering([("a", one), ("b", one)], "--cache-to")
+
+
+BRANCHES = st.one_of(
+    st.text(min_size=1, max_size=300),
+    st.text("ab/-_.A", min_size=1, max_size=12),
+    st.from_regex(r"\A[a-z]{1,4}-[0-9a-f]{16}\Z"),
+)
+
+
+@given(st.lists(BRANCHES.filter(str.strip), min_size=2, max_size=6, unique=True))
+def test_any_branch_has_a_valid_reference_of_its_own(branches: list[str]) -> None:
+    names = Names("localhost:5000", "apache/airflow", "main")
+    found = [names.at(branch).cache(BUILD) for branch in branches]
+    assert len(set(found)) == len(branches)
+    for reference in found:
+        path, _, tag = reference.removeprefix("localhost:5000/").partition(":")
+        assert PATH.fullmatch(path), reference
+        assert TAG.fullmatch(tag), reference
+        assert len(reference) <= 255
+
+
+@pytest.mark.parametrize("branch", ["main", "v3-1-test", "v2.10", "a_b"])
+def test_a_plain_branch_is_itself(branch: str) -> None:
+    assert Names("r", "a", branch).image(BUILD) == f"r/a/{branch}/ci/python3.9"
+
+
+def test_a_branch_that_looks_like_anothers_name_does_not_take_it() -> None:
+    long = Names("r", "a", "feature/" + "x" * 292).image(BUILD)
+    taken = long.split("/")[2]
+    assert taken.startswith("feature-xxx")
+    assert Names("r", "a", taken).image(BUILD) != long

@@ -1,0 +1,71 @@
+"""Where a run builds: its base images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks.buildx.toolchain import Client
+from build_tasks.config import settings
+from build_tasks.engine import bases
+from build_tasks.engine.handle import Embedded
+from build_tasks.errors import EngineError
+from build_tasks.model.matrix import Names, Platform
+from build_tasks.plan import host
+from build_tasks.plan.host import Base, Site
+
+ENGINE = Embedded(
+    docker=Path("d"),
+    buildx=Path("b"),
+    host="unix:///s",
+    registry="r:1",
+    hub=False,
+    release="trixie",
+    ca_bundle=None,
+)
+
+
+def found(*pythons: str, dry: bool = False, base: str | None = None) -> dict[str, Base]:
+    chosen = settings.load({"base-image": base})
+    here = Site(Client("d", ("b",), {}, ENGINE), chosen, Names("r", "a", "main"))
+    return host.base_images(here, pythons, (Platform.AMD64,), print, dry=dry)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stand-ins that are made; that of 3.13 fails."""
+    done: list[str] = []
+
+    def ensure(engine: Embedded, python: str, *_: object) -> str:
+        done.append(python)
+        if python == "3.13":
+            raise EngineError("no mirror")
+        return bases.reference(engine, python)
+
+    monkeypatch.setattr(bases, "ensure", ensure)
+    return done
+
+
+def test_a_base_that_cannot_be_had_does_not_keep_others_from_being_made(made: list[str]) -> None:
+    bases = found("3.9", "3.10", "3.9", "3.11", "3.13")
+    assert made == ["3.9", "3.11", "3.13"]
+    assert bases["3.9"] == Base("r:1/debian-python:3.9")
+    assert "Debian released" in bases["3.10"].refused
+    assert bases["3.11"].refused == ""
+    assert bases["3.13"].refused == "no mirror"
+
+
+def test_where_no_base_can_be_had_nothing_is_made(made: list[str]) -> None:
+    with pytest.raises(EngineError, match=r"no base image for Python 3\.10"):
+        found("3.10", "3.12")
+    assert made == []
+
+
+def test_a_dry_run_makes_none(made: list[str]) -> None:
+    assert found("3.11", dry=True) == {"3.11": Base("r:1/debian-python:3.11")}
+    assert made == []
+
+
+def test_a_base_that_a_person_names_is_taken(made: list[str]) -> None:
+    assert found("3.10", base="x:{python}") == {"3.10": Base("x:3.10")}

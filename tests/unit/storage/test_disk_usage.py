@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.buildx.toolchain import Client
+from build_tasks.engine import daemon
+from build_tasks.engine.state import Folders
+from build_tasks.errors import EngineError
+from build_tasks.process import Completed, docker_api
+from build_tasks.storage import disk_usage, figures
+
+RECORD = {"ID": "a", "Type": "regular", "Size": 7, "Shared": True, "InUse": False}
+SAID = "ID: a\nSize: 1.5kB\nReclaimable: true\n"
+
+Answers = dict[str, tuple[int, object]]
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[tuple[Path, Answers]]:
+    """A Docker API on a socket, with the answers that a test gives it."""
+    answers: Answers = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content = answers.get(self.path, (404, {"message": "page not found"}))
+            self.send_response(status)
+            self.end_headers()
+            said = content if isinstance(content, str) else json.dumps(content)
+            self.wfile.write(said.encode())
+
+        def address_string(self) -> str:
+            return "a socket"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    path = tmp_path / "docker.sock"
+    with socketserver.UnixStreamServer(str(path), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield path, answers
+        server.shutdown()
+        serving.join()
+
+
+USAGE = "/v1.44/system/df?type=build-cache"
+
+
+def client(path: Path) -> Client:
+    return Client(
+        "docker", ("docker-buildx",), {"DOCKER_HOST": f"unix://{path}", "BUILDX_CONFIG": "/none"}
+    )
+
+
+def test_the_api_is_asked_over_its_socket(docker: tuple[Path, Answers], tmp_path: Path) -> None:
+    path, answers = docker
+    answers["/_ping"] = (200, "OK")
+    assert docker_api.get(path, "/_ping", timeout=5) == (200, None)
+    assert docker_api.get(path, "/other", timeout=5) == (404, {"message": "page not found"})
+    with pytest.raises(OSError, match="No such file"):
+        docker_api.get(tmp_path / "nobody.sock", "/_ping", timeout=5)
+
+
+def test_an_engines_own_builder_says_its_bytes_exactly(docker: tuple[Path, Answers]) -> None:
+    path, answers = docker
+    answers[USAGE] = (200, {"BuildCache": [RECORD]})
+    (node,) = disk_usage.ask(client(path), "default")
+    assert (node.exact, node.total, node.reclaimable, node.shared) == (True, 7, 7, 7)
+
+
+@pytest.mark.parametrize("answer", [(404, {"message": "no"}), (200, {}), (200, "no JSON")])
+def test_what_the_api_does_not_say_buildx_does(
+    docker: tuple[Path, Answers], monkeypatch: pytest.MonkeyPatch, answer: tuple[int, object]
+) -> None:
+    path, answers = docker
+    answers[USAGE] = answer
+    monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, SAID, ""))
+    (node,) = disk_usage.ask(client(path), "default")
+    assert (node.exact, node.total) == (False, 1500)
+
+
+def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run(command: process.Command, **_: object) -> Completed:
+        asked.append(command)
+        return Completed(command, 0, SAID, "")
+
+    monkeypatch.setattr(process, "run", run)
+    far = Client(
+        "docker", ("docker-buildx",), {"DOCKER_HOST": "ssh://there", "BUILDX_CONFIG": "/none"}
+    )
+    assert far.socket is None
+    (node,) = disk_usage.ask(far, "default")
+    assert (node.exact, node.total) == (False, 1500)
+    assert asked == [("docker-buildx", "du", "--builder", "default", "--verbose")]
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (None, "unknown"),
+        (timedelta(seconds=-5), "now"),
+        (timedelta(seconds=50), "50 s ago"),
+        (timedelta(minutes=3), "3 min ago"),
+        (timedelta(days=9), "9 d ago"),
+    ],
+)
+def test_ages_are_read_by_people(ago: timedelta | None, said: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert figures.age(None if ago is None else now - ago, now) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 B"), (1500, "1.5 kB"), (2_008_317, "2.008 MB"), (3 * 10**12, "3 TB")],
+)
+def test_sizes_are_read_by_people(count: int, said: str) -> None:
+    assert figures.size(count) == said
+
+
+CONTAINERS = "/v1.44/containers/json"
+
+
+@pytest.mark.parametrize(
+    "busy", [{CONTAINERS: (200, [{"Id": "x"}])}, {USAGE: (200, {"BuildCache": [{"InUse": True}]})}]
+)
+def test_a_restart_waits_for_what_runs(
+    docker: tuple[Path, Answers],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    busy: Answers,
+) -> None:
+    path, answers = docker
+    idle: Answers = {CONTAINERS: (200, []), USAGE: (200, {"BuildCache": [{"InUse": False}]})}
+    answers.update({**idle, **busy})
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            answers.update(idle)
+
+    where = _at(path, monkeypatch, tmp_path)
+    monkeypatch.setattr(time, "sleep", sleep)
+    said: list[str] = []
+    daemon.wait_until_idle(where, said.append)
+    assert len(waited) == 2
+    assert said == ["waiting for builds and containers to end: the engine has to restart"]
+
+
+def test_a_restart_does_not_wait_for_ever(
+    docker: tuple[Path, Answers], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, answers = docker
+    answers[CONTAINERS] = (200, [{"Id": "x"}])
+    monkeypatch.setattr(daemon, "PATIENCE", -1.0)
+    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [1]))
+    with pytest.raises(EngineError, match="something runs on it for ever"):
+        daemon.wait_until_idle(_at(path, monkeypatch, tmp_path), print)
+
+
+def test_an_engine_that_is_dead_is_idle(tmp_path: Path) -> None:
+    said: Callable[[str], None] = pytest.fail
+    daemon.wait_until_idle(Folders(tmp_path / "nothing"), said)
+
+
+def _at(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Folders:
+    monkeypatch.setattr(Folders, "socket", path)
+    return Folders(tmp_path / "engine")

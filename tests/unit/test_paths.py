@@ -1,0 +1,215 @@
+"""Files that are replaced in one step, whoever else writes them, and whatever is there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from build_tasks import paths
+from build_tasks.errors import UsageError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    paths.write(file, "one")
+    with file.open() as before:
+        paths.write(file, "two")
+        assert before.read() == "one"
+    assert file.read_text() == "two"
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_umask_counts_as_for_any_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        paths.write(tmp_path / "file", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    paths.write(file, "old")
+
+    def fail() -> None:
+        with paths.replacing(file) as output:
+            output.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fail()
+    assert file.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_many_write_one_file_at_once(tmp_path: Path) -> None:
+    texts = [str(number) * 100_000 for number in range(8)]
+    faults: list[BaseException] = []
+
+    def work(text: str) -> None:
+        try:
+            for _ in range(20):
+                paths.write(tmp_path / "file", text)
+                assert (tmp_path / "file").read_text() in texts
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left, used = ".other.0123abcd.airflow-images", ".file.89abcdef.airflow-images"
+    others = [".file.new", ".file.0123abcd.new", "x.0123abcd.airflow-images"]
+    for name in (left, used, *others):
+        (tmp_path / name).touch()
+    with (tmp_path / used).open() as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        paths.write(tmp_path / "file", "text")
+    assert names(tmp_path) == sorted([used, *others, "file"])
+
+
+def test_a_temporary_file_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    raced: list[str] = []
+
+    def racing(descriptor: int, how: int) -> None:
+        if not raced:
+            raced.extend(names(tmp_path))
+            (tmp_path / raced[0]).unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", racing)
+    paths.write(tmp_path / "file", "text")
+    assert len(raced) == 1
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_long_name_has_a_temporary_one_that_is_not_too_long(tmp_path: Path) -> None:
+    name = "\u00e4" * 127
+    paths.write(tmp_path / name, "text")
+    assert names(tmp_path) == [name]
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "target").write_text("old")
+    (tmp_path / "link").symlink_to("folder/target")
+    (tmp_path / "new").symlink_to("folder/other")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("link", "new"):
+        paths.write(tmp_path / name, name)
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "folder" / "target").read_text() == "link"
+    assert (tmp_path / "folder" / "other").read_text() == "new"
+    assert names(tmp_path / "folder") == ["other", "target"]
+    with pytest.raises(OSError, match="symbolic links"):
+        paths.write(tmp_path / "loop", "x")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        paths.write(tmp_path, "x")
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        paths.write(tmp_path / "link", "text")
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert names(tmp_path) == ["link", "pipe"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc")
+def test_what_is_open_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w+b") as opened:
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{opened.fileno()}")
+        inode = (tmp_path / "file").stat().st_ino
+        paths.write(tmp_path / "stdout", "text")
+        assert opened.read() == b"text"
+    assert (tmp_path / "file").stat().st_ino == inode
+    assert names(tmp_path) == ["file", "stdout"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device nodes")
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    null = tmp_path / "null"
+    try:
+        os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        null.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("no device nodes can be made here")
+    paths.write(null, "text")
+    assert stat.S_ISCHR(null.stat().st_mode)
+    assert names(tmp_path) == ["null"]
+
+
+def test_a_link_is_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "folder" / "link"
+    for target in ("one", "two"):
+        paths.link(link, Path(target))
+        assert link.readlink() == Path(target)
+    assert names(tmp_path / "folder") == ["link"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a\n", "a\n"),
+        (b"\xef\xbb\xbfa\r\n", "a\r\n"),
+        (b"\xef\xbb\xbf", ""),
+        ("ü".encode(), "ü"),
+    ],
+)
+def test_a_text_is_read_without_a_byte_order_mark(
+    tmp_path: Path, content: bytes, text: str
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert paths.read_text(tmp_path / "a") == text
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a\nb\xff\n", "line 2 is not UTF-8"),
+        ("a".encode("utf-16"), "it is UTF-16, not UTF-8"),
+        (b"\xfe\xff\x00a", "it is UTF-16, not UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        paths.read_text(file)
+    assert str(caught.value) == f"{file}: cannot be read: {reason}"
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r": cannot be read: Is a directory$"):
+        paths.read_text(tmp_path)
+    with pytest.raises(UsageError, match=r": cannot be read: embedded null byte$"):
+        paths.read_text(tmp_path / "\0")
+    with pytest.raises(FileNotFoundError):
+        paths.read_text(tmp_path / "none")

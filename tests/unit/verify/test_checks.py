@@ -1,0 +1,221 @@
+"""What the checks reckon, apart from the containers that they reckon with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from targets import target
+
+from build_tasks.model.matrix import Platform
+from build_tasks.process import Completed
+from build_tasks.verify.checks import test_airflow as airflow
+from build_tasks.verify.checks import test_contents as contents
+from build_tasks.verify.checks import test_platform as platforms
+from build_tasks.verify.checks import test_python as python
+from build_tasks.verify.inventory import File
+from build_tasks.verify.plugin import Packages, expect
+
+Failed = pytest.fail.Exception
+
+
+def package(name: str, *requires: str, version: str = "1", local: bool = False) -> dict[str, Any]:
+    return {"name": name, "version": version, "requires": list(requires), "local": local}
+
+
+def packages(*distributions: dict[str, Any]) -> Packages:
+    return Packages({"python_version": "3.11", "extra": ""}, list(distributions))
+
+
+def file(path: str, machine: int | None = None, **changes: Any) -> File:
+    given = {
+        "path": path,
+        "folder": False,
+        "mode": 0o644,
+        "uid": 0,
+        "gid": 0,
+        "size": 1,
+        "machine": machine,
+        "key": False,
+        **changes,
+    }
+    return File(**given)
+
+
+def test_what_is_expected_holds_or_fails_with_its_message() -> None:
+    expect(1, "not seen")
+    with pytest.raises(Failed, match=r"^why$"):
+        expect("", "why")
+
+
+@pytest.mark.parametrize(
+    ("path", "runs"),
+    [
+        ("usr/bin/python3", True),
+        ("usr/local/lib/libpython3.11.so.1.0", True),
+        ("lib/x86_64-linux-gnu/libc.so.6", True),
+        ("opt/venv/lib/python3.11/site-packages/a/_x.cpython-311-x86_64-linux-gnu.so", True),
+        ("opt/venv/lib/python3.11/site-packages/debugpy/attach_arm64.so", False),
+        ("home/airflow/x", False),
+        ("usr/share/x", False),
+    ],
+)
+def test_what_runs_is_told_from_what_is_carried(path: str, runs: bool) -> None:
+    assert platforms._runs(path) is runs
+
+
+def test_an_image_of_another_processor_is_found_out() -> None:
+    arm = target(platform=Platform.ARM64)
+    good = [file("usr/bin/a", 183), file("opt/x/aid.so", 62), file("usr/bin/script")]
+    platforms.test_the_payload_is_for_the_platform(arm, good)
+    with pytest.raises(Failed, match=r"1 of 2 programs .* linux/arm64 but linux/amd64, linux/arm"):
+        platforms.test_the_payload_is_for_the_platform(arm, [*good, file("usr/bin/b", 62)])
+    with pytest.raises(Failed, match="but e_machine 22"):
+        platforms.test_the_payload_is_for_the_platform(arm, [file("usr/bin/b", 22)])
+    with pytest.raises(Failed, match="no program in the image"):
+        platforms.test_the_payload_is_for_the_platform(arm, [file("usr/bin/script")])
+    with pytest.raises(Failed, match="the image says linux/amd64, not linux/arm64"):
+        platforms.test_the_manifest_is_for_the_platform(arm)
+
+
+def test_requirements_lead_to_what_they_need_and_no_further() -> None:
+    installed = packages(
+        package("apache-airflow", "Core>=1", "z; extra == 'all'", "w; extra == 'e_1'"),
+        package("core", "a.b", "win; sys_platform == 'win32'", "apache-airflow"),
+        package("A_B", "deep[x]"),
+        package("deep", "deeper; extra == 'x'", "never; extra == 'y'"),
+        package("w"),
+    )
+    asked = target(extras=("e-1",), packages=("own[y]>=2",))
+    needed = {"apache-airflow", "core", "a-b", "deep", "deeper", "w", "own"}
+    assert set(python._needed(asked, installed)) == needed
+    with pytest.raises(Failed, match=r"^deeper, own"):
+        python.test_everything_that_was_asked_for_is_installed(asked, installed)
+
+
+def test_what_nobody_asked_for_is_named() -> None:
+    installed = packages(package("apache-airflow", "a"), package("A"), package("pip"))
+    python.test_nothing_is_installed_that_nobody_asked_for(target(), installed)
+    python.test_everything_that_was_asked_for_is_installed(target(), installed)
+    more = packages(*installed.distributions, package("Left_over"))
+    with pytest.raises(Failed, match=r"^no requirement leads to left-over$"):
+        python.test_nothing_is_installed_that_nobody_asked_for(target(), more)
+
+
+def test_a_package_off_its_pin_is_named(tmp_path: Path) -> None:
+    pins = tmp_path / "constraints.txt"
+    text = "# made\nA.b==1.0 # why\nc>=2,<3\n\nd @ https://host/d.whl\ne==1\n"
+    pins.write_text(f"{text}A.b==0.9; python_version < '3'\n")
+    asked = target(constraints=pins)
+    assert set(python._pins(asked, packages())) == {"a-b", "c", "d", "e"}
+    good = [package("a_b", version="1.0"), package("C", version="2.5rc1"), package("free")]
+    local = package("e", version="9", local=True)
+    python.test_each_pinned_package_has_its_version(asked, packages(*good, local, package("d")))
+    wrong = packages(package("a-b", version="1.0.1"), package("c", version="3"))
+    with pytest.raises(Failed, match=r"^off constraints.txt: a-b 1.0.1, not ==1.0; c 3, not <3,>"):
+        python.test_each_pinned_package_has_its_version(asked, wrong)
+
+
+@pytest.mark.parametrize(
+    ("path", "compiler"),
+    [
+        ("usr/bin/gcc", True),
+        ("usr/bin/gcc-12", True),
+        ("usr/bin/x86_64-linux-gnu-g++-12", True),
+        ("opt/venv/bin/cmake", True),
+        ("usr/local/go/bin/go", True),
+        ("usr/bin/as", True),
+        ("usr/bin/make", True),
+        ("usr/bin/gccgo-doc", False),
+        ("usr/share/gcc", False),
+        ("usr/bin/gcov-like", False),
+        ("usr/bin/python3", False),
+        ("usr/sbin/ldconfig", False),
+        ("usr/bin/basename", False),
+    ],
+)
+def test_compilers_are_known_by_name(path: str, compiler: bool) -> None:
+    assert bool(contents._COMPILERS.search(path)) is compiler
+    if compiler:
+        with pytest.raises(Failed, match=f"compilers: /{path[:4]}"):
+            contents.test_no_compiler_is_left([file(path)])
+    else:
+        contents.test_no_compiler_is_left([file(path)])
+
+
+@pytest.mark.parametrize(
+    ("path", "cache"),
+    [
+        ("var/cache/apt/archives/a_1_amd64.deb", True),
+        ("var/cache/apt/pkgcache.bin", True),
+        ("var/lib/apt/lists/mirror.example.com_dists_main", True),
+        ("root/.cache/pip/x", True),
+        ("home/airflow/.cache/uv/x", True),
+        ("tmp/left", True),
+        ("var/cache/pip/x", True),
+        ("var/lib/apt/lists/lock", False),
+        ("var/cache/apt/archives/lock", False),
+        ("opt/tmp/x", False),
+        ("var/cache/debconf/config.dat", False),
+    ],
+)
+def test_caches_are_known_by_place(path: str, cache: bool) -> None:
+    if cache:
+        with pytest.raises(Failed, match=f"caches: /{path}"):
+            contents.test_no_cache_of_packages_is_left([file(path)])
+    contents.test_no_cache_of_packages_is_left([file(path, folder=True)])
+    if not cache:
+        contents.test_no_cache_of_packages_is_left([file(path)])
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [
+        ("home/airflow/.netrc", True),
+        ("root/.docker/config.json", True),
+        ("home/airflow/.ssh/id_ed25519", True),
+        ("run/secrets/ca-bundle", True),
+        ("home/airflow/.ssh/id_ed25519.pub", False),
+        ("etc/netrc", False),
+    ],
+)
+def test_secrets_are_known_by_name(path: str, secret: bool) -> None:
+    assert bool(contents._SECRETS.search(path)) is secret
+
+
+def test_bytecode_of_build_tools_is_told_from_others() -> None:
+    contents.test_no_bytecode_of_build_tools_is_left([file("opt/venv/x/airflow/__pycache__/a.pyc")])
+    with pytest.raises(Failed, match=r"^bytecode: /opt/venv/x/pip/_internal/__pycache__/a.pyc"):
+        contents.test_no_bytecode_of_build_tools_is_left(
+            [file("opt/venv/x/pip/_internal/__pycache__/a.pyc")]
+        )
+
+
+@pytest.mark.parametrize(
+    ("metadatabase", "scheduler", "beat", "healthy"),
+    [
+        ("healthy", "healthy", "2026-01-01T00:00:00", True),
+        ("healthy", "healthy", None, False),
+        ("healthy", "unhealthy", "2026-01-01T00:00:00", False),
+        ("unhealthy", "healthy", "2026-01-01T00:00:00", False),
+    ],
+)
+def test_health_is_of_database_and_scheduler(
+    metadatabase: str, scheduler: str, beat: str | None, healthy: bool
+) -> None:
+    said = {
+        "metadatabase": {"status": metadatabase},
+        "scheduler": {"status": scheduler, "latest_scheduler_heartbeat": beat},
+    }
+    assert airflow._healthy(json.dumps(said)) is healthy
+
+
+def test_a_dag_has_to_say_that_it_succeeded() -> None:
+    airflow._expect_success(Completed((), 0, "state = success", ""))
+    airflow._expect_success(Completed((), 0, "", "DagRun state=success"))
+    with pytest.raises(Failed, match=r"did not succeed \(exit status 1\)"):
+        airflow._expect_success(Completed((), 1, "state=success", ""))
+    with pytest.raises(Failed, match="state=failed"):
+        airflow._expect_success(Completed((), 0, "state=failed", ""))
