@@ -198,3 +198,8 @@ def toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def docker_config() -> Path:
+    """Return the user's folder of docker's configuration."""
+    return Path(os.environ.get("DOCKER_CONFIG") or expanded("~/.docker"))

@@ -18,8 +18,9 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
 from build_tasks.errors import EngineError, RegistryError
 from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.digest_file import Part
 from build_tasks.publish import multiplatform
-from build_tasks.publish.digests import Part, forget
+from build_tasks.publish.digests import forget
 
 #: Is told the lines of a build: its identity, and one line.
 Told = Callable[[str, str], None]

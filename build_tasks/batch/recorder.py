@@ -12,9 +12,8 @@ from build_tasks.buildx import cache_errors, runner
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
-from build_tasks.history import journal
+from build_tasks.history import journal, recorded_inputs
 from build_tasks.history.record import BuildRecord
-from build_tasks.inputs import fingerprint
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
 
@@ -51,7 +50,7 @@ class Keeper:
         """Keep the record of a build that ended, for the first time or after it was repeated."""
         kept = replace(record, run=self.run)
         with self._tolerant(_RECORD):
-            kept = fingerprint.noted(kept, build_inputs.gather(spec))
+            kept = recorded_inputs.noted(kept, build_inputs.gather(spec))
         with self._lock:
             before = self.records.get(spec.identity)
             if before:

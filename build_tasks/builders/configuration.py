@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from build_tasks import paths
-from build_tasks.config.buildx_drivers import Driver
-from build_tasks.model.builder import Builder, Node
+from build_tasks.model.builder import Builder, Driver, Node
 
 #: Where BuildKit finds it in a container.
 FILE = "buildkitd.toml"

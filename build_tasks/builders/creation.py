@@ -21,9 +21,8 @@ from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import EngineError, ImagesError, UsageError
-from build_tasks.model.builder import Builder
+from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import listed
 from build_tasks.process import locks
 

@@ -19,9 +19,8 @@ from build_tasks.builders.inspection import Described
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.buildx import commands, toolchain
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import EngineError, ImagesError
-from build_tasks.model.builder import DEFAULT, Builder
+from build_tasks.model.builder import DEFAULT, Builder, Driver
 
 #: Seconds for a builder to say what its nodes are; a hung one delays no other.
 _ANSWER = 10.0

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from build_tasks.builders import configuration
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
-from build_tasks.model.builder import Builder
+from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import listed
 
 Announce = Callable[[str], None]

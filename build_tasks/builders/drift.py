@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from build_tasks.builders import configuration, container
 from build_tasks.builders.container import Container
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.config.buildx_drivers import Driver
-from build_tasks.model.builder import Builder, Node
+from build_tasks.model.builder import Builder, Driver, Node
 
 #: How a container's network is called where nobody chose one.
 _NO_NETWORK = {"default", "bridge", ""}

@@ -20,8 +20,8 @@ from build_tasks.builders import container
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import ImagesError, NetworkError
+from build_tasks.model.builder import Driver
 
 #: Seconds for a node to answer: one that is only busy must not be taken for dead.
 ANSWER = 7.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from build_tasks.buildx import plugin
+from build_tasks import paths
 from build_tasks.errors import (
     AuthError,
     CommandError,
@@ -210,7 +210,7 @@ def _without_credentials(ended: Completed, subject: str, why: str) -> AuthError:
     place = f" for {registry}" if reference else ""
     return AuthError(
         f"{subject}: no credentials{place}: {why} (credsStore and credHelpers in "
-        f"{plugin.docker_config() / 'config.json'} name the program)"
+        f"{paths.docker_config() / 'config.json'} name the program)"
     )
 
 

@@ -26,11 +26,6 @@ _FOLDERS = (
 )
 
 
-def docker_config() -> Path:
-    """Return the user's folder of docker's configuration."""
-    return Path(os.environ.get("DOCKER_CONFIG") or paths.expanded("~/.docker"))
-
-
 def find(config: Path) -> Path | None:
     """Return the plugin that docker would use, None if there is none.
 

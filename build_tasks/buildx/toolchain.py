@@ -226,18 +226,18 @@ def _prepare(engine: Embedded, announce: Callable[[str], None]) -> None:
     locks.share(folders.registry_lock, "frees space in the engine's registry", announce)
     for log in ("dockerd.log", "registry.log"):
         state.trim(folders.home / log)
-    credentials.configure(folders, engine.registry, plugin.docker_config())
+    credentials.configure(folders, engine.registry, paths.docker_config())
 
 
 def users_builders() -> Path:
     """Return the folder in which the user's own buildx keeps builders."""
-    return Path(os.environ.get("BUILDX_CONFIG") or plugin.docker_config() / "buildx")
+    return Path(os.environ.get("BUILDX_CONFIG") or paths.docker_config() / "buildx")
 
 
 def _docker_client(docker: str | None) -> Client:
     if docker is None:
         raise MissingProgram(f"docker is not installed: {INSTALL}, or use --engine embedded")
-    buildx = plugin.find(plugin.docker_config())
+    buildx = plugin.find(paths.docker_config())
     if buildx is None:
         raise MissingProgram(f"docker has no buildx plugin: {INSTALL}, or use --engine embedded")
     plugin.check(buildx)
@@ -298,7 +298,7 @@ def _context() -> str:
     chosen = os.environ.get("DOCKER_CONTEXT", "")
     if not chosen:
         try:
-            text = (plugin.docker_config() / "config.json").read_text(encoding="utf-8-sig")
+            text = (paths.docker_config() / "config.json").read_text(encoding="utf-8-sig")
             current = json.loads(text).get("currentContext")
         except (OSError, ValueError, AttributeError, RecursionError):
             current = ""

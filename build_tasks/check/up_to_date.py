@@ -20,6 +20,7 @@ from build_tasks.config.fields import FIELDS
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FILE_VARIABLE, Settings
 from build_tasks.errors import ImagesError
+from build_tasks.history import recorded_inputs
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import fingerprint
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
@@ -121,7 +122,7 @@ def changed(image: Holding, inputs: Inputs, base: Answer) -> tuple[str, ...]:
 
 
 def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
-    before = fingerprint.recorded(kept)
+    before = recorded_inputs.recorded(kept)
     found = []
     for part in changed:
         told = fingerprint.details(part, before, inputs) or ["moved"] * (part == "base")

@@ -14,7 +14,7 @@ def verb(name: str) -> Verb:
     """Return the function that does the work of a task; the others' modules are not read.
 
     Args:
-        name: like `building.build`.
+        name: like `build.build`.
     """
     module, _, function = name.partition(".")
     found: Verb = getattr(import_module(f"{__name__}.{module}"), function)

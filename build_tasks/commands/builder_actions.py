@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from build_tasks.builders import inventory
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError, UsageError
-from build_tasks.model.builder import DEDICATED, DEFAULT
+from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.plan import host
 from build_tasks.plan.host import Site
 

@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from build_tasks.config import buildx_drivers, parsing
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import UsageError
-from build_tasks.model.builder import DEFAULT, Builder, Node
+from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
 from build_tasks.model.matrix import listed
 
 _KEYS = ("driver", "insecure-registries", "max-used-space", "mirrors", "nodes", "options")

@@ -7,29 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 
 from build_tasks.errors import UsageError
+from build_tasks.model.builder import Driver
 from build_tasks.model.matrix import listed
 from build_tasks.text.redaction import is_secret_name
-
-
-class Driver(StrEnum):
-    """How buildx reaches the BuildKit of a builder."""
-
-    CONTAINER = "docker-container"
-    REMOTE = "remote"
-    KUBERNETES = "kubernetes"
-    DOCKER = "docker"
-
-    @classmethod
-    def parse(cls, value: object, place: str) -> Driver:
-        """Return the driver with this name, or raise UsageError that names the place."""
-        if value not in list(cls):
-            raise UsageError(f"{place}: unknown driver {value!r}: choose {listed(cls)}")
-        return cls(str(value))
-
 
 _TEXT = re.compile(r".+")
 _BOOLEAN = re.compile(r"true|false")

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import process
-from build_tasks.buildx import plugin
+from build_tasks import paths, process
 from build_tasks.engine import (
     cleanup,
     credentials,
@@ -152,7 +151,7 @@ def _start(where: Folders, announce: Callable[[str], None]) -> None:
         foreign = _foreign()
         daemons = {"dockerd": docker, "registry": registry.start(where, root, address)}
         seen = Running(release, address, hub=False, daemons=daemons, foreign=foreign)
-        credentials.configure(where, address, plugin.docker_config())
+        credentials.configure(where, address, paths.docker_config())
         state.write(where, replace(seen, hub=_hub(describe(where, seen))))
     except BaseException:
         cleanup.remove(where)

@@ -13,13 +13,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
-from build_tasks.text.redaction import redact
 
 #: Raised when the same inputs get other hashes than before.
 SCHEME = 2
@@ -95,25 +93,6 @@ def gather(
         arguments.get(BASE_ARGUMENT, ""),
         MappingProxyType(dict(read)),
         made,
-    )
-
-
-def recorded(record: BuildRecord) -> Inputs:
-    """Return the inputs of the image that a record is of."""
-    instructions = [dockerfile.read(kept) for kept in record.instructions]
-    return gather(instructions, record.arguments, record.files)
-
-
-def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
-    """Return a record with the inputs of its build, redacted, to be compared with later ones."""
-    arguments = {**now.arguments, **({BASE_ARGUMENT: now.base} if now.base else {})}
-    return replace(
-        record,
-        arguments={name: redact(text) for name, text in arguments.items()},
-        base=(now.base, record.base[1]),
-        files=dict(now.files),
-        instructions=tuple(redact(str(one)) for one in now.instructions),
-        fingerprint=now.fingerprint,
     )
 
 

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
-from build_tasks.config.buildx_drivers import Driver
-from build_tasks.model.matrix import Platform
+from build_tasks.errors import UsageError
+from build_tasks.model.matrix import Platform, listed
 
 #: The engine's own builder; nobody creates or removes it.
 DEFAULT = "default"
 #: What a dedicated builder is called where nobody names one.
 DEDICATED = "airflow-images"
+
+
+class Driver(StrEnum):
+    """How buildx reaches the BuildKit of a builder."""
+
+    CONTAINER = "docker-container"
+    REMOTE = "remote"
+    KUBERNETES = "kubernetes"
+    DOCKER = "docker"
+
+    @classmethod
+    def parse(cls, value: object, place: str) -> Driver:
+        """Return the driver with this name, or raise UsageError that names the place."""
+        if value not in list(cls):
+            raise UsageError(f"{place}: unknown driver {value!r}: choose {listed(cls)}")
+        return cls(str(value))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from build_tasks.model.matrix import Build, ImageKind
-from build_tasks.plan.revision import Revision
+from build_tasks.model.revision import Revision
 
 _OCI = "org.opencontainers.image."
 _TEXTS = {

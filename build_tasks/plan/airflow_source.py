@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,6 +11,7 @@ from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import NetworkError, UsageError
+from build_tasks.model.installation import Installation
 from build_tasks.plan import airflow_checkout
 
 WHEELS = ROOT / "docker-context-files"
@@ -19,23 +19,6 @@ WHEELS = ROOT / "docker-context-files"
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
 #: Seconds for a file to come.
 _DOWNLOAD = 60.0
-
-
-@dataclass(frozen=True)
-class Installation:
-    """How Airflow gets into the image.
-
-    Args:
-        method: `release`, `wheels` or `sources`, as the Dockerfile calls it.
-        version: the release of Airflow that comes of it.
-        constraints: the name of the constraints files to follow.
-        contexts: folders that replace the Dockerfile's stages of these names.
-    """
-
-    method: str
-    version: str
-    constraints: str = "constraints"
-    contexts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Installation:

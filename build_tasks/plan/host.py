@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.config.settings import Settings
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.inputs import ca_bundle
 from build_tasks.model import build, matrix
+from build_tasks.model.builder import Driver
 from build_tasks.model.matrix import Names
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
+from build_tasks.model.digest_file import Part
 from build_tasks.model.matrix import Build, Platform
-from build_tasks.publish.digests import Part
 
 #: Outputs that get no tag: none at all, or a merge's.
 UNTAGGED = {Output.NONE, Output.DIGEST}

@@ -21,13 +21,21 @@ from build_tasks.model import build, labels, matrix
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePolicy
 from build_tasks.model.matrix import Build, ImageKind
-from build_tasks.plan import build_inputs, cache_policy, host, outputs, revision, selection
+from build_tasks.model.revision import Revision
+from build_tasks.plan import (
+    arguments,
+    build_inputs,
+    cache_policy,
+    host,
+    outputs,
+    revision,
+    selection,
+)
 from build_tasks.plan.host import Site
-from build_tasks.plan.revision import Revision
 from build_tasks.plan.trust import Run
 
 if TYPE_CHECKING:
-    from build_tasks.plan.airflow_source import Installation
+    from build_tasks.model.installation import Installation
 
 #: The oldest buildx that pushes from an engine's own builder; before, the engine stored and pushed.
 DIRECT_PUSH = (0, 22)
@@ -166,7 +174,7 @@ def _spec(
         tags=() if asked.output in outputs.UNTAGGED else tuple(tags),
         arguments=(
             ("AIRFLOW_BASELINE", first),
-            *build.arguments(
+            *arguments.arguments(
                 one, chosen, base_image=base, installation=install, revision=shared.commit
             ),
         ),

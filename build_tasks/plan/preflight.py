@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
-from build_tasks.model.builder import DEDICATED, DEFAULT
+from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.model.cache_backends import OF_ENGINES
 from build_tasks.model.matrix import Platform, listed
 

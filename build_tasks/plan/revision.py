@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from build_tasks.errors import ImagesError, MissingProgram
 from build_tasks.inputs import git
+from build_tasks.model.revision import Revision
 
 #: `rev-list` with a format: a line with the commit's hash, SHA-1 or SHA-256, and the format's.
 _ANSWER = re.compile(r"commit ([0-9a-f]{40}|[0-9a-f]{64})\n(\S+)\n")
 #: What git says of a repository that has no commit yet.
 _UNBORN = "bad revision 'HEAD'"
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A commit and the run that builds from it; texts are empty where there is none.
-
-    Args:
-        commit: the full hash.
-        date: the commit's date, as ISO 8601; the image's own, so that equal inputs give an equal
-            image.
-        build_id: the id of the CI run.
-    """
-
-    commit: str = ""
-    date: str = ""
-    build_id: str = ""
 
 
 def current(root: Path, announce: Callable[[str], None]) -> Revision:

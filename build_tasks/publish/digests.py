@@ -8,52 +8,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import DiskError, UsageError
+from build_tasks.model.digest_file import Part
 from build_tasks.model.matrix import Build, ImageKind, Platform, listed
 
 SCHEMA = 1
 #: Where the files lie unless somebody says otherwise; it is no part of the repository.
 FOLDER = ROOT / "dist" / "digests"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Part:
-    """An image for one platform, pushed and not yet tagged.
-
-    Args:
-        identity: the build's name, like `prod-3.11-arm64`.
-        image: the image's name without a tag.
-        kind: which of Airflow's images it is.
-        python: its Python.
-        platform: its platform.
-        slim: without extras.
-        airflow: its release of Airflow.
-        commit: the commit that it was built from; empty where there was none.
-        digest: what the registry calls it; empty before it was pushed.
-        file: where this is written down, None before it is.
-    """
-
-    identity: str
-    image: str
-    kind: str
-    python: str
-    platform: str
-    slim: bool
-    airflow: str
-    commit: str
-    digest: str = ""
-    file: Path | None = None
-
-    @property
-    def reference(self) -> str:
-        """What the registry finds it by."""
-        return f"{self.image}@{self.digest}"
 
 
 def folder(text: str | None) -> Path:

@@ -20,10 +20,10 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.errors import CommandError, DiskError
 from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec
+from build_tasks.model.digest_file import Part
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import host, revision, selection
 from build_tasks.publish import digests, merge
-from build_tasks.publish.digests import Part
 
 
 def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:

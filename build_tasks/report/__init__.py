@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from build_tasks.report.junit import junit
+    from build_tasks.report.junit_xml import junit
     from build_tasks.report.page import html
     from build_tasks.report.step_summary import markdown, publish
     from build_tasks.report.terminal import brief, summary
@@ -16,9 +16,9 @@ __all__ = ["brief", "html", "junit", "markdown", "publish", "summary"]
 _HOMES = {
     "brief": "terminal",
     "html": "page",
-    "junit": "cases",
-    "markdown": "github",
-    "publish": "github",
+    "junit": "junit_xml",
+    "markdown": "step_summary",
+    "publish": "step_summary",
     "summary": "terminal",
 }
 

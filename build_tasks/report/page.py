@@ -14,8 +14,7 @@ from pathlib import Path
 
 from build_tasks.history.record import BuildRecord, Step
 from build_tasks.report import facts, timeline
-from build_tasks.storage import figures
-from build_tasks.text import escaping
+from build_tasks.text import escaping, formatting
 
 #: Lines of the log of a step that failed.
 LOG = 40
@@ -57,7 +56,7 @@ def html(records: Sequence[BuildRecord]) -> str:
     )
     environment.filters |= {
         "duration": facts.duration,
-        "size": figures.size,
+        "size": formatting.size,
         "short": facts.short,
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from build_tasks.errors import DiskError
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
-from build_tasks.storage import figures
+from build_tasks.text import formatting
 from build_tasks.text.escaping import markdown as _text
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -145,7 +145,7 @@ def _details(record: BuildRecord) -> str:
     rows = [
         f"| {_text(facts.place(step))} | <code>{_text(facts.instruction(step)[:120])}</code> "
         f"| {_state(step)} | {facts.duration(step.seconds)} "
-        f"| {figures.size(step.bytes) if step.bytes else ''} |\n"
+        f"| {formatting.size(step.bytes) if step.bytes else ''} |\n"
         for step in record.steps
         if step.kind is StepKind.STEP or step.seconds >= 1
     ]

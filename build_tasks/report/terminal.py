@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts
-from build_tasks.storage import figures
-from build_tasks.text import escaping
+from build_tasks.text import escaping, formatting
 
 #: Lines of a failed step's log that are shown.
 LOG = 10
@@ -81,7 +80,7 @@ def _one(record: BuildRecord) -> list[list[str]]:
             ["" if number else "slowest", f"{facts.duration(step.seconds)}  {facts.named(step)}"]
         )
     if size := facts.transferred(record):
-        rows.append(["bytes", figures.size(size)])
+        rows.append(["bytes", formatting.size(size)])
     if record.digest:
         rows.append(["digest", record.digest])
     rows += [["warning", line] for line in facts.lost(record)]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
-from build_tasks.storage import figures
-from build_tasks.text import escaping
+from build_tasks.text import escaping, formatting
 
 #: Characters of a name or an error that are told.
 LONG = 300
@@ -100,7 +99,7 @@ def about(step: Step) -> str:
     said = words.get(state(step), state(step))
     when = f" {facts.duration(step.seconds)}" if step.seconds else ""
     at = f", at {facts.duration(step.intervals[0][0])}" if step.intervals else ""
-    size = f", {figures.size(step.bytes)}" if step.bytes else ""
+    size = f", {formatting.size(step.bytes)}" if step.bytes else ""
     lines.append(f"{said}{when}{at}{size}")
     if step.error:
         lines.append(escaping.plain(step.error)[:LONG])

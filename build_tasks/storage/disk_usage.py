@@ -14,9 +14,8 @@ from build_tasks.builders import store
 from build_tasks.builders.store import Stored
 from build_tasks.buildx import classification
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import ImagesError
-from build_tasks.model.builder import DEFAULT
+from build_tasks.model.builder import DEFAULT, Driver
 from build_tasks.process import Command, docker_api
 from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import Record

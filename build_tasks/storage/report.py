@@ -19,6 +19,7 @@ from build_tasks.storage import cache_records, disk_usage, figures, pruning, reg
 from build_tasks.storage.cache_records import Record
 from build_tasks.storage.disk_usage import Node
 from build_tasks.storage.figures import Report
+from build_tasks.text import formatting
 
 if TYPE_CHECKING:
     from build_tasks.engine.storage import Superseded
@@ -84,8 +85,8 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
     verb = "would free" if dry else "freed"
     report.notes.append(
-        f"builder {chosen.builder}: {verb} {figures.size(cache_records.total(everything))} in "
-        f"{plural(len(everything), 'record')}{figures.precision(exact=exact)}"
+        f"builder {chosen.builder}: {verb} {formatting.size(cache_records.total(everything))} in "
+        f"{plural(len(everything), 'record')}{formatting.precision(exact=exact)}"
     )
     if where.client.embedded and allowed.concerns_registry and chosen.builder == DEFAULT:
         from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
@@ -103,8 +104,8 @@ def _registry(report: Report, address: str, gone: Superseded | None, verb: str) 
         return
     report.data["registry"] = {"bytes": gone.bytes, "manifests": len(gone.manifests)}
     report.notes.append(
-        f"registry {address}: {verb} {figures.size(gone.bytes)}, {len(gone.manifests)} manifests "
-        "that no tag leads to"
+        f"registry {address}: {verb} {formatting.size(gone.bytes)}, "
+        f"{len(gone.manifests)} manifests that no tag leads to"
     )
 
 
@@ -129,14 +130,15 @@ def _local(report: Report, where: Site) -> None:
     for node in nodes:
         about = (node.builder, node.name)
         rows += [(*about, *row) for row in figures.type_rows(node.records)]
-        rows.append((*about, "all", str(len(node.records)), figures.size(node.total)))
+        rows.append((*about, "all", str(len(node.records)), formatting.size(node.total)))
         if node.failure:
             report.failed = report.failed or node.failure
         else:
             report.notes.append(
-                f"builder {node.builder}, node {node.name}: {figures.size(node.reclaimable)} can "
-                f"be freed, {figures.size(node.shared)} is shared with images"
-                f"{figures.precision(exact=node.exact)}"
+                f"builder {node.builder}, node {node.name}: "
+                f"{formatting.size(node.reclaimable)} can be freed, "
+                f"{formatting.size(node.shared)} is shared with images"
+                f"{formatting.precision(exact=node.exact)}"
             )
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
@@ -167,13 +169,13 @@ def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
     ]
     report.data["references_distinct_bytes"] = registry_caches.distinct(found)
     rows: list[Sequence[str]] = [
-        (one.name, figures.size(one.size), str(len(one.blobs)), figures.age(one.newest, now))
+        (one.name, formatting.size(one.size), str(len(one.blobs)), formatting.age(one.newest, now))
         for one in found
     ]
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
-        f"{plural(len(found), 'cache reference')}, {figures.size(registry_caches.distinct(found))} "
-        "with each layer counted once"
+        f"{plural(len(found), 'cache reference')}, "
+        f"{formatting.size(registry_caches.distinct(found))} with each layer counted once"
     )
 
 

@@ -20,6 +20,7 @@ from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import packages
 from build_tasks.engine.handle import Embedded
+from build_tasks.history import recorded_inputs
 from build_tasks.history.explain import explain
 from build_tasks.history.record import BuildRecord
 from build_tasks.history.recorder import Recorder
@@ -85,7 +86,7 @@ class Project:
         records: list[BuildRecord] = []
         commands.build(self.client, spec, lambda _: None, note=records.append)
         assert spec.inputs
-        record = fingerprint.noted(records[0], spec.inputs)
+        record = recorded_inputs.noted(records[0], spec.inputs)
         return Made(spec.inputs.fingerprint, record, self.image())
 
     def image(self) -> object:

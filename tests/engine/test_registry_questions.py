@@ -15,8 +15,8 @@ from registry_proxy import FOREVER, Proxy, proxied
 from suite import Suite, last
 
 from build_tasks.engine.handle import Embedded
+from build_tasks.model.digest_file import Part
 from build_tasks.publish import digests
-from build_tasks.publish.digests import Part
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=scratch

@@ -1,4 +1,4 @@
-"""The arrows of the house: imports point downwards only, and one door leads outside."""
+"""The architecture: seven layers, and one rule for each."""
 
 from __future__ import annotations
 
@@ -13,56 +13,44 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "build_tasks"
 
-# From the top floor to the ground; a module imports only from floors below its own.
-FLOORS = (
-    ("hook",),
-    ("commands",),
-    ("batch",),
-    ("report", "skipping"),
-    ("advice", "housekeeping", "images", "platforms", "workshop"),
-    ("plan",),
-    ("selection", "site"),
-    ("archive",),
-    ("capabilities", "verify"),
-    ("cache_lookup", "merge", "references", "usage"),
-    ("builders",),
-    ("buildx", "pruning"),
-    ("building",),
-    ("attempt",),
-    ("failures", "faults", "options", "client", "display"),
-    ("contents", "outputs"),
-    ("spec",),
-    ("freshness",),
-    ("figures",),
-    ("digests",),
-    ("installation", "labels", "policy"),
-    ("constraints",),
-    ("sources",),
-    ("settings", "revision"),
-    ("definition",),
-    ("fleet",),
-    ("drivers",),
-    ("recording",),
-    ("values",),
-    ("explain",),
-    ("dockerfile",),
-    ("cache",),
-    ("record",),
-    ("matrix",),
-    ("engine",),
-    ("bake", "ca_bundle", "context", "plugin"),
-    ("git",),
-    ("api", "locks", "process", "places", "trust"),
-    ("console",),
-    ("errors",),
-    ("escaping", "redaction", "startup"),
+#: The layers, from the bottom up: a name, its packages, and its rule. A package imports from lower
+#: layers, and from packages of its own layer that stand before it.
+LAYERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("ground", ("text", "errors", "console", "paths", "process"), "knows nothing of images"),
+    ("inputs", ("engine", "inputs"), "what goes into a build; the engine knows nothing of Airflow"),
+    ("data", ("model", "config", "history"), "frozen values, parsed at the edge"),
+    (
+        "driver",
+        ("progress", "constraints", "buildx", "builders"),
+        "all command lines of docker and buildx; knows no feature",
+    ),
+    ("plan", ("plan",), "options, settings and the machine become builds; nothing starts"),
+    (
+        "features",
+        ("check", "publish", "report", "storage", "verify", "batch"),
+        "know no other feature; batch runs the jobs of the others",
+    ),
+    ("front", ("commands", "front"), "parses, calls one function, maps one exception"),
 )
-FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {name: number for number, (_, names, _) in enumerate(LAYERS) for name in names}
+PACKAGES = [name for _, names, _ in LAYERS for name in names]
 
 
-def room_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def package_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE).with_suffix("")).replace("/", ".")
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """Return whether a package may import from another one."""
+    if LAYER_OF[importer] != LAYER_OF[imported]:
+        return LAYER_OF[imported] < LAYER_OF[importer]
+    if LAYERS[LAYER_OF[importer]][0] == "features" and importer != "batch":
+        return False
+    return PACKAGES.index(imported) < PACKAGES.index(importer)
 
 
 def imports(path: Path) -> set[str]:
@@ -79,28 +67,29 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_run_downwards_only(path: Path) -> None:
-    own = room_of(path)
+def test_a_package_imports_from_below(path: Path) -> None:
+    own = package_of(path)
     for name in imports(path):
         if name.startswith("build_tasks."):
             other = name.split(".")[1]
-            assert other == own or FLOOR[other] < FLOOR[own], f"{own} imports {other}"
+            assert other == own or may_import(own, other), f"{own} imports {other}"
+
+
+def test_every_package_has_a_layer() -> None:
+    assert {package_of(path) for path in MODULES} == set(PACKAGES)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_the_rooms_know_no_front_end(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(path)} & {
-        "nox",
-        "invoke",
-        "noxfile",
-        "tasks",
-    }
+def test_only_the_front_layer_imports_nox_and_invoke(path: Path) -> None:
+    front_ends = {"nox", "invoke", "noxfile", "tasks"}
+    found = {name.split(".")[0] for name in imports(path)} & front_ends
+    assert package_of(path) == "front" or not found
 
 
 def test_only_process_starts_programs() -> None:
     starters = {"subprocess", "pty", "multiprocessing"}
     guilty = {
-        room_of(path)
+        package_of(path)
         for path in MODULES
         if starters & {name.split(".")[0] for name in imports(path)}
         or re.search(r"os\.(system|popen|fork|exec|spawn|posix_spawn)", path.read_text())
@@ -109,31 +98,32 @@ def test_only_process_starts_programs() -> None:
 
 
 def test_only_git_starts_git() -> None:
-    guilty = {room_of(path) for path in MODULES if re.search(r"""["']git["'],""", path.read_text())}
-    assert guilty == {"git"}
+    quoted = re.compile(r"""["']git["'],""")
+    guilty = {name_of(path) for path in MODULES if quoted.search(path.read_text())}
+    assert guilty == {"inputs.git"}
 
 
 def test_only_the_client_names_a_builder_to_buildx() -> None:
     """An engine's own builder has the name of its docker context: nobody else may spell it."""
     guilty = {
-        room_of(path)
+        name_of(path)
         for path in MODULES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Tuple | ast.List)
         and any(isinstance(one, ast.Constant) and one.value == "--builder" for one in node.elts)
     }
-    assert guilty == {"bake", "client"}  # bake's command is told the name
+    assert guilty == {"plan.bake", "buildx.toolchain"}  # bake's command is told the name
 
 
 def test_only_the_console_writes_to_stdout_and_stderr() -> None:
     """What is foreign is made safe there, and a stream that cannot be written is no traceback."""
     guilty = {
-        room_of(path)
+        name_of(path)
         for path in MODULES
         if re.search(r"^\s+print\(|sys\.(__)?std(out|err)\b", path.read_text(), re.MULTILINE)
     }
     # One saves images to stdout, the other hands it to pytest.
-    assert guilty == {"archive", "console", "verify"}
+    assert guilty == {"console", "verify.archive", "verify.checks.test_airflow", "verify.suite"}
 
 
 def test_front_ends_do_not_know_each_other() -> None:

@@ -31,14 +31,14 @@ from build_tasks.config.settings import FILE_VARIABLE, ROOT
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
 from build_tasks.errors import ImagesError
-from build_tasks.history import journal, serialization
+from build_tasks.history import journal, recorded_inputs, serialization
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.history.recorder import Recorder
 from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprint
+from build_tasks.model.digest_file import Part
 from build_tasks.model.matrix import ImageKind
 from build_tasks.publish import digests, merge
-from build_tasks.publish.digests import Part
 from build_tasks.storage import registry_caches
 from build_tasks.verify import archive
 
@@ -165,7 +165,7 @@ def _journal(content: bytes, folder: Path) -> None:
     file = folder / "record.json"
     file.write_bytes(content)
     for record in journal.read(file, lambda _: None):
-        fingerprint.recorded(record)
+        recorded_inputs.recorded(record)
         explanation.lines(explain(record, record))
 
 

@@ -19,9 +19,8 @@ from build_tasks.builders.drift import Difference
 from build_tasks.builders.routing import Route
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.errors import CommandError, EngineError
-from build_tasks.model.builder import Builder, Node, plain
+from build_tasks.model.builder import Builder, Driver, Node, plain
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
 

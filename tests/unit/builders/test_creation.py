@@ -17,11 +17,10 @@ from build_tasks.builders import container, creation, desired, inventory, probe
 from build_tasks.builders.drift import Difference
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.engine import buildkit_image
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import EngineError, UsageError
-from build_tasks.model.builder import Builder, Node, plain
+from build_tasks.model.builder import Builder, Driver, Node, plain
 
 HERE = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from build_tasks.config import settings
-from build_tasks.config.buildx_drivers import Driver
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.model import builder
-from build_tasks.model.builder import Builder, Node
+from build_tasks.model.builder import Builder, Driver, Node
 from build_tasks.model.matrix import Platform
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from build_tasks.errors import DiskError, UsageError
+from build_tasks.model.digest_file import Part
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.publish import digests
-from build_tasks.publish.digests import Part
 
 IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11"
 BUILDS = [Build(ImageKind.PROD, "3.11", platform) for platform in Platform]

@@ -17,9 +17,9 @@ from build_tasks.errors import (
     RegistryError,
     VerificationError,
 )
+from build_tasks.model.digest_file import Part
 from build_tasks.process import Command, Completed
 from build_tasks.publish import merge
-from build_tasks.publish.digests import Part
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 AMD64, ARM64 = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

@@ -17,7 +17,8 @@ from build_tasks.engine import daemon
 from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
 from build_tasks.process import Completed, docker_api
-from build_tasks.storage import disk_usage, figures
+from build_tasks.storage import disk_usage
+from build_tasks.text import formatting
 
 RECORD = {"ID": "a", "Type": "regular", "Size": 7, "Shared": True, "InUse": False}
 SAID = "ID: a\nSize: 1.5kB\nReclaimable: true\n"
@@ -118,7 +119,7 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
 )
 def test_ages_are_read_by_people(ago: timedelta | None, said: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert figures.age(None if ago is None else now - ago, now) == said
+    assert formatting.age(None if ago is None else now - ago, now) == said
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_ages_are_read_by_people(ago: timedelta | None, said: str) -> None:
     [(0, "0 B"), (1500, "1.5 kB"), (2_008_317, "2.008 MB"), (3 * 10**12, "3 TB")],
 )
 def test_sizes_are_read_by_people(count: int, said: str) -> None:
-    assert figures.size(count) == said
+    assert formatting.size(count) == said
 
 
 CONTAINERS = "/v1.44/containers/json"
