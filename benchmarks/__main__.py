@@ -86,9 +86,9 @@ def measured(where: Site, asked: argparse.Namespace) -> Results:
     engine = embedded.running()
     told = machine.describe(engine) if engine else {}
     todo = [scenario for scenario in SCENARIOS if scenario.name in asked.scenarios]
-    chosen = [peer for peer in Peer if peer in asked.peers]
+    settings = [peer for peer in Peer if peer in asked.peers]
     samples: list[Sample] = []
-    cold = _only(COLD, chosen)
+    cold = _only(COLD, settings)
     if any(scenario.pushes for scenario in todo):
         say("warming up: one cold build that does not count")
         build(where, Peer.INVOKE, COLD, 0)
@@ -100,7 +100,7 @@ def measured(where: Site, asked: argparse.Namespace) -> Results:
     for scenario in todo:
         if scenario is COLD:
             continue
-        turns = _only(scenario, chosen)
+        turns = _only(scenario, settings)
         rounds = asked.rounds or scenario.rounds
         if not scenario.pushes:
             samples += repeat(where, scenario, turns, rounds)

@@ -18,7 +18,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
 from build_tasks.errors import EngineError, RegistryError
 from build_tasks.model.build import BuildSpec, Output
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.publish import multiplatform
 from build_tasks.publish.digests import forget
 
@@ -40,7 +40,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Here:
+class BatchContext:
     """What the jobs of one run share.
 
     Args:
@@ -61,38 +61,35 @@ class Here:
     caches: Lookup
     line: Told | None = None
     alone: bool = False
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, DigestFile] = field(default_factory=dict)
 
 
-def jobs(here: Here, specs: Sequence[BuildSpec]) -> list[Job]:
+def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
     """Return the jobs that make builds, those of one image next to each other.
 
     The platforms of an image are jobs of their own; joining them is one more, that waits for all.
     """
     made: list[Job] = []
-    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+    for _, of_image in groupby(specs, key=lambda spec: spec.output.image):
         mine = list(of_image)
-        single = [spec for spec in mine if not spec.also]
+        single = [spec for spec in mine if not spec.output.extra_platforms]
         names = tuple(spec.identity for spec in single)
-        look = _Look(here, mine)
+        look = _Look(context, mine)
         for spec in mine:
-            needs = names if spec.also else ()
-            made.append(Job(spec.identity, partial(_build, here, spec, look), needs))
-        if all(spec.part for spec in mine) and mine[0].tags:
-            made.append(Job(merged(mine[0]), partial(_join, here, mine, look), names))
+            needs = names if spec.output.extra_platforms else ()
+            made.append(Job(spec.identity, partial(_build, context, spec, look), needs))
+        if all(spec.output.digest_file for spec in mine) and mine[0].output.tags:
+            made.append(
+                Job(mine[0].build.image_identity, partial(_join, context, mine, look), names)
+            )
     return made
-
-
-def merged(spec: BuildSpec) -> str:
-    """Return what the image of all platforms is called, one of whose builds this is."""
-    return spec.identity.removesuffix(f"-{spec.platform.architecture}")
 
 
 class _Look:
     """Whether the registry has an image already: the first job that asks looks, for all of it."""
 
-    def __init__(self, here: Here, specs: Sequence[BuildSpec]) -> None:
-        self._here = here
+    def __init__(self, context: BatchContext, specs: Sequence[BuildSpec]) -> None:
+        self._here = context
         self._specs = specs
         self._lock = threading.Lock()
         self._found: str | None = None
@@ -103,7 +100,7 @@ class _Look:
         Raises:
             RegistryError: it is there, and the registry does not take the tags.
         """
-        if not self._specs[0].skips:
+        if not self._specs[0].output.skip_unchanged:
             return ""
         with self._lock:
             if self._found is None:
@@ -112,41 +109,42 @@ class _Look:
 
     def made(self, digest: str) -> Made:
         """Return what came of it."""
-        return Made(f"unchanged, tagged {', '.join(self._specs[0].tags)} {digest}", digest)
+        return Made(f"unchanged, tagged {', '.join(self._specs[0].output.tags)} {digest}", digest)
 
 
-def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
-    if spec.refused:
-        here.keeper.refuse(spec)
-        raise EngineError(spec.refused)
+def _build(context: BatchContext, spec: BuildSpec, look: _Look) -> Made:
+    if spec.run.refused:
+        context.keeper.refuse(spec)
+        raise EngineError(spec.run.refused)
     digest = look.take()
     if digest:
-        here.keeper.skip(spec, digest)
-        made = Made("unchanged", digest) if spec.part else look.made(digest)
-        here.say(spec.identity, made.text)
+        context.keeper.skip(spec, digest)
+        made = Made("unchanged", digest) if spec.output.digest_file else look.made(digest)
+        context.say(spec.identity, made.text)
         return made
-    if spec.part:
-        forget(here.folder, spec.part, merged_here=bool(spec.tags))
-    keep = partial(here.keeper.note, spec)
-    spec = here.caches.readable(spec, partial(here.say, spec.identity))
-    if here.line:
-        told = partial(here.line, spec.identity)
-        built = commands.build(here.client, replace(spec, progress="rawjson"), told, note=keep)
+    if spec.output.digest_file:
+        forget(context.folder, spec.output.digest_file, merged_here=bool(spec.output.tags))
+    keep = partial(context.keeper.note, spec)
+    spec = context.caches.readable(spec, partial(context.say, spec.identity))
+    if context.line:
+        told = partial(context.line, spec.identity)
+        followed = replace(spec, run=replace(spec.run, progress="rawjson"))
+        built = commands.build(context.client, followed, told, note=keep)
     else:
-        built = commands.build(here.client, spec, note=keep)
-    here.keeper.complete(spec, built)
+        built = commands.build(context.client, spec, note=keep)
+    context.keeper.complete(spec, built)
     made = _made(built, spec)
-    say = partial(here.say, spec.identity)
+    say = partial(context.say, spec.identity)
     for note in built.notes(spec):
         say(note)
-    if spec.cache.export and not built.cache_exported and spec.output is Output.NONE:
+    if spec.cache.export and not built.cache_exported and spec.output.kind is Output.NONE:
         raise RegistryError(f"{built.identity}: {built.notes(spec)[-1].removeprefix('warning: ')}")
-    if here.alone:
-        here.keeper.sum_up(spec, say)
+    if context.alone:
+        context.keeper.sum_up(spec, say)
     say(made.text)
-    if spec.part:
-        here.parts[spec.identity] = multiplatform.note(
-            here.folder, spec.part, built, say, merged_here=bool(spec.tags)
+    if spec.output.digest_file:
+        context.parts[spec.identity] = multiplatform.note(
+            context.folder, spec.output.digest_file, built, say, merged_here=bool(spec.output.tags)
         )
     strict = built.strict(spec)
     if strict:
@@ -154,31 +152,31 @@ def _build(here: Here, spec: BuildSpec, look: _Look) -> Made:
     return made
 
 
-def _join(here: Here, specs: Sequence[BuildSpec], look: _Look) -> Made:
-    name = merged(specs[0])
+def _join(context: BatchContext, specs: Sequence[BuildSpec], look: _Look) -> Made:
+    name = specs[0].build.image_identity
     digest = look.take()
     if digest:
-        here.say(name, look.made(digest).text)
+        context.say(name, look.made(digest).text)
         return look.made(digest)
-    parts = [here.parts[spec.identity] for spec in specs]
+    parts = [context.parts[spec.identity] for spec in specs]
     made = multiplatform.join(
-        here.client,
-        specs[0].builder,
+        context.client,
+        specs[0].run.builder,
         parts,
-        specs[0].tags,
-        line=partial(here.line, name) if here.line else None,
+        specs[0].output.tags,
+        line=partial(context.line, name) if context.line else None,
     )
-    here.say(name, made.partition(": ")[2])
+    context.say(name, made.partition(": ")[2])
     return Made(*made.partition(": ")[2].rsplit(" ", 1))
 
 
 def _made(built: Built, spec: BuildSpec) -> Made:
     """Return what a build made."""
     made = {
-        Output.LOAD: f"loaded {', '.join(spec.tags)}",
-        Output.PUSH: f"pushed {', '.join(spec.tags)}",
-        Output.DIGEST: f"pushed {spec.image}",
+        Output.LOAD: f"loaded {', '.join(spec.output.tags)}",
+        Output.PUSH: f"pushed {', '.join(spec.output.tags)}",
+        Output.DIGEST: f"pushed {spec.output.image}",
         Output.NONE: f"wrote {spec.cache.export.reference}" if spec.cache.export else "built",
-    }[spec.output]
-    digest = built.digest if spec.output is not Output.NONE else ""
+    }[spec.output.kind]
+    digest = built.digest if spec.output.kind is not Output.NONE else ""
     return Made(f"{made} {digest}".rstrip(), digest)

@@ -86,7 +86,7 @@ class Keeper:
     def refuse(self, spec: BuildSpec) -> None:
         """Keep that a build could not be made, which was known before it began."""
         record = runner.begun(self.client, spec, ())
-        refused = replace(record, outcome="failed", failure="engine", message=spec.refused)
+        refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
         self.note(spec, replace(refused, attempts=0))
 
     def sum_up(self, spec: BuildSpec, show: Announce) -> None:

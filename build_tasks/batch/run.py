@@ -10,7 +10,7 @@ from itertools import groupby
 
 from build_tasks import console, paths, process
 from build_tasks.batch import build_jobs, schedule, summary
-from build_tasks.batch.build_jobs import Here
+from build_tasks.batch.build_jobs import BatchContext
 from build_tasks.batch.recorder import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
 from build_tasks.buildx.cache_lookup import Lookup, Place
@@ -18,7 +18,7 @@ from build_tasks.config.options import Options
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEFAULT
-from build_tasks.plan.host import Site
+from build_tasks.plan.build_host import BuildHost
 from build_tasks.progress import choice
 from build_tasks.progress.base import Display
 from build_tasks.publish import digests, multiplatform
@@ -34,11 +34,13 @@ MOST = 8
 _MANY = 1000
 
 
-def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce: Announce) -> None:
+def build(
+    host: BuildHost, specs: Sequence[BuildSpec], options: Options, *, announce: Announce
+) -> None:
     """Build, and say what came of it.
 
     Args:
-        where: where to build.
+        host: where to build.
         specs: the builds, those of one image next to each other.
         options: what a person gave.
         announce: is told what concerns all of them.
@@ -46,21 +48,23 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
     Raises:
         ImagesError: what failed; its class says in which way, after the rule of `verdict`.
     """
-    rules = _rules(where, options)
+    rules = _rules(host, options)
     folder = digests.folder(options.text("digests"))
-    caches = Lookup(Place(where.client, specs[0].builder, local=where.local))
-    caches.start(spec for spec in specs if not spec.skips)  # while the rest is prepared
+    caches = Lookup(Place(host.client, specs[0].run.builder, local=host.local))
+    caches.start(
+        spec for spec in specs if not spec.output.skip_unchanged
+    )  # while the rest is prepared
     if len(specs) > 1:
-        _warm(where, specs[0].builder)
+        _warm(host, specs[0].run.builder)
     run = _name()
-    specs = [replace(spec, run=run) for spec in specs]
+    specs = [replace(spec, run=replace(spec.run, run_id=run)) for spec in specs]
     logs = paths.cache_folder() / "logs" / run
-    display = choice.display(specs[0].progress, logs, several=len(specs) > 1)
+    display = choice.display(specs[0].run.progress, logs, several=len(specs) > 1)
     line = display.line if display.takes_lines else None
-    keeper = Keeper(run, where.client, announce)
+    keeper = Keeper(run, host.client, announce)
     at_once = min(rules.slots, len(specs))
-    client = where.client.beside(at_once - 1) if at_once > 1 else where.client
-    here = Here(client, folder, display.say, keeper, caches, line, len(specs) == 1)
+    client = host.client.beside(at_once - 1) if at_once > 1 else host.client
+    here = BatchContext(client, folder, display.say, keeper, caches, line, len(specs) == 1)
     jobs = build_jobs.jobs(here, specs)
     display.expect([job.name for job in jobs])
     watch = _Watch(display, [])
@@ -83,13 +87,13 @@ def build(where: Site, specs: Sequence[BuildSpec], options: Options, *, announce
 
 
 def _raise(
-    here: Here,
+    context: BatchContext,
     specs: Sequence[BuildSpec],
     outcomes: Sequence[Outcome],
     display: Display,
     announce: Announce,
 ) -> None:
-    kept = _kept(here, specs, outcomes)
+    kept = _kept(context, specs, outcomes)
     failed = [one for one in outcomes if one.state is State.FAILED]
     if len(failed) > 1:
         for name, text in kept.items():
@@ -102,17 +106,19 @@ def _raise(
         raise error
 
 
-def _kept(here: Here, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]) -> dict[str, str]:
+def _kept(
+    context: BatchContext, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]
+) -> dict[str, str]:
     """Return, by the name of an image's first build that failed, what is kept of the image."""
     bad = {one.name for one in outcomes if one.state is not State.BUILT}
     said = {}
-    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+    for _, of_image in groupby(specs, key=lambda spec: spec.output.image):
         mine = list(of_image)
-        parts = [here.parts[spec.identity] for spec in mine if spec.identity in here.parts]
+        parts = [context.parts[spec.identity] for spec in mine if spec.identity in context.parts]
         missing = [spec for spec in mine if spec.identity in bad]
         if parts and missing:
             said[missing[0].identity] = multiplatform.kept(
-                here.folder, parts, missing, mine[0].tags
+                context.folder, parts, missing, mine[0].output.tags
             )
     return said
 
@@ -141,19 +147,19 @@ class _Watch:
         self.display.ended(outcome.name, outcome.state, error, outcome.seconds)
 
 
-def _rules(where: Site, options: Options) -> Rules:
+def _rules(host: BuildHost, options: Options) -> Rules:
     jobs = _number(options, "jobs", least=1)
     retries = _number(options, "retries", least=0)
     return Rules(
-        slots=_slots(where) if jobs is None else jobs,
+        slots=_slots(host) if jobs is None else jobs,
         retries=RETRIES if retries is None else retries,
         fail_fast=options.flag("fail-fast"),
     )
 
 
-def _slots(where: Site) -> int:
+def _slots(host: BuildHost) -> int:
     """Return how many builds run at once unless somebody says so, for all nodes together."""
-    return where.nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
+    return host.nodes * min(MOST, AT_ONCE * (os.cpu_count() or 1))
 
 
 def check(options: Options) -> None:
@@ -173,13 +179,13 @@ def _number(options: Options, name: str, *, least: int) -> int | None:
     return int(text)
 
 
-def _warm(where: Site, builder: str) -> None:
+def _warm(host: BuildHost, builder: str) -> None:
     """Start a builder before many builds would do it at once."""
     if builder == DEFAULT:
         return
     from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
 
-    creation.started(where.client, builder)
+    creation.started(host.client, builder)
 
 
 def _name() -> str:

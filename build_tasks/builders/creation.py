@@ -32,7 +32,7 @@ PAUSES = (2.0, 10.0)
 
 
 def ensure(
-    here: Client,
+    client: Client,
     builder: Builder,
     *,
     announce: Announce,
@@ -44,7 +44,7 @@ def ensure(
     Any number of processes may ask for it at once: one creates it, the others wait and find it.
 
     Args:
-        here: the way to the engine.
+        client: the way to the engine.
         builder: the builder as it has to be made.
         announce: is told what happens.
         recreate: make it anew where it differs.
@@ -57,26 +57,26 @@ def ensure(
     """
     name = builder.name
     if builder.driver is Driver.DOCKER:
-        commands.inspect(here.for_builder(name), name)
+        commands.inspect(client.for_builder(name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
     _refuse_the_users(name)
     existed = inventory.exists(name)
     if existed:
-        _require_nodes(here, builder)
+        _require_nodes(client, builder)
     # Whoever waits for the one that makes it does not ask its nodes, too: fifty at once would be
     # more than some of them answer in time.
-    fresh = not existed and _make_once(here, builder, announce)
-    found = inventory.differences(here, builder)
+    fresh = not existed and _make_once(client, builder, announce)
+    found = inventory.differences(client, builder)
     if found and recreate:
-        _make_anew(here, builder, announce, drop_cache=drop_cache)
-        return inventory.differences(here, builder)
+        _make_anew(client, builder, announce, drop_cache=drop_cache)
+        return inventory.differences(client, builder)
     if not fresh:
-        _start(here, name, announce)
+        _start(client, name, announce)
     return found
 
 
-def remove(here: Client, name: str, *, keep_cache: bool = False) -> None:
+def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
     """Remove a dedicated builder, and its cache unless that is kept.
 
     Raises:
@@ -89,7 +89,7 @@ def remove(here: Client, name: str, *, keep_cache: bool = False) -> None:
         if not inventory.exists(name):
             there = listed(inventory.names()) or "none"
             raise UsageError(f"--builder: no builder {name!r} here: there is {there}")
-        ours = here.with_builders_in(inventory.folder(name))
+        ours = client.with_builders_in(inventory.folder(name))
         commands.remove(ours, name, keep_cache=keep_cache)
         shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
@@ -105,27 +105,27 @@ def started(client: Client, name: str) -> list[Described]:
         return inspection.nodes(commands.inspect(client, name, boot=True))
 
 
-def _make_once(here: Client, builder: Builder, announce: Announce) -> bool:
+def _make_once(client: Client, builder: Builder, announce: Announce) -> bool:
     """Create a builder unless another process has; return whether it was this one."""
     name = builder.name
     with _lock(name, announce):
         if inventory.exists(name):
             return False
-        _require_nodes(here, builder)
-        _make(here, builder)
+        _require_nodes(client, builder)
+        _make(client, builder)
     announce(f"builder {name} is ready: build with it with --builder {name}")
     return True
 
 
-def _make_anew(here: Client, builder: Builder, announce: Announce, *, drop_cache: bool) -> None:
+def _make_anew(client: Client, builder: Builder, announce: Announce, *, drop_cache: bool) -> None:
     name = builder.name
     with _lock(name, announce):
         # Of several processes that want it anew, the first has made it so.
-        if not inventory.differences(here, builder):
+        if not inventory.differences(client, builder):
             return
-        ours = here.with_builders_in(inventory.folder(name))
+        ours = client.with_builders_in(inventory.folder(name))
         commands.remove(ours, name, keep_cache=not drop_cache)
-        _make(here, builder)
+        _make(client, builder)
     announce(f"builder {name} was made anew, {_kept(builder.driver, drop_cache=drop_cache)}")
 
 
@@ -138,7 +138,7 @@ def _kept(driver: Driver, *, drop_cache: bool) -> str:
     return "without its cache" if drop_cache else "with its cache"
 
 
-def _make(here: Client, builder: Builder) -> None:
+def _make(client: Client, builder: Builder) -> None:
     """Create a builder, again where a container of its name was ending.
 
     A `buildx rm` that was killed leaves a container that is being stopped.
@@ -146,7 +146,7 @@ def _make(here: Client, builder: Builder) -> None:
     pauses = [*PAUSES]
     while True:
         try:
-            _make_aside(here, builder)
+            _make_aside(client, builder)
         except EngineError as error:
             if not (error.transient and pauses):
                 raise
@@ -155,11 +155,11 @@ def _make(here: Client, builder: Builder) -> None:
             return
 
 
-def _make_aside(here: Client, builder: Builder) -> None:
+def _make_aside(client: Client, builder: Builder) -> None:
     """Create a builder aside, and move it to its place when it is complete."""
     place = paths.builder_folder(builder.name)
     aside = place.with_name(f".new-{builder.name}")
-    unfinished = here.with_builders_in(aside / "buildx")
+    unfinished = client.with_builders_in(aside / "buildx")
     if aside.exists():
         _forget(unfinished, builder.name, aside)  # a run that was killed left it
     text = configuration.text(builder)
@@ -184,8 +184,8 @@ def _forget(unfinished: Client, name: str, aside: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _start(here: Client, name: str, announce: Announce) -> None:
-    ours = here.with_builders_in(inventory.folder(name))
+def _start(client: Client, name: str, announce: Announce) -> None:
+    ours = client.with_builders_in(inventory.folder(name))
     nodes = inspection.nodes(commands.inspect(ours, name))
     if any(node.status != "running" for node in nodes):
         nodes = started(ours, name)
@@ -196,9 +196,9 @@ def _start(here: Client, name: str, announce: Announce) -> None:
     announce(f"builder {name} exists and runs")
 
 
-def _require_nodes(here: Client, builder: Builder) -> None:
+def _require_nodes(client: Client, builder: Builder) -> None:
     planned = _planned(builder)
-    probe.require(here, planned, planned.nodes)
+    probe.require(client, planned, planned.nodes)
 
 
 def _planned(builder: Builder) -> Stored:

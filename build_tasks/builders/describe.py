@@ -26,18 +26,18 @@ from build_tasks.model.builder import DEFAULT, Builder, Driver
 _ANSWER = 10.0
 
 
-def rows(here: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]]:
+def rows(client: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]]:
     """Return one row for each builder that can be named, with its status as of now.
 
     Args:
-        here: the way to the engine.
+        client: the way to the engine.
         defined: the builders of images.toml.
     """
     theirs = store.names(toolchain.users_builders())
     names = dict.fromkeys([DEFAULT, *defined, *inventory.names(), *theirs])
 
     def row(name: str) -> dict[str, object]:
-        stored = _stored(here, name)
+        stored = _stored(client, name)
         wanted = defined.get(name)
         driver = stored.driver if stored else wanted.driver.value if wanted else Driver.DOCKER.value
         base: dict[str, object] = {
@@ -48,7 +48,7 @@ def rows(here: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]
         if stored is None and driver != Driver.DOCKER:
             return {**base, "status": "not created", "platforms": []}
         try:
-            nodes = _nodes(here.for_builder(name), name, stored)
+            nodes = _nodes(client.for_builder(name), name, stored)
         except ImagesError as error:
             return {**base, "status": f"error: {error}", "platforms": []}
         platforms = dict.fromkeys(item.rstrip("*") for node in nodes for item in node.platforms)
@@ -59,12 +59,12 @@ def rows(here: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]
 
 
 def look(
-    here: Client, name: str, wanted: Builder | None, defined: Mapping[str, Builder]
+    client: Client, name: str, wanted: Builder | None, defined: Mapping[str, Builder]
 ) -> dict[str, object]:
     """Return what a builder's nodes are and run, and where they differ from what is wanted.
 
     Args:
-        here: the way to the engine.
+        client: the way to the engine.
         name: the builder's name.
         wanted: the builder as it has to be made, if that is to be compared.
         defined: the builders of images.toml.
@@ -72,13 +72,13 @@ def look(
     Raises:
         EngineError: there is no such builder.
     """
-    there = here.for_builder(name)
-    stored = _stored(here, name)
+    there = client.for_builder(name)
+    stored = _stored(client, name)
     if stored is None and wanted is not None:
         raise EngineError(f"builder {name} is not there yet: invoke builder.create")
     nodes = _nodes(there, name, stored)
     kept = {node.name: node for node in stored.nodes} if stored else {}
-    compared = inventory.differences(here, wanted) if wanted and inventory.exists(name) else []
+    compared = inventory.differences(client, wanted) if wanted and inventory.exists(name) else []
     return {
         "builder": name,
         "driver": stored.driver if stored else Driver.DOCKER.value,
@@ -97,8 +97,8 @@ def lines(seen: Mapping[str, object]) -> list[tuple[str, str]]:
     return [(key, text) for key, text in _flat(seen, "") if text]
 
 
-def _stored(here: Client, name: str) -> Stored | None:
-    return store.of(here.for_builder(name), name)
+def _stored(client: Client, name: str) -> Stored | None:
+    return store.of(client.for_builder(name), name)
 
 
 def _nodes(there: Client, name: str, stored: Stored | None) -> list[Described]:

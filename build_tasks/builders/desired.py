@@ -13,12 +13,12 @@ Announce = Callable[[str], None]
 
 
 def wanted(
-    here: Client, builder: Builder, registry: str, announce: Announce | None = None
+    client: Client, builder: Builder, registry: str, announce: Announce | None = None
 ) -> Builder:
     """Return a builder as it has to be made on this engine, for a registry.
 
     Args:
-        here: the way to the engine.
+        client: the way to the engine.
         builder: the builder as it is defined.
         registry: the registry that it will read and write.
         announce: is told what is made for it; without it, nothing is made.
@@ -30,12 +30,12 @@ def wanted(
     far += [builder.name] if builder.driver is Driver.KUBERNETES else []
     if far and announce and configuration.loopback(registry):
         announce(f"warning: {registry} is this machine's own: {listed(far)} cannot reach it")
-    return configuration.beside(registry, builder, _image(here, builder, announce))
+    return configuration.beside(registry, builder, _image(client, builder, announce))
 
 
-def _image(here: Client, builder: Builder, announce: Announce | None) -> str:
+def _image(client: Client, builder: Builder, announce: Announce | None) -> str:
     """Return the stand-in for BuildKit's image, where that cannot be pulled."""
-    embedded = here.embedded
+    embedded = client.embedded
     if embedded is None or embedded.hub or builder.driver is not Driver.CONTAINER:
         return ""
     if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):

@@ -48,11 +48,11 @@ def stored(name: str) -> Stored:
     return found
 
 
-def differences(here: Client, wanted: Builder) -> list[Difference]:
+def differences(client: Client, wanted: Builder) -> list[Difference]:
     """Return where a builder that exists differs from the one that is wanted.
 
     Args:
-        here: the way to the engine.
+        client: the way to the engine.
         wanted: the builder as it has to be made.
 
     Raises:
@@ -60,6 +60,6 @@ def differences(here: Client, wanted: Builder) -> list[Difference]:
     """
 
     def look(node: StoredNode) -> container.Container | None:
-        return container.look(here, node.name, node.endpoint)
+        return container.look(client, node.name, node.endpoint)
 
-    return drift.find(wanted, stored(wanted.name), here.host or here.context, look)
+    return drift.find(wanted, stored(wanted.name), client.host or client.context, look)

@@ -72,10 +72,10 @@ def followed(spec: BuildSpec, *, told: bool) -> BuildSpec:
         spec: the build as a person asked for it.
         told: somebody else shows what buildx says.
     """
-    chosen = spec.progress != "auto" or "BUILDKIT_PROGRESS" in os.environ
-    if told or chosen or console.stderr_is_terminal():
+    settings = spec.run.progress != "auto" or "BUILDKIT_PROGRESS" in os.environ
+    if told or settings or console.stderr_is_terminal():
         return spec
-    return replace(spec, progress="rawjson")
+    return replace(spec, run=replace(spec.run, progress="rawjson"))
 
 
 def run(
@@ -93,8 +93,8 @@ def run(
     if line:
         told = line
         recorder = Recorder(line=lambda said: told(said.text))
-        return _follow(client, command, recorder, _Silence(recorder, spec.builder, told))
-    if spec.progress != "rawjson":
+        return _follow(client, command, recorder, _Silence(recorder, spec.run.builder, told))
+    if spec.run.progress != "rawjson":
         return Attempt(process.stream(command, environment=client.environment))
     if asked == "rawjson":
         return _follow(client, command, Recorder(line=_print))
@@ -119,7 +119,7 @@ def run(
     try:
         log.line(process.quote(command))
         recorder = Recorder(hear=steps.hear, line=both)
-        tried = _follow(client, command, recorder, _Silence(recorder, spec.builder, told_both))
+        tried = _follow(client, command, recorder, _Silence(recorder, spec.run.builder, told_both))
     finally:
         log.close()
         if log.problem:
@@ -129,10 +129,10 @@ def run(
 
 def log_file(spec: BuildSpec) -> Path:
     """Return the file for all that a build alone says; `logs/IDENTITY.log` links to the last."""
-    file = paths.cache_folder() / "logs" / spec.run / f"{spec.identity}.log"
-    if spec.run:
+    file = paths.cache_folder() / "logs" / spec.run.run_id / f"{spec.identity}.log"
+    if spec.run.run_id:
         with contextlib.suppress(OSError):  # the log will say so
-            paths.link(file.parent.with_name(file.name), Path(spec.run, file.name))
+            paths.link(file.parent.with_name(file.name), Path(spec.run.run_id, file.name))
     return file
 
 
@@ -146,9 +146,9 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
         start: what is known without the events; it is returned where the builder says nothing.
     """
     # A node that this build does not need may hang, and buildx would wait for it.
-    if not reference or spec.crowded or client.version < HISTORY:
+    if not reference or spec.run.multi_node or client.version < HISTORY:
         return start
-    command = (*client.buildx, "history", "logs", *client.with_builder(spec.builder))
+    command = (*client.buildx, "history", "logs", *client.with_builder(spec.run.builder))
     command = (*command, "--progress", "rawjson", reference.rpartition("/")[2])
     try:
         said = process.run(command, environment=client.environment, timeout=ANSWER)

@@ -29,26 +29,26 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     command = [
         *client.buildx,
         "build",
-        *client.with_builder(spec.builder),
+        *client.with_builder(spec.run.builder),
         "--file",
-        str(spec.dockerfile),
+        str(spec.inputs.dockerfile),
         "--platform",
         ",".join(spec.platforms),
         "--pull",
         "--progress",
-        spec.progress,
+        spec.run.progress,
     ]
-    for name, value in spec.arguments:
+    for name, value in spec.inputs.arguments:
         command += ["--build-arg", f"{name}={value}"]
-    for name, text in spec.labels:
+    for name, text in spec.inputs.labels:
         command += ["--label", f"{name}={text}"]
-    for name, path in spec.contexts:
+    for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
-    for name, path in spec.secrets:
+    for name, path in spec.inputs.secrets:
         command += ["--secret", ",".join((f"id={name}", cache_backends.fields([f"src={path}"])))]
     command += spec.cache.options()
     command += _output_options(spec)
-    return (*command, "--metadata-file", str(spec.metadata), str(spec.context))
+    return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
 
 
 def create_commands(
@@ -215,18 +215,18 @@ def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
 def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build: images for
     # the local engine go without, pushed ones say how they were made but not with which arguments.
-    tags = [word for tag in spec.tags for word in ("--tag", tag)]
-    if spec.output.pushes:
-        options = tags if spec.output is Output.PUSH else _stood_in(spec)
+    tags = [word for tag in spec.output.tags for word in ("--tag", tag)]
+    if spec.output.kind.pushes:
+        options = tags if spec.output.kind is Output.PUSH else _stood_in(spec)
         options += ["--output", _pushed(spec)]
         options += ["--provenance", "mode=min"]
-        if spec.sbom:
-            options += ["--sbom", f"generator={spec.sbom}"]
-        for name, text in labels.shown(spec.labels):
+        if spec.output.sbom:
+            options += ["--sbom", f"generator={spec.output.sbom}"]
+        for name, text in labels.shown(spec.inputs.labels):
             options += ["--annotation", f"manifest,index:{name}={text}"]
         return options
-    if spec.output is Output.LOAD:
-        load = ["--output", f"type=docker,{_epoch(spec)[0]}"] if spec.epoch else ["--load"]
+    if spec.output.kind is Output.LOAD:
+        load = ["--output", f"type=docker,{_epoch(spec)[0]}"] if spec.output.epoch else ["--load"]
         return [*tags, *load, "--provenance", "false"]
     return ["--output", "type=cacheonly", "--provenance", "false"]
 
@@ -236,7 +236,7 @@ def _stood_in(spec: BuildSpec) -> list[str]:
 
     An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least).
     """
-    return ["--tag", spec.stand_in] if spec.stand_in else []
+    return ["--tag", spec.output.placeholder_tag] if spec.output.placeholder_tag else []
 
 
 def _pushed(spec: BuildSpec) -> str:
@@ -245,10 +245,10 @@ def _pushed(spec: BuildSpec) -> str:
     Nothing is unpacked or stored for the engine: layers that a cache reference has never come here.
     """
     name = []
-    if spec.output is Output.DIGEST and not spec.stand_in:
-        name = [f"name={spec.image}", "push-by-digest=true", "name-canonical=true"]
-    compression = [f"{key}={value}" for key, value in spec.compression.attributes]
-    straight = ["unpack=false", "store=false"] if spec.direct else []
+    if spec.output.kind is Output.DIGEST and not spec.output.placeholder_tag:
+        name = [f"name={spec.output.image}", "push-by-digest=true", "name-canonical=true"]
+    compression = [f"{key}={value}" for key, value in spec.output.compression.attributes]
+    straight = ["unpack=false", "store=false"] if spec.output.push_from_cache else []
     pushed = ["push=true", *straight, "oci-mediatypes=true"]
     return cache_backends.fields(["type=image", *name, *pushed, *compression, *_epoch(spec)])
 
@@ -259,7 +259,7 @@ def _epoch(spec: BuildSpec) -> list[str]:
     As the build argument that buildx makes of SOURCE_DATE_EPOCH, the time would be part of the
     cache key of every WORKDIR, COPY and ADD.
     """
-    return [f"source-date-epoch={spec.epoch}"] if spec.epoch else []
+    return [f"source-date-epoch={spec.output.epoch}"] if spec.output.epoch else []
 
 
 def _show(client: Client, command: Command, subject: str) -> None:

@@ -22,7 +22,6 @@ from build_tasks.history.record import BuildRecord, CacheUse
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache_backends import BackendType
-from build_tasks.model.matrix import Platform
 from build_tasks.process import Command
 from build_tasks.text.redaction import redact
 
@@ -31,7 +30,6 @@ RACES = 3
 _LAST = 4096
 #: Bytes that the metadata of a build takes at most, with its provenance.
 _METADATA = 128 * 1024
-_ARCHITECTURES = {platform.architecture for platform in Platform}
 #: Lost races in the containerd image store, by the words that the build ends with. Everything is
 #: built by then, so another attempt repeats no step.
 _LOST_RACES = (
@@ -74,7 +72,7 @@ class Built:
 
     def strict(self, spec: BuildSpec) -> RegistryError | None:
         """Return the error that the build is though its image is made, if caches have to work."""
-        return cache_errors.strict(self.record, spec) if spec.strict_cache else None
+        return cache_errors.strict(self.record, spec) if spec.run.strict_cache else None
 
 
 def build(
@@ -113,7 +111,7 @@ def build(
         raise
     finally:
         with contextlib.suppress(OSError):
-            spec.own_metadata.unlink()
+            spec.run.own_metadata.unlink()
         record = replace(record, seconds=round(time.monotonic() - began, 3))
         if note:
             note(record)
@@ -142,7 +140,7 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
         DiskError: there is no such file.
     """
     problem = None
-    for folder in (spec.metadata.parent, Path(tempfile.gettempdir())):
+    for folder in (spec.run.metadata.parent, Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder) as probe:
@@ -150,9 +148,10 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
         except OSError as error:
             problem = problem or error
         else:
-            return replace(spec, metadata=folder / spec.metadata.name)
+            metadata = folder / spec.run.metadata.name
+            return replace(spec, run=replace(spec.run, metadata=metadata))
     reason = problem.strerror if problem else ""
-    raise DiskError(f"{spec.identity}: {spec.metadata.parent} cannot be written: {reason}")
+    raise DiskError(f"{spec.identity}: {spec.run.metadata.parent} cannot be written: {reason}")
 
 
 def _tried(
@@ -165,14 +164,14 @@ def _tried(
     """Return the last attempt, and the build as it was tried last."""
     races = 0
     while True:
-        spec.own_metadata.unlink(missing_ok=True)
-        process.remove_if_killed(spec.own_metadata)
+        spec.run.own_metadata.unlink(missing_ok=True)
+        process.remove_if_killed(spec.run.own_metadata)
         # buildx writes it last, and fails a build that is made if it cannot.
-        spec.own_metadata.touch()
+        spec.run.own_metadata.touch()
         asked = attempt.followed(spec, told=line is not None)
         _tell(f"+ {process.quote(command(asked), client.environment)}", line)
-        words = command(replace(asked, metadata=spec.own_metadata))
-        tried = attempt.run(client, words, asked, spec.progress, line)
+        words = command(replace(asked, run=replace(asked.run, metadata=spec.run.own_metadata)))
+        tried = attempt.run(client, words, asked, spec.run.progress, line)
         if not tried.ended.returncode:
             return tried, spec, start
         lost = cache_errors.lost(spec, tried.ended.stderr, tried.record(start, spec))
@@ -198,19 +197,18 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
         spec: the build.
         command: the command that makes it; empty if none does.
     """
-    kind, *_, python = [part for part in spec.identity.split("-") if part not in _ARCHITECTURES]
     return BuildRecord(
         spec.identity,
         began=datetime.now(UTC).isoformat(timespec="microseconds"),  # it orders builds
-        kind=kind,
-        python=python,
+        kind=spec.build.kind.value,
+        python=spec.build.python,
         platforms=tuple(map(str, spec.platforms)),
-        image=spec.image,
-        tags=spec.tags,
-        output=spec.output.value,
-        builder=client.builder(spec.builder),
+        image=spec.output.image,
+        tags=spec.output.tags,
+        output=spec.output.kind.value,
+        builder=client.builder(spec.run.builder),
         command=process.quote(command, client.environment),
-        arguments={name: redact(value) for name, value in spec.arguments},
+        arguments={name: redact(value) for name, value in spec.inputs.arguments},
         imports=_left_out(spec),
         export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
     )
@@ -223,7 +221,7 @@ def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
 
 def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
     try:
-        found = json.loads(spec.own_metadata.read_text(encoding="utf-8"))
+        found = json.loads(spec.run.own_metadata.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         found = None
     metadata: Mapping[str, Any] = found if isinstance(found, dict) else {}
@@ -245,7 +243,7 @@ def _unclear(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> bool:
     if record.steps:
         return False
     unsaid = any(use.error == cache_errors.UNSAID for use in record.imports)
-    silent = bool(spec.strict_cache and spec.cache.imports)
+    silent = bool(spec.run.strict_cache and spec.cache.imports)
     export = record.export
     return (
         unsaid
@@ -264,7 +262,7 @@ def _exported(record: BuildRecord, spec: BuildSpec) -> bool:
     if target is None or record.export is None or record.export.error:
         return False
     if target.type is BackendType.INLINE:
-        return spec.output is not Output.NONE
+        return spec.output.kind is not Output.NONE
     if record.steps:
         return any(is_cache_export(step.name) for step in record.steps)
     # BuildKit's own display said nothing of an error, and the builder does not tell its events.

@@ -295,15 +295,15 @@ def _context() -> str:
     """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
     if os.environ.get("DOCKER_HOST"):
         return ""
-    chosen = os.environ.get("DOCKER_CONTEXT", "")
-    if not chosen:
+    settings = os.environ.get("DOCKER_CONTEXT", "")
+    if not settings:
         try:
             text = (paths.docker_config() / "config.json").read_text(encoding="utf-8-sig")
             current = json.loads(text).get("currentContext")
         except (OSError, ValueError, AttributeError, RecursionError):
             current = ""
-        chosen = current if isinstance(current, str) else ""
-    return "" if chosen == "default" else chosen
+        settings = current if isinstance(current, str) else ""
+    return "" if settings == "default" else settings
 
 
 def _table(text: str) -> dict[str, Any]:

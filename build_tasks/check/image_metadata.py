@@ -18,7 +18,7 @@ ANSWER = 10.0
 
 
 @dataclass(frozen=True)
-class Holding:
+class PlatformImage:
     """An image for one platform.
 
     Args:
@@ -33,7 +33,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class Whole:
+class ImageIndex:
     """An image with all of its platforms, as a registry has it under a name.
 
     Args:
@@ -42,14 +42,14 @@ class Whole:
     """
 
     digest: str
-    images: Mapping[str, Holding]
+    images: Mapping[str, PlatformImage]
 
-    def of(self, platform: Platform) -> Holding | None:
+    def of(self, platform: Platform) -> PlatformImage | None:
         """Return the image for a platform, None if it has none."""
         return self.images.get(platform.value)
 
 
-def of_engine(client: Client, reference: str, platform: Platform) -> Holding | None:
+def of_engine(client: Client, reference: str, platform: Platform) -> PlatformImage | None:
     """Return what an engine has under a name for a platform, None if it has no such image.
 
     Raises:
@@ -60,10 +60,10 @@ def of_engine(client: Client, reference: str, platform: Platform) -> Holding | N
         return None
     labels = (facts.get("Config") or {}).get("Labels") or {}
     layers = (facts.get("RootFS") or {}).get("Layers") or ()
-    return Holding(str(facts.get("Id", "")), labels, tuple(layers))
+    return PlatformImage(str(facts.get("Id", "")), labels, tuple(layers))
 
 
-def of_registry(client: Client, reference: str, builder: str) -> Whole | None:
+def of_registry(client: Client, reference: str, builder: str) -> ImageIndex | None:
     """Return what a registry has under a name, None if it has no such image.
 
     Args:
@@ -80,7 +80,7 @@ def of_registry(client: Client, reference: str, builder: str) -> Whole | None:
         return None
 
 
-def read(text: str) -> Whole | None:
+def read(text: str) -> ImageIndex | None:
     """Return what `imagetools inspect` says of an image, None if it says nothing of one.
 
     Args:
@@ -92,23 +92,23 @@ def read(text: str) -> Whole | None:
         return None
 
 
-def _whole(facts: Mapping[str, Any]) -> Whole | None:
+def _whole(facts: Mapping[str, Any]) -> ImageIndex | None:
     image = facts.get("image") or {}
     manifest = facts.get("manifest") or {}
     digest = str(manifest.get("digest", ""))
     if "rootfs" in image:
-        return Whole(digest, {f"linux/{image.get('architecture')}": _holding(digest, image)})
+        return ImageIndex(digest, {f"linux/{image.get('architecture')}": _holding(digest, image)})
     digests = {
         f"linux/{(one.get('platform') or {}).get('architecture')}": str(one["digest"])
         for one in manifest.get("manifests") or ()
     }
     images = {name: _holding(digests.get(name, ""), one) for name, one in image.items() if one}
-    return Whole(digest, images) if images else None
+    return ImageIndex(digest, images) if images else None
 
 
-def _holding(digest: str, config: Mapping[str, Any]) -> Holding:
+def _holding(digest: str, config: Mapping[str, Any]) -> PlatformImage:
     labels = (config.get("config") or {}).get("Labels") or {}
-    return Holding(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
+    return PlatformImage(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import up_to_date
-from build_tasks.check.image_metadata import Holding, Whole
+from build_tasks.check.image_metadata import ImageIndex, PlatformImage
 from build_tasks.errors import RegistryError
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
@@ -51,40 +51,40 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     image of several platforms has to have exactly those that are to be built, each unchanged.
     """
     one = specs[0]
-    base = up_to_date.whole(client, build_inputs.gather(one).base, one.builder)
-    if not isinstance(base, Whole):
+    base = up_to_date.whole(client, build_inputs.gather(one).base, one.run.builder)
+    if not isinstance(base, ImageIndex):
         return ""
-    for reference in dict.fromkeys((*one.tags[:1], f"{one.image}:{up_to_date.default_tag(one)}")):
-        found = up_to_date.whole(client, reference, one.builder)
-        if not isinstance(found, Whole):
+    for reference in dict.fromkeys((*one.output.tags[:1], f"{one.output.image}:{one.build.tag}")):
+        found = up_to_date.whole(client, reference, one.run.builder)
+        if not isinstance(found, ImageIndex):
             continue
         held = [image for spec in specs if (image := _unchanged(found, base, spec))]
         if len(held) < len(specs):
             continue
         if len(specs) == 1:
             return held[0].digest
-        if found.images.keys() == {spec.platform.value for spec in specs}:
+        if found.images.keys() == {spec.build.platform.value for spec in specs}:
             return found.digest
     return ""
 
 
 def tag_command(client: Client, spec: BuildSpec, digest: str) -> Command:
     """Return the command that gives a build's tags to an image that the registry has."""
-    tags = [word for tag in spec.tags for word in ("--tag", tag)]
-    source = f"{spec.image}@{digest}"
+    tags = [word for tag in spec.output.tags for word in ("--tag", tag)]
+    source = f"{spec.output.image}@{digest}"
     return (
         *client.buildx,
         "imagetools",
         "create",
-        *client.with_builder(spec.builder),
+        *client.with_builder(spec.run.builder),
         *tags,
         source,
     )
 
 
-def _unchanged(found: Whole, base: Whole, spec: BuildSpec) -> Holding | None:
+def _unchanged(found: ImageIndex, base: ImageIndex, spec: BuildSpec) -> PlatformImage | None:
     """Return the image of a build's platform, if that is what the build would make."""
-    image, below = found.of(spec.platform), base.of(spec.platform)
+    image, below = found.of(spec.build.platform), base.of(spec.build.platform)
     if image is None or below is None:
         return None
     return None if up_to_date.changed(image, build_inputs.gather(spec), below) else image

@@ -14,7 +14,7 @@ from textwrap import shorten
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
-from build_tasks.check.image_metadata import Holding, Whole
+from build_tasks.check.image_metadata import ImageIndex, PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.config.fields import FIELDS
 from build_tasks.config.options import Options
@@ -27,7 +27,7 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
-from build_tasks.plan.host import Site
+from build_tasks.plan.build_host import BuildHost
 
 #: Questions at a time.
 QUESTIONS = 8
@@ -36,14 +36,14 @@ SHOWN = 5
 WIDTH = 100
 
 #: What a place has, or why it does not answer.
-Answer = Holding | str | None
+Answer = PlatformImage | str | None
 #: Returns the record of a build, by its name and fingerprint, if one is at hand.
 Remember = Callable[[str, str], BuildRecord | None]
 
 
 def check(
     options: Options,
-    chosen: Settings,
+    settings: Settings,
     *,
     remember: Remember,
     announce: Callable[[str], None],
@@ -52,7 +52,7 @@ def check(
 
     Args:
         options: what a person gave.
-        chosen: the effective settings.
+        settings: the effective settings.
         remember: finds records, to say which file or argument changed.
         announce: is told what has to be fetched to know the inputs.
 
@@ -62,7 +62,7 @@ def check(
     tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
     quiet = Options({**options.given, "dry-run": True, "tag": None})
     where, specs = planner.specs(
-        quiet, chosen, output=Output.NONE, push_cache=False, announce=announce
+        quiet, settings, output=Output.NONE, push_cache=False, announce=announce
     )
     with process.pool(QUESTIONS) as pool:
         asked = [(spec, _ask(pool, where, spec, tags, options)) for spec in specs]
@@ -70,16 +70,20 @@ def check(
 
 
 def _ask(
-    pool: ThreadPoolExecutor, where: Site, spec: BuildSpec, tags: Sequence[str], options: Options
+    pool: ThreadPoolExecutor,
+    host: BuildHost,
+    spec: BuildSpec,
+    tags: Sequence[str],
+    options: Options,
 ) -> dict[str, tuple[str, Future[Answer]]]:
     """Return the questions about one build, by whom they are put to."""
-    reference = f"{spec.image}:{tags[0] if tags else default_tag(spec)}"
-    base = dict(spec.arguments).get(BASE_ARGUMENT, "")
-    asked = {"base": (base, pool.submit(_base, where.client, base, spec))}
+    reference = f"{spec.output.image}:{tags[0] if tags else spec.build.tag}"
+    base = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
+    asked = {"base": (base, pool.submit(_base, host.client, base, spec))}
     if not options.flag("remote"):
-        asked["engine"] = (reference, pool.submit(_engine, where.client, reference, spec))
+        asked["engine"] = (reference, pool.submit(_engine, host.client, reference, spec))
     if not options.flag("local"):
-        asked["registry"] = (reference, pool.submit(_of_registry, where.client, reference, spec))
+        asked["registry"] = (reference, pool.submit(_of_registry, host.client, reference, spec))
     return asked
 
 
@@ -94,7 +98,7 @@ def _verdict(
     findings = []
     for place, (reference, future) in asked.items():
         answer = future.result()
-        if not isinstance(answer, Holding):
+        if not isinstance(answer, PlatformImage):
             findings.append(Finding(place, reference, problem=answer or ""))
             continue
         parts = changed(answer, inputs, base)
@@ -114,10 +118,12 @@ def _verdict(
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unasked)
 
 
-def changed(image: Holding, inputs: Inputs, base: Answer) -> tuple[str, ...]:
+def changed(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:
     """Return the parts in which an image is not what a build would make now."""
     parts = fingerprint.changed(image.labels.get(LABEL, ""), inputs.fingerprint)
-    moved = isinstance(base, Holding) and not fingerprint.begins_with(image.layers, base.layers)
+    moved = isinstance(base, PlatformImage) and not fingerprint.begins_with(
+        image.layers, base.layers
+    )
     return (*parts, "base") if moved and "base" not in parts else parts
 
 
@@ -133,38 +139,36 @@ def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple
 
 def _command(spec: BuildSpec, options: Options) -> str:
     """Return the command that makes a build, with the options that a person gave here."""
-    image, _, python = spec.identity.rpartition(f"-{spec.platform.architecture}")[0].rpartition("-")
-    kind = image.removesuffix("-slim")
+    build = spec.build
     known = {item.option for item in FIELDS} | {"tag"}
     words: list[str] = []
     for name, value in options.given.items():
         if name not in known or not value or name == "platform":
             continue
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    pinned = f"-{spec.platform.architecture}" if options.text("platform") else ""
-    command = ("nox", "-s", f"build_{kind}-{python}{pinned}", *(["--", *words] if words else []))
+    pinned = f"-{build.platform.architecture}" if options.text("platform") else ""
+    command = (
+        "nox",
+        "-s",
+        f"build_{build.kind}-{build.python}{pinned}",
+        *(["--", *words] if words else []),
+    )
     file = os.environ.get(FILE_VARIABLE)
     return shlex.join(("env", f"{FILE_VARIABLE}={file}", *command) if file else command)
 
 
-def default_tag(spec: BuildSpec) -> str:
-    """Return the tag that a build's image gets when nobody names one."""
-    slim = "-slim-" in spec.identity
-    return "slim-latest" if slim else "latest"
-
-
 def _engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
     try:
-        return image_metadata.of_engine(client, reference, spec.platform)
+        return image_metadata.of_engine(client, reference, spec.build.platform)
     except ImagesError as error:
         return str(error)
 
 
 def _base(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    return spec.refused or _of_registry(client, reference, spec)
+    return spec.run.refused or _of_registry(client, reference, spec)
 
 
-def whole(client: Client, reference: str, builder: str) -> Whole | str | None:
+def whole(client: Client, reference: str, builder: str) -> ImageIndex | str | None:
     """Return what the registry has under a name, or why it is silent."""
     try:
         return image_metadata.of_registry(client, reference, builder)
@@ -173,5 +177,5 @@ def whole(client: Client, reference: str, builder: str) -> Whole | str | None:
 
 
 def _of_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    answer = whole(client, reference, spec.builder)
-    return answer.of(spec.platform) if isinstance(answer, Whole) else answer
+    answer = whole(client, reference, spec.run.builder)
+    return answer.of(spec.build.platform) if isinstance(answer, ImageIndex) else answer

@@ -42,19 +42,19 @@ def merge_image(options: Options) -> None:
     from build_tasks.plan import cache_policy  # noqa: PLC0415 - start-up time
     from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
 
-    chosen = options.settings()
-    here = cache_policy.judge(chosen)
+    settings = options.settings()
+    here = cache_policy.judge(settings)
     if not here.trusted:
         say(f"nothing is merged: this run is not trusted: {here.distrust}")
         return
-    multiplatform.merge_written(options, chosen, announce=say)
+    multiplatform.merge_written(options, settings, announce=say)
 
 
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
     run.check(options)
-    chosen = options.settings()
+    settings = options.settings()
     where, builds = planner.specs(
-        options, chosen, output=output, push_cache=push_cache, announce=say
+        options, settings, output=output, push_cache=push_cache, announce=say
     )
     if options.flag("dry-run"):
         from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
@@ -62,11 +62,11 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         for line in multiplatform.lines(where.client, builds):
             console.answer(line)
         return
-    if chosen.builder in chosen.builders:
+    if settings.builder in settings.builders:
         from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
 
         builder_actions.prepare(where, announce=say)
-    possible = [spec for spec in builds if not spec.refused]
+    possible = [spec for spec in builds if not spec.run.refused]
     preflight.require(where.client, possible, announce=say)
     run.build(where, builds, options, announce=say)
 
@@ -84,15 +84,15 @@ def _bake(options: Options) -> None:
     from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
 
     dry = Options({**options.given, "dry-run": True})
-    chosen = dry.settings()
-    where, specs = planner.specs(dry, chosen, output=None, push_cache=False, announce=say)
+    settings = dry.settings()
+    where, specs = planner.specs(dry, settings, output=None, push_cache=False, announce=say)
     client = where.client
-    for refused in (spec for spec in specs if spec.refused):
-        say(f"{refused.identity} is left out: {refused.refused}")
-    specs = [spec for spec in specs if not spec.refused]
+    for refused in (spec for spec in specs if spec.run.refused):
+        say(f"{refused.identity} is left out: {refused.run.refused}")
+    specs = [spec for spec in specs if not spec.run.refused]
     builds = [(spec.identity, commands.build_command(client, spec)) for spec in specs]
     console.answer(bake.definition(builds))
-    builder = client.builder(chosen.builder)
+    builder = client.builder(settings.builder)
     command = bake.bake_command(client.buildx, builder, builds, version=client.version)
     say("build it with the following, from any folder:")
     say(f"  {process.quote(command, client.environment)} < FILE")

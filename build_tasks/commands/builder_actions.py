@@ -8,8 +8,8 @@ from build_tasks.builders import inventory
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
-from build_tasks.plan import host
-from build_tasks.plan.host import Site
+from build_tasks.plan import build_host
+from build_tasks.plan.build_host import BuildHost
 
 Announce = Callable[[str], None]
 
@@ -23,18 +23,18 @@ def create(options: Options, *, announce: Announce) -> None:
     """
     from build_tasks.builders import creation, desired  # noqa: PLC0415 - not on the way of a build
 
-    chosen = options.settings()
+    settings = options.settings()
     recreate, drop_cache = options.flag("recreate"), options.flag("drop-cache")
     if drop_cache and not recreate:
         raise UsageError(
             "--drop-cache: drops the cache of a builder that is made anew: add --recreate"
         )
-    name = chosen.builder
-    if name == DEFAULT and name not in chosen.builders:
+    name = settings.builder
+    if name == DEFAULT and name not in settings.builders:
         name = DEDICATED
-    where = host.find(chosen, start=True, announce=announce)
+    where = build_host.find(settings, start=True, announce=announce)
     builder = desired.wanted(
-        where.client, chosen.builder_named(name), where.names.registry, announce
+        where.client, settings.builder_named(name), where.names.registry, announce
     )
     found = creation.ensure(
         where.client, builder, announce=announce, recreate=recreate, drop_cache=drop_cache
@@ -48,51 +48,51 @@ def create(options: Options, *, announce: Announce) -> None:
         )
 
 
-def prepare(where: Site, *, announce: Announce) -> None:
+def prepare(host: BuildHost, *, announce: Announce) -> None:
     """Create the builder that images.toml defines and a build names, if it is not there yet."""
     from build_tasks.builders import creation, desired  # noqa: PLC0415 - not on the way of a build
 
-    name = where.settings.builder
-    defined = where.settings.builder_named(name)
+    name = host.settings.builder
+    defined = host.settings.builder_named(name)
     if defined.driver is Driver.DOCKER or inventory.exists(name) or inventory.users(name):
         return
-    builder = desired.wanted(where.client, defined, where.names.registry, announce)
-    creation.ensure(where.client, builder, announce=announce)
+    builder = desired.wanted(host.client, defined, host.names.registry, announce)
+    creation.ensure(host.client, builder, announce=announce)
 
 
 def remove(options: Options, *, announce: Announce) -> None:
     """Remove a dedicated builder, and its cache unless that is kept."""
     from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
 
-    chosen = options.settings()
-    if chosen.builder == DEFAULT:
+    settings = options.settings()
+    if settings.builder == DEFAULT:
         raise UsageError("--builder: name the builder to remove; default is the engine's own")
-    where = host.find(chosen, start=False, announce=announce)
-    creation.remove(where.client, chosen.builder, keep_cache=options.flag("keep-cache"))
+    where = build_host.find(settings, start=False, announce=announce)
+    creation.remove(where.client, settings.builder, keep_cache=options.flag("keep-cache"))
 
 
 def rows(options: Options, *, announce: Announce) -> list[dict[str, object]]:
     """Return what there is to know of each builder that can be named."""
     from build_tasks.builders import describe  # noqa: PLC0415 - not on the way of a build
 
-    chosen = options.settings()
-    where = host.find(chosen, start=False, announce=announce)
-    return describe.rows(where.client, chosen.builders)
+    settings = options.settings()
+    where = build_host.find(settings, start=False, announce=announce)
+    return describe.rows(where.client, settings.builders)
 
 
 def seen(options: Options, *, announce: Announce) -> dict[str, object]:
     """Return what there is to know of one builder, its nodes and what they run."""
     from build_tasks.builders import describe, desired  # noqa: PLC0415 - not on the way of a build
 
-    chosen = options.settings()
-    where = host.find(chosen, start=False, announce=announce)
-    name = chosen.builder
-    builder = chosen.builder_named(name)
-    compare = inventory.exists(name) or name in chosen.builders
+    settings = options.settings()
+    where = build_host.find(settings, start=False, announce=announce)
+    name = settings.builder
+    builder = settings.builder_named(name)
+    compare = inventory.exists(name) or name in settings.builders
     wanted = None
     if compare and builder.driver is not Driver.DOCKER:
         wanted = desired.wanted(where.client, builder, where.names.registry)
-    return describe.look(where.client, name, wanted, chosen.builders)
+    return describe.look(where.client, name, wanted, settings.builders)
 
 
 def lines(seen: dict[str, object]) -> list[tuple[str, str]]:

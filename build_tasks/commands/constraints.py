@@ -10,11 +10,11 @@ from build_tasks.model import matrix
 
 def generate_constraints(options: Options) -> None:
     """Resolve the versions that the images of some Pythons install, and write them down."""
-    chosen = options.settings()
-    asked = options.items("python") or chosen.pythons
+    settings = options.settings()
+    asked = options.items("python") or settings.pythons
     for text in asked:
-        python = matrix.parse_python(text, "--python", chosen.pythons)
-        extras.follow(python, chosen, announce=say)
-        extras.check(chosen, python)
-        constraint_files.generate(python, chosen, upgrade=options.flag("upgrade"), announce=say)
+        python = matrix.parse_python(text, "--python", settings.pythons)
+        extras.follow(python, settings, announce=say)
+        extras.check(settings, python)
+        constraint_files.generate(python, settings, upgrade=options.flag("upgrade"), announce=say)
         baseline.follow(python, announce=say)

@@ -10,7 +10,7 @@ from build_tasks.config.options import Options
 from build_tasks.errors import UsageError, VerificationError
 from build_tasks.model import matrix
 from build_tasks.model.matrix import plural
-from build_tasks.plan import host
+from build_tasks.plan import build_host
 
 
 def verify_image(options: Options) -> None:
@@ -56,11 +56,11 @@ def load_image(options: Options) -> None:
     name = options.text("file")
     if not name:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
-    chosen = options.settings()
+    settings = options.settings()
     asked = {
         "kind": options.items("kind"),
         "python": options.items("python"),
-        "platform": [platform.value for platform in chosen.platforms],
+        "platform": [platform.value for platform in settings.platforms],
     }
     with archive.opened(name) as saved:
         header = saved.header
@@ -68,6 +68,6 @@ def load_image(options: Options) -> None:
             has = getattr(header, key)
             if valid and has not in valid:
                 raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
-        where = host.find(chosen, start=True, announce=say)
+        where = build_host.find(settings, start=True, announce=say)
         archive.load(where.client, saved)
     say(f"{header.identity}: loaded {header.image}")

@@ -11,7 +11,7 @@ from build_tasks.config import settings
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.model.matrix import Build, ImageKind, Platform, listed, plural
-from build_tasks.plan import host
+from build_tasks.plan import build_host
 
 #: What a file's name says of its form.
 _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}
@@ -70,8 +70,8 @@ def show_settings(options: Options) -> None:
 
 def show_matrix(options: Options) -> None:
     """Print every build that can be asked for, with its session, image and cache reference."""
-    chosen = options.settings()
-    names = host.names(chosen)
+    settings = options.settings()
+    names = build_host.names(settings)
     rows = [
         {
             "identity": one.identity,
@@ -79,7 +79,7 @@ def show_matrix(options: Options) -> None:
             "kind": one.kind.value,
             "python": one.python,
             "platform": one.platform.value,
-            "airflow": chosen.airflow_for(one.python),
+            "airflow": settings.airflow_for(one.python),
             "image": names.image(one),
             "cache": names.cache(one),
             "merge": f"merge_{one.kind}-{one.python}",
@@ -87,8 +87,8 @@ def show_matrix(options: Options) -> None:
         for one in (
             Build(kind, python, platform)
             for kind in ImageKind
-            for python in chosen.pythons
-            for platform in chosen.platforms or tuple(Platform)
+            for python in settings.pythons
+            for platform in settings.platforms or tuple(Platform)
         )
     ]
     if options.flag("json"):

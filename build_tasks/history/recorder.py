@@ -16,7 +16,7 @@ from typing import Any
 
 from build_tasks.history import events, vertex_names
 from build_tasks.history.record import BuildRecord, CacheUse, StepKind
-from build_tasks.history.snapshot import Happening, Moment, Snapshot
+from build_tasks.history.snapshot import Moment, Snapshot, StepEvent
 from build_tasks.history.vertex import Vertex, united
 from build_tasks.text.redaction import redact
 
@@ -46,7 +46,7 @@ class Recorder:
         self,
         *,
         live: bool = True,
-        hear: Callable[[Happening], None] | None = None,
+        hear: Callable[[StepEvent], None] | None = None,
         line: Callable[[events.Said], None] | None = None,
     ) -> None:
         self._began = time.time() if live else 0.0
@@ -79,7 +79,7 @@ class Recorder:
             assert self._hear  # noqa: S101 - it was looked at
             self._hear(one)
 
-    def _happened(self, said: events.Said) -> list[Happening]:
+    def _happened(self, said: events.Said) -> list[StepEvent]:
         """Follow one line; what looks like an event and is none is a line like any other."""
         if said.event is not None:
             try:
@@ -221,8 +221,8 @@ class Recorder:
             if one.digest in own or one.group or one.named.kind not in graph
         ]
 
-    def _event(self, event: events.Event) -> list[Happening]:
-        happened: list[Happening] = []
+    def _event(self, event: events.Event) -> list[StepEvent]:
+        happened: list[StepEvent] = []
         if self._ended:
             return happened
         for vertex in event.get("vertexes") or ():
@@ -239,7 +239,7 @@ class Recorder:
             happened += self._warning(warning)
         return happened
 
-    def _vertex(self, told: Mapping[str, Any]) -> list[Happening]:
+    def _vertex(self, told: Mapping[str, Any]) -> list[StepEvent]:
         digest = str(told.get("digest"))
         one = self._vertices.get(digest)
         if one is None:
@@ -257,7 +257,7 @@ class Recorder:
         if moment == Moment.STARTED and kind is StepKind.BASE:
             return []
         return [
-            Happening(
+            StepEvent(
                 Moment(moment),
                 one.number,
                 redact(one.title),
@@ -268,9 +268,9 @@ class Recorder:
             )
         ]
 
-    def _warning(self, told: Mapping[str, Any]) -> list[Happening]:
+    def _warning(self, told: Mapping[str, Any]) -> list[StepEvent]:
         text = redact(events.text_of(told.get("short")))
         if not text or text in self._warnings or len(self._warnings) >= _WARNINGS:
             return []
         self._warnings[text] = None
-        return [Happening(Moment.WARNING, 0, "", StepKind.INTERNAL, text=text)]
+        return [StepEvent(Moment.WARNING, 0, "", StepKind.INTERNAL, text=text)]

@@ -19,7 +19,7 @@ class Moment(StrEnum):
 
 
 @dataclass(frozen=True)
-class Happening:
+class StepEvent:
     """Something worth a line.
 
     Args:

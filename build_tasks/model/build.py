@@ -1,4 +1,4 @@
-"""One build, said in full: everything that `buildx build` has to be told, and nothing run."""
+"""One build: its inputs, its caches, its output and how it runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from build_tasks.errors import UsageError
 from build_tasks.model.cache import CachePlan, Compression
-from build_tasks.model.matrix import Platform
+from build_tasks.model.matrix import Build, Platform
 from build_tasks.text.redaction import is_secret_name
 
 if TYPE_CHECKING:
     from build_tasks.inputs.fingerprint import Inputs
-    from build_tasks.model.digest_file import Part
+    from build_tasks.model.digest_file import DigestFile
 
 #: The variable that sets the time of what is built (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -38,84 +38,32 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True)
-class BuildSpec:
-    """One build for one platform.
+class BuildInputs:
+    """What goes into a build.
 
     Args:
-        identity: the build's name, like `ci-3.11-amd64`.
         dockerfile: the Dockerfile.
-        context: the folder whose files the Dockerfile may copy.
-        platform: the platform to build for.
-        tags: full references that the image gets; of one pushed by digest, when it is merged.
-        arguments: the Dockerfile's arguments, in order.
+        context: the build context, a folder.
+        arguments: the build arguments, in order.
         secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
-        contexts: folders that replace stages of the Dockerfile, by the stage's name.
-        files: fingerprints of all that is sent, by path, as `MODE SHA`; those of a folder that
-            replaces a stage as `STAGE:PATH`.
-        labels: what the image says of itself.
-        sbom: the image that lists the contents of a pushed image; none if empty.
-        cache: what is read and written.
-        output: what becomes of the image.
-        metadata: the file for BuildKit's metadata of the build, as commands are shown.
-        builder: the builder that builds.
-        progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
-        image: the image's name, without a tag.
-        also: further platforms, to load an image of several at once.
-        inputs: what the image's label says that it is made of.
-        part: what a merge has to know of an image that is pushed by digest.
-        run: the run's name: what it writes about this build is in files of its own.
-        skips: an image that the registry has is tagged in place of building the same again.
-        stand_in: the tag that it is pushed to where the builder cannot push by digest.
-        compression: how the layers of a pushed image are compressed.
-        crowded: its builder has several nodes, and what asks it for the past asks them all.
-        direct: it is pushed straight from the cache, and not by the engine that stores it first.
-        strict_cache: a cache that is not read or not written is an error, after the image is made.
-        refused: why it cannot be made, known before anything starts; empty if it can.
-        epoch: the time of the image and its history (SOURCE_DATE_EPOCH), empty for the real one.
+        contexts: named build contexts (folders), which replace stages of the Dockerfile.
+        files: hashes of all files of the contexts, by path, as `MODE SHA`; those of a named context
+            as `CONTEXT:PATH`.
+        labels: the image's labels.
+        content: what the fingerprint in the image's label is made of.
 
     Raises:
         UsageError: an argument looks like a secret, which would stay in the image's history.
     """
 
-    identity: str
     dockerfile: Path
     context: Path
-    platform: Platform
-    tags: tuple[str, ...]
-    arguments: tuple[tuple[str, str], ...]
-    cache: CachePlan
-    output: Output
-    metadata: Path
-    secrets: tuple[tuple[str, Path], ...] = field(default=())
-    contexts: tuple[tuple[str, Path], ...] = field(default=())
+    arguments: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, Path], ...] = ()
+    contexts: tuple[tuple[str, Path], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    labels: tuple[tuple[str, str], ...] = field(default=())
-    sbom: str = ""
-    builder: str = "default"
-    progress: str = "auto"
-    image: str = ""
-    also: tuple[Platform, ...] = ()
-    inputs: Inputs | None = None
-    part: Part | None = None
-    stand_in: str = ""
-    compression: Compression = Compression.ZSTD
-    crowded: bool = False
-    direct: bool = True
-    strict_cache: bool = False
-    skips: bool = False
-    epoch: str = ""
-    refused: str = ""
-    run: str = ""
-
-    @property
-    def platforms(self) -> tuple[Platform, ...]:
-        """All platforms that this build is for."""
-        return (self.platform, *self.also)
-
-    @property
-    def own_metadata(self) -> Path:
-        """The file for BuildKit's metadata that no other run writes, of the same build."""
-        return self.metadata.with_stem(f"{self.metadata.stem}-{self.run}".rstrip("-"))
+    labels: tuple[tuple[str, str], ...] = ()
+    content: Inputs | None = None
 
     def __post_init__(self) -> None:
         for name, _ in self.arguments:
@@ -124,3 +72,92 @@ class BuildSpec:
                     f"build argument {name}: looks like a secret, and arguments stay in the "
                     "image's history: pass it as a BuildKit secret"
                 )
+
+
+@dataclass(frozen=True)
+class ImageOutput:
+    """What becomes of the image of a build.
+
+    Args:
+        kind: load, push, push by digest, or nothing.
+        image: the image's name, without a tag.
+        tags: full references that the image gets; of one pushed by digest, when it is merged.
+        placeholder_tag: the tag that it is pushed to where the builder cannot push by digest.
+        digest_file: what a merge has to know of an image that is pushed by digest.
+        extra_platforms: further platforms, to load an image of several at once.
+        push_from_cache: push straight from the build cache; the engine does not store the image.
+        skip_unchanged: tag an up-to-date image of the registry instead of building.
+        compression: how the layers of a pushed image are compressed.
+        sbom: the image of the SBOM generator for a pushed image; empty for no SBOM.
+        epoch: the time of the image and its history (SOURCE_DATE_EPOCH); empty for the real one.
+    """
+
+    kind: Output
+    image: str = ""
+    tags: tuple[str, ...] = ()
+    placeholder_tag: str = ""
+    digest_file: DigestFile | None = None
+    extra_platforms: tuple[Platform, ...] = ()
+    push_from_cache: bool = True
+    skip_unchanged: bool = False
+    compression: Compression = Compression.ZSTD
+    sbom: str = ""
+    epoch: str = ""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a build runs; nothing here changes the image.
+
+    Args:
+        metadata: the file for BuildKit's metadata, as it is shown to people.
+        builder: the builder.
+        progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
+        run_id: names the run, whose files are its own.
+        multi_node: the builder has several nodes: `buildx history` would query every one.
+        strict_cache: a cache that is not read or not written is an error, after the image is made.
+        refused: why the build cannot be made, known before anything starts; empty if it can.
+    """
+
+    metadata: Path
+    builder: str = "default"
+    progress: str = "auto"
+    run_id: str = ""
+    multi_node: bool = False
+    strict_cache: bool = False
+    refused: str = ""
+
+    @property
+    def own_metadata(self) -> Path:
+        """The metadata file of this run, which no other run writes."""
+        return self.metadata.with_stem(f"{self.metadata.stem}-{self.run_id}".rstrip("-"))
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """Everything that `buildx build` has to be told; nothing is run.
+
+    Args:
+        build: the image, its Python and its platform.
+        inputs: what goes into the build.
+        cache: the caches that are read and written.
+        output: what becomes of the image.
+        run: how the build runs.
+    """
+
+    build: Build
+    inputs: BuildInputs
+    cache: CachePlan
+    output: ImageOutput
+    run: RunOptions
+
+    @property
+    def identity(self) -> str:
+        """The build's name, like `ci-3.11-amd64`; without a platform where it is for several."""
+        several = bool(self.output.extra_platforms)
+        return self.build.image_identity if several else self.build.identity
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """All platforms that this build is for."""
+        return (self.build.platform, *self.output.extra_platforms)

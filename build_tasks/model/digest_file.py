@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Part:
+class DigestFile:
     """An image for one platform, pushed and not yet tagged.
 
     Args:

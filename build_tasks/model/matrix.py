@@ -90,8 +90,13 @@ class Build:
     @property
     def identity(self) -> str:
         """The name that the session, the log, the record and the tags share."""
+        return f"{self.image_identity}-{self.platform.architecture}"
+
+    @property
+    def image_identity(self) -> str:
+        """The name of the image of all platforms: `ci-3.11`."""
         slim = "-slim" if self.slim else ""
-        return f"{self.kind}{slim}-{self.python}-{self.platform.architecture}"
+        return f"{self.kind}{slim}-{self.python}"
 
     @property
     def tag(self) -> str:

@@ -21,11 +21,11 @@ _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
 _DOWNLOAD = 60.0
 
 
-def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Installation:
+def find(settings: Settings, python: str, announce: Callable[[str], None]) -> Installation:
     """Return the installation that the settings mean for a Python; what is far is fetched.
 
     Args:
-        chosen: the effective settings.
+        settings: the effective settings.
         python: the image's Python.
         announce: is told what is fetched.
 
@@ -35,34 +35,34 @@ def find(chosen: Settings, python: str, announce: Callable[[str], None]) -> Inst
         NetworkError: the repository or the constraints cannot be fetched.
         MissingProgram: git is not installed.
     """
-    source, place = chosen.airflow_from, chosen.origins["airflow.from"]
+    source, place = settings.airflow_from, settings.origins["airflow.from"]
     contexts: dict[str, Path] = {}
     if source == "wheels":
-        method, version = "wheels", _wheels(place) or chosen.airflow_for(python)
+        method, version = "wheels", _wheels(place) or settings.airflow_for(python)
         contexts["wheels"] = WHEELS
     else:
         _refuse_leftovers()
         if source == "release":
-            method, version = "release", chosen.airflow_for(python)
+            method, version = "release", settings.airflow_for(python)
         else:
             method = "sources"
             contexts["sources"], version = airflow_checkout.find(source, place, announce)
-    if chosen.constraints_location:
-        contexts["constraints"] = _own_constraints(chosen, python)
+    if settings.constraints_location:
+        contexts["constraints"] = _own_constraints(settings, python)
     else:
         constraint_files.check(
-            constraint_files.path(ROOT, python, chosen.constraints_mode),
+            constraint_files.path(ROOT, python, settings.constraints_mode),
             python,
-            chosen.airflow_for(python),
+            settings.airflow_for(python),
         )
-    return Installation(method, version, chosen.constraints_mode, MappingProxyType(contexts))
+    return Installation(method, version, settings.constraints_mode, MappingProxyType(contexts))
 
 
-def constraints_file(chosen: Settings, python: str) -> Path:
+def constraints_file(settings: Settings, python: str) -> Path:
     """Return the file of versions that the image of a Python follows."""
-    if chosen.constraints_location:
-        return _own_constraints(chosen, python) / "constraints.txt"
-    return constraint_files.path(ROOT, python, chosen.constraints_mode)
+    if settings.constraints_location:
+        return _own_constraints(settings, python) / "constraints.txt"
+    return constraint_files.path(ROOT, python, settings.constraints_mode)
 
 
 def _files() -> list[Path]:
@@ -104,14 +104,14 @@ def _wheels(place: str) -> str | None:
     return next((text for name, text in versions.items() if name == "apache-airflow"), None)
 
 
-def _own_constraints(chosen: Settings, python: str) -> Path:
+def _own_constraints(settings: Settings, python: str) -> Path:
     """Return a folder with a copy of the constraints that the user named.
 
     It has the name of its content. A copy, because a build context is a folder, and the user's may
     hold anything.
     """
-    place = chosen.origins["constraints.location"]
-    location = chosen.constraints_location.replace("{python}", python)
+    place = settings.origins["constraints.location"]
+    location = settings.constraints_location.replace("{python}", python)
     text = _download(location, place) if "://" in location else _text(location, place)
     text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraint_files.check_lines(text, f"{place}: {location}")

@@ -24,20 +24,20 @@ def gather(spec: BuildSpec) -> Inputs:
         UsageError: the Dockerfile cannot be read.
         DockerfileError: a heredoc in it has Windows line ends.
     """
-    if spec.inputs:
-        return spec.inputs  # the Dockerfile may have been edited since
+    if spec.inputs.content:
+        return spec.inputs.content  # the Dockerfile may have been edited since
     try:
-        text = paths.read_text(spec.dockerfile)
+        text = paths.read_text(spec.inputs.dockerfile)
     except FileNotFoundError as error:
-        raise UsageError(f"{spec.dockerfile}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{spec.inputs.dockerfile}: cannot be read: {error.strerror}") from None
     instructions = dockerfile.parse(text)
     line = dockerfile.carriage_return(instructions)
     if line:
         raise DockerfileError(
-            f"{spec.dockerfile}: line {line}: the heredoc has Windows line ends (CRLF), which its "
-            "script would get: convert the file to LF (.gitattributes: eol=lf)"
+            f"{spec.inputs.dockerfile}: line {line}: the heredoc has Windows line ends (CRLF), "
+            "which its script would get: convert the file to LF (.gitattributes: eol=lf)"
         )
-    return fingerprint.gather(instructions, dict(spec.arguments), spec.files)
+    return fingerprint.gather(instructions, dict(spec.inputs.arguments), spec.inputs.files)
 
 
 def labelled(spec: BuildSpec) -> BuildSpec:
@@ -51,11 +51,13 @@ def labelled(spec: BuildSpec) -> BuildSpec:
         DockerfileError: a heredoc in it has Windows line ends.
     """
     inputs = gather(spec)
-    if spec.epoch and EPOCH in dockerfile.declared(inputs.instructions):
-        spec = replace(spec, arguments=(*spec.arguments, (EPOCH, spec.epoch)))
+    if spec.output.epoch and EPOCH in dockerfile.declared(inputs.instructions):
+        arguments = (*spec.inputs.arguments, (EPOCH, spec.output.epoch))
+        spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
         inputs = gather(spec)
     _refuse_missing(spec, inputs)
-    return replace(spec, labels=(*spec.labels, (LABEL, inputs.fingerprint)), inputs=inputs)
+    labels = (*spec.inputs.labels, (LABEL, inputs.fingerprint))
+    return replace(spec, inputs=replace(spec.inputs, labels=labels, content=inputs))
 
 
 def _refuse_missing(spec: BuildSpec, made_of: Inputs) -> None:
@@ -63,15 +65,15 @@ def _refuse_missing(spec: BuildSpec, made_of: Inputs) -> None:
 
     BuildKit would say that a checksum cannot be computed, and not why.
     """
-    replaced = {name for name, _ in spec.contexts}
-    for use in steps.needed(made_of.instructions, dict(spec.arguments)):
+    replaced = {name for name, _ in spec.inputs.contexts}
+    for use in steps.needed(made_of.instructions, dict(spec.inputs.arguments)):
         for path in () if use.stage.name in replaced else use.files:
             if path == "." or _WILD.search(path):
                 continue
-            if not replace(use, files=(path,), stages=()).reads(spec.files):
+            if not replace(use, files=(path,), stages=()).reads(spec.inputs.files):
                 raise UsageError(
-                    f"{spec.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
-                    f"enters the build: {_reason(spec.dockerfile.parent / path)}"
+                    f"{spec.inputs.dockerfile.name}: line {use.instruction.line}: nothing of "
+                    f"{path} enters the build: {_reason(spec.inputs.dockerfile.parent / path)}"
                 )
 
 

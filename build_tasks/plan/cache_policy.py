@@ -16,13 +16,13 @@ from build_tasks.plan import revision, trust
 from build_tasks.plan.trust import Run
 
 
-def judge(chosen: Settings) -> Run:
+def judge(settings: Settings) -> Run:
     """Return what is known of this run: of the CI system's variables, and of the settings."""
-    return trust.judge(os.environ, trusted=chosen.trusted, place=chosen.origins["trusted"])
+    return trust.judge(os.environ, trusted=settings.trusted, place=settings.origins["trusted"])
 
 
 def settle(
-    chosen: Settings,
+    settings: Settings,
     run: Run,
     *,
     writes: bool,
@@ -37,20 +37,20 @@ def settle(
     names a branch, no cache is written: that of the main line would be somebody else's.
 
     Args:
-        chosen: the effective settings.
+        settings: the effective settings.
         run: what is known of the run.
         writes: the cache is to be written.
         checkout: the folder whose branch counts where neither settings nor CI name one.
         announce: is told why a cache is not written.
     """
-    main = chosen.branch
-    base = chosen.cache_base or run.base
-    own = chosen.cache_branch or run.branch
+    main = settings.branch
+    base = settings.cache_base or run.base
+    own = settings.cache_branch or run.branch
     writes = writes and run.trusted
     if writes and not own and not run.no_cache:
         # A person at work on a branch must not write over the cache of the one it comes from.
         own = revision.branch(checkout)
-    elsewhere = chosen.cache_to is not None and "{branch}" not in chosen.cache_to.value
+    elsewhere = settings.cache_to is not None and "{branch}" not in settings.cache_to.value
     if writes and not own and not elsewhere:
         reason = run.no_cache or "no branch is checked out"
         announce(f"caches are not written: {reason}: name a branch with --cache-branch")
@@ -59,14 +59,14 @@ def settle(
         CacheImports.ALL: (own, base, main) if run.trusted else (base, main),
         CacheImports.MAIN: (main,),
         CacheImports.NONE: (),
-    }[chosen.cache_imports]
+    }[settings.cache_imports]
     return CachePolicy(
-        mode=chosen.cache_mode,
+        mode=settings.cache_mode,
         read=tuple(dict.fromkeys(filter(None, read))),
         write=(own or main) if writes else "",
-        sources=chosen.cache_from if run.trusted and read else (),
-        target=chosen.cache_to,
-        compression=chosen.output_compression,
+        sources=settings.cache_from if run.trusted and read else (),
+        target=settings.cache_to,
+        compression=settings.output_compression,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, Platform
 
 #: Outputs that get no tag: none at all, or a merge's.
@@ -32,19 +32,18 @@ def together(last: BuildSpec, platforms: Sequence[Platform]) -> BuildSpec:
         last: the build for the last of them.
         platforms: all of them.
     """
-    identity = last.identity.removesuffix(f"-{last.platform.architecture}")
+    build = replace(last.build, platform=platforms[0])
+    metadata = last.run.metadata.with_name(f"{build.image_identity}.json")
     return replace(
         last,
-        identity=identity,
-        platform=platforms[0],
-        also=tuple(platforms[1:]),
-        output=Output.LOAD,
+        build=build,
+        output=replace(last.output, kind=Output.LOAD, extra_platforms=tuple(platforms[1:])),
         cache=CachePlan(),
-        metadata=last.metadata.with_name(f"{identity}.json"),
+        run=replace(last.run, metadata=metadata),
     )
 
 
-def part(one: Build, image: str, *, airflow: str, commit: str) -> Part:
+def part(one: Build, image: str, *, airflow: str, commit: str) -> DigestFile:
     """Return what a merge has to know of a build, but for the digest that it will get.
 
     Args:
@@ -53,7 +52,7 @@ def part(one: Build, image: str, *, airflow: str, commit: str) -> Part:
         airflow: the release of Airflow in it.
         commit: the commit that is built from.
     """
-    return Part(
+    return DigestFile(
         identity=one.identity,
         image=image,
         kind=one.kind.value,

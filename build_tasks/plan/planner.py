@@ -18,20 +18,20 @@ from build_tasks.errors import ImagesError, UsageError
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model import build, labels, matrix
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildInputs, BuildSpec, ImageOutput, Output, RunOptions
 from build_tasks.model.cache import CachePolicy
 from build_tasks.model.matrix import Build, ImageKind
 from build_tasks.model.revision import Revision
 from build_tasks.plan import (
     arguments,
+    build_host,
     build_inputs,
     cache_policy,
-    host,
     outputs,
     revision,
     selection,
 )
-from build_tasks.plan.host import Site
+from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.trust import Run
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class _Asked:
 class _Shared:
     """What all builds of a run have in common."""
 
-    where: Site
+    where: BuildHost
     asked: _Asked
     output: Output
     caches: CachePolicy
@@ -85,17 +85,17 @@ class _Shared:
 
 def specs(
     options: Options,
-    chosen: Settings,
+    settings: Settings,
     *,
     output: Output | None,
     push_cache: bool,
     announce: Callable[[str], None],
-) -> tuple[Site, list[BuildSpec]]:
+) -> tuple[BuildHost, list[BuildSpec]]:
     """Return where to build and the builds, in the order in which they are to be made.
 
     Args:
         options: what a person gave.
-        chosen: the effective settings.
+        settings: the effective settings.
         output: what becomes of the images, where the verb and not the options say it.
         push_cache: write the cache, whatever the options say.
         announce: is told what starting an engine does.
@@ -103,20 +103,22 @@ def specs(
     Raises:
         ImagesError: an option is wrong, or the engine or a base image cannot be had.
     """
-    writes = push_cache or options.flag("push-cache") or chosen.origins["cache.to"] == "--cache-to"
+    writes = (
+        push_cache or options.flag("push-cache") or settings.origins["cache.to"] == "--cache-to"
+    )
     asked = _asked(options, output or _output(options), writes=writes)
-    selected = selection.select(options, chosen)
+    selected = selection.select(options, settings)
     epoch = _epoch()
-    bundle = _ca_bundle(chosen)
-    run = cache_policy.judge(chosen)
+    bundle = _ca_bundle(settings)
+    run = cache_policy.judge(settings)
     asked = _allowed(asked, run, announce)
-    caches = cache_policy.settle(chosen, run, writes=writes, checkout=ROOT, announce=announce)
-    installations = _installations(chosen, selected, announce)
-    _warn(chosen, selected, installations, announce)
-    sent = _sent(installations.values(), chosen, announce)
+    caches = cache_policy.settle(settings, run, writes=writes, checkout=ROOT, announce=announce)
+    installations = _installations(settings, selected, announce)
+    _warn(settings, selected, installations, announce)
+    sent = _sent(installations.values(), settings, announce)
     dry = options.flag("dry-run")
-    where = host.find(chosen, start=not dry, announce=announce)
-    platforms = chosen.platforms or (where.client.native,)
+    where = build_host.find(settings, start=not dry, announce=announce)
+    platforms = settings.platforms or (where.client.native,)
     each = outputs.each(asked.output, platforms)
     old = each.pushes and where.by_engine and where.client.version < DIRECT_PUSH
     shared = _Shared(
@@ -124,7 +126,7 @@ def specs(
         asked,
         each,
         caches,
-        secrets=host.secrets(bundle, where),
+        secrets=build_host.secrets(bundle, where),
         sent=sent,
         commit=replace(
             revision.current(ROOT, announce), build_id=options.text("build-id") or _build_id()
@@ -136,22 +138,23 @@ def specs(
     )
     choose = cache(partial(baseline.choose, ROOT, announce=announce))  # both images have the same
     pythons = [python for _, python in selected]
-    bases = host.base_images(where, pythons, platforms, announce, dry=dry)
+    bases = build_host.base_images(where, pythons, platforms, announce, dry=dry)
     result: list[BuildSpec] = []
     for kind, python in selected:
         install = installations[python] if kind is ImageKind.PROD else None
-        slim = bool(install) and chosen.prod_slim
+        slim = bool(install) and settings.prod_slim
         first = choose(python, slim=slim)
         for platform in platforms:
             one = Build(kind, python, platform, slim=slim)
             made = _spec(shared, one, bases[python].reference, first, install)
-            result.append(replace(build_inputs.labelled(made), refused=bases[python].refused))
+            made = replace(made, run=replace(made.run, refused=bases[python].refused))
+            result.append(build_inputs.labelled(made))
         if asked.output is not each and asked.output is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
     exports = [(one.identity, one.cache.export) for one in result]
-    cache_policy.refuse_clobbering(exports, chosen.origins["cache.to"])
+    cache_policy.refuse_clobbering(exports, settings.origins["cache.to"])
     if each is Output.NONE:
-        cache_policy.refuse_inline((target for _, target in exports), chosen.origins["cache.to"])
+        cache_policy.refuse_inline((target for _, target in exports), settings.origins["cache.to"])
     return where, result
 
 
@@ -160,45 +163,49 @@ def _spec(
 ) -> BuildSpec:
     """Return one build, whose dependencies begin with what the first layer is made of."""
     where, asked = shared.where, shared.asked
-    chosen = where.settings
+    settings = where.settings
     image = where.names.image(one)
-    airflow = install.version if install else chosen.airflow_for(one.python)
+    airflow = install.version if install else settings.airflow_for(one.python)
     to_merge = shared.output is Output.DIGEST
     contexts = sorted(install.contexts.items()) if install else []
     tags = [f"{image}:{tag}" for tag in asked.tags or (one.tag,)]
+    digest_file = outputs.part(one, image, airflow=airflow, commit=shared.commit.commit)
     return BuildSpec(
-        identity=one.identity,
-        dockerfile=ROOT / one.kind.dockerfile,
-        context=shared.sent[ROOT].folder,
-        platform=one.platform,
-        tags=() if asked.output in outputs.UNTAGGED else tuple(tags),
-        arguments=(
-            ("AIRFLOW_BASELINE", first),
-            *arguments.arguments(
-                one, chosen, base_image=base, installation=install, revision=shared.commit
+        one,
+        BuildInputs(
+            dockerfile=ROOT / one.kind.dockerfile,
+            context=shared.sent[ROOT].folder,
+            arguments=(
+                ("AIRFLOW_BASELINE", first),
+                *arguments.arguments(
+                    one, settings, base_image=base, installation=install, revision=shared.commit
+                ),
             ),
+            secrets=shared.secrets,
+            contexts=tuple((name, shared.sent[folder].folder) for name, folder in contexts),
+            files=_files(shared.sent, install),
+            labels=labels.labels(one, airflow=airflow, base_image=base, revision=shared.commit),
         ),
-        secrets=shared.secrets,
-        contexts=tuple((name, shared.sent[folder].folder) for name, folder in contexts),
-        files=_files(shared.sent, install),
-        labels=labels.labels(one, airflow=airflow, base_image=base, revision=shared.commit),
-        sbom=shared.scanner,
-        cache=cache_policy.plan(shared.caches, where.names, one),
-        compression=chosen.output_compression,
-        output=shared.output,
-        metadata=paths.cache_folder() / "metadata" / f"{one.identity}.json",
-        builder=chosen.builder,
-        progress=asked.progress,
-        image=image,
-        part=outputs.part(one, image, airflow=airflow, commit=shared.commit.commit)
-        if to_merge
-        else None,
-        skips=asked.skips,
-        stand_in=where.names.stand_in(one) if to_merge and where.by_engine else "",
-        crowded=where.nodes > 1,
-        direct=shared.direct,
-        strict_cache=shared.strict,
-        epoch=shared.epoch,
+        cache_policy.plan(shared.caches, where.names, one),
+        ImageOutput(
+            shared.output,
+            image,
+            tags=() if asked.output in outputs.UNTAGGED else tuple(tags),
+            placeholder_tag=where.names.stand_in(one) if to_merge and where.by_engine else "",
+            digest_file=digest_file if to_merge else None,
+            push_from_cache=shared.direct,
+            skip_unchanged=asked.skips,
+            compression=settings.output_compression,
+            sbom=shared.scanner,
+            epoch=shared.epoch,
+        ),
+        RunOptions(
+            paths.cache_folder() / "metadata" / f"{one.identity}.json",
+            builder=settings.builder,
+            progress=asked.progress,
+            multi_node=where.nodes > 1,
+            strict_cache=shared.strict,
+        ),
     )
 
 
@@ -227,15 +234,15 @@ def _asked(options: Options, wanted: Output, *, writes: bool) -> _Asked:
 
 
 def _sent(
-    installations: Iterable[Installation], chosen: Settings, announce: Callable[[str], None]
+    installations: Iterable[Installation], settings: Settings, announce: Callable[[str], None]
 ) -> dict[Path, Prepared]:
     """Return what is sent for the project, and for each folder that replaces a stage."""
     named = {pair for install in installations for pair in install.contexts.items()}
     result = {}
     for name, folder in [("", ROOT), *sorted(named)]:
         allowed = Allowed(
-            chosen.context_untracked,
-            chosen.context_ignored,
+            settings.context_untracked,
+            settings.context_ignored,
             everything=name == "wheels",  # they are there to be installed
         )
         result[folder] = context.prepare(folder, allowed, announce)
@@ -258,7 +265,7 @@ def _output(options: Options) -> Output:
 
 
 def _installations(
-    chosen: Settings, selected: list[tuple[ImageKind, str]], announce: Callable[[str], None]
+    settings: Settings, selected: list[tuple[ImageKind, str]], announce: Callable[[str], None]
 ) -> dict[str, Installation]:
     """Return how Airflow gets into the PROD images, by their Python."""
     pythons = [python for kind, python in selected if kind is ImageKind.PROD]
@@ -266,19 +273,19 @@ def _installations(
         return {}
     from build_tasks.plan import airflow_source  # noqa: PLC0415 - start-up time
 
-    return {python: airflow_source.find(chosen, python, announce) for python in pythons}
+    return {python: airflow_source.find(settings, python, announce) for python in pythons}
 
 
 def _warn(
-    chosen: Settings,
+    settings: Settings,
     selected: list[tuple[ImageKind, str]],
     installations: Mapping[str, Installation],
     announce: Callable[[str], None],
 ) -> None:
     """Warn of settings that do not count, and of added packages that no constraints pin."""
     for key, plain in (("airflow.from", "release"), ("constraints.location", "")):
-        origin = chosen.origins[key]
-        differs = getattr(chosen, key.replace(".", "_")) != plain
+        origin = settings.origins[key]
+        differs = getattr(settings, key.replace(".", "_")) != plain
         if differs and not origin.startswith("--") and ImageKind.CI in dict(selected):
             announce(f"warning: {origin}: does not count for the CI image, only for PROD")
     said = set()
@@ -287,9 +294,9 @@ def _warn(
         mode = install.constraints if install else "constraints"
         folder = install.contexts.get("constraints") if install else None
         file = folder / "constraints.txt" if folder else constraint_files.path(ROOT, python, mode)
-        tests = () if install else chosen.ci_test_packages
-        free = constraint_files.unpinned(file, (*chosen.dependencies_python, *tests))
-        name = chosen.constraints_location if folder else constraint_files.place(file)
+        tests = () if install else settings.ci_test_packages
+        free = constraint_files.unpinned(file, (*settings.dependencies_python, *tests))
+        name = settings.constraints_location if folder else constraint_files.place(file)
         if free and (name, *free) not in said:
             said.add((name, *free))
             announce(
@@ -310,11 +317,11 @@ def _allowed(asked: _Asked, run: Run, announce: Callable[[str], None]) -> _Asked
     return replace(asked, output=Output.NONE, skips=False)
 
 
-def _scanner(where: Site) -> str:
+def _scanner(host: BuildHost) -> str:
     """Return the image that makes SBOMs, if it can be had from here."""
-    image = where.settings.sbom_scanner
+    image = host.settings.sbom_scanner
     try:
-        commands.manifest(where.client, image)
+        commands.manifest(host.client, image)
     except ImagesError as error:
         raise UsageError(
             f"--sbom: the scanner {image} cannot be had: name another one with --sbom-scanner "
@@ -342,10 +349,10 @@ def _epoch() -> str:
     return text
 
 
-def _ca_bundle(chosen: Settings) -> Path | None:
-    if not chosen.ca_bundle:
+def _ca_bundle(settings: Settings) -> Path | None:
+    if not settings.ca_bundle:
         return None
-    bundle = paths.expanded(chosen.ca_bundle).absolute()
+    bundle = paths.expanded(settings.ca_bundle).absolute()
     if not bundle.is_file():
-        raise UsageError(f"{chosen.origins['ca-bundle']}: no such file: {chosen.ca_bundle}")
+        raise UsageError(f"{settings.origins['ca-bundle']}: no such file: {settings.ca_bundle}")
     return bundle

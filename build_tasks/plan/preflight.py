@@ -34,8 +34,8 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
         EngineError: the builder lacks what the builds need.
     """
     todo = list(specs)
-    name = todo[0].builder
-    exports = any(spec.cache.export or spec.output.pushes for spec in todo)
+    name = todo[0].run.builder
+    exports = any(spec.cache.export or spec.output.kind.pushes for spec in todo)
     if name == DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
@@ -44,10 +44,10 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
         )
     if name == DEFAULT:
         _require_backends(todo)
-    together = [spec for spec in todo if spec.also]
+    together = [spec for spec in todo if spec.output.extra_platforms]
     if together:
         _require_loading(client, name, together[0])
-    platforms = sorted({spec.platform for spec in todo})
+    platforms = sorted({spec.build.platform for spec in todo})
     if name != DEFAULT and _settled(client, name, platforms):
         return
     if name == DEFAULT and platforms == [client.native]:

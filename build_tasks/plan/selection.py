@@ -16,7 +16,7 @@ from build_tasks.model.matrix import ImageKind
 T = TypeVar("T")
 
 
-def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
+def select(options: Options, settings: Settings) -> list[tuple[ImageKind, str]]:
     """Return the images and Pythons that the options ask for, their constraints checked.
 
     Raises:
@@ -26,30 +26,34 @@ def select(options: Options, chosen: Settings) -> list[tuple[ImageKind, str]]:
     kinds = _distinct(ImageKind.parse(one, "--kind") for one in asked_kinds)
     asked = options.items("python")
     if not asked:
-        raise UsageError(f"--python: name one or more of {matrix.listed(chosen.pythons)}")
-    pythons = _distinct(matrix.parse_python(one, "--python", chosen.pythons) for one in asked)
-    _check_options(chosen, kinds)
+        raise UsageError(f"--python: name one or more of {matrix.listed(settings.pythons)}")
+    pythons = _distinct(matrix.parse_python(one, "--python", settings.pythons) for one in asked)
+    _check_options(settings, kinds)
     if ImageKind.CI in kinds:
         for python in pythons:
             constraint_files.check(
-                constraint_files.path(ROOT, python), python, chosen.airflow_for(python)
+                constraint_files.path(ROOT, python), python, settings.airflow_for(python)
             )
     # What a PROD image installs from elsewhere may have other extras; its build looks at them.
-    released = chosen.airflow_from == "release" and not chosen.prod_slim
+    released = settings.airflow_from == "release" and not settings.prod_slim
     for python in pythons if ImageKind.CI in kinds or released else ():
-        extras.check(chosen, python)
+        extras.check(settings, python)
     return [(kind, python) for kind in kinds for python in pythons]
 
 
-def _check_options(chosen: Settings, kinds: list[ImageKind]) -> None:
+def _check_options(settings: Settings, kinds: list[ImageKind]) -> None:
     """Raise UsageError for an option that none of the images understands."""
     for item in FIELDS:
-        if item.kind and item.kind not in kinds and chosen.origins[item.key] == f"--{item.option}":
+        if (
+            item.kind
+            and item.kind not in kinds
+            and settings.origins[item.key] == f"--{item.option}"
+        ):
             raise UsageError(f"--{item.option}: is for the {item.kind.upper()} image only")
-    if ImageKind.PROD in kinds and chosen.prod_slim:
+    if ImageKind.PROD in kinds and settings.prod_slim:
         for option, key in (("extras", "airflow.extras"), ("clients", "prod.clients")):
             # Beside a CI image, which has extras, they may be meant for that one.
-            if kinds == [ImageKind.PROD] and chosen.origins[key] == f"--{option}":
+            if kinds == [ImageKind.PROD] and settings.origins[key] == f"--{option}":
                 raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from build_tasks import console
 from build_tasks.history.events import Said
 from build_tasks.history.record import StepKind
-from build_tasks.history.snapshot import Happening, Moment
+from build_tasks.history.snapshot import Moment, StepEvent
 from build_tasks.progress.row import short
 from build_tasks.text.redaction import redact
 
@@ -20,7 +20,7 @@ class Steps:
     def __init__(self, width: int) -> None:
         self._width = width
 
-    def hear(self, what: Happening) -> None:
+    def hear(self, what: StepEvent) -> None:
         """Show what happened to a step."""
         number = f"#{what.number}"
         if what.moment == Moment.WARNING:

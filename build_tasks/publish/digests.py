@@ -14,7 +14,7 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform, listed
 
 SCHEMA = 1
@@ -28,7 +28,7 @@ def folder(text: str | None) -> Path:
     return Path(text).expanduser().absolute() if text else FOLDER
 
 
-def write(where: Path, part: Part) -> Part:
+def write(where: Path, part: DigestFile) -> DigestFile:
     """Write a part down, and return it with its file.
 
     Raises:
@@ -48,7 +48,7 @@ def write(where: Path, part: Part) -> Part:
     return replace(part, file=file)
 
 
-def forget(where: Path, part: Part, *, merged_here: bool = False) -> None:
+def forget(where: Path, part: DigestFile, *, merged_here: bool = False) -> None:
     """Remove what an earlier build wrote: a build that fails must not leave the one before.
 
     Raises:
@@ -64,7 +64,7 @@ def forget(where: Path, part: Part, *, merged_here: bool = False) -> None:
             ) from None
 
 
-def read(where: Path) -> list[Part]:
+def read(where: Path) -> list[DigestFile]:
     """Return the parts that are written down in a folder, and in folders inside of it.
 
     Raises:
@@ -76,8 +76,8 @@ def read(where: Path) -> list[Part]:
 
 
 def choose(
-    parts: Sequence[Part], wanted: Sequence[Build], *, image: str, commit: str, place: Path
-) -> list[Part]:
+    parts: Sequence[DigestFile], wanted: Sequence[Build], *, image: str, commit: str, place: Path
+) -> list[DigestFile]:
     """Return the parts of one image, one for each platform, in the order of the platforms.
 
     Args:
@@ -90,8 +90,8 @@ def choose(
     Raises:
         UsageError: one is missing, is there twice, or does not belong to the others.
     """
-    chosen = [_one(parts, build, place) for build in wanted]
-    for part in chosen:
+    settings = [_one(parts, build, place) for build in wanted]
+    for part in settings:
         if part.image != image:
             raise UsageError(
                 f"{part.file}: is of {part.image}, not of {image}: merge with the --registry, "
@@ -103,16 +103,16 @@ def choose(
                 f"{part.identity} again, or merge with --commit {part.commit[:12]}"
             )
     for what in ("commit", "airflow"):
-        found = {getattr(part, what): part for part in chosen}
+        found = {getattr(part, what): part for part in settings}
         if len(found) > 1:
             several = listed(
                 f"{part.identity} of {value[:12] or 'none'}" for value, part in found.items()
             )
             raise UsageError(f"{place}: not of one {what}: {several}: build the older one again")
-    return chosen
+    return settings
 
 
-def _one(parts: Iterable[Part], build: Build, place: Path) -> Part:
+def _one(parts: Iterable[DigestFile], build: Build, place: Path) -> DigestFile:
     known = list(parts)
     found = [part for part in known if part.identity == build.identity]
     if not found:
@@ -129,11 +129,11 @@ def _one(parts: Iterable[Part], build: Build, place: Path) -> Part:
     return found[0]
 
 
-def _read(file: Path) -> Part:
+def _read(file: Path) -> DigestFile:
     try:
         said = json.loads(paths.read_text(file))
         schema = said.pop("schema")
-        part = Part(**said, file=file)
+        part = DigestFile(**said, file=file)
         kind, platform = ImageKind(part.kind), Platform(part.platform)
         build = Build(kind, part.python, platform, slim=part.slim is True)
         texts = (part.identity, part.image, part.airflow, part.commit, part.digest)

@@ -18,7 +18,7 @@ from build_tasks import process
 from build_tasks.buildx import classification, commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import listed
 from build_tasks.process import Command
 
@@ -70,7 +70,7 @@ def merge_command(
 def merge(
     client: Client,
     builder: str,
-    parts: Sequence[Part],
+    parts: Sequence[DigestFile],
     tags: Sequence[str],
     line: Callable[[str], None] | None = None,
 ) -> str:
@@ -144,7 +144,7 @@ def _entry(one: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"{platform['os']}/{platform['architecture']}", one["digest"], about
 
 
-def _source(client: Client, builder: str, part: Part) -> Contents:
+def _source(client: Client, builder: str, part: DigestFile) -> Contents:
     try:
         raw = commands.manifest(client, part.reference, builder)
     except MissingImage:

@@ -20,37 +20,37 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.errors import CommandError, DiskError
 from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.plan import host, revision, selection
+from build_tasks.plan import build_host, revision, selection
 from build_tasks.publish import digests, merge
 
 
 def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
     """Return what a shell would be told to do the same; a merge needs digests that are to come."""
-    for _, of_image in groupby(specs, key=lambda spec: spec.image):
+    for _, of_image in groupby(specs, key=lambda spec: spec.output.image):
         parts = []
         for spec in of_image:
-            if spec.refused:
-                yield f"# {spec.identity} cannot be built: {spec.refused}"
+            if spec.run.refused:
+                yield f"# {spec.identity} cannot be built: {spec.run.refused}"
                 continue
             yield process.quote(commands.build_command(client, spec), client.environment)
-            if spec.part and spec.tags:
+            if spec.output.digest_file and spec.output.tags:
                 unknown = f"DIGEST-OF-{spec.identity}"
-                parts.append(replace(spec.part, digest=unknown).reference)
+                parts.append(replace(spec.output.digest_file, digest=unknown).reference)
         if parts:
             command = merge.merge_command(
-                client, spec.builder, tags=spec.tags, sources=parts, annotations={}
+                client, spec.run.builder, tags=spec.output.tags, sources=parts, annotations={}
             )
             yield f"# {process.quote(command, client.environment)}"
 
 
-def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> None:
+def merge_written(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Join the images that digest files name, under their tag.
 
     Args:
         options: what a person gave.
-        chosen: the effective settings.
+        settings: the effective settings.
         announce: is told what is merged.
 
     Raises:
@@ -58,13 +58,13 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
     """
     folder = digests.folder(options.text("digests"))
     tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
-    selected = selection.select(options, chosen)
+    selected = selection.select(options, settings)
     known = digests.read(folder)
     commit = options.text("commit") or revision.current(ROOT, announce).commit
-    where = host.find(chosen, start=not options.flag("dry-run"), announce=announce)
+    where = build_host.find(settings, start=not options.flag("dry-run"), announce=announce)
     todo = []
     for kind, python in selected:
-        wanted = _wanted(kind, python, chosen)
+        wanted = _wanted(kind, python, settings)
         image = where.names.image(wanted[0])
         parts = digests.choose(known, wanted, image=image, commit=commit, place=folder)
         todo.append((parts, [f"{image}:{tag}" for tag in tags or [wanted[0].tag]]))
@@ -72,27 +72,27 @@ def merge_written(options: Options, chosen: Settings, *, announce: Callable[[str
         if options.flag("dry-run"):
             sources = [part.reference for part in parts]
             command = merge.merge_command(
-                where.client, chosen.builder, tags=references, sources=sources, annotations={}
+                where.client, settings.builder, tags=references, sources=sources, annotations={}
             )
             console.answer(process.quote(command, where.client.environment))
         else:
-            announce(join(where.client, chosen.builder, parts, references))
+            announce(join(where.client, settings.builder, parts, references))
 
 
-def _wanted(kind: ImageKind, python: str, chosen: Settings) -> list[Build]:
-    slim = kind is ImageKind.PROD and chosen.prod_slim
-    platforms = chosen.platforms or tuple(Platform)
+def _wanted(kind: ImageKind, python: str, settings: Settings) -> list[Build]:
+    slim = kind is ImageKind.PROD and settings.prod_slim
+    platforms = settings.platforms or tuple(Platform)
     return [Build(kind, python, platform, slim=slim) for platform in platforms]
 
 
 def note(
     folder: Path,
-    part: Part,
+    part: DigestFile,
     built: Built,
     announce: Callable[[str], None],
     *,
     merged_here: bool = False,
-) -> Part:
+) -> DigestFile:
     """Write down what a merge has to know of a part that was pushed, and return it.
 
     Args:
@@ -121,7 +121,7 @@ def note(
 
 
 def kept(
-    folder: Path, parts: Sequence[Part], missing: Sequence[BuildSpec], tags: Sequence[str]
+    folder: Path, parts: Sequence[DigestFile], missing: Sequence[BuildSpec], tags: Sequence[str]
 ) -> str:
     """Return what need not be built again of an image, and how the rest is done.
 
@@ -135,7 +135,7 @@ def kept(
     place = ("--digests", str(folder)) if folder != digests.FOLDER else ()
     same = (*(["--slim"] if one.slim else []), *place)
     rest = [
-        f"nox -s build_{one.kind}-{one.python}-{spec.platform.architecture} -- "
+        f"nox -s build_{one.kind}-{one.python}-{spec.build.platform.architecture} -- "
         + process.quote(("--push-by-digest", *same))
         for spec in missing
     ]
@@ -149,7 +149,7 @@ def kept(
 def join(
     client: Client,
     builder: str,
-    parts: Sequence[Part],
+    parts: Sequence[DigestFile],
     tags: Sequence[str],
     *,
     line: Callable[[str], None] | None = None,

@@ -13,8 +13,8 @@ from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.model import matrix
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Build, ImageKind, Platform, plural
-from build_tasks.plan import host
-from build_tasks.plan.host import Site
+from build_tasks.plan import build_host
+from build_tasks.plan.build_host import BuildHost
 from build_tasks.storage import cache_records, disk_usage, figures, pruning, registry_caches
 from build_tasks.storage.cache_records import Record
 from build_tasks.storage.disk_usage import Node
@@ -35,8 +35,8 @@ def used(options: Options, *, announce: Callable[[str], None]) -> Report:
     Raises:
         ImagesError: an option is wrong, or no engine can be used.
     """
-    chosen = options.settings()
-    where = host.find(chosen, start=False, announce=announce)
+    settings = options.settings()
+    where = build_host.find(settings, start=False, announce=announce)
     wanted = _references(options, where)
     report = Report()
     if not options.flag("remote"):
@@ -57,9 +57,9 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
         ImagesError: an option is wrong, or the builder does not answer.
     """
     allowed = pruning.rule(options)
-    chosen = options.settings()
-    where = host.find(chosen, start=False, announce=announce)
-    nodes = disk_usage.ask(where.client, chosen.builder)
+    settings = options.settings()
+    where = build_host.find(settings, start=False, announce=announce)
+    nodes = disk_usage.ask(where.client, settings.builder)
     dry = options.flag("dry-run")
     now = datetime.now(UTC)
     report = Report()
@@ -67,11 +67,11 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     if dry:
         gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
     else:
-        gone = _known(nodes, pruning.prune(where.client, chosen.builder, allowed))
+        gone = _known(nodes, pruning.prune(where.client, settings.builder, allowed))
     exact = all(node.exact for node in nodes)
     everything = [record for some in gone.values() for record in some]
     report.data = {
-        "builder": chosen.builder,
+        "builder": settings.builder,
         "dry_run": dry,
         "exact": exact,
         "bytes": cache_records.total(everything),
@@ -85,10 +85,10 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
     verb = "would free" if dry else "freed"
     report.notes.append(
-        f"builder {chosen.builder}: {verb} {formatting.size(cache_records.total(everything))} in "
+        f"builder {settings.builder}: {verb} {formatting.size(cache_records.total(everything))} in "
         f"{plural(len(everything), 'record')}{formatting.precision(exact=exact)}"
     )
-    if where.client.embedded and allowed.concerns_registry and chosen.builder == DEFAULT:
+    if where.client.embedded and allowed.concerns_registry and settings.builder == DEFAULT:
         from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
 
         older = allowed.older.total_seconds() if allowed.older else 0.0
@@ -109,8 +109,8 @@ def _registry(report: Report, address: str, gone: Superseded | None, verb: str) 
     )
 
 
-def _local(report: Report, where: Site) -> None:
-    nodes = [node for name in _builders(where) for node in disk_usage.ask(where.client, name)]
+def _local(report: Report, host: BuildHost) -> None:
+    nodes = [node for name in _builders(host) for node in disk_usage.ask(host.client, name)]
     report.data["builders"] = [
         {
             "builder": node.builder,
@@ -143,9 +143,9 @@ def _local(report: Report, where: Site) -> None:
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
 
-def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
+def _remote(report: Report, host: BuildHost, wanted: Iterable[str]) -> None:
     found, refused = [], []
-    for answer in registry_caches.ask_all(where.client, [*wanted], where.settings.builder):
+    for answer in registry_caches.ask_all(host.client, [*wanted], host.settings.builder):
         if isinstance(answer, AuthError):
             # Some registries refuse what is not there, so as not to say that it is not there.
             refused.append(answer)
@@ -179,33 +179,33 @@ def _remote(report: Report, where: Site, wanted: Iterable[str]) -> None:
     )
 
 
-def _builders(where: Site) -> list[str]:
+def _builders(host: BuildHost) -> list[str]:
     """Return the builders to ask: the one that was named, or all that the suite knows of."""
-    chosen = where.settings.builder
-    if where.settings.origins["builder"] == "--builder":
-        return [chosen]
-    return list(dict.fromkeys([DEFAULT, *inventory.names(), chosen]))
+    settings = host.settings.builder
+    if host.settings.origins["builder"] == "--builder":
+        return [settings]
+    return list(dict.fromkeys([DEFAULT, *inventory.names(), settings]))
 
 
-def _references(options: Options, where: Site) -> list[str]:
-    chosen = where.settings
+def _references(options: Options, host: BuildHost) -> list[str]:
+    settings = host.settings
     kinds = tuple(ImageKind)
     if text := options.text("kind"):
         kinds = (ImageKind.parse(text, "--kind"),)
-    asked = options.items("python") or chosen.pythons
-    pythons = [matrix.parse_python(one, "--python", chosen.pythons) for one in asked]
+    asked = options.items("python") or settings.pythons
+    pythons = [matrix.parse_python(one, "--python", settings.pythons) for one in asked]
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: leave out both for both")
-    return [where.names.cache(one) for one in _matrix(kinds, pythons, chosen)]
+    return [host.names.cache(one) for one in _matrix(kinds, pythons, settings)]
 
 
-def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], chosen: Settings) -> list[Build]:
+def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], settings: Settings) -> list[Build]:
     return [
         Build(kind, python, platform, slim=slim)
         for kind in kinds
         for python in pythons
         for slim in ((False, True) if kind is ImageKind.PROD else (False,))
-        for platform in chosen.platforms or tuple(Platform)
+        for platform in settings.platforms or tuple(Platform)
     ]
 
 

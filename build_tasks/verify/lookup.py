@@ -13,8 +13,8 @@ from build_tasks.errors import UsageError
 from build_tasks.model import matrix
 from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.plan import airflow_source, host, selection
-from build_tasks.plan.host import Site
+from build_tasks.plan import airflow_source, build_host, selection
+from build_tasks.plan.build_host import BuildHost
 from build_tasks.verify import target
 from build_tasks.verify.archive import Header
 from build_tasks.verify.target import Said, Target
@@ -34,12 +34,12 @@ def spelt_out(options: Options) -> Options:
     return Options({**options.given, **meant, "slim": slim, "image": None})
 
 
-def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], None]) -> Target:
+def to_verify(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> Target:
     """Return the image to verify: the one that is named, or the one that a build makes.
 
     Args:
         options: what a person gave.
-        chosen: the effective settings.
+        settings: the effective settings.
         announce: is told what starting an engine, or making a base image, does.
 
     Raises:
@@ -47,51 +47,51 @@ def to_verify(options: Options, chosen: Settings, *, announce: Callable[[str], N
     """
     named = options.text("image")
     if not named:
-        _one(options, chosen)
+        _one(options, settings)
     if kind := options.text("kind"):
         ImageKind.parse(kind, "--kind")
     if python := options.text("python"):
         matrix.parse_python(python, "--python")
-    where = host.find(chosen, start=True, announce=announce)
+    where = build_host.find(settings, start=True, announce=announce)
     platform = _platform(where)
     reference = named or _reference(where, options, platform)
     image = target.find(where.client, reference, platform)
     said = target.said(image, options.text("kind"), options.text("python"))
-    slim = said.slim or (said.kind is ImageKind.PROD and chosen.prod_slim)
-    secrets = dict(host.secrets(None, where))
+    slim = said.slim or (said.kind is ImageKind.PROD and settings.prod_slim)
+    secrets = dict(build_host.secrets(None, where))
     return Target(
         client=where.client,
         image=image,
         kind=said.kind,
         python=said.python,
         platform=platform,
-        airflow=_airflow(chosen, said),
+        airflow=_airflow(settings, said),
         slim=slim,
-        constraints=airflow_source.constraints_file(_settings(chosen, said), said.python),
-        extras=() if slim else chosen.airflow_extras,
-        packages=_packages(chosen, said),
-        budget=_budget(chosen, said.kind, slim=slim),
+        constraints=airflow_source.constraints_file(_settings(settings, said), said.python),
+        extras=() if slim else settings.airflow_extras,
+        packages=_packages(settings, said),
+        budget=_budget(settings, said.kind, slim=slim),
         base_image=_base(where, said.python, announce),
         ca_bundle=secrets.get(CA_BUNDLE),
         folder=paths.cache_folder() / "verify",
     )
 
 
-def _base(where: Site, python: str, announce: Callable[[str], None]) -> str:
-    found = host.base_images(where, [python], (where.client.native,), announce, dry=False)
+def _base(host: BuildHost, python: str, announce: Callable[[str], None]) -> str:
+    found = build_host.base_images(host, [python], (host.client.native,), announce, dry=False)
     return found[python].reference
 
 
 def to_save(
-    options: Options, chosen: Settings, *, announce: Callable[[str], None]
-) -> tuple[Site, Header]:
+    options: Options, settings: Settings, *, announce: Callable[[str], None]
+) -> tuple[BuildHost, Header]:
     """Return where an image of the engine's is, and what a file of it has to say.
 
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    _one(options, chosen)
-    where = host.find(chosen, start=False, announce=announce)
+    _one(options, settings)
+    where = build_host.find(settings, start=False, announce=announce)
     platform = _platform(where)
     reference = _reference(where, options, platform)
     image = target.find_local(where.client, reference)
@@ -113,46 +113,46 @@ def to_save(
     )
 
 
-def _one(options: Options, chosen: Settings) -> tuple[ImageKind, str]:
-    selected = selection.select(options, chosen)
+def _one(options: Options, settings: Settings) -> tuple[ImageKind, str]:
+    selected = selection.select(options, settings)
     if len(selected) > 1:
         raise UsageError(f"--python: one at a time: {options.text('python')}")
     return selected[0]
 
 
-def _platform(where: Site) -> Platform:
-    platforms = where.settings.platforms or (where.client.native,)
+def _platform(host: BuildHost) -> Platform:
+    platforms = host.settings.platforms or (host.client.native,)
     if len(platforms) > 1:
         raise UsageError(f"--platform: one at a time: {matrix.listed(platforms)}")
     return platforms[0]
 
 
-def _reference(where: Site, options: Options, platform: Platform) -> str:
-    kind, python = _one(options, where.settings)
-    slim = kind is ImageKind.PROD and where.settings.prod_slim
+def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
+    kind, python = _one(options, host.settings)
+    slim = kind is ImageKind.PROD and host.settings.prod_slim
     one = Build(kind, python, platform, slim=slim)
     tag = options.text("tag") or one.tag
-    return f"{where.names.image(one)}:{matrix.parse_tag(tag, '--tag')}"
+    return f"{host.names.image(one)}:{matrix.parse_tag(tag, '--tag')}"
 
 
-def _settings(chosen: Settings, said: Said) -> Settings:
+def _settings(settings: Settings, said: Said) -> Settings:
     """Return the settings as they count for this kind: CI follows the whole file of versions."""
     if said.kind is ImageKind.PROD:
-        return chosen
-    return replace(chosen, constraints_mode="constraints", constraints_location="")
+        return settings
+    return replace(settings, constraints_mode="constraints", constraints_location="")
 
 
-def _airflow(chosen: Settings, said: Said) -> str:
-    release = said.kind is ImageKind.CI or chosen.airflow_from == "release"
-    return chosen.airflow_for(said.python) if release else said.airflow
+def _airflow(settings: Settings, said: Said) -> str:
+    release = said.kind is ImageKind.CI or settings.airflow_from == "release"
+    return settings.airflow_for(said.python) if release else said.airflow
 
 
-def _packages(chosen: Settings, said: Said) -> tuple[str, ...]:
-    tests = chosen.ci_test_packages if said.kind is ImageKind.CI else ()
-    return (*chosen.dependencies_python, *tests)
+def _packages(settings: Settings, said: Said) -> tuple[str, ...]:
+    tests = settings.ci_test_packages if said.kind is ImageKind.CI else ()
+    return (*settings.dependencies_python, *tests)
 
 
-def _budget(chosen: Settings, kind: ImageKind, *, slim: bool) -> int:
+def _budget(settings: Settings, kind: ImageKind, *, slim: bool) -> int:
     if kind is ImageKind.CI:
-        return chosen.ci_budget
-    return chosen.prod_slim_budget if slim else chosen.prod_budget
+        return settings.ci_budget
+    return settings.prod_slim_budget if slim else settings.prod_budget

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import specs
 from gha_cache import gha_cache
 from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
@@ -64,7 +65,7 @@ class Place:
 
     @property
     def cache(self) -> str:
-        return f"{self.proxy.address}/{self.spec.image.partition('/')[2]}:cache"
+        return f"{self.proxy.address}/{self.spec.output.image.partition('/')[2]}:cache"
 
     def reading(self, *references: str, **changes: Any) -> BuildSpec:
         plan = CachePlan(tuple(map(cache_backends.registry, references or (self.cache,))))
@@ -82,12 +83,12 @@ class Place:
         prune = (*self.client.buildx, "prune", "--all", "--force", "--builder", "default")
         process.run(prune, environment=self.client.environment)
         # The image goes last: removing it waits until what nothing holds any more is gone.
-        image = (self.client.docker, "image", "rm", "--force", *self.spec.tags)
+        image = (self.client.docker, "image", "rm", "--force", *self.spec.output.tags)
         process.run(image, environment=self.client.environment)
 
     def pushed(self, built: Built) -> bool:
         """Return whether the registry has the image under the digest that was reported."""
-        raw = commands.manifest(self.client, f"{self.spec.image}@{built.digest}")
+        raw = commands.manifest(self.client, f"{self.spec.output.image}@{built.digest}")
         return bool(built.digest) and '"mediaType"' in raw
 
 
@@ -99,8 +100,7 @@ def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
     environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
     base = bases.ensure(engine, "3.11", [client.native.architecture], print)
-    spec = BuildSpec(
-        identity="ci-3.11-amd64",
+    spec = specs.make(
         dockerfile=tmp_path / "context" / "Dockerfile",
         context=tmp_path / "context",
         platform=Platform.AMD64,
@@ -110,7 +110,7 @@ def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
             ("SALT", secrets.token_hex(8)),
         ),
         cache=CachePlan(),
-        output=Output.PUSH,
+        kind=Output.PUSH,
         metadata=tmp_path / "metadata.json",
         image=name,
     )
@@ -146,12 +146,12 @@ def looked_up(place: Place, spec: BuildSpec, say: Callable[[str], None] = print)
 
 def other_build(place: Place) -> float:
     """Make another build on the same engine, and return the seconds that it takes."""
-    base, _ = place.spec.arguments
+    base, _ = place.spec.inputs.arguments
     salt = ("SALT", secrets.token_hex(8))
-    metadata = place.spec.metadata.with_suffix(".other")
-    other = replace(place.spec, arguments=(base, salt), output=Output.NONE, tags=())
+    metadata = place.spec.run.metadata.with_suffix(".other")
+    other = specs.change(place.spec, arguments=(base, salt), kind=Output.NONE, tags=())
     began = time.monotonic()
-    commands.build(place.client, replace(other, metadata=metadata), lambda _: None)
+    commands.build(place.client, specs.change(other, metadata=metadata), lambda _: None)
     return time.monotonic() - began
 
 
@@ -193,7 +193,7 @@ def build(place: Place, spec: BuildSpec) -> Built:
 
 def add_a_step(place: Place) -> None:
     """Let the build need the layers that its cache has: a push alone leaves them where they are."""
-    place.spec.dockerfile.write_text(f"{DOCKERFILE}RUN cat /one /three\n")
+    place.spec.inputs.dockerfile.write_text(f"{DOCKERFILE}RUN cat /one /three\n")
 
 
 def test_a_cache_in_order_is_read_without_a_word(written: Place) -> None:
@@ -294,9 +294,9 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
 def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
     written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = f"{written.spec.image}-base"
-    arguments = (*written.spec.arguments[:1], ("SALT", secrets.token_hex(8)))
-    made = replace(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
+    base = f"{written.spec.output.image}-base"
+    arguments = (*written.spec.inputs.arguments[:1], ("SALT", secrets.token_hex(8)))
+    made = specs.change(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
     commands.build(written.client, made)
     written.forget()
     moved = f"{written.proxy.address}/{base.partition('/')[2]}:1"
@@ -313,18 +313,18 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
 
 def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
-    spec = written.reading(output=Output.LOAD)
+    spec = written.reading(kind=Output.LOAD)
     built = commands.build(written.client, spec)
     assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
-    shown = (written.client.docker, "image", "inspect", spec.tags[0])
+    shown = (written.client.docker, "image", "inspect", spec.output.tags[0])
     assert process.run(shown, environment=written.client.environment).returncode == 0
     (note,) = built.notes(spec)
     assert "500 Internal Server Error" in note
 
 
 def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded) -> None:
-    direct = f"{written.spec.image}:cache"
-    other = f"{written.spec.image}-other:cache"
+    direct = f"{written.spec.output.image}:cache"
+    other = f"{written.spec.output.image}-other:cache"
     spec = written.reading(written.cache, other, direct)
     add_a_step(written)
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
@@ -393,19 +393,19 @@ def test_a_cache_outside_of_a_registry_is_written_and_read(
     target, source = {
         "gha": ("type=gha,scope=x", "type=gha,scope=x"),
         "local": (f"type=local,dest={folder}", f"type=local,src={folder}"),
-        "inline": ("type=inline", f"type=registry,ref={place.spec.tags[0]}"),
+        "inline": ("type=inline", f"type=registry,ref={place.spec.output.tags[0]}"),
     }[kind]
     with gha_cache() as service:
         environment = {**place.client.environment, **service.environment}
         place = replace(place, client=replace(place.client, environment=environment))
-        writing = replace(place.spec, cache=CachePlan(export=put(target)), strict_cache=True)
+        writing = specs.change(place.spec, cache=CachePlan(export=put(target)), strict_cache=True)
         built = build(place, writing)
         assert built.cache_exported
         assert (built.notes(writing), built.strict(writing)) == ([], None)
         assert bool(service.entries) is (kind == "gha")
         place.forget()
         place_read = cache_backends.parse(source, "--cache-from", write=False)
-        reading = replace(place.spec, cache=CachePlan((place_read,)), strict_cache=True)
+        reading = specs.change(place.spec, cache=CachePlan((place_read,)), strict_cache=True)
         built = build(place, reading)
     assert ran(built.record) == []
     assert [use.reference for use in built.record.imports] == [place_read.reference]
@@ -417,7 +417,7 @@ def test_a_cache_service_that_refuses_is_named(place: Place) -> None:
         service.refuses = True
         environment = {**place.client.environment, **service.environment}
         place = replace(place, client=replace(place.client, environment=environment))
-        writing = replace(place.spec, cache=CachePlan(export=put("type=gha,scope=x")))
+        writing = specs.change(place.spec, cache=CachePlan(export=put("type=gha,scope=x")))
         built = build(place, writing)
     assert not built.cache_exported
     (note,) = built.notes(writing)
@@ -587,7 +587,7 @@ PUT_MANIFEST = {"path": "/manifests/", "method": "PUT"}
 
 def pushing(place: Place) -> BuildSpec:
     """Return the build that pushes its image through the proxy."""
-    return replace(place.spec, tags=(f"{place.proxy.address}/tests/pushed:x",))
+    return specs.change(place.spec, tags=(f"{place.proxy.address}/tests/pushed:x",))
 
 
 @pytest.mark.parametrize(
@@ -623,7 +623,9 @@ def test_a_push_that_fails_has_its_class_and_names_the_image(
     else:
         place.proxy.guard(uses=fault["uses"])
     spec = pushing(place)
-    with pytest.raises(error, match=f"^ci-3.11-amd64: failed to push {spec.tags[0]}: ") as caught:
+    with pytest.raises(
+        error, match=f"^ci-3.11-amd64: failed to push {spec.output.tags[0]}: "
+    ) as caught:
         commands.build(place.client, spec)
     assert type(caught.value) is error
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import specs
 from edits import ARGUMENTS, EDITS, FILES, Edit
 from suite import Suite
 
@@ -26,7 +27,7 @@ from build_tasks.history.record import BuildRecord
 from build_tasks.history.recorder import Recorder
 from build_tasks.inputs import context, fingerprint
 from build_tasks.inputs.context import Allowed
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_inputs
@@ -69,8 +70,7 @@ class Project:
         (self.root / "Dockerfile").write_text(edit.dockerfile())
         sent = context.prepare(self.root, Allowed(), print)
         spec = build_inputs.labelled(
-            BuildSpec(
-                identity="ci-3.11-amd64",
+            specs.make(
                 dockerfile=self.root / "Dockerfile",
                 context=sent.folder,
                 platform=Platform.parse(packages.architecture(), "here"),
@@ -78,16 +78,16 @@ class Project:
                 arguments=tuple({**self.arguments, **edit.arguments}.items()),
                 files=sent.files,
                 cache=CachePlan(),
-                output=Output.LOAD,
+                kind=Output.LOAD,
                 metadata=self.root.parent / "metadata.json",
                 progress="rawjson",
             )
         )
         records: list[BuildRecord] = []
         commands.build(self.client, spec, lambda _: None, note=records.append)
-        assert spec.inputs
-        record = recorded_inputs.noted(records[0], spec.inputs)
-        return Made(spec.inputs.fingerprint, record, self.image())
+        assert spec.inputs.content
+        record = recorded_inputs.noted(records[0], spec.inputs.content)
+        return Made(spec.inputs.content.fingerprint, record, self.image())
 
     def image(self) -> object:
         (found,) = json.loads(self.suite.engine("image", "inspect", TAG))

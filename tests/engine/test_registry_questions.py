@@ -15,7 +15,7 @@ from registry_proxy import FOREVER, Proxy, proxied
 from suite import Suite, last
 
 from build_tasks.engine.handle import Embedded
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.publish import digests
 
 DOCKERFILE = """\
@@ -46,7 +46,7 @@ class Place:
 
     project: Suite
     proxy: Proxy
-    part: Part
+    part: DigestFile
     digests: Path
 
     def run(self, *arguments: str) -> tuple[int, str, str]:

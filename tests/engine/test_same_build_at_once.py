@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import specs
 from suite import PATIENCE, Suite, last
 
 from build_tasks import process
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine.handle import Embedded
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Platform
 
@@ -124,23 +125,22 @@ def test_many_load_one_image_at_once(engine: Embedded, tmp_path: Path) -> None:
     with ThreadPoolExecutor(LOADS) as pool:
         for number in range(ROUNDS):
             (tmp_path / "content").write_bytes(secrets.token_bytes(3_000_000))
-            spec = BuildSpec(
-                identity="ci-3.11-amd64",
+            spec = specs.make(
                 dockerfile=tmp_path / "Dockerfile",
                 context=tmp_path,
                 platform=Platform.AMD64,
                 tags=(f"tests/{secrets.token_hex(4)}:latest",),
                 arguments=(),
                 cache=CachePlan(),
-                output=Output.LOAD,
+                kind=Output.LOAD,
                 metadata=tmp_path / "metadata.json",
                 progress="rawjson",
             )
-            specs = [replace(spec, run=f"{number}-{one}") for one in range(LOADS)]
-            built = list(pool.map(lambda one: commands.build(client, one, told.append), specs))
+            several = [specs.change(spec, run_id=f"{number}-{one}") for one in range(LOADS)]
+            built = list(pool.map(lambda one: commands.build(client, one, told.append), several))
             assert len({one.digest for one in built}) == 1
             assert max(one.record.attempts for one in built) <= 3
-            shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.tags[0])
+            shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.output.tags[0])
             loaded = process.run(shown, environment=environment)
             assert loaded.stdout.strip() == built[0].digest
     assert "ci-3.11-amd64: another build loaded an image of this name" in "\n".join(told)

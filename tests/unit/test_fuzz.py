@@ -36,7 +36,7 @@ from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.history.recorder import Recorder
 from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprint
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import ImageKind
 from build_tasks.publish import digests, merge
 from build_tasks.storage import registry_caches
@@ -240,7 +240,7 @@ def _recorded() -> bytes:
 
 
 def targets() -> Iterator[Target]:
-    part = Part(
+    part = DigestFile(
         identity="ci-3.11-amd64", image="r/i", kind="ci", python="3.11", platform="linux/amd64",
         slim=False, airflow="3.3.2", commit="c", digest=DIGEST,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks.buildx import cache_errors
 from build_tasks.errors import RegistryError
@@ -28,8 +29,7 @@ BUILT = BuildRecord("ci-3.11-amd64", digest="sha256:1")
 
 
 def spec(*imports: str, export: str | None = None) -> BuildSpec:
-    return BuildSpec(
-        identity="ci-3.11-amd64",
+    return specs.make(
         dockerfile=Path("/p/Dockerfile"),
         context=Path("/p"),
         platform=Platform.AMD64,
@@ -39,7 +39,7 @@ def spec(*imports: str, export: str | None = None) -> BuildSpec:
             tuple(map(cache_backends.registry, imports or (ONE, TWO))),
             cache_backends.registry(export).written(()) if export else None,
         ),
-        output=Output.PUSH,
+        kind=Output.PUSH,
         metadata=Path("/m.json"),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import specs
 
 from build_tasks import process
 from build_tasks.buildx import cache_lookup
@@ -72,8 +73,7 @@ def place(*, local: bool = True, embedded: Embedded | None = None) -> Place:
 
 
 def spec(*imports: str) -> BuildSpec:
-    return BuildSpec(
-        identity="ci-3.11-amd64",
+    return specs.make(
         dockerfile=Path("/p/Dockerfile"),
         context=Path("/p"),
         platform=Platform.AMD64,
@@ -82,7 +82,7 @@ def spec(*imports: str) -> BuildSpec:
         cache=CachePlan(
             tuple(cache_backends.parse(one, "--cache-from", write=False) for one in imports)
         ),
-        output=Output.NONE,
+        kind=Output.NONE,
         metadata=Path("/m.json"),
     )
 

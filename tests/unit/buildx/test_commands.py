@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks import process
 from build_tasks.buildx import commands, runner
@@ -35,7 +36,7 @@ CLIENT = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
 
 def spec(tmp_path: Path, output: Output = Output.LOAD, **changes: object) -> BuildSpec:
     given = {
-        "identity": "ci-3.9-amd64",
+        "python": "3.9",
         "dockerfile": Path("/p/Dockerfile.ci"),
         "context": Path("/p"),
         "platform": Platform.AMD64,
@@ -43,11 +44,11 @@ def spec(tmp_path: Path, output: Output = Output.LOAD, **changes: object) -> Bui
         "arguments": (("A", "1"), ("B", "x y")),
         "secrets": (("ca-bundle", Path("/ca.pem")),),
         "cache": CachePlan((cache_backends.registry("r/i:cache"),)),
-        "output": output,
+        "kind": output,
         "metadata": tmp_path / "metadata.json",
         **changes,
     }
-    return BuildSpec(**given)  # type: ignore[arg-type]  # a test's own mapping
+    return specs.make(**given)
 
 
 def test_a_build_is_one_command(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_build_has_one_output(tmp_path: Path, output: Output, options: tuple[s
 
 
 def test_what_the_engine_pushes_has_to_be_stored(tmp_path: Path) -> None:
-    command = commands.build_command(CLIENT, spec(tmp_path, Output.PUSH, direct=False))
+    command = commands.build_command(CLIENT, spec(tmp_path, Output.PUSH, push_from_cache=False))
     value = command[command.index("--output") + 1]
     assert value.startswith("type=image,push=true,oci-mediatypes=true")
 
@@ -105,7 +106,7 @@ def test_an_image_pushed_by_digest_gets_no_tag(tmp_path: Path) -> None:
         *("--provenance", "mode=min"),
     )
     assert "--tag" not in command
-    stand_in = {"image": "r/i", "stand_in": "r/i:linux-amd64"}
+    stand_in = {"image": "r/i", "placeholder_tag": "r/i:linux-amd64"}
     command = commands.build_command(CLIENT, spec(tmp_path, Output.DIGEST, **stand_in))
     assert command[command.index("--tag") :][:4] == (
         *("--tag", "r/i:linux-amd64", "--output", f"type=image,{PUSHED}"),
@@ -130,7 +131,7 @@ def test_source_date_epoch_is_an_attribute_of_the_output(
 
 
 def test_several_platforms_are_loaded_by_one_command(tmp_path: Path) -> None:
-    command = commands.build_command(CLIENT, spec(tmp_path, also=(Platform.ARM64,)))
+    command = commands.build_command(CLIENT, spec(tmp_path, extra_platforms=(Platform.ARM64,)))
     assert command[command.index("--platform") + 1] == "linux/amd64,linux/arm64"
 
 
@@ -206,7 +207,7 @@ def test_metadata_of_an_earlier_build_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = spec(tmp_path)
-    one.metadata.write_text('{"containerimage.digest": "sha256:old"}')
+    one.run.metadata.write_text('{"containerimage.digest": "sha256:old"}')
     monkeypatch.setattr(process, "stream", Streams(0))
     assert commands.build(CLIENT, one).digest == ""
 

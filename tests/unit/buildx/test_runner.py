@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks import paths, process
 from build_tasks.buildx import attempt, commands, runner
@@ -34,18 +35,17 @@ def stream(name: str) -> bytes:
 
 def spec(tmp_path: Path, **changes: object) -> BuildSpec:
     given = {
-        "identity": "ci-3.11-amd64",
         "dockerfile": Path("/p/Dockerfile.ci"),
         "context": Path("/p"),
         "platform": Platform.AMD64,
         "tags": ("r/i:latest",),
         "arguments": (("URL", "https://me:pw@example.org"),),
         "cache": CachePlan((READ,), READ.written(())),
-        "output": Output.PUSH,
+        "kind": Output.PUSH,
         "metadata": tmp_path / "metadata.json",
         **changes,
     }
-    return BuildSpec(**given)  # type: ignore[arg-type]  # a test's own mapping
+    return specs.make(**given)
 
 
 class Buildx:
@@ -215,7 +215,7 @@ def test_an_inline_cache_needs_an_image(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Buildx((0, exported(name="x")), manifest=False))
-    asked = spec(tmp_path, cache=CachePlan((), INLINE), output=Output.NONE)
+    asked = spec(tmp_path, cache=CachePlan((), INLINE), kind=Output.NONE)
     assert not commands.build(client, asked).cache_exported
 
 
@@ -296,7 +296,7 @@ def test_a_builder_of_several_nodes_is_not_asked_for_the_past(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
-    one = spec(tmp_path, crowded=True)
+    one = spec(tmp_path, multi_node=True)
     built = commands.build(client, one)
     assert runner.complete(client, one, built) == built.record
     assert fake.asked == []
@@ -373,7 +373,7 @@ def test_metadata_go_elsewhere_where_their_folder_cannot_be_written(
     asked = spec(tmp_path, metadata=tmp_path / "file" / "x.json")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     moved = runner._with_metadata(asked)
-    assert moved.metadata == tmp_path / "temporary" / "x.json"
+    assert moved.run.metadata == tmp_path / "temporary" / "x.json"
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(DiskError, match=rf"^ci-3.11-amd64: {tmp_path}/file cannot be written: "):
         runner._with_metadata(asked)

@@ -9,7 +9,7 @@ import pytest
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
-from build_tasks.check.image_metadata import Holding
+from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.model.matrix import Platform
 
@@ -28,7 +28,7 @@ def test_an_image_of_one_platform() -> None:
     text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
     found = image_metadata.read(text)
     assert found
-    assert found.of(Platform.AMD64) == Holding("sha256:i", {"a": "1"}, ("1", "amd64"))
+    assert found.of(Platform.AMD64) == PlatformImage("sha256:i", {"a": "1"}, ("1", "amd64"))
     assert found.of(Platform.ARM64) is None
     assert (found.digest, [*found.images]) == ("sha256:i", ["linux/amd64"])
 
@@ -42,7 +42,7 @@ def test_an_image_of_several_platforms() -> None:
     text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
     found = image_metadata.read(text)
     assert found
-    assert found.of(Platform.ARM64) == Holding("sha256:arm64", {}, ("1", "arm64"))
+    assert found.of(Platform.ARM64) == PlatformImage("sha256:arm64", {}, ("1", "arm64"))
     assert (found.digest, [*found.images]) == ("x", ["linux/amd64", "linux/arm64"])
 
 

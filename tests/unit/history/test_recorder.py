@@ -17,7 +17,7 @@ from build_tasks.errors import StepError
 from build_tasks.history.explain.unused import missed
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.history.recorder import Recorder
-from build_tasks.history.snapshot import Happening, Moment, Snapshot
+from build_tasks.history.snapshot import Moment, Snapshot, StepEvent
 from build_tasks.history.vertex import LINES, MOST
 from build_tasks.process import Completed
 
@@ -165,7 +165,7 @@ def test_a_stream_that_ends_in_the_middle_is_a_record_too(version: str) -> None:
 
 @BOTH
 def test_what_is_worth_a_line_is_told_once(version: str) -> None:
-    heard: list[Happening] = []
+    heard: list[StepEvent] = []
     recorded(stream(version, "first"), hear=heard.append)
     told = [(one.moment, one.number) for one in heard if one.moment != Moment.WARNING]
     assert len(told) == len(set(told))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks.errors import UsageError
 from build_tasks.history import recorded_inputs
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.fingerprint import Inputs
-from build_tasks.model.build import BuildSpec, Output
-from build_tasks.model.cache import CachePlan
-from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_inputs
 
 TEXT = """\
@@ -122,9 +119,7 @@ def test_a_record_keeps_no_secret() -> None:
 
 
 def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    spec = BuildSpec(
-        "x", tmp_path / "none", tmp_path, Platform.AMD64, (), (), CachePlan(), Output.NONE, tmp_path
-    )
+    spec = specs.make(dockerfile=tmp_path / "none", context=tmp_path)
     with pytest.raises(UsageError, match=r"none: cannot be read: "):
         build_inputs.gather(spec)
 
@@ -132,17 +127,14 @@ def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text("FROM x\nRUN true\n")
-    spec = BuildSpec(
-        *("x", file, tmp_path, Platform.AMD64, (), (), CachePlan(), Output.NONE, tmp_path),
-        epoch="17",
-    )
-    assert build_inputs.labelled(spec).arguments == ()
+    spec = specs.make(dockerfile=file, context=tmp_path, epoch="17")
+    assert build_inputs.labelled(spec).inputs.arguments == ()
     file.write_text("FROM x\nARG SOURCE_DATE_EPOCH\nRUN true\n")
     made = build_inputs.labelled(spec)
-    assert made.arguments == (("SOURCE_DATE_EPOCH", "17"),)
-    assert made.inputs
-    assert made.inputs.arguments == {"SOURCE_DATE_EPOCH": "17"}
-    assert build_inputs.labelled(replace(spec, epoch="")).arguments == ()
+    assert made.inputs.arguments == (("SOURCE_DATE_EPOCH", "17"),)
+    assert made.inputs.content
+    assert made.inputs.content.arguments == {"SOURCE_DATE_EPOCH": "17"}
+    assert build_inputs.labelled(specs.change(spec, epoch="")).inputs.arguments == ()
 
 
 def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
@@ -17,8 +17,7 @@ from build_tasks.model.matrix import Platform
 from build_tasks.plan import bake
 
 CLIENT = Client("docker", ("docker", "buildx"), {})
-SPEC = BuildSpec(
-    identity="ci-3.11-amd64",
+SPEC = specs.make(
     dockerfile=Path("/p/Dockerfile.ci"),
     context=Path("/p"),
     platform=Platform.AMD64,
@@ -28,7 +27,7 @@ SPEC = BuildSpec(
     contexts=(("wheels", Path("/w")),),
     labels=(("l", "x"),),
     cache=CachePlan(),
-    output=Output.LOAD,
+    kind=Output.LOAD,
     metadata=Path("/m.json"),
 )
 
@@ -55,18 +54,17 @@ def test_a_target_says_what_the_command_does() -> None:
 
 
 def test_an_output_is_said_as_it_is() -> None:
-    assert target(replace(SPEC, output=Output.NONE))["output"] == ["type=cacheonly"]
-    pushed = target(replace(SPEC, output=Output.PUSH, sbom="scan"))
+    assert target(specs.change(SPEC, kind=Output.NONE))["output"] == ["type=cacheonly"]
+    pushed = target(specs.change(SPEC, kind=Output.PUSH, sbom="scan"))
     assert pushed["attest"] == ["type=provenance,mode=min", "type=sbom,generator=scan"]
-    both = replace(SPEC, also=(Platform.ARM64,), cache=CachePlan(enabled=False))
+    both = specs.change(SPEC, extra_platforms=(Platform.ARM64,), cache=CachePlan(enabled=False))
     assert target(both)["platforms"] == ["linux/amd64", "linux/arm64"]
     assert target(both)["no-cache"] is True
 
 
 def test_all_targets_are_in_the_group_by_names_that_bake_takes() -> None:
     builds = [
-        (name, commands.build_command(CLIENT, replace(SPEC, identity=name)))
-        for name in ("ci-3.9-amd64", "prod-3.11-arm64")
+        (name, commands.build_command(CLIENT, SPEC)) for name in ("ci-3.9-amd64", "prod-3.11-arm64")
     ]
     said = json.loads(bake.definition(builds))
     names = ["ci-3_9-amd64", "prod-3_11-arm64"]

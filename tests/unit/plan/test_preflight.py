@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import specs
 
 from build_tasks.builders import probe
 from build_tasks.buildx import commands
@@ -21,15 +22,14 @@ FOREIGN = next(platform for platform in Platform if platform is not NATIVE)
 
 
 def spec(platform: Platform, builder: str) -> BuildSpec:
-    return BuildSpec(
-        identity="ci-3.11",
+    return specs.make(
         dockerfile=Path("/d"),
         context=Path("/"),
         platform=platform,
         tags=(),
         arguments=(),
         cache=CachePlan(),
-        output=Output.LOAD,
+        kind=Output.LOAD,
         metadata=Path("/m"),
         builder=builder,
     )

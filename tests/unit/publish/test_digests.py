@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.publish import digests
 
@@ -15,8 +15,8 @@ IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11"
 BUILDS = [Build(ImageKind.PROD, "3.11", platform) for platform in Platform]
 
 
-def part(platform: Platform = Platform.AMD64, **changes: object) -> Part:
-    said = Part(
+def part(platform: Platform = Platform.AMD64, **changes: object) -> DigestFile:
+    said = DigestFile(
         identity=f"prod-3.11-{platform.architecture}",
         image=IMAGE,
         kind="prod",
@@ -30,7 +30,7 @@ def part(platform: Platform = Platform.AMD64, **changes: object) -> Part:
     return replace(said, **changes)  # type: ignore[arg-type]  # a test's own fields
 
 
-def choose(folder: Path, commit: str = "") -> list[Part]:
+def choose(folder: Path, commit: str = "") -> list[DigestFile]:
     return digests.choose(digests.read(folder), BUILDS, image=IMAGE, commit=commit, place=folder)
 
 
@@ -42,10 +42,10 @@ def both(folder: Path, **of_arm64: object) -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     both(tmp_path / "amd64")  # as CI's artifacts come: each in a folder of its own
     (tmp_path / "amd64" / "prod-3.11-arm64.json").rename(tmp_path / "other.json")
-    chosen = choose(tmp_path, "a" * 12)
-    assert [one.platform for one in chosen] == ["linux/amd64", "linux/arm64"]
-    assert chosen[0] == part(file=tmp_path / "amd64" / "prod-3.11-amd64.json")
-    assert chosen[0].reference == f"{IMAGE}@sha256:{'1' * 64}"
+    settings = choose(tmp_path, "a" * 12)
+    assert [one.platform for one in settings] == ["linux/amd64", "linux/arm64"]
+    assert settings[0] == part(file=tmp_path / "amd64" / "prod-3.11-amd64.json")
+    assert settings[0].reference == f"{IMAGE}@sha256:{'1' * 64}"
     written = json.loads((tmp_path / "other.json").read_text())
     assert written["schema"] == digests.SCHEMA
     assert "file" not in written

@@ -17,7 +17,7 @@ from build_tasks.errors import (
     RegistryError,
     VerificationError,
 )
-from build_tasks.model.digest_file import Part
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.process import Command, Completed
 from build_tasks.publish import merge
 
@@ -25,8 +25,8 @@ CLIENT = Client("docker", ("docker-buildx",), {})
 AMD64, ARM64 = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
-def part(architecture: str, digest: str) -> Part:
-    return Part(
+def part(architecture: str, digest: str) -> DigestFile:
+    return DigestFile(
         identity=f"ci-3.11-{architecture}",
         image="r/i",
         kind="ci",

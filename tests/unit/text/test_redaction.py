@@ -82,7 +82,7 @@ SECRETS = [
     "export SECRET_ID={}",
     "token: {} # of the robot",
 ]
-#: Whole credentials that are known by how they look.
+#: ImageIndex credentials that are known by how they look.
 SHAPES = [
     "ghp_" + "a1" * 18,
     "github_pat_" + "a1" * 20,

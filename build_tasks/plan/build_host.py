@@ -26,7 +26,7 @@ UPSTREAM_REGISTRY = "ghcr.io"
 
 
 @dataclass(frozen=True)
-class Site:
+class BuildHost:
     """Where a run builds: the engine, the settings and the names that follow from both."""
 
     client: Client
@@ -62,48 +62,48 @@ class Site:
         return self.by_engine and self.client.socket is not None
 
 
-def find(chosen: Settings, *, start: bool, announce: Callable[[str], None]) -> Site:
+def find(settings: Settings, *, start: bool, announce: Callable[[str], None]) -> BuildHost:
     """Return the site that the settings mean.
 
     Args:
-        chosen: the effective settings.
+        settings: the effective settings.
         start: start the embedded engine if it is the one and does not run.
         announce: is told what starting does.
 
     Raises:
         ImagesError: no engine can be used.
     """
-    foreign = tuple(platform.architecture for platform in chosen.platforms)
-    found = toolchain.find(chosen.engine, start=start, emulate=foreign, announce=announce)
-    return Site(found.for_builder(chosen.builder), chosen, _names(chosen, found))
+    foreign = tuple(platform.architecture for platform in settings.platforms)
+    found = toolchain.find(settings.engine, start=start, emulate=foreign, announce=announce)
+    return BuildHost(found.for_builder(settings.builder), settings, _names(settings, found))
 
 
-def names(chosen: Settings) -> Names:
+def names(settings: Settings) -> Names:
     """Return the names that builds use, as far as they are known without starting an engine."""
     found = None
-    if not chosen.registry:
+    if not settings.registry:
         with contextlib.suppress(ImagesError):
-            found = toolchain.find(chosen.engine, start=False, announce=lambda _: None)
-    return _names(chosen, found)
+            found = toolchain.find(settings.engine, start=False, announce=lambda _: None)
+    return _names(settings, found)
 
 
-def _names(chosen: Settings, found: Client | None) -> Names:
+def _names(settings: Settings, found: Client | None) -> Names:
     registry = found.embedded.registry if found and found.embedded else UPSTREAM_REGISTRY
-    return Names(chosen.registry or registry, chosen.repository, chosen.branch)
+    return Names(settings.registry or registry, settings.repository, settings.branch)
 
 
-def secrets(bundle: Path | None, where: Site) -> tuple[tuple[str, Path], ...]:
+def secrets(bundle: Path | None, host: BuildHost) -> tuple[tuple[str, Path], ...]:
     """Return the secrets that steps may read, by id: the CA bundle, where there is one.
 
     Args:
         bundle: the bundle that a person named.
-        where: where a build runs.
+        host: where a build runs.
 
     Raises:
         UsageError: the bundle is too big for BuildKit.
     """
-    if bundle is None and where.client.embedded:
-        bundle = where.client.embedded.ca_bundle
+    if bundle is None and host.client.embedded:
+        bundle = host.client.embedded.ca_bundle
     if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
         bundle = Path(os.environ["SSL_CERT_FILE"])  # what this machine's own programs trust
     return ((build.CA_BUNDLE, ca_bundle.fitting(bundle)),) if bundle else ()
@@ -123,7 +123,7 @@ class Base:
 
 
 def base_images(
-    where: Site,
+    host: BuildHost,
     pythons: Iterable[str],
     platforms: tuple[matrix.Platform, ...],
     announce: Callable[[str], None],
@@ -136,7 +136,7 @@ def base_images(
     the others.
 
     Args:
-        where: where they are needed.
+        host: where they are needed.
         pythons: their Pythons.
         platforms: the platforms that they have to be for.
         announce: is told what is made.
@@ -145,10 +145,10 @@ def base_images(
     Raises:
         ImagesError: none of them can be had.
     """
-    embedded = where.client.embedded
+    embedded = host.client.embedded
     wanted = [*dict.fromkeys(pythons)]
-    if embedded is None or embedded.hub or where.settings.origins["base.image"] != "default":
-        image = where.settings.base_image
+    if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
+        image = host.settings.base_image
         return {python: Base(image.replace("{python}", python)) for python in wanted}
     from build_tasks.engine import bases  # noqa: PLC0415 - the embedded engine's
 

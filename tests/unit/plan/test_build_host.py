@@ -12,8 +12,8 @@ from build_tasks.engine import bases
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import EngineError
 from build_tasks.model.matrix import Names, Platform
-from build_tasks.plan import host
-from build_tasks.plan.host import Base, Site
+from build_tasks.plan import build_host
+from build_tasks.plan.build_host import Base, BuildHost
 
 ENGINE = Embedded(
     docker=Path("d"),
@@ -28,8 +28,8 @@ ENGINE = Embedded(
 
 def found(*pythons: str, dry: bool = False, base: str | None = None) -> dict[str, Base]:
     chosen = settings.load({"base-image": base})
-    here = Site(Client("d", ("b",), {}, ENGINE), chosen, Names("r", "a", "main"))
-    return host.base_images(here, pythons, (Platform.AMD64,), print, dry=dry)
+    here = BuildHost(Client("d", ("b",), {}, ENGINE), chosen, Names("r", "a", "main"))
+    return build_host.base_images(here, pythons, (Platform.AMD64,), print, dry=dry)
 
 
 @pytest.fixture
