@@ -91,10 +91,11 @@ BUILD = (
     Option("retries", "repetitions of a build that a registry or the network broke (default: 2)"),
     Option("fail-fast", "end all builds when one has failed", flag=True),
     Option("dry-run", "print the command and start nothing", flag=True),
+    Option("verbose", "show the whole buildx command of each build", flag=True),
     *SETTINGS,
 )
 #: What says how builds are run, and not what is built.
-_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests"})
+_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests", "verbose"})
 CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
 MERGE = (
     Option("tag", "tag of the merged image, or several with commas (default: latest)"),
