@@ -29,6 +29,7 @@ ARG AIRFLOW_PYTHON_VERSION=3.11
 
 # A base image with another Python would fail much later, in words that do not say why.
 RUN <<EOF
+# check the Python version of the base image
 found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [ "${found}" != "${AIRFLOW_PYTHON_VERSION}" ]; then
     echo "the base image has Python ${found}, not ${AIRFLOW_PYTHON_VERSION}: name another one with --base-image" >&2
@@ -47,6 +48,7 @@ ARG ADDITIONAL_DEV_APT_DEPS=""
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
+# install Debian packages for building
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
 apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
@@ -76,6 +78,7 @@ apt_get install --yes --no-install-recommends \
 EOF
 
 RUN <<EOF
+# create the user airflow
 useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
 install --directory --owner 50000 --group 0 --mode 0775 /opt/venv
 EOF
@@ -90,6 +93,7 @@ ARG AIRFLOW_UV_VERSION=0.9.18
 # hadolint ignore=DL3042 # the cache is a mount
 RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
+# install uv
 [ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
 python3 -m venv /tmp/pip
 install() {
@@ -111,6 +115,7 @@ RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VE
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+# install the baseline of Python packages
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
@@ -133,6 +138,7 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=sources,target=/run/sources,rw \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+# install Airflow and its providers
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
@@ -226,6 +232,7 @@ ARG ADDITIONAL_PYTHON_DEPS=""
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
+# install additional Python packages
 [ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
@@ -243,6 +250,7 @@ ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 # Group 0 may do what the user may: a random user of that group can run everything (OpenShift).
 # The environment has a second name, which is the official image's.
 RUN <<EOF
+# create the user airflow and its folders
 useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
 install --directory --owner 50000 --group 0 --mode 0775 \
     /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /home/airflow
@@ -259,6 +267,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=tmpfs,target=/var/log \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
+# install Debian packages for running
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
 apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
