@@ -48,6 +48,14 @@ def file(request: pytest.FixtureRequest) -> File:
     return File(request.param)
 
 
+def test_every_run_begins_with_a_comment_that_names_it(file: File) -> None:
+    """BuildKit shows a step by its heredoc's first line, and displays show that line alone."""
+    runs = [file.instructions[number] for number in file.places("^RUN ")]
+    names = [text.splitlines()[1] for text in runs]
+    assert all(re.fullmatch(r"# [a-z][\w ]+", name) for name in names)
+    assert len({*names}) == len(names)
+
+
 def test_no_syntax_line_costs_a_registrys_answer(file: File) -> None:
     assert not re.search(r"^#\s*syntax\s*=", file.text, re.MULTILINE | re.IGNORECASE)
 

@@ -1,0 +1,51 @@
+"""Short names of BuildKit's vertices."""
+
+from __future__ import annotations
+
+import pytest
+
+from build_tasks.history import step_names
+
+MOUNTS = "--mount=type=cache,id=uv-amd64,target=/var/cache/uv --mount=type=tmpfs,target=/tmp "
+
+
+@pytest.mark.parametrize(
+    ("vertex_name", "short"),
+    [
+        (
+            f"[main 7/10] RUN {MOUNTS}<<EOF (# install Airflow and its providers...)",
+            "install Airflow and its providers",
+        ),
+        ("[main 2/9] RUN <<EOF (umask 0002...)", "umask 0002"),
+        ("[main 2/9] RUN <<EOF (echo (one)...)", "echo (one)"),
+        ('[2/9] RUN <<-"EOF" (true)', "true"),
+        ("[2/9] RUN <<EOF", "<<EOF"),
+        ("[2/9] RUN python3 <<EOF (# check\tthe plugins...)", "check the plugins"),
+        ("[2/9] RUN python3 <<EOF (import sys...)", "python3 <<EOF (import sys...)"),
+        ("[2/9] RUN : install uv && pip install uv", "install uv"),
+        ("[2/9] RUN :", ":"),
+        ("[2/9] RUN", "RUN"),
+        ("[linux/arm64 build 3/4] RUN apt-get update  && true", "apt-get update && true"),
+        ("[ci main 3/4] RUN --network=none make", "make"),
+        ("[main 3/9] COPY sources/dags /opt/airflow/dags", "copy sources/dags"),
+        ("[3/9] COPY --link --chmod=755 --from=build /opt/ /opt/", "copy /opt/ from build"),
+        ('[main 8/9] COPY --link --chmod=755 <<"EOF" /entrypoint', "write /entrypoint"),
+        ("[3/9] ADD https://example.org/a.tar /a.tar", "add https://example.org/a.tar"),
+        ("[3/9] COPY", "COPY"),
+        ("[3/9] WORKDIR /opt/airflow", "WORKDIR /opt/airflow"),
+        (
+            "[main 1/9] FROM docker.io/library/python:3.11-slim@sha256:0123456789abcdef",
+            "FROM python:3.11-slim",
+        ),
+        ("[internal] load build context", "load build context"),
+        ("[internal] load metadata for docker.io/acme/base:1", "load metadata for acme/base:1"),
+        ("exporting to image", "exporting to image"),
+        (
+            "importing cache manifest from example.org/a:b",
+            "importing cache manifest from example.org/a:b",
+        ),
+        ("", ""),
+    ],
+)
+def test_a_vertex_has_a_short_name(vertex_name: str, short: str) -> None:
+    assert step_names.short(vertex_name) == short
