@@ -50,7 +50,7 @@ class Keeper:
         """Keep the record of a build that ended, for the first time or after it was repeated."""
         kept = replace(record, run=self.run)
         with self._tolerant(_RECORD):
-            kept = recorded_inputs.noted(kept, build_inputs.gather(spec))
+            kept = recorded_inputs.noted(kept, build_inputs.collect(spec))
         with self._lock:
             before = self.records.get(spec.identity)
             if before:

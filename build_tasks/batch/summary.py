@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from build_tasks.batch.schedule import Outcome, State
 from build_tasks.errors import ImagesError, SeveralErrors
-from build_tasks.model.matrix import listed
 from build_tasks.progress.row import clock, short
+from build_tasks.text.formatting import listed
 
 COLUMNS = ("build", "outcome", "time", "tries", "")
 

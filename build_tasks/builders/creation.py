@@ -23,8 +23,8 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.model.builder import Builder, Driver
-from build_tasks.model.matrix import listed
 from build_tasks.process import locks
+from build_tasks.text.formatting import listed
 
 Announce = Callable[[str], None]
 #: Seconds before a builder is created again: Docker stops a container within ten.

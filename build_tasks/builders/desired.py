@@ -7,7 +7,7 @@ from collections.abc import Callable
 from build_tasks.builders import configuration
 from build_tasks.buildx.toolchain import Client
 from build_tasks.model.builder import Builder, Driver
-from build_tasks.model.matrix import listed
+from build_tasks.text.formatting import listed
 
 Announce = Callable[[str], None]
 

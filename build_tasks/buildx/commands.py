@@ -45,7 +45,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.inputs.secrets:
-        command += ["--secret", ",".join((f"id={name}", cache_backends.fields([f"src={path}"])))]
+        command += ["--secret", ",".join((f"id={name}", cache_backends.csv_value([f"src={path}"])))]
     command += spec.cache.options()
     command += _output_options(spec)
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
@@ -69,7 +69,7 @@ def create_commands(
         command += ["--platform", ",".join(node.platforms)] if node.platforms else []
         command += ["--buildkitd-config", str(configuration)] if configuration else []
         for key, value in node.options:
-            command += ["--driver-opt", cache_backends.fields([f"{key}={value}"])]
+            command += ["--driver-opt", cache_backends.csv_value([f"{key}={value}"])]
         command += ["--bootstrap"] if node is builder.nodes[-1] else []
         commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
     return tuple(commands)
@@ -222,7 +222,7 @@ def _output_options(spec: BuildSpec) -> list[str]:
         options += ["--provenance", "mode=min"]
         if spec.output.sbom:
             options += ["--sbom", f"generator={spec.output.sbom}"]
-        for name, text in labels.shown(spec.inputs.labels):
+        for name, text in labels.annotated(spec.inputs.labels):
             options += ["--annotation", f"manifest,index:{name}={text}"]
         return options
     if spec.output.kind is Output.LOAD:
@@ -250,7 +250,7 @@ def _pushed(spec: BuildSpec) -> str:
     compression = [f"{key}={value}" for key, value in spec.output.compression.attributes]
     straight = ["unpack=false", "store=false"] if spec.output.push_from_cache else []
     pushed = ["push=true", *straight, "oci-mediatypes=true"]
-    return cache_backends.fields(["type=image", *name, *pushed, *compression, *_epoch(spec)])
+    return cache_backends.csv_value(["type=image", *name, *pushed, *compression, *_epoch(spec)])
 
 
 def _epoch(spec: BuildSpec) -> list[str]:

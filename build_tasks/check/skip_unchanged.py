@@ -51,7 +51,7 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     image of several platforms has to have exactly those that are to be built, each unchanged.
     """
     one = specs[0]
-    base = up_to_date.whole(client, build_inputs.gather(one).base, one.run.builder)
+    base = up_to_date.whole(client, build_inputs.collect(one).base, one.run.builder)
     if not isinstance(base, ImageIndex):
         return ""
     for reference in dict.fromkeys((*one.output.tags[:1], f"{one.output.image}:{one.build.tag}")):
@@ -87,4 +87,4 @@ def _unchanged(found: ImageIndex, base: ImageIndex, spec: BuildSpec) -> Platform
     image, below = found.of(spec.build.platform), base.of(spec.build.platform)
     if image is None or below is None:
         return None
-    return None if up_to_date.changed(image, build_inputs.gather(spec), below) else image
+    return None if up_to_date.changed(image, build_inputs.collect(spec), below) else image

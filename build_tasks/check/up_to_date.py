@@ -61,7 +61,7 @@ def check(
     """
     tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
     quiet = Options({**options.given, "dry-run": True, "tag": None})
-    where, specs = planner.specs(
+    where, specs = planner.plan_builds(
         quiet, settings, output=Output.NONE, push_cache=False, announce=announce
     )
     with process.pool(QUESTIONS) as pool:
@@ -93,7 +93,7 @@ def _verdict(
     options: Options,
     remember: Remember,
 ) -> Verdict:
-    inputs = build_inputs.gather(spec)
+    inputs = build_inputs.collect(spec)
     base = asked.pop("base")[1].result()
     findings = []
     for place, (reference, future) in asked.items():

@@ -53,7 +53,7 @@ def merge_image(options: Options) -> None:
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
     run.check(options)
     settings = options.settings()
-    where, builds = planner.specs(
+    where, builds = planner.plan_builds(
         options, settings, output=output, push_cache=push_cache, announce=say
     )
     if options.flag("dry-run"):
@@ -85,7 +85,7 @@ def _bake(options: Options) -> None:
 
     dry = Options({**options.given, "dry-run": True})
     settings = dry.settings()
-    where, specs = planner.specs(dry, settings, output=None, push_cache=False, announce=say)
+    where, specs = planner.plan_builds(dry, settings, output=None, push_cache=False, announce=say)
     client = where.client
     for refused in (spec for spec in specs if spec.run.refused):
         say(f"{refused.identity} is left out: {refused.run.refused}")

@@ -14,7 +14,7 @@ def generate_constraints(options: Options) -> None:
     asked = options.items("python") or settings.pythons
     for text in asked:
         python = matrix.parse_python(text, "--python", settings.pythons)
-        extras.follow(python, settings, announce=say)
+        extras.refresh(python, settings, announce=say)
         extras.check(settings, python)
         constraint_files.generate(python, settings, upgrade=options.flag("upgrade"), announce=say)
-        baseline.follow(python, announce=say)
+        baseline.refresh(python, announce=say)

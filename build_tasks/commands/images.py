@@ -8,9 +8,9 @@ from build_tasks import console
 from build_tasks.commands.output import say
 from build_tasks.config.options import Options
 from build_tasks.errors import UsageError, VerificationError
-from build_tasks.model import matrix
-from build_tasks.model.matrix import plural
 from build_tasks.plan import build_host
+from build_tasks.text import formatting
+from build_tasks.text.formatting import plural
 
 
 def verify_image(options: Options) -> None:
@@ -67,7 +67,7 @@ def load_image(options: Options) -> None:
         for key, valid in asked.items():
             has = getattr(header, key)
             if valid and has not in valid:
-                raise UsageError(f"{name}: is for {key} {has}, not {matrix.listed(valid)}")
+                raise UsageError(f"{name}: is for {key} {has}, not {formatting.listed(valid)}")
         where = build_host.find(settings, start=True, announce=say)
         archive.load(where.client, saved)
     say(f"{header.identity}: loaded {header.image}")

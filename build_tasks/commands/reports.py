@@ -10,8 +10,9 @@ from build_tasks.commands.output import plain, say, table, text
 from build_tasks.config import settings
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.errors import DiskError, UsageError
-from build_tasks.model.matrix import Build, ImageKind, Platform, listed, plural
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
+from build_tasks.text.formatting import listed, plural
 
 #: What a file's name says of its form.
 _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}

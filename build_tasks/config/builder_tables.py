@@ -10,7 +10,7 @@ from typing import Any
 from build_tasks.config import buildx_drivers, parsing
 from build_tasks.errors import UsageError
 from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
-from build_tasks.model.matrix import listed
+from build_tasks.text.formatting import listed
 
 _KEYS = ("driver", "insecure-registries", "max-used-space", "mirrors", "nodes", "options")
 _NODE_KEYS = ("endpoint", "name", "options", "platforms")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from build_tasks.errors import UsageError
 from build_tasks.model.builder import Driver
-from build_tasks.model.matrix import listed
+from build_tasks.text.formatting import listed
 from build_tasks.text.redaction import is_secret_name
 
 _TEXT = re.compile(r".+")

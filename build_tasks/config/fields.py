@@ -9,7 +9,8 @@ from typing import Any
 
 from build_tasks.config import builder_tables, parsing
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
-from build_tasks.model.matrix import ImageKind, listed
+from build_tasks.model.matrix import ImageKind
+from build_tasks.text.formatting import listed
 
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 #: What follows the prefix in variables that set no key of this table; tests have their own.

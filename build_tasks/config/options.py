@@ -12,7 +12,7 @@ from typing import NoReturn
 from build_tasks.config import settings
 from build_tasks.config.fields import FIELDS
 from build_tasks.errors import UsageError
-from build_tasks.model.matrix import listed
+from build_tasks.text.formatting import listed
 
 #: Names that a line can list.
 FEW = 12

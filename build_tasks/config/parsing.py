@@ -17,7 +17,8 @@ from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.matrix import Platform, listed, parse_python
+from build_tasks.model.matrix import Platform, parse_python
+from build_tasks.text.formatting import listed
 
 ENGINES = ("auto", "docker", "embedded")
 #: The files of constraints that Airflow has: all pinned, providers left free, and providers left

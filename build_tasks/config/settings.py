@@ -28,7 +28,8 @@ from build_tasks.model import builder
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.matrix import Platform, listed
+from build_tasks.model.matrix import Platform
+from build_tasks.text.formatting import listed
 from build_tasks.text.redaction import redact
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -93,7 +94,7 @@ class Settings:
 
     def builder_named(self, name: str) -> Builder:
         """Return a dedicated builder as it is wanted: as defined, or one in a container."""
-        return self.builders.get(name) or builder.plain(name)
+        return self.builders.get(name) or builder.default_builder(name)
 
     def airflow_for(self, python: str) -> str:
         """Return the release of Airflow that images with this Python hold."""
@@ -156,7 +157,7 @@ def rows(settings: Settings) -> list[tuple[str, object, str]]:
     for item in FIELDS:
         value = getattr(settings, item.attribute)
         if item.key == "builders" and value:
-            result += builder.rows(settings.builders)
+            result += builder.setting_rows(settings.builders)
         else:
             result.append((item.key, value, settings.origins[item.key]))
     return result

@@ -46,13 +46,13 @@ def read(file: Path) -> Sizes:
     return sizes
 
 
-def share(part: Sizes, whole: Sizes) -> float:
+def stale_fraction(part: Sizes, whole: Sizes) -> float:
     """Return how much of a set, by size, another one does not have; 0 to 1."""
     missing = sum(size for one, size in part.items() if one not in whole)
     return missing / (sum(part.values()) or 1)
 
 
-def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], None]) -> str:
+def select(root: Path, python: str, *, slim: bool, announce: Callable[[str], None]) -> str:
     """Return the name of the file that the first layer of an image is made of.
 
     A baseline that too much has left behind is not used: the image would carry it along.
@@ -70,7 +70,7 @@ def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
         return CORE
     file = constraint_files.path(root, python, BASELINE)
     current = dict.fromkeys(constraint_files.read(constraint_files.path(root, python)).items(), 0)
-    old = share(read(file), current)
+    old = stale_fraction(read(file), current)
     if old <= BOUND:
         return BASELINE
     announce(
@@ -81,7 +81,7 @@ def choose(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
     return CURRENT
 
 
-def follow(python: str, *, announce: Callable[[str], None]) -> None:
+def refresh(python: str, *, announce: Callable[[str], None]) -> None:
     """Write the baseline of a Python anew if its constraints have left too much of it behind.
 
     Args:
@@ -99,7 +99,7 @@ def follow(python: str, *, announce: Callable[[str], None]) -> None:
         return
     wheels = resolver.wheel_sizes(python, Platform.AMD64, constraint_files.pins_text(pins))
     sizes = {(name, version): wheels[name] for name, version in pins.items()}
-    old, new = share(before, sizes), share(sizes, before)
+    old, new = stale_fraction(before, sizes), stale_fraction(sizes, before)
     if before and max(old, new) <= BOUND:
         announce(
             f"{constraint_files.place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new"

@@ -10,7 +10,8 @@ from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
-from build_tasks.model.matrix import Platform, plural
+from build_tasks.model.matrix import Platform
+from build_tasks.text.formatting import plural
 
 _FROM_SOURCES = "constraints-source-providers"
 _HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."

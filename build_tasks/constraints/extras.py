@@ -18,7 +18,7 @@ from build_tasks import process
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import NetworkError, UsageError
-from build_tasks.model.matrix import plural
+from build_tasks.text.formatting import plural
 
 #: Seconds for uv to get one small wheel.
 _INSTALL = 300.0
@@ -51,7 +51,7 @@ def check(settings: Settings, python: str) -> None:
             raise UsageError(f"{place}: Airflow {airflow} has no extra {extra!r}: {advice}")
 
 
-def follow(python: str, settings: Settings, *, announce: Callable[[str], None]) -> None:
+def refresh(python: str, settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Write down the extras of the release that a Python has, if they are not there yet.
 
     Raises:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from build_tasks.errors import UsageError
-from build_tasks.model.matrix import Platform, listed
+from build_tasks.model.matrix import Platform
+from build_tasks.text.formatting import listed
 
 #: The engine's own builder; nobody creates or removes it.
 DEFAULT = "default"
@@ -74,12 +75,12 @@ class Builder:
     )
 
 
-def plain(name: str) -> Builder:
+def default_builder(name: str) -> Builder:
     """Return the builder that a name means where images.toml does not define it."""
     return Builder(name, nodes=(Node(f"{name}0"),))
 
 
-def rows(builders: Mapping[str, Builder]) -> list[tuple[str, object, str]]:
+def setting_rows(builders: Mapping[str, Builder]) -> list[tuple[str, object, str]]:
     """Return key, value and origin of each thing that is set for the builders."""
     result: list[tuple[str, object, str]] = []
     for one in builders.values():

@@ -118,14 +118,14 @@ def plan(
     imports: list[Backend] = []
     if policy.mode is CacheMode.REGISTRY:
         own = [cache_backends.registry(reference(branch)) for branch in policy.read]
-        named = [place.of(words) for place in policy.sources]
+        named = [place.for_build(words) for place in policy.sources]
         imports = list(dict.fromkeys(named or own))
     export = None
     if policy.write:
-        place = policy.target.of(words) if policy.target else None
+        place = policy.target.for_build(words) if policy.target else None
         export = place or cache_backends.registry(reference(policy.write))
     return CachePlan(
         imports=tuple(imports),
-        export=export and export.written(policy.compression.attributes),
+        export=export and export.for_export(policy.compression.attributes),
         enabled=policy.mode is not CacheMode.DISABLED,
     )

@@ -113,7 +113,7 @@ class Backend:
     @property
     def value(self) -> str:
         """The value of `--cache-from` or `--cache-to`."""
-        return fields([f"type={self.type}", *(f"{key}={text}" for key, text in self.attributes)])
+        return csv_value([f"type={self.type}", *(f"{key}={text}" for key, text in self.attributes)])
 
     def __str__(self) -> str:
         return self.value
@@ -123,7 +123,7 @@ class Backend:
         """What people call it, and BuildKit's messages: a registry's reference, or all of it."""
         return dict(self.attributes).get("ref") or self.value
 
-    def of(self, words: Mapping[str, str]) -> Backend:
+    def for_build(self, words: Mapping[str, str]) -> Backend:
         """Return the place of one build, with its words for what stands in braces."""
         filled = []
         for key, text in self.attributes:
@@ -135,7 +135,7 @@ class Backend:
             filled.append((own, words["identity"]))
         return replace(self, attributes=tuple(filled))
 
-    def written(self, compression: tuple[tuple[str, str], ...]) -> Backend:
+    def for_export(self, compression: tuple[tuple[str, str], ...]) -> Backend:
         """Return the place as it is to be written to: with all segments, and never failing a build.
 
         Args:
@@ -194,7 +194,7 @@ def parse(text: str, place: str, *, write: bool) -> Backend:
     return Backend(kind, tuple(given.items()))
 
 
-def fields(values: list[str]) -> str:
+def csv_value(values: list[str]) -> str:
     """Return several values as one, in the form of CSV that buildx reads."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(values)

@@ -49,6 +49,6 @@ def labels(
     return tuple((name, value) for name, value in table.items() if value)
 
 
-def shown(table: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def annotated(table: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return the labels that registries show, to be annotations of the manifest and its index."""
     return tuple((name, value) for name, value in table if name.startswith(_OCI))

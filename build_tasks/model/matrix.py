@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Self
 
 from build_tasks.errors import UsageError
+from build_tasks.text.formatting import listed
 
 #: A reference's tag: its first character, and its length at most (the OCI distribution
 #: specification, "Pulling manifests").
@@ -118,7 +119,7 @@ class Names:
     repository: str
     branch: str
 
-    def at(self, branch: str) -> Names:
+    def for_branch(self, branch: str) -> Names:
         """Return the names of the same images of another branch."""
         return replace(self, branch=branch)
 
@@ -135,7 +136,7 @@ class Names:
         slim = "-slim" if build.slim else ""
         return f"{self.image(build)}:cache-linux-{build.platform.architecture}{slim}"
 
-    def stand_in(self, build: Build) -> str:
+    def placeholder_tag(self, build: Build) -> str:
         """Return the tag of a part of an image, where a builder cannot push without a tag."""
         slim = "-slim" if build.slim else ""
         return f"{self.image(build)}:linux-{build.platform.architecture}{slim}"
@@ -184,13 +185,3 @@ def parse_tag(text: str, place: str) -> str:
             f"{place}: {text!r} is no tag: letters, digits, '_', '.' and '-', at most 128"
         )
     return text
-
-
-def listed(values: Iterable[str]) -> str:
-    """Return the values as a person writes a list of choices."""
-    return ", ".join(str(value) for value in values)
-
-
-def plural(number: int, noun: str) -> str:
-    """Return a number with its noun, like `1 build` and `2 builds`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

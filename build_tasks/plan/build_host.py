@@ -50,7 +50,7 @@ class BuildHost:
         return len(self.stored.nodes) if self.stored else 1
 
     @property
-    def by_engine(self) -> bool:
+    def uses_engine_builder(self) -> bool:
         """Whether the engine itself builds, whose builder cannot push without a tag."""
         defined = self.settings.builders.get(self.settings.builder)
         driver = self.stored.driver if self.stored else defined.driver if defined else Driver.DOCKER
@@ -59,7 +59,7 @@ class BuildHost:
     @property
     def local(self) -> bool:
         """Whether the builder is an engine of this machine, which shares its network."""
-        return self.by_engine and self.client.socket is not None
+        return self.uses_engine_builder and self.client.socket is not None
 
 
 def find(settings: Settings, *, start: bool, announce: Callable[[str], None]) -> BuildHost:

@@ -17,7 +17,7 @@ from build_tasks.model.build import EPOCH, BuildSpec
 _WILD = re.compile(r"[*?\[\\$]")
 
 
-def gather(spec: BuildSpec) -> Inputs:
+def collect(spec: BuildSpec) -> Inputs:
     """Return the inputs of a build: those that its label has, if it has one.
 
     Raises:
@@ -40,7 +40,7 @@ def gather(spec: BuildSpec) -> Inputs:
     return fingerprint.gather(instructions, dict(spec.inputs.arguments), spec.inputs.files)
 
 
-def labelled(spec: BuildSpec) -> BuildSpec:
+def add_fingerprint_label(spec: BuildSpec) -> BuildSpec:
     """Return a build whose image says what it is made of.
 
     A label of the command line is part of the image's configuration alone: no step is repeated.
@@ -50,11 +50,11 @@ def labelled(spec: BuildSpec) -> BuildSpec:
         UsageError: the Dockerfile cannot be read, or nothing of what a step reads enters the build.
         DockerfileError: a heredoc in it has Windows line ends.
     """
-    inputs = gather(spec)
+    inputs = collect(spec)
     if spec.output.epoch and EPOCH in dockerfile.declared(inputs.instructions):
         arguments = (*spec.inputs.arguments, (EPOCH, spec.output.epoch))
         spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
-        inputs = gather(spec)
+        inputs = collect(spec)
     _refuse_missing(spec, inputs)
     labels = (*spec.inputs.labels, (LABEL, inputs.fingerprint))
     return replace(spec, inputs=replace(spec.inputs, labels=labels, content=inputs))

@@ -13,17 +13,17 @@ from build_tasks.model.cache import CacheImports, CachePlan, CachePolicy
 from build_tasks.model.cache_backends import Backend, BackendType
 from build_tasks.model.matrix import Build, Names
 from build_tasks.plan import revision, trust
-from build_tasks.plan.trust import Run
+from build_tasks.plan.trust import CIRun
 
 
-def judge(settings: Settings) -> Run:
+def judge(settings: Settings) -> CIRun:
     """Return what is known of this run: of the CI system's variables, and of the settings."""
     return trust.judge(os.environ, trusted=settings.trusted, place=settings.origins["trusted"])
 
 
 def settle(
     settings: Settings,
-    run: Run,
+    run: CIRun,
     *,
     writes: bool,
     checkout: Path,
@@ -85,7 +85,7 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
         "architecture": build.platform.architecture,
         "branch": matrix.path_safe(policy.write or names.branch),
     }
-    return cache.plan(policy, lambda branch: names.at(branch).cache(build), words)
+    return cache.plan(policy, lambda branch: names.for_branch(branch).cache(build), words)
 
 
 def refuse_inline(exports: Iterable[Backend | None], place: str) -> None:

@@ -32,7 +32,8 @@ from build_tasks.plan import (
     selection,
 )
 from build_tasks.plan.build_host import BuildHost
-from build_tasks.plan.trust import Run
+from build_tasks.plan.trust import CIRun
+from build_tasks.text import formatting
 
 if TYPE_CHECKING:
     from build_tasks.model.installation import Installation
@@ -83,7 +84,7 @@ class _Shared:
     epoch: str
 
 
-def specs(
+def plan_builds(
     options: Options,
     settings: Settings,
     *,
@@ -120,7 +121,7 @@ def specs(
     where = build_host.find(settings, start=not dry, announce=announce)
     platforms = settings.platforms or (where.client.native,)
     each = outputs.each(asked.output, platforms)
-    old = each.pushes and where.by_engine and where.client.version < DIRECT_PUSH
+    old = each.pushes and where.uses_engine_builder and where.client.version < DIRECT_PUSH
     shared = _Shared(
         where,
         asked,
@@ -136,7 +137,7 @@ def specs(
         strict=options.flag("strict-cache"),
         epoch=epoch,
     )
-    choose = cache(partial(baseline.choose, ROOT, announce=announce))  # both images have the same
+    choose = cache(partial(baseline.select, ROOT, announce=announce))  # both images have the same
     pythons = [python for _, python in selected]
     bases = build_host.base_images(where, pythons, platforms, announce, dry=dry)
     result: list[BuildSpec] = []
@@ -148,7 +149,7 @@ def specs(
             one = Build(kind, python, platform, slim=slim)
             made = _spec(shared, one, bases[python].reference, first, install)
             made = replace(made, run=replace(made.run, refused=bases[python].refused))
-            result.append(build_inputs.labelled(made))
+            result.append(build_inputs.add_fingerprint_label(made))
         if asked.output is not each and asked.output is Output.LOAD:
             result.append(outputs.together(result[-1], platforms))
     exports = [(one.identity, one.cache.export) for one in result]
@@ -191,7 +192,9 @@ def _spec(
             shared.output,
             image,
             tags=() if asked.output in outputs.UNTAGGED else tuple(tags),
-            placeholder_tag=where.names.stand_in(one) if to_merge and where.by_engine else "",
+            placeholder_tag=where.names.placeholder_tag(one)
+            if to_merge and where.uses_engine_builder
+            else "",
             digest_file=digest_file if to_merge else None,
             push_from_cache=shared.direct,
             skip_unchanged=asked.skips,
@@ -221,7 +224,7 @@ def _asked(options: Options, wanted: Output, *, writes: bool) -> _Asked:
     progress = options.text("progress") or "auto"
     if progress not in PROGRESS:
         raise UsageError(
-            f"--progress: unknown display {progress!r}: choose {matrix.listed(PROGRESS)}"
+            f"--progress: unknown display {progress!r}: choose {formatting.listed(PROGRESS)}"
         )
     sbom, skips = options.flag("sbom"), options.flag("skip-unchanged")
     if sbom and not wanted.pushes:
@@ -306,7 +309,7 @@ def _warn(
             )
 
 
-def _allowed(asked: _Asked, run: Run, announce: Callable[[str], None]) -> _Asked:
+def _allowed(asked: _Asked, run: CIRun, announce: Callable[[str], None]) -> _Asked:
     """Return what may become of the images; an untrusted run says what it does not write."""
     if run.trusted or not (asked.output.pushes or asked.writes):
         return asked

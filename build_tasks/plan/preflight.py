@@ -15,7 +15,8 @@ from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.model.cache_backends import OF_ENGINES
-from build_tasks.model.matrix import Platform, listed
+from build_tasks.model.matrix import Platform
+from build_tasks.text.formatting import listed
 
 if TYPE_CHECKING:
     from build_tasks.builders.store import Stored

@@ -12,6 +12,7 @@ from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
 from build_tasks.model.matrix import ImageKind
+from build_tasks.text import formatting
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ def select(options: Options, settings: Settings) -> list[tuple[ImageKind, str]]:
     kinds = _distinct(ImageKind.parse(one, "--kind") for one in asked_kinds)
     asked = options.items("python")
     if not asked:
-        raise UsageError(f"--python: name one or more of {matrix.listed(settings.pythons)}")
+        raise UsageError(f"--python: name one or more of {formatting.listed(settings.pythons)}")
     pythons = _distinct(matrix.parse_python(one, "--python", settings.pythons) for one in asked)
     _check_options(settings, kinds)
     if ImageKind.CI in kinds:

@@ -53,7 +53,7 @@ _QUEUED = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-\d+-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
-class Run:
+class CIRun:
     """What is known of this run.
 
     Args:
@@ -76,7 +76,7 @@ class Run:
         return not self.distrust
 
 
-def judge(environment: Mapping[str, str], *, trusted: bool, place: str) -> Run:
+def judge(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRun:
     """Return what is known of this run.
 
     Args:
@@ -104,22 +104,22 @@ def _is_on(environment: Mapping[str, str], variable: str) -> bool:
     return environment.get(variable, "").strip().lower() not in _OFF
 
 
-def _other(environment: Mapping[str, str]) -> Run:
+def _other(environment: Mapping[str, str]) -> CIRun:
     system = next((OTHER_SYSTEMS[name] for name in OTHER_SYSTEMS if _is_on(environment, name)), "")
     if not system:
-        return Run()
-    return Run(f"cannot tell whose code {system} builds", unknown=True)
+        return CIRun()
+    return CIRun(f"cannot tell whose code {system} builds", unknown=True)
 
 
-def _github(environment: Mapping[str, str]) -> Run:
+def _github(environment: Mapping[str, str]) -> CIRun:
     event = environment.get("GITHUB_EVENT_NAME", "")
     branch = environment.get("GITHUB_HEAD_REF") or environment.get("GITHUB_REF_NAME", "")
     if environment.get("GITHUB_REF_TYPE") == "tag":
         branch = f"tags/{branch}"
-    run = Run(branch=branch, base=environment.get("GITHUB_BASE_REF", ""))
+    run = CIRun(branch=branch, base=environment.get("GITHUB_BASE_REF", ""))
     if event == "merge_group":
         queued = _QUEUED.fullmatch(branch)
-        return Run(base=queued["base"] if queued else "", no_cache=_MERGE_QUEUE)
+        return CIRun(base=queued["base"] if queued else "", no_cache=_MERGE_QUEUE)
     if event.startswith(_PULL_REQUEST):
         return replace(run, distrust=_of_pull_request(environment, event))
     if event == _WORKFLOW_RUN:
@@ -142,7 +142,7 @@ def _of_pull_request(environment: Mapping[str, str], event: str) -> str:
     return "" if name == home else f"it builds a pull request from {name}"
 
 
-def _of_workflow_run(environment: Mapping[str, str], run: Run) -> Run:
+def _of_workflow_run(environment: Mapping[str, str], run: CIRun) -> CIRun:
     """Return what is known of a run that another workflow's end started.
 
     It is on the main branch, and builds what the other one was about: the cache is that branch's.
@@ -161,7 +161,7 @@ def _of_workflow_run(environment: Mapping[str, str], run: Run) -> Run:
         return replace(run, distrust=reason, unknown=True)
     queued = _QUEUED.fullmatch(branch)
     if queued:
-        return Run(base=queued["base"], no_cache=_MERGE_QUEUE)
+        return CIRun(base=queued["base"], no_cache=_MERGE_QUEUE)
     return replace(run, branch=branch)
 
 
@@ -181,21 +181,21 @@ def _text(value: Any, *keys: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _gitlab(environment: Mapping[str, str]) -> Run:
+def _gitlab(environment: Mapping[str, str]) -> CIRun:
     source = environment.get("CI_PIPELINE_SOURCE", "")
     if source == "merge_request_event" or environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"):
         return _of_merge_request(environment)
     if source == "external_pull_request_event":
         return _of_external_pull_request(environment)
     tag = environment.get("CI_COMMIT_TAG", "")
-    run = Run(branch=environment.get("CI_COMMIT_BRANCH") or (f"tags/{tag}" if tag else ""))
+    run = CIRun(branch=environment.get("CI_COMMIT_BRANCH") or (f"tags/{tag}" if tag else ""))
     if source in GITLAB_TRUSTED:
         return run
     what = f"the pipeline source {source!r}" if source else "GitLab"
     return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
 
 
-def _of_merge_request(environment: Mapping[str, str]) -> Run:
+def _of_merge_request(environment: Mapping[str, str]) -> CIRun:
     name = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "")
     home = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
     distrust = ""
@@ -203,12 +203,12 @@ def _of_merge_request(environment: Mapping[str, str]) -> Run:
         distrust = f"it builds a merge request from {name or 'a deleted project'}"
     base = environment.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
     if environment.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train":
-        return Run(distrust, base=base, no_cache=_MERGE_QUEUE)
+        return CIRun(distrust, base=base, no_cache=_MERGE_QUEUE)
     branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
-    return Run(distrust, branch or environment.get("CI_COMMIT_BRANCH", ""), base)
+    return CIRun(distrust, branch or environment.get("CI_COMMIT_BRANCH", ""), base)
 
 
-def _of_external_pull_request(environment: Mapping[str, str]) -> Run:
+def _of_external_pull_request(environment: Mapping[str, str]) -> CIRun:
     prefix = "CI_EXTERNAL_PULL_REQUEST"
     name = environment.get(f"{prefix}_SOURCE_REPOSITORY", "")
     home = environment.get(f"{prefix}_TARGET_REPOSITORY", "")
@@ -216,4 +216,4 @@ def _of_external_pull_request(environment: Mapping[str, str]) -> Run:
     if not name or name != home:
         distrust = f"it builds a pull request from {name or 'an unknown repository'}"
     branch = environment.get(f"{prefix}_SOURCE_BRANCH_NAME", "")
-    return Run(distrust, branch, environment.get(f"{prefix}_TARGET_BRANCH_NAME", ""))
+    return CIRun(distrust, branch, environment.get(f"{prefix}_TARGET_BRANCH_NAME", ""))

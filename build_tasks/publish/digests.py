@@ -15,7 +15,8 @@ from build_tasks import paths
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.model.digest_file import DigestFile
-from build_tasks.model.matrix import Build, ImageKind, Platform, listed
+from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.text.formatting import listed
 
 SCHEMA = 1
 #: Where the files lie unless somebody says otherwise; it is no part of the repository.

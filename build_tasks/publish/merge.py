@@ -19,8 +19,8 @@ from build_tasks.buildx import classification, commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.model.digest_file import DigestFile
-from build_tasks.model.matrix import listed
 from build_tasks.process import Command
+from build_tasks.text.formatting import listed
 
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"

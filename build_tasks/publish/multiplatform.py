@@ -24,6 +24,7 @@ from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host, revision, selection
 from build_tasks.publish import digests, merge
+from build_tasks.text import formatting
 
 
 def lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
@@ -142,7 +143,7 @@ def kept(
     if tags:
         merging = process.quote(("--tag", ",".join(tag.rpartition(":")[2] for tag in tags), *same))
         rest.append(f"nox -s merge_{one.kind}-{one.python} -- {merging}")
-    there = matrix.listed(f"{part.identity} {part.digest}" for part in parts)
+    there = formatting.listed(f"{part.identity} {part.digest}" for part in parts)
     return f"kept: {there}; the rest, with the same other options: {'; '.join(rest)}"
 
 
@@ -167,5 +168,5 @@ def join(
         ImagesError: they cannot be joined.
     """
     digest = merge.merge(client, builder, parts, tags, line)
-    held = matrix.listed(part.platform for part in parts)
+    held = formatting.listed(part.platform for part in parts)
     return f"{parts[0].kind}-{parts[0].python}: merged {held} as {', '.join(tags)} {digest}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from build_tasks.history.record import BuildRecord, Step, StepKind
-from build_tasks.model.matrix import plural
 from build_tasks.text import escaping
+from build_tasks.text.formatting import plural
 
 _PLACE = re.compile(r"\[[^\]]* \d+/\d+\] ")
 _FLAGS = re.compile(r"(?<= )--(?:mount|link|chmod|chown|network|security)\b(?:=\S+)? ")

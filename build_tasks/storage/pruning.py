@@ -19,10 +19,10 @@ from build_tasks.buildx import classification
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError, UsageError
-from build_tasks.model.matrix import listed
 from build_tasks.process import Command
 from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import TYPES, Record
+from build_tasks.text.formatting import listed
 
 #: Seconds for an engine to remove what it keeps.
 PATIENCE = 3600.0

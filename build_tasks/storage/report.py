@@ -12,7 +12,7 @@ from build_tasks.config.settings import Settings
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.model import matrix
 from build_tasks.model.builder import DEFAULT
-from build_tasks.model.matrix import Build, ImageKind, Platform, plural
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.storage import cache_records, disk_usage, figures, pruning, registry_caches
@@ -20,6 +20,7 @@ from build_tasks.storage.cache_records import Record
 from build_tasks.storage.disk_usage import Node
 from build_tasks.storage.figures import Report
 from build_tasks.text import formatting
+from build_tasks.text.formatting import plural
 
 if TYPE_CHECKING:
     from build_tasks.engine.storage import Superseded

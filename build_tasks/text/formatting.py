@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -31,3 +32,13 @@ def age(then: datetime | None, now: datetime) -> str:
 def precision(*, exact: bool) -> str:
     """Return what to add to a figure that is not exact."""
     return "" if exact else " (to four digits, as buildx says it)"
+
+
+def listed(values: Iterable[str]) -> str:
+    """Return the values as a person writes a list of choices."""
+    return ", ".join(str(value) for value in values)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, like `1 build` and `2 builds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

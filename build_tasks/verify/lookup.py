@@ -15,6 +15,7 @@ from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source, build_host, selection
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.text import formatting
 from build_tasks.verify import target
 from build_tasks.verify.archive import Header
 from build_tasks.verify.target import Said, Target
@@ -123,7 +124,7 @@ def _one(options: Options, settings: Settings) -> tuple[ImageKind, str]:
 def _platform(host: BuildHost) -> Platform:
     platforms = host.settings.platforms or (host.client.native,)
     if len(platforms) > 1:
-        raise UsageError(f"--platform: one at a time: {matrix.listed(platforms)}")
+        raise UsageError(f"--platform: one at a time: {formatting.listed(platforms)}")
     return platforms[0]
 
 

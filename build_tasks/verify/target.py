@@ -12,7 +12,8 @@ from build_tasks import process
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, RegistryError, UsageError
-from build_tasks.model.matrix import ImageKind, Platform, listed, parse_python
+from build_tasks.model.matrix import ImageKind, Platform, parse_python
+from build_tasks.text.formatting import listed
 
 #: Seconds for a large image to come from a registry.
 PULL = 3600.0

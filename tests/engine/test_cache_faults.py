@@ -74,7 +74,7 @@ class Place:
     def writing(self, **changes: Any) -> BuildSpec:
         return replace(
             self.spec,
-            cache=CachePlan(export=cache_backends.registry(self.cache).written(())),
+            cache=CachePlan(export=cache_backends.registry(self.cache).for_export(())),
             **changes,
         )
 
@@ -177,7 +177,7 @@ def written(place: Place) -> Place:
 
 def put(text: str) -> cache_backends.Backend:
     """Return the place that a value of --cache-to means."""
-    return cache_backends.parse(text, "--cache-to", write=True).written(())
+    return cache_backends.parse(text, "--cache-to", write=True).for_export(())
 
 
 def ran(record: BuildRecord) -> list[int]:
@@ -248,7 +248,7 @@ def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
 def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> None:
     spec = place.reading(strict_cache=True)
     spec = replace(
-        spec, cache=replace(spec.cache, export=cache_backends.registry(place.cache).written(()))
+        spec, cache=replace(spec.cache, export=cache_backends.registry(place.cache).for_export(()))
     )
     built = build(place, spec)
     assert built.cache_exported
@@ -677,7 +677,7 @@ def test_a_display_of_buildkits_own_hides_no_fault(
     spec = written.reading(progress=progress, strict_cache=True)
     export = f"{written.proxy.address}/tests/elsewhere:cache"
     spec = replace(
-        spec, cache=replace(spec.cache, export=cache_backends.registry(export).written(()))
+        spec, cache=replace(spec.cache, export=cache_backends.registry(export).for_export(()))
     )
     shown = io.BytesIO()
     with monkeypatch.context() as patch:

@@ -69,7 +69,7 @@ class Project:
                 file.chmod(0o755 if edit.executable and name in edit.files else 0o644)
         (self.root / "Dockerfile").write_text(edit.dockerfile())
         sent = context.prepare(self.root, Allowed(), print)
-        spec = build_inputs.labelled(
+        spec = build_inputs.add_fingerprint_label(
             specs.make(
                 dockerfile=self.root / "Dockerfile",
                 context=sent.folder,

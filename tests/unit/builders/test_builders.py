@@ -20,7 +20,7 @@ from build_tasks.builders.routing import Route
 from build_tasks.builders.store import Stored, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, EngineError
-from build_tasks.model.builder import Builder, Driver, Node, plain
+from build_tasks.model.builder import Builder, Driver, Node, default_builder
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
 
@@ -201,7 +201,7 @@ def test_only_the_nodes_that_builds_need_are_used() -> None:
     "registry", ["127.0.0.1:5000", "localhost", "localhost:5000", "[::1]:5000"]
 )
 def test_a_loopback_registry_needs_the_hosts_network(registry: str) -> None:
-    made = configuration.beside(registry, plain("a"), "stand-in:1")
+    made = configuration.beside(registry, default_builder("a"), "stand-in:1")
     assert dict(made.nodes[0].options) == {"image": "stand-in:1", "network": "host"}
     assert made.insecure == (registry,)
     assert configuration.flat(configuration.text(made)) == {
@@ -218,10 +218,10 @@ def test_what_a_user_chose_stays() -> None:
         {"network": "own", "image": "mine:1"},
         {},
     ]
-    assert configuration.beside("ghcr.io", plain("a"), "") == plain("a")
+    assert configuration.beside("ghcr.io", default_builder("a"), "") == default_builder("a")
     remote = Builder("a", Driver.REMOTE, (Node("a0", "tcp://x:1"),))
     assert configuration.beside("127.0.0.1:5000", remote, "x") == remote
-    assert configuration.text(plain("a")) == ""
+    assert configuration.text(default_builder("a")) == ""
 
 
 def test_a_builder_as_it_is_wanted_has_no_differences() -> None:
@@ -294,12 +294,12 @@ def test_what_runs_may_differ_from_what_is_written_down(
 
 def test_options_that_nobody_asked_for_are_found_in_what_runs() -> None:
     bare = stored(options=())
-    assert differences(plain("farm"), bare, runs()) == [
+    assert differences(default_builder("farm"), bare, runs()) == [
         Difference("farm0", "image", "moby/buildkit", "x:1"),
         Difference("farm0", "network", "not set", "host"),
     ]
     upstream = runs(image="moby/buildkit:buildx-stable-1", network="bridge")
-    assert differences(plain("farm"), bare, upstream) == []
+    assert differences(default_builder("farm"), bare, upstream) == []
 
 
 def test_a_broken_file_in_a_container_is_a_difference() -> None:

@@ -20,7 +20,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import buildkit_image
 from build_tasks.engine.handle import Embedded
 from build_tasks.errors import EngineError, UsageError
-from build_tasks.model.builder import Builder, Driver, Node, plain
+from build_tasks.model.builder import Builder, Driver, Node, default_builder
 
 HERE = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
 
@@ -90,7 +90,7 @@ def ensure(said: list[str], builder: Builder, **options: bool) -> list[Differenc
 
 def test_a_builder_is_created_once_and_then_found(stand_in: Buildx, said: list[str]) -> None:
     for _ in range(2):
-        assert ensure(said, plain("mine")) == []
+        assert ensure(said, default_builder("mine")) == []
     assert stand_in.calls == ["create mine", "inspect mine"]
     assert said == [
         "builder mine is ready: build with it with --builder mine",
@@ -100,14 +100,14 @@ def test_a_builder_is_created_once_and_then_found(stand_in: Buildx, said: list[s
 
 
 def test_a_builder_that_does_not_run_is_started(stand_in: Buildx, said: list[str]) -> None:
-    ensure(said, plain("mine"))
+    ensure(said, default_builder("mine"))
     stand_in.status = "stopped"
-    ensure(said, plain("mine"))
+    ensure(said, default_builder("mine"))
     assert stand_in.calls[-2:] == ["inspect mine", "boot mine"]
     assert said[-1] == "builder mine exists and runs"
     stand_in.status = stand_in.booted = "stopped"
     with pytest.raises(EngineError, match="node mine0: it was started, and does not run"):
-        ensure(said, plain("mine"))
+        ensure(said, default_builder("mine"))
 
 
 @pytest.mark.parametrize("broken", ["for now", "for good"])
@@ -116,12 +116,12 @@ def test_a_builder_that_failed_to_start_is_forgotten(
 ) -> None:
     stand_in.broken = broken
     with pytest.raises(EngineError):
-        ensure(said, plain("mine"))
+        ensure(said, default_builder("mine"))
     # Whatever cache it found is not its own to remove.
     assert stand_in.calls == ["create mine", "remove mine but its cache"]
     assert not inventory.exists("mine")
     stand_in.broken = ""
-    ensure(said, plain("mine"))
+    ensure(said, default_builder("mine"))
     assert inventory.names() == ["mine"]
 
 
@@ -133,7 +133,7 @@ def test_a_container_that_was_ending_is_waited_for(
     monkeypatch.setattr(time, "sleep", pauses.append)
     stand_in.endings = endings
     with contextlib.nullcontext() if works else pytest.raises(EngineError):
-        ensure(said, plain("mine"))
+        ensure(said, default_builder("mine"))
     assert pauses == [2, 10][:endings]
     assert inventory.exists("mine") is works
 
@@ -142,7 +142,7 @@ def test_what_a_killed_run_left_is_cleared_away(stand_in: Buildx, said: list[str
     aside = paths.builder_folder(".new-mine")
     (aside / "buildx" / "instances").mkdir(parents=True)
     (aside / "buildx" / "instances" / "mine").touch()
-    ensure(said, plain("mine"))
+    ensure(said, default_builder("mine"))
     assert stand_in.calls == ["remove mine but its cache", "create mine"]
     assert not aside.exists()
 
@@ -150,7 +150,7 @@ def test_what_a_killed_run_left_is_cleared_away(stand_in: Buildx, said: list[str
 def test_a_difference_is_told_and_mended_when_it_is_wished(
     stand_in: Buildx, said: list[str]
 ) -> None:
-    ensure(said, plain("mine"))
+    ensure(said, default_builder("mine"))
     other = Builder("mine", nodes=(Node("mine0", options=(("network", "host"),)),))
     difference = Difference("mine0", "network", "host", "not set")
     assert ensure(said, other) == [difference]
@@ -158,10 +158,10 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
     assert ensure(said, other, recreate=True) == []
     assert stand_in.calls[-2:] == ["remove mine but its cache", "create mine"]
     assert said[-1] == "builder mine was made anew, with its cache"
-    assert ensure(said, plain("mine"), recreate=True, drop_cache=True) == []
+    assert ensure(said, default_builder("mine"), recreate=True, drop_cache=True) == []
     assert stand_in.calls[-2:] == ["remove mine", "create mine"]
     assert said[-1] == "builder mine was made anew, without its cache"
-    assert ensure(said, plain("mine"), recreate=True) == []
+    assert ensure(said, default_builder("mine"), recreate=True) == []
     assert said[-1] == "builder mine exists and runs"
 
 
@@ -179,8 +179,8 @@ def test_what_became_of_the_cache_is_said(driver: Driver, drop: bool, kept: str)
 
 
 def test_of_two_that_want_it_anew_one_makes_it(stand_in: Buildx, said: list[str]) -> None:
-    ensure(said, plain("mine"))
-    creation._make_anew(HERE, plain("mine"), said.append, drop_cache=False)
+    ensure(said, default_builder("mine"))
+    creation._make_anew(HERE, default_builder("mine"), said.append, drop_cache=False)
     assert stand_in.calls == ["create mine"]
 
 
@@ -196,7 +196,7 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
         create(client, builder, configuration)
 
     monkeypatch.setattr(commands, "create", slowly)
-    first = threading.Thread(target=ensure, args=([], plain("mine")))
+    first = threading.Thread(target=ensure, args=([], default_builder("mine")))
     first.start()
     assert begun.wait(10)
 
@@ -204,7 +204,7 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
         said.append(line)
         go_on.set()
 
-    creation.ensure(HERE, plain("mine"), announce=announce)
+    creation.ensure(HERE, default_builder("mine"), announce=announce)
     first.join()
     assert said == [
         f"waiting for process {os.getpid()}, which makes builder mine",
@@ -239,7 +239,7 @@ def test_a_builder_of_the_users_own_is_refused(
     with pytest.raises(
         UsageError, match=r"--builder: team is your own, in .*: it is used as it is"
     ):
-        ensure(said, plain("team"))
+        ensure(said, default_builder("team"))
     with pytest.raises(UsageError, match="team is your own: remove it with docker buildx rm"):
         creation.remove(HERE, "team")
     assert stand_in.calls == []
@@ -248,7 +248,7 @@ def test_a_builder_of_the_users_own_is_refused(
 @pytest.mark.parametrize("name", ["Mine", "a_b", "a.b", "9a", "a-"])
 def test_a_name_that_buildx_or_docker_would_change_is_refused(said: list[str], name: str) -> None:
     with pytest.raises(UsageError, match=f"^--builder: '{name}' is no builder's name"):
-        ensure(said, plain(name))
+        ensure(said, default_builder(name))
 
 
 def test_an_engines_own_builder_is_only_looked_at(stand_in: Buildx, said: list[str]) -> None:
@@ -260,13 +260,13 @@ def test_an_engines_own_builder_is_only_looked_at(stand_in: Buildx, said: list[s
 def test_a_builder_is_removed_with_or_without_its_cache(stand_in: Buildx, said: list[str]) -> None:
     with pytest.raises(UsageError, match="no builder 'mine' here: there is none"):
         creation.remove(HERE, "mine")
-    ensure(said, plain("other"))
+    ensure(said, default_builder("other"))
     with pytest.raises(UsageError, match="no builder 'mine' here: there is other"):
         creation.remove(HERE, "mine")
     creation.remove(HERE, "other", keep_cache=True)
     assert stand_in.calls[-1] == "remove other but its cache"
     assert inventory.names() == []
-    ensure(said, plain("other"))
+    ensure(said, default_builder("other"))
     creation.remove(HERE, "other")
     assert stand_in.calls[-1] == "remove other"
     with pytest.raises(EngineError, match=r"builder other is not there: invoke builder\.create"):
@@ -289,13 +289,15 @@ def test_a_stand_in_is_taken_where_the_image_cannot_be_pulled(
 ) -> None:
     monkeypatch.setattr(buildkit_image, "ensure", lambda engine, _: f"made for {engine.release}")
     off = embedded(False)
-    made = desired.wanted(off, plain("a"), "ghcr.io", said.append)
+    made = desired.wanted(off, default_builder("a"), "ghcr.io", said.append)
     assert dict(made.nodes[0].options) == {"image": "made for trixie"}
-    named = desired.wanted(off, plain("a"), "ghcr.io")
+    named = desired.wanted(off, default_builder("a"), "ghcr.io")
     assert named.nodes[0].options[0][1].startswith("127.0.0.1:5000/debian-buildkit:trixie-")
     own = Builder("a", nodes=(Node("a0", options=(("image", "mine"),)),))
     assert desired.wanted(off, own, "ghcr.io", said.append) == own
-    assert desired.wanted(embedded(True), plain("a"), "ghcr.io", said.append) == plain("a")
+    assert desired.wanted(
+        embedded(True), default_builder("a"), "ghcr.io", said.append
+    ) == default_builder("a")
 
 
 def test_who_cannot_reach_a_loopback_registry_is_said(said: list[str]) -> None:

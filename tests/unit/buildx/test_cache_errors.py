@@ -37,7 +37,7 @@ def spec(*imports: str, export: str | None = None) -> BuildSpec:
         arguments=(),
         cache=CachePlan(
             tuple(map(cache_backends.registry, imports or (ONE, TWO))),
-            cache_backends.registry(export).written(()) if export else None,
+            cache_backends.registry(export).for_export(()) if export else None,
         ),
         kind=Output.PUSH,
         metadata=Path("/m.json"),

@@ -162,7 +162,7 @@ def test_a_builder_is_one_command_for_each_node_and_the_last_boots_them() -> Non
 
 
 def test_commands_of_builders() -> None:
-    assert commands.create_commands(CLIENT, builder.plain("b"), None) == (
+    assert commands.create_commands(CLIENT, builder.default_builder("b"), None) == (
         (
             *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
             *("--node", "b0", "--bootstrap"),
@@ -199,7 +199,9 @@ class Streams:
 def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
     monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
-    one = spec(tmp_path, cache=CachePlan(export=cache_backends.registry("r/i:cache").written(())))
+    one = spec(
+        tmp_path, cache=CachePlan(export=cache_backends.registry("r/i:cache").for_export(()))
+    )
     assert commands.build(CLIENT, one) == Built("ci-3.9-amd64", "sha256:1", True)
 
 
@@ -266,7 +268,7 @@ def test_what_is_run_is_shown(
     "act",
     [
         lambda path: commands.build(CLIENT, spec(path)),
-        lambda _: commands.create(CLIENT, builder.plain("b"), None),
+        lambda _: commands.create(CLIENT, builder.default_builder("b"), None),
         lambda _: commands.remove(CLIENT, "b"),
     ],
 )

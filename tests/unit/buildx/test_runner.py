@@ -40,7 +40,7 @@ def spec(tmp_path: Path, **changes: object) -> BuildSpec:
         "platform": Platform.AMD64,
         "tags": ("r/i:latest",),
         "arguments": (("URL", "https://me:pw@example.org"),),
-        "cache": CachePlan((READ,), READ.written(())),
+        "cache": CachePlan((READ,), READ.for_export(())),
         "kind": Output.PUSH,
         "metadata": tmp_path / "metadata.json",
         **changes,
@@ -182,8 +182,8 @@ def exported(*, error: str = "", name: str = "exporting to GitHub Actions Cache"
     return json.dumps({"vertexes": [vertex]}).encode() + b"\n"
 
 
-GHA = cache_backends.parse("type=gha,scope=x", "--cache-to", write=True).written(())
-INLINE = cache_backends.parse("type=inline", "--cache-to", write=True).written(())
+GHA = cache_backends.parse("type=gha,scope=x", "--cache-to", write=True).for_export(())
+INLINE = cache_backends.parse("type=inline", "--cache-to", write=True).for_export(())
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_an_inline_cache_needs_an_image(
     assert not commands.build(client, asked).cache_exported
 
 
-@pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.written(()), False)])
+@pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.for_export(()), False)])
 def test_a_display_without_an_error_is_all_that_a_silent_builder_tells(
     tmp_path: Path,
     client: Client,

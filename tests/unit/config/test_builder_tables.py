@@ -23,8 +23,8 @@ def load(folder: Path, text: str) -> Settings:
 def test_a_builder_is_a_container_unless_something_else_is_said(tmp_path: Path) -> None:
     loaded = load(tmp_path, "[builders.mine]")
     assert dict(loaded.builders) == {"mine": Builder("mine", nodes=(Node("mine0"),))}
-    assert loaded.builder_named("mine") == builder.plain("mine")
-    assert loaded.builder_named("other") == builder.plain("other")
+    assert loaded.builder_named("mine") == builder.default_builder("mine")
+    assert loaded.builder_named("other") == builder.default_builder("other")
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:

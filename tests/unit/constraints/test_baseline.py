@@ -42,10 +42,10 @@ class Project:
         constraint_files.path(self.root, "3.11").write_text("\n".join(pins))
 
     def choose(self, *, slim: bool = False) -> str:
-        return baseline.choose(self.root, "3.11", slim=slim, announce=self.said.append)
+        return baseline.select(self.root, "3.11", slim=slim, announce=self.said.append)
 
     def follow(self) -> None:
-        baseline.follow("3.11", announce=self.said.append)
+        baseline.refresh("3.11", announce=self.said.append)
 
     def uv(self, command: Command, *, input: str, **_: object) -> Completed:
         self.asked.append(input)
@@ -67,7 +67,7 @@ def test_the_projects_own_baselines_are_within_the_bound(python: str) -> None:
     sizes = baseline.read(constraint_files.path(ROOT, python, "baseline"))
     assert min(sizes.values()) > 0
     said: list[str] = []
-    assert baseline.choose(ROOT, python, slim=False, announce=said.append) == "baseline"
+    assert baseline.select(ROOT, python, slim=False, announce=said.append) == "baseline"
     assert said == []
 
 

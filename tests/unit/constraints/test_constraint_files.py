@@ -241,9 +241,9 @@ def test_the_extras_of_a_release_are_written_down_once(
     monkeypatch.setattr(process, "run", run)
     chosen, said = settings.load(environment={}), list[str]()
     with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
-        extras.follow("3.11", chosen, announce=said.append)
+        extras.refresh("3.11", chosen, announce=said.append)
     for _ in range(2):
-        extras.follow("3.11", chosen, announce=said.append)
+        extras.refresh("3.11", chosen, announce=said.append)
     assert said == ["constraints/extras-3.3.2.txt: 2 extras"]
     assert constraint_files.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
     assert len(asked) == 2

@@ -121,20 +121,20 @@ def test_a_record_keeps_no_secret() -> None:
 def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     spec = specs.make(dockerfile=tmp_path / "none", context=tmp_path)
     with pytest.raises(UsageError, match=r"none: cannot be read: "):
-        build_inputs.gather(spec)
+        build_inputs.collect(spec)
 
 
 def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text("FROM x\nRUN true\n")
     spec = specs.make(dockerfile=file, context=tmp_path, epoch="17")
-    assert build_inputs.labelled(spec).inputs.arguments == ()
+    assert build_inputs.add_fingerprint_label(spec).inputs.arguments == ()
     file.write_text("FROM x\nARG SOURCE_DATE_EPOCH\nRUN true\n")
-    made = build_inputs.labelled(spec)
+    made = build_inputs.add_fingerprint_label(spec)
     assert made.inputs.arguments == (("SOURCE_DATE_EPOCH", "17"),)
     assert made.inputs.content
     assert made.inputs.content.arguments == {"SOURCE_DATE_EPOCH": "17"}
-    assert build_inputs.labelled(specs.change(spec, epoch="")).inputs.arguments == ()
+    assert build_inputs.add_fingerprint_label(specs.change(spec, epoch="")).inputs.arguments == ()
 
 
 def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:

@@ -47,7 +47,7 @@ def test_a_place_to_read_is_what_buildx_takes(text: str, value: str) -> None:
     ],
 )
 def test_a_place_to_write_keeps_all_segments_and_fails_no_build(text: str, value: str) -> None:
-    assert cache_backends.parse(text, "--cache-to", write=True).written(ZSTD).value == value
+    assert cache_backends.parse(text, "--cache-to", write=True).for_export(ZSTD).value == value
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_whatever_is_wrong_is_one_line_before_anything_starts(
 
 def test_the_caches_of_two_builds_stay_apart_where_nobody_says_how() -> None:
     place = Backend(BackendType.GHA)
-    assert place.of({"identity": "ci-3.9-amd64"}).value == "type=gha,scope=ci-3.9-amd64"
+    assert place.for_build({"identity": "ci-3.9-amd64"}).value == "type=gha,scope=ci-3.9-amd64"
     named = cache_backends.parse("type=gha,scope=all-{python}", "p", write=True)
-    assert named.of({"identity": "x", "python": "3.9"}).value == "type=gha,scope=all-3.9"
+    assert named.for_build({"identity": "x", "python": "3.9"}).value == "type=gha,scope=all-3.9"
 
 
 def test_people_call_a_registrys_place_by_its_reference() -> None:
@@ -99,5 +99,5 @@ def test_people_call_a_registrys_place_by_its_reference() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"])), min_size=1))
 def test_a_comma_or_a_quote_ends_no_value(values: list[str]) -> None:
-    read = next(csv.reader([cache_backends.fields(values)]), [])
+    read = next(csv.reader([cache_backends.csv_value(values)]), [])
     assert values in (read, [""])

@@ -41,7 +41,7 @@ def test_what_has_no_value_has_no_label() -> None:
 
 
 def test_registries_are_shown_the_oci_names_only() -> None:
-    shown = dict(labels.shown(tuple(table().items())))
+    shown = dict(labels.annotated(tuple(table().items())))
     assert shown
     assert all(name.startswith("org.opencontainers.image.") for name in shown)
     assert not [name for name in table() if name not in shown and "opencontainers" in name]

@@ -13,11 +13,11 @@ from build_tasks.model import cache_backends
 from build_tasks.model.cache import CachePolicy
 from build_tasks.model.matrix import Build, ImageKind, Names, Platform
 from build_tasks.plan import cache_policy, revision
-from build_tasks.plan.trust import Run
+from build_tasks.plan.trust import CIRun
 
 BUILD = Build(ImageKind.CI, "3.9", Platform.AMD64)
-PULL = Run(branch="fix", base="v3-1-test")
-FORK = Run("it is a fork's", "main", "v3-1-test")
+PULL = CIRun(branch="fix", base="v3-1-test")
+FORK = CIRun("it is a fork's", "main", "v3-1-test")
 #: The grammar of a reference: the OCI distribution specification, "Pulling manifests".
 PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
@@ -32,7 +32,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revision, "branch", lambda _: "work")
 
 
-def settle(run: Run, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
+def settle(run: CIRun, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
     given = {key.replace("_", "-"): value for key, value in options.items()}
     chosen = settings.load(given, environment={})
     return cache_policy.settle(chosen, run, writes=writes, checkout=Path("/"), announce=SAID.append)
@@ -45,13 +45,13 @@ def test_a_pull_request_reads_its_branch_its_base_and_main_and_writes_its_own() 
 
 
 def test_a_push_to_main_reads_and_writes_main_alone() -> None:
-    found = settle(Run(branch="main"), writes=True)
+    found = settle(CIRun(branch="main"), writes=True)
     assert (found.read, found.write) == (("main",), "main")
 
 
 def test_a_person_reads_main_and_writes_the_branch_that_is_checked_out() -> None:
-    assert settle(Run()).read == ("main",)
-    found = settle(Run(), writes=True)
+    assert settle(CIRun()).read == ("main",)
+    found = settle(CIRun(), writes=True)
     assert (found.read, found.write) == (("work", "main"), "work")
 
 
@@ -59,19 +59,19 @@ def test_without_any_branch_no_cache_is_written_unless_one_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(revision, "branch", lambda _: "")
-    found = settle(Run(), writes=True, branch="v3")
+    found = settle(CIRun(), writes=True, branch="v3")
     assert (found.read, found.write) == (("v3",), "")
     reason = "caches are not written: no branch is checked out: name a branch with --cache-branch"
     assert [reason] == SAID
-    assert settle(Run(), writes=True, cache_to="r/x:{branch}").write == ""
+    assert settle(CIRun(), writes=True, cache_to="r/x:{branch}").write == ""
     assert [reason, reason] == SAID
-    assert settle(Run(), writes=True, cache_branch="v4").write == "v4"
-    assert settle(Run(), writes=True, cache_to="r/x:y").write
+    assert settle(CIRun(), writes=True, cache_branch="v4").write == "v4"
+    assert settle(CIRun(), writes=True, cache_to="r/x:y").write
     assert [reason, reason] == SAID
 
 
 def test_a_merge_queue_reads_its_bases_cache_and_writes_none_unless_one_is_named() -> None:
-    queue = Run(base="v3-1-test", no_cache="it is a queue")
+    queue = CIRun(base="v3-1-test", no_cache="it is a queue")
     found = settle(queue, writes=True)
     assert (found.read, found.write) == (("v3-1-test", "main"), "")
     assert SAID == ["caches are not written: it is a queue: name a branch with --cache-branch"]
@@ -95,7 +95,7 @@ def test_an_untrusted_run_reads_what_trusted_ones_wrote_and_writes_nothing() -> 
 
 
 @pytest.mark.parametrize("run", [PULL, FORK])
-def test_a_release_reads_main_or_nothing(run: Run) -> None:
+def test_a_release_reads_main_or_nothing(run: CIRun) -> None:
     assert settle(run, cache_imports="main").read == ("main",)
     found = settle(run, cache_imports="none", cache_from=["r/x:y"])
     assert (found.read, found.sources) == ((), ())
@@ -120,7 +120,7 @@ BRANCHES = st.one_of(
 @given(st.lists(BRANCHES.filter(str.strip), min_size=2, max_size=6, unique=True))
 def test_any_branch_has_a_valid_reference_of_its_own(branches: list[str]) -> None:
     names = Names("localhost:5000", "apache/airflow", "main")
-    found = [names.at(branch).cache(BUILD) for branch in branches]
+    found = [names.for_branch(branch).cache(BUILD) for branch in branches]
     assert len(set(found)) == len(branches)
     for reference in found:
         path, _, tag = reference.removeprefix("localhost:5000/").partition(":")

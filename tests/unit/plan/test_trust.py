@@ -7,7 +7,7 @@ import pytest
 
 from build_tasks.config.fields import FIELDS
 from build_tasks.plan import trust
-from build_tasks.plan.trust import Run
+from build_tasks.plan.trust import CIRun
 
 HOME = {"repository": {"full_name": "apache/airflow"}}
 GITHUB = {
@@ -36,11 +36,11 @@ MERGE = {
 HINT = " (AIRFLOW_IMAGES_TRUSTED=1 in its environment trusts it)"
 
 
-def judge(environment: dict[str, str], *, trusted: bool = True, place: str = "default") -> Run:
+def judge(environment: dict[str, str], *, trusted: bool = True, place: str = "default") -> CIRun:
     return trust.judge(environment, trusted=trusted, place=place)
 
 
-def pull(tmp_path: Path, payload: object, **changes: str) -> Run:
+def pull(tmp_path: Path, payload: object, **changes: str) -> CIRun:
     file = tmp_path / "event.json"
     file.write_text(payload if isinstance(payload, str) else json.dumps(payload))
     return judge({**PULL, "GITHUB_EVENT_PATH": str(file), **changes})
@@ -52,32 +52,32 @@ def of(name: str | None) -> dict[str, object]:
 
 
 def test_a_person_is_trusted_and_named_by_nobody() -> None:
-    assert judge({}) == Run()
+    assert judge({}) == CIRun()
     assert judge({}).trusted
 
 
 def test_a_push_to_a_branch_is_trusted() -> None:
-    assert judge(GITHUB) == Run(branch="main")
-    assert judge(GITLAB) == Run(branch="main")
+    assert judge(GITHUB) == CIRun(branch="main")
+    assert judge(GITLAB) == CIRun(branch="main")
 
 
 def test_a_tag_is_no_branch() -> None:
     tag = {**GITHUB, "GITHUB_REF_NAME": "3.1.0", "GITHUB_REF_TYPE": "tag"}
-    assert judge(tag) == Run(branch="tags/3.1.0")
+    assert judge(tag) == CIRun(branch="tags/3.1.0")
     tag = {"GITLAB_CI": "true", "CI_COMMIT_TAG": "3.1.0", "CI_PIPELINE_SOURCE": "push"}
-    assert judge(tag) == Run(branch="tags/3.1.0")
+    assert judge(tag) == CIRun(branch="tags/3.1.0")
 
 
 def test_a_pull_request_of_the_repositorys_own_branch_is_trusted(tmp_path: Path) -> None:
-    assert pull(tmp_path, of("apache/airflow")) == Run("", "fix", "v3-1-test")
+    assert pull(tmp_path, of("apache/airflow")) == CIRun("", "fix", "v3-1-test")
     merge = {**MERGE, "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "apache/airflow"}
-    assert judge(merge) == Run("", "fix", "main")
+    assert judge(merge) == CIRun("", "fix", "main")
 
 
 @pytest.mark.parametrize("event", ["pull_request", "pull_request_target", "pull_request_review"])
 def test_a_forks_pull_request_is_not(tmp_path: Path, event: str) -> None:
     run = pull(tmp_path, of("me/airflow"), GITHUB_EVENT_NAME=event)
-    assert run == Run("it builds a pull request from me/airflow", "fix", "v3-1-test")
+    assert run == CIRun("it builds a pull request from me/airflow", "fix", "v3-1-test")
     assert not run.trusted
 
 
@@ -92,7 +92,7 @@ def after(name: object, event: str = "pull_request", branch: object = "fix") -> 
     return {**HOME, "workflow_run": run}
 
 
-def workflow(tmp_path: Path, payload: object) -> Run:
+def workflow(tmp_path: Path, payload: object) -> CIRun:
     changes = {"GITHUB_HEAD_REF": "", "GITHUB_BASE_REF": "", "GITHUB_REF_NAME": "main"}
     return pull(tmp_path, payload, GITHUB_EVENT_NAME="workflow_run", **changes)
 
@@ -109,7 +109,7 @@ def test_a_workflow_that_a_forks_pull_request_started_is_not(tmp_path: Path) -> 
 def test_a_workflow_after_one_of_the_repositorys_own_has_that_ones_branch(
     tmp_path: Path, event: str
 ) -> None:
-    assert workflow(tmp_path, after("apache/airflow", event)) == Run(branch="fix")
+    assert workflow(tmp_path, after("apache/airflow", event)) == CIRun(branch="fix")
 
 
 def test_a_workflow_after_an_entry_of_a_merge_queue_has_no_cache_of_its_own(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_fork_that_is_gone_is_not(tmp_path: Path) -> None:
 
 def test_settings_take_trust_away_and_never_give_it_to_a_fork(tmp_path: Path) -> None:
     place = "AIRFLOW_IMAGES_TRUSTED"
-    assert judge(GITHUB, trusted=False, place=place) == Run(f"{place} says so", "main")
+    assert judge(GITHUB, trusted=False, place=place) == CIRun(f"{place} says so", "main")
     file = tmp_path / "event.json"
     file.write_text(json.dumps(of("me/airflow")))
     fork = {**PULL, "GITHUB_EVENT_PATH": str(file)}
@@ -179,7 +179,7 @@ def test_an_event_that_is_not_on_the_list_is_not_trusted(event: str, on: str) ->
 
 @pytest.mark.parametrize("event", sorted(trust.GITHUB_TRUSTED - {"merge_group"}))
 def test_an_event_on_the_list_is_trusted(event: str) -> None:
-    assert judge({**GITHUB, "GITHUB_EVENT_NAME": event}) == Run(branch="main")
+    assert judge({**GITHUB, "GITHUB_EVENT_NAME": event}) == CIRun(branch="main")
 
 
 @pytest.mark.parametrize("source", ["trigger", "api", "pipeline", "parent_pipeline", "chat", ""])
@@ -191,7 +191,7 @@ def test_a_pipeline_source_that_is_not_on_the_list_is_not_trusted(source: str) -
 
 @pytest.mark.parametrize("source", sorted(trust.GITLAB_TRUSTED))
 def test_a_pipeline_source_on_the_list_is_trusted(source: str) -> None:
-    assert judge({**GITLAB, "CI_PIPELINE_SOURCE": source}) == Run(branch="main")
+    assert judge({**GITLAB, "CI_PIPELINE_SOURCE": source}) == CIRun(branch="main")
 
 
 def test_an_external_pull_request_is_trusted_if_it_is_no_forks() -> None:
@@ -206,9 +206,9 @@ def test_an_external_pull_request_is_trusted_if_it_is_no_forks() -> None:
         f"{prefix}_TARGET_BRANCH_NAME": "v3-1-test",
     }
     run = judge(external, place=trust.VOUCHING)
-    assert run == Run("it builds a pull request from me/airflow", "fix", "v3-1-test")
+    assert run == CIRun("it builds a pull request from me/airflow", "fix", "v3-1-test")
     own = {**external, f"{prefix}_SOURCE_REPOSITORY": "apache/airflow"}
-    assert judge(own) == Run("", "fix", "v3-1-test")
+    assert judge(own) == CIRun("", "fix", "v3-1-test")
     del external[f"{prefix}_SOURCE_REPOSITORY"]
     assert judge(external).distrust == "it builds a pull request from an unknown repository"
 
@@ -217,15 +217,15 @@ def test_merge_queues_have_their_bases_cache_and_none_of_their_own() -> None:
     ref = "gh-readonly-queue/v3-1/test/pr-7-0123456789012345678901234567890123456789"
     run = judge({**GITHUB, "GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF_NAME": ref})
     no_cache = "a merge queue has no cache of its own"
-    assert run == Run(base="v3-1/test", no_cache=no_cache)
+    assert run == CIRun(base="v3-1/test", no_cache=no_cache)
     unnamed = judge({**GITHUB, "GITHUB_EVENT_NAME": "merge_group"})
-    assert unnamed == Run(no_cache=no_cache)
+    assert unnamed == CIRun(no_cache=no_cache)
     train = {
         **MERGE,
         "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "apache/airflow",
         "CI_MERGE_REQUEST_EVENT_TYPE": "merge_train",
     }
-    assert judge(train) == Run(base="main", no_cache=no_cache)
+    assert judge(train) == CIRun(base="main", no_cache=no_cache)
 
 
 @pytest.mark.parametrize(("variable", "system"), trust.OTHER_SYSTEMS.items())
@@ -235,14 +235,14 @@ def test_other_ci_systems_are_trusted_only_where_the_environment_says_so(
     environment = {"CI": "true", variable: "1"}
     assert judge(environment).distrust == f"cannot tell whose code {system} builds{HINT}"
     assert not judge(environment, place="images.toml: trusted").trusted
-    assert judge(environment, place=trust.VOUCHING) == Run()
+    assert judge(environment, place=trust.VOUCHING) == CIRun()
     refused = judge(environment, trusted=False, place=trust.VOUCHING)
-    assert refused == Run("AIRFLOW_IMAGES_TRUSTED says so")
+    assert refused == CIRun("AIRFLOW_IMAGES_TRUSTED says so")
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "False", "no"])
 def test_a_variable_that_says_no_is_no_ci_system(value: str) -> None:
-    assert judge(dict.fromkeys(("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"), value)) == Run()
+    assert judge(dict.fromkeys(("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"), value)) == CIRun()
 
 
 def test_the_variable_that_vouches_is_the_settings() -> None:
