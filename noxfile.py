@@ -44,6 +44,15 @@ DOCKERFILES = (
     "build_tasks/verify/postgres/Dockerfile",
 )
 
+#: Shell scripts that shellcheck can read.
+SCRIPTS = (".ci/run", *(str(path) for path in sorted(Path("build_tasks").rglob("*.sh"))))
+
+#: Files and the schema that each is checked against.
+SCHEMAS = {
+    "github-workflows": ".github/workflows/tests.yml",
+    "dependabot": ".github/dependabot.yml",
+}
+
 #: The tests without an engine, and those with one or with a browser.
 QUICK = ("tests/unit", "tests/front_ends")
 SLOW = ("tests/browser", "tests/engine")
@@ -189,12 +198,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types and Dockerfiles."""
+    """Check style, types, spelling, Dockerfiles, shell scripts and workflows."""
     session.install("-e", ".[lint]")
     start(session, "ruff", "check", ".")
     start(session, "ruff", "format", "--check", ".")
     start(session, "mypy")
+    start(session, "codespell")
     start(session, "hadolint", *DOCKERFILES)
+    start(session, "shellcheck", *SCRIPTS)
+    start(session, "zizmor", "--offline", "--quiet", ".github")
+    for schema, file in SCHEMAS.items():
+        start(session, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", file)
 
 
 @nox.session

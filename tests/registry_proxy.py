@@ -441,19 +441,21 @@ class _Handler(BaseHTTPRequestHandler):
     def asked(self, path: str, fault: Fault) -> Iterator[http.client.HTTPResponse]:
         """Ask the registry; a connection that it closed meanwhile is opened again."""
         has_body = self.has_body()
-        for again in (False, True):
-            try:
-                self.ask()
-                if has_body:
-                    self.send_on(path, fault)
-                answer = self.registry.getresponse()
-                break
-            except (http.client.RemoteDisconnected, ConnectionError):
-                self.registry.close()
-                if again or has_body:
-                    raise
+        try:
+            answer = self.response(path, fault, has_body=has_body)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            self.registry.close()
+            if has_body:
+                raise
+            answer = self.response(path, fault, has_body=False)
         with answer:
             yield answer
+
+    def response(self, path: str, fault: Fault, *, has_body: bool) -> http.client.HTTPResponse:
+        self.ask()
+        if has_body:
+            self.send_on(path, fault)
+        return self.registry.getresponse()
 
     def ask(self) -> None:
         # The client's Host goes on, so that the registry's Location headers lead back here.

@@ -215,8 +215,9 @@ def start_and_stop(suite: Suite, tmp_path: Path, dice: Dice, rounds: int) -> lis
         runs = following != STOP
         if not runs:
             assert not left(suite), f"{ended.kill}: {left(suite)}"
-    goes_on(suite, STOP, ended)
-    assert not left(suite), f"{ended.kill}: {left(suite)}"
+    last = all_ended[-1]
+    goes_on(suite, STOP, last)
+    assert not left(suite), f"{last.kill}: {left(suite)}"
     return all_ended
 
 
