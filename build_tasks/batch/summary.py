@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from build_tasks.batch.schedule import Outcome, State
 from build_tasks.errors import ImagesError, SeveralErrors
-from build_tasks.progress.row import clock, short
-from build_tasks.text.formatting import listed
+from build_tasks.text.formatting import duration, listed, shorten
 
 COLUMNS = ("build", "outcome", "time", "tries", "")
 
@@ -64,8 +63,8 @@ def lines(outcomes: Sequence[Outcome], width: int | None) -> list[str]:
 
 def _cells(one: Outcome) -> tuple[str, ...]:
     tries = str(one.attempts) if one.attempts else ""
-    took = clock(one.seconds) if one.attempts else ""
+    took = duration(one.seconds) if one.attempts else ""
     if one.error and one.state is State.FAILED:
-        said = short(str(one.error).removeprefix(f"{one.name}: "), 200)
+        said = shorten(str(one.error).removeprefix(f"{one.name}: "), 200)
         return one.name, f"{one.state} ({word(one.error)})", took, tries, said
     return one.name, one.state, took, tries, one.result.text if one.result else ""

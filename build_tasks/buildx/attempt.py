@@ -19,8 +19,8 @@ from build_tasks.history.recorder import Recorder
 from build_tasks.history.snapshot import SILENT
 from build_tasks.model.build import BuildSpec
 from build_tasks.process import Command, Completed
-from build_tasks.progress.row import short
 from build_tasks.text import escaping
+from build_tasks.text.formatting import shorten
 
 Line = Callable[[str], None]
 #: The oldest buildx that replays the events of a build that is over.
@@ -198,7 +198,7 @@ class _Silence:
         if quiet < self._limit:
             return
         self._limit *= 2
-        running = [short(name, 100) for name in self._recorder.running()]
+        running = [shorten(name, 100) for name in self._recorder.running()]
         more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
         what = f"running: {'; '.join(running[:NAMED])}{more}"
         waits = what if running else f"waiting for the builder {self._builder}"

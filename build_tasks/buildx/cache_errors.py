@@ -10,6 +10,7 @@ from build_tasks.errors import RegistryError
 from build_tasks.history.record import BuildRecord, CacheUse, StepKind
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec
+from build_tasks.text.formatting import shorten
 
 #: Layers of a cache that was read are fetched when they are needed, late: these are BuildKit's and
 #: containerd's words for one that could not be.
@@ -94,7 +95,7 @@ def called_out(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
     seconds = sum(step.seconds for step in steps)
     more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
     read = ", ".join(use.reference for use in now.imports if not use.error)
-    what = f"{_short(steps[0].name, 80)}{more}, which ran for {seconds:.1f} s"
+    what = f"{shorten(steps[0].name, 80)}{more}, which ran for {seconds:.1f} s"
     return [f"warning: the cache {read} was read and should have had {what}"]
 
 
@@ -197,7 +198,7 @@ def named(use: CacheUse, spec: BuildSpec) -> CacheUse:
 
 def reason(error: str) -> str:
     """Return why a cache was not read or written, in one line."""
-    return _short(_PREFIX.sub("", error.partition("\n")[0]), 240)
+    return shorten(_PREFIX.sub("", error.partition("\n")[0]), 240)
 
 
 def _repository(reference: str) -> str:
@@ -213,8 +214,3 @@ def _drawn(text: str) -> Iterator[tuple[str, bool]]:
     """Yield what BuildKit's display for terminals calls an error; it cuts lines at their width."""
     for found in _DRAWN.finditer(text):
         yield (found["reference"] or "").rstrip("."), bool(found["export"])
-
-
-def _short(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"

@@ -24,6 +24,7 @@ from build_tasks.errors import (
     StepError,
 )
 from build_tasks.process import Completed
+from build_tasks.text.formatting import shorten
 
 #: Lines of a failed step's log that the one-line message quotes the last of.
 _NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
@@ -171,13 +172,15 @@ def _failed_step(output: str, found: re.Match[str], subject: str) -> ImagesError
     lines = [line.strip() for line in lines if not _NOISE.search(line)]
     log = "\n".join(lines)
     last = f": {lines[-1]}" if lines else ""
-    message = f"{subject}: step {_short(name)} failed with exit code {found[2]}{_short(last)}"
+    message = (
+        f"{subject}: step {shorten(name, 200)} failed with exit code {found[2]}{shorten(last, 200)}"
+    )
     if _RULES[0].words.search(log):
         return DiskError(f"{message} ({_RULES[0].advice})")
     if _NO_SOLUTION.search(log):
         why = " ".join(re.sub(r"[^\x00-\x7f]", "", log).split())  # no drawn lines
         return DependencyError(
-            f"{subject}: no versions fit together in step {_short(name)}: {_short(why, 600)}"
+            f"{subject}: no versions fit together in step {shorten(name, 200)}: {shorten(why, 600)}"
         )
     return StepError(message)
 
@@ -219,7 +222,3 @@ def _context(reason: str) -> str:
     return _OTHER_CONTEXT.sub(
         r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1", reason
     )
-
-
-def _short(text: str, length: int = 200) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -10,8 +10,9 @@ import secrets
 from build_tasks import console
 from build_tasks.errors import ImagesError
 from build_tasks.progress.plain import Lines
-from build_tasks.progress.row import View, clock
+from build_tasks.progress.row import View
 from build_tasks.text import escaping
+from build_tasks.text.formatting import duration
 
 #: Lines of a failed build's log that stand above its fold.
 LAST = 20
@@ -31,7 +32,7 @@ class GitHub(Lines):
             title = escaping.github_property(row.name)
             shown += _quoted(log.tail(LAST))
             shown.append(f"::error title={title}::{escaping.github_data(row.current)}")
-        shown.append(f"::group::{row.name}: {row.state} in {clock(row.seconds)}")
+        shown.append(f"::group::{row.name}: {row.state} in {duration(row.seconds)}")
         # At once, so that no other build's line stands among them.
         console.write("\n".join([*shown, *_quoted(log.lines()), "::endgroup::", ""]))
 

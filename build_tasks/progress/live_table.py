@@ -18,8 +18,9 @@ from rich.text import Text
 
 from build_tasks.console import Stderr, message, taken
 from build_tasks.progress.base import Display
-from build_tasks.progress.row import View, clock
+from build_tasks.progress.row import View
 from build_tasks.text import escaping
+from build_tasks.text.formatting import duration
 
 #: Times a second that it is drawn; its clocks run by seconds.
 RATE = 4
@@ -134,5 +135,5 @@ def _cells(row: View, *, wide: bool) -> Iterator[Text]:
     if wide:
         yield Text(str(row.cached) if row.total else "")
     seconds = row.seconds or (time.monotonic() - row.began if row.began else 0)
-    yield Text(clock(seconds) if seconds else "")
+    yield Text(duration(seconds) if seconds else "")
     yield Text(" ".join(escaping.plain(row.current).split()))

@@ -142,16 +142,3 @@ def _without_cache(name: str, error: str) -> str:
     if error.endswith("context canceled"):
         return ""
     return f"{name}: {error.rpartition(': ')[2]}"
-
-
-def short(text: str, width: int) -> str:
-    """Return a text as one line of so many characters at most."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as people read it: 7.1 s, 2 min 05 s."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"

@@ -6,7 +6,7 @@ from build_tasks import console
 from build_tasks.history.events import Said
 from build_tasks.history.record import StepKind
 from build_tasks.history.snapshot import Moment, StepEvent
-from build_tasks.progress.row import short
+from build_tasks.text.formatting import shorten
 from build_tasks.text.redaction import redact
 
 
@@ -48,5 +48,5 @@ class Steps:
     def _print(self, text: str, *, indented: bool = False) -> None:
         # A piece of a Dockerfile, or what is drawn with dashes, stays as it is if it can.
         whole = indented and len(text) <= self._width
-        shown = text if whole else short(text, self._width)
+        shown = text if whole else shorten(text, self._width)
         console.message(shown)

@@ -57,20 +57,6 @@ def named(step: Step) -> str:
     return f"[{place(step)}] {instruction(step)}" if place(step) else instruction(step)
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as people read them."""
-    if seconds < 10:  # noqa: PLR2004 - below that, tenths tell
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        rest = f" {whole % _MINUTE} s" if whole % _MINUTE else ""
-        return f"{whole // _MINUTE} min{rest}"
-    rest = f" {whole % _HOUR // _MINUTE} min" if whole % _HOUR // _MINUTE else ""
-    return f"{whole // _HOUR} h{rest}"
-
-
 def steps(record: BuildRecord) -> list[Step]:
     """Return the steps of the Dockerfile."""
     return [step for step in record.steps if step.kind is StepKind.STEP]

@@ -55,7 +55,7 @@ def html(records: Sequence[BuildRecord]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
-        "duration": facts.duration,
+        "duration": formatting.duration,
         "size": formatting.size,
         "short": facts.short,
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),

@@ -69,7 +69,7 @@ def publish(records: Sequence[BuildRecord]) -> bool:
 def _parts(records: Sequence[BuildRecord]) -> Iterator[str]:
     """Yield the page piece by piece; it may end after each."""
     span = facts.span(records)
-    yield f"### {facts.tally(records)}, in {facts.duration(span)}\n\n"
+    yield f"### {facts.tally(records)}, in {formatting.duration(span)}\n\n"
     yield (
         "| | build | outcome | time | ran/cached | tries | timeline | digest |\n"
         "| --- | --- | --- | ---: | ---: | ---: | --- | --- |\n"
@@ -79,7 +79,7 @@ def _parts(records: Sequence[BuildRecord]) -> Iterator[str]:
             {"built": "✅", "failed": "❌"}.get(record.outcome, "⚪"),
             f"<code>{_text(record.identity)}</code>",
             _text(facts.outcome(record)),
-            facts.duration(record.seconds),
+            formatting.duration(record.seconds),
             facts.ratio(record),
             str(record.attempts),
             f"<code>{timeline(record, at, span)}</code>",
@@ -144,14 +144,14 @@ def _failure(record: BuildRecord) -> str:
 def _details(record: BuildRecord) -> str:
     rows = [
         f"| {_text(facts.place(step))} | <code>{_text(facts.instruction(step)[:120])}</code> "
-        f"| {_state(step)} | {facts.duration(step.seconds)} "
+        f"| {_state(step)} | {formatting.duration(step.seconds)} "
         f"| {formatting.size(step.bytes) if step.bytes else ''} |\n"
         for step in record.steps
         if step.kind is StepKind.STEP or step.seconds >= 1
     ]
     head = (
         f"<details><summary><code>{_text(record.identity)}</code>: "
-        f"{facts.duration(record.seconds)}</summary>\n\n"
+        f"{formatting.duration(record.seconds)}</summary>\n\n"
     )
     digest = f"<code>{_text(f'{record.image}@{record.digest}')}</code>\n\n" if record.digest else ""
     table = "| | step | | time | bytes |\n| --- | --- | --- | ---: | ---: |\n"

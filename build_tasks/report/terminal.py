@@ -34,7 +34,7 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
         said = [record.message] if record.message else []
         said += [f"{record.identity}: {one}" for one in facts.lost(record)]
         lines += [f"{_cut(line, columns)}\n" for line in said]
-    took = facts.duration(facts.span(records))
+    took = formatting.duration(facts.span(records))
     lines.append(f"{_cut(f'{facts.tally(records)}, in {took}', columns)}\n")
     return "".join(lines)
 
@@ -58,7 +58,7 @@ def _row(record: BuildRecord) -> list[str]:
     return [
         record.identity,
         facts.outcome(record),
-        facts.duration(record.seconds),
+        formatting.duration(record.seconds),
         facts.ratio(record),
         str(record.attempts),
         facts.short(record.digest),
@@ -67,7 +67,7 @@ def _row(record: BuildRecord) -> list[str]:
 
 def _came_of_it(record: BuildRecord) -> str:
     tries = f" at try {record.attempts}" if record.attempts > 1 else ""
-    return f"{facts.outcome(record)} in {facts.duration(record.seconds)}{tries}"
+    return f"{facts.outcome(record)} in {formatting.duration(record.seconds)}{tries}"
 
 
 def _one(record: BuildRecord) -> list[list[str]]:
@@ -77,7 +77,10 @@ def _one(record: BuildRecord) -> list[list[str]]:
     ]
     for number, step in enumerate(facts.slowest(record)):
         rows.append(
-            ["" if number else "slowest", f"{facts.duration(step.seconds)}  {facts.named(step)}"]
+            [
+                "" if number else "slowest",
+                f"{formatting.duration(step.seconds)}  {facts.named(step)}",
+            ]
         )
     if size := facts.transferred(record):
         rows.append(["bytes", formatting.size(size)])

@@ -97,8 +97,8 @@ def about(step: Step) -> str:
     lines = [facts.named(step)[:LONG]]
     words = {"unreached": "not reached", "moved": "took", "lost": "failed, and the build went on"}
     said = words.get(state(step), state(step))
-    when = f" {facts.duration(step.seconds)}" if step.seconds else ""
-    at = f", at {facts.duration(step.intervals[0][0])}" if step.intervals else ""
+    when = f" {formatting.duration(step.seconds)}" if step.seconds else ""
+    at = f", at {formatting.duration(step.intervals[0][0])}" if step.intervals else ""
     size = f", {formatting.size(step.bytes)}" if step.bytes else ""
     lines.append(f"{said}{when}{at}{size}")
     if step.error:

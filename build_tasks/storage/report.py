@@ -87,7 +87,7 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
     verb = "would free" if dry else "freed"
     report.notes.append(
         f"builder {settings.builder}: {verb} {formatting.size(cache_records.total(everything))} in "
-        f"{plural(len(everything), 'record')}{formatting.precision(exact=exact)}"
+        f"{plural(len(everything), 'record')}{_precision(exact=exact)}"
     )
     if where.client.embedded and allowed.concerns_registry and settings.builder == DEFAULT:
         from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
@@ -139,7 +139,7 @@ def _local(report: Report, host: BuildHost) -> None:
                 f"builder {node.builder}, node {node.name}: "
                 f"{formatting.size(node.reclaimable)} can be freed, "
                 f"{formatting.size(node.shared)} is shared with images"
-                f"{formatting.precision(exact=node.exact)}"
+                f"{_precision(exact=node.exact)}"
             )
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
@@ -218,3 +218,7 @@ def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Reco
         node, known = before.get(record.id, (nodes[0].name, record))
         result[node].append(known if known.size else record)
     return result
+
+
+def _precision(*, exact: bool) -> str:
+    return "" if exact else " (to four digits, as buildx says it)"

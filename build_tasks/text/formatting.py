@@ -1,15 +1,17 @@
-"""Sizes and times in the units that people read."""
+"""Format sizes, times, lists and long texts for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
 
 
 def size(count: int) -> str:
-    """Return bytes as people read them, in powers of 1000 as Docker counts."""
+    """Format a number of bytes in powers of 1000, as Docker does: `2.05 MB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 - Docker's step
@@ -19,26 +21,39 @@ def size(count: int) -> str:
 
 
 def age(then: datetime | None, now: datetime) -> str:
-    """Return how long ago something was, as people read it."""
+    """Format how long ago something happened: `3 h ago`."""
     if then is None:
         return "unknown"
     seconds = max((now - then).total_seconds(), 0)
-    for step, unit in _UNITS:
+    for step, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
         if seconds >= step:
             return f"{seconds / step:.0f} {unit} ago"
     return "now"
 
 
-def precision(*, exact: bool) -> str:
-    """Return what to add to a figure that is not exact."""
-    return "" if exact else " (to four digits, as buildx says it)"
+def duration(seconds: float) -> str:
+    """Format a duration: `7.1 s`, `34 s`, `2 min 5 s`, `1 h 3 min`."""
+    if seconds < 10:  # noqa: PLR2004 - below that, tenths matter
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    big, small, unit, rest = (_MINUTE, 1, "min", "s") if whole < _HOUR else (_HOUR, 60, "h", "min")
+    remainder = whole % big // small
+    return f"{whole // big} {unit}" + (f" {remainder} {rest}" if remainder else "")
 
 
-def listed(values: Iterable[str]) -> str:
-    """Return the values as a person writes a list of choices."""
-    return ", ".join(str(value) for value in values)
+def shorten(text: str, width: int) -> str:
+    """Return a text as one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"
+
+
+def listed(values: Iterable[object]) -> str:
+    """Join values with commas, as a list of choices."""
+    return ", ".join(map(str, values))
 
 
 def plural(number: int, noun: str) -> str:
-    """Return a number with its noun, like `1 build` and `2 builds`."""
+    """Return a number with its noun: `1 build`, `2 builds`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from build_tasks.history.explain.causes import Cause, Why
+from build_tasks.text.formatting import shorten
 
 #: Causes of one step that are told; the rest are counted.
 SHOWN = 5
@@ -68,7 +69,7 @@ def lines(found: Explanation) -> list[str]:
         for miss in misses:
             where = f", line {miss.line}" if miss.line else ""
             after = f"; then {', '.join(miss.consequences)}" if miss.consequences else ""
-            said.append(f"  {miss.step}{where}: {_short(miss.text)}{after}")
+            said.append(f"  {miss.step}{where}: {shorten(miss.text, _WIDTH)}{after}")
         said += [f"    {_sentence(cause)}" for cause in why[:SHOWN]]
         if len(why) > SHOWN:
             said.append(f"    and {len(why) - SHOWN} more")
@@ -76,11 +77,11 @@ def lines(found: Explanation) -> list[str]:
 
 
 def _sentence(cause: Cause) -> str:
-    what, was, now = cause.what, _short(cause.before), _short(cause.now)
+    what, was, now = cause.what, shorten(cause.before, _WIDTH), shorten(cause.now, _WIDTH)
     said = {
         Why.NEW: f"the instruction at {what} is new",
         Why.MOVED: f"the instruction at {what} moved: it followed {_named(was)}, now {_named(now)}",
-        Why.GONE: f"an instruction above it was removed: {_short(what)}",
+        Why.GONE: f"an instruction above it was removed: {shorten(what, _WIDTH)}",
         Why.INSTRUCTION: f"the instruction changed, {what}: {_both(cause.before, cause.now)}",
         Why.ARGUMENT: f"argument {what}: {_set(was)} -> {_set(now)}",
         Why.ENVIRONMENT: f"environment {what}: {_set(was)} -> {_set(now)}",
@@ -122,8 +123,3 @@ def _both(before: str, now: str) -> str:
 def _window(text: str, start: int) -> str:
     end = start + _WIDTH
     return f"{'...' if start else ''}{text[start:end]}{'...' if len(text) > end else ''}"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."

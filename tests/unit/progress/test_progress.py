@@ -23,7 +23,7 @@ from build_tasks.progress.live_table import LiveTable
 from build_tasks.progress.logfile import Log
 from build_tasks.progress.plain import Lines
 from build_tasks.progress.rawjson import Events
-from build_tasks.progress.row import Row, clock, short
+from build_tasks.progress.row import Row
 from build_tasks.progress.single import Alone
 from build_tasks.text import redaction
 from build_tasks.text.redaction.known import KnownValues
@@ -74,21 +74,6 @@ def test_another_attempt_begins_anew() -> None:
     row.take(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED))
     row.begin(9.0)
     assert (row.total, row.attempts, row.began) == (0, 2, 5.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (125.7, "2 min 05 s")],
-)
-def test_times_are_readable(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
-
-
-@pytest.mark.parametrize(("width", "text"), [(9, "a  b\nc d e"), (7, "a b\nc def"), (1, "ab")])
-def test_a_text_becomes_one_line_that_fits(width: int, text: str) -> None:
-    line = short(text, width)
-    assert len(line) <= width
-    assert "\n" not in line
 
 
 def test_a_log_reads_as_buildkits_own(tmp_path: Path) -> None:

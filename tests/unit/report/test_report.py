@@ -105,25 +105,6 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10.0 s"),
-        (10, "10 s"),
-        (59.6, "1 min"),
-        (61, "1 min 1 s"),
-        (120, "2 min"),
-        (3599.4, "59 min 59 s"),
-        (3600, "1 h"),
-        (7384, "2 h 3 min"),
-    ],
-)
-def test_a_duration_is_told_as_people_say_it(seconds: float, said: str) -> None:
-    assert facts.duration(seconds) == said
-
-
-@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("[main 2/9] RUN echo one", "RUN echo one"),

@@ -5,7 +5,6 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError
 from build_tasks.process import Completed, docker_api
 from build_tasks.storage import disk_usage
-from build_tasks.text import formatting
 
 RECORD = {"ID": "a", "Type": "regular", "Size": 7, "Shared": True, "InUse": False}
 SAID = "ID: a\nSize: 1.5kB\nReclaimable: true\n"
@@ -105,29 +103,6 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
     (node,) = disk_usage.ask(far, "default")
     assert (node.exact, node.total) == (False, 1500)
     assert asked == [("docker-buildx", "du", "--builder", "default", "--verbose")]
-
-
-@pytest.mark.parametrize(
-    ("ago", "said"),
-    [
-        (None, "unknown"),
-        (timedelta(seconds=-5), "now"),
-        (timedelta(seconds=50), "50 s ago"),
-        (timedelta(minutes=3), "3 min ago"),
-        (timedelta(days=9), "9 d ago"),
-    ],
-)
-def test_ages_are_read_by_people(ago: timedelta | None, said: str) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert formatting.age(None if ago is None else now - ago, now) == said
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [(0, "0 B"), (1500, "1.5 kB"), (2_008_317, "2.008 MB"), (3 * 10**12, "3 TB")],
-)
-def test_sizes_are_read_by_people(count: int, said: str) -> None:
-    assert formatting.size(count) == said
 
 
 CONTAINERS = "/v1.44/containers/json"
