@@ -13,7 +13,7 @@ from build_tasks.batch import build_jobs, schedule, summary
 from build_tasks.batch.build_jobs import BatchContext
 from build_tasks.batch.recorder import Keeper
 from build_tasks.batch.schedule import Outcome, Rules, State
-from build_tasks.buildx.cache_lookup import Lookup, Place
+from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.config.options import Options
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.model.build import BuildSpec
@@ -50,7 +50,7 @@ def build(
     """
     rules = _rules(host, options)
     folder = digests.folder(options.text("digests"))
-    caches = Lookup(Place(host.client, specs[0].run.builder, local=host.local))
+    caches = Lookup(host.client, specs[0].run.builder, local=host.local)
     caches.start(
         spec for spec in specs if not spec.output.skip_unchanged
     )  # while the rest is prepared

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +10,15 @@ from build_tasks import process
 from build_tasks.buildx import runner
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import CommandTimeout, ImagesError, MissingImage, NetworkError
+from build_tasks.errors import ImagesError
 from build_tasks.history.record import BuildRecord
 from build_tasks.model import cache_backends, labels
 from build_tasks.model.build import BuildSpec, Output
-from build_tasks.model.builder import DEFAULT, Builder
+from build_tasks.model.builder import Builder
 from build_tasks.process import Command, Completed
 
 #: Seconds that a builder has to start; buildx itself gives up after about 15.
 BOOT = 120.0
-#: Seconds for a registry to answer a question about an image.
-ANSWER = 10.0
 
 
 def build_command(client: Client, spec: BuildSpec) -> Command:
@@ -139,68 +136,6 @@ def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = B
     if ended.returncode:
         raise _failed(ended, f"builder {name}")
     return ended.stdout
-
-
-def manifest(client: Client, reference: str, builder: str = DEFAULT) -> str:
-    """Return the manifest that a registry has for a reference, as it stands there (JSON).
-
-    Args:
-        client: the way to buildx; no engine is asked.
-        reference: an image, by tag or by digest.
-        builder: the builder whose settings of registries count.
-
-    Raises:
-        MissingImage: the registry does not have it.
-        ImagesError: the registry does not answer in time, or refuses.
-    """
-    return inspect_image(client, reference, builder, "--raw")
-
-
-def inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
-    """Return what `buildx imagetools inspect` prints for a reference; no layer is fetched.
-
-    Args:
-        client: the way to buildx; no engine is asked.
-        reference: an image, by tag or by digest.
-        builder: the builder whose settings of registries count.
-        form: the options that say what it prints.
-
-    Raises:
-        MissingImage: the registry does not have it.
-        ImagesError: the registry does not answer in time, or refuses.
-    """
-    name, by_digest, _ = reference.partition("@")
-    try:
-        return _inspect_image(client, reference, builder, *form)
-    except MissingImage:
-        if not by_digest:
-            raise
-    # After any fault of a manifest that is named by digest, containerd asks for a blob of that
-    # digest, and reports that there is none. By a tag it asks for a manifest alone: that tells why.
-    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    with contextlib.suppress(MissingImage):
-        _inspect_image(client, tagged, builder, "--raw")
-    return _inspect_image(client, reference, builder, *form)
-
-
-def _inspect_image(client: Client, reference: str, builder: str, *form: str) -> str:
-    command = imagetools_command(client, reference, builder, *form)
-    try:
-        ended = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
-    except CommandTimeout:
-        message = f"{reference}: the registry did not answer within {ANSWER:g} s"
-        raise NetworkError(message, transient=True) from None
-    if ended.returncode:
-        from build_tasks.buildx import classification  # noqa: PLC0415 - start-up time
-
-        raise classification.of_registry(ended, reference)
-    return ended.stdout
-
-
-def imagetools_command(client: Client, reference: str, builder: str, *form: str) -> Command:
-    """Return the command that asks a registry for an image; no layer is fetched."""
-    builders = client.with_builder(builder)
-    return (*client.buildx, "imagetools", "inspect", *builders, *form, reference)
 
 
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from build_tasks.engine.handle import Embedded
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-#: What docker says of an image that is not there.
-_ABSENT = re.compile(r"no such (?:image|object)", re.IGNORECASE)
 #: Seconds for an engine to answer a question.
 ANSWER = 20.0
 
@@ -74,29 +71,6 @@ class Client:
             reasons = [*asked.stderr.split("\n"), *_texts(facts.get("ServerErrors"))]
             reason = next((text for text in reasons if text.strip()), "no answer")
             raise EngineError(f"the engine cannot be used: {reason.strip()}")
-        return facts
-
-    def image(self, reference: str, *, timeout: float) -> Mapping[str, Any] | None:
-        """Return what the engine says of an image, None if it has none of that name.
-
-        Args:
-            reference: the image.
-            timeout: seconds for the engine to answer.
-
-        Raises:
-            EngineError: the question failed: it is not known whether the image is there.
-        """
-        command = (self.docker, "image", "inspect", reference)
-        asked = process.run(command, environment=self.environment, timeout=timeout, check=False)
-        if asked.returncode:
-            lines = [line.strip() for line in asked.stderr.splitlines() if line.strip()]
-            reason = lines[-1] if lines else f"docker ended with exit status {asked.returncode}"
-            if _ABSENT.search(reason):
-                return None
-            raise EngineError(f"the engine cannot be used: {reason}")
-        facts = _table(asked.stdout)
-        if not _readable(facts):
-            raise EngineError(f"{reference}: the engine's answer is no description of an image")
         return facts
 
     @property
@@ -315,15 +289,6 @@ def _table(text: str) -> dict[str, Any]:
     if isinstance(found, list) and len(found) == 1:
         found = found[0]
     return found if isinstance(found, dict) else {}
-
-
-def _readable(facts: Mapping[str, Any]) -> bool:
-    """Return whether what docker says of an image has the types that it should have."""
-    config = facts.get("Config") or {}
-    if not (facts and isinstance(config, dict)):
-        return False
-    layers = facts.get("RootFS") or {}
-    return isinstance(config.get("Labels") or {}, dict) and isinstance(layers, dict)
 
 
 def _texts(value: object) -> list[str]:

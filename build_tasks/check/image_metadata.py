@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from build_tasks.buildx import commands
+from build_tasks.buildx import docker, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage
 from build_tasks.model.matrix import Platform
@@ -55,7 +55,7 @@ def of_engine(client: Client, reference: str, platform: Platform) -> PlatformIma
     Raises:
         ImagesError: the engine does not answer, or not in time.
     """
-    facts = client.image(reference, timeout=ANSWER)
+    facts = docker.image(client, reference, timeout=ANSWER)
     if facts is None or facts.get("Architecture") != platform.architecture:
         return None
     labels = (facts.get("Config") or {}).get("Labels") or {}
@@ -75,7 +75,7 @@ def of_registry(client: Client, reference: str, builder: str) -> ImageIndex | No
         ImagesError: the registry does not answer in time, or refuses.
     """
     try:
-        return read(commands.inspect_image(client, reference, builder, "--format", "{{json .}}"))
+        return read(imagetools.inspect(client, reference, builder, imagetools.JSON))
     except MissingImage:
         return None
 

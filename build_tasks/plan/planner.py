@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tasks import paths
-from build_tasks.buildx import commands
+from build_tasks.buildx import imagetools
 from build_tasks.config.options import PROGRESS, Options
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import baseline, constraint_files
@@ -324,7 +324,7 @@ def _scanner(host: BuildHost) -> str:
     """Return the image that makes SBOMs, if it can be had from here."""
     image = host.settings.sbom_scanner
     try:
-        commands.manifest(host.client, image)
+        imagetools.inspect(host.client, image)
     except ImagesError as error:
         raise UsageError(
             f"--sbom: the scanner {image} cannot be had: name another one with --sbom-scanner "

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from build_tasks import process
-from build_tasks.buildx import classification, commands
+from build_tasks.buildx import classification, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.model.digest_file import DigestFile
@@ -105,7 +105,7 @@ def merge(
     ended = process.stream(command, environment=client.environment, line=line)
     if ended.returncode:
         raise classification.classify(ended, f"merging {tags[0]}")
-    raw = commands.manifest(client, tags[0], builder)
+    raw = imagetools.inspect(client, tags[0], builder)
     _expect(contents(raw, tags[0]), found, tags[0])
     return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
 
@@ -146,7 +146,7 @@ def _entry(one: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _source(client: Client, builder: str, part: DigestFile) -> Contents:
     try:
-        raw = commands.manifest(client, part.reference, builder)
+        raw = imagetools.inspect(client, part.reference, builder)
     except MissingImage:
         raise MissingImage(
             f"{part.identity}: the registry has {part.reference} no more: build it again"

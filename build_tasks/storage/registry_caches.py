@@ -15,7 +15,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from build_tasks.buildx import commands
+from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError, MissingImage, RegistryError
 
@@ -58,7 +58,7 @@ def ask(client: Client, name: str, builder: str) -> Reference | None:
         ImagesError: the registry does not answer, or refuses.
     """
     try:
-        return read(name, commands.manifest(client, name, builder))
+        return read(name, imagetools.inspect(client, name, builder))
     except MissingImage:
         return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import process
-from build_tasks.buildx import commands
+from build_tasks.buildx import docker, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, RegistryError, UsageError
 from build_tasks.model.matrix import ImageKind, Platform, parse_python
@@ -124,7 +124,7 @@ def find_local(client: Client, reference: str) -> Image | None:
     Raises:
         EngineError: the engine does not answer.
     """
-    facts = client.image(reference, timeout=ANSWER)
+    facts = docker.image(client, reference, timeout=ANSWER)
     return None if facts is None else Image(reference, facts)
 
 
@@ -167,7 +167,7 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
     """Pull the manifest of one platform by its digest, so that no other is taken for it."""
     name = reference.partition("@")[0]
     try:
-        raw = json.loads(commands.manifest(client, reference))
+        raw = json.loads(imagetools.inspect(client, reference))
         has = [(_platform(one), str(one["digest"])) for one in raw.get("manifests") or ()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{reference}: the registry's answer is no manifest") from None

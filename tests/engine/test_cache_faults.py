@@ -24,7 +24,7 @@ from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
 from build_tasks import process
-from build_tasks.buildx import cache_lookup, commands
+from build_tasks.buildx import commands, imagetools
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
@@ -88,7 +88,7 @@ class Place:
 
     def pushed(self, built: Built) -> bool:
         """Return whether the registry has the image under the digest that was reported."""
-        raw = commands.manifest(self.client, f"{self.spec.output.image}@{built.digest}")
+        raw = imagetools.inspect(self.client, f"{self.spec.output.image}@{built.digest}")
         return bool(built.digest) and '"mediaType"' in raw
 
 
@@ -137,7 +137,7 @@ class Tried:
 
 def looked_up(place: Place, spec: BuildSpec, say: Callable[[str], None] = print) -> BuildSpec:
     """Return a build with the caches that are left to it after they were asked for."""
-    lookup = Lookup(cache_lookup.Place(place.client, "default", local=True))
+    lookup = Lookup(place.client, "default", local=True)
     try:
         return lookup.readable(spec, say)
     finally:

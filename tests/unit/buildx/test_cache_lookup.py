@@ -1,4 +1,4 @@
-"""What buildx 0.29 wrote when a registry was asked for a cache."""
+"""Cache lookups, with output recorded from buildx 0.29."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import specs
 
 from build_tasks import process
 from build_tasks.buildx import cache_lookup
-from build_tasks.buildx.cache_lookup import Answer, Lookup, Place
+from build_tasks.buildx.cache_lookup import CacheStatus, Lookup
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import registry
 from build_tasks.engine.handle import Embedded
@@ -39,7 +39,7 @@ EMBEDDED = Embedded(
 
 
 class Registries:
-    """Answers for buildx: what stands for a reference, or an error that is raised."""
+    """Fake buildx: prints or raises the error that is set for a reference."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -63,13 +63,17 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Registries:
 
 @pytest.fixture
 def lookup() -> Iterator[Lookup]:
-    made = Lookup(place())
+    made = Lookup(client(), "mine", local=True)
     yield made
     made.end()
 
 
-def place(*, local: bool = True, embedded: Embedded | None = None) -> Place:
-    return Place(Client("docker", ("buildx",), {}, embedded), "mine", local)
+def client(embedded: Embedded | None = None) -> Client:
+    return Client("docker", ("buildx",), {}, embedded)
+
+
+def look_up(reference: str, *, local: bool = True) -> CacheStatus:
+    return cache_lookup.look_up(client(), reference, "mine", local=local)
 
 
 def spec(*imports: str) -> BuildSpec:
@@ -87,13 +91,6 @@ def spec(*imports: str) -> BuildSpec:
     )
 
 
-def test_buildx_asks_with_the_settings_of_the_builder() -> None:
-    assert cache_lookup.inspect_command(place(), ONE) == (
-        *("buildx", "imagetools", "inspect", "--builder", "mine"),
-        *("--format", "{{json .Image}}", ONE),
-    )
-
-
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -106,33 +103,33 @@ def test_buildx_asks_with_the_settings_of_the_builder() -> None:
         (MissingProgram("cannot start buildx"), ""),
     ],
 )
-def test_only_what_is_not_there_is_left_out_at_once(
+def test_only_a_missing_cache_is_left_out_at_once(
     registries: Registries, error: object, reason: str
 ) -> None:
-    """Whatever else is wrong, the builder may know better: a name, a certificate, a password."""
+    """For other errors the builder may know better: a name, a certificate, a password."""
     registries.answers[ONE] = error
-    assert cache_lookup.ask(place(), ONE) == Answer(reason)
+    assert look_up(ONE) == CacheStatus(reason)
 
 
-def test_who_does_not_answer_is_left_out(registries: Registries) -> None:
+def test_a_cache_of_a_silent_registry_is_left_out(registries: Registries) -> None:
     registries.answers[ONE] = CommandTimeout("no end after 8 s")
-    assert cache_lookup.ask(place(), ONE) == Answer(NO_ANSWER, silent=True)
+    assert look_up(ONE) == CacheStatus(NO_ANSWER, silent=True)
 
 
-def test_a_registry_that_only_the_builder_can_reach_is_left_to_it(registries: Registries) -> None:
+def test_a_registry_that_only_the_builder_reaches_is_left_to_it(registries: Registries) -> None:
     """A firewall drops what this machine sends; a registry that hangs accepts the connection."""
     registries.answers[ONE] = CommandTimeout("no end after 8 s")
-    assert cache_lookup.ask(place(local=False), ONE) == Answer(silent=True)
+    assert look_up(ONE, local=False) == CacheStatus(silent=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         hanging = f"127.0.0.1:{server.getsockname()[1]}/a:b"
         registries.answers[hanging] = CommandTimeout("no end after 8 s")
-        assert cache_lookup.ask(place(local=False), hanging) == Answer(NO_ANSWER, silent=True)
+        assert look_up(hanging, local=False) == CacheStatus(NO_ANSWER, silent=True)
     strange = "r:x/a:b"
     registries.answers[strange] = CommandTimeout("no end after 8 s")
-    assert cache_lookup.ask(place(local=False), strange) == Answer(silent=True)
+    assert look_up(strange, local=False) == CacheStatus(silent=True)
 
 
-def test_a_build_reads_what_is_there(registries: Registries, lookup: Lookup) -> None:
+def test_a_build_reads_the_caches_that_exist(registries: Registries, lookup: Lookup) -> None:
     registries.answers = {
         TWO: f"ERROR: {TWO}: not found",
         OTHER: CommandTimeout("no end after 8 s"),
@@ -147,55 +144,55 @@ def test_a_build_reads_what_is_there(registries: Registries, lookup: Lookup) -> 
     assert lookup.readable(spec(ONE), told.append) == spec(ONE)
 
 
-def test_a_reference_is_asked_for_once_in_a_batch(registries: Registries, lookup: Lookup) -> None:
+def test_a_reference_is_looked_up_once_per_batch(registries: Registries, lookup: Lookup) -> None:
     lookup.start([spec(ONE, TWO), spec(ONE)])
     for _ in range(3):
         lookup.readable(spec(ONE, TWO), print)
     assert registries.asked == {ONE: 1, TWO: 1}
 
 
-def test_a_silent_registry_is_asked_no_more(
+def test_a_silent_registry_is_asked_once(
     registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "AT_ONCE", 1)
     registries.answers[ONE] = CommandTimeout("no end after 8 s")
-    lookup = Lookup(place())
+    lookup = Lookup(client(), "mine", local=True)
     found = lookup.readable(spec(ONE, TWO, OTHER), print)
     assert [one.reference for one in found.cache.imports] == [OTHER]
     assert registries.asked == {ONE: 1, OTHER: 1}
     lookup.end()
 
 
-def test_short_references_are_of_docker_hub(
+def test_references_without_a_host_are_on_docker_hub(
     registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "AT_ONCE", 1)
     registries.answers["me/a:b"] = CommandTimeout("no end after 8 s")
-    lookup = Lookup(place())
+    lookup = Lookup(client(), "mine", local=True)
     found = lookup.readable(spec("me/a:b", "you/c", "plain"), print)
     assert found.cache.imports == ()
     assert registries.asked == {"me/a:b": 1}
     lookup.end()
 
 
-def test_the_embedded_registry_is_asked_for_its_files(
+def test_references_of_the_embedded_registry_are_looked_up_in_its_files(
     registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No process is started, but for a reference that is none of a tag."""
+    """Only a reference without a tag starts a process."""
     own = "127.0.0.1:5000/a/b"
     monkeypatch.setattr(registry, "holds", {f"{own}:x": True, f"{own}:y": False}.__getitem__)
-    lookup = Lookup(place(embedded=EMBEDDED))
+    lookup = Lookup(client(EMBEDDED), "mine", local=True)
     asked = spec(f"{own}:x", f"{own}:y")
     lookup.start([asked])
     found = lookup.readable(asked, print)
     assert found.cache.left_out == ((f"{own}:y", f"{own}:y: not found"),)
     assert not registries.asked
-    lookup.end()
     digest = f"{own}@sha256:1"
     lookup.readable(spec(own, digest), print)
     assert registries.asked == {own: 1, digest: 1}
+    lookup.end()
 
 
-def test_nothing_is_asked_where_nothing_is_read(registries: Registries, lookup: Lookup) -> None:
+def test_other_caches_are_not_looked_up(registries: Registries, lookup: Lookup) -> None:
     assert lookup.readable(spec("type=local,src=/x"), print) == spec("type=local,src=/x")
     assert not registries.asked

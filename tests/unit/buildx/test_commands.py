@@ -12,13 +12,8 @@ from build_tasks.buildx import commands, runner
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import (
-    AuthError,
-    CommandTimeout,
     EngineError,
     ImagesError,
-    MissingImage,
-    NetworkError,
-    RegistryError,
     UsageError,
 )
 from build_tasks.model import builder, cache_backends
@@ -287,88 +282,3 @@ def test_a_builder_that_does_not_boot_has_its_class(monkeypatch: pytest.MonkeyPa
         commands.inspect(CLIENT, "b", boot=True)
     monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, "Name: b", ""))
     assert commands.inspect(CLIENT, "b") == "Name: b"
-
-
-def test_the_question_to_a_registry_is_one_command() -> None:
-    assert commands.imagetools_command(CLIENT, "a:1", "b", "--raw") == (
-        *("docker-buildx", "imagetools", "inspect", "--builder", "b"),
-        *("--raw", "a:1"),
-    )
-
-
-HEAD = 'failed to do request: Head "http://127.0.0.1:39085/v2/p/q/manifests/1"'
-
-
-@pytest.mark.parametrize(
-    ("said", "error", "message"),
-    [
-        ("r/i:1: not found", MissingImage, "r/i:1: not found"),
-        (
-            "httpReadSeeker: failed open: could not fetch content descriptor sha256:0e (text/html) "
-            "from remote: not found",
-            RegistryError,
-            "r/i:1: the answer is a web page (HTML), not a registry's",
-        ),
-        (
-            "httpReadSeeker: failed open: content at http://r/v2/i/manifests/sha256:00 not found: "
-            "not found",
-            RegistryError,
-            "r/i:1: httpReadSeeker: failed open: content at ",
-        ),
-        (
-            "pull access denied, repository does not exist or may require authorization: "
-            "authorization failed: no basic auth credentials",
-            AuthError,
-            "r/i:1: pull access denied, ",
-        ),
-        (f"{HEAD}: stopped after 10 redirects", RegistryError, "r/i:1: failed to do request: "),
-        (f"{HEAD}: read: connection reset by peer", NetworkError, "r/i:1: failed to do request: "),
-        (f"{HEAD}: x509: certificate signed by unknown authority", NetworkError, "r/i:1: failed "),
-        ("unexpected EOF", NetworkError, "r/i:1: unexpected EOF"),
-        ("invalid character 'z' looking for beginning of value", RegistryError, "r/i:1: invalid "),
-    ],
-)
-def test_a_registry_that_cannot_be_asked_has_its_class(
-    monkeypatch: pytest.MonkeyPatch, said: str, error: type[ImagesError], message: str
-) -> None:
-    """What buildx 0.29 says of each fault of a registry, as it was seen."""
-    monkeypatch.setattr(
-        process, "run", lambda command, **_: Completed(command, 1, "", f"ERROR: {said}\n")
-    )
-    with pytest.raises(ImagesError) as caught:
-        commands.manifest(CLIENT, "r/i:1")
-    assert type(caught.value) is error
-    assert str(caught.value).startswith(message)
-
-
-def test_a_registry_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object, **__: object) -> Completed:
-        raise CommandTimeout("no end after 10 s: docker-buildx imagetools")
-
-    monkeypatch.setattr(process, "run", run)
-    with pytest.raises(NetworkError, match=r"^r/i:1: the registry did not answer within 10 s$"):
-        commands.manifest(CLIENT, "r/i:1")
-
-
-@pytest.mark.parametrize("name", ["r:1/i", "r:1/i:tag"])
-def test_what_is_not_found_by_digest_is_asked_for_by_a_tag(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """containerd says so of any fault, because it asks for a blob of that digest afterwards."""
-    reference = f"{name}@sha256:1"
-    tag = "r:1/i:tag" if name.endswith(":tag") else "r:1/i:latest"
-    answers = {reference: f"{name}: not found", tag: "unexpected status: 403 Forbidden"}
-    asked: list[str] = []
-
-    def run(command: Command, **_: object) -> Completed:
-        asked.append(command[-1])
-        return Completed(command, 1, "", f"ERROR: {answers[command[-1]]}\n")
-
-    monkeypatch.setattr(process, "run", run)
-    with pytest.raises(AuthError, match=f"^{tag}: unexpected status: 403 Forbidden"):
-        commands.manifest(CLIENT, reference)
-    answers[tag] = f"{tag}: not found"
-    asked.clear()
-    with pytest.raises(MissingImage):
-        commands.manifest(CLIENT, reference)
-    assert asked == [reference, tag, reference]

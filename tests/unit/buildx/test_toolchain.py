@@ -109,36 +109,6 @@ def test_a_chosen_context_is_the_users_engine(
     assert toolchain._context() == ""
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        *("", "[]", "7", "[" * 100_000, '[{"Config": [1]}]', '[{"Config": {"Labels": "x"}}]'),
-        *('[{"Config": "x"}]', '[{"RootFS": [1]}]'),
-    ],
-)
-def test_an_answer_that_describes_no_image_is_one_line(
-    answer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers(monkeypatch, answer)
-    with pytest.raises(EngineError, match=r"^a:1: the engine's answer is no description"):
-        a_client().image("a:1", timeout=1)
-
-
-def test_only_an_image_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "[]", "Error response from daemon: No such image: a:1\n", 1)
-    assert a_client().image("a:1", timeout=1) is None
-    for words, reason in (
-        (
-            "x\nopen /nonexistent/ca.pem: no such file or directory\n",
-            "open /nonexistent/ca.pem: no",
-        ),
-        ("", "docker ended with exit status 1"),
-    ):
-        answers(monkeypatch, "", words, 1)
-        with pytest.raises(EngineError, match=f"^the engine cannot be used: {reason}"):
-            a_client().image("a:1", timeout=1)
-
-
 def test_the_address_of_the_embedded_engine_means_that_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from build_tasks import process
-from build_tasks.buildx import commands
+from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import (
     AuthError,
@@ -82,7 +82,7 @@ class Registry:
         }
         self.commands: list[Command] = []
         self.ended = (0, "")
-        monkeypatch.setattr(commands, "manifest", lambda _, name, __: self.holds[name])
+        monkeypatch.setattr(imagetools, "inspect", lambda _, name, __: self.holds[name])
         monkeypatch.setattr(process, "stream", self.stream)
 
     def stream(self, command: Command, **_: object) -> Completed:
@@ -174,7 +174,7 @@ def test_a_part_that_cannot_be_had_is_one_line(
     def refuse(*_: object) -> str:
         raise answer
 
-    monkeypatch.setattr(commands, "manifest", refuse)
+    monkeypatch.setattr(imagetools, "inspect", refuse)
     with pytest.raises(error) as caught:
         merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
     assert str(caught.value) == message

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from build_tasks.buildx import commands
+from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import AuthError, ImagesError, MissingImage, NetworkError, RegistryError
 from build_tasks.storage import registry_caches
@@ -56,7 +56,7 @@ def test_a_reference_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) 
         def refuse(*_: object) -> str:
             raise error
 
-        monkeypatch.setattr(commands, "manifest", refuse)
+        monkeypatch.setattr(imagetools, "inspect", refuse)
 
     answer(MissingImage("r/i:x: not found"))
     assert registry_caches.ask(CLIENT, "r/i:x", "default") is None
@@ -75,7 +75,7 @@ def test_a_silent_registry_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> Non
             raise NetworkError(name)
         return json.dumps({"layers": [layer("sha256:a", 1)]})
 
-    monkeypatch.setattr(commands, "manifest", ask)
+    monkeypatch.setattr(imagetools, "inspect", ask)
     first = next(registry_caches.ask_all(CLIENT, ["silent/1", "silent/2"], "default"))
     assert isinstance(first, NetworkError)
     assert asked == ["silent/1"]

@@ -1,0 +1,170 @@
+"""Read and tag images in registries with `buildx imagetools`; no layer is moved.
+
+buildx uses the credentials of the user and the registry settings of the builder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from build_tasks import process
+from build_tasks.buildx import classification
+from build_tasks.buildx.toolchain import Client
+from build_tasks.errors import CommandTimeout, MissingImage, NetworkError, RegistryError
+from build_tasks.model.builder import DEFAULT
+from build_tasks.process import Command
+
+#: Seconds for a registry to answer.
+ANSWER = 10.0
+#: Options of `inspect` that print a manifest, or all that buildx knows of an image.
+RAW = ("--raw",)
+JSON = ("--format", "{{json .}}")
+
+_REFERENCE_TYPE = "vnd.docker.reference.type"
+_REFERENCE_DIGEST = "vnd.docker.reference.digest"
+
+
+class RegistryTimeout(NetworkError):
+    """Report a registry that did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The manifests that an image index lists; none if the image is for one platform.
+
+    Args:
+        platforms: platform and digest of each image.
+        attested: digests of the images that have attestations.
+        annotations: the annotations of the index itself.
+    """
+
+    platforms: tuple[tuple[str, str], ...] = ()
+    attested: frozenset[str] = frozenset()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def inspect_command(client: Client, reference: str, builder: str, *form: str) -> Command:
+    """Return the command that asks a registry for an image."""
+    return (
+        *(*client.buildx, "imagetools", "inspect", *client.with_builder(builder)),
+        *(*form, reference),
+    )
+
+
+def create_command(
+    client: Client,
+    builder: str,
+    *,
+    tags: Sequence[str],
+    sources: Sequence[str],
+    annotations: Mapping[str, str] | None = None,
+) -> Command:
+    """Return the command that tags an image, or several images as one index.
+
+    Args:
+        client: programs and environment.
+        builder: the builder whose registry settings apply.
+        tags: full references.
+        sources: the images, by digest.
+        annotations: annotations of the index.
+    """
+    command = [*client.buildx, "imagetools", "create", *client.with_builder(builder)]
+    command += ["--progress", "plain"]
+    for name, text in sorted((annotations or {}).items()):
+        command += ["--annotation", f"index:{name}={text}"]
+    for tag in tags:
+        command += ["--tag", tag]
+    return (*command, *sources)
+
+
+def inspect(
+    client: Client,
+    reference: str,
+    builder: str = DEFAULT,
+    form: Sequence[str] = RAW,
+    *,
+    timeout: float = ANSWER,
+) -> str:
+    """Return what `buildx imagetools inspect` prints for a reference.
+
+    Args:
+        client: programs and environment.
+        reference: an image, by tag or by digest.
+        builder: the builder whose registry settings apply.
+        form: options that select what is printed.
+        timeout: seconds for the registry to answer.
+
+    Raises:
+        MissingImage: the registry does not have the image.
+        RegistryTimeout: the registry did not answer in time.
+        ImagesError: the registry refuses, or cannot be reached.
+    """
+    name, by_digest, _ = reference.partition("@")
+    try:
+        return _inspect(client, reference, builder, form, timeout)
+    except MissingImage:
+        if not by_digest:
+            raise
+    # After any error for a manifest by digest, containerd looks for a blob of that digest and
+    # reports that as not found. For a tag it requests only the manifest, which shows the cause.
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    with contextlib.suppress(MissingImage):
+        _inspect(client, tagged, builder, RAW, timeout)
+    return _inspect(client, reference, builder, form, timeout)
+
+
+def index(client: Client, reference: str, builder: str = DEFAULT) -> Index:
+    """Return the manifests that a registry lists for a reference.
+
+    Raises:
+        ImagesError: as for `inspect`, or the answer is not a manifest.
+    """
+    return parse_index(inspect(client, reference, builder), reference)
+
+
+def parse_index(raw: str, reference: str) -> Index:
+    """Return the manifests that an image index lists.
+
+    An attestation is recognized by its annotation; its platform is `unknown/unknown`, which other
+    entries may have as well.
+
+    Args:
+        raw: an image index or the manifest of one image (JSON).
+        reference: the image, for the error.
+
+    Raises:
+        RegistryError: it is neither.
+    """
+    platforms, attested = [], set()
+    try:
+        document = json.loads(raw)
+        for entry in document.get("manifests") or ():
+            annotations = entry.get("annotations") or {}
+            if _REFERENCE_TYPE in annotations:
+                attested.add(annotations[_REFERENCE_DIGEST])
+                continue
+            platform = entry.get("platform") or {}
+            name = f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
+            platforms.append((name, str(entry["digest"])))
+        return Index(tuple(platforms), frozenset(attested), dict(document.get("annotations") or {}))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RegistryError(f"{reference}: the registry's answer is not a manifest") from None
+
+
+def _inspect(
+    client: Client, reference: str, builder: str, form: Sequence[str], timeout: float
+) -> str:
+    command = inspect_command(client, reference, builder, *form)
+    try:
+        completed = process.run(
+            command, environment=client.environment, timeout=timeout, check=False
+        )
+    except CommandTimeout:
+        message = f"{reference}: the registry did not answer within {timeout:g} s"
+        raise RegistryTimeout(message, transient=True) from None
+    if completed.returncode:
+        raise classification.of_registry(completed, reference)
+    return completed.stdout

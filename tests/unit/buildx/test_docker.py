@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from build_tasks import process
+from build_tasks.buildx import docker
+from build_tasks.buildx.toolchain import Client
+from build_tasks.errors import EngineError
+from build_tasks.model.matrix import Platform
+from build_tasks.process import Command, Completed
+
+CLIENT = Client("docker", ("docker-buildx",), {})
+
+
+def answers(
+    monkeypatch: pytest.MonkeyPatch, stdout: str, stderr: str = "", code: int = 0
+) -> list[Command]:
+    commands: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        commands.append(command)
+        return Completed(command, code, stdout, stderr)
+
+    monkeypatch.setattr(process, "run", run)
+    return commands
+
+
+def test_an_image_is_pulled_for_one_platform() -> None:
+    assert docker.pull_command(CLIENT, "i:1", Platform.ARM64) == (
+        *("docker", "pull", "--quiet", "--platform", "linux/arm64", "i:1"),
+    )
+
+
+def test_a_container_is_run_with_its_options() -> None:
+    options = docker.container_options("n", "l=1", "linux/amd64", {"A": "1 2"})
+    assert docker.run_command(CLIENT, "i", ("--rm", *options), ("bash", "-c", "x y")) == (
+        *("docker", "run", "--rm", "--name", "n", "--label", "l=1", "--platform", "linux/amd64"),
+        *("--env", "A=1 2", "i", "bash", "-c", "x y"),
+    )
+
+
+def test_an_image_is_described_by_docker_image_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"Os": "linux", "Config": {"Labels": None}}
+    commands = answers(monkeypatch, json.dumps([facts]))
+    assert docker.image(CLIENT, "a:1", timeout=1) == facts
+    assert commands == [("docker", "image", "inspect", "a:1")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "[]", "7", "[" * 100_000, '[{"Config": [1]}]', '[{"Config": {"Labels": "x"}}]'),
+        *('[{"Config": "x"}]', '[{"RootFS": [1]}]'),
+    ],
+)
+def test_an_answer_that_is_not_an_image_is_one_line(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, answer)
+    with pytest.raises(EngineError, match=r"^a:1: the engine's answer is not a description"):
+        docker.image(CLIENT, "a:1", timeout=1)
+
+
+def test_only_a_missing_image_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "[]", "Error response from daemon: No such image: a:1\n", 1)
+    assert docker.image(CLIENT, "a:1", timeout=1) is None
+    for words, reason in (
+        (
+            "x\nopen /nonexistent/ca.pem: no such file or directory\n",
+            "open /nonexistent/ca.pem: no",
+        ),
+        ("", "docker ended with exit status 1"),
+    ):
+        answers(monkeypatch, "", words, 1)
+        with pytest.raises(EngineError, match=f"^the engine cannot be used: {reason}"):
+            docker.image(CLIENT, "a:1", timeout=1)
