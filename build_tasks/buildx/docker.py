@@ -107,9 +107,8 @@ def image(client: Client, reference: str, *, timeout: float) -> Mapping[str, Any
         (facts,) = json.loads(completed.stdout)
         config = facts.get("Config") or {}
         tables = (facts, config, config.get("Labels") or {}, facts.get("RootFS") or {})
-        valid = bool(facts) and all(isinstance(table, dict) for table in tables)
+        if facts and all(isinstance(table, dict) for table in tables):
+            return dict(facts)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        valid = False
-    if not valid:
-        raise EngineError(f"{reference}: the engine's answer is not a description of an image")
-    return dict(facts)
+        pass
+    raise EngineError(f"{reference}: the engine's answer is not a description of an image")
