@@ -200,6 +200,8 @@ def begun(client: Client, spec: BuildSpec, command: Command) -> BuildRecord:
     return BuildRecord(
         spec.identity,
         began=datetime.now(UTC).isoformat(timespec="microseconds"),  # it orders builds
+        commit=dict(spec.inputs.arguments).get("COMMIT_SHA", ""),
+        branch=spec.output.branch,
         kind=spec.build.kind.value,
         python=spec.build.python,
         platforms=tuple(map(str, spec.platforms)),

@@ -100,6 +100,8 @@ class BuildRecord:
 
     Args:
         identity: the build's name, like `ci-3.11-amd64`.
+        commit: the commit that was built from; empty without one.
+        branch: the branch that the image is named after.
         run: the name that all builds of one command share.
         began: when it began, in UTC, as ISO 8601.
         seconds: what it took.
@@ -132,6 +134,8 @@ class BuildRecord:
 
     identity: str
     run: str = ""
+    commit: str = ""
+    branch: str = ""
     began: str = ""
     seconds: float = 0.0
     outcome: str = "built"

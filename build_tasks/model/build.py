@@ -81,6 +81,7 @@ class ImageOutput:
     Args:
         kind: load, push, push by digest, or nothing.
         image: the image's name, without a tag.
+        branch: the branch that the image is named after.
         tags: full references that the image gets; of one pushed by digest, when it is merged.
         placeholder_tag: the tag that it is pushed to where the builder cannot push by digest.
         digest_file: what a merge has to know of an image that is pushed by digest.
@@ -94,6 +95,7 @@ class ImageOutput:
 
     kind: Output
     image: str = ""
+    branch: str = ""
     tags: tuple[str, ...] = ()
     placeholder_tag: str = ""
     digest_file: DigestFile | None = None

@@ -191,6 +191,7 @@ def _spec(
         ImageOutput(
             shared.output,
             image,
+            branch=settings.branch,
             tags=() if asked.output in outputs.UNTAGGED else tuple(tags),
             placeholder_tag=where.names.placeholder_tag(one)
             if to_merge and where.uses_engine_builder

@@ -39,7 +39,8 @@ def spec(tmp_path: Path, **changes: object) -> BuildSpec:
         "context": Path("/p"),
         "platform": Platform.AMD64,
         "tags": ("r/i:latest",),
-        "arguments": (("URL", "https://me:pw@example.org"),),
+        "arguments": (("URL", "https://me:pw@example.org"), ("COMMIT_SHA", "0ee8818")),
+        "branch": "main",
         "cache": CachePlan((READ,), READ.for_export(())),
         "kind": Output.PUSH,
         "metadata": tmp_path / "metadata.json",
@@ -121,7 +122,8 @@ def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
     assert (record.kind, record.python, record.platforms) == ("ci", "3.11", ("linux/amd64",))
     assert (record.digest, record.output, record.builder) == ("sha256:1", "push", "default")
     assert (record.outcome, record.attempts) == ("built", 1)
-    assert record.arguments == {"URL": "https://me:***@example.org"}
+    assert (record.branch, record.commit) == ("main", "0ee8818")
+    assert record.arguments["URL"] == "https://me:***@example.org"
     assert "pw@" not in record.command
     assert len(record.steps) > 5
     log = Path(record.log)

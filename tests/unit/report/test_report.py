@@ -36,7 +36,7 @@ def evil() -> BuildRecord:
     step = Step("d", EVIL, StepKind.STEP, EVIL, EVIL, 2, 3, log=(EVIL, EVIL), error=EVIL)
     step = replace(step, started=True, intervals=((1.0, 5.0), (6.0, 7.0)))
     return BuildRecord(
-        *(EVIL, EVIL, EVIL, 9.0, "failed", EVIL, EVIL, EVIL, EVIL, (EVIL,), EVIL, (EVIL,), EVIL),
+        *(EVIL, EVIL, EVIL, EVIL, EVIL, 9.0, "failed", EVIL, EVIL, EVIL, EVIL, (EVIL,), EVIL, (EVIL,), EVIL),
         output=EVIL,
         builder=EVIL,
         command=EVIL,
