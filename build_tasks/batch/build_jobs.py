@@ -11,7 +11,7 @@ from pathlib import Path
 
 from build_tasks.batch.recorder import Keeper
 from build_tasks.batch.schedule import Job
-from build_tasks.buildx import commands
+from build_tasks.buildx import runner
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
@@ -129,9 +129,9 @@ def _build(context: BatchContext, spec: BuildSpec, look: _Look) -> Made:
     if context.line:
         told = partial(context.line, spec.identity)
         followed = replace(spec, run=replace(spec.run, progress="rawjson"))
-        built = commands.build(context.client, followed, told, note=keep)
+        built = runner.build(context.client, followed, told, note=keep)
     else:
-        built = commands.build(context.client, spec, note=keep)
+        built = runner.build(context.client, spec, note=keep)
     context.keeper.complete(spec, built)
     made = _made(built, spec)
     say = partial(context.say, spec.identity)

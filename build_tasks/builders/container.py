@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from build_tasks import process
 from build_tasks.builders import configuration
+from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import ANSWER, Client
 from build_tasks.errors import CommandError, EngineError
-from build_tasks.process import Command
 
 #: The image that buildx takes where nobody names one.
 UPSTREAM = "moby/buildkit"
@@ -56,18 +56,6 @@ def volume(node: str) -> str:
     return f"{name(node)}_state"
 
 
-def docker(client: Client, endpoint: str) -> Command:
-    """Return the docker CLI, told to reach the engine of an endpoint.
-
-    Args:
-        client: the way to the engine.
-        endpoint: an address or a docker context's name, as buildx writes it down.
-    """
-    if client.owns(endpoint):
-        return (client.docker,)
-    return (client.docker, "--host" if "://" in endpoint else "--context", endpoint)
-
-
 def look(client: Client, node: str, endpoint: str) -> Container | None:
     """Return what a node's container runs, None if there is no container.
 
@@ -76,7 +64,7 @@ def look(client: Client, node: str, endpoint: str) -> Container | None:
         node: the node's name.
         endpoint: the engine that it runs on.
     """
-    command = (*docker(client, endpoint), "container", "inspect", name(node))
+    command = docker.inspect_container_command(client, endpoint, name(node))
     asked = process.run(command, environment=client.environment, timeout=ANSWER, check=False)
     if asked.returncode:
         return None
@@ -141,7 +129,7 @@ def _configuration(client: Client, node: str, endpoint: str) -> str:
     import tarfile  # noqa: PLC0415 - not on the way of a build
 
     path = f"{_FOLDER}/{configuration.FILE}"
-    command = (*docker(client, endpoint), "cp", f"{name(node)}:{path}", "-")
+    command = docker.read_file_command(client, endpoint, name(node), path)
     try:
         # All of it first: an answer that docker broke off is docker's failure, and no archive.
         with process.reading(command, environment=client.environment) as stream:

@@ -18,7 +18,7 @@ from build_tasks.builders import configuration, inspection, inventory, probe, st
 from build_tasks.builders.drift import Difference
 from build_tasks.builders.inspection import Described
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import commands
+from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
 from build_tasks.errors import EngineError, ImagesError, UsageError
@@ -57,7 +57,7 @@ def ensure(
     """
     name = builder.name
     if builder.driver is Driver.DOCKER:
-        commands.inspect(client.for_builder(name), name)
+        verbs.inspect(client.for_builder(name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
     _refuse_the_users(name)
@@ -90,7 +90,7 @@ def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
             there = listed(inventory.names()) or "none"
             raise UsageError(f"--builder: no builder {name!r} here: there is {there}")
         ours = client.with_builders_in(inventory.folder(name))
-        commands.remove(ours, name, keep_cache=keep_cache)
+        verbs.remove(ours, name, keep_cache=keep_cache)
         shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
 
@@ -102,7 +102,7 @@ def started(client: Client, name: str) -> list[Described]:
         name: the builder.
     """
     with _lock(name, lambda _: None):
-        return inspection.nodes(commands.inspect(client, name, boot=True))
+        return inspection.nodes(verbs.inspect(client, name, boot=True))
 
 
 def _make_once(client: Client, builder: Builder, announce: Announce) -> bool:
@@ -124,7 +124,7 @@ def _make_anew(client: Client, builder: Builder, announce: Announce, *, drop_cac
         if not inventory.differences(client, builder):
             return
         ours = client.with_builders_in(inventory.folder(name))
-        commands.remove(ours, name, keep_cache=not drop_cache)
+        verbs.remove(ours, name, keep_cache=not drop_cache)
         _make(client, builder)
     announce(f"builder {name} was made anew, {_kept(builder.driver, drop_cache=drop_cache)}")
 
@@ -168,7 +168,7 @@ def _make_aside(client: Client, builder: Builder) -> None:
     if text:
         file.write_text(text, encoding="utf-8")
     try:
-        commands.create(unfinished, builder, file if text else None)
+        verbs.create(unfinished, builder, file if text else None)
     except BaseException:
         _forget(unfinished, builder.name, aside)
         raise
@@ -180,13 +180,13 @@ def _forget(unfinished: Client, name: str, aside: Path) -> None:
     """Leave no half of a builder; a cache that it found is somebody's, and stays."""
     with contextlib.suppress(ImagesError):
         if store.names(aside / "buildx"):
-            commands.remove(unfinished, name, keep_cache=True)
+            verbs.remove(unfinished, name, keep_cache=True)
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def _start(client: Client, name: str, announce: Announce) -> None:
     ours = client.with_builders_in(inventory.folder(name))
-    nodes = inspection.nodes(commands.inspect(ours, name))
+    nodes = inspection.nodes(verbs.inspect(ours, name))
     if any(node.status != "running" for node in nodes):
         nodes = started(ours, name)
     for node in nodes:

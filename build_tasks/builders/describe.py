@@ -17,7 +17,7 @@ from build_tasks.builders import (
 )
 from build_tasks.builders.inspection import Described
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import commands, toolchain
+from build_tasks.buildx import toolchain, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.model.builder import DEFAULT, Builder, Driver
@@ -105,7 +105,7 @@ def _nodes(there: Client, name: str, stored: Stored | None) -> list[Described]:
     """Return the nodes; those that do not answer are told without waiting for buildx to see it."""
     quiet = probe.silent(there, stored, stored.nodes) if stored else []
     if not quiet:
-        text = commands.inspect(there, name, timeout=_ANSWER)
+        text = verbs.inspect(there, name, timeout=_ANSWER)
         if inspection.error(text):
             raise EngineError(f"builder {name}: {inspection.error(text)}")
         return inspection.nodes(text)

@@ -16,9 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from build_tasks import process
-from build_tasks.builders import container
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import commands
+from build_tasks.buildx import docker, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError, NetworkError
 from build_tasks.model.builder import Driver
@@ -89,11 +88,10 @@ def _reason(client: Client, builder: Stored, node: StoredNode) -> str:
         if builder.driver == Driver.REMOTE and node.endpoint.startswith(("tcp:", "unix:")):
             _greet(node)
         elif builder.driver == Driver.CONTAINER:
-            docker = container.docker(client, node.endpoint)
-            command = (*docker, "version", "--format", "{{.Server.Version}}")
+            command = docker.version_command(client, node.endpoint)
             process.run(command, environment=client.environment, timeout=ANSWER)
         else:
-            commands.inspect(client, builder.name, timeout=ANSWER)
+            verbs.inspect(client, builder.name, timeout=ANSWER)
     except TimeoutError:
         return f"nothing came in {ANSWER:g} s"
     except (OSError, ImagesError) as error:

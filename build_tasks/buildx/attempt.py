@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_tasks import console, paths, process
-from build_tasks.buildx import cache_errors
+from build_tasks.buildx import cache_errors, commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.history.events import Said, redacted
@@ -148,8 +148,8 @@ def replayed(client: Client, spec: BuildSpec, reference: str, start: BuildRecord
     # A node that this build does not need may hang, and buildx would wait for it.
     if not reference or spec.run.multi_node or client.version < HISTORY:
         return start
-    command = (*client.buildx, "history", "logs", *client.with_builder(spec.run.builder))
-    command = (*command, "--progress", "rawjson", reference.rpartition("/")[2])
+    build = reference.rpartition("/")[2]
+    command = commands.history_logs_command(client, spec.run.builder, build)
     try:
         said = process.run(command, environment=client.environment, timeout=ANSWER)
     except ImagesError:

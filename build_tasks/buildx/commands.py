@@ -1,40 +1,26 @@
-"""The driver: commands of buildx as pure tuples, and the verbs that run them."""
+"""Command lines of buildx, as pure functions that return tuples. Nothing runs here."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from build_tasks import process
-from build_tasks.buildx import runner
-from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import ImagesError
-from build_tasks.history.record import BuildRecord
-from build_tasks.model import cache_backends, labels
+from build_tasks.model import labels
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.builder import Builder
-from build_tasks.process import Command, Completed
+from build_tasks.model.cache_backends import csv_value
+from build_tasks.process import Command
 
-#: Seconds that a builder has to start; buildx itself gives up after about 15.
-BOOT = 120.0
+#: The first buildx whose bake asks before it reads files outside the working directory.
+BAKE_ASKS = (0, 19)
 
 
 def build_command(client: Client, spec: BuildSpec) -> Command:
-    """Return the command that makes this build; nothing starts."""
-    command = [
-        *client.buildx,
-        "build",
-        *client.with_builder(spec.run.builder),
-        "--file",
-        str(spec.inputs.dockerfile),
-        "--platform",
-        ",".join(spec.platforms),
-        "--pull",
-        "--progress",
-        spec.run.progress,
-    ]
+    """Return the command that runs a build."""
+    command = [*client.buildx, "build", *client.with_builder(spec.run.builder)]
+    command += ["--file", str(spec.inputs.dockerfile), "--platform", ",".join(spec.platforms)]
+    command += ["--pull", "--progress", spec.run.progress]
     for name, value in spec.inputs.arguments:
         command += ["--build-arg", f"{name}={value}"]
     for name, text in spec.inputs.labels:
@@ -42,21 +28,48 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.inputs.secrets:
-        command += ["--secret", ",".join((f"id={name}", cache_backends.csv_value([f"src={path}"])))]
-    command += spec.cache.options()
-    command += _output_options(spec)
+        command += ["--secret", f"id={name},{csv_value([f'src={path}'])}"]
+    command += [*spec.cache.options(), *_output_options(spec)]
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
+
+
+def small_build_command(client: Client, builder: str, context: Path, *options: str) -> Command:
+    """Return the command that builds a folder and loads the image, without attestations."""
+    load = ("--load", "--provenance", "false", "--progress", "plain")
+    return (
+        *(*client.buildx, "build", *client.with_builder(builder), *load),
+        *(*options, str(context)),
+    )
+
+
+def bake_command(client: Client, builder: str, reads: Iterable[Path]) -> Command:
+    """Return the command that builds the bake file on its standard input.
+
+    Args:
+        client: programs and environment.
+        builder: the builder that builds.
+        reads: what the builds read outside the working directory.
+    """
+    allowed = reads if client.version >= BAKE_ASKS else ()
+    options = [word for path in allowed for word in ("--allow", f"fs.read={path}")]
+    return (*client.buildx, "bake", *client.with_builder(builder), *options, "--file", "-")
+
+
+def history_logs_command(client: Client, builder: str, build: str) -> Command:
+    """Return the command that replays the events of a build that is over."""
+    form = ("--progress", "rawjson", build)
+    return (*client.buildx, "history", "logs", *client.with_builder(builder), *form)
 
 
 def create_commands(
     client: Client, builder: Builder, configuration: Path | None
 ) -> tuple[Command, ...]:
-    """Return the commands that create a builder, one for each node; the last one boots them all.
+    """Return the commands that create a builder, one for each node; the last one boots all nodes.
 
     Args:
-        client: the way to the engine.
-        builder: the builder as it is wanted.
-        configuration: the file buildkitd.toml for its nodes, if they need one.
+        client: programs and environment.
+        builder: the builder to create.
+        configuration: the buildkitd.toml of its nodes, if they need one.
     """
     commands: list[Command] = []
     for node in builder.nodes:
@@ -66,9 +79,10 @@ def create_commands(
         command += ["--platform", ",".join(node.platforms)] if node.platforms else []
         command += ["--buildkitd-config", str(configuration)] if configuration else []
         for key, value in node.options:
-            command += ["--driver-opt", cache_backends.csv_value([f"{key}={value}"])]
+            command += ["--driver-opt", csv_value([f"{key}={value}"])]
         command += ["--bootstrap"] if node is builder.nodes[-1] else []
-        commands.append((*command, node.endpoint) if node.endpoint else tuple(command))
+        command += [node.endpoint] if node.endpoint else []
+        commands.append(tuple(command))
     return tuple(commands)
 
 
@@ -78,83 +92,57 @@ def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command
 
 
 def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Command:
-    """Return the command that removes a dedicated builder, and its cache unless that is kept."""
+    """Return the command that removes a builder, and its cache unless that is kept."""
     return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
-def build(
+def du_command(client: Client, builder: str, filters: Iterable[str] = ()) -> Command:
+    """Return the command that lists the cache records of a builder."""
+    return (
+        *(*client.buildx, "du", *client.with_builder(builder), "--verbose"),
+        *_filter_options(filters),
+    )
+
+
+def prune_command(
     client: Client,
-    spec: BuildSpec,
-    line: Callable[[str], None] | None = None,
+    builder: str,
+    filters: Iterable[str] = (),
+    limits: Mapping[str, int] | None = None,
     *,
-    note: Callable[[BuildRecord], None] | None = None,
-) -> Built:
-    """Build, and return what came of it.
-
-    On a terminal BuildKit shows it itself, as everywhere where a person asked for one of its
-    displays; else it is a line for each step, and the whole in a file.
+    everything: bool = False,
+) -> Command:
+    """Return the command that removes cache records without asking for confirmation.
 
     Args:
-        client: the way to the engine.
-        spec: the build.
-        line: is told BuildKit's events, each as one line of JSON, and whatever else buildx says,
-            instead of our stderr.
-        note: is told the record of the build, however it ended.
-
-    Raises:
-        ImagesError: the build failed; the class says in which way.
+        client: programs and environment.
+        builder: the builder whose cache is pruned.
+        filters: which records may be removed, like `until=24h`.
+        limits: bytes by the name of the option, like `max-used-space`.
+        everything: remove internal records and those that images share, too.
     """
-    command = functools.partial(build_command, client)
-    return runner.build(client, spec, command, line=line, note=note)
+    command = [*client.buildx, "prune", *client.with_builder(builder), "--force", "--verbose"]
+    command += ["--all"] if everything else []
+    command += _filter_options(filters)
+    for name, limit in (limits or {}).items():
+        command += [f"--{name}", str(limit)]
+    return tuple(command)
 
 
-def create(client: Client, builder: Builder, configuration: Path | None) -> None:
-    """Create a builder and boot its nodes.
-
-    Raises:
-        ImagesError: it cannot be created or does not start.
-    """
-    for command in create_commands(client, builder, configuration):
-        _show(client, command, f"builder {builder.name}")
-
-
-def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = BOOT) -> str:
-    """Return what buildx says of a builder.
-
-    Args:
-        client: the way to the engine.
-        name: the builder's name.
-        boot: start it if it does not run.
-        timeout: seconds until it has to have answered.
-
-    Raises:
-        ImagesError: there is no such builder, or it does not answer.
-    """
-    command = inspect_command(client, name, boot=boot)
-    process.echo(command, client.environment)
-    ended = process.run(command, environment=client.environment, timeout=timeout, check=False)
-    if ended.returncode:
-        raise _failed(ended, f"builder {name}")
-    return ended.stdout
-
-
-def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
-    """Remove a dedicated builder, and its cache unless that is kept.
-
-    Raises:
-        ImagesError: there is no such builder, or it cannot be removed.
-    """
-    _show(client, remove_command(client, name, keep_cache=keep_cache), f"builder {name}")
+def _filter_options(filters: Iterable[str]) -> list[str]:
+    return [word for text in filters for word in ("--filter", text)]
 
 
 def _output_options(spec: BuildSpec) -> list[str]:
-    # Attestations make an index of every image, whose digest changes with each build: images for
-    # the local engine go without, pushed ones say how they were made but not with which arguments.
+    # Attestations make an index of every image, whose digest changes with each build. Images for
+    # the local engine have none; those of pushed images leave out the build arguments.
     tags = [word for tag in spec.output.tags for word in ("--tag", tag)]
     if spec.output.kind.pushes:
-        options = tags if spec.output.kind is Output.PUSH else _stood_in(spec)
-        options += ["--output", _pushed(spec)]
-        options += ["--provenance", "mode=min"]
+        if spec.output.kind is not Output.PUSH:
+            # An engine's own builder cannot push without a tag (driver docker, up to buildx 0.36).
+            placeholder = spec.output.placeholder_tag
+            tags = ["--tag", placeholder] if placeholder else []
+        options = [*tags, "--output", _pushed(spec), "--provenance", "mode=min"]
         if spec.output.sbom:
             options += ["--sbom", f"generator={spec.output.sbom}"]
         for name, text in labels.annotated(spec.inputs.labels):
@@ -166,26 +154,18 @@ def _output_options(spec: BuildSpec) -> list[str]:
     return ["--output", "type=cacheonly", "--provenance", "false"]
 
 
-def _stood_in(spec: BuildSpec) -> list[str]:
-    """Return the tag that stands for nothing but the platform, where one is needed.
-
-    An engine's own builder cannot push without a tag (driver docker, buildx to 0.36 at least).
-    """
-    return ["--tag", spec.output.placeholder_tag] if spec.output.placeholder_tag else []
-
-
 def _pushed(spec: BuildSpec) -> str:
-    """Return the output that pushes, straight from the cache.
+    """Return the output that pushes from the cache: nothing is unpacked or stored locally.
 
-    Nothing is unpacked or stored for the engine: layers that a cache reference has never come here.
+    Layers that only a cache reference has are not downloaded.
     """
     name = []
     if spec.output.kind is Output.DIGEST and not spec.output.placeholder_tag:
         name = [f"name={spec.output.image}", "push-by-digest=true", "name-canonical=true"]
     compression = [f"{key}={value}" for key, value in spec.output.compression.attributes]
-    straight = ["unpack=false", "store=false"] if spec.output.push_from_cache else []
-    pushed = ["push=true", *straight, "oci-mediatypes=true"]
-    return cache_backends.csv_value(["type=image", *name, *pushed, *compression, *_epoch(spec)])
+    direct = ["unpack=false", "store=false"] if spec.output.push_from_cache else []
+    pushed = ["push=true", *direct, "oci-mediatypes=true"]
+    return csv_value(["type=image", *name, *pushed, *compression, *_epoch(spec)])
 
 
 def _epoch(spec: BuildSpec) -> list[str]:
@@ -195,16 +175,3 @@ def _epoch(spec: BuildSpec) -> list[str]:
     cache key of every WORKDIR, COPY and ADD.
     """
     return [f"source-date-epoch={spec.output.epoch}"] if spec.output.epoch else []
-
-
-def _show(client: Client, command: Command, subject: str) -> None:
-    process.echo(command, client.environment)
-    ended = process.stream(command, environment=client.environment)
-    if ended.returncode:
-        raise _failed(ended, subject)
-
-
-def _failed(ended: Completed, subject: str) -> ImagesError:
-    from build_tasks.buildx import classification  # noqa: PLC0415 - start-up time of the builds that succeed
-
-    return classification.classify(ended, subject)

@@ -83,6 +83,28 @@ def remove_command(client: Client, containers: Iterable[str]) -> Command:
     return (client.docker, "rm", "--force", "--volumes", *containers)
 
 
+def inspect_container_command(client: Client, endpoint: str, container: str) -> Command:
+    """Return the command that describes a container on the engine of a builder's node."""
+    return (*_at(client, endpoint), "container", "inspect", container)
+
+
+def read_file_command(client: Client, endpoint: str, container: str, file: str) -> Command:
+    """Return the command that prints a file of a container as a tar archive."""
+    return (*_at(client, endpoint), "cp", f"{container}:{file}", "-")
+
+
+def version_command(client: Client, endpoint: str) -> Command:
+    """Return the command that prints the version of the engine of a builder's node."""
+    return (*_at(client, endpoint), "version", "--format", "{{.Server.Version}}")
+
+
+def _at(client: Client, endpoint: str) -> Command:
+    """Return the docker CLI for the endpoint of a node: an address or the name of a context."""
+    if client.owns(endpoint):
+        return (client.docker,)
+    return (client.docker, "--host" if "://" in endpoint else "--context", endpoint)
+
+
 def image(client: Client, reference: str, *, timeout: float) -> Mapping[str, Any] | None:
     """Return what `docker image inspect` prints for an image, None if the engine does not have it.
 

@@ -16,6 +16,7 @@ from typing import Any
 from build_tasks import console, process
 from build_tasks.buildx import attempt, cache_errors
 from build_tasks.buildx.attempt import Attempt, Line
+from build_tasks.buildx.commands import build_command
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import DiskError, ImagesError, RegistryError
 from build_tasks.history.record import BuildRecord, CacheUse
@@ -78,18 +79,20 @@ class Built:
 def build(
     client: Client,
     spec: BuildSpec,
-    command: Callable[[BuildSpec], Command],
-    *,
     line: Line | None = None,
+    *,
     note: Callable[[BuildRecord], None] | None = None,
 ) -> Built:
-    """Build, and return what came of it.
+    """Run one build. If the layers of a cache cannot be fetched, retry without that cache.
+
+    On a terminal BuildKit shows its own display, and everywhere else if a display was asked for;
+    otherwise one line per step is printed, and everything is written to a log file.
 
     Args:
         client: the way to the engine.
         spec: the build.
-        command: returns the command that makes a build.
-        line: is told BuildKit's events, and whatever else buildx says, instead of our stderr.
+        line: is told BuildKit's events, each as one line of JSON, and whatever else buildx says,
+            instead of our stderr.
         note: is told the record of the build, however it ended.
 
     Raises:
@@ -97,10 +100,10 @@ def build(
     """
     began = time.monotonic()
     spec = _with_metadata(spec)
-    start = begun(client, spec, command(spec))
+    start = begun(client, spec, build_command(client, spec))
     record = start
     try:
-        tried, spec, start = _tried(client, spec, command, start, line)
+        tried, spec, start = _tried(client, spec, start, line)
         record = tried.record(start, spec)
         if tried.ended.returncode:
             raise _failed(tried, spec, record)
@@ -155,11 +158,7 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
 
 
 def _tried(
-    client: Client,
-    spec: BuildSpec,
-    command: Callable[[BuildSpec], Command],
-    start: BuildRecord,
-    line: Line | None,
+    client: Client, spec: BuildSpec, start: BuildRecord, line: Line | None
 ) -> tuple[Attempt, BuildSpec, BuildRecord]:
     """Return the last attempt, and the build as it was tried last."""
     races = 0
@@ -169,9 +168,9 @@ def _tried(
         # buildx writes it last, and fails a build that is made if it cannot.
         spec.run.own_metadata.touch()
         asked = attempt.followed(spec, told=line is not None)
-        _tell(f"+ {process.quote(command(asked), client.environment)}", line)
-        words = command(replace(asked, run=replace(asked.run, metadata=spec.run.own_metadata)))
-        tried = attempt.run(client, words, asked, spec.run.progress, line)
+        _tell(f"+ {process.quote(build_command(client, asked), client.environment)}", line)
+        own = replace(asked, run=replace(asked.run, metadata=spec.run.own_metadata))
+        tried = attempt.run(client, build_command(client, own), asked, spec.run.progress, line)
         if not tried.ended.returncode:
             return tried, spec, start
         lost = cache_errors.lost(spec, tried.ended.stderr, tried.record(start, spec))

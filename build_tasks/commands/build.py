@@ -92,8 +92,7 @@ def _bake(options: Options) -> None:
     specs = [spec for spec in specs if not spec.run.refused]
     builds = [(spec.identity, commands.build_command(client, spec)) for spec in specs]
     console.answer(bake.definition(builds))
-    builder = client.builder(settings.builder)
-    command = bake.bake_command(client.buildx, builder, builds, version=client.version)
+    command = commands.bake_command(client, settings.builder, bake.reads(builds))
     say("build it with the following, from any folder:")
     say(f"  {process.quote(command, client.environment)} < FILE")
     for line in multiplatform.lines(client, specs):

@@ -16,9 +16,6 @@ from typing import Any
 from build_tasks.errors import UsageError
 from build_tasks.process import Command
 
-#: The first buildx whose bake asks before it reads outside of the working directory.
-ASKS = (0, 19)
-
 
 @dataclass(frozen=True)
 class _Word:
@@ -125,24 +122,8 @@ def target(identity: str, command: Command) -> dict[str, Any]:
     return {key: _literal(value) for key, value in {**made, "context": command[-1]}.items()}
 
 
-def bake_command(
-    buildx: Command, builder: str, builds: Sequence[tuple[str, Command]], *, version: Sequence[int]
-) -> Command:
-    """Return the command that bakes what it reads from standard input.
-
-    Args:
-        buildx: the program.
-        builder: the builder that builds.
-        builds: identity and command of each build.
-        version: of buildx.
-    """
-    allowed = _outside(builds) if tuple(version) >= ASKS else []
-    reads = [word for path in allowed for word in ("--allow", f"fs.read={path}")]
-    return (*buildx, "bake", "--builder", builder, *reads, "--file", "-")
-
-
-def _outside(builds: Sequence[tuple[str, Command]]) -> list[str]:
-    """Return what the builds read, but for what lies in what is named already."""
+def reads(builds: Sequence[tuple[str, Command]]) -> list[Path]:
+    """Return the files and folders that builds read, without those that lie in another one."""
     found: set[Path] = set()
     for identity, command in builds:
         said = target(identity, command)
@@ -150,7 +131,7 @@ def _outside(builds: Sequence[tuple[str, Command]]) -> list[str]:
         found |= {Path(path) for path in said.get("contexts", {}).values() if path[:1] == "/"}
         for secret in said.get("secret", []):
             found.add(Path(secret.partition("src=")[2].strip('"').replace('""', '"')))
-    return [str(path) for path in sorted(found) if not set(path.parents) & found]
+    return [path for path in sorted(found) if not set(path.parents) & found]
 
 
 def _literal(value: Any) -> Any:

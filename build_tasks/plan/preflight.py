@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from build_tasks.buildx import commands
+from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
@@ -114,7 +114,7 @@ def _route(
 ) -> None:
     from build_tasks.builders import inspection, routing  # noqa: PLC0415 - start-up time
 
-    nodes = inspection.nodes(commands.inspect(client, name))
+    nodes = inspection.nodes(verbs.inspect(client, name))
     if any(node.status not in {"running", "error"} for node in nodes):
         # One that does not run does not say what it can do.
         from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from build_tasks import process
 from build_tasks.builders import store
 from build_tasks.builders.store import Stored
-from build_tasks.buildx import classification
+from build_tasks.buildx import commands, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.model.builder import DEFAULT, Driver
-from build_tasks.process import Command, docker_api
+from build_tasks.process import docker_api
 from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import Record
 
@@ -62,11 +61,6 @@ class Node:
         return cache_records.total(record for record in self.records if record.shared)
 
 
-def du_command(client: Client, builder: str) -> Command:
-    """Return the command that lists what a builder keeps."""
-    return (*client.buildx, "du", *client.with_builder(builder), "--verbose")
-
-
 def ask(client: Client, name: str) -> list[Node]:
     """Return what each node of a builder keeps, or why it does not say.
 
@@ -106,11 +100,10 @@ def _node(client: Client, one: Stored, node: str) -> Node:
 
 def _ask(client: Client, said: Node) -> Node:
     """Return a node with what it keeps, as buildx prints it, or why it does not say."""
-    command = du_command(client, said.builder)
+    subject = f"builder {said.builder}, node {said.name}"
+    command = commands.du_command(client, said.builder)
     try:
-        ended = process.run(command, environment=client.environment, timeout=PATIENCE, check=False)
-        if ended.returncode:
-            raise classification.classify(ended, f"builder {said.builder}, node {said.name}")
+        text = verbs.capture(client, command, subject, timeout=PATIENCE)
     except ImagesError as error:
         return replace(said, failure=error)
-    return replace(said, records=tuple(cache_records.of_text(ended.stdout, datetime.now(UTC))))
+    return replace(said, records=tuple(cache_records.of_text(text, datetime.now(UTC))))

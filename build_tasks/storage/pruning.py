@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from build_tasks import process
-from build_tasks.buildx import classification
+from build_tasks.buildx import commands, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError, UsageError
-from build_tasks.process import Command
 from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import TYPES, Record
 from build_tasks.text.formatting import listed
@@ -57,6 +56,12 @@ class Rule:
         return not (self.type or self.ceilings)
 
     @property
+    def filters(self) -> list[str]:
+        """The same as filters of buildx."""
+        until = [] if self.older is None else [f"until={self.older.total_seconds():.0f}s"]
+        return [*until, *([f"type={self.type}"] if self.type else [])]
+
+    @property
     def keep(self) -> int:
         """The bytes below which nothing goes, 0 if there is no such limit."""
         return max((limit for _, limit in self.ceilings), default=0)
@@ -80,26 +85,6 @@ def rule(options: Options) -> Rule:
     return Rule(options.flag("all"), _age(options.text("older")), kind, tuple(ceilings))
 
 
-def prune_command(client: Client, builder: str, allowed: Rule) -> Command:
-    """Return the command that removes what may go; it never waits for an answer.
-
-    Args:
-        client: the way to the engine.
-        builder: the builder whose cache it is.
-        allowed: what may go.
-    """
-    command = [*client.buildx, "prune", *client.with_builder(builder), "--force", "--verbose"]
-    if allowed.everything:
-        command.append("--all")
-    if allowed.older is not None:
-        command += ["--filter", f"until={allowed.older.total_seconds():.0f}s"]
-    if allowed.type:
-        command += ["--filter", f"type={allowed.type}"]
-    for name, limit in allowed.ceilings:
-        command += [f"--{name}", str(limit)]
-    return tuple(command)
-
-
 def prune(client: Client, builder: str, allowed: Rule) -> list[Record]:
     """Remove what may go, and return what went; sizes and ages are as buildx prints them.
 
@@ -113,12 +98,12 @@ def prune(client: Client, builder: str, allowed: Rule) -> list[Record]:
             f"--{allowed.ceilings[0][0]}: buildx {has} has no ceilings: it takes {needs} or newer, "
             "and BuildKit 0.17"
         )
-    command = prune_command(client, builder, allowed)
+    command = commands.prune_command(
+        client, builder, allowed.filters, dict(allowed.ceilings), everything=allowed.everything
+    )
     process.echo(command, client.environment)
-    ended = process.run(command, environment=client.environment, timeout=PATIENCE, check=False)
-    if ended.returncode:
-        raise classification.classify(ended, f"builder {builder}")
-    return cache_records.of_text(ended.stdout, datetime.now(UTC))
+    text = verbs.capture(client, command, f"builder {builder}", timeout=PATIENCE)
+    return cache_records.of_text(text, datetime.now(UTC))
 
 
 def foretell(kept: Sequence[Record], allowed: Rule, now: datetime) -> list[Record]:

@@ -24,7 +24,7 @@ from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
 from build_tasks import process
-from build_tasks.buildx import commands, imagetools
+from build_tasks.buildx import imagetools, runner
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
@@ -151,7 +151,7 @@ def other_build(place: Place) -> float:
     metadata = place.spec.run.metadata.with_suffix(".other")
     other = specs.change(place.spec, arguments=(base, salt), kind=Output.NONE, tags=())
     began = time.monotonic()
-    commands.build(place.client, specs.change(other, metadata=metadata), lambda _: None)
+    runner.build(place.client, specs.change(other, metadata=metadata), lambda _: None)
     return time.monotonic() - began
 
 
@@ -168,7 +168,7 @@ def tried(place: Place, spec: BuildSpec) -> Tried:
 @pytest.fixture
 def written(place: Place) -> Place:
     """The place, after a build that wrote the cache; the engine has forgotten all."""
-    built = commands.build(place.client, place.writing())
+    built = runner.build(place.client, place.writing())
     assert built.cache_exported
     assert built.notes(place.writing()) == []
     place.forget()
@@ -185,7 +185,7 @@ def ran(record: BuildRecord) -> list[int]:
 
 
 def build(place: Place, spec: BuildSpec) -> Built:
-    built = commands.build(place.client, spec)
+    built = runner.build(place.client, spec)
     assert place.pushed(built)
     assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) >= 2
     return built
@@ -297,13 +297,13 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
     base = f"{written.spec.output.image}-base"
     arguments = (*written.spec.inputs.arguments[:1], ("SALT", secrets.token_hex(8)))
     made = specs.change(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
-    commands.build(written.client, made)
+    runner.build(written.client, made)
     written.forget()
     moved = f"{written.proxy.address}/{base.partition('/')[2]}:1"
     happened = written.proxy.fault("-base/blobs/sha256", method="GET", after=1, **fault)
     spec = written.reading(arguments=(("BASE_IMAGE", moved), *arguments[1:]))
     with pytest.raises(ImagesError) as caught:
-        commands.build(written.client, spec)
+        runner.build(written.client, spec)
     assert happened.happened
     assert "a layer of the cache" not in capsys.readouterr().err
     assert type(caught.value) in {RegistryError, NetworkError}
@@ -314,7 +314,7 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
 def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     spec = written.reading(kind=Output.LOAD)
-    built = commands.build(written.client, spec)
+    built = runner.build(written.client, spec)
     assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
     shown = (written.client.docker, "image", "inspect", spec.output.tags[0])
     assert process.run(shown, environment=written.client.environment).returncode == 0
@@ -626,7 +626,7 @@ def test_a_push_that_fails_has_its_class_and_names_the_image(
     with pytest.raises(
         error, match=f"^ci-3.11-amd64: failed to push {spec.output.tags[0]}: "
     ) as caught:
-        commands.build(place.client, spec)
+        runner.build(place.client, spec)
     assert type(caught.value) is error
 
 
@@ -639,14 +639,14 @@ def test_a_transfer_that_stalls_for_ever_delays_no_other_build_and_can_be_ended(
     """Nothing tells a stalled upload from a slow one; BuildKit waits, and so does its build."""
     spec = {"push": pushing(place), "export": place.writing(), "layer": place.reading()}[what]
     if what == "layer":
-        commands.build(place.client, place.writing(), lambda _: None)
+        runner.build(place.client, place.writing(), lambda _: None)
         place.forget()
         add_a_step(place)
         stalled = place.proxy.fault(LAYER, method="GET", after=1, stall=FOREVER)
     else:
         stalled = place.proxy.fault(**UPLOADS, stall=FOREVER)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(commands.build, place.client, spec, lambda _: None)
+        waiting = pool.submit(runner.build, place.client, spec, lambda _: None)
         while not stalled.happened:
             assert not waiting.done()
             time.sleep(0.1)
@@ -682,7 +682,7 @@ def test_a_display_of_buildkits_own_hides_no_fault(
     shown = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
-        built = commands.build(written.client, spec)
+        built = runner.build(written.client, spec)
         text = shown.getvalue()
     assert written.pushed(built)
     read, wrote = built.notes(spec)

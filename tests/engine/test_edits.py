@@ -17,7 +17,7 @@ import specs
 from edits import ARGUMENTS, EDITS, FILES, Edit
 from suite import Suite
 
-from build_tasks.buildx import commands
+from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import packages
 from build_tasks.engine.handle import Embedded
@@ -84,7 +84,7 @@ class Project:
             )
         )
         records: list[BuildRecord] = []
-        commands.build(self.client, spec, lambda _: None, note=records.append)
+        runner.build(self.client, spec, lambda _: None, note=records.append)
         assert spec.inputs.content
         record = recorded_inputs.noted(records[0], spec.inputs.content)
         return Made(spec.inputs.content.fingerprint, record, self.image())

@@ -14,7 +14,7 @@ import specs
 from suite import PATIENCE, Suite, last
 
 from build_tasks import process
-from build_tasks.buildx import commands
+from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine.handle import Embedded
 from build_tasks.model.build import Output
@@ -137,7 +137,7 @@ def test_many_load_one_image_at_once(engine: Embedded, tmp_path: Path) -> None:
                 progress="rawjson",
             )
             several = [specs.change(spec, run_id=f"{number}-{one}") for one in range(LOADS)]
-            built = list(pool.map(lambda one: commands.build(client, one, told.append), several))
+            built = list(pool.map(lambda one: runner.build(client, one, told.append), several))
             assert len({one.digest for one in built}) == 1
             assert max(one.record.attempts for one in built) <= 3
             shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.output.tags[0])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
+from build_tasks.buildx import commands
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
 from build_tasks.verify.container import Containers
@@ -85,18 +86,8 @@ def database(target: Target, containers: Containers, packages: Packages) -> Data
     client = target.client
     tag = f"airflow-images/postgres:{target.python}"
     bundle = ["--secret", f"id=ca-bundle,src={target.ca_bundle}"] if target.ca_bundle else []
-    command = (
-        *(
-            *client.buildx,
-            "build",
-            *client.with_builder(DEFAULT),
-            "--load",
-            "--provenance",
-            "false",
-        ),
-        *("--progress", "plain", "--build-arg", f"BASE_IMAGE={target.base_image}", *bundle),
-        *("--tag", tag, str(_POSTGRES)),
-    )
+    options = ("--build-arg", f"BASE_IMAGE={target.base_image}", *bundle, "--tag", tag)
+    command = commands.small_build_command(client, DEFAULT, _POSTGRES, *options)
     built = process.run(command, environment=client.environment, timeout=_START * 4, check=False)
     expect(not built.returncode, f"no PostgreSQL: {built.stderr[-1000:]}")
     started = containers.docker("run", "--detach", "--init", *containers.options()[:4], tag)

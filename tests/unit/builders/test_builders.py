@@ -352,8 +352,6 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
             *("buildx_buildkit_farm0:/etc/buildkit/buildkitd.toml", "-"),
         ),
     ]
-    assert container.docker(HERE, "default") == ("docker",)
-    assert container.docker(HERE, "arm") == ("docker", "--context", "arm")
 
     @contextmanager
     def fails(command: Command, **_: object) -> Iterator[io.BytesIO]:

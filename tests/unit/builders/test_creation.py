@@ -15,7 +15,7 @@ import pytest
 from build_tasks import paths
 from build_tasks.builders import container, creation, desired, inventory, probe
 from build_tasks.builders.drift import Difference
-from build_tasks.buildx import commands
+from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import buildkit_image
 from build_tasks.engine.handle import Embedded
@@ -74,7 +74,7 @@ class Buildx:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     one = Buildx()
     for name in ("create", "remove", "inspect"):
-        monkeypatch.setattr(commands, name, getattr(one, name))
+        monkeypatch.setattr(verbs, name, getattr(one, name))
     monkeypatch.setattr(container, "look", lambda *_: None)
     return one
 
@@ -195,7 +195,7 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
         go_on.wait(10)
         create(client, builder, configuration)
 
-    monkeypatch.setattr(commands, "create", slowly)
+    monkeypatch.setattr(verbs, "create", slowly)
     first = threading.Thread(target=ensure, args=([], default_builder("mine")))
     first.start()
     assert begun.wait(10)

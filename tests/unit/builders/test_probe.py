@@ -15,7 +15,7 @@ import pytest
 from build_tasks import process
 from build_tasks.builders import probe
 from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import commands
+from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, CommandTimeout, NetworkError
 from build_tasks.process import Command, Completed
@@ -204,7 +204,7 @@ def test_a_cluster_is_asked_through_buildx(monkeypatch: pytest.MonkeyPatch) -> N
         assert (name, timeout) == ("farm", probe.ANSWER)
         raise CommandError("the cluster is gone")
 
-    monkeypatch.setattr(commands, "inspect", inspect)
+    monkeypatch.setattr(verbs, "inspect", inspect)
     assert reason(a_node("kubernetes:///farm", "kubernetes")) == "the cluster is gone"
     assert reason(a_node("kube-pod://x")) == "the cluster is gone"
     assert reason(a_node("x", "docker")) == ""

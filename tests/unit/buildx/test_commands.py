@@ -1,27 +1,18 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import specs
 
-from build_tasks import process
-from build_tasks.buildx import commands, runner
-from build_tasks.buildx.runner import Built
+from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import (
-    EngineError,
-    ImagesError,
-    UsageError,
-)
+from build_tasks.errors import UsageError
 from build_tasks.model import builder, cache_backends
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.builder import Builder, Node
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Platform
-from build_tasks.process import Command, Completed
 
 PUSHED = (
     "push=true,unpack=false,store=false,oci-mediatypes=true,compression=zstd,compression-level=1"
@@ -156,7 +147,7 @@ def test_a_builder_is_one_command_for_each_node_and_the_last_boots_them() -> Non
     )
 
 
-def test_commands_of_builders() -> None:
+def test_builders_are_created_listed_started_and_removed() -> None:
     assert commands.create_commands(CLIENT, builder.default_builder("b"), None) == (
         (
             *("docker-buildx", "create", "--name", "b", "--driver", "docker-container"),
@@ -171,114 +162,38 @@ def test_commands_of_builders() -> None:
     assert commands.remove_command(CLIENT, "b", keep_cache=True) == (*remove, "--keep-state", "b")
 
 
-class Streams:
-    """Stands in for process.stream: writes the metadata that BuildKit would, and ends."""
-
-    def __init__(self, returncode: int, stderr: str = "", metadata: object = None) -> None:
-        self.ended = (returncode, stderr)
-        self.metadata = metadata
-        self.commands: list[Command] = []
-
-    def __call__(
-        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
-    ) -> Completed:
-        self.commands.append(command)
-        if take:
-            take(self.ended[1].encode())
-        if self.metadata is not None:
-            path = Path(command[command.index("--metadata-file") + 1])
-            path.write_text(json.dumps(self.metadata))
-        return Completed(command, self.ended[0], "", self.ended[1])
-
-
-def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
-    monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
-    one = spec(
-        tmp_path, cache=CachePlan(export=cache_backends.registry("r/i:cache").for_export(()))
+def test_caches_are_listed_and_pruned() -> None:
+    named = ("--builder", "b", "--verbose")
+    assert commands.du_command(CLIENT, "b") == ("docker-buildx", "du", *named)
+    until = commands.du_command(CLIENT, "b", ["until=24h"])
+    assert until == ("docker-buildx", "du", *named, "--filter", "until=24h")
+    prune = ("docker-buildx", "prune", "--builder", "b", "--force", "--verbose")
+    assert commands.prune_command(CLIENT, "b") == prune
+    filters, limits = ["until=24h", "type=regular"], {"max-used-space": 7}
+    assert commands.prune_command(CLIENT, "b", filters, limits, everything=True) == (
+        *(*prune, "--all", "--filter", "until=24h", "--filter", "type=regular"),
+        *("--max-used-space", "7"),
     )
-    assert commands.build(CLIENT, one) == Built("ci-3.9-amd64", "sha256:1", True)
 
 
-def test_metadata_of_an_earlier_build_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = spec(tmp_path)
-    one.run.metadata.write_text('{"containerimage.digest": "sha256:old"}')
-    monkeypatch.setattr(process, "stream", Streams(0))
-    assert commands.build(CLIENT, one).digest == ""
+@pytest.mark.parametrize(("version", "asks"), [((0, 18), False), ((0, 19), True)])
+def test_bake_is_allowed_to_read_files_if_it_asks(version: tuple[int, ...], asks: bool) -> None:
+    client = Client("docker", ("docker-buildx",), {})
+    vars(client)["version"] = version  # the value of a cached property
+    allowed = ("--allow", "fs.read=/p", "--allow", "fs.read=/w") if asks else ()
+    assert commands.bake_command(client, "b", [Path("/p"), Path("/w")]) == (
+        *("docker-buildx", "bake", "--builder", "b", *allowed, "--file", "-"),
+    )
 
 
-RACE = (
-    'ERROR: failed to build: failed to solve: failed to prepare extraction snapshot "extract-1 '
-    'sha256:61": parent snapshot sha256:1c does not exist: not found'
-)
+def test_a_small_image_is_built_and_loaded() -> None:
+    assert commands.small_build_command(CLIENT, "default", Path("/p"), "--tag", "t") == (
+        *("docker-buildx", "build", "--builder", "default", "--load", "--provenance", "false"),
+        *("--progress", "plain", "--tag", "t", "/p"),
+    )
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (RACE, "the engine's image store collected a layer"),  # seen: moby/buildkit#6521
-        (
-            'ERROR: failed to build: failed to solve: image "docker.io/l/a:1": already exists',
-            "another build loaded an image of this name at the same time",
-        ),
-    ],
-)
-def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    error: str,
-    said: str,
-) -> None:
-    ended = [Streams(1, error), Streams(0)]
-    monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
-    assert commands.build(CLIENT, spec(tmp_path)).identity == "ci-3.9-amd64"
-    assert f"ci-3.9-amd64: {said}" in capsys.readouterr().err
-
-
-def test_a_race_that_is_lost_again_and_again_is_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    streams = Streams(1, RACE)
-    monkeypatch.setattr(process, "stream", streams)
-    with pytest.raises(ImagesError, match="parent snapshot"):
-        commands.build(CLIENT, spec(tmp_path))
-    assert len(streams.commands) == runner.RACES + 1
-
-
-def test_what_is_run_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    streams = Streams(0)
-    monkeypatch.setattr(process, "stream", streams)
-    commands.build(CLIENT, spec(tmp_path))
-    shown = process.quote(streams.commands[0], CLIENT.environment)
-    assert capsys.readouterr().err == f"+ {shown}\n"
-    assert shown.startswith("env BUILDX_CONFIG=/c docker-buildx build ")
-
-
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda path: commands.build(CLIENT, spec(path)),
-        lambda _: commands.create(CLIENT, builder.default_builder("b"), None),
-        lambda _: commands.remove(CLIENT, "b"),
-    ],
-)
-def test_a_failure_has_its_class(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: object
-) -> None:
-    monkeypatch.setattr(process, "stream", Streams(1, 'ERROR: no builder "b" found'))
-    with pytest.raises(EngineError, match='no builder "b" found'):
-        act(tmp_path)  # type: ignore[operator]  # one of the lambdas above
-
-
-def test_a_builder_that_does_not_boot_has_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = Completed(("x",), 1, "", 'ERROR: no builder "b" found')
-    monkeypatch.setattr(process, "run", lambda *_, **__: ended)
-    with pytest.raises(EngineError, match="builder b: no builder"):
-        commands.inspect(CLIENT, "b", boot=True)
-    monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, "Name: b", ""))
-    assert commands.inspect(CLIENT, "b") == "Name: b"
+def test_the_events_of_a_build_are_replayed() -> None:
+    assert commands.history_logs_command(CLIENT, "b", "x1") == (
+        *("docker-buildx", "history", "logs", "--builder", "b", "--progress", "rawjson", "x1"),
+    )

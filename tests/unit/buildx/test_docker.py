@@ -76,3 +76,13 @@ def test_only_a_missing_image_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         answers(monkeypatch, "", words, 1)
         with pytest.raises(EngineError, match=f"^the engine cannot be used: {reason}"):
             docker.image(CLIENT, "a:1", timeout=1)
+
+
+def test_a_node_is_reached_by_its_address_or_context() -> None:
+    version = ("version", "--format", "{{.Server.Version}}")
+    assert docker.version_command(CLIENT, "default") == ("docker", *version)
+    assert docker.version_command(CLIENT, "ssh://x") == ("docker", "--host", "ssh://x", *version)
+    assert docker.inspect_container_command(CLIENT, "arm", "c") == (
+        *("docker", "--context", "arm", "container", "inspect", "c"),
+    )
+    assert docker.read_file_command(CLIENT, "default", "c", "/f") == ("docker", "cp", "c:/f", "-")

@@ -13,9 +13,10 @@ import pytest
 import specs
 
 from build_tasks import paths, process
-from build_tasks.buildx import attempt, commands, runner
+from build_tasks.buildx import attempt, runner
+from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import CommandTimeout, DiskError, Interrupted, StepError
+from build_tasks.errors import CommandTimeout, DiskError, ImagesError, Interrupted, StepError
 from build_tasks.history.record import BuildRecord
 from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Output
@@ -115,7 +116,7 @@ def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
 ) -> None:
     fake = use(monkeypatch, Buildx((0, stream("first"))))
     noted: list[BuildRecord] = []
-    built = commands.build(client, spec(tmp_path), note=noted.append)
+    built = runner.build(client, spec(tmp_path), note=noted.append)
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "rawjson"
     record = built.record
     assert noted == [record]
@@ -149,7 +150,7 @@ def test_a_failed_step_shows_its_last_lines_and_is_recorded(
     use(monkeypatch, Buildx((1, stream("failed"))))
     noted: list[BuildRecord] = []
     with pytest.raises(StepError, match=r"failed with exit code 42: line 3$"):
-        commands.build(client, spec(tmp_path), note=noted.append)
+        runner.build(client, spec(tmp_path), note=noted.append)
     shown = capsys.readouterr().err
     assert "#4 | line 3\n" in shown
     assert "#4 ERROR: process " in shown
@@ -165,7 +166,7 @@ def test_a_cache_that_breaks_a_build_is_left_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
-    built = commands.build(client, spec(tmp_path, cache=CachePlan((READ,))))
+    built = runner.build(client, spec(tmp_path, cache=CachePlan((READ,))))
     assert "--cache-from" in fake.commands[0]
     assert "--cache-from" not in fake.commands[1]
     assert built.record.attempts == 2
@@ -207,7 +208,7 @@ def test_an_export_is_judged_by_its_vertex_whatever_its_backend(
     target, events, error = case
     use(monkeypatch, Buildx((0, events), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target))
-    built = commands.build(client, asked)
+    built = runner.build(client, asked)
     assert built.cache_exported is (error is None)
     wrong = f"warning: the cache was not written to {target.reference}: {error}"
     assert built.notes(asked) == ([wrong] if error else [])
@@ -218,7 +219,7 @@ def test_an_inline_cache_needs_an_image(
 ) -> None:
     use(monkeypatch, Buildx((0, exported(name="x")), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), INLINE), kind=Output.NONE)
-    assert not commands.build(client, asked).cache_exported
+    assert not runner.build(client, asked).cache_exported
 
 
 @pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.for_export(()), False)])
@@ -232,7 +233,7 @@ def test_a_display_without_an_error_is_all_that_a_silent_builder_tells(
     """An export to a registry is in the metadata; of others nothing more is known."""
     use(monkeypatch, Buildx((0, b"#1 DONE 0.1s\n"), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target), progress="plain")
-    assert commands.build(client, asked).cache_exported is fine
+    assert runner.build(client, asked).cache_exported is fine
 
 
 def test_a_cache_that_was_left_out_before_is_in_the_record(
@@ -240,7 +241,7 @@ def test_a_cache_that_was_left_out_before_is_in_the_record(
 ) -> None:
     fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
     cache = CachePlan((READ,)).without({"r/gone:x": "r/gone:x: not found"})
-    built = commands.build(client, spec(tmp_path, cache=cache))
+    built = runner.build(client, spec(tmp_path, cache=cache))
     assert fake.commands[0].count("--cache-from") == 1
     gone, broken = built.record.imports
     assert (gone.reference, gone.absent, gone.left_out) == ("r/gone:x", True, True)
@@ -258,7 +259,7 @@ def test_somebody_else_may_be_told_the_lines(
 ) -> None:
     use(monkeypatch, Buildx((0, stream("cached"))))
     told: list[str] = []
-    built = commands.build(client, spec(tmp_path, progress="rawjson"), told.append)
+    built = runner.build(client, spec(tmp_path, progress="rawjson"), told.append)
     assert told[0].startswith("+ env BUILDX_CONFIG=/c docker-buildx build ")
     assert all(isinstance(json.loads(line), dict) for line in told[1:])
     assert built.record.steps
@@ -273,7 +274,7 @@ def test_events_that_were_asked_for_pass_untouched(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     use(monkeypatch, Buildx((0, stream("cached"))))
-    built = commands.build(client, spec(tmp_path, progress="rawjson"))
+    built = runner.build(client, spec(tmp_path, progress="rawjson"))
     assert capfdbinary.readouterr().err.endswith(stream("cached"))
     assert built.record.steps
 
@@ -283,7 +284,7 @@ def test_buildkits_own_display_is_asked_for_no_more_than_it_leaves_open(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
-    built = commands.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path))
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "auto"
     assert (fake.asked, built.record.steps) == ([], ())
     assert runner.complete(client, spec(tmp_path), built).steps
@@ -299,7 +300,7 @@ def test_a_builder_of_several_nodes_is_not_asked_for_the_past(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
     one = spec(tmp_path, multi_node=True)
-    built = commands.build(client, one)
+    built = runner.build(client, one)
     assert runner.complete(client, one, built) == built.record
     assert fake.asked == []
 
@@ -312,7 +313,7 @@ def test_what_a_terminal_leaves_open_the_history_says(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     use(monkeypatch, Buildx((0, DRAWN), history=stream("first")))
-    built = commands.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path))
     assert built.notes(spec(tmp_path)) == [
         f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     ]
@@ -328,7 +329,7 @@ def test_without_a_history_the_display_is_all_that_is_known(
         monkeypatch.setattr(attempt, "HISTORY", (99,))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     use(monkeypatch, Buildx((0, DRAWN)))
-    built = commands.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path))
     (note,) = built.notes(spec(tmp_path))
     assert note == f"warning: the cache {CACHE} was not read: BuildKit does not say why"
 
@@ -338,7 +339,7 @@ def test_a_cache_that_was_not_written_has_a_reason_in_any_case(
 ) -> None:
     use(monkeypatch, Buildx((0, b'"exporting cache error writing')))
     one = spec(tmp_path, progress="quiet", strict_cache=True)
-    built = commands.build(client, one)
+    built = runner.build(client, one)
     assert not built.cache_exported
     assert built.notes(one) == [
         f"warning: the cache was not written to {CACHE}: BuildKit does not say why"
@@ -351,7 +352,7 @@ def test_a_display_that_the_environment_asks_for_is_let_be(
 ) -> None:
     monkeypatch.setenv("BUILDKIT_PROGRESS", "plain")
     fake = use(monkeypatch, Buildx((0, b"")))
-    commands.build(client, spec(tmp_path))
+    runner.build(client, spec(tmp_path))
     assert "auto" in fake.commands[0]
 
 
@@ -364,7 +365,7 @@ def test_a_build_that_is_stopped_is_recorded_as_cancelled(
     monkeypatch.setattr(process, "stream", stop)
     noted: list[BuildRecord] = []
     with pytest.raises(Interrupted):
-        commands.build(client, replace(spec(tmp_path)), note=noted.append)
+        runner.build(client, replace(spec(tmp_path)), note=noted.append)
     assert noted[0].outcome == "cancelled"
 
 
@@ -379,3 +380,100 @@ def test_metadata_go_elsewhere_where_their_folder_cannot_be_written(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(DiskError, match=rf"^ci-3.11-amd64: {tmp_path}/file cannot be written: "):
         runner._with_metadata(asked)
+
+
+CLIENT = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
+
+
+def loaded(tmp_path: Path, **changes: object) -> BuildSpec:
+    cache = CachePlan((cache_backends.registry("r/i:cache"),))
+    given = {"python": "3.9", "kind": Output.LOAD, "cache": cache, "progress": "auto"}
+    return spec(tmp_path, **{**given, **changes})
+
+
+class Streams:
+    """Stands in for process.stream: writes the metadata that BuildKit would, and ends."""
+
+    def __init__(self, returncode: int, stderr: str = "", metadata: object = None) -> None:
+        self.ended = (returncode, stderr)
+        self.metadata = metadata
+        self.commands: list[Command] = []
+
+    def __call__(
+        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
+    ) -> Completed:
+        self.commands.append(command)
+        if take:
+            take(self.ended[1].encode())
+        if self.metadata is not None:
+            path = Path(command[command.index("--metadata-file") + 1])
+            path.write_text(json.dumps(self.metadata))
+        return Completed(command, self.ended[0], "", self.ended[1])
+
+
+def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
+    monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
+    one = loaded(
+        tmp_path, cache=CachePlan(export=cache_backends.registry("r/i:cache").for_export(()))
+    )
+    assert runner.build(CLIENT, one) == Built("ci-3.9-amd64", "sha256:1", True)
+
+
+def test_metadata_of_an_earlier_build_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = loaded(tmp_path)
+    one.run.metadata.write_text('{"containerimage.digest": "sha256:old"}')
+    monkeypatch.setattr(process, "stream", Streams(0))
+    assert runner.build(CLIENT, one).digest == ""
+
+
+RACE = (
+    'ERROR: failed to build: failed to solve: failed to prepare extraction snapshot "extract-1 '
+    'sha256:61": parent snapshot sha256:1c does not exist: not found'
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RACE, "the engine's image store collected a layer"),  # seen: moby/buildkit#6521
+        (
+            'ERROR: failed to build: failed to solve: image "docker.io/l/a:1": already exists',
+            "another build loaded an image of this name at the same time",
+        ),
+    ],
+)
+def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: str,
+    said: str,
+) -> None:
+    ended = [Streams(1, error), Streams(0)]
+    monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
+    assert runner.build(CLIENT, loaded(tmp_path)).identity == "ci-3.9-amd64"
+    assert f"ci-3.9-amd64: {said}" in capsys.readouterr().err
+
+
+def test_a_race_that_is_lost_again_and_again_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = Streams(1, RACE)
+    monkeypatch.setattr(process, "stream", streams)
+    with pytest.raises(ImagesError, match="parent snapshot"):
+        runner.build(CLIENT, loaded(tmp_path))
+    assert len(streams.commands) == runner.RACES + 1
+
+
+def test_what_is_run_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams = Streams(0)
+    monkeypatch.setattr(process, "stream", streams)
+    runner.build(CLIENT, loaded(tmp_path))
+    shown = process.quote(streams.commands[0], CLIENT.environment)
+    assert capsys.readouterr().err == f"+ {shown}\n"
+    assert shown.startswith("env BUILDX_CONFIG=/c docker-buildx build ")

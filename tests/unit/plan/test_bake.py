@@ -78,12 +78,6 @@ def test_what_bake_has_no_word_for_is_an_error() -> None:
         bake.target("ci-3.9", command)
 
 
-def test_the_command_lets_bake_read_what_the_builds_read() -> None:
+def test_bake_reads_what_the_builds_read() -> None:
     builds = [(SPEC.identity, commands.build_command(CLIENT, SPEC))]
-    made = bake.bake_command(CLIENT.buildx, "b", builds, version=(0, 29))
-    allowed = [
-        word for path in ("/etc/my,ca.pem", "/p", "/w") for word in ("--allow", f"fs.read={path}")
-    ]
-    assert made == ("docker", "buildx", "bake", "--builder", "b", *allowed, "--file", "-")
-    older = bake.bake_command(CLIENT.buildx, "b", builds, version=(0, 18))
-    assert "--allow" not in older
+    assert bake.reads(builds) == [Path("/etc/my,ca.pem"), Path("/p"), Path("/w")]

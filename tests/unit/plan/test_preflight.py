@@ -9,7 +9,7 @@ import pytest
 import specs
 
 from build_tasks.builders import probe
-from build_tasks.buildx import commands
+from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, NetworkError
 from build_tasks.model.build import BuildSpec, Output
@@ -83,7 +83,7 @@ class Farm:
 @pytest.fixture
 def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Farm:
     one = Farm(tmp_path)
-    monkeypatch.setattr(commands, "inspect", one.inspect)
+    monkeypatch.setattr(verbs, "inspect", one.inspect)
 
     def require(_: Client, __: object, nodes: tuple[object, ...]) -> None:
         one.probed += [node.name for node in nodes]  # type: ignore[attr-defined]  # nodes

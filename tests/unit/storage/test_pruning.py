@@ -37,13 +37,7 @@ def gone(kept: list[Record], **allowed: object) -> list[str]:
     return [one.id for one in pruning.foretell(kept, rule, NOW)]
 
 
-def test_pruning_never_waits_for_an_answer() -> None:
-    assert pruning.prune_command(CLIENT, "b", Rule()) == (
-        *("docker-buildx", "prune", "--builder", "b", "--force", "--verbose"),
-    )
-
-
-def test_what_may_go_is_said_in_buildxs_words() -> None:
+def test_options_become_filters_and_limits() -> None:
     given: dict[str, str | bool | None] = {
         "all": True,
         "older": "31d12h",
@@ -52,12 +46,14 @@ def test_what_may_go_is_said_in_buildxs_words() -> None:
         "reserved-space": "1GiB",
         "min-free-space": "5 MB",
     }
-    command = pruning.prune_command(CLIENT, "b", pruning.rule(Options(given)))
-    assert command[6:] == (
-        *("--all", "--filter", "until=2721600s", "--filter", "type=source.local"),
-        *("--max-used-space", "20000000000", "--reserved-space", "1073741824"),
-        *("--min-free-space", "5000000"),
-    )
+    rule = pruning.rule(Options(given))
+    assert rule.everything
+    assert rule.filters == ["until=2721600s", "type=source.local"]
+    assert dict(rule.ceilings) == {
+        "max-used-space": 20_000_000_000,
+        "reserved-space": 1_073_741_824,
+        "min-free-space": 5_000_000,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""Run the commands of buildx that manage builders and their caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.buildx import classification, commands
+from build_tasks.buildx.toolchain import Client
+from build_tasks.model.builder import Builder
+from build_tasks.process import Command
+
+#: Seconds for a builder to start; buildx itself gives up after about 15.
+BOOT = 120.0
+
+
+def create(client: Client, builder: Builder, configuration: Path | None) -> None:
+    """Create a builder and boot its nodes.
+
+    Raises:
+        ImagesError: it cannot be created or does not start.
+    """
+    for command in commands.create_commands(client, builder, configuration):
+        _stream(client, command, f"builder {builder.name}")
+
+
+def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = BOOT) -> str:
+    """Return what buildx prints about a builder, after starting it if `boot` is set.
+
+    Raises:
+        ImagesError: there is no such builder, or it does not answer within `timeout` seconds.
+    """
+    command = commands.inspect_command(client, name, boot=boot)
+    process.echo(command, client.environment)
+    return capture(client, command, f"builder {name}", timeout=timeout)
+
+
+def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
+    """Remove a builder, and its cache unless that is kept.
+
+    Raises:
+        ImagesError: there is no such builder, or it cannot be removed.
+    """
+    command = commands.remove_command(client, name, keep_cache=keep_cache)
+    _stream(client, command, f"builder {name}")
+
+
+def capture(client: Client, command: Command, subject: str, *, timeout: float) -> str:
+    """Return what a command prints.
+
+    Raises:
+        ImagesError: it failed, or took longer than `timeout` seconds; the message names the
+            subject.
+    """
+    completed = process.run(command, environment=client.environment, timeout=timeout, check=False)
+    if completed.returncode:
+        raise classification.classify(completed, subject)
+    return completed.stdout
+
+
+def _stream(client: Client, command: Command, subject: str) -> None:
+    process.echo(command, client.environment)
+    completed = process.stream(command, environment=client.environment)
+    if completed.returncode:
+        raise classification.classify(completed, subject)
