@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from build_tasks.errors import UsageError
+from build_tasks.inputs.fingerprint import Inputs
 from build_tasks.model.cache import CachePlan, Compression
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, Platform
-from build_tasks.text.redaction import is_secret_name
-
-if TYPE_CHECKING:
-    from build_tasks.inputs.fingerprint import Inputs
-    from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.types import FileHashes, Pairs
 
 #: The variable that sets the time of what is built (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"
-#: The id under which RUN steps find the CA bundle.
+#: The id of the secret with the CA bundle for RUN steps.
 CA_BUNDLE = "ca-bundle"
 
 
 class Output(StrEnum):
-    """What becomes of the image; a build has one output."""
+    """What happens to the image; a build has one output."""
 
     LOAD = "load"
     PUSH = "push"
@@ -43,49 +38,37 @@ class BuildInputs:
 
     Args:
         dockerfile: the Dockerfile.
-        context: the build context, a folder.
+        context: the folder of the build context.
         arguments: the build arguments, in order.
-        secrets: files that RUN steps may read, by id; they enter neither image nor cache key.
-        contexts: named build contexts (folders), which replace stages of the Dockerfile.
-        files: hashes of all files of the contexts, by path, as `MODE SHA`; those of a named context
-            as `CONTEXT:PATH`.
+        secrets: files that RUN steps can read, by id; they enter neither image nor cache key.
+        contexts: named build contexts, which replace stages of the Dockerfile.
+        files: hashes of all files of the contexts.
         labels: the image's labels.
         content: what the fingerprint in the image's label is made of.
-
-    Raises:
-        UsageError: an argument looks like a secret, which would stay in the image's history.
     """
 
     dockerfile: Path
     context: Path
-    arguments: tuple[tuple[str, str], ...] = ()
+    arguments: Pairs = ()
     secrets: tuple[tuple[str, Path], ...] = ()
     contexts: tuple[tuple[str, Path], ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    labels: tuple[tuple[str, str], ...] = ()
+    files: FileHashes = field(default_factory=dict, repr=False, hash=False)
+    labels: Pairs = ()
     content: Inputs | None = None
-
-    def __post_init__(self) -> None:
-        for name, _ in self.arguments:
-            if is_secret_name(name):
-                raise UsageError(
-                    f"build argument {name}: looks like a secret, and arguments stay in the "
-                    "image's history: pass it as a BuildKit secret"
-                )
 
 
 @dataclass(frozen=True)
 class ImageOutput:
-    """What becomes of the image of a build.
+    """What happens to the image of a build.
 
     Args:
         kind: load, push, push by digest, or nothing.
         image: the image's name, without a tag.
         branch: the branch that the image is named after.
-        tags: full references that the image gets; of one pushed by digest, when it is merged.
-        placeholder_tag: the tag that it is pushed to where the builder cannot push by digest.
-        digest_file: what a merge has to know of an image that is pushed by digest.
-        extra_platforms: further platforms, to load an image of several at once.
+        tags: references that the image gets; a merge gives those of an image pushed by digest.
+        placeholder_tag: the tag to push to where the builder cannot push by digest.
+        digest_file: what a merge needs to know of an image that is pushed by digest.
+        extra_platforms: further platforms, to load a multi-platform image.
         push_from_cache: push straight from the build cache; the engine does not store the image.
         skip_unchanged: tag an up-to-date image of the registry instead of building.
         compression: how the layers of a pushed image are compressed.
@@ -112,13 +95,13 @@ class RunOptions:
     """How a build runs; nothing here changes the image.
 
     Args:
-        metadata: the file for BuildKit's metadata, as it is shown to people.
+        metadata: the file for BuildKit's metadata, as messages name it.
         builder: the builder.
         progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
         run_id: names the run, whose files are its own.
         multi_node: the builder has several nodes: `buildx history` would query every one.
-        strict_cache: a cache that is not read or not written is an error, after the image is made.
-        refused: why the build cannot be made, known before anything starts; empty if it can.
+        strict_cache: fail, after the build, if a cache was not read or not written.
+        refused: why the build cannot run, known before anything starts; empty if it can.
     """
 
     metadata: Path
@@ -137,15 +120,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """Everything that `buildx build` has to be told; nothing is run.
-
-    Args:
-        build: the image, its Python and its platform.
-        inputs: what goes into the build.
-        cache: the caches that are read and written.
-        output: what becomes of the image.
-        run: how the build runs.
-    """
+    """All parameters of one `buildx build`."""
 
     build: Build
     inputs: BuildInputs
@@ -155,11 +130,11 @@ class BuildSpec:
 
     @property
     def identity(self) -> str:
-        """The build's name, like `ci-3.11-amd64`; without a platform where it is for several."""
+        """The build's name, like `ci-3.11-amd64`, or `ci-3.11` for several platforms."""
         several = bool(self.output.extra_platforms)
         return self.build.image_identity if several else self.build.identity
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """All platforms that this build is for."""
+        """All platforms of this build."""
         return (self.build.platform, *self.output.extra_platforms)

@@ -1,4 +1,4 @@
-"""Dedicated builders as they are wanted."""
+"""Dedicated builders, as configured."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from types import MappingProxyType
 
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
+from build_tasks.model.types import Pairs
 from build_tasks.text.formatting import listed
 
-#: The engine's own builder; nobody creates or removes it.
+#: The engine's own builder, which cannot be created or removed.
 DEFAULT = "default"
-#: What a dedicated builder is called where nobody names one.
+#: The default name of a dedicated builder.
 DEDICATED = "airflow-images"
 
 
 class Driver(StrEnum):
-    """How buildx reaches the BuildKit of a builder."""
+    """Drivers of buildx."""
 
     CONTAINER = "docker-container"
     REMOTE = "remote"
@@ -35,33 +36,33 @@ class Driver(StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """One BuildKit of a builder.
+    """One node (BuildKit) of a builder.
 
     Args:
-        name: its name; buildx names what it makes for it after this.
-        endpoint: where it is; empty for the engine itself, or where the driver finds it.
-        platforms: the platforms that it gets the builds of; empty: those that it says it has.
-        options: the driver's options, the builder's and its own.
+        name: its name; buildx names its container after it.
+        endpoint: its address; empty for the engine itself, or where the driver finds it.
+        platforms: the platforms that it builds for; empty: those that it reports.
+        options: the driver options of the builder and of the node.
     """
 
     name: str
     endpoint: str = ""
     platforms: tuple[Platform, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
+    options: Pairs = ()
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A dedicated builder as it is wanted.
+    """A dedicated builder, as configured.
 
     Args:
         name: its name.
-        driver: how buildx reaches it.
-        nodes: its BuildKits, at least one; none where it is the engine's own builder.
-        max_used_space: bytes that its cache may take, at each node; 0: BuildKit's own rule.
-        insecure: registries without TLS, or with a certificate that nobody vouches for.
+        driver: its buildx driver.
+        nodes: its nodes, at least one; none for the engine's own builder.
+        max_used_space: bytes that the cache of each node may take; 0: BuildKit's default.
+        insecure: registries without TLS, or with an untrusted certificate.
         mirrors: mirrors by registry.
-        origins: where each of its values came from.
+        origins: where each value was set.
     """
 
     name: str
@@ -76,27 +77,26 @@ class Builder:
 
 
 def default_builder(name: str) -> Builder:
-    """Return the builder that a name means where images.toml does not define it."""
+    """Return the builder of a name that images.toml does not define."""
     return Builder(name, nodes=(Node(f"{name}0"),))
 
 
 def setting_rows(builders: Mapping[str, Builder]) -> list[tuple[str, object, str]]:
-    """Return key, value and origin of each thing that is set for the builders."""
-    result: list[tuple[str, object, str]] = []
-    for one in builders.values():
-        shown: dict[str, object] = {
-            "driver": one.driver.value,
-            "max-used-space": one.max_used_space,
-            "insecure-registries": one.insecure,
-            "mirrors": {name: list(mirrors) for name, mirrors in one.mirrors},
+    """Return key, value and origin of each setting of the builders."""
+    rows: list[tuple[str, object, str]] = []
+    for builder in builders.values():
+        values: dict[str, object] = {
+            "driver": builder.driver.value,
+            "max-used-space": builder.max_used_space,
+            "insecure-registries": builder.insecure,
+            "mirrors": {name: list(mirrors) for name, mirrors in builder.mirrors},
         }
-        for number, node in enumerate(one.nodes):
-            shown[f"nodes[{number}].name"] = node.name
-            shown[f"nodes[{number}].endpoint"] = node.endpoint
-            shown[f"nodes[{number}].platforms"] = node.platforms
-            shown[f"nodes[{number}].options"] = dict(node.options)
-        result += [
-            (f"builders.{one.name}.{key}", item, one.origins.get(key, "default"))
-            for key, item in shown.items()
-        ]
-    return result
+        for number, node in enumerate(builder.nodes):
+            values[f"nodes[{number}].name"] = node.name
+            values[f"nodes[{number}].endpoint"] = node.endpoint
+            values[f"nodes[{number}].platforms"] = node.platforms
+            values[f"nodes[{number}].options"] = dict(node.options)
+        for key, value in values.items():
+            origin = builder.origins.get(key, "default")
+            rows.append((f"builders.{builder.name}.{key}", value, origin))
+    return rows

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from build_tasks.model import cache_backends
 from build_tasks.model.cache_backends import Backend
+from build_tasks.model.types import Pairs
 
 
 class CacheMode(StrEnum):
-    """Where a build may take finished steps from."""
+    """Where a build may take cached steps from."""
 
     REGISTRY = "registry"
     LOCAL = "local"
@@ -19,7 +20,7 @@ class CacheMode(StrEnum):
 
 
 class CacheImports(StrEnum):
-    """Whose references a build may read."""
+    """Branches whose caches a build may read."""
 
     ALL = "all"
     MAIN = "main"
@@ -33,11 +34,11 @@ class Compression(StrEnum):
     GZIP = "gzip"
 
     @property
-    def attributes(self) -> tuple[tuple[str, str], ...]:
-        """What BuildKit is told, for an image as for a cache.
+    def attributes(self) -> Pairs:
+        """The attributes of an output or a cache export.
 
-        The first level of zstd costs nothing in size here and is the fastest. What is there in zstd
-        already stays so unless it is forced; and who asks for gzip needs it.
+        Level 1 of zstd is the fastest and gives layers of the same size here. gzip is forced:
+        whoever asks for it cannot read layers that exist in zstd already.
         """
         if self is Compression.ZSTD:
             return (("compression", "zstd"), ("compression-level", "1"))
@@ -46,36 +47,30 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True)
 class CachePlan:
-    """What is read and written outside of the builder, and whether its own cache counts.
+    """The caches of one build.
 
     Args:
-        imports: places that BuildKit may take finished steps from, in order.
-        export: the one place to write to, if any.
-        enabled: take finished steps from anywhere at all.
-        left_out: references that are not read although they were to be, each with the reason.
+        imports: caches to read, in order.
+        export: the cache to write, if any.
+        enabled: use cached steps at all, also those of the builder.
+        left_out: references that are not read, each with the reason.
     """
 
     imports: tuple[Backend, ...] = ()
     export: Backend | None = None
     enabled: bool = True
-    left_out: tuple[tuple[str, str], ...] = ()
+    left_out: Pairs = ()
 
     def without(self, reasons: Mapping[str, str]) -> CachePlan:
-        """Return the plan without some of its imports.
-
-        Args:
-            reasons: why a reference is left out, by reference.
-        """
-        kept = tuple(one for one in self.imports if one.reference not in reasons)
+        """Return the plan without the imports that `reasons` names by reference."""
+        kept = tuple(backend for backend in self.imports if backend.reference not in reasons)
         return replace(self, imports=kept, left_out=(*self.left_out, *reasons.items()))
 
     def options(self) -> tuple[str, ...]:
-        """Return the options of `buildx build` that say this."""
-        options: list[str] = []
-        if not self.enabled:
-            options.append("--no-cache")
-        for place in self.imports:
-            options += ["--cache-from", place.value]
+        """Return the options of `buildx build`."""
+        options = [] if self.enabled else ["--no-cache"]
+        for backend in self.imports:
+            options += ["--cache-from", backend.value]
         if self.export:
             options += ["--cache-to", self.export.value]
         return tuple(options)
@@ -83,14 +78,14 @@ class CachePlan:
 
 @dataclass(frozen=True)
 class CachePolicy:
-    """What the builds of one run may read and write, before each has its own references.
+    """What all builds of one run may read and write.
 
     Args:
-        mode: where finished steps may come from.
-        read: the branches whose references are read, in order.
-        write: the branch whose reference is written; none if nothing is.
-        sources: places to read instead, if a person named some.
-        target: the place to write to instead, if a person named one.
+        mode: where cached steps may come from.
+        read: branches whose caches are read, in order.
+        write: the branch whose cache is written; empty for none.
+        sources: caches to read instead of those of the branches.
+        target: the cache to write instead of that of the branch.
         compression: how written layers are compressed.
     """
 
@@ -103,29 +98,24 @@ class CachePolicy:
 
 
 def plan(
-    policy: CachePolicy, reference: Callable[[str], str], words: Mapping[str, str]
+    policy: CachePolicy, reference: Callable[[str], str], placeholders: Mapping[str, str]
 ) -> CachePlan:
-    """Return the plan of one build.
+    """Return the caches of one build.
 
-    There is no pulling first and no decision whether to: a build always reads its references, and
-    BuildKit fetches only the layers that it needs.
+    A build always reads its caches: BuildKit fetches only the layers that it needs.
 
     Args:
         policy: what the run may read and write.
-        reference: returns the build's own reference for a branch.
-        words: what stands for each of backends.PLACEHOLDERS in this build.
+        reference: returns the build's cache reference of a branch.
+        placeholders: the build's values for cache_backends.PLACEHOLDERS.
     """
-    imports: list[Backend] = []
+    imports: tuple[Backend, ...] = ()
     if policy.mode is CacheMode.REGISTRY:
-        own = [cache_backends.registry(reference(branch)) for branch in policy.read]
-        named = [place.for_build(words) for place in policy.sources]
-        imports = list(dict.fromkeys(named or own))
+        sources = [source.for_build(placeholders) for source in policy.sources]
+        branches = [cache_backends.registry(reference(branch)) for branch in policy.read]
+        imports = tuple(dict.fromkeys(sources or branches))
     export = None
     if policy.write:
-        place = policy.target.for_build(words) if policy.target else None
-        export = place or cache_backends.registry(reference(policy.write))
-    return CachePlan(
-        imports=tuple(imports),
-        export=export and export.for_export(policy.compression.attributes),
-        enabled=policy.mode is not CacheMode.DISABLED,
-    )
+        target = policy.target or cache_backends.registry(reference(policy.write))
+        export = target.for_build(placeholders).for_export(policy.compression.attributes)
+    return CachePlan(imports, export, enabled=policy.mode is not CacheMode.DISABLED)

@@ -1,4 +1,4 @@
-"""An image for one platform, pushed by digest, as a merge needs it."""
+"""The image of one platform, pushed by digest, as a merge needs it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DigestFile:
-    """An image for one platform, pushed and not yet tagged.
+    """An image of one platform, pushed and not yet tagged.
 
     Args:
         identity: the build's name, like `prod-3.11-arm64`.
         image: the image's name without a tag.
-        kind: which of Airflow's images it is.
-        python: its Python.
+        kind: the kind of image.
+        python: its Python, as X.Y.
         platform: its platform.
-        slim: without extras.
+        slim: whether it is without extras.
         airflow: its release of Airflow.
-        commit: the commit that it was built from; empty where there was none.
-        digest: what the registry calls it; empty before it was pushed.
-        file: where this is written down, None before it is.
+        commit: the commit that it was built from; empty if unknown.
+        digest: its digest in the registry; empty before it was pushed.
+        file: the file with this data, once written.
     """
 
     identity: str
@@ -36,5 +36,5 @@ class DigestFile:
 
     @property
     def reference(self) -> str:
-        """What the registry finds it by."""
+        """The image's reference, by digest."""
         return f"{self.image}@{self.digest}"

@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Installation:
-    """How Airflow gets into the image.
+    """How Airflow gets into the PROD image.
 
     Args:
-        method: `release`, `wheels` or `sources`, as the Dockerfile calls it.
-        version: the release of Airflow that comes of it.
-        constraints: the name of the constraints files to follow.
-        contexts: folders that replace the Dockerfile's stages of these names.
+        method: `release`, `wheels` or `sources`, as in the Dockerfile.
+        version: the release of Airflow.
+        constraints: the mode of the constraints files to follow.
+        contexts: folders of named build contexts, by the stage that they replace.
     """
 
     method: str

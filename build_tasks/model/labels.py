@@ -1,9 +1,10 @@
-"""The one table of what an image says of itself: labels, and annotations of what is pushed."""
+"""Labels of an image, and annotations of a pushed one."""
 
 from __future__ import annotations
 
 from build_tasks.model.matrix import Build, ImageKind
 from build_tasks.model.revision import Revision
+from build_tasks.model.types import Pairs
 
 _OCI = "org.opencontainers.image."
 _TEXTS = {
@@ -12,19 +13,11 @@ _TEXTS = {
 }
 
 
-def labels(
-    build: Build, *, airflow: str, base_image: str, revision: Revision
-) -> tuple[tuple[str, str], ...]:
+def labels(build: Build, *, airflow: str, base_image: str, revision: Revision) -> Pairs:
     """Return an image's labels; those without a value are left out.
 
     The names are those of the official images and of the OCI image specification ("Pre-Defined
     Annotation Keys").
-
-    Args:
-        build: the image, its Python and its platform.
-        airflow: the release of Airflow in it.
-        base_image: the reference of the base image.
-        revision: the commit that is built from, and the run that builds.
     """
     image, title, description = _TEXTS[build.kind]
     table = {
@@ -49,6 +42,6 @@ def labels(
     return tuple((name, value) for name, value in table.items() if value)
 
 
-def annotated(table: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Return the labels that registries show, to be annotations of the manifest and its index."""
+def annotated(table: Pairs) -> Pairs:
+    """Return the labels that are also annotations of the manifest and its index."""
     return tuple((name, value) for name, value in table if name.startswith(_OCI))

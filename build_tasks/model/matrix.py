@@ -1,4 +1,4 @@
-"""What can be built, and every name that follows from it."""
+"""The build matrix, and the names of images and caches."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Self
 from build_tasks.errors import UsageError
 from build_tasks.text.formatting import listed
 
-#: A reference's tag: its first character, and its length at most (the OCI distribution
-#: specification, "Pulling manifests").
+#: The grammar of tags and of components of a name: OCI distribution specification, "Pulling
+#: manifests".
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
-#: One component of an image's name (the same, "Pulling manifests"); and what path_safe adds.
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
+#: Hexadecimal digits that path_safe adds.
 _DIGEST_LENGTH = 16
-_DIGESTED = re.compile(rf"-[0-9a-f]{{{_DIGEST_LENGTH}}}$")
-#: Characters of a branch that are kept: a whole name may have 255, and a tag 128.
-_LONGEST = 60
+_ENDS_WITH_DIGEST = re.compile(rf"-[0-9a-f]{{{_DIGEST_LENGTH}}}$")
+#: Characters of a branch that path_safe keeps: a reference may have 255.
+_MAX_BRANCH = 60
 _ALIASES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -53,16 +53,14 @@ class Platform(StrEnum):
 
     @property
     def architecture(self) -> str:
-        """The part that identities and session names carry: `amd64`."""
+        """The architecture alone, like `amd64`, as in identities and session names."""
         return self.value.partition("/")[2]
 
     @classmethod
     def parse(cls, text: str, place: str) -> Self:
         """Return the platform with this name, or raise UsageError that names the place.
 
-        Args:
-            text: `linux/arm64`, or the architecture alone, as Debian or as the kernel says it.
-            place: where the text stands, for the error.
+        Debian's and the kernel's names of the architecture are valid, too: `arm64`, `aarch64`.
         """
         architecture = text.strip().removeprefix("linux/")
         try:
@@ -73,14 +71,9 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Build:
-    """One cell of the matrix: one image for one Python and one platform.
+    """One cell of the matrix: one image for one Python (X.Y) and one platform.
 
-    Args:
-        kind: the image.
-        python: its Python, as X.Y.
-        platform: its platform.
-        slim: without extras; it has tags and a cache of its own, so that neither image clobbers
-            the other's.
+    A slim image has no extras. It has its own tags and its own cache.
     """
 
     kind: ImageKind
@@ -90,37 +83,31 @@ class Build:
 
     @property
     def identity(self) -> str:
-        """The name that the session, the log, the record and the tags share."""
+        """The name in sessions, logs and records: `ci-3.11-amd64`."""
         return f"{self.image_identity}-{self.platform.architecture}"
 
     @property
     def image_identity(self) -> str:
-        """The name of the image of all platforms: `ci-3.11`."""
+        """The name of the multi-platform image: `ci-3.11`."""
         slim = "-slim" if self.slim else ""
         return f"{self.kind}{slim}-{self.python}"
 
     @property
     def tag(self) -> str:
-        """The tag that the image gets when nobody names one."""
+        """The default tag."""
         return "slim-latest" if self.slim else "latest"
 
 
 @dataclass(frozen=True)
 class Names:
-    """Where images and caches live.
-
-    Args:
-        registry: a registry's host, with its port if it has one.
-        repository: the path of the project in the registry: `apache/airflow`.
-        branch: the branch whose images these are, as git has it.
-    """
+    """Names of images and caches in a registry (`HOST[:PORT]`) and repository, of a git branch."""
 
     registry: str
     repository: str
     branch: str
 
     def for_branch(self, branch: str) -> Names:
-        """Return the names of the same images of another branch."""
+        """Return the names of the same images on another branch."""
         return replace(self, branch=branch)
 
     def image(self, build: Build) -> str:
@@ -129,35 +116,36 @@ class Names:
         return f"{self.registry}/{self.repository}/{branch}/{build.kind}/python{build.python}"
 
     def cache(self, build: Build) -> str:
-        """Return the one reference that holds the cache of all segments of this build.
+        """Return the cache reference of a build.
 
-        One per platform: BuildKit lets the last platform of a shared reference win.
+        Each platform has its own: in a shared one, BuildKit keeps only the last platform.
         """
-        slim = "-slim" if build.slim else ""
-        return f"{self.image(build)}:cache-linux-{build.platform.architecture}{slim}"
+        return f"{self.image(build)}:cache-{_platform_tag(build)}"
 
     def placeholder_tag(self, build: Build) -> str:
-        """Return the tag of a part of an image, where a builder cannot push without a tag."""
-        slim = "-slim" if build.slim else ""
-        return f"{self.image(build)}:linux-{build.platform.architecture}{slim}"
+        """Return the tag of one platform, for a builder that cannot push by digest."""
+        return f"{self.image(build)}:{_platform_tag(build)}"
+
+
+def _platform_tag(build: Build) -> str:
+    return f"linux-{build.platform.architecture}{'-slim' if build.slim else ''}"
 
 
 def path_safe(branch: str) -> str:
-    """Return a branch's name as one component of an image's name, another one for each branch.
+    """Return a branch's name as a unique component of an image name.
 
-    Only lower-case letters, digits and single separators may stand there (the OCI distribution
-    specification's grammar of `<name>`). A name that is not of this kind keeps what is, and gets a
-    part of its digest, so that `a/b` and `a-b` do not clobber each other; so does one that looks
-    as if it had a digest already.
+    A name that is not valid there is shortened to its valid characters, and gets a part of its
+    digest, so that `a/b` and `a-b` do not share a cache. So does one that ends like a digest.
 
     Raises:
-        UsageError: there is no name.
+        UsageError: the name is empty.
     """
     if not branch.strip():
-        raise UsageError(f"branch: {branch!r} is no branch, like main")
-    if len(branch) <= _LONGEST and _COMPONENT.fullmatch(branch) and not _DIGESTED.search(branch):
+        raise UsageError(f"branch: expected a name like main, got {branch!r}")
+    valid = len(branch) <= _MAX_BRANCH and _COMPONENT.fullmatch(branch)
+    if valid and not _ENDS_WITH_DIGEST.search(branch):
         return branch
-    safe = re.sub(r"[^a-z0-9]+", "-", branch.lower())[:_LONGEST].strip("-")
+    safe = re.sub(r"[^a-z0-9]+", "-", branch.lower())[:_MAX_BRANCH].strip("-")
     digest = hashlib.sha256(branch.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     return f"{safe}-{digest}" if safe else f"branch-{digest}"
 
@@ -165,16 +153,13 @@ def path_safe(branch: str) -> str:
 def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:
     """Return a Python version as X.Y, or raise UsageError that names the place and the valid ones.
 
-    Args:
-        text: the version.
-        place: where the text stands, for the error.
-        known: the versions to choose from; any Python 3 from 3.8 on, if there are none.
+    Without `known` versions, any Python 3 from 3.8 on is valid.
     """
     versions = list(known)
     if versions and text not in versions:
         raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}")
     if not _PYTHON.fullmatch(text):
-        raise UsageError(f"{place}: {text!r} is no Python version: write it like 3.11")
+        raise UsageError(f"{place}: expected a Python version like 3.11, got {text!r}")
     return text
 
 
@@ -182,6 +167,6 @@ def parse_tag(text: str, place: str) -> str:
     """Return a tag that a registry accepts, or raise UsageError that names the place."""
     if not _TAG.fullmatch(text):
         raise UsageError(
-            f"{place}: {text!r} is no tag: letters, digits, '_', '.' and '-', at most 128"
+            f"{place}: expected a tag (at most 128 letters, digits, '_', '.', '-'), got {text!r}"
         )
     return text

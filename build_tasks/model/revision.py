@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit and the run that builds from it; texts are empty where there is none.
+    """A commit and the run that builds from it; what is unknown is empty.
 
     Args:
         commit: the full hash.
-        date: the commit's date, as ISO 8601; the image's own, so that equal inputs give an equal
-            image.
+        date: the commit's date in ISO 8601. The image has the same, so that equal inputs give an
+            equal image.
         build_id: the id of the CI run.
     """
 

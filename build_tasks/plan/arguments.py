@@ -8,7 +8,8 @@ from build_tasks.errors import UsageError
 from build_tasks.model.installation import Installation
 from build_tasks.model.matrix import Build
 from build_tasks.model.revision import Revision
-from build_tasks.text.redaction import redact
+from build_tasks.model.types import Pairs
+from build_tasks.text.redaction import is_secret_name, redact
 
 
 def arguments(
@@ -43,13 +44,19 @@ def arguments(
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
     }
-    for name, value in given.items():
-        if redact(value) != value:
+    table = tuple((name, value) for name, value in given.items() if value)
+    refuse_secrets(table)
+    return table
+
+
+def refuse_secrets(table: Pairs) -> None:
+    """Raise UsageError if a build argument is or holds a secret: it would stay in the image."""
+    for name, value in table:
+        if is_secret_name(name) or redact(value) != value:
             raise UsageError(
-                f"build argument {name}: {redact(value)!r}: holds a secret (***), which would stay "
-                "in the image: leave it out, or pass it as a BuildKit secret"
+                f"build argument {name}: {redact(value)!r}: holds a secret, which would stay in "
+                "the image: leave it out, or pass it as a BuildKit secret"
             )
-    return tuple((name, value) for name, value in given.items() if value)
 
 
 def _of_ci(build: Build, settings: Settings) -> dict[str, str]:

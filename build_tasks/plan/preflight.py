@@ -14,7 +14,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
-from build_tasks.model.cache_backends import OF_ENGINES
+from build_tasks.model.cache_backends import DOCKER_DRIVER_TYPES
 from build_tasks.model.matrix import Platform
 from build_tasks.text.formatting import listed
 
@@ -61,7 +61,7 @@ def _require_backends(specs: Iterable[BuildSpec]) -> None:
     for spec in specs:
         places = [*spec.cache.imports, *([spec.cache.export] if spec.cache.export else [])]
         for place in places:
-            if place.type not in OF_ENGINES:
+            if place.type not in DOCKER_DRIVER_TYPES:
                 option = "--cache-to" if place is spec.cache.export else "--cache-from"
                 raise EngineError(
                     f"{option}: the engine's own builder has no cache of type={place.type}: build "

@@ -143,7 +143,7 @@ def test_a_cache_that_was_not_written_is_said(bench: Bench) -> None:
             ["--push-by-digest", "--tag", "x"],
             "--tag: the merge gives tags to what is pushed by digest: give it there",
         ),
-        (["--tag", "a/b"], "--tag: 'a/b' is no tag: "),
+        (["--tag", "a/b"], "--tag: expected a tag (at most 128 letters, digits, "),
         (["--ca-bundle", "/nowhere.pem"], "--ca-bundle: no such file: /nowhere.pem"),
         (["--registry", "http://x"], "--registry: 'http://x' is not a host"),
     ],

@@ -114,7 +114,7 @@ def test_an_engine_that_does_not_answer_is_not_one_that_lacks_the_image(
     [
         (["--python", "3.11,3.12"], "--python: one at a time: 3.11,3.12"),
         (["--platform", "amd64,arm64"], "--platform: one at a time: linux/amd64, linux/arm64"),
-        (["--tag", "a/b"], "--tag: 'a/b' is no tag: letters, "),
+        (["--tag", "a/b"], "--tag: expected a tag (at most 128 letters, "),
         (["--kind", "dev"], "--kind: unknown image 'dev': choose ci, prod"),
         (["--file", "."], "--file: '.': name a file in a folder that is there"),
         (["--file", "/"], "--file: '/': name a file in a folder that is there"),

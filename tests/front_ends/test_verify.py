@@ -141,7 +141,7 @@ def test_an_image_of_a_registry_is_pulled_by_its_platforms_digest(
         (["--platform", "amd64,arm64"], 2, "--platform: one at a time: linux/amd64, linux/arm64"),
         (["--platform", "vax"], 2, "--platform: unknown platform 'vax': choose linux/amd64, "),
         (["--kind", "dev"], 2, "--kind: unknown image 'dev': choose ci, prod"),
-        (["--python", "three"], 2, "--python: 'three' is no Python version: write it like 3.11"),
+        (["--python", "three"], 2, "--python: expected a Python version like 3.11, got 'three'"),
         (["--junit", "/"], 2, "--junit: /: is a folder"),
         (["--junit", "/dev/null/x.xml"], 2, "--junit: /dev/null/x.xml: File exists"),
     ],
@@ -162,7 +162,7 @@ def test_a_mistake_is_one_line(bench: Bench, options: list[str], code: int, said
         (["ci-3.11", "--slim"], "--slim: is for the PROD image only"),
         (["ci-slim-3.11"], "--slim: is for the PROD image only"),
         (["prod-3.11-vax"], "--platform: unknown platform 'vax': choose linux/amd64, "),
-        (["prod-3.11", "--tag", "a/b"], "--tag: 'a/b' is no tag: "),
+        (["prod-3.11", "--tag", "a/b"], "--tag: expected a tag (at most 128 letters, digits, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -7,7 +7,6 @@ import specs
 
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import UsageError
 from build_tasks.model import builder, cache_backends
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.builder import Builder, Node
@@ -119,12 +118,6 @@ def test_source_date_epoch_is_an_attribute_of_the_output(
 def test_several_platforms_are_loaded_by_one_command(tmp_path: Path) -> None:
     command = commands.build_command(CLIENT, spec(tmp_path, extra_platforms=(Platform.ARM64,)))
     assert command[command.index("--platform") + 1] == "linux/amd64,linux/arm64"
-
-
-@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "DB_PASSWORD", "apikey", "AWS_SECRET_ACCESS"])
-def test_an_argument_that_looks_like_a_secret_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f"build argument {name}: looks like a secret"):
-        spec(tmp_path, arguments=((name, "x"),))
 
 
 def test_a_builder_is_one_command_for_each_node_and_the_last_boots_them() -> None:

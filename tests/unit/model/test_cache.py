@@ -3,7 +3,7 @@ from __future__ import annotations
 from build_tasks.model import cache_backends
 from build_tasks.model.cache import CacheMode, CachePlan, CachePolicy, Compression, plan
 
-WORDS = {"identity": "ci-3.9-amd64", "kind": "ci", "python": "3.9", "architecture": "amd64"}
+PLACEHOLDERS = {"identity": "ci-3.9-amd64", "kind": "ci", "python": "3.9", "architecture": "amd64"}
 ALWAYS = "mode=max,ignore-error=true,image-manifest=true,oci-mediatypes=true"
 
 
@@ -12,46 +12,46 @@ def reference(branch: str) -> str:
 
 
 def planned(policy: CachePolicy) -> CachePlan:
-    return plan(policy, reference, WORDS)
+    return plan(policy, reference, PLACEHOLDERS)
 
 
-def test_a_build_reads_its_references_in_order_and_writes_nothing_unasked() -> None:
+def test_imports_keep_their_order_and_nothing_is_exported_by_default() -> None:
     assert planned(CachePolicy(read=("mine", "main"))).options() == (
         *("--cache-from", f"type=registry,ref={reference('mine')}"),
         *("--cache-from", f"type=registry,ref={reference('main')}"),
     )
 
 
-def test_an_export_keeps_all_segments_and_never_fails_a_pushed_image() -> None:
+def test_export_has_mode_max_and_ignores_errors() -> None:
     assert planned(CachePolicy(write="mine")).options() == (
         "--cache-to",
         f"type=registry,ref={reference('mine')},{ALWAYS},compression=zstd,compression-level=1",
     )
 
 
-def test_old_consumers_get_gzip_of_layers_that_are_there_in_zstd_too() -> None:
+def test_gzip_is_forced() -> None:
     export = planned(CachePolicy(write="mine", compression=Compression.GZIP)).export
     assert export
     assert export.value.endswith(f"{ALWAYS},compression=gzip,force-compression=true")
 
 
-def test_a_plan_without_a_reference_remembers_the_reason() -> None:
+def test_left_out_import_keeps_its_reason() -> None:
     one, two = cache_backends.registry("r/a:1"), cache_backends.registry("r/b:2")
     left = CachePlan((one, two), two).without({"r/b:2": "gone"}).without({"r/a:1": "silent"})
     assert left == CachePlan((), two, left_out=(("r/b:2", "gone"), ("r/a:1", "silent")))
 
 
-def test_a_local_cache_needs_no_option() -> None:
+def test_local_mode_needs_no_option() -> None:
     assert planned(CachePolicy(CacheMode.LOCAL, ("main",))).options() == ()
 
 
-def test_a_disabled_cache_is_not_read_but_can_be_renewed() -> None:
+def test_disabled_cache_can_still_be_exported() -> None:
     assert planned(CachePolicy(CacheMode.DISABLED, ("main",))).options() == ("--no-cache",)
     renewed = planned(CachePolicy(CacheMode.DISABLED, ("main",), "main"))
     assert renewed.options()[:2] == ("--no-cache", "--cache-to")
 
 
-def test_places_that_a_person_names_stand_instead() -> None:
+def test_named_caches_replace_the_branches() -> None:
     policy = CachePolicy(
         read=("main",),
         write="main",

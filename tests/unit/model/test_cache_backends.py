@@ -24,7 +24,7 @@ ZSTD = (("compression", "zstd"), ("compression-level", "1"))
         ('type=local,"src=/a,b"', 'type=local,"src=/a,b"'),
     ],
 )
-def test_a_place_to_read_is_what_buildx_takes(text: str, value: str) -> None:
+def test_import_value_is_what_buildx_takes(text: str, value: str) -> None:
     assert cache_backends.parse(text, "--cache-from", write=False).value == value
 
 
@@ -44,60 +44,65 @@ def test_a_place_to_read_is_what_buildx_takes(text: str, value: str) -> None:
             "oci-mediatypes=true,compression=zstd,compression-level=1",
         ),
         ("type=s3,bucket=b,mode=max", "type=s3,bucket=b,mode=max,ignore-error=true"),
+        ("type=gha,new-option=1", "type=gha,new-option=1,mode=max,ignore-error=true"),
     ],
 )
-def test_a_place_to_write_keeps_all_segments_and_fails_no_build(text: str, value: str) -> None:
+def test_export_has_mode_max_and_ignores_errors(text: str, value: str) -> None:
     assert cache_backends.parse(text, "--cache-to", write=True).for_export(ZSTD).value == value
 
 
 @pytest.mark.parametrize(
-    ("text", "write", "said"),
+    ("text", "write", "message"),
     [
-        ("", False, "'' is not like type=registry,ref=HOST/PATH:TAG"),
+        ("", False, "expected a value like type=registry,ref=HOST/PATH:TAG, got ''"),
         ('"a', False, "unexpected end of data"),
-        ("type=registry,ref=", False, "'ref=' is not like type=registry"),
+        (
+            "type=registry,ref=",
+            False,
+            "like type=registry,ref=HOST/PATH:TAG, got 'ref='",
+        ),
         ("type=ftp,ref=x", False, "unknown type 'ftp': choose registry, local, inline, gha"),
         ("ref=x", True, "unknown type '': choose registry"),
-        ("type=gha,type=s3", True, "stands in 'type=gha,type=s3' twice"),
-        ("type=gha,scope=a,scope=b", True, "an attribute stands in"),
-        ("type=inline", False, "an inline cache is read from its image"),
-        ("type=inline,mode=max", True, "type=inline has no attribute 'mode': choose of none"),
+        ("type=gha,type=s3", True, "'type=gha,type=s3': attribute 'type' is given twice"),
+        ("type=gha,scope=a,scope=b", True, "attribute 'scope' is given twice"),
+        ("type=inline", False, "to read an inline cache, name its image: type=registry,ref="),
         ("type=registry", True, "type=registry needs ref=..."),
-        ("type=local,dest=/x", False, "type=local has no attribute 'dest': choose of tag, src"),
-        ("type=local,src=/x", True, "type=local has no attribute 'src'"),
-        ("type=s3,region=x", True, "type=s3 needs bucket=..."),
-        ("r/a:c,mode=min", True, "'r/a:c' is not like"),
+        ("type=local,dest=/x", False, "type=local needs src=..."),
+        ("type=local,src=/x", True, "type=local needs dest=..."),
+        ("r/a:c,mode=min", True, "HOST/PATH:TAG, got 'r/a:c'"),
         ("type=registry,ref=a,mode=min", True, "mode=min: is always max"),
         ("type=registry,ref=a,ignore-error=false", True, "ignore-error=false: is always true"),
         ("type=gha,token=abc", True, "leave it to ACTIONS_RUNTIME_TOKEN"),
         ("type=s3,bucket=b,secret_access_key=x", False, "secret_access_key: would be seen"),
-        ("r/a:{arch}", True, "in braces may stand {identity}, {kind}, {python}"),
+        (
+            "r/a:{arch}",
+            True,
+            "unknown placeholder in 'r/a:{arch}': choose {identity}, {kind}",
+        ),
     ],
 )
-def test_whatever_is_wrong_is_one_line_before_anything_starts(
-    text: str, write: bool, said: str
-) -> None:
+def test_invalid_value_is_one_line(text: str, write: bool, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         cache_backends.parse(text, "--cache-x", write=write)
     assert str(caught.value).startswith("--cache-x: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "abc" not in str(caught.value)
 
 
-def test_the_caches_of_two_builds_stay_apart_where_nobody_says_how() -> None:
-    place = Backend(BackendType.GHA)
-    assert place.for_build({"identity": "ci-3.9-amd64"}).value == "type=gha,scope=ci-3.9-amd64"
+def test_each_build_has_its_own_scope_by_default() -> None:
+    backend = Backend(BackendType.GHA)
+    assert backend.for_build({"identity": "ci-3.9-amd64"}).value == "type=gha,scope=ci-3.9-amd64"
     named = cache_backends.parse("type=gha,scope=all-{python}", "p", write=True)
     assert named.for_build({"identity": "x", "python": "3.9"}).value == "type=gha,scope=all-3.9"
 
 
-def test_people_call_a_registrys_place_by_its_reference() -> None:
+def test_registry_cache_is_named_by_its_reference() -> None:
     assert cache_backends.registry("r/a:c").reference == "r/a:c"
     assert Backend(BackendType.GHA, (("scope", "x"),)).reference == "type=gha,scope=x"
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"])), min_size=1))
-def test_a_comma_or_a_quote_ends_no_value(values: list[str]) -> None:
+def test_csv_value_round_trips(values: list[str]) -> None:
     read = next(csv.reader([cache_backends.csv_value(values)]), [])
     assert values in (read, [""])
