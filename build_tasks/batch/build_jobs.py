@@ -19,8 +19,8 @@ from build_tasks.check import skip_unchanged
 from build_tasks.errors import EngineError, RegistryError
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.digest_file import DigestFile
-from build_tasks.publish import multiplatform
-from build_tasks.publish.digests import forget
+from build_tasks.publish import digests
+from build_tasks.publish.merge import Merge
 
 #: Is told the lines of a build: its identity, and one line.
 Told = Callable[[str, str], None]
@@ -123,7 +123,7 @@ def _build(context: BatchContext, spec: BuildSpec, look: _Look) -> Made:
         context.say(spec.identity, made.text)
         return made
     if spec.output.digest_file:
-        forget(context.folder, spec.output.digest_file, merged_here=bool(spec.output.tags))
+        digests.remove(context.folder, spec.build, merged_here=bool(spec.output.tags))
     keep = partial(context.keeper.note, spec)
     spec = context.caches.readable(spec, partial(context.say, spec.identity))
     if context.line:
@@ -143,8 +143,12 @@ def _build(context: BatchContext, spec: BuildSpec, look: _Look) -> Made:
         context.keeper.sum_up(spec, say)
     say(made.text)
     if spec.output.digest_file:
-        context.parts[spec.identity] = multiplatform.note(
-            context.folder, spec.output.digest_file, built, say, merged_here=bool(spec.output.tags)
+        context.parts[spec.identity] = digests.record(
+            context.folder,
+            spec.output.digest_file,
+            built.digest,
+            say,
+            merged_here=bool(spec.output.tags),
         )
     strict = built.strict(spec)
     if strict:
@@ -158,16 +162,11 @@ def _join(context: BatchContext, specs: Sequence[BuildSpec], look: _Look) -> Mad
     if digest:
         context.say(name, look.made(digest).text)
         return look.made(digest)
-    parts = [context.parts[spec.identity] for spec in specs]
-    made = multiplatform.join(
-        context.client,
-        specs[0].run.builder,
-        parts,
-        specs[0].output.tags,
-        line=partial(context.line, name) if context.line else None,
-    )
-    context.say(name, made.partition(": ")[2])
-    return Made(*made.partition(": ")[2].rsplit(" ", 1))
+    sources = tuple(context.parts[spec.identity] for spec in specs)
+    merge = Merge(specs[0].run.builder, sources, specs[0].output.tags)
+    digest = merge.run(context.client, partial(context.line, name) if context.line else None)
+    context.say(name, f"{merge.summary} {digest}")
+    return Made(merge.summary, digest)
 
 
 def _made(built: Built, spec: BuildSpec) -> Made:

@@ -117,7 +117,7 @@ def _kept(
         parts = [context.parts[spec.identity] for spec in mine if spec.identity in context.parts]
         missing = [spec for spec in mine if spec.identity in bad]
         if parts and missing:
-            said[missing[0].identity] = multiplatform.kept(
+            said[missing[0].identity] = multiplatform.resume_hint(
                 context.folder, parts, missing, mine[0].output.tags
             )
     return said

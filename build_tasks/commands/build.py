@@ -47,7 +47,7 @@ def merge_image(options: Options) -> None:
     if not here.trusted:
         say(f"nothing is merged: this run is not trusted: {here.distrust}")
         return
-    multiplatform.merge_written(options, settings, announce=say)
+    multiplatform.merge_files(options, settings, announce=say)
 
 
 def _build(options: Options, *, output: Output | None = None, push_cache: bool = False) -> None:
@@ -59,7 +59,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     if options.flag("dry-run"):
         from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
 
-        for line in multiplatform.lines(where.client, builds):
+        for line in multiplatform.shell_lines(where.client, builds):
             console.answer(line)
         return
     if settings.builder in settings.builders:
@@ -95,6 +95,6 @@ def _bake(options: Options) -> None:
     command = commands.bake_command(client, settings.builder, bake.reads(builds))
     say("build it with the following, from any folder:")
     say(f"  {process.quote(command, client.environment)} < FILE")
-    for line in multiplatform.lines(client, specs):
+    for line in multiplatform.shell_lines(client, specs):
         if line.startswith("# "):  # a merge, which no file of bake can say
             say(f"and then:\n  {line.removeprefix('# ')}")

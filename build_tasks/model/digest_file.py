@@ -1,40 +1,39 @@
-"""The image of one platform, pushed by digest, as a merge needs it."""
+"""The digest of an image for one platform, from which a multi-platform image is merged."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_tasks.model.matrix import Build
+
 
 @dataclass(frozen=True)
 class DigestFile:
-    """An image of one platform, pushed and not yet tagged.
+    """An image for one platform that was pushed by digest, without a tag.
 
     Args:
-        identity: the build's name, like `prod-3.11-arm64`.
-        image: the image's name without a tag.
-        kind: the kind of image.
-        python: its Python, as X.Y.
-        platform: its platform.
-        slim: whether it is without extras.
-        airflow: its release of Airflow.
-        commit: the commit that it was built from; empty if unknown.
+        build: the image, its Python and its platform.
+        image: the name of the image without a tag.
+        airflow: its Airflow version.
+        commit: the commit that it was built from, or "".
         digest: its digest in the registry; empty before it was pushed.
-        file: the file with this data, once written.
+        file: the file that records the digest, None before it was written.
     """
 
-    identity: str
+    build: Build
     image: str
-    kind: str
-    python: str
-    platform: str
-    slim: bool
     airflow: str
     commit: str
     digest: str = ""
     file: Path | None = None
 
     @property
+    def identity(self) -> str:
+        """The name of the build."""
+        return self.build.identity
+
+    @property
     def reference(self) -> str:
-        """The image's reference, by digest."""
+        """The image by its digest."""
         return f"{self.image}@{self.digest}"

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
-from build_tasks.model.digest_file import DigestFile
-from build_tasks.model.matrix import Build, Platform
+from build_tasks.model.matrix import Platform
 
 #: Outputs that get no tag: none at all, or a merge's.
 UNTAGGED = {Output.NONE, Output.DIGEST}
@@ -40,25 +39,4 @@ def together(last: BuildSpec, platforms: Sequence[Platform]) -> BuildSpec:
         output=replace(last.output, kind=Output.LOAD, extra_platforms=tuple(platforms[1:])),
         cache=CachePlan(),
         run=replace(last.run, metadata=metadata),
-    )
-
-
-def part(one: Build, image: str, *, airflow: str, commit: str) -> DigestFile:
-    """Return what a merge has to know of a build, but for the digest that it will get.
-
-    Args:
-        one: the build.
-        image: the image's name, without a tag.
-        airflow: the release of Airflow in it.
-        commit: the commit that is built from.
-    """
-    return DigestFile(
-        identity=one.identity,
-        image=image,
-        kind=one.kind.value,
-        python=one.python,
-        platform=one.platform.value,
-        slim=one.slim,
-        airflow=airflow,
-        commit=commit,
     )

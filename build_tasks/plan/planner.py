@@ -20,6 +20,7 @@ from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model import build, labels, matrix
 from build_tasks.model.build import BuildInputs, BuildSpec, ImageOutput, Output, RunOptions
 from build_tasks.model.cache import CachePolicy
+from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind
 from build_tasks.model.revision import Revision
 from build_tasks.plan import (
@@ -170,7 +171,7 @@ def _spec(
     to_merge = shared.output is Output.DIGEST
     contexts = sorted(install.contexts.items()) if install else []
     tags = [f"{image}:{tag}" for tag in asked.tags or (one.tag,)]
-    digest_file = outputs.part(one, image, airflow=airflow, commit=shared.commit.commit)
+    digest_file = DigestFile(one, image, airflow, shared.commit.commit)
     return BuildSpec(
         one,
         BuildInputs(

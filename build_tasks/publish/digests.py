@@ -1,151 +1,194 @@
-"""What a build for one platform leaves behind for a merge: a small file with its digest.
+"""Digest files: what a merge has to know of an image that was pushed for one platform.
 
-The files can be carried to any machine; a merge finds all that it needs in them.
+A build with `--push-by-digest` writes one. The files can be copied to any machine.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config.settings import ROOT
-from build_tasks.errors import DiskError, UsageError
+from build_tasks.errors import CommandError, DiskError, UsageError
 from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.text.formatting import listed
 
 SCHEMA = 1
-#: Where the files lie unless somebody says otherwise; it is no part of the repository.
+#: The default folder; git ignores it.
 FOLDER = ROOT / "dist" / "digests"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def folder(text: str | None) -> Path:
-    """Return the folder that a person named, or the project's own."""
+    """Return the folder that `--digests` names, or the default one."""
     return Path(text).expanduser().absolute() if text else FOLDER
 
 
-def write(where: Path, part: DigestFile) -> DigestFile:
-    """Write a part down, and return it with its file.
+def record(
+    where: Path,
+    pushed: DigestFile,
+    digest: str,
+    announce: Callable[[str], None],
+    *,
+    merged_here: bool = False,
+) -> DigestFile:
+    """Write the digest of a pushed image to a file.
+
+    Args:
+        where: the folder for the file.
+        pushed: the image, without its digest.
+        digest: the digest that buildx reported.
+        announce: is told the name of the file.
+        merged_here: this run merges the image itself and does not need the file.
 
     Raises:
-        DiskError: the folder cannot be written to; the message still has the digest.
+        CommandError: buildx reported no digest.
+        DiskError: the file cannot be written, and another run needs it.
     """
-    file = where / f"{part.identity}.json"
-    said = {"schema": SCHEMA, **asdict(part)}
-    del said["file"]
+    if not digest:
+        raise CommandError(f"{pushed.identity}: pushed, but buildx reported no digest")
+    pushed = replace(pushed, digest=digest)
+    try:
+        written = write(where, pushed)
+    except DiskError as error:
+        if not merged_here:
+            raise
+        announce(f"warning: {error}")
+        return pushed
+    announce(f"wrote its digest to {written.file}")
+    return written
+
+
+def write(where: Path, pushed: DigestFile) -> DigestFile:
+    """Write a digest file into a folder, and return it with its path.
+
+    Raises:
+        DiskError: it cannot be written; the message contains the digest.
+    """
+    file = where / f"{pushed.identity}.json"
+    build = pushed.build
+    document = {
+        "schema": SCHEMA,
+        "identity": build.identity,
+        "image": pushed.image,
+        "kind": build.kind.value,
+        "python": build.python,
+        "platform": build.platform.value,
+        "slim": build.slim,
+        "airflow": pushed.airflow,
+        "commit": pushed.commit,
+        "digest": pushed.digest,
+    }
     try:
         where.mkdir(parents=True, exist_ok=True)
-        paths.write(file, json.dumps(said, indent=2) + "\n")
+        paths.write(file, json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise DiskError(
-            f"{part.identity}: pushed {part.reference}, and {file} cannot be written: "
+            f"{pushed.identity}: pushed {pushed.reference}, but {file} cannot be written: "
             f"{error.strerror}"
         ) from None
-    return replace(part, file=file)
+    return replace(pushed, file=file)
 
 
-def forget(where: Path, part: DigestFile, *, merged_here: bool = False) -> None:
-    """Remove what an earlier build wrote: a build that fails must not leave the one before.
+def remove(where: Path, build: Build, *, merged_here: bool = False) -> None:
+    """Remove the digest file of an earlier build, so that a failed build leaves none.
 
     Raises:
-        DiskError: it cannot be removed, and what will be written is for another run.
+        DiskError: it cannot be removed, and another run would read it.
     """
-    file = where / f"{part.identity}.json"
+    file = where / f"{build.identity}.json"
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
         if not merged_here:
             raise DiskError(
-                f"{part.identity}: {file} cannot be removed: {error.strerror}"
+                f"{build.identity}: {file} cannot be removed: {error.strerror}"
             ) from None
 
 
 def read(where: Path) -> list[DigestFile]:
-    """Return the parts that are written down in a folder, and in folders inside of it.
+    """Return the digest files in a folder and in its subfolders.
 
     Raises:
-        UsageError: there is no such folder, or a file in it is none of ours.
+        UsageError: there is no such folder, or a JSON file in it is not a digest file.
     """
     if not where.is_dir():
-        raise UsageError(f"{where}: there is no such folder of digests: name it with --digests")
+        raise UsageError(f"{where}: no such folder: name the folder of digests with --digests")
     return [_read(file) for file in sorted(where.rglob("*.json"))]
 
 
-def choose(
-    parts: Sequence[DigestFile], wanted: Sequence[Build], *, image: str, commit: str, place: Path
+def select(
+    files: Sequence[DigestFile], builds: Sequence[Build], *, image: str, commit: str, where: Path
 ) -> list[DigestFile]:
-    """Return the parts of one image, one for each platform, in the order of the platforms.
+    """Return the digest files of the platforms of one image, in the order of `builds`.
 
     Args:
-        parts: what is written down.
-        wanted: the same image for each of the platforms that it has to hold.
-        image: the name that the image has here, without a tag.
-        commit: the commit that all of them have to be of; empty for any, as long as it is one.
-        place: where the parts were read, for the errors.
+        files: all digest files.
+        builds: the image for each of its platforms.
+        image: the expected name of the image, without a tag.
+        commit: the expected commit, or its beginning; "" for any single commit.
+        where: the folder of the files, for errors.
 
     Raises:
-        UsageError: one is missing, is there twice, or does not belong to the others.
+        UsageError: one is missing, ambiguous, or does not match the others.
     """
-    settings = [_one(parts, build, place) for build in wanted]
-    for part in settings:
-        if part.image != image:
+    selected = [_of_build(files, build, where) for build in builds]
+    for pushed in selected:
+        if pushed.image != image:
             raise UsageError(
-                f"{part.file}: is of {part.image}, not of {image}: merge with the --registry, "
+                f"{pushed.file}: is of {pushed.image}, not of {image}: merge with the --registry, "
                 "--repository and --branch that it was built with"
             )
-        if commit and part.commit and not part.commit.startswith(commit):
+        if commit and pushed.commit and not pushed.commit.startswith(commit):
             raise UsageError(
-                f"{part.file}: is of commit {part.commit[:12]}, not of {commit[:12]}: build "
-                f"{part.identity} again, or merge with --commit {part.commit[:12]}"
+                f"{pushed.file}: is of commit {pushed.commit[:12]}, not of {commit[:12]}: build "
+                f"{pushed.identity} again, or merge with --commit {pushed.commit[:12]}"
             )
-    for what in ("commit", "airflow"):
-        found = {getattr(part, what): part for part in settings}
-        if len(found) > 1:
-            several = listed(
-                f"{part.identity} of {value[:12] or 'none'}" for value, part in found.items()
-            )
-            raise UsageError(f"{place}: not of one {what}: {several}: build the older one again")
-    return settings
+    for name in ("commit", "airflow"):
+        by_value = {getattr(pushed, name): pushed.identity for pushed in selected}
+        if len(by_value) > 1:
+            values = listed(f"{build} of {text[:12] or 'none'}" for text, build in by_value.items())
+            raise UsageError(f"{where}: not of one {name}: {values}: build the older one again")
+    return selected
 
 
-def _one(parts: Iterable[DigestFile], build: Build, place: Path) -> DigestFile:
-    known = list(parts)
-    found = [part for part in known if part.identity == build.identity]
-    if not found:
-        there = listed(sorted({part.identity for part in known})) or "none"
+def _of_build(files: Sequence[DigestFile], build: Build, where: Path) -> DigestFile:
+    matches = [pushed for pushed in files if pushed.build == build]
+    if not matches:
+        others = listed(sorted({pushed.identity for pushed in files})) or "none"
         raise UsageError(
-            f"{place}: no digest of {build.identity}, there is {there}: build it with: nox -s "
+            f"{where}: no digest of {build.identity}, only of {others}: build it with: nox -s "
             f"build_{build.kind}-{build.python}-{build.platform.architecture} -- --push-by-digest"
         )
-    others = [part for part in found if part.digest != found[0].digest]
-    if others:
-        raise UsageError(
-            f"{found[0].file} and {others[0].file}: are both of {build.identity}: remove one"
-        )
-    return found[0]
+    for other in matches[1:]:
+        if other.digest != matches[0].digest:
+            raise UsageError(
+                f"{matches[0].file} and {other.file}: are both of {build.identity}: remove one"
+            )
+    return matches[0]
 
 
 def _read(file: Path) -> DigestFile:
     try:
-        said = json.loads(paths.read_text(file))
-        schema = said.pop("schema")
-        part = DigestFile(**said, file=file)
-        kind, platform = ImageKind(part.kind), Platform(part.platform)
-        build = Build(kind, part.python, platform, slim=part.slim is True)
-        texts = (part.identity, part.image, part.airflow, part.commit, part.digest)
+        document = json.loads(paths.read_text(file))
+        schema, identity, slim = (document.pop(name) for name in ("schema", "identity", "slim"))
+        kind, platform = ImageKind(document.pop("kind")), Platform(document.pop("platform"))
+        build = Build(kind, document.pop("python"), platform, slim=slim is True)
+        pushed = DigestFile(build, **document, file=file)
+        texts = (pushed.image, pushed.airflow, pushed.commit, pushed.digest)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
     except FileNotFoundError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"{file}: is no digest that a build of this suite wrote") from None
+        raise UsageError(f"{file}: is not a digest file of this suite") from None
     if schema != SCHEMA:
         raise UsageError(f"{file}: was written by another version of this suite")
-    if build.identity != part.identity or not _DIGEST.fullmatch(part.digest):
-        raise UsageError(f"{file}: contradicts itself: it was changed by hand")
-    return part
+    if build.identity != identity or not _DIGEST.fullmatch(pushed.digest):
+        raise UsageError(f"{file}: is inconsistent: it was edited by hand")
+    return pushed

@@ -1,173 +1,104 @@
-"""From images for one platform each to one image that holds exactly the platforms asked for.
+"""Merge the images of several platforms, each pushed by digest, into one tagged image index.
 
-buildx joins whatever it is given, a platform that is missing or there twice included; what goes
-in, and what came of it, is therefore read here.
+buildx accepts an index that lacks a platform or contains one twice. So both the sources and the
+result are checked here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from build_tasks import process
 from build_tasks.buildx import classification, imagetools
+from build_tasks.buildx.imagetools import Index
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.model.digest_file import DigestFile
 from build_tasks.process import Command
 from build_tasks.text.formatting import listed
 
-_REFERENCE_TYPE = "vnd.docker.reference.type"
-_REFERENCE_DIGEST = "vnd.docker.reference.digest"
-
 
 @dataclass(frozen=True)
-class Contents:
-    """What an index holds.
+class Merge:
+    """An image index to create.
 
     Args:
-        platforms: platform and digest of each image in it, as they stand there.
-        attested: the digests of the images that attestations are about.
-        annotations: what the index says of itself.
+        builder: the builder whose registry settings apply.
+        sources: the image for each platform.
+        tags: full references.
     """
 
-    platforms: tuple[tuple[str, str], ...]
-    attested: frozenset[str]
-    annotations: Mapping[str, str]
+    builder: str
+    sources: tuple[DigestFile, ...]
+    tags: tuple[str, ...]
 
+    @property
+    def summary(self) -> str:
+        """What is merged, in words, without its digest."""
+        platforms = listed(pushed.build.platform for pushed in self.sources)
+        return f"merged {platforms} as {', '.join(self.tags)}"
 
-def merge_command(
-    client: Client,
-    builder: str,
-    *,
-    tags: Sequence[str],
-    sources: Sequence[str],
-    annotations: Mapping[str, str],
-) -> Command:
-    """Return the command that joins images under tags.
-
-    Args:
-        client: the way to buildx.
-        builder: the builder whose settings of registries count.
-        tags: full references that the image gets.
-        sources: the images, by digest.
-        annotations: what the index says of itself.
-    """
-    command = [*client.buildx, "imagetools", "create", *client.with_builder(builder)]
-    command += ["--progress", "plain"]
-    for name, text in sorted(annotations.items()):
-        command += ["--annotation", f"index:{name}={text}"]
-    for tag in tags:
-        command += ["--tag", tag]
-    return (*command, *sources)
-
-
-def merge(
-    client: Client,
-    builder: str,
-    parts: Sequence[DigestFile],
-    tags: Sequence[str],
-    line: Callable[[str], None] | None = None,
-) -> str:
-    """Join parts under tags, and return the digest of the image that holds them all.
-
-    Args:
-        client: the way to buildx.
-        builder: the builder whose settings of registries count.
-        parts: one for each platform.
-        tags: full references that the image gets.
-        line: is told what buildx says, instead of our stderr.
-
-    Raises:
-        MissingImage: the registry has one of the parts no more.
-        VerificationError: a part, or what came of them, is not what was asked for.
-        ImagesError: the registry does not answer, or refuses.
-    """
-    with ThreadPoolExecutor(len(parts)) as pool:
-        found = [*pool.map(partial(_source, client, builder), parts)]
-    shared = set.intersection(*(set(one.annotations.items()) for one in found))
-    command = merge_command(
-        client,
-        builder,
-        tags=tags,
-        sources=[part.reference for part in parts],
-        annotations=dict(shared),
-    )
-    if line:
-        line(f"+ {process.quote(command, client.environment)}")
-    else:
-        process.echo(command, client.environment)
-    ended = process.stream(command, environment=client.environment, line=line)
-    if ended.returncode:
-        raise classification.classify(ended, f"merging {tags[0]}")
-    raw = imagetools.inspect(client, tags[0], builder)
-    _expect(contents(raw, tags[0]), found, tags[0])
-    return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
-
-
-def contents(raw: str, reference: str) -> Contents:
-    """Return what an index holds.
-
-    Args:
-        raw: the index (JSON).
-        reference: what it was found by, for the error.
-
-    Raises:
-        VerificationError: it is none.
-    """
-    try:
-        index = json.loads(raw)
-        entries = [_entry(one) for one in index["manifests"]]
-        annotations = dict(index.get("annotations") or {})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise VerificationError(f"{reference}: is no index of images") from None
-    return Contents(
-        platforms=tuple((what, digest) for what, digest, about in entries if not about),
-        attested=frozenset(about for _, _, about in entries if about),
-        annotations=annotations,
-    )
-
-
-def _entry(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return platform, digest, and what an attestation is about.
-
-    An attestation is known by its annotation: its platform is unknown, as an image's may be.
-    """
-    notes = one.get("annotations") or {}
-    about = notes[_REFERENCE_DIGEST] if _REFERENCE_TYPE in notes else ""
-    platform = one["platform"]
-    return f"{platform['os']}/{platform['architecture']}", one["digest"], about
-
-
-def _source(client: Client, builder: str, part: DigestFile) -> Contents:
-    try:
-        raw = imagetools.inspect(client, part.reference, builder)
-    except MissingImage:
-        raise MissingImage(
-            f"{part.identity}: the registry has {part.reference} no more: build it again"
-        ) from None
-    found = contents(raw, part.reference)
-    holds = [platform for platform, _ in found.platforms]
-    if holds != [part.platform]:
-        raise VerificationError(
-            f"{part.identity}: {part.reference} holds {listed(holds) or 'nothing'}, and not just "
-            f"{part.platform}"
+    def command(self, client: Client, annotations: dict[str, str] | None = None) -> Command:
+        """Return the command that creates the index."""
+        references = [pushed.reference for pushed in self.sources]
+        return imagetools.create_command(
+            client, self.builder, tags=self.tags, sources=references, annotations=annotations
         )
-    return found
+
+    def run(self, client: Client, line: Callable[[str], None] | None = None) -> str:
+        """Create the index, and return its digest.
+
+        Args:
+            client: programs and environment.
+            line: receives the output of buildx, instead of stderr.
+
+        Raises:
+            MissingImage: the registry no longer has one of the sources.
+            VerificationError: a source or the result does not have the expected platforms.
+            ImagesError: the registry does not answer, or refuses.
+        """
+        with ThreadPoolExecutor(len(self.sources)) as pool:
+            indexes = [*pool.map(partial(self._source, client), self.sources)]
+        shared = set.intersection(*(set(index.annotations.items()) for index in indexes))
+        command = self.command(client, dict(shared))
+        if line:
+            line(f"+ {process.quote(command, client.environment)}")
+        else:
+            process.echo(command, client.environment)
+        completed = process.stream(command, environment=client.environment, line=line)
+        if completed.returncode:
+            raise classification.classify(completed, f"merging {self.tags[0]}")
+        raw = imagetools.inspect(client, self.tags[0], self.builder)
+        _check_result(imagetools.parse_index(raw, self.tags[0]), indexes, self.tags[0])
+        return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
+
+    def _source(self, client: Client, pushed: DigestFile) -> Index:
+        try:
+            index = imagetools.index(client, pushed.reference, self.builder)
+        except MissingImage:
+            raise MissingImage(
+                f"{pushed.identity}: the registry no longer has {pushed.reference}: build it again"
+            ) from None
+        platforms = [platform for platform, _ in index.platforms]
+        if platforms != [pushed.build.platform]:
+            raise VerificationError(
+                f"{pushed.identity}: {pushed.reference} has {listed(platforms) or 'no platform'}, "
+                f"expected only {pushed.build.platform}"
+            )
+        return index
 
 
-def _expect(made: Contents, sources: Sequence[Contents], reference: str) -> None:
-    wanted = sorted(pair for one in sources for pair in one.platforms)
-    if sorted(made.platforms) != wanted:
+def _check_result(result: Index, sources: Sequence[Index], reference: str) -> None:
+    expected = sorted(platform for index in sources for platform in index.platforms)
+    if sorted(result.platforms) != expected:
         raise VerificationError(
-            f"{reference}: holds {listed(sorted(platform for platform, _ in made.platforms))}, "
-            f"not {listed(platform for platform, _ in wanted)}: somebody else has pushed it, too"
+            f"{reference}: has {listed(sorted(platform for platform, _ in result.platforms))}, "
+            f"expected {listed(platform for platform, _ in expected)}: another run pushed it, too"
         )
-    lost = frozenset().union(*(one.attested for one in sources)) - made.attested
+    lost = frozenset().union(*(index.attested for index in sources)) - result.attested
     if lost:
-        raise VerificationError(f"{reference}: the attestations of {listed(sorted(lost))} are lost")
+        raise VerificationError(f"{reference}: lacks the attestations of {listed(sorted(lost))}")

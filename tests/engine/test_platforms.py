@@ -230,7 +230,7 @@ def test_a_platform_that_fails_keeps_the_others_digest_and_a_merge_completes_it(
     )
     refused = project.nox("merge_ci-3.11", "--tag", "later", "--digests", str(folder))
     assert refused.returncode == 1
-    assert f"{folder}: no digest of ci-3.11-arm64, there is ci-3.11-amd64" in refused.stderr
+    assert f"{folder}: no digest of ci-3.11-arm64, only of ci-3.11-amd64" in refused.stderr
     (project.root / "Dockerfile.ci").write_text(SMALL)
     options = ("--push-by-digest", "--digests", str(folder), "--builder", BUILDER)
     done = project.nox("build_ci-3.11-arm64", *options)
@@ -255,7 +255,9 @@ def test_what_the_registry_has_no_more_is_one_line(two: Nodes, project: Suite) -
     done = project.invoke("image.merge", "--python", "3.11")
     assert done.returncode == 4
     gone = f"{two.image('ci')}@sha256:{'0' * 64}"
-    assert last(done.stderr) == (f"ci-3.11-arm64: the registry has {gone} no more: build it again")
+    assert last(done.stderr) == (
+        f"ci-3.11-arm64: the registry no longer has {gone}: build it again"
+    )
 
 
 def test_the_engines_own_builder_makes_the_same_image(two: Nodes, project: Suite) -> None:

@@ -62,7 +62,7 @@ def of_engine(text: str, layers: list[str]) -> dict[str, str]:
         "Config": {"Labels": {LABEL: text}},
         "RootFS": {"Layers": layers},
     }
-    return {"FAKE_IMAGE": json.dumps(facts)}
+    return {"FAKE_IMAGE": json.dumps([facts])}
 
 
 def test_an_image_that_nobody_has_is_out_of_date_and_that_is_no_failure(place: Bench) -> None:

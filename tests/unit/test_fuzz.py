@@ -14,7 +14,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build_tasks.builders import store
+from build_tasks.buildx import imagetools
 from build_tasks.check import image_metadata
 from build_tasks.config import options, settings
 from build_tasks.config.settings import FILE_VARIABLE, ROOT
@@ -36,9 +37,8 @@ from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.history.recorder import Recorder
 from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprint
-from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import ImageKind
-from build_tasks.publish import digests, merge
+from build_tasks.publish import digests
 from build_tasks.storage import registry_caches
 from build_tasks.verify import archive
 
@@ -197,7 +197,7 @@ def _image(content: bytes, _: Path) -> None:
 
 
 def _manifest(content: bytes, _: Path) -> None:
-    merge.contents(content.decode(errors="replace"), "r/i:1")
+    imagetools.parse_index(content.decode(errors="replace"), "r/i:1")
 
 
 def _cache(content: bytes, _: Path) -> None:
@@ -240,11 +240,11 @@ def _recorded() -> bytes:
 
 
 def targets() -> Iterator[Target]:
-    part = DigestFile(
-        identity="ci-3.11-amd64", image="r/i", kind="ci", python="3.11", platform="linux/amd64",
-        slim=False, airflow="3.3.2", commit="c", digest=DIGEST,
-    )  # fmt: skip
-    said = {k: v for k, v in asdict(part).items() if k != "file"}
+    digest_file = {
+        "schema": 1, "identity": "ci-3.11-amd64", "image": "r/i", "kind": "ci", "python": "3.11",
+        "platform": "linux/amd64", "slim": False, "airflow": "3.3.2", "commit": "c",
+        "digest": DIGEST,
+    }  # fmt: skip
     head = as_json({"schema": 1, "identity": "ci-3.11-amd64", "image": "r/i:1", "kind": "ci"})
     config = {
         "architecture": "amd64",
@@ -268,7 +268,7 @@ def targets() -> Iterator[Target]:
     pins = (ROOT / "constraints/constraints-3.11.txt").read_bytes()
     yield Target("constraints", (pins,), _constraints)
     yield Target("baseline", ((ROOT / "constraints/baseline-3.11.txt").read_bytes(),), _baseline)
-    yield Target("digests", (as_json(said),), _digests)
+    yield Target("digests", (as_json(digest_file),), _digests)
     yield Target("archive", (head, zstandard.compress(head), b"\x50\x2a\x4d\x18" + head), _archive)
     yield Target("journal", (_recorded(),), _journal)
     yield Target(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks.errors import DiskError, UsageError
+from build_tasks.errors import CommandError, DiskError, UsageError
 from build_tasks.model.digest_file import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.publish import digests
@@ -15,58 +15,49 @@ IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11"
 BUILDS = [Build(ImageKind.PROD, "3.11", platform) for platform in Platform]
 
 
-def part(platform: Platform = Platform.AMD64, **changes: object) -> DigestFile:
-    said = DigestFile(
-        identity=f"prod-3.11-{platform.architecture}",
-        image=IMAGE,
-        kind="prod",
-        python="3.11",
-        platform=platform.value,
-        slim=False,
-        airflow="3.3.2",
-        commit="a" * 40,
-        digest=f"sha256:{'1' * 64}",
-    )
-    return replace(said, **changes)  # type: ignore[arg-type]  # a test's own fields
+def pushed(platform: Platform = Platform.AMD64, **changes: object) -> DigestFile:
+    digest = f"sha256:{'1' * 64}"
+    build = Build(ImageKind.PROD, "3.11", platform)
+    return replace(DigestFile(build, IMAGE, "3.3.2", "a" * 40, digest), **changes)  # type: ignore[arg-type]  # a test's own fields
 
 
-def choose(folder: Path, commit: str = "") -> list[DigestFile]:
-    return digests.choose(digests.read(folder), BUILDS, image=IMAGE, commit=commit, place=folder)
+def select(folder: Path, commit: str = "") -> list[DigestFile]:
+    return digests.select(digests.read(folder), BUILDS, image=IMAGE, commit=commit, where=folder)
 
 
 def both(folder: Path, **of_arm64: object) -> None:
-    digests.write(folder, part())
-    digests.write(folder, part(Platform.ARM64, **of_arm64))
+    digests.write(folder, pushed())
+    digests.write(folder, pushed(Platform.ARM64, **of_arm64))
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_files_are_read(tmp_path: Path) -> None:
     both(tmp_path / "amd64")  # as CI's artifacts come: each in a folder of its own
     (tmp_path / "amd64" / "prod-3.11-arm64.json").rename(tmp_path / "other.json")
-    settings = choose(tmp_path, "a" * 12)
-    assert [one.platform for one in settings] == ["linux/amd64", "linux/arm64"]
-    assert settings[0] == part(file=tmp_path / "amd64" / "prod-3.11-amd64.json")
-    assert settings[0].reference == f"{IMAGE}@sha256:{'1' * 64}"
+    selected = select(tmp_path, "a" * 12)
+    assert [file.build for file in selected] == BUILDS
+    assert selected[0] == pushed(file=tmp_path / "amd64" / "prod-3.11-amd64.json")
+    assert selected[0].reference == f"{IMAGE}@sha256:{'1' * 64}"
     written = json.loads((tmp_path / "other.json").read_text())
     assert written["schema"] == digests.SCHEMA
     assert "file" not in written
 
 
-def test_the_folder_is_the_projects_unless_named(tmp_path: Path) -> None:
+def test_digests_have_a_default_folder(tmp_path: Path) -> None:
     assert digests.folder(None) == digests.FOLDER
     assert digests.folder(str(tmp_path)) == tmp_path
 
 
-def test_a_build_that_begins_forgets_the_one_before(tmp_path: Path) -> None:
-    digests.write(tmp_path, part())
-    digests.forget(tmp_path, part())
-    digests.forget(tmp_path, part())
+def test_a_digest_file_can_be_removed_twice(tmp_path: Path) -> None:
+    digests.write(tmp_path, pushed())
+    digests.remove(tmp_path, BUILDS[0])
+    digests.remove(tmp_path, BUILDS[0])
     assert digests.read(tmp_path) == []
 
 
-def test_a_digest_that_cannot_be_written_is_still_said(tmp_path: Path) -> None:
+def test_a_digest_that_cannot_be_written_is_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DiskError, match=rf"pushed {IMAGE}@sha256:1+, and .* cannot be written: "):
-        digests.write(tmp_path / "file", part())
+    with pytest.raises(DiskError, match=rf"pushed {IMAGE}@sha256:1+, but .* cannot be written: "):
+        digests.write(tmp_path / "file", pushed())
 
 
 @pytest.mark.parametrize(
@@ -82,12 +73,12 @@ def test_a_digest_that_cannot_be_written_is_still_said(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_part_of_something_else_is_one_line(
+def test_a_file_of_another_image_or_commit_is_one_line(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     both(tmp_path, **changes)
     with pytest.raises(UsageError) as caught:
-        choose(tmp_path, "a" * 40)
+        select(tmp_path, "a" * 40)
     assert str(caught.value).startswith(f"{tmp_path / 'prod-3.11-arm64.json'}: {message}")
 
 
@@ -101,58 +92,59 @@ def test_a_part_of_something_else_is_one_line(
         ({"airflow": "3.3.1"}, "not of one airflow: prod-3.11-amd64 of 3.3.2, prod-3.11-arm64 of"),
     ],
 )
-def test_parts_that_do_not_belong_together_are_one_line(
+def test_files_of_different_versions_are_one_line(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     both(tmp_path, **changes)
     with pytest.raises(UsageError) as caught:
-        choose(tmp_path)
+        select(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: {message}")
 
 
 def test_a_missing_platform_is_one_line(tmp_path: Path) -> None:
-    digests.write(tmp_path, part())
-    digests.write(tmp_path, part(Platform.ARM64, identity="ci-3.11-arm64", kind="ci"))
+    digests.write(tmp_path, pushed())
+    digests.write(tmp_path, pushed(build=Build(ImageKind.CI, "3.11", Platform.ARM64)))
     with pytest.raises(UsageError) as caught:
-        choose(tmp_path)
+        select(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: no digest of prod-3.11-arm64, there is ci-3.11-arm64, prod-3.11-amd64: "
+        f"{tmp_path}: no digest of prod-3.11-arm64, only of ci-3.11-arm64, prod-3.11-amd64: "
         "build it with: nox -s build_prod-3.11-arm64 -- --push-by-digest"
     )
-    with pytest.raises(UsageError, match="there is no such folder of digests: name it with"):
-        choose(tmp_path / "none")
+    with pytest.raises(UsageError, match=": no such folder: name the folder of digests"):
+        select(tmp_path / "none")
 
 
-def test_a_platform_that_is_there_twice_is_one_line(tmp_path: Path) -> None:
+def test_two_digests_of_one_platform_are_one_line(tmp_path: Path) -> None:
     both(tmp_path)
-    digests.write(tmp_path / "z", part(Platform.ARM64))
-    assert len(choose(tmp_path)) == 2  # the same one, downloaded twice
-    digests.write(tmp_path / "z", part(Platform.ARM64, digest=f"sha256:{'2' * 64}"))
+    digests.write(tmp_path / "z", pushed(Platform.ARM64))
+    assert len(select(tmp_path)) == 2  # the same one, downloaded twice
+    digests.write(tmp_path / "z", pushed(Platform.ARM64, digest=f"sha256:{'2' * 64}"))
     with pytest.raises(UsageError, match=r"z/prod-3.11-arm64.json: are both of prod-3.11-arm64"):
-        choose(tmp_path)
+        select(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda said: said.pop("digest"), "contradicts itself"),
-        (lambda said: said.pop("image"), "is no digest that a build of this suite wrote"),
-        (lambda said: said.update(more=1), "is no digest that a build of this suite wrote"),
-        (lambda said: said.update(platform="x"), "is no digest that a build of this suite wrote"),
-        (lambda said: said.update(commit=1), "is no digest that a build of this suite wrote"),
-        (lambda said: said.update(schema=2), "was written by another version of this suite"),
-        (lambda said: said.update(python="3.12"), "contradicts itself: it was changed by hand"),
-        (lambda said: said.update(digest="sha256:1"), "contradicts itself"),
+        (lambda data: data.pop("digest"), "is inconsistent"),
+        (lambda data: data.pop("image"), "is not a digest file of this suite"),
+        (lambda data: data.update(more=1), "is not a digest file of this suite"),
+        (lambda data: data.update(platform="x"), "is not a digest file of this suite"),
+        (lambda data: data.update(commit=1), "is not a digest file of this suite"),
+        (
+            lambda data: data.update(schema=2),
+            "was written by another version of this suite",
+        ),
+        (lambda data: data.update(python="3.12"), "is inconsistent: it was edited by hand"),
+        (lambda data: data.update(digest="sha256:1"), "is inconsistent"),
     ],
 )
-def test_a_file_that_is_none_of_ours_is_one_line(
-    tmp_path: Path, change: object, message: str
-) -> None:
-    file = digests.write(tmp_path, part()).file
+def test_another_file_is_one_line(tmp_path: Path, change: object, message: str) -> None:
+    file = digests.write(tmp_path, pushed()).file
     assert file
-    said = json.loads(file.read_text())
-    change(said)  # type: ignore[operator]  # one of the lambdas above
-    file.write_text(json.dumps(said))
+    document = json.loads(file.read_text())
+    change(document)  # type: ignore[operator]  # one of the lambdas above
+    file.write_text(json.dumps(document))
     with pytest.raises(UsageError) as caught:
         digests.read(tmp_path)
     assert str(caught.value).startswith(f"{file}: {message}")
@@ -164,5 +156,26 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         digests.read(tmp_path)
     (tmp_path / "folder.json").rmdir()
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"list.json: is no digest"):
+    with pytest.raises(UsageError, match=r"list.json: is not a digest file"):
         digests.read(tmp_path)
+
+
+def test_a_missing_digest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"prod-3.11-amd64: pushed, but buildx reported no dig"):
+        digests.record(tmp_path, pushed(digest=""), "", print)
+
+
+def test_a_merge_in_this_run_does_not_need_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    messages: list[str] = []
+    digest = f"sha256:{'1' * 64}"
+    recorded = digests.record(
+        tmp_path / "file", pushed(), digest, messages.append, merged_here=True
+    )
+    assert recorded == pushed()
+    assert messages[0].startswith(f"warning: prod-3.11-amd64: pushed {IMAGE}@{digest}, but ")
+    with pytest.raises(DiskError):
+        digests.record(tmp_path / "file", pushed(), digest, print)
+    digests.remove(tmp_path / "file", BUILDS[0], merged_here=True)
+    with pytest.raises(DiskError, match="cannot be removed"):
+        digests.remove(tmp_path / "file", BUILDS[0])

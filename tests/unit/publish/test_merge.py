@@ -18,28 +18,22 @@ from build_tasks.errors import (
     VerificationError,
 )
 from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
-from build_tasks.publish import merge
+from build_tasks.publish.merge import Merge
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 AMD64, ARM64 = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
-def part(architecture: str, digest: str) -> DigestFile:
-    return DigestFile(
-        identity=f"ci-3.11-{architecture}",
-        image="r/i",
-        kind="ci",
-        python="3.11",
-        platform=f"linux/{architecture}",
-        slim=False,
-        airflow="3.3.2",
-        commit="",
-        digest=digest,
-    )
+SOURCES = (
+    DigestFile(Build(ImageKind.CI, "3.11", Platform.AMD64), "r/i", "3.3.2", "", AMD64),
+    DigestFile(Build(ImageKind.CI, "3.11", Platform.ARM64), "r/i", "3.3.2", "", ARM64),
+)
 
 
-PARTS = [part("amd64", AMD64), part("arm64", ARM64)]
+def merge(*tags: str) -> str:
+    return Merge("b", SOURCES, tags or ("r/i:a",)).run(CLIENT)
 
 
 def image(architecture: str, digest: str) -> dict[str, Any]:
@@ -72,17 +66,17 @@ MERGED = index(
 
 
 class Registry:
-    """Stands in for a registry, and for the buildx that writes to it."""
+    """Fake registry, and fake buildx that writes to it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **holds: str) -> None:
-        self.holds: Mapping[str, str] = {
-            f"r/i@{AMD64}": holds.get("amd64", ONE),
-            f"r/i@{ARM64}": holds.get("arm64", OTHER),
-            "r/i:a": holds.get("merged", MERGED),
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **images: str) -> None:
+        self.images: Mapping[str, str] = {
+            f"r/i@{AMD64}": images.get("amd64", ONE),
+            f"r/i@{ARM64}": images.get("arm64", OTHER),
+            "r/i:a": images.get("merged", MERGED),
         }
         self.commands: list[Command] = []
         self.ended = (0, "")
-        monkeypatch.setattr(imagetools, "inspect", lambda _, name, __: self.holds[name])
+        monkeypatch.setattr(imagetools, "inspect", lambda _, name, __: self.images[name])
         monkeypatch.setattr(process, "stream", self.stream)
 
     def stream(self, command: Command, **_: object) -> Completed:
@@ -90,11 +84,11 @@ class Registry:
         return Completed(command, self.ended[0], "", self.ended[1])
 
 
-def test_parts_are_joined_with_what_both_say_of_themselves(
+def test_images_are_merged_with_their_common_annotations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry = Registry(monkeypatch)
-    digest = merge.merge(CLIENT, "b", PARTS, ("r/i:a", "r/i:b"))
+    digest = merge("r/i:a", "r/i:b")
     assert registry.commands == [
         (
             *("docker-buildx", "imagetools", "create", "--builder", "b", "--progress", "plain"),
@@ -108,47 +102,38 @@ def test_parts_are_joined_with_what_both_say_of_themselves(
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (OTHER, "holds linux/arm64, and not just linux/amd64"),
-        (index(), "holds nothing, and not just linux/amd64"),
+        (OTHER, "has linux/arm64, expected only linux/amd64"),
+        (index(), "has no platform, expected only linux/amd64"),
         (
             index(image("amd64", "sha256:x"), image("amd64", "sha256:z")),
-            "holds linux/amd64, linux/amd64, and not just linux/amd64",
+            "has linux/amd64, linux/amd64, expected only linux/amd64",
         ),
     ],
 )
-def test_a_part_that_is_not_its_platform_is_refused(
+def test_a_source_of_another_platform_is_refused(
     monkeypatch: pytest.MonkeyPatch, held: str, message: str
 ) -> None:
     registry = Registry(monkeypatch, amd64=held)
     with pytest.raises(VerificationError) as caught:
-        merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
+        merge()
     assert str(caught.value) == f"ci-3.11-amd64: r/i@{AMD64} {message}"
     assert registry.commands == []
-
-
-@pytest.mark.parametrize("held", ["", "[]", '{"manifests": [{}]}', '{"layers": []}'])
-def test_what_is_no_index_is_refused(monkeypatch: pytest.MonkeyPatch, held: str) -> None:
-    Registry(monkeypatch, amd64=held)
-    with pytest.raises(VerificationError, match=r"sha256:1+: is no index of images"):
-        merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
 
 
 @pytest.mark.parametrize(
     ("merged", "message"),
     [
-        (ONE, "r/i:a: holds linux/amd64, not linux/amd64, linux/arm64: somebody else has pushed"),
+        (ONE, "r/i:a: has linux/amd64, expected linux/amd64, linux/arm64: another run pushed it"),
         (
             index(image("amd64", "sha256:x"), image("arm64", "sha256:y"), attestation("sha256:x")),
-            "r/i:a: the attestations of sha256:y are lost",
+            "r/i:a: lacks the attestations of sha256:y",
         ),
     ],
 )
-def test_what_came_of_it_is_looked_at(
-    monkeypatch: pytest.MonkeyPatch, merged: str, message: str
-) -> None:
+def test_the_result_is_checked(monkeypatch: pytest.MonkeyPatch, merged: str, message: str) -> None:
     Registry(monkeypatch, merged=merged)
     with pytest.raises(VerificationError) as caught:
-        merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
+        merge()
     assert str(caught.value).startswith(message)
 
 
@@ -158,7 +143,7 @@ def test_what_came_of_it_is_looked_at(
         (
             MissingImage("r/i: not found"),
             MissingImage,
-            f"ci-3.11-amd64: the registry has r/i@{AMD64} no more: build it again",
+            f"ci-3.11-amd64: the registry no longer has r/i@{AMD64}: build it again",
         ),
         (AuthError("r/i: denied"), AuthError, "r/i: denied"),
         (
@@ -168,7 +153,7 @@ def test_what_came_of_it_is_looked_at(
         ),
     ],
 )
-def test_a_part_that_cannot_be_had_is_one_line(
+def test_a_source_that_cannot_be_read_is_one_line(
     monkeypatch: pytest.MonkeyPatch, answer: ImagesError, error: type[ImagesError], message: str
 ) -> None:
     def refuse(*_: object) -> str:
@@ -176,7 +161,7 @@ def test_a_part_that_cannot_be_had_is_one_line(
 
     monkeypatch.setattr(imagetools, "inspect", refuse)
     with pytest.raises(error) as caught:
-        merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
+        merge()
     assert str(caught.value) == message
 
 
@@ -184,4 +169,4 @@ def test_a_refused_merge_has_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry(monkeypatch)
     registry.ended = (1, "ERROR: failed to push r/i:a: 403 Forbidden")
     with pytest.raises(AuthError, match="merging r/i:a: "):
-        merge.merge(CLIENT, "b", PARTS, ("r/i:a",))
+        merge()
