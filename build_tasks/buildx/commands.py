@@ -28,7 +28,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.inputs.secrets:
-        command += ["--secret", f"id={name},{csv_value([f'src={path}'])}"]
+        command += ["--secret", secret_value(name, path)]
     command += [*spec.cache.options(), *_output_options(spec)]
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
 
@@ -133,45 +133,59 @@ def _filter_options(filters: Iterable[str]) -> list[str]:
     return [word for text in filters for word in ("--filter", text)]
 
 
+def secret_value(name: str, path: Path) -> str:
+    """Return the value of `--secret` for a file."""
+    return f"id={name},{csv_value([f'src={path}'])}"
+
+
+def output_tags(spec: BuildSpec) -> list[str]:
+    """Return the tags that the build itself gives to the image."""
+    if spec.output.kind is Output.DIGEST:
+        # An engine's own builder cannot push without a tag (driver docker, up to buildx 0.36).
+        return [spec.output.placeholder_tag] if spec.output.placeholder_tag else []
+    return [] if spec.output.kind is Output.NONE else [*spec.output.tags]
+
+
+def output_value(spec: BuildSpec) -> str:
+    """Return the value of `--output`.
+
+    An image is pushed from the cache: nothing is unpacked or stored locally, and layers that only
+    a cache reference has are not downloaded. The time of the image is an attribute: as the build
+    argument that buildx makes of SOURCE_DATE_EPOCH, it would be part of the cache key of every
+    WORKDIR, COPY and ADD.
+    """
+    output = spec.output
+    epoch = [f"source-date-epoch={output.epoch}"] if output.epoch else []
+    if output.kind is Output.NONE:
+        return "type=cacheonly"
+    if output.kind is Output.LOAD:
+        return csv_value(["type=docker", *epoch])
+    name = []
+    if output.kind is Output.DIGEST and not output.placeholder_tag:
+        name = [f"name={output.image}", "push-by-digest=true", "name-canonical=true"]
+    compression = [f"{key}={value}" for key, value in output.compression.attributes]
+    direct = ["unpack=false", "store=false"] if output.push_from_cache else []
+    pushed = ["push=true", *direct, "oci-mediatypes=true"]
+    return csv_value(["type=image", *name, *pushed, *compression, *epoch])
+
+
+def annotation_values(spec: BuildSpec) -> list[str]:
+    """Return the values of `--annotation`: those of a pushed image are its OCI labels."""
+    if not spec.output.kind.pushes:
+        return []
+    table = labels.annotated(spec.inputs.labels)
+    return [f"manifest,index:{name}={text}" for name, text in table]
+
+
 def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build. Images for
     # the local engine have none; those of pushed images leave out the build arguments.
-    tags = [word for tag in spec.output.tags for word in ("--tag", tag)]
-    if spec.output.kind.pushes:
-        if spec.output.kind is not Output.PUSH:
-            # An engine's own builder cannot push without a tag (driver docker, up to buildx 0.36).
-            placeholder = spec.output.placeholder_tag
-            tags = ["--tag", placeholder] if placeholder else []
-        options = [*tags, "--output", _pushed(spec), "--provenance", "mode=min"]
-        if spec.output.sbom:
-            options += ["--sbom", f"generator={spec.output.sbom}"]
-        for name, text in labels.annotated(spec.inputs.labels):
-            options += ["--annotation", f"manifest,index:{name}={text}"]
-        return options
-    if spec.output.kind is Output.LOAD:
-        load = ["--output", f"type=docker,{_epoch(spec)[0]}"] if spec.output.epoch else ["--load"]
-        return [*tags, *load, "--provenance", "false"]
-    return ["--output", "type=cacheonly", "--provenance", "false"]
-
-
-def _pushed(spec: BuildSpec) -> str:
-    """Return the output that pushes from the cache: nothing is unpacked or stored locally.
-
-    Layers that only a cache reference has are not downloaded.
-    """
-    name = []
-    if spec.output.kind is Output.DIGEST and not spec.output.placeholder_tag:
-        name = [f"name={spec.output.image}", "push-by-digest=true", "name-canonical=true"]
-    compression = [f"{key}={value}" for key, value in spec.output.compression.attributes]
-    direct = ["unpack=false", "store=false"] if spec.output.push_from_cache else []
-    pushed = ["push=true", *direct, "oci-mediatypes=true"]
-    return csv_value(["type=image", *name, *pushed, *compression, *_epoch(spec)])
-
-
-def _epoch(spec: BuildSpec) -> list[str]:
-    """Return the attribute of an output that sets the image's time.
-
-    As the build argument that buildx makes of SOURCE_DATE_EPOCH, the time would be part of the
-    cache key of every WORKDIR, COPY and ADD.
-    """
-    return [f"source-date-epoch={spec.output.epoch}"] if spec.output.epoch else []
+    options = [word for tag in output_tags(spec) for word in ("--tag", tag)]
+    value = output_value(spec)
+    options += ["--load"] if value == "type=docker" else ["--output", value]
+    options += ["--provenance", "mode=min" if spec.output.kind.pushes else "false"]
+    if spec.output.sbom and spec.output.kind.pushes:
+        options += ["--sbom", f"generator={spec.output.sbom}"]
+    for annotation in annotation_values(spec):
+        options += ["--annotation", annotation]
+    return options

@@ -90,9 +90,8 @@ def _bake(options: Options) -> None:
     for refused in (spec for spec in specs if spec.run.refused):
         say(f"{refused.identity} is left out: {refused.run.refused}")
     specs = [spec for spec in specs if not spec.run.refused]
-    builds = [(spec.identity, commands.build_command(client, spec)) for spec in specs]
-    console.answer(bake.definition(builds))
-    command = commands.bake_command(client, settings.builder, bake.reads(builds))
+    console.answer(bake.definition(specs))
+    command = commands.bake_command(client, settings.builder, bake.reads(specs))
     say("build it with the following, from any folder:")
     say(f"  {process.quote(command, client.environment)} < FILE")
     for line in multiplatform.shell_lines(client, specs):

@@ -1,16 +1,17 @@
-"""The plan for bake says what the commands say."""
+"""A bake file builds what the commands build."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import specs
 
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import UsageError
+from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Platform
@@ -21,30 +22,96 @@ SPEC = specs.make(
     dockerfile=Path("/p/Dockerfile.ci"),
     context=Path("/p"),
     platform=Platform.AMD64,
+    image="r/i",
     tags=("r/i:latest", "r/i:two"),
     arguments=(("BASE_IMAGE", "b"), ("TEXT", "a=b,${c} %{d}")),
     secrets=(("ca-bundle", Path("/etc/my,ca.pem")),),
     contexts=(("wheels", Path("/w")),),
-    labels=(("l", "x"),),
+    labels=(("l", "x"), ("org.opencontainers.image.title", "t")),
     cache=CachePlan(),
     kind=Output.LOAD,
     metadata=Path("/m.json"),
 )
+CACHE = cache_backends.registry("r/i:cache")
+CACHED = specs.change(SPEC, cache=CachePlan((CACHE,), CACHE.for_export(())))
+#: Options of a run, which have no counterpart in a target.
+RUN_OPTIONS = ("--builder", "--progress", "--metadata-file")
+#: The attributes of a target that options of `buildx build` with one value correspond to.
+LISTS = {
+    "--annotation": "annotations",
+    "--secret": "secret",
+    "--cache-from": "cache-from",
+    "--cache-to": "cache-to",
+    "--tag": "tags",
+    "--output": "output",
+    "--attest": "attest",
+}
+TABLES = {"--build-arg": "args", "--label": "labels", "--build-context": "contexts"}
+PROVENANCE = {"false": "disabled=true", "mode=min": "mode=min"}
 
 
-def target(spec: BuildSpec) -> dict[str, object]:
-    return bake.target(spec.identity, commands.build_command(CLIENT, spec))
+def target_of_command(spec: BuildSpec) -> dict[str, Any]:
+    """Return the target that a build's command describes, with literal texts."""
+    command = commands.build_command(CLIENT, spec)
+    target: dict[str, Any] = {"context": command[-1], "args": {"SOURCE_DATE_EPOCH": ""}}
+    words = iter(command[command.index("build") + 1 : -1])
+    for word in words:
+        if word in {"--pull", "--no-cache"}:
+            target[word.removeprefix("--")] = True
+            continue
+        value = "type=docker" if word == "--load" else next(words)
+        option = "--output" if word == "--load" else word
+        if option == "--provenance":
+            option, value = "--attest", f"type=provenance,{PROVENANCE[value]}"
+        if option == "--sbom":
+            option, value = "--attest", f"type=sbom,{value}"
+        if option in LISTS:
+            target.setdefault(LISTS[option], []).append(value)
+        elif option in TABLES:
+            name, _, text = value.partition("=")
+            target.setdefault(TABLES[option], {})[name] = text
+        elif option == "--file":
+            target["dockerfile"] = value
+        elif option == "--platform":
+            target["platforms"] = value.split(",")
+        else:
+            assert option in RUN_OPTIONS, option
+    return target
 
 
-def test_a_target_says_what_the_command_does() -> None:
-    assert target(SPEC) == {
+def unescaped(target: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(target).replace("$${", "${").replace("%%{", "%{"))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        CACHED,
+        specs.change(SPEC, kind=Output.NONE),
+        specs.change(SPEC, kind=Output.PUSH, sbom="scan"),
+        specs.change(SPEC, kind=Output.DIGEST),
+        specs.change(SPEC, kind=Output.DIGEST, placeholder_tag="r/i:linux-amd64"),
+        specs.change(SPEC, kind=Output.LOAD, epoch="17", sbom="scan"),
+        specs.change(SPEC, arguments=(("SOURCE_DATE_EPOCH", "17"),)),
+        specs.change(SPEC, extra_platforms=(Platform.ARM64,), cache=CachePlan(enabled=False)),
+    ],
+)
+def test_target_and_command_are_the_same_build(spec: BuildSpec) -> None:
+    target = bake.target(spec)
+    assert target.pop("description") == spec.identity
+    assert unescaped(target) == target_of_command(spec)
+
+
+def test_target_has_the_attributes_of_bake() -> None:
+    assert bake.target(SPEC) == {
         "description": "ci-3.11-amd64",
         "context": "/p",
         "dockerfile": "/p/Dockerfile.ci",
         "platforms": ["linux/amd64"],
         "pull": True,
         "args": {"SOURCE_DATE_EPOCH": "", "BASE_IMAGE": "b", "TEXT": "a=b,$${c} %%{d}"},
-        "labels": {"l": "x"},
+        "labels": {"l": "x", "org.opencontainers.image.title": "t"},
         "contexts": {"wheels": "/w"},
         "secret": ['id=ca-bundle,"src=/etc/my,ca.pem"'],
         "tags": ["r/i:latest", "r/i:two"],
@@ -53,31 +120,13 @@ def test_a_target_says_what_the_command_does() -> None:
     }
 
 
-def test_an_output_is_said_as_it_is() -> None:
-    assert target(specs.change(SPEC, kind=Output.NONE))["output"] == ["type=cacheonly"]
-    pushed = target(specs.change(SPEC, kind=Output.PUSH, sbom="scan"))
-    assert pushed["attest"] == ["type=provenance,mode=min", "type=sbom,generator=scan"]
-    both = specs.change(SPEC, extra_platforms=(Platform.ARM64,), cache=CachePlan(enabled=False))
-    assert target(both)["platforms"] == ["linux/amd64", "linux/arm64"]
-    assert target(both)["no-cache"] is True
+def test_all_targets_are_in_the_default_group() -> None:
+    builds = [specs.change(SPEC, python="3.9"), SPEC]
+    definition = json.loads(bake.definition(builds))
+    names = ["ci-3_9-amd64", "ci-3_11-amd64"]
+    assert definition["group"] == {"default": {"targets": names}}
+    assert list(definition["target"]) == names
 
 
-def test_all_targets_are_in_the_group_by_names_that_bake_takes() -> None:
-    builds = [
-        (name, commands.build_command(CLIENT, SPEC)) for name in ("ci-3.9-amd64", "prod-3.11-arm64")
-    ]
-    said = json.loads(bake.definition(builds))
-    names = ["ci-3_9-amd64", "prod-3_11-arm64"]
-    assert said["group"] == {"default": {"targets": names}}
-    assert list(said["target"]) == names
-
-
-def test_what_bake_has_no_word_for_is_an_error() -> None:
-    command = ("docker", "buildx", "build", "--quick", "x", ".")
-    with pytest.raises(UsageError, match=r"ci-3\.9: bake has nothing that does what --quick does"):
-        bake.target("ci-3.9", command)
-
-
-def test_bake_reads_what_the_builds_read() -> None:
-    builds = [(SPEC.identity, commands.build_command(CLIENT, SPEC))]
-    assert bake.reads(builds) == [Path("/etc/my,ca.pem"), Path("/p"), Path("/w")]
+def test_reads_are_the_files_that_builds_read() -> None:
+    assert bake.reads([SPEC, SPEC]) == [Path("/etc/my,ca.pem"), Path("/p"), Path("/w")]
