@@ -23,15 +23,15 @@ _MOUNTS = (
 )
 _APT = (
     "RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked "
-    "--mount=type=secret,id=ca-bundle,required=false <<EOF (export DEBIAN_FRONTEND=noninteractive"
-    "...)"
+    "--mount=type=secret,id=ca-bundle,required=false <<EOF (# install Debian packages...)"
 )
 _PIP = (
     "RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked <<EOF "
-    "([ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle...)"
+    "(# install uv...)"
 )
-_FOUND = "RUN <<EOF (found=$(python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])')...)"
-_USER = "RUN <<EOF (useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow...)"
+_FOUND = "RUN <<EOF (# check the Python version of the base image...)"
+_USER = "RUN <<EOF (# create the user airflow...)"
+_BASELINE = f"RUN {_MOUNTS} <<EOF (# install the baseline of Python packages...)"
 
 #: Stage, instruction, seconds, and bytes that come over the network.
 Told = tuple[str, str, float, int]
@@ -40,8 +40,8 @@ CI: tuple[Told, ...] = (
     ("main", _APT, 48.0, 161_000_000),
     ("main", _USER, 0.5, 0),
     ("main", _PIP, 6.5, 21_000_000),
-    ("main", f"RUN {_MOUNTS} <<EOF (umask 0002...)", 74.0, 214_000_000),
-    ("main", f"RUN {_MOUNTS} <<EOF (umask 0002...)", 9.0, 12_000_000),
+    ("main", _BASELINE, 74.0, 214_000_000),
+    ("main", f"RUN {_MOUNTS} <<EOF (# install Airflow and its providers...)", 9.0, 12_000_000),
     ("main", 'COPY --link --chmod=755 <<"EOF" /entrypoint', 0.1, 0),
     ("main", "WORKDIR /opt/airflow", 0.1, 0),
     ("main", "COPY --chown=50000:0 sources/ /opt/airflow/", 0.3, 0),
@@ -51,8 +51,8 @@ PROD: tuple[Told, ...] = (
     ("build", _APT, 39.0, 139_000_000),
     ("build", _USER, 0.5, 0),
     ("build", _PIP, 6.2, 21_000_000),
-    ("build", f"RUN {_MOUNTS} <<EOF (umask 0002...)", 68.0, 198_000_000),
-    ("build", f'RUN {_MOUNTS} <<EOF ([ -n "${{ADDITIONAL_PYTHON_DEPS}}" ] || exit 0...)', 0.4, 0),
+    ("build", f"RUN {_MOUNTS} <<EOF (# install Airflow and its providers...)", 68.0, 198_000_000),
+    ("build", f"RUN {_MOUNTS} <<EOF (# install additional Python packages...)", 0.4, 0),
     ("main", _USER, 0.6, 0),
     ("main", _APT, 14.0, 31_000_000),
     ("main", "COPY --link --from=build /opt/ /opt/", 5.5, 0),
@@ -155,7 +155,7 @@ def build(kind: str, python: str, machine: str) -> BuildRecord:
         seconds=round(clock.now + 0.2, 3),
         outcome="failed" if fails else "built",
         failure="step" if fails else "",
-        message=f"{name}: step [main 6/10] RUN umask 0002 failed with exit code 1" if fails else "",
+        message=f"{name}: step [main 6/10] install it failed with exit code 1" if fails else "",
         kind=kind,
         python=python,
         platforms=(f"linux/{machine}",),

@@ -16,6 +16,7 @@ from build_tasks.history import journal, recorded_inputs
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
+from build_tasks.report import step_summary, terminal
 
 Announce = Callable[[str], None]
 #: What can go wrong without failing a build.
@@ -99,9 +100,7 @@ class Keeper:
         record = self.records[spec.identity]
         with self._tolerant(_SUMMARY):
             if record.steps:
-                from build_tasks import report  # noqa: PLC0415 - start-up time
-
-                for line in report.brief(record):
+                for line in terminal.brief(record):
                     show(f"  {line}")
         self.explain(record, show)
 
@@ -125,9 +124,7 @@ class Keeper:
                 journal.prune(record)
         if "GITHUB_STEP_SUMMARY" in os.environ:
             with self._tolerant(_PUBLISH):
-                from build_tasks import report  # noqa: PLC0415 - start-up time
-
-                report.publish(list(self.records.values()))
+                step_summary.publish(list(self.records.values()))
 
     def _write(self, record: BuildRecord) -> None:
         with self._tolerant(_RECORD):

@@ -10,8 +10,10 @@ from build_tasks.commands.output import plain, say, table, text
 from build_tasks.config import settings
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.errors import DiskError, UsageError
+from build_tasks.history import journal, serialization
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
+from build_tasks.report import junit_xml, page, step_summary, terminal
 from build_tasks.text.formatting import listed, plural
 
 #: What a file's name says of its form.
@@ -20,20 +22,17 @@ _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html
 
 def report_image(options: Options) -> None:
     """Print what builds did: those of the last run, or those that are named."""
-    from build_tasks import report  # noqa: PLC0415 - start-up time
-    from build_tasks.history import journal, serialization  # noqa: PLC0415 - start-up time
-
     output = options.text("output")
     form = _form(options, output)
     if form == "html" and not output and console.stdout_is_terminal():
         raise UsageError("--format html: name a file with --output, like report.html")
     records = journal.find(options.text("of") or journal.LAST, announce=say)
     made = {
-        "table": report.summary,
-        "markdown": report.markdown,
+        "table": terminal.summary,
+        "markdown": step_summary.markdown,
         "json": lambda some: f"{json.dumps(serialization.to_report(some), indent=2)}\n",
-        "junit": report.junit,
-        "html": report.html,
+        "junit": junit_xml.junit,
+        "html": page.html,
     }[form](records)
     if not output:
         console.answer(made, end="")

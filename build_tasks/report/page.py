@@ -1,7 +1,7 @@
-"""One page for a browser: the timeline of all builds, with filters, and the details of each.
+"""One HTML page: the timeline of all builds, with filters, and the details of each.
 
-All of it stands in one file: the page asks no network for anything, and its policy forbids that it
-runs any script but its own, whatever stands in a log.
+The page is one file. It loads nothing, and its content security policy allows only its own script,
+so that nothing in a log can run.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 
 from build_tasks.history.record import BuildRecord, Step
 from build_tasks.report import facts, timeline
-from build_tasks.text import escaping, formatting
+from build_tasks.text import escaping
+from build_tasks.text.formatting import duration, size
 
-#: Lines of the log of a step that failed.
+#: Lines of a failed step's log.
 LOG = 40
-#: Instructions that are named as the dearest.
+#: Instructions that are listed by time.
 HOTSPOTS = 6
 
 
@@ -29,25 +30,25 @@ class Row:
     record: BuildRecord
     began: float
     outcome: str
+    states: dict[str, str]
     cells: tuple[tuple[str, str], ...]
     marks: tuple[timeline.Mark, ...]
     lanes: int
     failed: Step | None
     log: tuple[str, ...]
-    lost: tuple[str, ...]
+    problems: tuple[str, ...]
     ran: int
     cached: int
 
 
 def html(records: Sequence[BuildRecord]) -> str:
-    """Return builds as one self-contained page."""
+    """Return records as one self-contained page."""
     import jinja2  # noqa: PLC0415 - start-up time
     from markupsafe import Markup  # noqa: PLC0415 - start-up time
 
-    here = Path(__file__).parent
-    files = jinja2.FileSystemLoader(here)
+    folder = Path(__file__).parent
     environment = jinja2.Environment(
-        loader=files,
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -55,54 +56,62 @@ def html(records: Sequence[BuildRecord]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
-        "duration": formatting.duration,
-        "size": formatting.size,
-        "short": facts.short,
+        "duration": duration,
+        "size": size,
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }
-    environment.globals |= {"facts": facts, "state": timeline.state, "LONG": timeline.LONG}
-    script = (here / "page.js").read_text(encoding="utf-8")
-    rows = [_row(one, at) for one, at in zip(records, facts.offsets(records), strict=True)]
-    allowed = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    made = environment.get_template("page.html").render(
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    rows = [
+        _row(record, began) for record, began in zip(records, facts.offsets(records), strict=True)
+    ]
+    page = environment.get_template("page.html").render(
+        facts=facts,
+        LONG=timeline.LONG,
         rows=rows,
         tally=facts.tally(records),
         title=_title(records),
         clock=timeline.axis(facts.span(records)),
-        zero=timeline.axis(max((one.seconds for one in records), default=0.0)),
-        work=sum(one.seconds for one in records),
+        zero=timeline.axis(max((record.seconds for record in records), default=0.0)),
+        work=sum(record.seconds for record in records),
         ran=sum(row.ran for row in rows),
         cached=sum(row.cached for row in rows),
-        moved=sum(facts.transferred(one) for one in records),
-        failed=sum(one.outcome == "failed" for one in records),
-        lost=sum(len(row.lost) for row in rows),
+        moved=sum(map(facts.transferred, records)),
+        failed=sum(record.outcome == "failed" for record in records),
+        problems=sum(len(row.problems) for row in rows),
         hotspots=facts.hotspots(records, HOTSPOTS),
         filters=_filters(records),
-        # Ours, from the package: nothing of a build stands in them.
-        style=Markup((here / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        # These are files of this package, without anything from a build.
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
-        allowed=allowed,
+        allowed=base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
     )
-    return escaping.plain(made)
+    return escaping.plain(page)
 
 
 def _title(records: Sequence[BuildRecord]) -> str:
-    names = {record.run for record in records if record.run}
-    return names.pop() if len(names) == 1 else facts.tally(records)
+    """Return what all builds have in common: run, branch, commit and builder."""
+    common = (
+        {record.run for record in records},
+        {record.branch for record in records},
+        {record.commit[:12] for record in records},
+        {f"builder {record.builder}" for record in records if record.builder},
+    )
+    texts = [text for (text,) in (values for values in common if len(values) == 1) if text]
+    return " · ".join(texts) or facts.tally(records)
 
 
 def _filters(records: Sequence[BuildRecord]) -> list[tuple[str, str, list[str]]]:
-    """Return what can be chosen, where there is a choice: a name, its title, the values."""
-    found = (
-        ("kind", "Image", {one.kind for one in records}),
-        ("python", "Python", {one.python for one in records}),
-        ("platform", "Platform", {where for one in records for where in one.platforms}),
-        ("outcome", "Outcome", {one.outcome for one in records}),
+    """Return the filters that leave a choice: name, title, values."""
+    values = (
+        ("kind", "Image", {record.kind for record in records}),
+        ("python", "Python", {record.python for record in records}),
+        ("platform", "Platform", {name for record in records for name in record.platforms}),
+        ("outcome", "Outcome", {record.outcome for record in records}),
     )
     return [
-        (name, title, sorted(values - {""}, key=_version))
-        for name, title, values in found
-        if len(values - {""}) > 1
+        (name, title, sorted(choices - {""}, key=_version))
+        for name, title, choices in values
+        if len(choices - {""}) > 1
     ]
 
 
@@ -113,17 +122,21 @@ def _version(text: str) -> list[tuple[int, str]]:
 def _row(record: BuildRecord, began: float) -> Row:
     ran, cached = facts.counted(record)
     failed = facts.failed_step(record)
+    absent = timeline.absent_caches(record)
+    states = {step.digest: timeline.state(step, absent) for step in record.steps}
+    steps = facts.steps(record)
     marks, lanes = timeline.marks(record)
     return Row(
         record=record,
         began=began,
         outcome=facts.outcome(record),
-        cells=tuple((timeline.state(step), timeline.about(step)) for step in facts.steps(record)),
+        states=states,
+        cells=tuple((states[step.digest], timeline.describe(step, absent)) for step in steps),
         marks=marks,
         lanes=lanes,
         failed=failed,
         log=tuple(facts.log(failed, LOG)) if failed else (),
-        lost=tuple(facts.lost(record)),
+        problems=tuple(facts.cache_problems(record)),
         ran=ran,
         cached=cached,
     )

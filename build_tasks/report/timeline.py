@@ -1,4 +1,4 @@
-"""The timeline of a page: bars in lanes, an axis with round times, what became of each step."""
+"""The timeline of the report page: bars in lanes, a time axis, the state of each step."""
 
 from __future__ import annotations
 
@@ -7,33 +7,31 @@ from dataclasses import dataclass
 
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.report import facts
-from build_tasks.text import escaping, formatting
+from build_tasks.text.escaping import plain
+from build_tasks.text.formatting import duration, size
 
-#: Characters of a name or an error that are told.
+#: Characters of a name or an error that are shown.
 LONG = 300
-#: Seconds between two lines of the time axis; the first that makes few enough is taken.
+#: Seconds between two lines of the time axis; the first that makes few enough lines is taken.
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-_MOST_TICKS = 10
-#: Lanes in which what ran at the same time is shown apart.
-_LANES = 4
+_MAX_TICKS = 10
+#: Lanes for what runs at the same time.
+_MAX_LANES = 4
+_STATE_TEXTS = {
+    "unreached": "not reached",
+    "moved": "took",
+    "lost": "failed, and the build went on",
+    "absent": "no cache yet",
+}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A bar of the timeline.
-
-    Args:
-        state: ran, cached, moved or failed.
-        begin: seconds from the beginning of the build.
-        took: seconds.
-        lane: which of the build's lanes it is in.
-        label: what stands in it, if there is room.
-        about: what is told about it, a line each.
-    """
+    """A bar of the timeline; times are seconds after the beginning of the build."""
 
     state: str
     begin: float
-    took: float
+    seconds: float
     lane: int
     label: str
     about: str
@@ -48,21 +46,26 @@ class Axis:
 
     @property
     def ticks(self) -> list[float]:
-        """The times at which a line stands."""
+        """The times of the lines."""
         return [self.step * number for number in range(int(self.span / self.step) + 1)]
 
 
 def axis(span: float) -> Axis:
-    """Return a time axis of so many seconds, with lines at round times."""
+    """Return a time axis with lines at round times."""
     length = max(span, 1.0)
-    fitting = (step for step in _TICKS if length / step <= _MOST_TICKS)
-    return Axis(length, next(fitting, math.ceil(length / _MOST_TICKS)))
+    fitting = (step for step in _TICKS if length / step <= _MAX_TICKS)
+    return Axis(length, next(fitting, math.ceil(length / _MAX_TICKS)))
 
 
-def state(step: Step) -> str:
-    """Return what became of a step, in the page's word."""
+def state(step: Step, absent: frozenset[str] = frozenset()) -> str:
+    """Return the state of a step, which is also its class in the page's style sheet.
+
+    Args:
+        step: the step.
+        absent: the errors of caches that have not been written yet.
+    """
     if step.error and step.kind in {StepKind.IMPORT, StepKind.EXPORT}:
-        return "lost"
+        return "absent" if step.error in absent else "lost"
     if step.error:
         return "failed"
     if not step.started:
@@ -72,35 +75,39 @@ def state(step: Step) -> str:
     return "cached" if step.cached else "ran"
 
 
+def absent_caches(record: BuildRecord) -> frozenset[str]:
+    """Return BuildKit's errors for caches that have not been written yet."""
+    return frozenset(use.error for use in record.imports if use.absent)
+
+
 def marks(record: BuildRecord) -> tuple[tuple[Mark, ...], int]:
-    """Return the bars of a build, each in the first lane that is free by then."""
-    bars = sorted(
-        ((begin, end, step) for step in record.steps for begin, end in step.intervals),
-        key=lambda bar: (bar[0], bar[1]),
-    )
-    free: list[float] = []
-    made = []
-    for begin, end, step in bars:
-        lane = next((at for at, until in enumerate(free) if until <= begin), len(free))
-        if lane == len(free) and lane < _LANES:
-            free.append(end)
-        lane = min(lane, _LANES - 1)
-        free[lane] = max(end, free[lane])
-        made.append(
-            Mark(state(step), begin, end - begin, lane, facts.place(step) or step.kind, about(step))
-        )
-    return tuple(made), max(len(free), 1)
+    """Return the bars of a build and the number of lanes; a bar takes the first free lane."""
+    absent = absent_caches(record)
+    intervals = [(*interval, step) for step in record.steps for interval in step.intervals]
+    ends: list[float] = []
+    bars = []
+    for begin, end, step in sorted(intervals, key=lambda bar: bar[:2]):
+        free = (lane for lane, until in enumerate(ends) if until <= begin)
+        lane = next(free, min(len(ends), _MAX_LANES - 1))
+        if lane == len(ends):
+            ends.append(end)
+        ends[lane] = max(end, ends[lane])
+        about = describe(step, absent)
+        label = facts.instruction(step)[:LONG]
+        bars.append(Mark(state(step, absent), begin, end - begin, lane, label, about))
+    return tuple(bars), max(len(ends), 1)
 
 
-def about(step: Step) -> str:
-    """Return what is told about a step: its name, then what became of it, then its error."""
-    lines = [facts.named(step)[:LONG]]
-    words = {"unreached": "not reached", "moved": "took", "lost": "failed, and the build went on"}
-    said = words.get(state(step), state(step))
-    when = f" {formatting.duration(step.seconds)}" if step.seconds else ""
-    at = f", at {formatting.duration(step.intervals[0][0])}" if step.intervals else ""
-    size = f", {formatting.size(step.bytes)}" if step.bytes else ""
-    lines.append(f"{said}{when}{at}{size}")
-    if step.error:
-        lines.append(escaping.plain(step.error)[:LONG])
+def describe(step: Step, absent: frozenset[str] = frozenset()) -> str:
+    """Return the text of a step's tooltip: its name, its state and times, its error."""
+    step_state = state(step, absent)
+    took = f" {duration(step.seconds)}" if step.seconds else ""
+    began = f", at {duration(step.intervals[0][0])}" if step.intervals else ""
+    moved = f", {size(step.bytes)}" if step.bytes else ""
+    lines = [
+        facts.named(step)[:LONG],
+        f"{_STATE_TEXTS.get(step_state, step_state)}{took}{began}{moved}",
+    ]
+    if step.error and step_state != "absent":
+        lines.append(plain(step.error)[:LONG])
     return "\n".join(lines)

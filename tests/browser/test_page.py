@@ -10,8 +10,8 @@ import pytest
 import records
 from chromium import Page
 
-from build_tasks import report
 from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.report import page as page_report
 
 RUN = records.run()
 SHOWN = "[...document.querySelectorAll('.build')].filter((one) => one.checkVisibility())"
@@ -21,7 +21,7 @@ TIP = "document.getElementById('tip').checkVisibility() && document.getElementBy
 
 def opened(page: Page, folder: Path, some: list[BuildRecord], **size: Any) -> Page:
     file = folder / "report.html"
-    file.write_text(report.html(some), encoding="utf-8")
+    file.write_text(page_report.html(some), encoding="utf-8")
     page.open(file.as_uri(), **size)
     return page
 
@@ -109,7 +109,9 @@ def test_the_keyboard_reaches_every_step(page: Page, tmp_path: Path) -> None:
     focused = "document.activeElement.getAttribute('aria-label')"
     page.ask("document.querySelector('[data-name=\"ci-3.11-amd64\"] .name').focus()")
     page.key("Tab")
-    assert page.ask(focused).startswith("[main 6/10] RUN umask 0002...\nran 1 min 6 s, at ")
+    assert page.ask(focused).startswith(
+        "[main 6/10] install the baseline of Python packages\nran 1 min 6 s, at "
+    )
     assert page.ask(TIP) == page.ask(focused)
     page.key("ArrowRight")
     assert page.ask(focused).startswith("[main 7/10] ")

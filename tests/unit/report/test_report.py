@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from build_tasks import report
 from build_tasks.errors import DiskError
 from build_tasks.history import journal
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
-from build_tasks.report import facts, page, step_summary, timeline
+from build_tasks.report import facts, junit_xml, page, step_summary, terminal, timeline
 
 RUN = records.run()
 FAILED = next(one for one in RUN if one.outcome == "failed")
@@ -36,7 +35,23 @@ def evil() -> BuildRecord:
     step = Step("d", EVIL, StepKind.STEP, EVIL, EVIL, 2, 3, log=(EVIL, EVIL), error=EVIL)
     step = replace(step, started=True, intervals=((1.0, 5.0), (6.0, 7.0)))
     return BuildRecord(
-        *(EVIL, EVIL, EVIL, EVIL, EVIL, 9.0, "failed", EVIL, EVIL, EVIL, EVIL, (EVIL,), EVIL, (EVIL,), EVIL),
+        *(
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            9.0,
+            "failed",
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            (EVIL,),
+            EVIL,
+            (EVIL,),
+            EVIL,
+        ),
         output=EVIL,
         builder=EVIL,
         command=EVIL,
@@ -104,21 +119,9 @@ class Page(HTMLParser):
 # --- facts
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("[main 2/9] RUN echo one", "RUN echo one"),
-        ("[linux/arm64 main 2/9] WORKDIR /x", "WORKDIR /x"),
-        ("[main 2/9] RUN --mount=type=cache,target=/a --network=none make", "RUN make"),
-        ("[main 2/9] RUN <<EOF (umask 0002...)", "RUN umask 0002..."),
-        ('[main 2/9] COPY --link --chmod=755 <<"EOF" /entrypoint', 'COPY <<"EOF" /entrypoint'),
-        ("[internal] load build context", "[internal] load build context"),
-        ("[main 2/9] RUN one \\\n   two", "RUN one \\ two"),
-        ("exporting\x1b[1m to\x07 image", "exporting to image"),
-    ],
-)
-def test_an_instruction_is_told_in_one_line(name: str, said: str) -> None:
-    assert facts.instruction(Step("d", name, StepKind.STEP)) == said
+def test_a_step_has_its_short_name_without_control_characters() -> None:
+    step = Step("d", "[main 2/9] RUN <<EOF (# install\x1b[1m uv\x07...)", StepKind.STEP)
+    assert facts.instruction(step) == "install uv"
 
 
 def test_counts_are_of_the_dockerfile_s_steps() -> None:
@@ -166,7 +169,7 @@ def test_times_that_nobody_can_read_are_the_beginning() -> None:
 
 
 def test_several_builds_have_a_row_each() -> None:
-    lines = report.summary(RUN, 120).splitlines()
+    lines = terminal.summary(RUN, 120).splitlines()
     assert len(lines) == 1 + len(RUN) + 3
     assert lines[0].split() == ["build", "outcome", "time", "ran/cached", "tries", "digest"]
     assert lines[9].split() == [
@@ -181,44 +184,44 @@ def test_several_builds_have_a_row_each() -> None:
         line.startswith("ci-3.14-arm64") and " failed step [main 6/10] " in line for line in lines
     )
     assert lines[-3].startswith("prod-3.12-arm64: cache not read: ghcr.io/")
-    assert lines[-2] == "ci-3.14-arm64: step [main 6/10] RUN umask 0002 failed with exit code 1"
+    assert lines[-2] == "ci-3.14-arm64: step [main 6/10] install it failed with exit code 1"
     assert lines[-1] == "24 builds: 23 built, 1 failed, in 14 min 46 s"
 
 
 def test_one_build_is_told_in_full() -> None:
-    lines = report.summary([FAILED], 100).splitlines()
+    lines = terminal.summary([FAILED], 100).splitlines()
     assert lines[0] == "ci-3.14-arm64: failed step [main 6/10] in 4 min 50 s"
     assert lines[1] == "steps    1 ran, 4 cached, of 9"
-    assert lines[2] == "slowest  4 min 39 s  [main 6/10] RUN umask 0002..."
-    assert lines[5] == "bytes    264.3 MB"
+    assert lines[2] == "slowest  4 min 39 s  [main 6/10] install the baseline of Python packages"
+    assert lines[5] == "moved    264.3 MB of context, layers and caches (not RUN's downloads)"
     assert lines[6].startswith("failure  ci-3.14-arm64: step")
     assert lines[-1] == "         |       error: command '/usr/bin/gcc' failed with exit code 1"
     again = next(one for one in RUN if one.attempts == 2)
-    assert report.summary([again], 100).startswith("prod-3.10-arm64: built in 14 s at try 2\n")
+    assert terminal.summary([again], 100).startswith("prod-3.10-arm64: built in 14 s at try 2\n")
 
 
 def test_a_digest_stands_whole_on_eighty_columns() -> None:
-    (line,) = [one for one in report.summary(RUN[:1], 80).splitlines() if "digest" in one]
+    (line,) = [one for one in terminal.summary(RUN[:1], 80).splitlines() if "digest" in one]
     assert line == f"digest   {RUN[0].digest}"
 
 
 @given(st.lists(ANY, max_size=3), st.integers(20, 120))
 @settings(deadline=None)
 def test_no_line_is_longer_than_the_terminal(some: list[BuildRecord], width: int) -> None:
-    for line in report.summary(some, width).split("\n"):
+    for line in terminal.summary(some, width).split("\n"):
         assert cell_len(line) <= width
 
 
 def test_the_width_is_the_terminal_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    assert max(map(len, report.summary(RUN).splitlines())) == 40
+    assert max(map(len, terminal.summary(RUN).splitlines())) == 40
 
 
 # --- GitHub
 
 
 def test_markdown_has_a_row_and_details_for_each_build() -> None:
-    text = report.markdown(RUN)
+    text = step_summary.markdown(RUN)
     assert text.startswith("### 24 builds: 23 built, 1 failed, in 14 min 46 s\n")
     rows = [line for line in text.splitlines() if line.startswith(("| ✅", "| ❌"))]
     assert len(rows) == 24
@@ -231,7 +234,9 @@ def test_markdown_has_a_row_and_details_for_each_build() -> None:
 
 def test_a_cache_that_nobody_has_written_is_no_fault() -> None:
     uses = (CacheUse("r/a:x", "r/a:x: not found"), CacheUse("r/b:x", "no\nanswer", left_out=True))
-    assert facts.lost(BuildRecord("x", imports=uses)) == ["cache not read: r/b:x: no answer"]
+    assert facts.cache_problems(BuildRecord("x", imports=uses)) == [
+        "cache not read: r/b:x: no answer"
+    ]
 
 
 def test_a_timeline_shows_what_was_done_when() -> None:
@@ -248,7 +253,7 @@ def test_a_timeline_shows_what_was_done_when() -> None:
 
 
 def test_markdown_takes_any_text() -> None:
-    text = report.markdown([evil()])
+    text = step_summary.markdown([evil()])
     assert "\x1b" not in text
     fences = re.findall(r"^`{3,}", text, re.MULTILINE)
     assert fences == ["`````", "`````"]  # the log has four
@@ -260,7 +265,9 @@ def test_markdown_takes_any_text() -> None:
 
 
 def test_markdown_stays_a_table_whatever_stands_in_it() -> None:
-    rendered = MarkdownIt("commonmark").enable("table").render(report.markdown([evil(), *RUN]))
+    rendered = (
+        MarkdownIt("commonmark").enable("table").render(step_summary.markdown([evil(), *RUN]))
+    )
     first = rendered.partition("</table>")[0]
     assert first.count("<tr>") == 1 + 1 + 24
     assert first.count("<td") == 25 * 8
@@ -271,12 +278,12 @@ def test_markdown_stays_a_table_whatever_stands_in_it() -> None:
 @given(st.lists(ANY, max_size=4), st.integers(0, 6000))
 @settings(deadline=None)
 def test_markdown_keeps_its_limit(some: list[BuildRecord], limit: int) -> None:
-    assert len(report.markdown(some, limit).encode()) <= limit
+    assert len(step_summary.markdown(some, limit).encode()) <= limit
 
 
 def test_markdown_that_is_cut_says_so() -> None:
-    whole = report.markdown(RUN)
-    cut = report.markdown(RUN, 20_000)
+    whole = step_summary.markdown(RUN)
+    cut = step_summary.markdown(RUN, 20_000)
     assert cut.endswith("_The rest is cut: GitHub takes 1 MiB for each step._\n")
     assert whole.startswith(cut.removesuffix(cut[cut.rindex("\n\n_The") :]))
     assert cut.count("<details>") == cut.count("</details>")
@@ -284,13 +291,13 @@ def test_markdown_that_is_cut_says_so() -> None:
 
 def test_a_summary_is_appended_on_github(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(step_summary.VARIABLE, raising=False)
-    assert not report.publish(RUN)
+    assert not step_summary.publish(RUN)
     file = tmp_path / "summary"
     file.write_text("before\n")
     monkeypatch.setenv(step_summary.VARIABLE, str(file))
-    assert not report.publish([])
-    assert report.publish(RUN[:1])
-    assert report.publish(RUN[1:2])
+    assert not step_summary.publish([])
+    assert step_summary.publish(RUN[:1])
+    assert step_summary.publish(RUN[1:2])
     text = file.read_text()
     assert text.startswith("before\n### 1 build: 1 built, in 9.4 s\n")
     assert text.count("### 1 build") == 2
@@ -302,20 +309,20 @@ def test_what_stands_there_counts_against_the_limit(
     file = tmp_path / "summary"
     file.write_text("x" * (step_summary.LIMIT - 9000))
     monkeypatch.setenv(step_summary.VARIABLE, str(file))
-    assert report.publish(RUN)
+    assert step_summary.publish(RUN)
     assert step_summary.LIMIT - 9000 < file.stat().st_size <= step_summary.LIMIT
     monkeypatch.setenv(step_summary.VARIABLE, str(tmp_path))
     with pytest.raises(
         DiskError, match=r"GITHUB_STEP_SUMMARY: .* cannot be written: Is a directory"
     ):
-        report.publish(RUN)
+        step_summary.publish(RUN)
 
 
 # --- JUnit
 
 
 def test_junit_has_a_case_for_each_build() -> None:
-    root = ET.fromstring(report.junit(RUN))  # noqa: S314 - our own
+    root = ET.fromstring(junit_xml.junit(RUN))  # noqa: S314 - our own
     (suite,) = root
     assert (root.tag, suite.tag) == ("testsuites", "testsuite")
     assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == [
@@ -346,7 +353,7 @@ def test_junit_knows_what_did_not_come_to_be() -> None:
         BuildRecord("b", outcome="skipped"),
         BuildRecord("c", outcome="failed", failure="network", message="no route"),
     ]
-    (suite,) = ET.fromstring(report.junit(some))  # noqa: S314 - our own
+    (suite,) = ET.fromstring(junit_xml.junit(some))  # noqa: S314 - our own
     assert [suite.get(name) for name in ("failures", "skipped", "timestamp")] == ["1", "2", None]
     assert [one.get("message") for one in suite.iter("skipped")] == ["stopped by SIGINT", "skipped"]
     (failure,) = suite.iter("failure")
@@ -356,7 +363,7 @@ def test_junit_knows_what_did_not_come_to_be() -> None:
 @given(st.lists(ANY, max_size=3))
 @settings(deadline=None)
 def test_junit_takes_any_text(some: list[BuildRecord]) -> None:
-    root = ET.fromstring(report.junit([*some, evil()]).encode())  # noqa: S314 - our own
+    root = ET.fromstring(junit_xml.junit([*some, evil()]).encode())  # noqa: S314 - our own
     assert len([*root.iter("testcase")]) == len(some) + 1
 
 
@@ -364,7 +371,7 @@ def test_junit_takes_any_text(some: list[BuildRecord]) -> None:
 
 
 def test_the_page_has_a_row_for_each_build_and_a_mark_for_each_interval() -> None:
-    text = report.html(RUN)
+    text = page.html(RUN)
     rows = [one for one in Page(text).of("li") if one.get("data-name")]
     assert [one["data-name"] for one in rows] == [one.identity for one in RUN]
     marks = [one for one in Page(text).of("button") if "mark" in (one.get("class") or "")]
@@ -380,7 +387,7 @@ def test_the_page_has_a_row_for_each_build_and_a_mark_for_each_interval() -> Non
 
 
 def test_the_page_asks_nobody_for_anything() -> None:
-    made = Page(report.html(RUN))
+    made = Page(page.html(RUN))
     assert not made.of("link")
     assert not made.of("img")
     assert not [one for _, one in made.tags if one.get("src") or (one.get("href") or "#")[0] != "#"]
@@ -391,7 +398,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
 
 
 def test_the_page_takes_any_text() -> None:
-    text = report.html([evil(), evil()])
+    text = page.html([evil(), evil()])
     made = Page(text)
     assert len(made.of("script")) == 1
     assert len(made.of("b")) == 7  # the page's own: six figures, one instruction
@@ -405,7 +412,7 @@ def test_the_page_takes_any_text() -> None:
 @given(st.lists(ANY, max_size=2))
 @settings(deadline=None, max_examples=30)
 def test_the_page_can_be_made_of_any_records(some: list[BuildRecord]) -> None:
-    made = Page(report.html(some))
+    made = Page(page.html(some))
     assert len([one for one in made.of("li") if "data-name" in one]) == len(some)
     assert len(made.of("script")) == 1
 
@@ -449,7 +456,7 @@ def test_only_choices_are_offered() -> None:
 
 
 def test_a_page_of_no_builds_is_a_page() -> None:
-    assert "<title>0 builds" in report.html([])
+    assert "<title>0 builds" in page.html([])
 
 
 STATES: list[tuple[dict[str, Any], str]] = [
@@ -480,8 +487,29 @@ def test_the_documentation_names_every_key_and_bound() -> None:
     assert f"| bytes | {journal.KEEP_BYTES // 1024**2} MiB together |" in text
     assert f"| age | {journal.KEEP_SECONDS / 86400:.0f} days |" in text
     one = next(one for one in RUN if one.identity == "prod-3.11-arm64")
-    assert report.summary([one], 100) in text
+    assert terminal.summary([one], 100) in text
 
 
 def _keys(line: str) -> list[str]:
     return re.findall(r"`(\w+)`", line.split("|")[1]) if line.startswith("| `") else []
+
+
+def test_a_cache_that_was_never_written_is_not_lost() -> None:
+    error = "r/a:x: not found"
+    step = Step("d", "importing cache manifest from r/a:x", StepKind.IMPORT, error=error)
+    step = replace(step, started=True, intervals=((0.0, 0.1),))
+    record = BuildRecord("x", steps=(step,), imports=(CacheUse("r/a:x", error),))
+    (mark,), _ = timeline.marks(record)
+    assert mark.state == "absent"
+    assert mark.about == "importing cache manifest from r/a:x\nno cache yet 0.1 s, at 0.0 s"
+    text = page.html([record])
+    assert "<b>0</b><span>cache problems</span>" in text
+    assert 'class="key lost"' not in text
+
+
+def test_the_title_names_what_all_builds_share() -> None:
+    record = BuildRecord("x", run="r1", branch="main", commit="0ee8818e53ea" * 3, builder="cached")
+    assert page._title([record, record]) == "r1 · main · 0ee8818e53ea · builder cached"
+    other = replace(record, branch="v3", builder="default")
+    assert page._title([record, other]) == "r1 · 0ee8818e53ea"
+    assert page._title([BuildRecord("x")]) == "1 build: 1 built"
