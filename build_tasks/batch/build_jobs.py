@@ -104,7 +104,7 @@ class _Look:
             return ""
         with self._lock:
             if self._found is None:
-                self._found = skip_unchanged.take(self._here.client, self._specs)
+                self._found = skip_unchanged.tag_unchanged(self._here.client, self._specs)
             return self._found
 
     def made(self, digest: str) -> Made:

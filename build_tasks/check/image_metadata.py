@@ -1,4 +1,4 @@
-"""What the engine, or a registry, has under a name: the digest, the labels and the layers."""
+"""The digest, the labels and the layers of an image, in the engine or in a registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage
 from build_tasks.model.matrix import Platform
 
-#: Seconds for an engine or a registry to answer; advice that comes later is not read.
+#: Seconds for the engine to answer.
 ANSWER = 10.0
 
 
@@ -22,9 +22,9 @@ class PlatformImage:
     """An image for one platform.
 
     Args:
-        digest: what it is called where it is; of an index, if it is one of a single platform.
-        labels: what it says of itself.
-        layers: its layers, lowest first, as `rootfs.diff_ids` of its configuration has them.
+        digest: its digest; that of its index if the index has a single platform.
+        labels: its labels.
+        layers: its layers, lowest first (`rootfs.diff_ids` of the configuration).
     """
 
     digest: str
@@ -34,26 +34,22 @@ class PlatformImage:
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """An image with all of its platforms, as a registry has it under a name.
+    """An image in a registry, with all its platforms.
 
     Args:
-        digest: what it is called there.
-        images: the image of each platform, by the platform.
+        digest: its digest.
+        images: the image for each platform.
     """
 
     digest: str
     images: Mapping[str, PlatformImage]
 
-    def of(self, platform: Platform) -> PlatformImage | None:
-        """Return the image for a platform, None if it has none."""
-        return self.images.get(platform.value)
-
 
 def of_engine(client: Client, reference: str, platform: Platform) -> PlatformImage | None:
-    """Return what an engine has under a name for a platform, None if it has no such image.
+    """Return an image of the engine, None if it has no such image for the platform.
 
     Raises:
-        ImagesError: the engine does not answer, or not in time.
+        EngineError: the engine does not answer.
     """
     facts = docker.image(client, reference, timeout=ANSWER)
     if facts is None or facts.get("Architecture") != platform.architecture:
@@ -64,56 +60,50 @@ def of_engine(client: Client, reference: str, platform: Platform) -> PlatformIma
 
 
 def of_registry(client: Client, reference: str, builder: str) -> ImageIndex | None:
-    """Return what a registry has under a name, None if it has no such image.
+    """Return an image of a registry, None if the registry does not have it.
 
     Args:
-        client: the way to buildx.
-        reference: the name.
-        builder: the builder whose settings of registries count.
+        client: programs and environment.
+        reference: the image.
+        builder: the builder whose registry settings apply.
 
     Raises:
-        ImagesError: the registry does not answer in time, or refuses.
+        ImagesError: the registry does not answer, or refuses.
     """
     try:
-        return read(imagetools.inspect(client, reference, builder, imagetools.JSON))
+        return parse(imagetools.inspect(client, reference, builder, imagetools.JSON))
     except MissingImage:
         return None
 
 
-def read(text: str) -> ImageIndex | None:
-    """Return what `imagetools inspect` says of an image, None if it says nothing of one.
+def parse(text: str) -> ImageIndex | None:
+    """Return an image as `imagetools inspect` describes it, None if it has no configuration.
 
     Args:
-        text: its answer; `image` holds one configuration, or one for each of several platforms.
+        text: the description (JSON). Its `image` is a configuration, or one for each platform.
     """
     try:
-        return _whole(_json(text))
-    except (KeyError, TypeError, AttributeError, ValueError):
+        document = json.loads(text)
+        configs = document.get("image") or {}
+        manifest = document.get("manifest") or {}
+        digest = str(manifest.get("digest", ""))
+        digests = {
+            f"linux/{(entry.get('platform') or {}).get('architecture')}": str(entry["digest"])
+            for entry in manifest.get("manifests") or ()
+        }
+        if "rootfs" in configs:
+            name = f"linux/{configs.get('architecture')}"
+            configs, digests = {name: configs}, {name: digest}
+        images = {
+            name: _platform_image(digests.get(name, ""), config)
+            for name, config in configs.items()
+            if config
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _whole(facts: Mapping[str, Any]) -> ImageIndex | None:
-    image = facts.get("image") or {}
-    manifest = facts.get("manifest") or {}
-    digest = str(manifest.get("digest", ""))
-    if "rootfs" in image:
-        return ImageIndex(digest, {f"linux/{image.get('architecture')}": _holding(digest, image)})
-    digests = {
-        f"linux/{(one.get('platform') or {}).get('architecture')}": str(one["digest"])
-        for one in manifest.get("manifests") or ()
-    }
-    images = {name: _holding(digests.get(name, ""), one) for name, one in image.items() if one}
     return ImageIndex(digest, images) if images else None
 
 
-def _holding(digest: str, config: Mapping[str, Any]) -> PlatformImage:
+def _platform_image(digest: str, config: Mapping[str, Any]) -> PlatformImage:
     labels = (config.get("config") or {}).get("Labels") or {}
     return PlatformImage(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

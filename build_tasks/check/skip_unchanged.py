@@ -1,90 +1,84 @@
-"""Tag an image that the registry has, in place of building the same again."""
+"""Tag an up-to-date image of the registry, instead of building the same image again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from build_tasks import process
+from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import up_to_date
-from build_tasks.check.image_metadata import ImageIndex, PlatformImage
+from build_tasks.check.image_metadata import ImageIndex
 from build_tasks.errors import RegistryError
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
-from build_tasks.process import Command
 
-#: Seconds for a registry to take a tag; no layer is moved.
+#: Seconds for a registry to create tags; no layer is moved.
 TAGGING = 60.0
 
 
-def take(client: Client, specs: Sequence[BuildSpec]) -> str:
-    """Give an image's tags to what the registry has, if that is what its builds would make.
+def tag_unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
+    """Tag an up-to-date image of the registry with the tags of its builds, and return its digest.
 
-    The commit, the build id and the date of such an image stay those of the build that made it.
+    The image keeps the commit, the build id and the date of the build that made it.
 
     Args:
-        client: the way to buildx.
+        client: programs and environment.
         specs: the builds of one image that is pushed, one for each platform.
 
     Returns:
-        The image's digest; empty if there is none, and the builds have to be made.
+        The digest; "" if there is no such image, and the builds are needed.
 
     Raises:
-        RegistryError: the registry has the image and does not take the tags.
+        RegistryError: the registry has the image but refuses the tags.
     """
     digest = unchanged(client, specs)
     if digest:
-        command = tag_command(client, specs[0], digest)
+        output = specs[0].output
+        source = f"{output.image}@{digest}"
+        command = imagetools.create_command(
+            client, specs[0].run.builder, tags=output.tags, sources=(source,)
+        )
         process.echo(command, client.environment)
-        ended = process.run(command, environment=client.environment, timeout=TAGGING, check=False)
-        if ended.returncode:
-            reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
+        completed = process.run(
+            command, environment=client.environment, timeout=TAGGING, check=False
+        )
+        if completed.returncode:
+            reason = (completed.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RegistryError(f"{specs[0].identity}: {digest} cannot be tagged: {reason}")
     return digest
 
 
 def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
-    """Return the digest under which the registry has what builds would make; empty if it has not.
+    """Return the digest of an up-to-date image in the registry, or "".
 
-    Looked at are the first of the tags that the image shall get, and the one that it gets when
-    nobody names one. Where the registry, or that of the base image, is silent, nothing is known. An
-    image of several platforms has to have exactly those that are to be built, each unchanged.
+    The first of the tags to push and the default tag are looked up. A multi-platform image must
+    have exactly the platforms to build, each up to date. If a registry does not answer, the image
+    counts as out of date.
     """
-    one = specs[0]
-    base = up_to_date.whole(client, build_inputs.collect(one).base, one.run.builder)
+    spec, builder = specs[0], specs[0].run.builder
+    base = up_to_date.registry_index(client, build_inputs.collect(spec).base, builder)
     if not isinstance(base, ImageIndex):
         return ""
-    for reference in dict.fromkeys((*one.output.tags[:1], f"{one.output.image}:{one.build.tag}")):
-        found = up_to_date.whole(client, reference, one.run.builder)
-        if not isinstance(found, ImageIndex):
-            continue
-        held = [image for spec in specs if (image := _unchanged(found, base, spec))]
-        if len(held) < len(specs):
+    default = f"{spec.output.image}:{spec.build.tag}"
+    for reference in dict.fromkeys((*spec.output.tags[:1], default)):
+        index = up_to_date.registry_index(client, reference, builder)
+        if not isinstance(index, ImageIndex) or not all(
+            _is_current(index, base, each) for each in specs
+        ):
             continue
         if len(specs) == 1:
-            return held[0].digest
-        if found.images.keys() == {spec.build.platform.value for spec in specs}:
-            return found.digest
+            return index.images[spec.build.platform].digest
+        if index.images.keys() == {each.build.platform.value for each in specs}:
+            return index.digest
     return ""
 
 
-def tag_command(client: Client, spec: BuildSpec, digest: str) -> Command:
-    """Return the command that gives a build's tags to an image that the registry has."""
-    tags = [word for tag in spec.output.tags for word in ("--tag", tag)]
-    source = f"{spec.output.image}@{digest}"
-    return (
-        *client.buildx,
-        "imagetools",
-        "create",
-        *client.with_builder(spec.run.builder),
-        *tags,
-        source,
+def _is_current(index: ImageIndex, base: ImageIndex, spec: BuildSpec) -> bool:
+    platform = spec.build.platform
+    image, base_image = index.images.get(platform), base.images.get(platform)
+    return bool(
+        image
+        and base_image
+        and not up_to_date.changed_parts(image, build_inputs.collect(spec), base_image)
     )
-
-
-def _unchanged(found: ImageIndex, base: ImageIndex, spec: BuildSpec) -> PlatformImage | None:
-    """Return the image of a build's platform, if that is what the build would make."""
-    image, below = found.of(spec.build.platform), base.of(spec.build.platform)
-    if image is None or below is None:
-        return None
-    return None if up_to_date.changed(image, build_inputs.collect(spec), below) else image

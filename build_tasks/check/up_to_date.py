@@ -1,6 +1,6 @@
-"""Ask whether images are what a build would make now; nothing is built, and nothing changes.
+"""Check whether images are what a build would make now; nothing is built or changed.
 
-Everything is asked at once: the engine, the registry, and the registry of the base image.
+The engine, the registry, and the registry of the base image are queried concurrently.
 """
 
 from __future__ import annotations
@@ -29,97 +29,88 @@ from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
 from build_tasks.plan.build_host import BuildHost
 
-#: Questions at a time.
-QUESTIONS = 8
-#: Changes that are told, the rest are counted; and the characters of each.
+#: Concurrent queries.
+QUERIES = 8
+#: Changes that are shown, and the characters of each; further changes are counted.
 SHOWN = 5
 WIDTH = 100
 
-#: What a place has, or why it does not answer.
+#: An image, None where there is none, or the error of a query.
 Answer = PlatformImage | str | None
-#: Returns the record of a build, by its name and fingerprint, if one is at hand.
-Remember = Callable[[str, str], BuildRecord | None]
+#: Returns the record of a build, by its identity and fingerprint, if there is one.
+FindRecord = Callable[[str, str], BuildRecord | None]
 
 
 def check(
     options: Options,
     settings: Settings,
     *,
-    remember: Remember,
+    find_record: FindRecord,
     announce: Callable[[str], None],
 ) -> list[Verdict]:
-    """Return what is known of each image that the options select.
+    """Return a verdict on each image that the options select.
 
     Args:
-        options: what a person gave.
+        options: the options of the command.
         settings: the effective settings.
-        remember: finds records, to say which file or argument changed.
-        announce: is told what has to be fetched to know the inputs.
+        find_record: finds the record that tells which file or argument changed.
+        announce: is told what has to be fetched to compute the inputs.
 
     Raises:
         ImagesError: an option is wrong, or there is no engine.
     """
     tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
-    quiet = Options({**options.given, "dry-run": True, "tag": None})
-    where, specs = planner.plan_builds(
-        quiet, settings, output=Output.NONE, push_cache=False, announce=announce
+    dry_run = Options({**options.given, "dry-run": True, "tag": None})
+    host, specs = planner.plan_builds(
+        dry_run, settings, output=Output.NONE, push_cache=False, announce=announce
     )
-    with process.pool(QUESTIONS) as pool:
-        asked = [(spec, _ask(pool, where, spec, tags, options)) for spec in specs]
-        return [_verdict(spec, futures, options, remember) for spec, futures in asked]
+    with process.pool(QUERIES) as pool:
+        queries = [
+            (spec, _submit(pool, host, spec, tags[0] if tags else spec.build.tag, options))
+            for spec in specs
+        ]
+        return [_verdict(spec, futures, options, find_record) for spec, futures in queries]
 
 
-def _ask(
-    pool: ThreadPoolExecutor,
-    host: BuildHost,
-    spec: BuildSpec,
-    tags: Sequence[str],
-    options: Options,
+def _submit(
+    pool: ThreadPoolExecutor, host: BuildHost, spec: BuildSpec, tag: str, options: Options
 ) -> dict[str, tuple[str, Future[Answer]]]:
-    """Return the questions about one build, by whom they are put to."""
-    reference = f"{spec.output.image}:{tags[0] if tags else spec.build.tag}"
+    """Submit the queries for one build; return image and answer by the place that is queried."""
+    reference = f"{spec.output.image}:{tag}"
     base = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
-    asked = {"base": (base, pool.submit(_base, host.client, base, spec))}
+    queries = {"base": (base, pool.submit(_base_image, host.client, base, spec))}
     if not options.flag("remote"):
-        asked["engine"] = (reference, pool.submit(_engine, host.client, reference, spec))
+        queries["engine"] = (reference, pool.submit(_in_engine, host.client, reference, spec))
     if not options.flag("local"):
-        asked["registry"] = (reference, pool.submit(_of_registry, host.client, reference, spec))
-    return asked
+        queries["registry"] = (reference, pool.submit(_in_registry, host.client, reference, spec))
+    return queries
 
 
 def _verdict(
     spec: BuildSpec,
-    asked: dict[str, tuple[str, Future[Answer]]],
+    queries: dict[str, tuple[str, Future[Answer]]],
     options: Options,
-    remember: Remember,
+    find_record: FindRecord,
 ) -> Verdict:
     inputs = build_inputs.collect(spec)
-    base = asked.pop("base")[1].result()
+    base = queries.pop("base")[1].result()
     findings = []
-    for place, (reference, future) in asked.items():
-        answer = future.result()
-        if not isinstance(answer, PlatformImage):
-            findings.append(Finding(place, reference, problem=answer or ""))
+    for place, (reference, future) in queries.items():
+        image = future.result()
+        if not isinstance(image, PlatformImage):
+            findings.append(Finding(place, reference, problem=image or ""))
             continue
-        parts = changed(answer, inputs, base)
-        label = answer.labels.get(LABEL, "")
-        kept = remember(spec.identity, label) if parts and label else None
-        findings.append(
-            Finding(
-                place,
-                reference,
-                there=True,
-                digest=answer.digest,
-                changed=parts,
-                details=_details(parts, kept, inputs) if kept else (),
-            )
-        )
-    unasked = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
-    return Verdict(spec.identity, _command(spec, options), tuple(findings), unasked)
+        parts = changed_parts(image, inputs, base)
+        label = image.labels.get(LABEL, "")
+        record = find_record(spec.identity, label) if parts and label else None
+        details = _details(parts, record, inputs) if record else ()
+        findings.append(Finding(place, reference, True, image.digest, parts, details))
+    unknown = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
+    return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)
 
 
-def changed(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:
-    """Return the parts in which an image is not what a build would make now."""
+def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:
+    """Return the parts of the inputs that changed since an image was built."""
     parts = fingerprint.changed(image.labels.get(LABEL, ""), inputs.fingerprint)
     moved = isinstance(base, PlatformImage) and not fingerprint.begins_with(
         image.layers, base.layers
@@ -127,55 +118,51 @@ def changed(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ..
     return (*parts, "base") if moved and "base" not in parts else parts
 
 
-def _details(changed: Sequence[str], kept: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
-    before = recorded_inputs.recorded(kept)
-    found = []
-    for part in changed:
-        told = fingerprint.details(part, before, inputs) or ["moved"] * (part == "base")
-        found += [f"{part} ({shorten(one, WIDTH, placeholder=' ...')})" for one in told]
-    more = len(found) - SHOWN
-    return (*found[:SHOWN], *([f"and {more} more"] if more > 0 else []))
+def _details(parts: Sequence[str], record: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
+    before = recorded_inputs.recorded(record)
+    changes = [
+        f"{part} ({shorten(detail, WIDTH, placeholder=' ...')})"
+        for part in parts
+        for detail in fingerprint.details(part, before, inputs) or ["moved"] * (part == "base")
+    ]
+    more = len(changes) - SHOWN
+    return (*changes[:SHOWN], *([f"and {more} more"] if more > 0 else []))
 
 
 def _command(spec: BuildSpec, options: Options) -> str:
-    """Return the command that makes a build, with the options that a person gave here."""
+    """Return the command that builds the image, with the options of this command."""
     build = spec.build
-    known = {item.option for item in FIELDS} | {"tag"}
+    names = {field.option for field in FIELDS} | {"tag"}
     words: list[str] = []
     for name, value in options.given.items():
-        if name not in known or not value or name == "platform":
-            continue
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    pinned = f"-{build.platform.architecture}" if options.text("platform") else ""
-    command = (
-        "nox",
-        "-s",
-        f"build_{build.kind}-{build.python}{pinned}",
-        *(["--", *words] if words else []),
-    )
+        if name in names and value and name != "platform":
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    platform = f"-{build.platform.architecture}" if options.text("platform") else ""
+    command = ["nox", "-s", f"build_{build.kind}-{build.python}{platform}"]
+    command += ["--", *words] if words else []
     file = os.environ.get(FILE_VARIABLE)
-    return shlex.join(("env", f"{FILE_VARIABLE}={file}", *command) if file else command)
+    return shlex.join(["env", f"{FILE_VARIABLE}={file}", *command] if file else command)
 
 
-def _engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    try:
-        return image_metadata.of_engine(client, reference, spec.build.platform)
-    except ImagesError as error:
-        return str(error)
-
-
-def _base(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    return spec.run.refused or _of_registry(client, reference, spec)
-
-
-def whole(client: Client, reference: str, builder: str) -> ImageIndex | str | None:
-    """Return what the registry has under a name, or why it is silent."""
+def registry_index(client: Client, reference: str, builder: str) -> ImageIndex | str | None:
+    """Return an image of the registry, None if there is none, or the error of the query."""
     try:
         return image_metadata.of_registry(client, reference, builder)
     except ImagesError as error:
         return str(error)
 
 
-def _of_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    answer = whole(client, reference, spec.run.builder)
-    return answer.of(spec.build.platform) if isinstance(answer, ImageIndex) else answer
+def _in_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    index = registry_index(client, reference, spec.run.builder)
+    return index.images.get(spec.build.platform) if isinstance(index, ImageIndex) else index
+
+
+def _base_image(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    return spec.run.refused or _in_registry(client, reference, spec)
+
+
+def _in_engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
+    try:
+        return image_metadata.of_engine(client, reference, spec.build.platform)
+    except ImagesError as error:
+        return str(error)

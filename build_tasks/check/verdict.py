@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """What one place has.
+    """What the engine or the registry has. The field names are keys of the JSON output.
 
     Args:
         place: `engine` or `registry`.
         reference: the image.
-        there: it has one.
-        digest: what the place calls it.
-        changed: the parts of the inputs that changed since; none if it is current.
-        details: what changed in them, as far as a record of that build is at hand.
-        problem: why the place did not answer; empty if it did.
+        there: whether the image exists.
+        digest: its digest.
+        changed: the parts of the inputs that changed since it was built.
+        details: what changed in them, if there is a record of that build.
+        problem: why the place did not answer, or "".
     """
 
     place: str
@@ -35,7 +35,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The same in words."""
+        """The finding in words."""
         if self.problem:
             return f"did not answer: {self.problem}"
         if not self.there:
@@ -47,13 +47,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One build, and whether it has to be made.
+    """Whether the image of a build is up to date. The field names are keys of the JSON output.
 
     Args:
-        identity: the build's name.
-        command: the command that makes it.
-        findings: what each place has.
-        unasked: why nobody knows whether the base image moved; empty if it was asked.
+        identity: the name of the build.
+        command: the command that builds it.
+        findings: what the engine and the registry have.
+        unasked: why it is unknown whether the base image changed, or "".
     """
 
     identity: str
@@ -63,29 +63,29 @@ class Verdict:
 
     @property
     def current(self) -> bool:
-        """Whether one of the places has what a build would make now."""
+        """Whether the engine or the registry has what a build would make now."""
         return any(finding.current for finding in self.findings)
 
     @property
     def stale(self) -> bool:
-        """Whether none of the places can have it; where one does not answer, nobody knows."""
+        """Whether the image is known to be out of date: every place answered."""
         return not self.current and not any(finding.problem for finding in self.findings)
 
     @property
     def word(self) -> str:
-        """The verdict itself."""
+        """The verdict in a word."""
         return "current" if self.current else "out of date" if self.stale else "not known"
 
     @property
     def data(self) -> dict[str, Any]:
-        """The same in JSON's types."""
+        """The verdict as JSON types."""
         return {"verdict": self.word, **asdict(self)}
 
     @property
     def lines(self) -> list[str]:
-        """The same as lines of text."""
-        said = [f"{self.identity}: {self.word}"]
-        said += [f"  the {finding.place} {finding.text}" for finding in self.findings]
+        """The verdict as lines of text."""
+        lines = [f"{self.identity}: {self.word}"]
+        lines += [f"  the {finding.place} {finding.text}" for finding in self.findings]
         if self.unasked:
-            said.append(f"  whether the base image moved is not known: {self.unasked}")
-        return said if self.current else [*said, f"  {self.command}"]
+            lines.append(f"  unknown whether the base image changed: {self.unasked}")
+        return lines if self.current else [*lines, f"  {self.command}"]

@@ -19,7 +19,7 @@ def check_image(options: Options) -> None:
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: choose one of them, or leave out both")
     verdicts = up_to_date.check(
-        whole_matrix(options), options.settings(), remember=_remember, announce=say
+        whole_matrix(options), options.settings(), find_record=_remember, announce=say
     )
     if options.flag("json"):
         console.answer(json.dumps([one.data for one in verdicts], indent=2))

@@ -1,7 +1,6 @@
-"""What cache references cost in a registry, from their manifests alone.
+"""The size of cache references in registries, computed from their manifests alone.
 
-A cache's manifest lists all its blobs with their sizes, and BuildKit notes there when each was
-made: no blob has to be fetched, and buildx itself asks, with the user's credentials.
+The manifest of a cache lists its blobs with their sizes, and BuildKit adds the time of each step.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from build_tasks.buildx import imagetools
@@ -21,102 +19,87 @@ from build_tasks.errors import ImagesError, MissingImage, RegistryError
 
 #: The annotation of a layer with the time when its step ended.
 _CREATED = "buildkit/createdat"
-#: References that are asked for at once: each is a process of about 50 ms of CPU.
+#: Concurrent queries: each is a process of about 50 ms of CPU time.
 AT_ONCE = 8
 _CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A cache reference that is there.
+    """A cache in a registry.
 
     Args:
         name: the reference.
-        blobs: the sizes of its layers in bytes, compressed as they are, by digest.
-        newest: when its newest step ended; None where BuildKit did not note it.
+        blobs: the compressed sizes of its layers in bytes, by digest.
+        newest: when its newest step ended; None where BuildKit did not record it.
     """
 
     name: str
-    blobs: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    blobs: Mapping[str, int]
     newest: datetime | None = None
 
     @property
     def size(self) -> int:
-        """The bytes of all layers; one that is there twice is stored once."""
+        """The bytes of all layers; a layer that occurs twice is stored once."""
         return sum(self.blobs.values())
 
 
-def ask(client: Client, name: str, builder: str) -> Reference | None:
-    """Return what a reference holds, None if the registry does not have it.
-
-    Args:
-        client: the way to buildx.
-        name: the reference.
-        builder: the builder whose settings of registries count.
-
-    Raises:
-        ImagesError: the registry does not answer, or refuses.
-    """
-    try:
-        return read(name, imagetools.inspect(client, name, builder))
-    except MissingImage:
-        return None
-
-
-def ask_all(
+def read_all(
     client: Client, names: Sequence[str], builder: str
 ) -> Iterator[Reference | ImagesError | None]:
-    """Yield the answer for each reference, in order: what it holds, None, or why nobody knows.
+    """Yield what the registry has for each reference: a cache, None, or the error.
 
-    The first is asked for alone, because a registry that is silent is so for all of them; the
-    others are asked for at the same time, until whoever reads the answers has heard enough.
+    The first reference is queried alone, since a registry that does not answer for one does not
+    answer for any. The others are queried concurrently, until the caller stops reading.
 
     Args:
-        client: the way to buildx.
+        client: programs and environment.
         names: the references.
-        builder: the builder whose settings of registries count.
+        builder: the builder whose registry settings apply.
     """
 
-    def answer(name: str) -> Reference | ImagesError | None:
+    def read(name: str) -> Reference | ImagesError | None:
         try:
-            return ask(client, name, builder)
+            return parse(name, imagetools.inspect(client, name, builder))
+        except MissingImage:
+            return None
         except ImagesError as error:
             return error
 
-    yield from map(answer, names[:1])
+    yield from map(read, names[:1])
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        yield from pool.map(answer, names[1:])
+        yield from pool.map(read, names[1:])
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def read(name: str, raw: str) -> Reference:
-    """Return what a cache's manifest says, in either of its forms.
+def parse(name: str, raw: str) -> Reference:
+    """Return the cache that a manifest describes.
 
     Args:
         name: the reference.
         raw: an image manifest, or the index that BuildKit wrote before version 0.21.
 
     Raises:
-        RegistryError: it is no manifest of a cache.
+        RegistryError: it is not the manifest of a cache.
     """
     try:
         manifest = json.loads(raw)
         entries = manifest.get("layers") or manifest.get("manifests") or []
-        layers = [one for one in entries if one["mediaType"] != _CONFIG]
-        blobs = {str(one["digest"]): int(one["size"]) for one in layers}
-        times = [_time(one) for one in layers]
+        layers = [entry for entry in entries if entry["mediaType"] != _CONFIG]
+        blobs = {str(layer["digest"]): int(layer["size"]) for layer in layers}
+        times = [_created(layer) for layer in layers]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RegistryError(f"{name}: is no cache that BuildKit wrote") from None
-    return Reference(name, MappingProxyType(blobs), max(filter(None, times), default=None))
+        raise RegistryError(f"{name}: is not a cache of BuildKit") from None
+    return Reference(name, blobs, max(filter(None, times), default=None))
 
 
-def distinct(references: Iterable[Reference]) -> int:
-    """Return the bytes of some references together, each blob counted once."""
-    return sum({digest: n for one in references for digest, n in one.blobs.items()}.values())
+def distinct_size(references: Iterable[Reference]) -> int:
+    """Return the bytes of references together, each layer counted once."""
+    return sum({digest: n for item in references for digest, n in item.blobs.items()}.values())
 
 
-def _time(layer: Mapping[str, Any]) -> datetime | None:
+def _created(layer: Mapping[str, Any]) -> datetime | None:
     text = (layer.get("annotations") or {}).get(_CREATED)
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text)) if text else None

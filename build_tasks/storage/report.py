@@ -146,7 +146,7 @@ def _local(report: Report, host: BuildHost) -> None:
 
 def _remote(report: Report, host: BuildHost, wanted: Iterable[str]) -> None:
     found, refused = [], []
-    for answer in registry_caches.ask_all(host.client, [*wanted], host.settings.builder):
+    for answer in registry_caches.read_all(host.client, [*wanted], host.settings.builder):
         if isinstance(answer, AuthError):
             # Some registries refuse what is not there, so as not to say that it is not there.
             refused.append(answer)
@@ -168,7 +168,7 @@ def _remote(report: Report, host: BuildHost, wanted: Iterable[str]) -> None:
         }
         for one in found
     ]
-    report.data["references_distinct_bytes"] = registry_caches.distinct(found)
+    report.data["references_distinct_bytes"] = registry_caches.distinct_size(found)
     rows: list[Sequence[str]] = [
         (one.name, formatting.size(one.size), str(len(one.blobs)), formatting.age(one.newest, now))
         for one in found
@@ -176,7 +176,7 @@ def _remote(report: Report, host: BuildHost, wanted: Iterable[str]) -> None:
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
         f"{plural(len(found), 'cache reference')}, "
-        f"{formatting.size(registry_caches.distinct(found))} with each layer counted once"
+        f"{formatting.size(registry_caches.distinct_size(found))} with each layer counted once"
     )
 
 

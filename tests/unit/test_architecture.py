@@ -117,7 +117,6 @@ def test_only_the_client_names_a_builder_to_buildx() -> None:
 
 #: Modules that still make command lines of docker outside the driver.
 OUTSIDE_THE_DRIVER = {
-    "check.skip_unchanged",
     "verify.archive",
     "verify.container",
     "verify.target",

@@ -193,7 +193,7 @@ def _engine(content: bytes, folder: Path) -> None:
 
 
 def _image(content: bytes, _: Path) -> None:
-    image_metadata.read(content.decode(errors="replace"))
+    image_metadata.parse(content.decode(errors="replace"))
 
 
 def _manifest(content: bytes, _: Path) -> None:
@@ -201,7 +201,7 @@ def _manifest(content: bytes, _: Path) -> None:
 
 
 def _cache(content: bytes, _: Path) -> None:
-    registry_caches.read("r/i:1", content.decode(errors="replace"))
+    registry_caches.parse("r/i:1", content.decode(errors="replace"))
 
 
 def _builder(content: bytes, folder: Path) -> None:

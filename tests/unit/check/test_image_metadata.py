@@ -1,4 +1,4 @@
-"""What engines and registries say of an image."""
+"""Descriptions of images, as engines and registries return them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def config(architecture: str = "amd64", **labels: str) -> dict[str, Any]:
 
 def test_an_image_of_one_platform() -> None:
     text = json.dumps({"manifest": {"digest": "sha256:i"}, "image": config(a="1")})
-    found = image_metadata.read(text)
-    assert found
-    assert found.of(Platform.AMD64) == PlatformImage("sha256:i", {"a": "1"}, ("1", "amd64"))
-    assert found.of(Platform.ARM64) is None
-    assert (found.digest, [*found.images]) == ("sha256:i", ["linux/amd64"])
+    index = image_metadata.parse(text)
+    assert index
+    assert index.images.get(Platform.AMD64) == PlatformImage("sha256:i", {"a": "1"}, ("1", "amd64"))
+    assert index.images.get(Platform.ARM64) is None
+    assert (index.digest, [*index.images]) == ("sha256:i", ["linux/amd64"])
 
 
 def test_an_image_of_several_platforms() -> None:
@@ -40,10 +40,10 @@ def test_an_image_of_several_platforms() -> None:
     ]
     images = {f"linux/{name}": config(name) for name in ("amd64", "arm64")}
     text = json.dumps({"manifest": {"digest": "x", "manifests": platforms}, "image": images})
-    found = image_metadata.read(text)
-    assert found
-    assert found.of(Platform.ARM64) == PlatformImage("sha256:arm64", {}, ("1", "arm64"))
-    assert (found.digest, [*found.images]) == ("x", ["linux/amd64", "linux/arm64"])
+    index = image_metadata.parse(text)
+    assert index
+    assert index.images.get(Platform.ARM64) == PlatformImage("sha256:arm64", {}, ("1", "arm64"))
+    assert (index.digest, [*index.images]) == ("x", ["linux/amd64", "linux/arm64"])
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_an_image_of_several_platforms() -> None:
         '{"image": {"linux/amd64": {}}, "manifest": {"manifests": [{}]}}',
     ],
 )
-def test_an_answer_without_an_image_is_none(text: str) -> None:
-    assert image_metadata.read(text) is None
+def test_a_description_without_a_configuration_is_none(text: str) -> None:
+    assert image_metadata.parse(text) is None
 
 
-def test_a_verdict_says_what_is_known() -> None:
+def test_a_verdict_without_an_answer_is_not_known() -> None:
     silent = Finding("registry", "a:1", problem="timeout")
-    said = Verdict("ci-3.11-amd64", "nox -s x", (silent,), "timeout")
-    assert said.lines == [
+    verdict = Verdict("ci-3.11-amd64", "nox -s x", (silent,), "timeout")
+    assert verdict.lines == [
         "ci-3.11-amd64: not known",
         "  the registry did not answer: timeout",
-        "  whether the base image moved is not known: timeout",
+        "  unknown whether the base image changed: timeout",
         "  nox -s x",
     ]
-    assert said.data["verdict"] == "not known"
+    assert verdict.data["verdict"] == "not known"

@@ -34,51 +34,50 @@ LAYERS = [
 @pytest.mark.parametrize(
     "manifest", [{"config": CONFIG, "layers": LAYERS}, {"manifests": [*LAYERS, CONFIG]}]
 )
-def test_a_reference_costs_its_layers_each_counted_once(manifest: object) -> None:
-    one = registry_caches.read("r/i:cache", json.dumps(manifest))
+def test_the_size_counts_each_layer_once(manifest: object) -> None:
+    one = registry_caches.parse("r/i:cache", json.dumps(manifest))
     assert one.size == 120
     assert one.newest == datetime(2026, 11, 24, 21, 16, 15, 100000, tzinfo=UTC)
-    other = registry_caches.read(
+    other = registry_caches.parse(
         "r/j:cache", json.dumps({"layers": [layer("b", 20), layer("d", 3)]})
     )
     assert other.newest is None
-    assert registry_caches.distinct([one, other]) == 123
+    assert registry_caches.distinct_size([one, other]) == 123
 
 
 @pytest.mark.parametrize("raw", ["", "[]", '{"layers": [{}]}'])
-def test_what_is_no_cache_is_one_line(raw: str) -> None:
-    with pytest.raises(RegistryError, match="r/i:x: is no cache that BuildKit wrote"):
-        registry_caches.read("r/i:x", raw)
+def test_another_manifest_is_one_line(raw: str) -> None:
+    with pytest.raises(RegistryError, match="r/i:x: is not a cache of BuildKit"):
+        registry_caches.parse("r/i:x", raw)
 
 
-def test_a_reference_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(error: ImagesError) -> None:
-        def refuse(*_: object) -> str:
+def test_a_missing_reference_is_none_and_an_error_is_returned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = MissingImage("r/i:x: not found")
+    for error in (missing, RegistryError("from remote: not found"), AuthError("denied")):
+
+        def refuse(*_: object, error: ImagesError = error) -> str:
             raise error
 
         monkeypatch.setattr(imagetools, "inspect", refuse)
-
-    answer(MissingImage("r/i:x: not found"))
-    assert registry_caches.ask(CLIENT, "r/i:x", "default") is None
-    for other in (RegistryError("from remote: not found"), AuthError("denied")):
-        answer(other)
-        with pytest.raises(type(other)):
-            registry_caches.ask(CLIENT, "r/i:x", "default")
+        (answer,) = registry_caches.read_all(CLIENT, ["r/i:x"], "default")
+        assert answer is (None if error is missing else error)
 
 
-def test_a_silent_registry_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_a_silent_registry_is_queried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    queried: list[str] = []
 
-    def ask(_: Client, name: str, __: str) -> str:
-        asked.append(name)
+    def inspect(_: Client, name: str, __: str) -> str:
+        queried.append(name)
         if name.startswith("silent"):
             raise NetworkError(name)
         return json.dumps({"layers": [layer("sha256:a", 1)]})
 
-    monkeypatch.setattr(imagetools, "inspect", ask)
-    first = next(registry_caches.ask_all(CLIENT, ["silent/1", "silent/2"], "default"))
+    monkeypatch.setattr(imagetools, "inspect", inspect)
+    first = next(registry_caches.read_all(CLIENT, ["silent/1", "silent/2"], "default"))
     assert isinstance(first, NetworkError)
-    assert asked == ["silent/1"]
+    assert queried == ["silent/1"]
     names = [f"r/{number}" for number in range(20)]
-    answers = [*registry_caches.ask_all(CLIENT, names, "default")]
-    assert [one.name for one in answers if isinstance(one, Reference)] == names
+    answers = [*registry_caches.read_all(CLIENT, names, "default")]
+    assert [item.name for item in answers if isinstance(item, Reference)] == names
