@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Sequence
 
 from build_tasks.text import escaping
 from build_tasks.text.redaction import redact
@@ -31,6 +32,13 @@ class ImagesError(Exception):
         # Other programs' words stand in it, and the front ends print it.
         super().__init__(escaping.terminal(redact(message)))
         self.transient = transient
+
+    @property
+    def kind(self) -> str:
+        """Return the class in one word: `engine`, `registry`, `network`."""
+        name = type(self).__name__
+        words = {"CommandTimeout": "timeout", "MissingProgram": "program"}
+        return words.get(name, name.removesuffix("Error").lower())
 
 
 class UsageError(ImagesError):
@@ -108,9 +116,16 @@ class CommandError(ImagesError):
 
 
 class SeveralErrors(ImagesError):
-    """Report builds that failed in more than one way."""
+    """Report several builds that failed; the exit code is theirs if they have the same."""
 
     exit_code = 12
+
+    def __init__(self, message: str, errors: Sequence[ImagesError] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+        codes = {error.exit_code for error in errors}
+        if len(codes) == 1:
+            self.exit_code = codes.pop()
 
 
 class CommandTimeout(ImagesError):

@@ -1,4 +1,4 @@
-"""What is kept of the builds of a run, and what is told of them at its end."""
+"""Record what the builds of a run did, and summarize it at the end."""
 
 from __future__ import annotations
 
@@ -13,31 +13,26 @@ from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.history import journal, recorded_inputs
+from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
 from build_tasks.report import step_summary, terminal
 
 Announce = Callable[[str], None]
-#: What can go wrong without failing a build.
-_RECORD = "the record of the build is not kept"
-_REPLAY = "the record of the build has no steps"
-_SUMMARY = "what the build did is not summed up"
-_PRUNE = "old records are not removed"
-_PUBLISH = "the builds are not in the step's summary"
 
 
 @dataclass(frozen=True)
-class Keeper:
-    """Keeps the records of a run's builds; they run in threads of their own.
+class RunRecorder:
+    """Keeps the records of a run's builds, which run in threads.
 
-    What fails here is a warning, said once: no record or report fails a build that succeeded.
+    A record or a report that fails is a warning, given once: it never fails a build.
 
     Args:
         run: the run's name.
-        client: the way to the engine.
-        announce: is told what cannot be kept.
-        records: the records, by identity.
+        client: the way to buildx.
+        announce: is told what cannot be recorded.
+        records: by identity.
     """
 
     run: str
@@ -47,100 +42,89 @@ class Keeper:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _warned: set[str] = field(default_factory=set)
 
-    def note(self, spec: BuildSpec, record: BuildRecord) -> None:
-        """Keep the record of a build that ended, for the first time or after it was repeated."""
-        kept = replace(record, run=self.run)
-        with self._tolerant(_RECORD):
-            kept = recorded_inputs.noted(kept, build_inputs.collect(spec))
+    def add(self, spec: BuildSpec, record: BuildRecord) -> None:
+        """Record a build that ended, for the first time or after a retry."""
+        record = replace(record, run=self.run)
+        with self._warning("the record of the build is not kept"):
+            record = recorded_inputs.noted(record, build_inputs.collect(spec))
         with self._lock:
             before = self.records.get(spec.identity)
-            if before:
-                kept = replace(kept, attempts=before.attempts + kept.attempts)
-            self.records[spec.identity] = kept
-        self._write(kept)
+            attempts = record.attempts + (before.attempts if before else 0)
+            self.records[spec.identity] = record = replace(record, attempts=attempts)
+        self._write(record)
 
     def complete(self, spec: BuildSpec, built: Built) -> None:
         """Add the steps of a build that BuildKit's own display has shown."""
         if built.record.steps:
             return
-        with self._lock:
-            kept = self.records[spec.identity]
-        with self._tolerant(_REPLAY):
-            steps = runner.complete(self.client, spec, built)
-            kept = replace(
-                kept,
-                steps=steps.steps,
-                imports=steps.imports,
-                export=steps.export,
-                warnings=steps.warnings,
-                digests=steps.digests,
+        record = self.records[spec.identity]
+        with self._warning("the record of the build has no steps"):
+            replayed = runner.complete(self.client, spec, built)
+            record = replace(
+                record,
+                steps=replayed.steps,
+                imports=replayed.imports,
+                export=replayed.export,
+                warnings=replayed.warnings,
+                digests=replayed.digests,
             )
-        with self._lock:
-            self.records[spec.identity] = kept
-        self._write(kept)
+        self.records[spec.identity] = record
+        self._write(record)
 
-    def skip(self, spec: BuildSpec, digest: str) -> None:
-        """Keep that an image was tagged in place of being built."""
+    def add_skipped(self, spec: BuildSpec, digest: str) -> None:
+        """Record that an unchanged image was tagged and not built."""
         record = runner.begun(self.client, spec, ())
-        self.note(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
+        self.add(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
 
-    def refuse(self, spec: BuildSpec) -> None:
-        """Keep that a build could not be made, which was known before it began."""
+    def add_refused(self, spec: BuildSpec) -> None:
+        """Record that a build could not start."""
         record = runner.begun(self.client, spec, ())
         refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
-        self.note(spec, replace(refused, attempts=0))
+        self.add(spec, replace(refused, attempts=0))
 
-    def sum_up(self, spec: BuildSpec, show: Announce) -> None:
-        """Say what a build did that is alone, before what it made is said.
-
-        Args:
-            spec: the build.
-            show: is told the lines.
-        """
+    def summarize(self, spec: BuildSpec, announce: Announce) -> None:
+        """Announce what the only build of a run did, and why."""
         record = self.records[spec.identity]
-        with self._tolerant(_SUMMARY):
+        with self._warning("what the build did is not summed up"):
             if record.steps:
                 for line in terminal.brief(record):
-                    show(f"  {line}")
-        self.explain(record, show)
+                    announce(f"  {line}")
+        self.explain(record, announce)
 
-    def explain(self, record: BuildRecord, show: Announce) -> None:
-        """Say why a build ran what the build before had made; nothing if it did not."""
-        if not any(step.ran for step in record.steps):
+    def explain(self, record: BuildRecord, announce: Announce) -> None:
+        """Announce why a build ran steps that the build before had run, if it did."""
+        if record.outcome == "cancelled" or not any(step.ran for step in record.steps):
             return
-        with self._tolerant(_SUMMARY):
-            from build_tasks.history.explain import explain, explanation  # noqa: PLC0415 - start-up time
-
+        with self._warning("what the build did is not summed up"):
             before = journal.previous(record, self.announce)
             if before is not None:
                 lines = explanation.lines(explain(before, record))
                 for line in (*cache_errors.called_out(before, record), *lines):
-                    show(line.removeprefix(f"{record.identity}: "))
+                    announce(line.removeprefix(f"{record.identity}: "))
 
     def close(self) -> None:
-        """Remove old records, and add the builds to the summary of a step of GitHub Actions."""
-        with self._tolerant(_PRUNE):
+        """Remove old records, and write the summary of a GitHub Actions step."""
+        with self._warning("old records are not removed"):
             for record in [*self.records.values()][-1:]:
                 journal.prune(record)
         if "GITHUB_STEP_SUMMARY" in os.environ:
-            with self._tolerant(_PUBLISH):
+            with self._warning("the builds are not in the step's summary"):
                 step_summary.publish(list(self.records.values()))
 
     def _write(self, record: BuildRecord) -> None:
-        with self._tolerant(_RECORD):
+        with self._warning("the record of the build is not kept"):
             journal.write(record)
 
     @contextlib.contextmanager
-    def _tolerant(self, what: str) -> Iterator[None]:
-        """Warn once if the block fails."""
+    def _warning(self, problem: str) -> Iterator[None]:
+        """Turn any exception of the block into a warning, given once."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, the image is made
+        except Exception as error:  # noqa: BLE001 - whatever it is, the image is built
             with self._lock:
-                first = what not in self._warned
-                self._warned.add(what)
+                first = problem not in self._warned
+                self._warned.add(problem)
             if first:
-                named = (
-                    "" if isinstance(error, ImagesError | OSError) else f"{type(error).__name__}: "
-                )
-                self.announce(f"warning: {what}: {named}{error}")
+                foreseen = isinstance(error, ImagesError | OSError)
+                name = "" if foreseen else f"{type(error).__name__}: "
+                self.announce(f"warning: {problem}: {name}{error}")

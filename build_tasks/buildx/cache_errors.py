@@ -51,10 +51,16 @@ def notes(record: BuildRecord, spec: BuildSpec) -> list[str]:
             lines.append(f"no cache yet: {use.reference} (first build of this branch){writes}")
         else:
             lines.append(f"warning: the cache {use.reference} was not read: {reason(use.error)}")
-    if record.export and record.export.error:
-        why = reason(record.export.error)
-        lines.append(f"warning: the cache was not written to {record.export.reference}: {why}")
-    return lines
+    problem = export_problem(record)
+    return [*lines, f"warning: {problem}"] if problem else lines
+
+
+def export_problem(record: BuildRecord) -> str:
+    """Return why the cache was not written, empty if it was or no build writes one."""
+    if not (record.export and record.export.error):
+        return ""
+    why = reason(record.export.error)
+    return f"the cache was not written to {record.export.reference}: {why}"
 
 
 def strict(record: BuildRecord, spec: BuildSpec) -> RegistryError | None:
@@ -71,9 +77,8 @@ def strict(record: BuildRecord, spec: BuildSpec) -> RegistryError | None:
     excused = read or (record.export is not None and not record.export.error)
     bad = [use for use in record.imports if use.error and not (use.absent and excused)]
     said = [f"the cache {use.reference} was not read: {reason(use.error)}" for use in bad]
-    if record.export and record.export.error:
-        why = reason(record.export.error)
-        said.append(f"the cache was not written to {record.export.reference}: {why}")
+    if problem := export_problem(record):
+        said.append(problem)
     if not said:
         return None
     made = f"the image is built: {record.digest}" if record.digest else "the build itself went well"

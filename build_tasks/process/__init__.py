@@ -7,7 +7,14 @@ build on SIGTERM), waits, and only then kills.
 
 from __future__ import annotations
 
-from build_tasks.process.children import GRACE, allow_others, end_others, pool, spawn
+from build_tasks.process.children import (
+    GRACE,
+    allow_others,
+    end_others,
+    pool,
+    spawn,
+    stoppable_threads,
+)
 from build_tasks.process.commands import Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
@@ -30,6 +37,7 @@ __all__ = [
     "remove_if_killed",
     "run",
     "spawn",
+    "stoppable_threads",
     "stream",
     "writing",
 ]

@@ -9,17 +9,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from build_tasks.errors import Interrupted, MissingProgram
 from build_tasks.process import watchdog
 from build_tasks.process.commands import Command, Environment
 from build_tasks.process.signals import whole
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 #: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
 GRACE = 7.0
@@ -114,24 +111,28 @@ def end_others() -> None:
 
 
 @contextlib.contextmanager
+def stoppable_threads() -> Iterator[Callable[[], None]]:
+    """Yield a function that ends what other threads run; after the block they may run more."""
+    try:
+        yield end_others
+    finally:
+        allow_others()
+
+
+@contextlib.contextmanager
 def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads that may run programs; ^C ends those, and does not wait for what they ask.
+    """Yield threads that may run programs, which ^C ends.
 
     Args:
         workers: the most that run at once.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time
-
-    try:
-        with ThreadPoolExecutor(workers) as executor:
-            try:
-                yield executor
-            except KeyboardInterrupt:
-                executor.shutdown(wait=False, cancel_futures=True)
-                end_others()
-                raise
-    finally:
-        allow_others()  # not before all threads have ended
+    with stoppable_threads() as stop, ThreadPoolExecutor(workers) as executor:
+        try:
+            yield executor
+        except KeyboardInterrupt:
+            executor.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
 
 
 def allow_others() -> None:

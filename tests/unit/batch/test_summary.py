@@ -1,67 +1,68 @@
-"""What many builds amount to."""
+"""The summary of several builds."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from build_tasks.batch import summary
-from build_tasks.batch.build_jobs import Made
+from build_tasks.batch.build_jobs import JobResult
 from build_tasks.batch.schedule import Outcome, State
 from build_tasks.errors import (
     CommandTimeout,
     DiskError,
     ImagesError,
     MissingProgram,
+    NetworkError,
     SeveralErrors,
     StepError,
 )
 
 
-def failed(name: str, kind: type[ImagesError] = StepError, **said: Any) -> Outcome:
-    error = kind(f"{name}: no")
-    return Outcome(name, State.FAILED, error=error, **{"attempts": 1, "seconds": 2.0, **said})
+def failed(
+    name: str, kind: type[ImagesError] = StepError, *, reason: str = "no", attempts: int = 1
+) -> Outcome:
+    error = kind(f"{name}: {reason}")
+    return Outcome(name, State.FAILED, error=error, attempts=attempts, seconds=2.0)
 
 
-BUILT = Outcome("a", State.BUILT, Made("pushed r/i sha256:1", "sha256:1"), attempts=1, seconds=3.0)
+BUILT = Outcome(
+    "a", State.BUILT, JobResult("pushed r/i sha256:1", "sha256:1"), attempts=1, seconds=3.0
+)
 SKIPPED = Outcome("s", State.SKIPPED)
-CANCELLED = Outcome("c", State.CANCELLED, error=DiskError("c: ended"), attempts=1, seconds=1.0)
+CANCELLED = Outcome("c", State.CANCELLED, attempts=1, seconds=1.0)
 
 
-def test_all_well_is_no_error() -> None:
+def test_no_failure_is_no_error() -> None:
     assert summary.error([BUILT, SKIPPED]) is None
 
 
+def test_the_error_of_a_single_failure_is_raised_as_it_is() -> None:
+    error = NetworkError("b: cut", transient=True)
+    outcomes = [BUILT, Outcome("b", State.FAILED, error=error), SKIPPED, CANCELLED]
+    assert summary.error(outcomes) is error
+
+
 @pytest.mark.parametrize(
-    ("outcomes", "kind", "message"),
+    ("outcomes", "code", "message"),
     [
-        ([failed("a")], StepError, "a: no"),
-        ([BUILT, failed("b"), SKIPPED, CANCELLED], StepError, "b: no"),
-        ([failed("a"), failed("b"), BUILT], StepError, "2 of 3 failed: a (step), b (step)"),
-        ([failed("a"), failed("b", DiskError)], SeveralErrors, "2 of 2 failed: a (step), b (disk)"),
+        ([failed("a"), failed("b"), BUILT], 10, "2 of 3 failed: a (step), b (step)"),
+        ([failed("a"), failed("b", DiskError)], 12, "2 of 2 failed: a (step), b (disk)"),
     ],
 )
-def test_what_failed_is_one_error(
-    outcomes: list[Outcome], kind: type[ImagesError], message: str
-) -> None:
+def test_several_failures_are_one_error(outcomes: list[Outcome], code: int, message: str) -> None:
     error = summary.error(outcomes)
-    assert type(error) is kind
-    assert str(error) == message
+    assert isinstance(error, SeveralErrors)
+    assert (str(error), error.exit_code) == (message, code)
+    assert error.errors == tuple(outcome.error for outcome in outcomes if outcome.error)
 
 
-def test_what_is_kept_is_said_of_one_that_failed_alone() -> None:
-    kept = {"b": "kept: x"}
-    assert str(summary.error([BUILT, failed("b")], kept)) == "b: no (kept: x)"
+def test_each_kind_of_error_is_one_word() -> None:
+    kinds = [error("x").kind for error in (DiskError, CommandTimeout, MissingProgram)]
+    assert kinds == ["disk", "timeout", "program"]
 
 
-def test_each_class_is_one_word() -> None:
-    words = [summary.word(kind("x")) for kind in (DiskError, CommandTimeout, MissingProgram)]
-    assert words == ["disk", "timeout", "program"]
-
-
-def test_the_table_has_a_row_for_each() -> None:
-    assert summary.lines([BUILT, failed("bb", attempts=3), SKIPPED, CANCELLED], None) == [
+def test_the_table_has_a_row_for_each_build() -> None:
+    assert summary.table([BUILT, failed("bb", attempts=3), SKIPPED, CANCELLED], None) == [
         "build  outcome        time   tries",
         "a      built          3.0 s  1      pushed r/i sha256:1",
         "bb     failed (step)  2.0 s  3      no",
@@ -70,7 +71,9 @@ def test_the_table_has_a_row_for_each() -> None:
     ]
 
 
-def test_no_row_is_wider_than_the_terminal() -> None:
-    rows = summary.lines([BUILT, failed("bb")], 40)
-    assert max(map(len, rows)) == 40
-    assert rows[1].endswith("…")
+def test_the_table_cuts_errors_and_never_tags_and_digests() -> None:
+    _, built, bad = summary.table([BUILT, failed("bb", reason="x" * 90)], 40)
+    assert built.endswith("pushed r/i sha256:1")
+    assert len(built) > 40
+    assert len(bad) == 40
+    assert bad.endswith("…")

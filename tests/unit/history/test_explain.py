@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from build_tasks.batch.recorder import Keeper
+from build_tasks.batch.recorder import RunRecorder
 from build_tasks.buildx.toolchain import Client
 from build_tasks.history import journal
 from build_tasks.history.explain import explain, explanation
@@ -423,17 +423,17 @@ def test_the_data_is_json() -> None:
 
 def test_after_a_build_only_what_missed_is_said() -> None:
     said: list[str] = []
-    keeper = Keeper("run", Client("docker", ("buildx",), {}), said.append)
+    recorder = RunRecorder("run", Client("docker", ("buildx",), {}), said.append)
 
     def began(day: int, **changes: Any) -> BuildRecord:
         return replace(record(**changes), began=f"2026-01-0{day}", run=str(day))
 
     first = began(1, ran=ALL)
-    keeper.explain(first, said.append)
+    recorder.explain(first, said.append)
     journal.write(first)
-    keeper.explain(began(2), said.append)
+    recorder.explain(began(2), said.append)
     assert said == []
-    keeper.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
+    recorder.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
     assert said == [
         "1 of 6 steps ran again since the build of 2026-01-01",
         "  build 2/9, line 6: RUN first",
