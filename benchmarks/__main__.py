@@ -13,7 +13,7 @@ from benchmarks.results import Results, Sample, loaded
 from benchmarks.scenarios import SCENARIOS, Peer, Scenario
 from benchmarks.site import Site, open_site
 from build_tasks import process
-from build_tasks.engine import embedded
+from build_tasks.engine import state
 from build_tasks.errors import ImagesError, Interrupted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
 
 def measured(where: Site, asked: argparse.Namespace) -> Results:
     """Return what the scenarios that were asked for took; peers take turns within each."""
-    engine = embedded.running()
+    engine = state.running()
     told = machine.describe(engine) if engine else {}
     todo = [scenario for scenario in SCENARIOS if scenario.name in asked.scenarios]
     settings = [peer for peer in Peer if peer in asked.peers]

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 ROOT = Path(__file__).resolve().parents[1]
 _COPIED = ("*.py", "*.toml", "Dockerfile*", ".dockerignore", "README.md", "LICENSE")
 _FOLDERS = ("build_tasks", "constraints", "sources")
 
 
-def make(folder: Path, engine: Embedded) -> Path:
+def make(folder: Path, engine: EmbeddedEngine) -> Path:
     """Return a copy of the project, with a commit as every checkout has one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
-from build_tasks import process
-from build_tasks.engine import daemon, packages, ready, state
+from build_tasks.engine import daemons, processes, state
+from build_tasks.engine.folders import engine_folders
 from build_tasks.errors import EngineError
-from build_tasks.process import docker_api
 
 
 def restart() -> None:
@@ -24,31 +22,16 @@ def restart() -> None:
     Raises:
         EngineError: it does not run, or does not start again.
     """
-    where = state.folders()
-    seen = state.read(where)
-    if seen is None:
+    folders = engine_folders()
+    running = state.read(folders)
+    if running is None:
         raise EngineError("the engine does not run")
-    state.end([seen.daemons["dockerd"]])
-    shutil.rmtree(where.home / "data", ignore_errors=True)
-    configuration = where.home / "daemon.json"
-    told = json.loads(configuration.read_text(encoding="utf-8"))
-    told["features"] = {"containerd-snapshotter": False}
-    configuration.write_text(json.dumps(told), encoding="utf-8")
-    root = where.root(seen.release)
-    command = (str(root / "usr/sbin/dockerd"), "--config-file", str(configuration))
-    log = where.home / "dockerd.log"
-    variables = packages.daemon_environment(where, root)
-    one = state.daemon(process.spawn(command, environment=variables, log=log))
-    state.write(where, replace(seen, daemons={**seen.daemons, "dockerd": one}))
-    try:
-        ready.wait(lambda: state.alive(one), lambda: _answers(where.socket), daemon.START)
-    except TimeoutError:
-        raise EngineError(f"dockerd does not start with the classic store (see {log})") from None
-
-
-def _answers(socket: Path) -> bool:
-    try:
-        docker_api.get(socket, "/_ping", timeout=5)
-    except OSError:
-        return False
-    return True
+    processes.terminate([running.daemons["dockerd"]])
+    shutil.rmtree(folders.home / "data", ignore_errors=True)
+    file = folders.home / "daemon.json"
+    configuration = json.loads(file.read_text(encoding="utf-8"))
+    configuration["features"] = {"containerd-snapshotter": False}
+    file.write_text(json.dumps(configuration), encoding="utf-8")
+    root = folders.packages(running.release)
+    dockerd = daemons.run_dockerd(folders, root)
+    state.write(folders, replace(running, daemons={**running.daemons, "dockerd": dockerd}))

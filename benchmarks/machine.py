@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 
-def describe(engine: Embedded) -> dict[str, str]:
+def describe(engine: EmbeddedEngine) -> dict[str, str]:
     """Return what is to be known of the machine and of the programs that are measured."""
     asked = (str(engine.docker), "version", "--format", "{{json .Server.Version}}")
     version = json.loads(process.run(asked, environment=engine.environment).stdout)

@@ -24,8 +24,9 @@ from benchmarks.scenarios import Peer, Scenario
 from benchmarks.shelf import Shelf
 from build_tasks import paths, process
 from build_tasks.config import settings
-from build_tasks.engine import bases, embedded, packages, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import apt, images, lifecycle, state
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import CommandError, EngineError
 
 #: Seconds after which a build is taken for hung.
@@ -114,11 +115,11 @@ class Site:
         Raises:
             EngineError: something is left.
         """
-        embedded.stop(announce=print)
+        lifecycle.stop(announce=print)
         shutil.rmtree(self.home / "engine/data", ignore_errors=True)
         self.shelf.sweep()
         # Another program may have taken the registry's port meanwhile.
-        self.proxy.upstream = embedded.start(announce=_quiet).registry
+        self.proxy.upstream = lifecycle.start(announce=_quiet).registry
         if old:
             classic.restart()
         said = self.run((str(_engine().docker), "system", "df", "--format", "{{json .}}")).stdout
@@ -182,9 +183,9 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
         if name.startswith(_LEADING) or name == "PYTHONDONTWRITEBYTECODE":
             del os.environ[name]
     os.environ["AIRFLOW_IMAGES_CACHE"] = str(home)
-    engine = embedded.start(announce=_say)
+    engine = lifecycle.start(announce=_say)
     try:
-        base = bases.ensure(engine, python, [packages.architecture()], _say)
+        base = images.ensure_python(engine, python, [apt.architecture()], _say)
         plugins = home / "docker/cli-plugins"
         plugins.mkdir(parents=True, exist_ok=True)
         (plugins / "docker-buildx").unlink(missing_ok=True)
@@ -202,7 +203,7 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
                 log,
             )
     finally:
-        embedded.stop(announce=print)
+        lifecycle.stop(announce=print)
         Shelf(home).clear()
 
 
@@ -218,10 +219,10 @@ def _arguments(python: str, base: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _engine() -> Embedded:
-    engine = embedded.running()
+def _engine() -> EmbeddedEngine:
+    engine = state.running()
     if engine is None:
-        raise EngineError(f"the run's engine ended: see {state.folders().home}/dockerd.log")
+        raise EngineError(f"the run's engine ended: see {engine_folders().home}/dockerd.log")
     return engine
 
 

@@ -25,7 +25,7 @@ from typing import IO, Any
 import filelock
 
 from build_tasks import process
-from build_tasks.engine import apt, packages
+from build_tasks.engine import apt
 from build_tasks.errors import EngineError
 
 PROGRAM = "chromium-headless-shell"
@@ -41,8 +41,8 @@ def impossible() -> str:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and apt.KEYRING.exists()):
         return "the browser is made of Debian's packages: no apt, or not its keys"
     try:
-        packages.codename()
-        packages.mirror()
+        apt.codename()
+        apt.mirror()
     except EngineError as error:
         return str(error)
     return ""
@@ -66,7 +66,7 @@ def unpacked(folder: Path) -> Path:
 
 def _fetched(home: Path) -> Iterator[Path]:
     """Fetch the packages into a state of apt's own, in which nothing is installed yet."""
-    apt.update(home, packages.mirror(), [packages.codename()], print)
+    apt.update(home, apt.mirror(), [apt.codename()], print)
     (home / "status").touch()
     wanted = ("install", "--yes", "--no-install-recommends", "--download-only", PROGRAM, FONTS)
     command = ("apt-get", "-o", f"Dir::State::status={home / 'status'}", *wanted)

@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
 
-from build_tasks.engine import credentials, state
+from build_tasks.engine import credentials
+from build_tasks.engine.folders import engine_folders
 
 #: Bytes copied at a time.
 PIECE = 512 * 1024
@@ -464,7 +465,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in _HOP | {"expect", "authorization"}:
                 self.registry.putheader(name, value)
         # A client has no password for the proxy's own address: the embedded engine's is added here.
-        if authorization := credentials.authorization(state.folders()):
+        if authorization := credentials.authorization(engine_folders()):
             self.registry.putheader("Authorization", authorization)
         if self.chunked():
             self.registry.putheader("Transfer-Encoding", "chunked")

@@ -40,8 +40,8 @@ def _image(client: Client, builder: Builder, announce: Announce | None) -> str:
         return ""
     if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
         return ""
-    from build_tasks.engine import buildkit_image  # noqa: PLC0415 - the embedded engine's
+    from build_tasks.engine import images  # noqa: PLC0415 - the embedded engine's
 
     if announce is None:
-        return buildkit_image.reference(embedded)
-    return buildkit_image.ensure(embedded, announce)
+        return images.buildkit_reference(embedded)
+    return images.ensure_buildkit(embedded, announce)

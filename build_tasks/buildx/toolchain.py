@@ -25,10 +25,9 @@ from build_tasks.buildx.plugin import INSTALL
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Platform
-from build_tasks.process import locks
 
 if TYPE_CHECKING:
-    from build_tasks.engine.handle import Embedded
+    from build_tasks.engine.state import EmbeddedEngine
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 #: Seconds for an engine to answer a question.
@@ -55,7 +54,7 @@ class Client:
     docker: str
     buildx: tuple[str, ...]
     environment: Mapping[str, str]
-    embedded: Embedded | None = field(default=None)
+    embedded: EmbeddedEngine | None = field(default=None)
 
     @cached_property
     def facts(self) -> Mapping[str, object]:
@@ -175,32 +174,20 @@ def find(
     docker = shutil.which("docker")
     if choice == "docker" or (choice == "auto" and _docker_engine()):
         return _docker_client(docker)
-    from build_tasks.engine import handle  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import state  # noqa: PLC0415 - not where Docker runs
 
-    engine = handle.running()
+    engine = state.running()
     own = Platform.parse(platform.machine(), "this machine").architecture
     if engine is None or (start and set(emulate) - {own}):
-        from build_tasks.engine import embedded  # noqa: PLC0415 - not where one runs
+        from build_tasks.engine import lifecycle, packages  # noqa: PLC0415 - not where one runs
 
-        _refuse_unless_possible(choice, docker, embedded.supported)
+        _refuse_unless_possible(choice, docker, packages.check_supported)
         if not start:
-            raise EngineError(handle.absence())
-        engine = embedded.start(announce=announce, emulate=emulate)
-    _prepare(engine, announce)
+            raise EngineError(state.why_not_running())
+        engine = lifecycle.start(announce=announce, emulate=emulate)
+    state.attach(engine, announce)
     environment = {**engine.environment, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-
-
-def _prepare(engine: Embedded, announce: Callable[[str], None]) -> None:
-    """Prepare the embedded engine for this process: its registry's lock and secret, its logs."""
-    from build_tasks.engine import credentials, state  # noqa: PLC0415 - not where Docker runs
-
-    folders = state.folders()
-    # Until this process ends: what it pushes must not be collected before it is whole.
-    locks.share(folders.registry_lock, "frees space in the engine's registry", announce)
-    for log in ("dockerd.log", "registry.log"):
-        state.trim(folders.home / log)
-    credentials.configure(folders, engine.registry, paths.docker_config())
 
 
 def users_builders() -> Path:
@@ -237,9 +224,9 @@ def _docker_engine() -> bool:
     """
     host = os.environ.get("DOCKER_HOST")
     if host:
-        from build_tasks.engine import state  # noqa: PLC0415 - only where it may be meant
+        from build_tasks.engine.folders import engine_folders  # noqa: PLC0415 - only where it may be meant
 
-        return host != f"unix://{state.folders().socket}"
+        return host != f"unix://{engine_folders().socket}"
     return bool(_context()) or _listens(DEFAULT_SOCKET)
 
 

@@ -14,21 +14,21 @@ from build_tasks.model.matrix import Platform
 
 def start_engine(options: Options) -> None:
     """Start the embedded engine, if it does not run."""
-    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import lifecycle  # noqa: PLC0415 - not where Docker runs
 
     settings.check_variables(os.environ)
     asked = options.items("emulate")
     emulate = [Platform.parse(text, "--emulate").architecture for text in asked]
-    engine = embedded.start(announce=say, emulate=emulate)
+    engine = lifecycle.start(announce=say, emulate=emulate)
     say(f"the embedded engine runs: DOCKER_HOST={engine.host}, registry {engine.registry}")
 
 
 def show_engine(options: Options) -> None:
     """Print whether the embedded engine runs, and where it keeps what."""
-    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import lifecycle  # noqa: PLC0415 - not where Docker runs
 
     settings.check_variables(os.environ)
-    status = embedded.status()
+    status = lifecycle.status()
     if options.flag("json"):
         console.answer(json.dumps(status, indent=2))
     else:
@@ -37,9 +37,9 @@ def show_engine(options: Options) -> None:
 
 def stop_engine(options: Options) -> None:
     """Stop what starting the embedded engine started, and nothing else."""
-    from build_tasks.engine import embedded  # noqa: PLC0415 - not where Docker runs
+    from build_tasks.engine import lifecycle  # noqa: PLC0415 - not where Docker runs
 
     settings.check_variables(os.environ)
-    stopped = embedded.stop(announce=say, purge=options.flag("purge"))
+    stopped = lifecycle.stop(announce=say, purge=options.flag("purge"))
     for line in stopped or ["the embedded engine does not run"]:
         say(line)

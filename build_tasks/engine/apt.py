@@ -1,15 +1,17 @@
-"""apt with a configuration, lists and a cache of its own.
+"""Fetch Debian packages with the machine's apt, but with a configuration, lists and cache apart.
 
-The machine's configuration is not read: it may switch off the check of signatures, or of validity
-dates, for all that it fetches. Only what leads to a mirror is taken from it.
+The machine's configuration is not used: it may switch off the check of signatures, or of validity
+dates, for everything that it fetches. Only what leads to a mirror is taken from it.
 """
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from string import Template
 
 from build_tasks import process
 from build_tasks.engine.processes import marker
@@ -19,41 +21,64 @@ from build_tasks.process import Command, Completed
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 #: Seconds for apt to fetch lists or packages (140 MB) over a slow line.
 _FETCH = 1800.0
-#: What leads to a mirror: proxies, also for one host, and certificates.
-_WAYS = re.compile(
+_CONFIGURATION = Path(__file__).with_name("configuration") / "apt.conf"
+#: The machine's settings that lead to a mirror: proxies, also for one host, and certificates.
+_MIRROR_SETTINGS = re.compile(
     r"Acquire::(?:https?::(?:[\w.-]+::)?"
     r"(?:Proxy(?:-?Auto-?Detect)?(?:::[\w.-]+)?|CAInfo|CAPath|SslCert|SslKey|Timeout)"
     r'|ForceIPv[46]) "[^"]*";',
     re.IGNORECASE,
 )
-#: apt's word on an index that is past its validity date.
+#: apt's message about an index that is past its validity date.
 _EXPIRED = re.compile(r"/dists/([^/\s]+)/\S* is expired \(invalid since ([^)]*)\)")
 
 
-def mirror(suite: str) -> str:
-    """Return the address of the mirror that the machine's own apt takes its release from.
+def codename() -> str:
+    """Return the name of the machine's own release, like `bookworm`.
 
-    Args:
-        suite: the machine's release.
+    Raises:
+        EngineError: the machine does not say, or is no Debian.
+    """
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    if release.get("ID") != "debian" or not release.get("VERSION_CODENAME"):
+        name = release.get("PRETTY_NAME", "this system")
+        raise EngineError(
+            f"the embedded engine is made of Debian's packages, and this is {name}: "
+            "install Docker Engine 26 or newer with its buildx plugin"
+        )
+    return release["VERSION_CODENAME"]
+
+
+def architecture() -> str:
+    """Return Debian's name of the machine's architecture, like `amd64`."""
+    return process.run(("dpkg", "--print-architecture")).stdout.strip()
+
+
+def mirror() -> str:
+    """Return the address of the mirror that the machine's own apt takes its release from.
 
     Raises:
         EngineError: apt has no such source.
     """
-    asked = process.run(("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"))
-    for line in asked.stdout.splitlines():
-        release, _, address = line.partition(" ")
-        if release == suite:
+    release = codename()
+    command = ("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)")
+    for line in process.run(command).stdout.splitlines():
+        name, _, address = line.partition(" ")
+        if name == release:
             return address
-    raise EngineError(f"apt has no source for {suite}: add one to /etc/apt/sources.list.d")
+    raise EngineError(f"apt has no source for {release}: add one to /etc/apt/sources.list.d")
 
 
 def update(
     folder: Path, address: str, suites: Sequence[str], announce: Callable[[str], None]
 ) -> None:
-    """Fetch the lists of packages; signatures are checked, and dates where the mirror is current.
+    """Fetch the package lists; signatures are checked, and dates where the mirror is current.
 
     Args:
-        folder: the folder for apt's lists and cache.
+        folder: the folder for apt's configuration, lists and cache.
         address: the mirror's address.
         suites: the releases.
         announce: is told of a suite whose index is past its validity date.
@@ -67,16 +92,16 @@ def update(
         path.mkdir(parents=True, exist_ok=True)
     (folder / "apt.conf").write_text(_configuration(folder), encoding="utf-8")
     command = ("apt-get", "update", "--error-on=any")
-    _write(folder, address, suites, ())
+    _write_sources(folder, address, suites, ())
     updated = run(command, folder)
-    late = dict(_EXPIRED.findall(updated.stderr))
-    if updated.returncode and late:
-        for suite, since in late.items():
+    expired = dict(_EXPIRED.findall(updated.stderr))
+    if updated.returncode and expired:
+        for suite, since in expired.items():
             announce(
                 f"warning: the mirror's index of {suite} is out of date (since {since}); "
                 "its signature is checked"
             )
-        _write(folder, address, suites, late)
+        _write_sources(folder, address, suites, expired)
         updated = run(command, folder)
     check(updated, "the package lists")
 
@@ -85,7 +110,7 @@ def download(folder: Path, names: Sequence[str]) -> list[Path]:
     """Fetch packages of the updated lists, and return their files.
 
     Args:
-        folder: the folder for apt's lists and cache.
+        folder: the folder of `update`.
         names: packages, each as `name/suite`.
 
     Raises:
@@ -96,62 +121,45 @@ def download(folder: Path, names: Sequence[str]) -> list[Path]:
     archives = folder / "archives"
     shutil.rmtree(archives)
     (archives / "partial").mkdir(parents=True)
-    check(
-        run(("env", f"--chdir={archives}", "apt-get", "download", *names), folder), "the packages"
-    )
+    command = ("env", f"--chdir={archives}", "apt-get", "download", *names)
+    check(run(command, folder), "the packages")
     return sorted(archives.glob("*.deb"))
 
 
 def run(command: Command, folder: Path) -> Completed:
-    """Run a command of apt or dpkg with the configuration in a folder."""
-    variables = {
-        "APT_CONFIG": str(folder / "apt.conf"),
-        "LC_ALL": "C",
-        **marker(folder.parent),
-    }
+    """Run a command of apt or dpkg with the configuration of `update`."""
+    variables = {"APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C", **marker(folder.parent)}
     return process.run(command, environment=variables, timeout=_FETCH, check=False)
 
 
-def check(ended: Completed, subject: str) -> None:
-    """Raise the error that fits a command of apt or dpkg, if it failed."""
-    if not ended.returncode:
+def check(completed: Completed, subject: str) -> None:
+    """Raise the error that fits a failed command of apt or dpkg."""
+    if not completed.returncode:
         return
-    lines = [line for line in ended.stderr.splitlines() if line.startswith(("E:", "dpkg"))]
-    reason = lines[0] if lines else ended.stderr.strip().rpartition("\n")[2]
-    if "No space left" in ended.stderr or "enough free space" in ended.stderr:
+    stderr = completed.stderr
+    lines = [line for line in stderr.splitlines() if line.startswith(("E:", "dpkg"))]
+    reason = lines[0] if lines else stderr.strip().rpartition("\n")[2]
+    if "No space left" in stderr or "enough free space" in stderr:
         raise DiskError(f"no space for {subject}: {reason}")
-    if "is not signed" in ended.stderr or "NO_PUBKEY" in ended.stderr or "GPG" in ended.stderr:
+    if any(word in stderr for word in ("is not signed", "NO_PUBKEY", "GPG")):
         raise CommandError(f"cannot trust {subject}: {reason}")
-    if any(word in ended.stderr for word in ("resolv", "onnect", "imed out", "Failed to fetch")):
+    if any(word in stderr for word in ("resolv", "onnect", "imed out", "Failed to fetch")):
         raise NetworkError(f"cannot fetch {subject}: {reason}")
     raise CommandError(f"cannot fetch {subject}: {reason}")
 
 
-def _write(folder: Path, address: str, suites: Iterable[str], late: Collection[str]) -> None:
-    """Write the list of sources; the dates of late suites are not checked."""
+def _write_sources(
+    folder: Path, address: str, suites: Iterable[str], expired: Collection[str]
+) -> None:
+    """Write the list of sources; the validity dates of expired suites are not checked."""
     lines = []
     for suite in suites:
-        date = "check-valid-until=no " if suite in late else ""
+        date = "check-valid-until=no " if suite in expired else ""
         lines.append(f"deb [{date}signed-by={KEYRING}] {address} {suite} main\n")
     (folder / "etc/sources.list").write_text("".join(lines), encoding="utf-8")
 
 
 def _configuration(folder: Path) -> str:
-    """Return a configuration that apt reads before all others, and which keeps it from them."""
-    settings = {
-        "Dir::Etc::main": "/dev/null",
-        "Dir::Etc::parts": "/dev/null",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "Dir::Etc::sourcelist": folder / "etc/sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State": folder,
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder,
-        "APT::Sandbox::User": "root",  # the sandbox's own user may not enter a home folder
-        "Acquire::Retries": 3,
-        "Acquire::Languages": "none",
-    }
-    lines = [f'{key} "{value}";' for key, value in settings.items()]
+    own = Template(_CONFIGURATION.read_text(encoding="utf-8")).substitute(folder=folder)
     machine = process.run(("apt-config", "dump")).stdout.splitlines()
-    return "\n".join([*lines, *(line for line in machine if _WAYS.fullmatch(line)), ""])
+    return "\n".join([own, *filter(_MIRROR_SETTINGS.fullmatch, machine), ""])

@@ -1,105 +1,96 @@
-"""The secret of the engine's registry, and Docker's configuration with it.
+"""The secret of the engine's registry, and a copy of Docker's configuration with it.
 
 Whoever may log in to a machine reaches its loopback interface, and could replace a base image or a
-cache there which root's builds take over. So the registry asks for a password that root alone can
-read. docker and buildx read it from a folder of configuration that the suite makes for them
-(DOCKER_CONFIG): a copy of the user's configuration, with this registry added, and links to all else
-that the user has there. The user's own folder is not changed, and no command line has the secret.
+cache that root's builds use. So the registry asks for a password that only root can read. docker
+and buildx read it from a configuration folder of the suite's own (DOCKER_CONFIG): a copy of the
+user's config.json, with this registry added, and links to the user's other files. The user's own
+folder is not changed, and the secret is on no command line.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from build_tasks import paths
-from build_tasks.engine.state import Folders
+from build_tasks.engine.folders import Folders
 from build_tasks.errors import EngineError
 from build_tasks.text import redaction
 
 USER = "airflow-images"
-#: What the copy has of its own, and what buildx keeps elsewhere (BUILDX_CONFIG).
-_OWN = {".token_seed", ".token_seed.lock", "buildx", "config.json"}
+#: Names that are not linked: the copy has its own, and buildx keeps its own elsewhere.
+_NOT_LINKED = {".token_seed", ".token_seed.lock", "buildx", "config.json"}
 
 
-def configuration(where: Folders) -> Path:
-    """Return the folder with the configuration for docker and buildx (DOCKER_CONFIG)."""
-    return _private(where) / "docker"
-
-
-def authorization(where: Folders) -> str:
+def authorization(folders: Folders) -> str:
     """Return the value of HTTP's Authorization header for the registry; empty if it has none."""
-    token = _token(where)
-    return f"Basic {token}" if token else ""
+    secret = _secret(folders)
+    return f"Basic {_token(secret)}" if secret else ""
 
 
-def make(where: Folders) -> Path:
-    """Make the secret, unless there is one, and return the registry's file of passwords.
-
-    The caller holds the engine's lock.
+def create(folders: Folders) -> Path:
+    """Create the secret unless there is one, and return the registry's password file.
 
     Raises:
-        EngineError: the machine's libcrypt has no bcrypt, the one form that the registry knows.
+        EngineError: the machine's libcrypt has no bcrypt, the only hash that the registry knows.
     """
-    private = _private(where)
-    private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    passwords = private / "htpasswd"
-    if not (_secret(where) and passwords.exists()):
-        import secrets  # noqa: PLC0415 - start-up time
-
-        password = secrets.token_urlsafe(32)
-        # Guessing it is hopeless whatever a try costs, and each request pays for one: cost 4.
-        salt = f"$2b$04${secrets.token_hex(11)}"
-        hashed = _crypt(password, salt)
+    folders.private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passwords = folders.private / "htpasswd"
+    if not (_secret(folders) and passwords.exists()):
+        password = os.urandom(32).hex()
+        # Cost 4: each request pays for the hash, and a random password needs no slow one.
+        hashed = _crypt(password, f"$2b$04${os.urandom(11).hex()}")
         if not hashed.startswith("$2b$"):
             raise EngineError("libcrypt of this machine has no bcrypt: install libcrypt1")
         paths.write(passwords, f"{USER}:{hashed}\n")
-        paths.write(private / "secret", password)
+        paths.write(folders.private / "secret", password)
     return passwords
 
 
-def configure(where: Folders, registry: str, theirs: Path) -> Path:
-    """Bring the configuration for docker and buildx up to date, and return its folder.
+def configure(folders: Folders, registry: str, user_config: Path) -> Path:
+    """Bring the configuration folder for docker and buildx up to date, and return it.
 
     Args:
-        where: the engine's folders.
+        folders: the engine's folders.
         registry: host and port of the engine's registry.
-        theirs: the folder of the user's own configuration; it need not exist.
+        user_config: the user's own configuration folder; it need not exist.
     """
-    redaction.add_secret(_secret(where))
-    ours = configuration(where)
-    ours.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if theirs.resolve() == ours.resolve():
-        return ours  # a person has set what `engine.status` says
-    text = json.dumps(_merged(_load(theirs / "config.json"), registry, _token(where)), indent=2)
-    file = ours / "config.json"
+    secret = _secret(folders)
+    redaction.add_secret(secret)
+    config = folders.docker_config
+    config.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if user_config.resolve() == config.resolve():
+        return config  # the user has exported the DOCKER_CONFIG of `engine.status`
+    merged = _with_registry(_load(user_config / "config.json"), registry, _token(secret))
+    text = json.dumps(merged, indent=2)
+    file = config / "config.json"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         paths.write(file, text)
-    entries = {path.name: path for path in theirs.iterdir()} if theirs.is_dir() else {}
-    for name in _OWN:
+    entries = {path.name: path for path in user_config.iterdir()} if user_config.is_dir() else {}
+    for name in _NOT_LINKED:
         entries.pop(name, None)
-    for path in ours.iterdir():
+    for path in config.iterdir():
         if path.is_symlink() and path.name not in entries:
             path.unlink(missing_ok=True)
     for name, path in entries.items():
-        link = ours / name
+        link = config / name
         if not link.is_symlink() or link.readlink() != path.absolute():
             paths.link(link, path.absolute())
-    return ours
+    return config
 
 
-def _merged(theirs: dict[str, Any], registry: str, token: str) -> dict[str, Any]:
-    """Return a configuration with the registry's secret in it.
+def _with_registry(config: dict[str, Any], registry: str, token: str) -> dict[str, Any]:
+    """Return a config.json with the registry's secret.
 
-    Where a helper keeps the user's passwords, the file would not be asked; an empty name of a
-    helper makes it be asked (docker/cli's config/configfile, getConfiguredCredentialStore).
+    If a credential helper keeps the user's passwords, docker does not read `auths`, unless the
+    registry has a helper with an empty name (docker/cli, getConfiguredCredentialStore).
     """
-    auths = theirs.get("auths")
-    helpers = theirs.get("credHelpers")
+    auths, helpers = config.get("auths"), config.get("credHelpers")
     return {
-        **theirs,
+        **config,
         "auths": {**(auths if isinstance(auths, dict) else {}), registry: {"auth": token}},
         "credHelpers": {**(helpers if isinstance(helpers, dict) else {}), registry: ""},
     }
@@ -107,31 +98,26 @@ def _merged(theirs: dict[str, Any], registry: str, token: str) -> dict[str, Any]
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _token(where: Folders) -> str:
-    secret = _secret(where)
+def _token(secret: str) -> str:
     return base64.b64encode(f"{USER}:{secret}".encode()).decode() if secret else ""
 
 
-def _secret(where: Folders) -> str:
+def _secret(folders: Folders) -> str:
     try:
-        return (_private(where) / "secret").read_text(encoding="utf-8")
+        return (folders.private / "secret").read_text(encoding="utf-8")
     except OSError:
         return ""
 
 
-def _private(where: Folders) -> Path:
-    return where.home / "private"
-
-
 def _crypt(password: str, salt: str) -> str:
-    """Return crypt(3) of a password, of the library that every Debian has."""
-    import ctypes  # noqa: PLC0415 - start-up time
+    """Return crypt(3) of a password, from the library that every Debian has."""
+    import ctypes  # noqa: PLC0415 - only the first start needs it, every build imports this module
 
     try:
         crypt = ctypes.CDLL("libcrypt.so.1").crypt

@@ -1,4 +1,8 @@
-"""Run another architecture's programs: qemu, told to the kernel through binfmt_misc."""
+"""Emulate another architecture: qemu, registered with the kernel through binfmt_misc.
+
+Each engine registers an emulator of its own, so that none depends on another one's stop. What the
+machine's own packages registered is used, and left alone.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +12,114 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from build_tasks.engine import machine
+from build_tasks import process
+from build_tasks.engine.folders import RUN, machine_lock
 from build_tasks.errors import EngineError
 
-_BINFMT = machine.BINFMT
-#: Debian's architectures by the names that qemu and the kernel have for them.
-QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
-#: How the name of an embedded engine's entry ends.
-_OURS = re.compile(r"-afi-[0-9a-f]{8}$")
+#: The kernel's names of Debian's architectures.
+KERNEL_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
+_BINFMT = Path("/proc/sys/fs/binfmt_misc")
+#: Exists if an engine mounted the kernel's table of emulators.
+_MOUNT_NOTE = RUN / "airflow-images.binfmt_misc"
+_EMBEDDED_ENGINE = re.compile(r"-afi-[0-9a-f]{8}$")
 
 
 def native(architecture: str) -> bool:
-    """Return whether this machine runs an architecture by itself."""
-    return platform.machine() == QEMU[architecture]
+    """Return whether this machine runs an architecture without an emulator."""
+    return platform.machine() == KERNEL_NAMES[architecture]
 
 
-def enabled(architecture: str) -> bool:
-    """Return whether the kernel runs an architecture through an emulator, whoever told it to."""
-    return bool(_entries(architecture))
+def emulated() -> tuple[str, ...]:
+    """Return the architectures that the kernel emulates now, whoever registered them."""
+    return tuple(name for name in KERNEL_NAMES if _entries(name))
 
 
-def lasts(architecture: str, owner: str) -> bool:
-    """Return whether the kernel emulates an architecture for as long as this engine wants it.
+def lasts(architecture: str, engine_id: str) -> bool:
+    """Return whether an architecture is emulated until this engine stops.
 
-    What the machine's own packages told the kernel lasts. What another embedded engine told it
-    goes when that one stops, so that each engine tells it for itself.
+    What another embedded engine registered goes when that one stops.
     """
-    mine = _name(architecture, owner)
-    return any(name == mine or not _OURS.search(name) for name in _entries(architecture))
+    own = _entry(architecture, engine_id)
+    return any(name == own or not _EMBEDDED_ENGINE.search(name) for name in _entries(architecture))
 
 
-def enable(root: Path, architecture: str, owner: str, announce: Callable[[str], None]) -> bool:
-    """Tell the kernel to run an architecture through qemu; return whether that was to be done.
+def enable(
+    packages: Path, architecture: str, engine_id: str, announce: Callable[[str], None]
+) -> None:
+    """Register an emulator, if none is registered that lasts.
 
     Args:
-        root: the folder with the unpacked packages.
+        packages: the folder with the unpacked packages.
         architecture: Debian's name of it.
-        owner: the engine's short name.
-        announce: is told what is done.
+        engine_id: the engine's unique id.
+        announce: is told that it is done.
 
     Raises:
         EngineError: the kernel cannot, or qemu's package is not as expected.
     """
-    machine.mount_binfmt()
-    if lasts(architecture, owner):
-        return False
+    _mount()
+    if lasts(architecture, engine_id):
+        return
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
-    rule = _rule(root, f"qemu-{QEMU[architecture]}", _name(architecture, owner))
     try:
-        (_BINFMT / "register").write_bytes(rule)
+        (_BINFMT / "register").write_bytes(_registration(packages, architecture, engine_id))
     except OSError as error:
         raise EngineError(f"the kernel refuses to emulate {architecture}: {error}") from None
-    return True
 
 
-def disable(architecture: str, owner: str) -> bool:
-    """Tell the kernel to forget what `enable` told it for this engine; return whether it did."""
-    entry = _BINFMT / _name(architecture, owner)
-    if not entry.exists():
-        return False
-    entry.write_text("-1", encoding="ascii")
-    return True
+def disable(engine_id: str) -> list[str]:
+    """Remove the engine's emulators, and return their architectures."""
+    removed = []
+    for architecture in KERNEL_NAMES:
+        entry = _BINFMT / _entry(architecture, engine_id)
+        if entry.exists():
+            entry.write_text("-1", encoding="ascii")
+            removed.append(architecture)
+    with machine_lock():
+        entries = {path.name for path in _BINFMT.glob("*")} - {"register", "status"}
+        if _MOUNT_NOTE.exists() and not entries:
+            process.run(("umount", str(_BINFMT)), check=False)
+            _MOUNT_NOTE.unlink()
+    return removed
 
 
-def _name(architecture: str, owner: str) -> str:
-    return f"qemu-{QEMU[architecture]}-afi-{owner}"
+def _mount() -> None:
+    """Mount the kernel's table of emulators, if it is not."""
+    with machine_lock():
+        if (_BINFMT / "register").exists():
+            return
+        _MOUNT_NOTE.touch()
+        command = ("mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT))
+        completed = process.run(command, check=False)
+        if completed.returncode:
+            raise EngineError(f"the kernel has no binfmt_misc: {completed.stderr.strip()}")
+
+
+def _entry(architecture: str, engine_id: str) -> str:
+    return f"qemu-{KERNEL_NAMES[architecture]}-afi-{engine_id}"
 
 
 def _entries(architecture: str) -> list[str]:
-    """Return the names of the kernel's emulators of an architecture that are not switched off."""
-    found = []
-    for path in _BINFMT.glob(f"*{QEMU[architecture]}*"):
+    """Return the names of the kernel's enabled emulators of an architecture."""
+    names = []
+    for path in _BINFMT.glob(f"*{KERNEL_NAMES[architecture]}*"):
         with contextlib.suppress(FileNotFoundError):  # another engine has just stopped
             if not path.read_text(encoding="ascii").startswith("disabled"):
-                found.append(path.name)
-    return found
+                names.append(path.name)
+    return names
 
 
-def _rule(root: Path, name: str, mine: str) -> bytes:
-    """Return the kernel's line for an emulator, from its package, with our copy's name and path.
+def _registration(packages: Path, architecture: str, engine_id: str) -> bytes:
+    """Return the kernel's line for an emulator: that of qemu's package, with our name and path.
 
     The line is `:name:type:offset:magic:mask:interpreter:flags`. Its flag F opens the emulator
     once, now, so that containers need no copy of it (admin-guide/binfmt-misc of the kernel).
     """
-    conf = root / "usr/lib/binfmt.d" / f"{name}.conf"
-    if not conf.exists():
+    name = f"qemu-{KERNEL_NAMES[architecture]}"
+    file = packages / "usr/lib/binfmt.d" / f"{name}.conf"
+    if not file.exists():
         raise EngineError(f"Debian's package of qemu has no {name}")
-    _, _, *rule, interpreter, flags = conf.read_text(encoding="ascii").strip().split(":")
+    _, _, *rule, interpreter, flags = file.read_text(encoding="ascii").strip().split(":")
     flags = flags if "F" in flags else f"{flags}F"
-    return ":".join(["", mine, *rule, f"{root}{interpreter}", flags]).encode("ascii")
+    own = _entry(architecture, engine_id)
+    return ":".join(["", own, *rule, f"{packages}{interpreter}", flags]).encode("ascii")

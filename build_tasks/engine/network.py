@@ -1,80 +1,141 @@
-"""The engine's own bridge and port: a daemon never shares, nor deletes, another one's."""
+"""The engine's network: its bridge, the bridge's firewall rules, packet forwarding, a free port.
+
+All of it is the engine's own, so that another Docker on the machine is not touched. dockerd itself
+is told to leave the firewall alone: at its start it would empty the chains of another dockerd,
+whose containers would then reach nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import re
+import shlex
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from build_tasks import process
 from build_tasks.engine import state
-from build_tasks.engine.state import Folders
-from build_tasks.errors import EngineError
+from build_tasks.engine.folders import RUN, Folders, machine_lock
+from build_tasks.errors import EngineError, ImagesError
 
 Network = ipaddress.IPv4Network
 
-#: The name of the bridge of a builder in a container.
-_BUILDERS = re.compile(r"afb-[0-9a-f]{8}")
-
-_NETWORKS = Path("/sys/class/net")
-#: Tried first for the registry: 5000 is what people expect.
+#: The bridge of a builder in a container (dockerfiles/buildkit/buildkitd).
+_BUILDER_BRIDGE = re.compile(r"afb-[0-9a-f]{8}")
+_INTERFACES = Path("/sys/class/net")
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+#: Exists if forwarding was off before the first engine started.
+_FORWARD_NOTE = RUN / "airflow-images.ip_forward"
+#: Tried in this order for the registry: people expect 5000; 0 is any free port.
 _PORTS = (5000, *range(5010, 5020), 0)
-#: Where few people have networks of their own.
-_SPACES = ("172.29.0.0/16", "10.213.0.0/16", "192.168.128.0/17")
+#: Address ranges in which few people have networks of their own.
+_RANGES = ("172.29.0.0/16", "10.213.0.0/16", "192.168.128.0/17")
 
 
-def make_bridge(where: Folders) -> str:
-    """Make the engine's bridge if it is not there, and return its network.
+def create(folders: Folders, environment: Mapping[str, str]) -> None:
+    """Create the engine's bridge and its firewall rules, and let the kernel forward packets.
+
+    Args:
+        folders: the engine's folders.
+        environment: the variables with which iptables is found.
+
+    Raises:
+        EngineError: no private network is free, or the kernel makes no bridge.
+        CommandError: the kernel refuses a rule.
+    """
+    network = create_bridge(folders)
+    with machine_lock():
+        if _FORWARD.read_text(encoding="utf-8").strip() != "1":
+            _FORWARD_NOTE.touch()
+            _FORWARD.write_text("1", encoding="utf-8")
+    for table, chain, *rule in firewall_rules(folders.bridge, network):
+        check = ("iptables", "-t", table, "-C", chain, *rule)
+        if process.run(check, environment=environment, check=False).returncode:
+            # The first of its chain, because the rules of others may end with a refusal.
+            process.run(("iptables", "-t", table, "-I", chain, *rule), environment=environment)
+
+
+def remove(folders: Folders, environment: Mapping[str, str]) -> list[str]:
+    """Remove the engine's bridges and their rules; return the bridges' names.
+
+    Args:
+        folders: the engine's folders.
+        environment: the variables with which iptables is found.
+    """
+    removed = []
+    for bridge in bridges(folders):
+        with contextlib.suppress(ImagesError):
+            _remove_rules(bridge, environment)
+        command = ("ip", "link", "delete", bridge, "type", "bridge")
+        if not process.run(command, check=False).returncode:
+            removed.append(bridge)
+    _restore_forwarding()
+    return removed
+
+
+def create_bridge(folders: Folders) -> str:
+    """Create the engine's bridge if it is not there, and return its network.
 
     Raises:
         EngineError: no private network is free, or the kernel makes no bridge.
     """
-    name = where.bridge
-    if process.run(("ip", "link", "show", name), check=False).returncode:
-        made = process.run(("ip", "link", "add", name, "type", "bridge"), check=False)
-        if made.returncode:
-            raise EngineError(f"cannot make the bridge {name}: {made.stderr.strip()}")
-    taken = _taken(name)
-    kept = state.remembered(where, "network")
-    if not kept or any(Network(kept).overlaps(other) for other in taken):
-        kept = state.remember(where, "network", str(_free(taken, int(where.short[:2], 16))))
-        # dockerd would give the bridge the addresses again that it remembers.
-        shutil.rmtree(where.home / "data/network", ignore_errors=True)
-    network = Network(kept)
+    name = folders.bridge
+    if not (_INTERFACES / name).exists():
+        completed = process.run(("ip", "link", "add", name, "type", "bridge"), check=False)
+        if completed.returncode:
+            raise EngineError(f"cannot create the bridge {name}: {completed.stderr.strip()}")
+    routes = json.loads(process.run(("ip", "-json", "-4", "route", "show")).stdout or "[]")
+    taken = [
+        Network(route["dst"], strict=False)
+        for route in routes
+        if route.get("dev") != name and route.get("dst", "default") != "default"
+    ]
+    saved = state.saved_setting(folders, "network")
+    if not saved or any(Network(saved).overlaps(other) for other in taken):
+        free = _free_network(taken, int(folders.unique_id[:2], 16))
+        saved = state.save_setting(folders, "network", str(free))
+        # dockerd would give the bridge its former addresses again.
+        shutil.rmtree(folders.home / "data/network", ignore_errors=True)
+    network = Network(saved)
     gateway = f"{next(network.hosts())}/{network.prefixlen}"
     process.run(("ip", "address", "replace", gateway, "dev", name))
     process.run(("ip", "link", "set", name, "up"))
-    return kept
+    return saved
 
 
-def bridges(where: Folders) -> list[str]:
-    """Return the bridges that the engine has, and those of builders in its containers.
+def bridges(folders: Folders) -> list[str]:
+    """Return the engine's bridge and those of builders in its containers, if they exist.
 
-    Such a container may have the machine's network. It notes its bridge where it keeps its cache,
-    in a volume (build_tasks/engine/buildkit_image.py).
+    A builder's container may have the machine's network. It keeps the name of its bridge beside its
+    cache, in a volume.
     """
-    notes = where.home.glob("data/volumes/*/_data/bridge")
-    names = [note.read_text(encoding="utf-8", errors="replace").strip() for note in notes]
-    found = [where.bridge, *(name for name in names if _BUILDERS.fullmatch(name))]
-    return [name for name in found if (_NETWORKS / name).exists()]
+    files = folders.home.glob("data/volumes/*/_data/bridge")
+    names = [file.read_text(encoding="utf-8", errors="replace").strip() for file in files]
+    names = [folders.bridge, *(name for name in names if _BUILDER_BRIDGE.fullmatch(name))]
+    return [name for name in names if (_INTERFACES / name).exists()]
 
 
-def remove_bridge(name: str) -> bool:
-    """Remove a bridge, and return whether it was there."""
-    command = ("ip", "link", "delete", name, "type", "bridge")
-    return not process.run(command, check=False).returncode
+def firewall_rules(bridge: str, network: str) -> tuple[tuple[str, ...], ...]:
+    """Return the rules with which containers reach the network, each as table, chain and rule."""
+    answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
+    return (
+        ("nat", "POSTROUTING", "-s", network, "!", "-o", bridge, "-j", "MASQUERADE"),
+        ("filter", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
+        ("filter", "FORWARD", "-o", bridge, *answers, "-j", "ACCEPT"),
+    )
 
 
-def free_port(kept: str) -> int:
-    """Return a port of the loopback interface that nobody listens on.
+def free_port(preferred: str) -> int:
+    """Return a port of the loopback interface on which nothing listens.
 
     Args:
-        kept: the port to prefer, as text; empty if there is none.
+        preferred: the port to try first; empty if there is none.
     """
-    for port in (*([int(kept)] if kept else []), *_PORTS):
+    for port in (*([int(preferred)] if preferred else []), *_PORTS):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -85,20 +146,31 @@ def free_port(kept: str) -> int:
     raise EngineError("no port of 127.0.0.1 is free for the registry")
 
 
-def _taken(own: str) -> list[Network]:
-    """Return the networks that the machine has a route to, but for our own bridge's."""
-    routes = json.loads(process.run(("ip", "-json", "-4", "route", "show")).stdout or "[]")
-    return [
-        Network(route["dst"], strict=False)
-        for route in routes
-        if route.get("dev") != own and route.get("dst", "default") != "default"
-    ]
+def _remove_rules(bridge: str, environment: Mapping[str, str]) -> None:
+    """Remove the rules that name a bridge, whatever network it had when they were made."""
+    for table in ("nat", "filter"):
+        listing = process.run(("iptables", "-t", table, "-S"), environment=environment, check=False)
+        for line in listing.stdout.splitlines():
+            action, *rule = shlex.split(line)
+            if action == "-A" and bridge in rule:
+                command = ("iptables", "-t", table, "-D", *rule)
+                process.run(command, environment=environment, check=False)
 
 
-def _free(taken: list[Network], first: int) -> Network:
-    """Return a network that is free, beginning where other engines likely do not."""
-    for space in _SPACES:
-        networks = list(Network(space).subnets(new_prefix=24))
+def _restore_forwarding() -> None:
+    """Switch forwarding off again with the last engine, unless another bridge needs it."""
+    with machine_lock():
+        left = [path.parent.name for path in _INTERFACES.glob("*/bridge")]
+        if _FORWARD_NOTE.exists() and not any(name.startswith(("afi-", "afb-")) for name in left):
+            if not left:
+                _FORWARD.write_text("0", encoding="utf-8")
+            _FORWARD_NOTE.unlink()
+
+
+def _free_network(taken: list[Network], first: int) -> Network:
+    """Return a free network, beginning where other engines likely do not."""
+    for addresses in _RANGES:
+        networks = list(Network(addresses).subnets(new_prefix=24))
         start = first % len(networks)
         for candidate in networks[start:] + networks[:start]:
             if not any(candidate.overlaps(other) for other in taken):

@@ -1,7 +1,6 @@
-"""Debian's packages, unpacked into a folder: nothing is installed on the machine.
+"""The engine's Debian packages: which ones, unpacked where, run with which environment.
 
-apt works with lists and a cache of its own, from the mirror that the machine's apt uses and with
-the machine's keys; `dpkg -x` unpacks.
+Nothing is installed on the machine: `dpkg -x` unpacks the packages into the cache folder.
 """
 
 from __future__ import annotations
@@ -10,25 +9,24 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import paths, process
-from build_tasks.engine import apt, state
-from build_tasks.engine.handle import plugin
+from build_tasks.engine import apt
+from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
 from build_tasks.engine.processes import end_orphans, marker
-from build_tasks.engine.state import Folders
 from build_tasks.errors import EngineError, ImagesError
 
 #: Newest first; the older one serves machines that the newer one's programs do not run on.
 RELEASES = ("unstable", "trixie")
 RELEASE_VARIABLE = "AIRFLOW_IMAGES_ENGINE_RELEASE"
 
-#: Taken from the engine's release. Debian 12's own docker.io is 20.10, which is too old.
+#: From the engine's release. Debian 12's own docker.io is 20.10, which is too old.
 ENGINE = ("docker.io", "docker-cli", "docker-buildx")
-#: Static, so that it runs in any container: from the newest release, whatever the engine's.
+#: From the newest release, whatever the engine's: it is static, and so runs in any container.
 INIT = "tini-static"
-#: Taken from the machine's release: newer ones need a newer libc.
+#: From the machine's release: newer ones need a newer libc.
 MACHINE = (
     "containerd",
     "runc",
@@ -43,15 +41,14 @@ MACHINE = (
     "libnetfilter-conntrack3",
     "mmdebstrap",
 )
-EMULATION = ("qemu-user-static",)
+EMULATION = "qemu-user-static"
 
 #: What PATH (:), the options of overlay mounts (, and \\) and configuration files can hold.
 _HOME = re.compile(r"[^:,\\\"'`$#\x00-\x1f\x7f\ud800-\udfff]+")
-_FILTERS = ("iptables", "ip6tables")
 _PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: What a daemon gets of the environment: the way out, whom to trust there, and the time zone.
-HANDED_ON = {
+#: The variables that daemons inherit: proxies, certificates, and the time zone.
+INHERITED = {
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -62,24 +59,9 @@ HANDED_ON = {
 }
 
 
-def release_wanted() -> tuple[str, ...]:
-    """Return the releases to try, in order.
-
-    Raises:
-        EngineError: the environment names another one.
-    """
-    pinned = os.environ.get(RELEASE_VARIABLE)
-    if not pinned:
-        return RELEASES
-    if pinned not in RELEASES:
-        choices = ", ".join(RELEASES)
-        raise EngineError(f"{RELEASE_VARIABLE}: unknown release {pinned!r}: choose {choices}")
-    return (pinned,)
-
-
-def supported() -> None:
+def check_supported() -> None:
     """Raise EngineError, with what to do instead, unless this machine can embed an engine."""
-    home = str(state.folders().home)
+    home = str(engine_folders().home)
     if not _HOME.fullmatch(home):
         raise EngineError(
             f"the embedded engine cannot live in {home!r}: PATH, overlay mounts or its own files "
@@ -94,36 +76,64 @@ def supported() -> None:
         raise EngineError("the embedded engine needs the program ip: install iproute2")
 
 
+def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Path]:
+    """Unpack the newest release that runs on this machine; return its name and folder.
+
+    Raises:
+        EngineError: none runs, or the environment names an unknown release.
+        NetworkError: the mirror cannot be reached.
+        DiskError: there is no space.
+    """
+    pinned = os.environ.get(RELEASE_VARIABLE)
+    if pinned and pinned not in RELEASES:
+        choices = ", ".join(RELEASES)
+        raise EngineError(f"{RELEASE_VARIABLE}: unknown release {pinned!r}: choose {choices}")
+    for release in (pinned,) if pinned else RELEASES:
+        root = unpack(folders, release, announce)
+        if runs(root):
+            return release, root
+        announce(f"the engine of Debian {release} does not run on this machine")
+    raise EngineError(
+        "no engine of Debian runs on this machine: install Docker Engine 26 or newer with buildx"
+    )
+
+
 def unpack(
-    where: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
+    folders: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
 ) -> Path:
-    """Return the folder with the unpacked packages of a release; fetch what is not there yet.
+    """Return the folder with a release's unpacked packages; fetch those that are missing.
 
     Args:
-        where: the engine's folders.
-        release: the Debian release that the engine is taken from.
+        folders: the engine's folders.
+        release: the Debian release that the engine is from.
         announce: is told what is fetched.
-        emulation: with the programs that run another architecture's.
+        emulation: include the emulators of other architectures.
 
     Raises:
         NetworkError: the mirror cannot be reached.
         DiskError: there is no space.
-        EngineError: the packages are not there, or do not run on this machine.
+        EngineError: the packages are not there.
     """
-    root = where.root(release)
+    root = folders.packages(release)
+    own = apt.codename()
     wanted = [f"{name}/{release}" for name in ENGINE]
     wanted += [f"{INIT}/{RELEASES[0]}"]
-    wanted += [f"{name}/{codename()}" for name in MACHINE]
-    if emulation:
-        wanted += [f"{name}/{codename()}" for name in EMULATION]
-    unpacked = root / "unpacked"
-    present = unpacked.read_text(encoding="utf-8").split() if unpacked.exists() else []
+    wanted += [f"{name}/{own}" for name in (*MACHINE, *((EMULATION,) if emulation else ()))]
+    record = root / "unpacked"
+    present = record.read_text(encoding="utf-8").split() if record.exists() else []
     missing = [name for name in wanted if name not in present]
-    if missing:
-        announce(f"fetching {len(missing)} Debian packages ({release}, {codename()}) into {root}")
-        _fetch(where, release, missing, announce)
-        _complete(root)
-        paths.write(unpacked, "\n".join([*present, *missing]))
+    if not missing:
+        return root
+    announce(f"fetching {len(missing)} Debian packages ({release}, {own}) into {root}")
+    root.mkdir(parents=True, exist_ok=True)
+    folder = folders.home / "packages/apt"
+    end_orphans(folder.parent)  # an apt whose parent was killed still holds its lock
+    apt.update(folder, apt.mirror(), [*dict.fromkeys((own, release, RELEASES[0]))], announce)
+    for package in apt.download(folder, missing):
+        apt.check(apt.run(("dpkg", "-x", str(package), str(root)), folder), package.name)
+    shutil.rmtree(folder / "archives")
+    _link_programs(root)
+    paths.write(record, "\n".join([*present, *missing]))
     return root
 
 
@@ -131,7 +141,7 @@ def environment(root: Path) -> dict[str, str]:
     """Return the variables with which the unpacked programs find each other and their libraries."""
     triplet = f"{platform.machine()}-linux-gnu"
     libraries = [str(root / "usr/lib" / triplet), str(root / "lib" / triplet)]
-    programs = [str(root / part) for part in _PROGRAMS]
+    programs = [str(root / name) for name in _PROGRAMS]
     return {
         "PATH": os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
@@ -139,94 +149,39 @@ def environment(root: Path) -> dict[str, str]:
     }
 
 
-def daemon_environment(where: Folders, root: Path) -> dict[str, str]:
-    """Return all variables of a program that outlives this process.
+def daemon_environment(folders: Folders, root: Path) -> dict[str, str]:
+    """Return all variables of a daemon.
 
     Nothing else of this process's environment is handed on: a CI job has tokens there.
-
-    Args:
-        where: the engine's folders.
-        root: the folder with the unpacked packages.
     """
-    kept = {name: text for name, text in os.environ.items() if name.upper() in HANDED_ON}
-    found = environment(root)
-    path = os.pathsep.join([*(str(root / part) for part in _PROGRAMS), _SYSTEM_PATH])
-    return {**kept, **found, "PATH": path, "HOME": str(where.home), **marker(where.home)}
+    inherited = {name: text for name, text in os.environ.items() if name.upper() in INHERITED}
+    path = os.pathsep.join([*(str(root / name) for name in _PROGRAMS), _SYSTEM_PATH])
+    own = {"PATH": path, "HOME": str(folders.home), **marker(folders.home)}
+    return {**inherited, **environment(root), **own}
 
 
-def unpacked(where: Folders) -> Path:
+def any_unpacked(folders: Folders) -> Path:
     """Return the folder with the packages of some release, whichever is there."""
-    roots = (where.root(release) for release in RELEASES)
-    return next((root for root in roots if root.exists()), where.root(RELEASES[0]))
+    roots = [folders.packages(release) for release in RELEASES]
+    return next((root for root in roots if root.exists()), roots[0])
 
 
 def runs(root: Path) -> bool:
     """Return whether the unpacked engine runs on this machine's libc."""
     try:
         process.run((str(root / "usr/sbin/dockerd"), "--version"), environment=environment(root))
-        process.run((str(plugin(root)), "version"), environment=environment(root))
+        process.run((str(buildx_plugin(root)), "version"), environment=environment(root))
     except ImagesError:
         return False
     return True
 
 
-def architecture() -> str:
-    """Return Debian's name of the machine's architecture, like `amd64`."""
-    return process.run(("dpkg", "--print-architecture")).stdout.strip()
-
-
-def codename() -> str:
-    """Return the name of the machine's own release, like `bookworm`.
-
-    Raises:
-        EngineError: the machine does not say, or is no Debian.
-    """
-    try:
-        said = platform.freedesktop_os_release()
-    except OSError:
-        said = {}
-    if said.get("ID") != "debian" or not said.get("VERSION_CODENAME"):
-        name = said.get("PRETTY_NAME", "this system")
-        raise EngineError(
-            f"the embedded engine is made of Debian's packages, and this is {name}: "
-            "install Docker Engine 26 or newer with its buildx plugin"
-        )
-    return said["VERSION_CODENAME"]
-
-
-def mirror() -> str:
-    """Return the address of the mirror that the machine's own apt takes its release from.
-
-    Raises:
-        EngineError: apt has no such source.
-    """
-    return apt.mirror(codename())
-
-
-def _fetch(
-    where: Folders, release: str, names: Sequence[str], announce: Callable[[str], None]
-) -> None:
-    folder = where.home / "packages/apt"
-    end_orphans(folder.parent)  # an apt whose starter was killed has its lock still
-    suites = dict.fromkeys((codename(), release, RELEASES[0]))
-    root = where.root(release)
-    root.mkdir(parents=True, exist_ok=True)
-    apt.update(folder, mirror(), [*suites], announce)
-    for package in apt.download(folder, names):
-        unpacked = apt.run(("dpkg", "-x", str(package), str(root)), folder)
-        apt.check(unpacked, package.name)
-    shutil.rmtree(folder / "archives")
-
-
-def _complete(root: Path) -> None:
-    """Make the links that the packages' own scripts would make."""
-    programs = root / "usr/sbin"
-    for name in _FILTERS:
+def _link_programs(root: Path) -> None:
+    """Create the links that the packages' own scripts would create."""
+    links = {"usr/bin/docker-init": "tini-static"}
+    for name in ("iptables", "ip6tables"):
         for suffix in ("", "-save", "-restore"):
-            _link(programs / f"{name}{suffix}", f"{name}-nft{suffix}")
-    _link(root / "usr/bin/docker-init", "tini-static")
-
-
-def _link(path: Path, target: str) -> None:
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
+            links[f"usr/sbin/{name}{suffix}"] = f"{name}-nft{suffix}"
+    for name, target in links.items():
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to(target)

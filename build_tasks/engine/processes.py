@@ -1,178 +1,207 @@
-"""The processes of an engine, found by what no other process has.
+"""Find, await and end the processes of an engine, however they were started.
 
-Programs of an engine are started with a variable that names the engine's folder. They hand it on
-to what they start: containerd, its shims, runc. The processes of a container have variables of
-their own; the root of their file system lies in the engine's data. An engine that an older version
-of the suite started has no such variable: its programs are known by the files that they were given.
+The engine's programs get a variable that names the engine's folder, and hand it on to what they
+start: containerd, its shims, runc. A container's processes have an environment of their own, but
+their root file system lies in the engine's data. An engine of an older version of the suite has no
+such variable: its programs are recognised by their arguments.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from build_tasks.engine import state
-from build_tasks.engine.state import Daemon, Folders
+from build_tasks.engine.folders import Folders
 
 #: The variable; its value is the folder that the process works for.
 MARKER = "AIRFLOW_EMBEDDED_ENGINE"
-#: What ends what it started when it is asked to end.
+#: Seconds between SIGTERM and SIGKILL; dockerd gives containers ten.
+GRACE = 20.0
+#: These end their children themselves when they get SIGTERM.
 _DAEMONS = ("dockerd", "docker-registry")
 _PROGRAMS = (*_DAEMONS, "containerd", "containerd-shim")
-#: A process may start another one while it is ended.
+#: A process may start another one while it is being ended.
 _ROUNDS = 5
 _PROC = Path("/proc")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A process of the engine.
+class Process:
+    """A process, identified also by its start, because the kernel reuses process ids.
 
     Args:
-        name: the name of its program, as the kernel keeps it (at most 15 bytes).
-        process: its id and start.
+        pid: the process id.
+        started: the start, in clock ticks since boot; 0 if the process has ended.
+        name: the program's name as the kernel keeps it (at most 15 bytes).
     """
 
-    name: str
-    process: Daemon
+    pid: int
+    started: int
+    name: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """Return the process that has this id now."""
+        stat = _stat(pid)
+        return cls(pid, stat.started, stat.name)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs and is no zombie."""
+        return self.started > 0 and Process.of(self.pid) == self
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.process.pid})"
+        return f"{self.name} ({self.pid})"
 
 
 def marker(folder: Path) -> dict[str, str]:
     """Return the variable for a program that works for an engine.
 
     Args:
-        folder: the engine's folder, or the one in it that the program fills.
+        folder: the engine's folder, or the subfolder that the program fills.
     """
     return {MARKER: str(folder)}
 
 
-def find(where: Folders) -> list[Found]:
-    """Return what runs of the engine, also in its containers."""
-    return _with_descendants({*_marked(where.home), *_given(where), *_contained(where)})
+def find(folders: Folders) -> list[Process]:
+    """Return the engine's processes, those in its containers, and all their descendants."""
+    return _with_descendants(
+        pid
+        for pid in _pids()
+        if _is_marked(pid, folders.home)
+        or _has_file_argument(pid, folders)
+        or _is_contained(pid, folders)
+    )
 
 
-def end(where: Folders) -> list[Found]:
-    """End what runs of the engine, and return the daemons among it."""
-    daemons = [found for found in find(where) if found.name in _DAEMONS]
-    state.end(found.process for found in daemons)
+def end(folders: Folders) -> list[Process]:
+    """End the engine's processes, daemons first; return the daemons."""
+    daemons = [process for process in find(folders) if process.name in _DAEMONS]
+    terminate(daemons)
     for _ in range(_ROUNDS):
-        left = find(where)
+        left = find(folders)
         if not left:
             break
-        daemons += [found for found in left if found.name == "containerd"]
-        state.end((found.process for found in left), first=signal.SIGKILL)
+        daemons += [process for process in left if process.name == "containerd"]
+        terminate(left, first=signal.SIGKILL)
     return daemons
 
 
 def end_orphans(folder: Path) -> None:
-    """End what works for a folder, whose lock this process holds: its starter was killed."""
-    state.end(found.process for found in _with_descendants(_marked(folder)))
+    """End the processes that work for a folder whose lock this process holds.
+
+    Whoever started them was killed.
+    """
+    terminate(_with_descendants(pid for pid in _pids() if _is_marked(pid, folder)))
 
 
-def unescaped(text: str) -> str:
-    """Return a field of /proc/PID/mountinfo without its octal escapes (proc_pid_mountinfo(5))."""
+def terminate(processes: Iterable[Process], first: signal.Signals = signal.SIGTERM) -> None:
+    """Signal processes, wait until they have ended, and kill those that do not end in time."""
+    left = [process for process in processes if process.alive]
+    for signum in (first, signal.SIGKILL):
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, signum)
+        deadline = time.monotonic() + GRACE
+        while left and time.monotonic() < deadline:
+            time.sleep(0.05)
+            left = [process for process in left if process.alive]
+
+
+def answers_in_time(process: Process, answers: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a daemon; return whether it answers, False if it ends or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        if not process.alive or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def unescape(text: str) -> str:
+    """Decode the octal escapes of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
-def _marked(folder: Path) -> set[int]:
-    """Return the processes that work for a folder or one in it."""
-    name = f"{MARKER}=".encode()
-    exact = name + os.fsencode(folder)
-    found = set()
-    for process in _all():
-        try:
-            variables = (process / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(one == exact or one.startswith(exact + b"/") for one in variables):
-            found.add(int(process.name))
-    return found
+class _Stat(NamedTuple):
+    name: str = ""
+    parent: int = 0
+    started: int = 0
 
 
-def _given(where: Folders) -> set[int]:
-    """Return the programs of an engine that were given a file in one of the engine's folders."""
-    folders = tuple(os.fsencode(folder) + b"/" for folder in (where.home, where.run))
-    found = set()
-    for process in _all():
-        if not _status(process)[0].startswith(_PROGRAMS):
-            continue
-        try:
-            arguments = (process / "cmdline").read_bytes().split(b"\0")[1:]
-        except OSError:
-            continue
-        if any(argument.startswith(folders) for argument in arguments):
-            found.add(int(process.name))
-    return found
+def _stat(pid: int) -> _Stat:
+    """Read /proc/PID/stat (proc_pid_stat(5)); a zombie has no start."""
+    before, _, after = _read(pid, "stat").decode(errors="replace").rpartition(")")
+    if not before:
+        return _Stat()
+    state, parent, *_ = fields = after.split()
+    started = 0 if state in "ZX" else int(fields[19])
+    return _Stat(before.partition("(")[2], int(parent), started)
 
 
-def _contained(where: Folders) -> set[int]:
-    """Return the processes whose root file system lies in the engine's data."""
-    own = _namespace(_PROC / "self")
-    data = {str(where.home / "data"), str((where.home / "data").resolve())}
-    found = set()
-    for process in _all():
-        if _namespace(process) in {own, ""}:
-            continue
-        try:
-            text = (process / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError:
-            continue
-        root = next((line for line in text.splitlines() if line.split()[4] == "/"), "")
-        if any(f"{folder}/" in unescaped(root) for folder in data):
-            found.add(int(process.name))
-    return found
+def _is_marked(pid: int, folder: Path) -> bool:
+    """Return whether a process works for a folder or one below it."""
+    exact = os.fsencode(f"{MARKER}={folder}")
+    variables = _read(pid, "environ").split(b"\0")
+    return any(text == exact or text.startswith(exact + b"/") for text in variables)
 
 
-def _with_descendants(pids: set[int]) -> list[Found]:
-    """Return these processes and all that they started, but for this one and its ancestors."""
-    status = {int(process.name): _status(process) for process in _all()}
-    children: dict[int, list[int]] = {}
-    for pid, (_, parent, _) in status.items():
-        children.setdefault(parent, []).append(pid)
-    wanted = [*pids]
-    for pid in wanted:
-        wanted += [child for child in children.get(pid, []) if child not in wanted]
-    spared = _ancestors(os.getpid(), status)
-    return [
-        Found(status[pid][0], Daemon(pid, status[pid][2]))
-        for pid in wanted
-        if pid not in spared and pid in status and status[pid][2]
-    ]
+def _has_file_argument(pid: int, folders: Folders) -> bool:
+    """Return whether one of the engine's programs was given a file in the engine's folders."""
+    inside = tuple(os.fsencode(folder) + b"/" for folder in (folders.home, folders.run))
+    return _stat(pid).name.startswith(_PROGRAMS) and any(
+        argument.startswith(inside) for argument in _read(pid, "cmdline").split(b"\0")[1:]
+    )
 
 
-def _ancestors(pid: int, status: Mapping[int, tuple[str, int, int]]) -> set[int]:
-    found = set()
-    while pid and pid not in found:
-        found.add(pid)
-        pid = status.get(pid, ("", 0, 0))[1]
-    return found
+def _is_contained(pid: int, folders: Folders) -> bool:
+    """Return whether a process's root file system lies in the engine's data."""
+    if _mount_namespace(str(pid)) in {_mount_namespace("self"), ""}:
+        return False
+    mounts = os.fsdecode(_read(pid, "mountinfo")).splitlines()
+    root = next((unescape(line) for line in mounts if line.split()[4] == "/"), "")
+    data = folders.home / "data"
+    return any(f"{folder}/" in root for folder in (data, data.resolve()))
 
 
-def _status(process: Path) -> tuple[str, int, int]:
-    """Return the name, the parent and the start of a process; a zombie has no start."""
+def _mount_namespace(pid: str) -> str:
     try:
-        text = (process / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "", 0, 0
-    name = text.partition("(")[2].rpartition(")")[0]
-    fields = text.rpartition(")")[2].split()
-    return name, int(fields[1]), 0 if fields[0] in "ZX" else int(fields[19])
-
-
-def _namespace(process: Path) -> str:
-    try:
-        return str((process / "ns/mnt").readlink())
+        return str((_PROC / pid / "ns/mnt").readlink())
     except OSError:
         return ""
 
 
-def _all() -> Iterable[Path]:
-    return _PROC.glob("[0-9]*")
+def _with_descendants(pids: Iterable[int]) -> list[Process]:
+    """Return processes and all that they started, without this one and its ancestors."""
+    wanted = [*pids]
+    stats = {pid: _stat(pid) for pid in _pids()}
+    for pid in wanted:
+        children = (child for child, stat in stats.items() if stat.parent == pid)
+        wanted += [child for child in children if child not in wanted]
+    ancestors: set[int] = set()
+    own = os.getpid()
+    while own and own not in ancestors:
+        ancestors.add(own)
+        own = stats.get(own, _Stat()).parent
+    found = [(pid, stats.get(pid, _Stat())) for pid in wanted if pid not in ancestors]
+    return [Process(pid, stat.started, stat.name) for pid, stat in found if stat.started]
+
+
+def _read(pid: int, name: str) -> bytes:
+    """Return the content of a file in /proc/PID, nothing if the process has ended."""
+    try:
+        return (_PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return b""
+
+
+def _pids() -> list[int]:
+    return sorted(int(path.name) for path in _PROC.glob("[0-9]*"))

@@ -1,79 +1,61 @@
-"""A registry on the loopback interface, for images and caches where there is no other."""
+"""Read the storage of the engine's registry, and remove what no tag leads to.
+
+A tag that moves leaves its old manifest behind, with its layers. The registry's own garbage
+collector does not see that an index names manifests: told to remove what is untagged, it would
+remove the platforms of every image. So superseded manifests are found here, in the registry's
+files, and removed through its API; the collector then removes the layers that nothing names.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from build_tasks import process
-from build_tasks.engine import credentials, packages, ready, state
-from build_tasks.engine.state import Daemon, Folders
-from build_tasks.errors import EngineError
+from build_tasks.engine import credentials, packages
+from build_tasks.engine.folders import Folders, engine_folders
+from build_tasks.engine.state import EngineState
+from build_tasks.errors import CommandError
 
-START = 20.0
-_CONFIGURATION = """\
-version: 0.1
-log:
-  level: warn
-storage:
-  filesystem:
-    rootdirectory: {folder}
-  delete:
-    enabled: true
-  maintenance:
-    uploadpurging:
-      enabled: true
-      age: 24h
-      interval: 1h
-      dryrun: false
-http:
-  addr: {address}
-auth:
-  htpasswd:
-    realm: airflow-images
-    path: {passwords}
-"""
+#: Seconds that an untagged manifest is kept: images of one platform are pushed by digest, and wait
+#: to be merged.
+UNTAGGED = 7 * 86400.0
+#: Seconds for the registry to answer, and for its collector to end.
+_ANSWER = 60.0
+_COLLECTION = 3600.0
 
 
-def start(where: Folders, root: Path, address: str) -> Daemon:
-    """Start the registry and return it as soon as it answers.
+@dataclass(frozen=True)
+class Superseded:
+    """What nothing needs any more.
 
     Args:
-        where: the engine's folders.
-        root: the folder with the unpacked packages.
-        address: host and port to listen on.
-
-    Raises:
-        EngineError: it ended, or does not answer.
+        manifests: repositories and digests.
+        bytes: the size of the manifests, of their layers, and of aborted uploads.
     """
-    passwords = credentials.make(where)
-    text = _CONFIGURATION.format(
-        folder=where.home / "registry", address=address, passwords=passwords
-    )
-    configuration(where).write_text(text, encoding="utf-8")
-    log = where.home / "registry.log"
-    command = (str(root / "usr/bin/docker-registry"), "serve", str(configuration(where)))
-    variables = packages.daemon_environment(where, root)
-    one = state.daemon(process.spawn(command, environment=variables, log=log))
-    try:
-        ready.wait(lambda: state.alive(one), lambda: _answers(address), START)
-    except BaseException as error:
-        state.end([one])
-        if isinstance(error, TimeoutError):
-            raise EngineError(f"the registry does not start on {address} (see {log})") from None
-        raise
-    return one
+
+    manifests: tuple[tuple[str, str], ...]
+    bytes: int
 
 
-def configuration(where: Folders) -> Path:
-    """Return the registry's file of configuration."""
-    return where.home / "registry.yml"
+@dataclass
+class _Repository:
+    """A repository's manifests: when each was pushed, which are tagged now, which were before."""
+
+    name: str
+    pushed: dict[str, float] = field(default_factory=dict)
+    tagged: set[str] = field(default_factory=set)
+    formerly_tagged: set[str] = field(default_factory=set)
 
 
 def holds(reference: str) -> bool:
     """Return whether the registry has an image, as its own files say.
 
-    Every build asks, and reading two files costs a fraction of two requests. The places are those
-    of the registry's storage (distribution's registry/storage/paths.go).
+    Every build asks, and reading two files costs a fraction of two requests.
 
     Args:
         reference: host, port, path and tag.
@@ -84,35 +66,165 @@ def holds(reference: str) -> bool:
 def digest(reference: str) -> str:
     """Return the digest of an image in the registry, empty if it has none of this name."""
     path, _, tag = reference.partition("/")[2].rpartition(":")
-    link = _root() / "repositories" / path / "_manifests/tags" / tag / "current/link"
+    repository = engine_folders().registry / "repositories" / path
     try:
-        return link.read_text(encoding="utf-8").strip()
+        return _linked(repository / "_manifests/tags" / tag / "current/link")
     except OSError:
         return ""
 
 
 def manifest(reference: str) -> str:
-    """Return the text of an image's manifest or index, empty if the registry does not have it."""
-    algorithm, _, encoded = digest(reference).partition(":")
+    """Return an image's manifest or index as text, empty if the registry does not have it."""
     try:
-        data = _root() / "blobs" / algorithm / encoded[:2] / encoded / "data"
-        return data.read_text(encoding="utf-8")
+        return _blob(engine_folders().registry, digest(reference)).read_text(encoding="utf-8")
     except OSError:
         return ""
 
 
-def _root() -> Path:
-    return state.folders().home / "registry/docker/registry/v2"
+def superseded(folders: Folders, now: float, older: float = 0.0) -> Superseded:
+    """Return what can be removed.
+
+    Args:
+        folders: the engine's folders.
+        now: the time, in seconds since the epoch.
+        older: the age, in seconds, from which a manifest can be removed.
+    """
+    root = folders.registry
+    removable: list[tuple[str, str]] = []
+    needed: set[str] = set()
+    for repository in _repositories(root):
+        unreachable = _unreachable(root, repository, now, older)
+        removable += [(repository.name, digest) for digest in sorted(unreachable)]
+        for digest in repository.pushed.keys() - unreachable:
+            needed |= {digest, *_named_by(root, digest)}
+    size = sum(size for digest, size in _blob_sizes(root) if digest not in needed)
+    return Superseded(tuple(removable), size)
 
 
-def _answers(address: str) -> bool:
-    import http.client  # noqa: PLC0415 - start-up time
+def remove_superseded(
+    folders: Folders, state: EngineState, now: float, older: float = 0.0
+) -> Superseded:
+    """Remove what can be removed, and return what was.
 
-    connection = http.client.HTTPConnection(address, timeout=5)
+    The caller makes sure that nobody pushes meanwhile: a layer that was pushed before its manifest
+    would be removed.
+
+    Args:
+        folders: the engine's folders.
+        state: the running engine.
+        now: the time, in seconds since the epoch.
+        older: the age, in seconds, from which a manifest can be removed.
+
+    Raises:
+        CommandError: the registry or its collector fails.
+    """
+    root = folders.registry
+    if not (root / "repositories").exists():
+        return Superseded((), 0)  # nothing was pushed yet, for which the collector would fail
+    before = sum(size for _, size in _blob_sizes(root))
+    manifests = superseded(folders, now, older).manifests
+    _delete(state.registry, credentials.authorization(folders), manifests)
+    unpacked = folders.packages(state.release)
+    program = str(unpacked / "usr/bin/docker-registry")
+    process.run(
+        (program, "garbage-collect", str(folders.registry_configuration)),
+        environment=packages.daemon_environment(folders, unpacked),
+        timeout=_COLLECTION,
+    )
+    return Superseded(manifests, before - sum(size for _, size in _blob_sizes(root)))
+
+
+def _delete(address: str, authorization: str, manifests: Iterable[tuple[str, str]]) -> None:
+    import http.client  # noqa: PLC0415 - every build imports this module, few remove anything
+
+    connection = http.client.HTTPConnection(address, timeout=_ANSWER)
+    headers = {"Authorization": authorization}
     try:
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
-    except OSError:
-        return False
+        for repository, digest in manifests:
+            path = f"/v2/{repository}/manifests/{digest}"
+            connection.request("DELETE", path, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            if response.status not in {http.HTTPStatus.ACCEPTED, http.HTTPStatus.NOT_FOUND}:
+                raise CommandError(f"the registry does not remove {path}: {response.status}")
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandError(f"the registry on {address} does not answer: {error}") from None
     finally:
         connection.close()
+
+
+def _unreachable(root: Path, repository: _Repository, now: float, older: float) -> set[str]:
+    """Return the manifests that no tag leads to, except those that wait to be merged."""
+    pushed = repository.pushed
+    replaced = repository.formerly_tagged - repository.tagged
+    never_tagged = pushed.keys() - repository.tagged - _closure(root, replaced)
+    children = {child for digest in pushed for child in _children(_load(root, digest))}
+    waiting = {
+        digest for digest in never_tagged - children if now - pushed[digest] < max(UNTAGGED, older)
+    }
+    recent = {digest for digest in replaced if now - pushed.get(digest, now) < older}
+    return pushed.keys() - _closure(root, repository.tagged | waiting | recent)
+
+
+def _closure(root: Path, digests: Iterable[str]) -> set[str]:
+    """Return manifests and all that they name, directly and indirectly."""
+    closure: set[str] = set()
+    left = [*digests]
+    while left:
+        digest = left.pop()
+        if digest not in closure:
+            closure.add(digest)
+            left += _children(_load(root, digest))
+    return closure
+
+
+def _named_by(root: Path, digest: str) -> set[str]:
+    """Return the digests of the manifests, the layers and the configuration of a manifest."""
+    content = _load(root, digest)
+    entries = _entries(content.get("layers")) + _entries([content.get("config")])
+    return {*_children(content), *(str(entry.get("digest")) for entry in entries)}
+
+
+def _children(content: dict[str, Any]) -> list[str]:
+    return [str(entry.get("digest")) for entry in _entries(content.get("manifests"))]
+
+
+def _entries(value: object) -> list[dict[str, Any]]:
+    entries = value if isinstance(value, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _load(root: Path, digest: str) -> dict[str, Any]:
+    """Return the content of a manifest, empty if it is none."""
+    try:
+        content = json.loads(_blob(root, digest).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _repositories(root: Path) -> Iterator[_Repository]:
+    for folder in sorted((root / "repositories").rglob("_manifests")):
+        name = folder.parent.relative_to(root / "repositories")
+        yield _Repository(
+            str(name),
+            {_linked(link): link.stat().st_mtime for link in folder.glob("revisions/*/*/link")},
+            {_linked(link) for link in folder.glob("tags/*/current/link")},
+            {_linked(link) for link in folder.glob("tags/*/index/*/*/link")},
+        )
+
+
+def _linked(link: Path) -> str:
+    return link.read_text(encoding="utf-8").strip()
+
+
+def _blob(root: Path, digest: str) -> Path:
+    algorithm, _, encoded = digest.partition(":")
+    return root / "blobs" / algorithm / encoded[:2] / encoded / "data"
+
+
+def _blob_sizes(root: Path) -> Iterator[tuple[str, int]]:
+    for file in (root / "blobs").glob("*/*/*/data"):
+        with contextlib.suppress(FileNotFoundError):  # the registry has just removed it
+            algorithm, _, encoded, _ = file.relative_to(root / "blobs").parts
+            yield f"{algorithm}:{encoded}", file.stat().st_size

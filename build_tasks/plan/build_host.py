@@ -150,7 +150,7 @@ def base_images(
     if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
         image = host.settings.base_image
         return {python: Base(image.replace("{python}", python)) for python in wanted}
-    from build_tasks.engine import bases  # noqa: PLC0415 - the embedded engine's
+    from build_tasks.engine import images  # noqa: PLC0415 - the embedded engine's
 
     found: dict[str, Base] = {}
     errors: list[EngineError] = []
@@ -163,10 +163,10 @@ def base_images(
             found[python] = Base(f"debian-python:{python}", str(error))
 
     for python in wanted:
-        note(python, partial(bases.reference, embedded, python))
+        note(python, partial(images.python_reference, embedded, python))
     architectures = [platform.architecture for platform in platforms]
     for python in () if dry else [one for one in wanted if not found[one].refused]:
-        note(python, partial(bases.ensure, embedded, python, architectures, announce))
+        note(python, partial(images.ensure_python, embedded, python, architectures, announce))
     if len(errors) == len(wanted):
         raise errors[0]
     return found

@@ -23,7 +23,7 @@ from build_tasks.text import formatting
 from build_tasks.text.formatting import plural
 
 if TYPE_CHECKING:
-    from build_tasks.engine.storage import Superseded
+    from build_tasks.engine.registry import Superseded
 
 
 def used(options: Options, *, announce: Callable[[str], None]) -> Report:
@@ -90,10 +90,10 @@ def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
         f"{plural(len(everything), 'record')}{_precision(exact=exact)}"
     )
     if where.client.embedded and allowed.concerns_registry and settings.builder == DEFAULT:
-        from build_tasks.engine import embedded  # noqa: PLC0415 - the embedded engine's
+        from build_tasks.engine import lifecycle  # noqa: PLC0415 - the embedded engine's
 
         older = allowed.older.total_seconds() if allowed.older else 0.0
-        superseded = embedded.prune(announce=announce, older=older, dry=dry)
+        superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
         _registry(report, where.client.embedded.registry, superseded, verb)
     return report
 

@@ -11,7 +11,9 @@ import pytest
 from suite import Suite, clean
 
 from build_tasks import paths
-from build_tasks.engine import bases, embedded, packages, state
+from build_tasks.engine import apt, images, lifecycle, packages
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
 
 NEEDED = "AIRFLOW_IMAGES_TESTS_NEED_ENGINE"
@@ -29,8 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in nightly]
     ours = [item for item in items if HERE in item.path.parents]
     try:
-        packages.supported()
-        packages.codename()
+        packages.check_supported()
+        apt.codename()
     except EngineError as error:
         impossible = str(error)
     else:
@@ -48,17 +50,17 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(cache: Path) -> Iterator[embedded.Embedded]:
+def engine(cache: Path) -> Iterator[EmbeddedEngine]:
     """The embedded engine, with nothing in its cache of builds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_IMAGES_CACHE", str(cache))
         patch.delenv(packages.RELEASE_VARIABLE, raising=False)
-        yield embedded.start(announce=print)
-        embedded.stop(announce=print)
+        yield lifecycle.start(announce=print)
+        lifecycle.stop(announce=print)
 
 
 @pytest.fixture(scope="session")
-def suite(engine: embedded.Embedded, cache: Path) -> Suite:
+def suite(engine: EmbeddedEngine, cache: Path) -> Suite:
     """The suite on that engine; a run has names of its own, so that no other's cache counts."""
     environment = {
         **clean(),
@@ -77,10 +79,10 @@ def suite(engine: embedded.Embedded, cache: Path) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def base(engine: embedded.Embedded, suite: Suite) -> str:
+def base(engine: EmbeddedEngine, suite: Suite) -> str:
     """The base image of Python 3.11 for this machine, made where it has to be."""
     if not engine.hub:
-        return bases.ensure(engine, "3.11", [packages.architecture()], print)
+        return images.ensure_python(engine, "3.11", [apt.architecture()], print)
     words = suite.good("image.build", "--python", "3.11", "--dry-run").stdout.split()
     return next(word for word in words if word.startswith("BASE_IMAGE=")).partition("=")[2]
 
@@ -92,13 +94,13 @@ def project(suite: Suite, tmp_path: Path) -> Suite:
 
 
 @pytest.fixture
-def bare(suite: Suite, engine: embedded.Embedded, tmp_path: Path) -> Iterator[Suite]:
+def bare(suite: Suite, engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Suite]:
     """The suite with no engine yet; the packages of the tests' own engine are there."""
     cache = tmp_path / "cache"
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     (cache / "engine").mkdir(parents=True)
-    (cache / "engine/packages").symlink_to(state.folders().home / "packages")
+    (cache / "engine/packages").symlink_to(engine_folders().home / "packages")
     there = suite.copy(tmp_path / "project")
     (there.root / "Dockerfile.ci").write_text("FROM scratch\nCOPY sources /x\n")
     there = there.having(AIRFLOW_IMAGES_CACHE=str(cache), TMPDIR=str(temporary))

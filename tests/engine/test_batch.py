@@ -14,7 +14,7 @@ import pytest
 from registry_proxy import Proxy, proxied
 from suite import PATIENCE, Suite, last
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 PYTHONS = ("3.9", "3.11", "3.13")
 SMALL = """\
@@ -45,7 +45,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def buildx(suite: Suite, engine: Embedded) -> Suite:
+def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
     """The suite with buildx itself in the place of docker."""
     return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
@@ -65,7 +65,7 @@ def platforms(buildx: Suite, reference: str) -> list[str]:
     return [one["digest"] for one in held if one["platform"]["os"] == "linux"]
 
 
-def holds_what_it_says(buildx: Suite, proxy: Proxy, engine: Embedded, row: list[str]) -> None:
+def holds_what_it_says(buildx: Suite, proxy: Proxy, engine: EmbeddedEngine, row: list[str]) -> None:
     """Check that the registry has what a row of the table says was pushed."""
     _, tag, digest = row[3].split()
     tag = tag.replace(proxy.address, engine.registry)
@@ -74,7 +74,7 @@ def holds_what_it_says(buildx: Suite, proxy: Proxy, engine: Embedded, row: list[
 
 
 def test_five_of_six_are_made_one_is_repeated_and_one_fails(
-    project: Suite, buildx: Suite, engine: Embedded
+    project: Suite, buildx: Suite, engine: EmbeddedEngine
 ) -> None:
     # Only CI's bases come through the proxy, so that the fault meets one build.
     prod_base = f"{engine.registry}/debian-python:${{AIRFLOW_PYTHON_VERSION}}"
@@ -109,7 +109,7 @@ def test_five_of_six_are_made_one_is_repeated_and_one_fails(
 
 @pytest.mark.nightly
 def test_the_real_images_keep_what_is_made_too(
-    suite: Suite, buildx: Suite, engine: Embedded
+    suite: Suite, buildx: Suite, engine: EmbeddedEngine
 ) -> None:
     with proxied(engine.registry) as proxy:
         proxy.fault(r"debian-python/manifests/3\.9", status=503, times=2)
@@ -166,7 +166,7 @@ def labels_of(buildx: Suite, reference: str) -> dict[str, str]:
 
 
 def test_what_has_no_base_fails_alone_and_the_rest_is_built(
-    project: Suite, engine: Embedded, base: str
+    project: Suite, engine: EmbeddedEngine, base: str
 ) -> None:
     if engine.hub:
         pytest.skip("Docker Hub, which has every base, can be reached")

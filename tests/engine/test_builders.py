@@ -14,8 +14,8 @@ import pytest
 from remote import Remote, certificates, remote
 from suite import Suite, last, steps
 
-from build_tasks.engine import state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 #: Builds that need no base image, and so no network: which node makes them is what counts.
 SCRATCH = "ARG BASE_IMAGE\nFROM scratch AS main\nCOPY constraints/constraints-3.11.txt /it\n"
@@ -67,7 +67,7 @@ def took(suite: Suite, *arguments: str) -> tuple[float, subprocess.CompletedProc
 
 
 @pytest.fixture
-def near(suite: Suite, engine: Embedded) -> Iterator[Remote]:
+def near(suite: Suite, engine: EmbeddedEngine) -> Iterator[Remote]:
     """The tests' own engine as a remote node."""
     variables = {**suite.environment, "DOCKER_HOST": engine.host}
     with remote(str(engine.buildx), variables) as one:
@@ -76,12 +76,12 @@ def near(suite: Suite, engine: Embedded) -> Iterator[Remote]:
 
 @pytest.fixture(scope="module")
 def other(
-    suite: Suite, engine: Embedded, tmp_path_factory: pytest.TempPathFactory
+    suite: Suite, engine: EmbeddedEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Suite]:
     """A second engine, whose packages need not be fetched again."""
     folder = tmp_path_factory.mktemp("other")
     (folder / "engine").mkdir()
-    (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
+    (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
     there = suite.having(AIRFLOW_IMAGES_CACHE=str(folder))
     there.good("engine.start")
     host = json.loads(there.good("engine.status", "--json").stdout)["DOCKER_HOST"]
@@ -90,7 +90,7 @@ def other(
 
 
 @pytest.fixture
-def far(other: Suite, engine: Embedded) -> Iterator[Remote]:
+def far(other: Suite, engine: EmbeddedEngine) -> Iterator[Remote]:
     """The second engine as a remote node."""
     variables = {**other.environment, "DOCKER_HOST": other.docker[-1]}
     with remote(str(engine.buildx), variables) as one:
@@ -154,7 +154,7 @@ def push(project: Suite, name: str, *options: str) -> str:
 
 
 def test_what_runs_is_compared_and_not_only_what_buildx_wrote_down(
-    project: Suite, engine: Embedded
+    project: Suite, engine: EmbeddedEngine
 ) -> None:
     """buildx takes new settings for a container that goes on with the old ones."""
     name = unique("stale")
@@ -362,7 +362,7 @@ def test_a_hung_node_in_another_builder_delays_no_build_of_ours(
 
 
 def test_a_node_behind_client_certificates(
-    project: Suite, suite: Suite, engine: Embedded, tmp_path: Path
+    project: Suite, suite: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     context = certificates(tmp_path)
     context.set_alpn_protocols(["h2"])
@@ -387,7 +387,7 @@ def test_a_node_behind_client_certificates(
 
 
 def test_a_builder_of_the_users_own_is_used_and_left_alone(
-    project: Suite, near: Remote, engine: Embedded, tmp_path: Path
+    project: Suite, near: Remote, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     name = unique("team")
     theirs = tmp_path / "theirs"

@@ -28,8 +28,8 @@ from build_tasks.buildx import imagetools, runner
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import bases
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import images
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import AuthError, ImagesError, NetworkError, RegistryError
 from build_tasks.history.record import BuildRecord, StepKind
 from build_tasks.model import cache_backends
@@ -93,13 +93,13 @@ class Place:
 
 
 @pytest.fixture
-def place(engine: Embedded, tmp_path: Path) -> Iterator[Place]:
+def place(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "Dockerfile").write_text(DOCKERFILE)
     name = f"{engine.registry}/tests/faults-{secrets.token_hex(4)}"
     environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-    base = bases.ensure(engine, "3.11", [client.native.architecture], print)
+    base = images.ensure_python(engine, "3.11", [client.native.architecture], print)
     spec = specs.make(
         dockerfile=tmp_path / "context" / "Dockerfile",
         context=tmp_path / "context",
@@ -322,7 +322,7 @@ def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) 
     assert "500 Internal Server Error" in note
 
 
-def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded) -> None:
+def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: EmbeddedEngine) -> None:
     direct = f"{written.spec.output.image}:cache"
     other = f"{written.spec.output.image}-other:cache"
     spec = written.reading(written.cache, other, direct)
@@ -693,7 +693,7 @@ def test_a_display_of_buildkits_own_hides_no_fault(
 
 
 def test_a_strict_build_fails_after_the_push_and_says_the_digest(
-    project: Suite, engine: Embedded
+    project: Suite, engine: EmbeddedEngine
 ) -> None:
     (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
     project = project.having(AIRFLOW_IMAGES_REPOSITORY=f"tests/{secrets.token_hex(4)}")

@@ -9,7 +9,7 @@ import pytest
 from suite import ROOT, Suite, last, steps
 
 from build_tasks.constraints import constraint_files
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 AIRFLOW = {"3.9": "3.0.6", "3.11": "3.3.2", "3.13": "3.3.2"}
 
@@ -29,7 +29,7 @@ OTHERS = [pytest.param(python, marks=pytest.mark.nightly) for python in ("3.9", 
 
 
 @pytest.fixture(scope="module", params=["3.11", *OTHERS])
-def image(request: pytest.FixtureRequest, suite: Suite, engine: Embedded) -> Image:
+def image(request: pytest.FixtureRequest, suite: Suite, engine: EmbeddedEngine) -> Image:
     python: str = request.param
     done = suite.nox(f"build_ci-{python}", "--push-cache")
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, steps
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import UsageError
 from build_tasks.inputs import context, dockerignore
 from build_tasks.inputs.context import Allowed, Prepared
@@ -107,7 +107,7 @@ def test_another_umask_time_and_a_stray_file_run_no_step(
 class Builder:
     """BuildKit itself, with a Dockerfile that copies a named folder."""
 
-    def __init__(self, engine: Embedded, folder: Path) -> None:
+    def __init__(self, engine: EmbeddedEngine, folder: Path) -> None:
         self._engine, self._folder = engine, folder
         self._numbers: Iterator[int] = itertools.count()
         (folder / "Dockerfile").write_text(FILE)
@@ -131,7 +131,7 @@ class Builder:
 
 
 @pytest.fixture
-def builder(engine: Embedded, tmp_path: Path) -> Builder:
+def builder(engine: EmbeddedEngine, tmp_path: Path) -> Builder:
     (tmp_path / "builder").mkdir()
     return Builder(engine, tmp_path / "builder")
 
@@ -141,7 +141,7 @@ def prepare(root: Path, *untracked: str) -> Prepared:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Embedded) -> None:
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: EmbeddedEngine) -> None:
     monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path / "cache"))
 
 

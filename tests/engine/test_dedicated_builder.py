@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine import network, state
+from build_tasks.engine import network
+from build_tasks.engine.folders import engine_folders
 
 NAME = f"tests-{secrets.token_hex(3)}"
 BUILD = ("image.build", "--python", "3.11", "--builder", NAME)
@@ -16,7 +17,7 @@ BUILD = ("image.build", "--python", "3.11", "--builder", NAME)
 
 def bridges() -> set[str]:
     """Return the bridges of builders in the containers of this engine."""
-    return {name for name in network.bridges(state.folders()) if name.startswith("afb-")}
+    return {name for name in network.bridges(engine_folders()) if name.startswith("afb-")}
 
 
 def containers(suite: Suite) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, steps
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 PYTHON = ("--python", "3.11")
 OLD, NEW = "2025.1.31", "2025.4.26"
@@ -40,7 +40,7 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def buildx(suite: Suite, engine: Embedded) -> Suite:
+def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
     return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
 
@@ -60,7 +60,7 @@ def pin(project: Suite, version: str) -> None:
     file.write_text("\n".join([*lines, ""]))
 
 
-def named(project: Suite, engine: Embedded, kind: str, tag: str) -> Image:
+def named(project: Suite, engine: EmbeddedEngine, kind: str, tag: str) -> Image:
     repository = project.environment["AIRFLOW_IMAGES_REPOSITORY"]
     return Image(project, f"{engine.registry}/{repository}/main/{kind}/python3.11:{tag}")
 
@@ -75,7 +75,7 @@ def cleanly(project: Suite, image: Image, *options: str) -> None:
 
 
 def test_a_changed_version_moves_and_installs_itself_alone(
-    own: Suite, engine: Embedded, buildx: Suite
+    own: Suite, engine: EmbeddedEngine, buildx: Suite
 ) -> None:
     own.good("image.build", *PYTHON, "--push", "--push-cache")
     before = named(own, engine, "ci", "latest").layers(buildx)
@@ -100,7 +100,7 @@ def test_a_changed_version_moves_and_installs_itself_alone(
     assert bumped.files() == clean.files()
 
 
-def test_what_is_no_longer_asked_for_is_gone(own: Suite, engine: Embedded) -> None:
+def test_what_is_no_longer_asked_for_is_gone(own: Suite, engine: EmbeddedEngine) -> None:
     """Fewer extras than the baseline has: an image like one that never had more."""
     extras = ("--extras", "celery", "--load")
     own.good("image.build", *PYTHON, *extras, "--tag", "fewer")
@@ -112,7 +112,9 @@ def test_what_is_no_longer_asked_for_is_gone(own: Suite, engine: Embedded) -> No
     assert files == clean.files()
 
 
-def test_prod_has_an_old_version_in_no_layer(own: Suite, engine: Embedded, tmp_path: Path) -> None:
+def test_prod_has_an_old_version_in_no_layer(
+    own: Suite, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
     pin(own, OLD)  # older than both the baseline's and the one before
     prod = named(own, engine, "prod", "bumped")
     own.good("image.build", "--kind", "prod", *PYTHON, "--load", "--tag", "bumped")

@@ -12,7 +12,7 @@ import pytest
 from remote import ENGINE, certificates, remote
 from suite import Suite, last
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 DOCKERFILE = """\
 FROM scratch AS main
@@ -31,7 +31,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def home(engine: Embedded, tmp_path: Path) -> Path:
+def home(engine: EmbeddedEngine, tmp_path: Path) -> Path:
     """A user's folder of Docker's configuration, whose docker and buildx are real ones."""
     config = tmp_path / "docker-config"
     (config / "cli-plugins").mkdir(parents=True)
@@ -66,7 +66,7 @@ def path(home: Path) -> str:
 
 @pytest.fixture
 def user(
-    project: Suite, home: Path, docker: Callable[..., str], engine: Embedded
+    project: Suite, home: Path, docker: Callable[..., str], engine: EmbeddedEngine
 ) -> Iterator[Suite]:
     """The suite for a user with contexts, whose buildx has a builder that is current for them."""
     (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
@@ -130,7 +130,7 @@ def test_every_verb_works_with_docker_context_in_the_environment(user: Suite) ->
 
 
 def test_docker_host_beats_the_context(
-    user: Suite, docker: Callable[..., str], engine: Embedded
+    user: Suite, docker: Callable[..., str], engine: EmbeddedEngine
 ) -> None:
     docker("context", "create", "nowhere", "--docker", "host=unix:///nonexistent/docker.sock")
     docker("context", "use", "nowhere")
@@ -193,7 +193,7 @@ def test_the_name_of_another_context_is_no_builder(user: Suite) -> None:
 
 @pytest.mark.parametrize("verified", [True, False])
 def test_every_verb_works_with_a_context_behind_client_certificates(
-    user: Suite, docker: Callable[..., str], engine: Embedded, tmp_path: Path, verified: bool
+    user: Suite, docker: Callable[..., str], engine: EmbeddedEngine, tmp_path: Path, verified: bool
 ) -> None:
     folder = tmp_path / "certificates"
     folder.mkdir()

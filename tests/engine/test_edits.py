@@ -19,8 +19,8 @@ from suite import Suite
 
 from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import packages
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import apt
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.history import recorded_inputs
 from build_tasks.history.explain import explain
 from build_tasks.history.record import BuildRecord
@@ -73,7 +73,7 @@ class Project:
             specs.make(
                 dockerfile=self.root / "Dockerfile",
                 context=sent.folder,
-                platform=Platform.parse(packages.architecture(), "here"),
+                platform=Platform.parse(apt.architecture(), "here"),
                 tags=(TAG,),
                 arguments=tuple({**self.arguments, **edit.arguments}.items()),
                 files=sent.files,
@@ -99,7 +99,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(
-    engine: Embedded, base: str, suite: Suite, tmp_path_factory: pytest.TempPathFactory
+    engine: EmbeddedEngine, base: str, suite: Suite, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("edits")
     variables = {**engine.environment, "BUILDX_CONFIG": str(folder / "buildx")}

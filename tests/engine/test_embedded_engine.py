@@ -15,30 +15,31 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine import bases, emulation, handle, packages, state
+from build_tasks.engine import emulation, images, packages, state
 from build_tasks.engine import processes as procs
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
+from build_tasks.engine.state import EmbeddedEngine, EngineState
 
 IP = "/usr/sbin/ip"
 
 
 @pytest.fixture
-def second(suite: Suite, engine: Embedded, tmp_path: Path) -> Iterator[Suite]:
+def second(suite: Suite, engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Suite]:
     """The suite with another engine, whose packages need not be fetched again."""
     folder = tmp_path / "cache"
     (folder / "engine").mkdir(parents=True)
-    (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
+    (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
     # The user of this one has logged in to the other's registry.
     known = engine.environment["DOCKER_CONFIG"]
     yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder), DOCKER_CONFIG=known)
     suite.having(AIRFLOW_IMAGES_CACHE=str(folder)).good("engine.stop")
 
 
-def folders(suite: Suite) -> state.Folders:
-    return state.Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
+def folders(suite: Suite) -> Folders:
+    return Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
 
 
-def seen(suite: Suite) -> state.Running:
+def seen(suite: Suite) -> EngineState:
     running = state.read(folders(suite))
     assert running
     return running
@@ -50,7 +51,7 @@ def links() -> set[str]:
 
 
 def rules() -> str:
-    root = state.folders().root("unstable")
+    root = engine_folders().packages("unstable")
     environment = {**os.environ, **packages.environment(root)}
     programs = ("iptables-save", "ip6tables-save")
     tables = [
@@ -126,7 +127,7 @@ def test_an_engine_that_crashed_is_mended_and_the_others_bridge_stays(
     second.good("engine.start")
     broken = seen(second)
     (containerd,) = (
-        found.process for found in procs.find(folders(second)) if found.name == "containerd"
+        process for process in procs.find(folders(second)) if process.name == "containerd"
     )
     os.kill(broken.daemons["dockerd"].pid, signal.SIGKILL)
     os.kill(broken.daemons["registry"].pid, signal.SIGKILL)
@@ -136,7 +137,7 @@ def test_an_engine_that_crashed_is_mended_and_the_others_bridge_stays(
     assert mended.registry == broken.registry  # image names carry it
     assert mended.daemons != broken.daemons
     second.good("engine.stop")
-    assert not state.alive(containerd)
+    assert not containerd.alive
     assert str(folders(second).home) not in Path("/proc/self/mounts").read_text()
     assert folders(suite).bridge in links()
     suite.engine("info")
@@ -163,11 +164,11 @@ def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
     second.good("engine.start")
     second.good("engine.stop", "--purge")
     assert not where.home.exists()
-    assert (state.folders().home / "packages" / "unstable").exists()  # the link's target stays
+    assert (engine_folders().home / "packages" / "unstable").exists()  # the link's target stays
 
 
 def test_the_older_engine_and_buildx_do_the_job(
-    suite: Suite, engine: Embedded, tmp_path: Path
+    suite: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """docker.io 26.1 with buildx 0.13: what the suite needs works on both."""
     cache = Path(suite.environment["AIRFLOW_IMAGES_CACHE"]).with_name("tests-trixie")
@@ -175,12 +176,12 @@ def test_the_older_engine_and_buildx_do_the_job(
     old.good("engine.start")
     try:
         running = seen(old)
-        root = folders(old).root("trixie")
+        root = folders(old).packages("trixie")
         assert running.release == "trixie"
         docker = (str(root / "usr/bin/docker"), "--host", f"unix://{folders(old).socket}")
         old = Suite(old.environment, docker=docker)
         assert old.engine("version", "--format", "{{.Server.Version}}").startswith("26.1.")
-        plugin = str(handle.plugin(root))
+        plugin = str(buildx_plugin(root))
         version = subprocess.run([plugin, "version"], capture_output=True, text=True, check=True)
         assert " 0.13.1" in version.stdout
         old.good("cache.prune", "--all")
@@ -228,20 +229,20 @@ def merges_and_counts(old: Suite, tmp_path: Path) -> None:
     assert "buildx 0.13.1 has no ceilings" in last(ceiling.stderr)
 
 
-def inspect(suite: Suite, engine: Embedded, *words: str) -> str:
+def inspect(suite: Suite, engine: EmbeddedEngine, *words: str) -> str:
     """Ask the registry, with buildx."""
     plugin = replace(suite, docker=(str(engine.buildx),))
     return plugin.engine("imagetools", "inspect", *words)
 
 
 @pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
-def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: Embedded) -> None:
-    amd64 = f"{bases.reference(engine, '3.11')}-amd64"
-    bases.ensure(engine, "3.11", ["amd64"], print)
+def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: EmbeddedEngine) -> None:
+    amd64 = f"{images.python_reference(engine, '3.11')}-amd64"
+    images.ensure_python(engine, "3.11", ["amd64"], print)
     digest = "{{json .Manifest.Digest}}"
     before = inspect(suite, engine, "--format", digest, amd64)
     suite.good("engine.start", "--emulate", "arm64")
-    name = bases.ensure(engine, "3.11", ["arm64"], print)
+    name = images.ensure_python(engine, "3.11", ["arm64"], print)
     index = inspect(suite, engine, "--raw", name)
     assert before.strip().strip('"') in index
     assert index.count('"architecture": "arm64"') == 1
@@ -258,10 +259,10 @@ def emulators() -> set[str]:
 
 @pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
 def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
-    second: Suite, engine: Embedded, tmp_path: Path
+    second: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     where = folders(second)
-    mine = f"qemu-aarch64-afi-{where.short}"
+    mine = f"qemu-aarch64-afi-{where.unique_id}"
     before = emulators()
     second.good("engine.start")
     # As if the machine had emulated nothing when dockerd started, whatever the other engine did.
@@ -289,7 +290,7 @@ def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
     assert seen(second).foreign == ("arm64",)
     lasting = {name for name in before if "-afi-" not in name}
     assert emulators() == before | (set() if lasting else {mine})
-    plugin = str(handle.plugin(where.root(seen(second).release)))
+    plugin = str(buildx_plugin(where.packages(seen(second).release)))
     described = subprocess.run(
         [plugin, "inspect", "default"],
         env={**second.environment, "DOCKER_HOST": f"unix://{where.socket}"},
@@ -304,12 +305,12 @@ def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
 
 
 def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
-    second: Suite, engine: Embedded, tmp_path: Path
+    second: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """A defect once found: dockerd gave the bridge its addresses of before, the rules did not."""
     where = folders(second)
     second.good("engine.start")
-    taken = state.remembered(where, "network")
+    taken = state.saved_setting(where, "network")
     second.good("engine.stop")
     address = taken.replace(".0/24", ".9/24")
     subprocess.run([IP, "link", "add", "afi-test", "type", "bridge"], check=True)
@@ -317,7 +318,7 @@ def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
         subprocess.run([IP, "address", "add", address, "dev", "afi-test"], check=True)
         subprocess.run([IP, "link", "set", "afi-test", "up"], check=True)
         second.good("engine.start")
-        network = state.remembered(where, "network")
+        network = state.saved_setting(where, "network")
         assert network != taken
         shown = subprocess.run(
             [IP, "-brief", "address", "show", where.bridge],
@@ -330,7 +331,7 @@ def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
         (project.root / "Dockerfile.ci").write_text(
             "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN apt-get -o Acquire::Retries=0 update\n"
         )
-        bases.ensure(engine, "3.11", ["amd64"], print)
+        images.ensure_python(engine, "3.11", ["amd64"], print)
         base = f"{engine.registry}/debian-python:{{python}}"
         project.good("image.build", "--python", "3.11", "--base-image", base)
     finally:

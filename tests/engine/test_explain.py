@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from suite import Suite
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.history import recorded_inputs
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.explain.causes import Cause, Why
@@ -44,7 +44,7 @@ COPY --link --from=build /word /word
 class Tiny:
     """A small project and the engine that builds it; each build leaves a record."""
 
-    engine: Embedded
+    engine: EmbeddedEngine
     root: Path
     arguments: dict[str, str]
     imports: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ def noted(record: BuildRecord, root: Path, arguments: dict[str, str]) -> BuildRe
 
 
 @pytest.fixture
-def tiny(engine: Embedded, base: str, tmp_path: Path) -> Tiny:
+def tiny(engine: EmbeddedEngine, base: str, tmp_path: Path) -> Tiny:
     """The project, built once; a salt keeps other tests' steps out of its cache."""
     made = Tiny(engine, tmp_path / "tiny", {"BASE_IMAGE": base, "SALT": tmp_path.name})
     made.root.mkdir()
@@ -173,7 +173,7 @@ def test_each_stage_has_a_cause_of_its_own(tiny: Tiny, before: BuildRecord) -> N
     ]
 
 
-def test_a_moved_base(tiny: Tiny, engine: Embedded, tmp_path: Path) -> None:
+def test_a_moved_base(tiny: Tiny, engine: EmbeddedEngine, tmp_path: Path) -> None:
     reference = f"{engine.registry}/tests/moving-{tmp_path.name}:1"
     source = tiny.arguments["BASE_IMAGE"]
 
@@ -214,7 +214,7 @@ def test_a_pruned_cache(tiny: Tiny, pruned: BuildRecord) -> None:
     assert found == dict.fromkeys(("files 1/1", "build 2/4", "main 2/5"), (Cause(Why.COLLECTED),))
 
 
-def test_a_missing_cache_reference(tiny: Tiny, pruned: BuildRecord, engine: Embedded) -> None:
+def test_a_missing_cache_reference(tiny: Tiny, pruned: BuildRecord, engine: EmbeddedEngine) -> None:
     missing = f"{engine.registry}/tests/nowhere:cache"
     tiny.imports = [missing]
     found = told(pruned, tiny.build())

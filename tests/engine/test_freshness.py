@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 DOCKERFILE = """\
 ARG BASE_IMAGE
@@ -28,7 +28,7 @@ CHECK = ("image.check", *SELECTED)
 
 
 @pytest.fixture
-def move(engine: Embedded, base: str, tmp_path: Path) -> Callable[[str], str]:
+def move(engine: EmbeddedEngine, base: str, tmp_path: Path) -> Callable[[str], str]:
     """Push another base image under the same name, and return the name."""
     reference = f"{engine.registry}/tests/base-{tmp_path.name}:1"
 

@@ -13,8 +13,9 @@ import pytest
 from registry_proxy import proxied
 from suite import Suite
 
-from build_tasks.engine import credentials, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import credentials
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 DOCKERFILE = """\
 ARG BASE_IMAGE=scratch
@@ -42,7 +43,7 @@ def tags(registry: str, image: str) -> list[str]:
     """Return the tags that a registry has of an image."""
     request = urllib.request.Request(
         f"http://{registry}/v2/{image}/tags/list",
-        headers={"Authorization": credentials.authorization(state.folders())},
+        headers={"Authorization": credentials.authorization(engine_folders())},
     )
     try:
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - the address is our own
@@ -53,7 +54,7 @@ def tags(registry: str, image: str) -> list[str]:
 
 @pytest.mark.parametrize("pythons", ["3.11", "3.11,3.12"], ids=["one", "batch"])
 def test_a_push_ends_with_a_front_end_that_is_killed(
-    project: Suite, engine: Embedded, pythons: str
+    project: Suite, engine: EmbeddedEngine, pythons: str
 ) -> None:
     """buildx went on to push, although the front end was gone."""
     (project.root / "Dockerfile.ci").write_text(DOCKERFILE)

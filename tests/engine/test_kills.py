@@ -17,7 +17,7 @@ from kills import Dice, Ended
 from suite import Suite, last
 
 from build_tasks.engine import packages, processes
-from build_tasks.engine.state import Folders
+from build_tasks.engine.folders import Folders
 
 START = ("invoke", "engine.start")
 STOP = ("invoke", "engine.stop")
@@ -36,8 +36,8 @@ def left(suite: Suite) -> dict[str, list[str]]:
     networks = [path.name for path in Path("/sys/class/net").iterdir()]
     tables = [
         subprocess.run(
-            [where.root("unstable") / "usr/sbin/iptables", "-t", table, "-S"],
-            env={**os.environ, **packages.environment(where.root("unstable"))},
+            [where.packages("unstable") / "usr/sbin/iptables", "-t", table, "-S"],
+            env={**os.environ, **packages.environment(where.packages("unstable"))},
             capture_output=True,
             text=True,
             check=True,
@@ -47,10 +47,10 @@ def left(suite: Suite) -> dict[str, list[str]]:
     found = {
         "processes": [str(one) for one in processes.find(where)] + kills.running(ours),
         "mounts": [line for line in mounts if any(folder in line for folder in ours)],
-        "networks": [name for name in networks if where.short in name],
+        "networks": [name for name in networks if where.unique_id in name],
         "rules": [line for lines in tables for line in lines if where.bridge in line],
         "emulators": [
-            path.name for path in Path("/proc/sys/fs/binfmt_misc").glob(f"*{where.short}")
+            path.name for path in Path("/proc/sys/fs/binfmt_misc").glob(f"*{where.unique_id}")
         ],
         "files": [str(where.run)] if where.run.exists() else [],
         "temporary files": [*map(str, Path(suite.environment["TMPDIR"]).iterdir())],

@@ -14,8 +14,9 @@ import pytest
 from remote import remote
 from suite import Suite, last, parsed
 
-from build_tasks.engine import bases, emulation, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import emulation, images
+from build_tasks.engine.folders import Folders, engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 pytestmark = pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
 
@@ -78,19 +79,19 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def two(
-    suite: Suite, engine: Embedded, tmp_path_factory: pytest.TempPathFactory
+    suite: Suite, engine: EmbeddedEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nodes]:
     """A builder of the user's own: two daemons, one for amd64, one for arm64 by emulation."""
     suite.good("engine.start", "--emulate", "arm64")
-    bases.ensure(engine, "3.11", ["amd64", "arm64"], print)
+    images.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
     folder = tmp_path_factory.mktemp("second")
     (folder / "engine").mkdir()
-    (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
+    (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
     other = suite.having(AIRFLOW_IMAGES_CACHE=str(folder))
     other.good("engine.start", "--emulate", "arm64")
     mine = suite.having(BUILDX_CONFIG=str(tmp_path_factory.mktemp("buildx")))
     here = Nodes(mine, engine.buildx, engine.host, engine.registry)
-    second = f"unix://{state.Folders(folder / 'engine').socket}"
+    second = f"unix://{Folders(folder / 'engine').socket}"
     create = ("create", "--name", BUILDER, "--driver", "remote")
     try:
         with (
@@ -188,14 +189,14 @@ def test_what_is_unchanged_for_both_is_tagged_as_a_whole(two: Nodes, project: Su
 
 
 def test_one_reference_for_two_nodes_loses_half_of_the_segments(
-    two: Nodes, engine: Embedded, tmp_path: Path
+    two: Nodes, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """The control: why the suite does not leave several platforms to one `buildx build`."""
     two.empty()
     (tmp_path / "Dockerfile").write_text(SMALL)
     reference = f"{two.image('ci')}:one-cache"
     raw = ("build", "--builder", BUILDER, "--platform", BOTH, "--progress", "rawjson")
-    base = ("--build-arg", f"BASE_IMAGE={bases.reference(engine, '3.11')}")
+    base = ("--build-arg", f"BASE_IMAGE={images.python_reference(engine, '3.11')}")
     cache_to = f"type=registry,ref={reference},mode=max,image-manifest=true,oci-mediatypes=true"
     out = ("--output", "type=cacheonly")
     first = two.buildx(*raw, *base, *out, "--cache-to", cache_to, str(tmp_path))

@@ -13,7 +13,7 @@ import pytest
 from suite import Step, Suite, last, steps
 from uv import find_uv_bin
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 
 BUILD = ("image.build", "--kind", "prod", "--python", "3.11")
 GIT = "/usr/bin/git"
@@ -33,7 +33,7 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def image(suite: Suite, engine: Embedded) -> Image:
+def image(suite: Suite, engine: EmbeddedEngine) -> Image:
     done = suite.nox("build_prod-3.11", "--push", "--push-cache")
     assert done.returncode == 0, done.stderr[-3000:]
     digest = re.findall(r"^prod-3.11-amd64: pushed \S+ (sha256:\w+)$", done.stderr, re.MULTILINE)
@@ -45,7 +45,7 @@ def image(suite: Suite, engine: Embedded) -> Image:
 
 
 @pytest.fixture(scope="module")
-def buildx(suite: Suite, engine: Embedded) -> Suite:
+def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
     """The engine's buildx, for images that nobody should make."""
     return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
@@ -385,7 +385,7 @@ def test_an_image_from_a_git_reference_holds_what_it_says(
 
 @pytest.mark.nightly
 def test_the_entrypoint_makes_tables_and_users_and_installs_for_a_try(
-    project: Suite, engine: Embedded
+    project: Suite, engine: EmbeddedEngine
 ) -> None:
     """What the compose file and the Helm chart of Airflow ask of the image."""
     done = project.invoke(*BUILD, "--extras", "fab", "--tag", "fab")

@@ -15,8 +15,8 @@ import pytest
 from registry_proxy import proxied
 from suite import Suite, last
 
-from build_tasks.engine import state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 BUILD = ("image.build", "--python", "3.11")
 SMALL = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS main\n"
@@ -64,7 +64,7 @@ def test_a_missing_dockerfile_is_one_line(project: Suite) -> None:
     assert fails(project, 2).endswith("/Dockerfile.ci: cannot be read: No such file or directory")
 
 
-def test_a_missing_base_image_is_one_line(project: Suite, engine: Embedded) -> None:
+def test_a_missing_base_image_is_one_line(project: Suite, engine: EmbeddedEngine) -> None:
     image = f"{engine.registry}/nothing:{{python}}"
     line = fails(project, 4, "--base-image", image)
     assert line == f"ci-3.11-amd64: base image {engine.registry}/nothing:3.11: not found"
@@ -79,9 +79,9 @@ def test_a_registry_that_is_not_there_is_one_line(project: Suite) -> None:
 
 
 @pytest.fixture
-def guarded(engine: Embedded, tmp_path: Path) -> Iterator[str]:
+def guarded(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[str]:
     """A registry that wants a password."""
-    where = state.folders()
+    where = engine_folders()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -94,7 +94,7 @@ def guarded(engine: Embedded, tmp_path: Path) -> Iterator[str]:
         f"http: {{addr: '127.0.0.1:{port}'}}\n"
         f"auth: {{htpasswd: {{realm: tests, path: {tmp_path}/users}}}}\n"
     )
-    program = where.root(engine.release) / "usr/bin/docker-registry"
+    program = where.packages(engine.release) / "usr/bin/docker-registry"
     with subprocess.Popen(
         [program, "serve", tmp_path / "registry.yml"],
         stdout=subprocess.DEVNULL,
@@ -131,7 +131,7 @@ def test_a_cache_that_cannot_be_written_keeps_the_image_and_is_said(
 
 
 def test_an_engine_that_is_not_there_is_one_line(
-    project: Suite, engine: Embedded, tmp_path: Path
+    project: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     plugins = tmp_path / "config" / "cli-plugins"
     plugins.mkdir(parents=True)
@@ -148,19 +148,19 @@ def test_an_engine_that_is_not_there_is_one_line(
 
 
 @pytest.fixture
-def full_disk(engine: Embedded, tmp_path: Path) -> Iterator[Path]:
+def full_disk(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Path]:
     """A cache folder whose engine keeps its data on a disk of 48 MB."""
     folder = tmp_path / "cache"
     data = folder / "engine" / "data"
     data.mkdir(parents=True)
-    (folder / "engine" / "packages").symlink_to(state.folders().home / "packages")
+    (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
     size = ("-t", "tmpfs", "-o", "size=48m", "tmpfs")
     subprocess.run(["/bin/mount", *size, str(data)], check=True)
     yield folder
     subprocess.run(["/bin/umount", "--lazy", str(data)], check=True)
 
 
-def test_a_full_disk_is_one_line(project: Suite, engine: Embedded, full_disk: Path) -> None:
+def test_a_full_disk_is_one_line(project: Suite, engine: EmbeddedEngine, full_disk: Path) -> None:
     small = project.having(AIRFLOW_IMAGES_CACHE=str(full_disk))
     small.good("engine.start")
     try:
@@ -212,7 +212,7 @@ def test_a_signal_ends_the_build_in_the_engine(
 
 
 def test_what_is_left_over_from_another_engine_does_not_count(
-    project: Suite, engine: Embedded
+    project: Suite, engine: EmbeddedEngine
 ) -> None:
     write(
         project, "FROM scratch AS main\nARG BASE_IMAGE\nCOPY constraints/constraints-3.11.txt /\n"
@@ -237,7 +237,9 @@ def test_what_is_left_over_from_another_engine_does_not_count(
     assert "open /nonexistent/ca.pem: no such file or directory" in said
 
 
-def test_the_embedded_engines_address_may_be_exported(project: Suite, engine: Embedded) -> None:
+def test_the_embedded_engines_address_may_be_exported(
+    project: Suite, engine: EmbeddedEngine
+) -> None:
     exported = project.having(AIRFLOW_IMAGES_ENGINE="auto", DOCKER_HOST=engine.host)
     line = exported.good(*BUILD, "--dry-run").stdout
     assert f"BASE_IMAGE={engine.registry}/debian-python:3.11" in line
@@ -248,7 +250,7 @@ def test_the_embedded_engines_address_may_be_exported(project: Suite, engine: Em
 
 @pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
 def test_a_missing_credential_helper_names_registry_and_file(
-    project: Suite, engine: Embedded, tmp_path: Path, key: str
+    project: Suite, engine: EmbeddedEngine, tmp_path: Path, key: str
 ) -> None:
     write(
         project, "FROM scratch AS main\nARG BASE_IMAGE\nCOPY constraints/constraints-3.11.txt /\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, last
 
-from build_tasks.engine.state import Folders
+from build_tasks.engine.folders import Folders
 from build_tasks.process import locks
 
 BUILD = ("image.build", "--python", "3.11", "--base-image", "scratch", "--push", "--push-cache")

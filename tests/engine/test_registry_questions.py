@@ -14,7 +14,7 @@ import pytest
 from registry_proxy import FOREVER, Proxy, proxied
 from suite import Suite, last
 
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.model.digest_file import DigestFile
 from build_tasks.publish import digests
 
@@ -72,7 +72,7 @@ def built(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite
 
 
 @pytest.fixture
-def place(built: tuple[Suite, Path], engine: Embedded, tmp_path: Path) -> Iterator[Place]:
+def place(built: tuple[Suite, Path], engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Place]:
     project, folder = built
     (part,) = digests.read(folder)
     with proxied(engine.registry) as proxy:

@@ -14,7 +14,8 @@ from registry_proxy import proxied
 from suite import Suite, last
 
 from build_tasks.engine import apt, credentials, packages, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 NOBODY = 65534
 HELPER = """\
@@ -41,11 +42,11 @@ def push(address: str, authorization: str = "") -> int:
             return int(error.code)
 
 
-def test_nobody_without_the_secret_can_push(engine: Embedded, suite: Suite) -> None:
+def test_nobody_without_the_secret_can_push(engine: EmbeddedEngine, suite: Suite) -> None:
     assert push(engine.registry) == 401
     assert push(engine.registry, "Basic YWlyZmxvdy1pbWFnZXM6Z3Vlc3M=") == 401
-    assert push(engine.registry, credentials.authorization(state.folders())) == 202
-    secret = state.folders().home / "private/secret"
+    assert push(engine.registry, credentials.authorization(engine_folders())) == 202
+    secret = engine_folders().home / "private/secret"
     read = subprocess.run(
         ["/bin/cat", secret],
         user=NOBODY,
@@ -68,7 +69,7 @@ BUILD = ("image.build", "--python", "3.11", "--base-image", "scratch")
 
 
 def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
-    small: Suite, engine: Embedded, tmp_path: Path
+    small: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     config, programs = tmp_path / "docker", tmp_path / "bin"
     config.mkdir()
@@ -102,14 +103,14 @@ def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
 
 
 def test_the_secret_is_in_no_command_and_in_no_daemons_environment(
-    small: Suite, engine: Embedded
+    small: Suite, engine: EmbeddedEngine
 ) -> None:
-    secret = (state.folders().home / "private/secret").read_text()
-    token = credentials.authorization(state.folders()).removeprefix("Basic ")
+    secret = (engine_folders().home / "private/secret").read_text()
+    token = credentials.authorization(engine_folders()).removeprefix("Basic ")
     done = small.good(*BUILD, "--push", "--tag", "secret")
     assert secret not in done.stderr
     assert token not in done.stderr
-    running = state.read(state.folders())
+    running = state.read(engine_folders())
     assert running
     for daemon in running.daemons.values():
         folder = Path("/proc", str(daemon.pid))
@@ -117,22 +118,22 @@ def test_the_secret_is_in_no_command_and_in_no_daemons_environment(
         assert secret.encode() not in (folder / "environ").read_bytes()
 
 
-def test_daemons_get_a_listed_environment(engine: Embedded) -> None:
+def test_daemons_get_a_listed_environment(engine: EmbeddedEngine) -> None:
     """A CI job's tokens are in the environment of whoever starts them."""
-    running = state.read(state.folders())
+    running = state.read(engine_folders())
     assert running
     for daemon in running.daemons.values():
         text = Path("/proc", str(daemon.pid), "environ").read_text()
         names = {line.partition("=")[0] for line in text.split("\0") if line}
         own = {"AIRFLOW_EMBEDDED_ENGINE", "HOME", "LD_LIBRARY_PATH", "PATH", "XTABLES_LIBDIR"}
         assert (
-            own <= names <= own | packages.HANDED_ON | {one.lower() for one in packages.HANDED_ON}
+            own <= names <= own | packages.INHERITED | {one.lower() for one in packages.INHERITED}
         )
         assert Path("/proc", str(daemon.pid), "cwd").readlink() == Path("/")
 
 
 def test_a_machine_that_switches_signatures_off_fetches_no_unsigned_package(
-    engine: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real apt, a real mirror that nobody signed, and an apt.conf that takes anything."""
     weak = tmp_path / "weak.conf"
@@ -149,7 +150,7 @@ def test_a_machine_that_switches_signatures_off_fetches_no_unsigned_package(
         apt.update(tmp_path / "p/apt", f"file:{tmp_path / 'mirror'}", ["bookworm"], print)
 
 
-def test_what_the_suite_prints_for_people_works(small: Suite, engine: Embedded) -> None:
+def test_what_the_suite_prints_for_people_works(small: Suite, engine: EmbeddedEngine) -> None:
     pushed = last(small.good(*BUILD, "--push", "--tag", "printed").stderr)
     name = next(word for word in pushed.split() if word.startswith(engine.registry))
     status = json.loads(small.good("engine.status", "--json").stdout)

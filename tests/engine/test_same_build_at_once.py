@@ -16,7 +16,7 @@ from suite import PATIENCE, Suite, last
 from build_tasks import process
 from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.model.build import Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Platform
@@ -44,7 +44,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[str]:
     return results
 
 
-def projects(suite: Suite, engine: Embedded, folder: Path) -> list[Suite]:
+def projects(suite: Suite, engine: EmbeddedEngine, folder: Path) -> list[Suite]:
     """Return two checkouts of the project whose images differ, with buildx in docker's place."""
     copies = []
     for name in ("one", "two"):
@@ -67,7 +67,7 @@ def pushed(project: Suite, reference: str) -> dict[str, Any]:
 
 
 def test_each_says_the_digest_that_it_pushed(
-    suite: Suite, engine: Embedded, cache: Path, tmp_path: Path
+    suite: Suite, engine: EmbeddedEngine, cache: Path, tmp_path: Path
 ) -> None:
     """Digests were read from a file that all of them wrote."""
     both = projects(suite, engine, tmp_path)
@@ -93,7 +93,7 @@ def test_each_says_the_digest_that_it_pushed(
 
 
 def test_each_digest_file_is_of_its_own_project(
-    suite: Suite, engine: Embedded, tmp_path: Path
+    suite: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """7 of 48 named another project's digest."""
     both = projects(suite, engine, tmp_path)
@@ -116,7 +116,7 @@ def test_each_digest_file_is_of_its_own_project(
     assert [err for err in told if f" {part['digest']}\n" in err]
 
 
-def test_many_load_one_image_at_once(engine: Embedded, tmp_path: Path) -> None:
+def test_many_load_one_image_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Up to 19 of 20 ended with: image "...": already exists."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY content /\n")
     environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}

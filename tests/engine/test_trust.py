@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine import credentials, state
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import credentials
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
 
 DOCKERFILE = """\
 ARG BASE_IMAGE
@@ -31,7 +32,7 @@ def small(project: Suite) -> Suite:
     return project
 
 
-def listing(engine: Embedded) -> dict[str, dict[str, str]]:
+def listing(engine: EmbeddedEngine) -> dict[str, dict[str, str]]:
     """Return what a registry has: each repository's tags with their digests."""
 
     def ask(path: str, accept: str = "*/*") -> tuple[dict[str, object], str]:
@@ -39,7 +40,7 @@ def listing(engine: Embedded) -> dict[str, dict[str, str]]:
             f"http://{engine.registry}/v2/{path}",
             headers={
                 "Accept": accept,
-                "Authorization": credentials.authorization(state.folders()),
+                "Authorization": credentials.authorization(engine_folders()),
             },
         )
         try:
@@ -67,7 +68,7 @@ def listing(engine: Embedded) -> dict[str, dict[str, str]]:
 
 
 def test_an_untrusted_run_writes_nothing_and_reads_what_trusted_ones_wrote(
-    small: Suite, engine: Embedded
+    small: Suite, engine: EmbeddedEngine
 ) -> None:
     small.good(*BUILD, "--push", "--push-cache")
     small.good("cache.prune", "--all")
@@ -85,7 +86,7 @@ def test_an_untrusted_run_writes_nothing_and_reads_what_trusted_ones_wrote(
 
 
 def test_a_branch_has_a_cache_of_its_own_and_falls_back_to_mains(
-    small: Suite, engine: Embedded, tmp_path: Path
+    small: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     small.good(*BUILD, "--push-cache")
     repository = small.environment["AIRFLOW_IMAGES_REPOSITORY"]

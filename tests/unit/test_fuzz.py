@@ -31,6 +31,7 @@ from build_tasks.config import options, settings
 from build_tasks.config.settings import FILE_VARIABLE, ROOT
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
+from build_tasks.engine.folders import Folders
 from build_tasks.errors import ImagesError
 from build_tasks.history import journal, recorded_inputs, serialization
 from build_tasks.history.explain import explain, explanation
@@ -178,7 +179,7 @@ def _events(content: bytes, _: Path) -> None:
     serialization.to_text(recorder.record(BuildRecord("x")))
 
 
-class _Folders(state.Folders):
+class _Folders(Folders):
     """The folders of an engine that leaves nothing in /run."""
 
     @property

@@ -17,8 +17,8 @@ from build_tasks.builders import container, creation, desired, inventory, probe
 from build_tasks.builders.drift import Difference
 from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import buildkit_image
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import images
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.builder import Builder, Driver, Node, default_builder
 
@@ -276,7 +276,7 @@ def test_a_builder_is_removed_with_or_without_its_cache(stand_in: Buildx, said: 
 @pytest.fixture
 def embedded() -> Callable[[bool], Client]:
     def client(hub: bool) -> Client:
-        engine = Embedded(
+        engine = EmbeddedEngine(
             Path("/docker"), Path("/buildx"), "unix:///x", "127.0.0.1:5000", hub, "trixie", None
         )
         return Client("docker", ("docker-buildx",), {}, engine)
@@ -287,7 +287,7 @@ def embedded() -> Callable[[bool], Client]:
 def test_a_stand_in_is_taken_where_the_image_cannot_be_pulled(
     embedded: Callable[[bool], Client], monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(buildkit_image, "ensure", lambda engine, _: f"made for {engine.release}")
+    monkeypatch.setattr(images, "ensure_buildkit", lambda engine, _: f"made for {engine.release}")
     off = embedded(False)
     made = desired.wanted(off, default_builder("a"), "ghcr.io", said.append)
     assert dict(made.nodes[0].options) == {"image": "made for trixie"}

@@ -16,7 +16,7 @@ from build_tasks.buildx import cache_lookup
 from build_tasks.buildx.cache_lookup import CacheStatus, Lookup
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import registry
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import CommandTimeout, MissingProgram
 from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Output
@@ -27,7 +27,7 @@ from build_tasks.process import Command, Completed
 ONE, TWO, OTHER = "r.example:5000/a/b:cache", "r.example:5000/c:cache", "ghcr.io/a/b:cache"
 WARNING = "WARNING: reference for unknown type: application/vnd.buildkit.cacheconfig.v0\n"
 NO_ANSWER = "no answer within 8 s"
-EMBEDDED = Embedded(
+EMBEDDED = EmbeddedEngine(
     docker=Path("/docker"),
     buildx=Path("/buildx"),
     host="unix:///run/d.sock",
@@ -68,7 +68,7 @@ def lookup() -> Iterator[Lookup]:
     made.end()
 
 
-def client(embedded: Embedded | None = None) -> Client:
+def client(embedded: EmbeddedEngine | None = None) -> Client:
     return Client("docker", ("buildx",), {}, embedded)
 
 

@@ -12,7 +12,9 @@ import pytest
 from build_tasks import process
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import embedded, handle, state
+from build_tasks.engine import packages, state
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EngineState
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
@@ -113,7 +115,7 @@ def test_the_address_of_the_embedded_engine_means_that_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What `engine.status` prints may be exported: bases and registry stay the engine's own."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{state.folders().socket}")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine_folders().socket}")
     assert not toolchain._docker_engine()
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/other.sock")
     assert toolchain._docker_engine()
@@ -124,14 +126,14 @@ def test_what_leads_to_another_engine_is_blanked_for_the_embedded_one(
 ) -> None:
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CONTEXT", "colima")
-    running = state.Running("trixie", "127.0.0.1:5000", hub=False, daemons={})
-    environment = handle.describe(state.folders(), running).environment
+    running = EngineState("trixie", "127.0.0.1:5000", hub=False, daemons={})
+    environment = state.describe(engine_folders(), running).environment
     assert environment == {
         "BUILDX_BUILDER": "default",
-        "BUILDX_CONFIG": str(state.folders().home.with_name("buildx")),
-        "DOCKER_CONFIG": str(state.folders().home / "private/docker"),
+        "BUILDX_CONFIG": str(engine_folders().home.with_name("buildx")),
+        "DOCKER_CONFIG": str(engine_folders().home / "private/docker"),
         "DOCKER_CONTEXT": "",
-        "DOCKER_HOST": f"unix://{state.folders().socket}",
+        "DOCKER_HOST": f"unix://{engine_folders().socket}",
         "DOCKER_TLS_VERIFY": "",
     }
 
@@ -182,6 +184,6 @@ def test_a_machine_without_any_engine_is_told_why(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(EngineError, match="the embedded engine needs root: become root, or "):
         toolchain.find(choice, start=True, announce=print)
-    monkeypatch.setattr(embedded, "supported", lambda: None)
+    monkeypatch.setattr(packages, "check_supported", lambda: None)
     with pytest.raises(EngineError, match=r"does not run: start it with: invoke engine\.start"):
         toolchain.find(choice, start=False, announce=print)

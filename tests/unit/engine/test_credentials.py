@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks.engine import credentials
-from build_tasks.engine.state import Folders
+from build_tasks.engine.folders import Folders
 from build_tasks.errors import EngineError
 from build_tasks.text import redaction
 
@@ -16,27 +16,22 @@ REGISTRY = "127.0.0.1:5000"
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Folders:
-    return Folders(tmp_path / "engine")
-
-
-@pytest.fixture
-def theirs(tmp_path: Path) -> Path:
+def user_config(tmp_path: Path) -> Path:
     folder = tmp_path / "docker"
     folder.mkdir()
     return folder
 
 
-def config(where: Folders) -> dict[str, object]:
-    text = (credentials.configuration(where) / "config.json").read_text()
+def config(folders: Folders) -> dict[str, object]:
+    text = (folders.docker_config / "config.json").read_text()
     loaded: dict[str, object] = json.loads(text)
     return loaded
 
 
-def test_a_registry_has_a_secret_that_lasts_and_that_root_alone_can_read(where: Folders) -> None:
-    assert credentials.authorization(where) == ""
-    passwords = credentials.make(where)
-    first = credentials.authorization(where)
+def test_the_secret_lasts_and_only_root_can_read_it(folders: Folders) -> None:
+    assert credentials.authorization(folders) == ""
+    passwords = credentials.create(folders)
+    first = credentials.authorization(folders)
     user, _, password = base64.b64decode(first.removeprefix("Basic ")).decode().partition(":")
     assert user == "airflow-images"
     name, _, hashed = passwords.read_text().strip().partition(":")
@@ -44,46 +39,46 @@ def test_a_registry_has_a_secret_that_lasts_and_that_root_alone_can_read(where: 
     assert credentials._crypt(password, hashed) == hashed
     assert passwords.parent.stat().st_mode & 0o777 == 0o700
     assert password not in passwords.read_text()
-    credentials.make(where)
-    assert credentials.authorization(where) == first
+    credentials.create(folders)
+    assert credentials.authorization(folders) == first
 
 
 def test_a_machine_without_bcrypt_is_one_line(
-    where: Folders, monkeypatch: pytest.MonkeyPatch
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(_: str) -> None:
         raise OSError
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     with pytest.raises(EngineError, match="has no bcrypt"):
-        credentials.make(where)
+        credentials.create(folders)
 
 
-def test_the_users_own_credentials_stay_beside_the_registrys(where: Folders, theirs: Path) -> None:
-    """With credsStore, docker asks no file for a registry that no empty helper is named for."""
-    credentials.make(where)
+def test_the_users_own_credentials_are_kept(folders: Folders, user_config: Path) -> None:
+    """With credsStore, docker reads `auths` only for a registry whose helper has an empty name."""
+    credentials.create(folders)
     own = {
         "auths": {"ghcr.io": {"auth": "dTpw"}},
         "credsStore": "pass",
         "credHelpers": {"gcr.io": "gcloud"},
         "proxies": {},
     }
-    (theirs / "config.json").write_text(json.dumps(own))
-    credentials.configure(where, REGISTRY, theirs)
-    token = credentials.authorization(where).removeprefix("Basic ")
-    assert config(where) == {
+    (user_config / "config.json").write_text(json.dumps(own))
+    credentials.configure(folders, REGISTRY, user_config)
+    token = credentials.authorization(folders).removeprefix("Basic ")
+    assert config(folders) == {
         **own,
         "auths": {"ghcr.io": {"auth": "dTpw"}, REGISTRY: {"auth": token}},
         "credHelpers": {"gcr.io": "gcloud", REGISTRY: ""},
     }
-    assert json.loads((theirs / "config.json").read_text()) == own
+    assert json.loads((user_config / "config.json").read_text()) == own
 
 
-def test_the_secret_is_hidden_wherever_it_is_shown(where: Folders, theirs: Path) -> None:
-    credentials.make(where)
-    token = credentials.authorization(where).removeprefix("Basic ")
+def test_the_secret_is_redacted(folders: Folders, user_config: Path) -> None:
+    credentials.create(folders)
+    token = credentials.authorization(folders).removeprefix("Basic ")
     password = base64.b64decode(token).decode().partition(":")[2]
-    credentials.configure(where, REGISTRY, theirs)
+    credentials.configure(folders, REGISTRY, user_config)
     for text in (f"it is {password} here", f"data {token}"):
         assert password not in redaction.redact(text)
         assert token not in redaction.redact(text)
@@ -91,34 +86,38 @@ def test_the_secret_is_hidden_wherever_it_is_shown(where: Folders, theirs: Path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"auths": 1, "credHelpers": []}', "[" * 100_000])
-def test_what_is_no_configuration_counts_as_none(where: Folders, theirs: Path, text: str) -> None:
-    (theirs / "config.json").write_text(text)
-    credentials.configure(where, REGISTRY, theirs)
-    assert config(where)["credHelpers"] == {REGISTRY: ""}
+def test_an_invalid_configuration_counts_as_none(
+    folders: Folders, user_config: Path, text: str
+) -> None:
+    (user_config / "config.json").write_text(text)
+    credentials.configure(folders, REGISTRY, user_config)
+    assert config(folders)["credHelpers"] == {REGISTRY: ""}
 
 
-def test_what_else_a_user_has_there_is_linked_and_followed(where: Folders, theirs: Path) -> None:
-    ours = credentials.configure(where, REGISTRY, theirs / "nothing")
+def test_the_users_other_files_are_linked_and_links_follow_them(
+    folders: Folders, user_config: Path
+) -> None:
+    config_folder = credentials.configure(folders, REGISTRY, user_config / "nothing")
     for name in ("contexts", "buildx", "gone"):
-        (theirs / name).mkdir()
-    (theirs / ".token_seed").touch()
-    (ours / ".token_seed").touch()
+        (user_config / name).mkdir()
+    (user_config / ".token_seed").touch()
+    (config_folder / ".token_seed").touch()
     for _ in range(2):
-        credentials.configure(where, REGISTRY, theirs)
-    names = {path.name for path in ours.iterdir() if path.is_symlink()}
+        credentials.configure(folders, REGISTRY, user_config)
+    names = {path.name for path in config_folder.iterdir() if path.is_symlink()}
     assert names == {"contexts", "gone"}
-    (theirs / "gone").rmdir()
-    before = (ours / "config.json").stat().st_mtime_ns
-    credentials.configure(where, REGISTRY, theirs)
-    assert not (ours / "gone").is_symlink()
-    assert (ours / "contexts").resolve() == (theirs / "contexts").resolve()
-    assert (ours / "config.json").stat().st_mtime_ns == before
+    (user_config / "gone").rmdir()
+    before = (config_folder / "config.json").stat().st_mtime_ns
+    credentials.configure(folders, REGISTRY, user_config)
+    assert not (config_folder / "gone").is_symlink()
+    assert (config_folder / "contexts").resolve() == (user_config / "contexts").resolve()
+    assert (config_folder / "config.json").stat().st_mtime_ns == before
 
 
-def test_a_person_who_has_set_what_the_status_says_changes_nothing(where: Folders) -> None:
-    credentials.make(where)
-    ours = credentials.configure(where, REGISTRY, where.home / "nothing")
-    before = config(where)
-    assert credentials.configure(where, REGISTRY, ours) == ours
-    assert config(where) == before
-    assert not [path for path in ours.iterdir() if path.is_symlink()]
+def test_an_exported_docker_config_changes_nothing(folders: Folders) -> None:
+    credentials.create(folders)
+    config_folder = credentials.configure(folders, REGISTRY, folders.home / "nothing")
+    before = config(folders)
+    assert credentials.configure(folders, REGISTRY, config_folder) == config_folder
+    assert config(folders) == before
+    assert not [path for path in config_folder.iterdir() if path.is_symlink()]

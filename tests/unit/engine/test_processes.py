@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks.engine import processes, state
-from build_tasks.engine.processes import Found
-from build_tasks.engine.state import Daemon, Folders
+from build_tasks.engine import processes
+from build_tasks.engine.folders import Folders
+from build_tasks.engine.processes import Process
 
-WHERE = Folders(Path("/cache/my engine"))
+FOLDERS = Folders(Path("/cache/my engine"))
 
 
 @dataclass(frozen=True)
@@ -49,107 +49,142 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     return Table(tmp_path)
 
 
-def pids(found: Iterable[Found]) -> set[int]:
-    return {one.process.pid for one in found}
+def pids(found: Iterable[Process]) -> set[int]:
+    return {process.pid for process in found}
 
 
-def test_a_process_of_an_engine_is_known_by_its_variable(table: Table) -> None:
-    table.add(10, "dockerd", marked=WHERE.home)
-    table.add(11, "apt-get", marked=WHERE.home / "packages")
+def test_processes_are_found_by_their_variable(table: Table) -> None:
+    table.add(10, "dockerd", marked=FOLDERS.home)
+    table.add(11, "apt-get", marked=FOLDERS.home / "packages")
     table.add(12, "dockerd", marked=Path("/cache/my engine2"))
     table.add(13)
-    assert processes.find(WHERE)[0] == Found("dockerd", Daemon(10, 100))
-    assert str(processes.find(WHERE)[0]) == "dockerd (10)"
-    assert pids(processes.find(WHERE)) == {10, 11}
+    assert processes.find(FOLDERS)[0] == Process(10, 100)
+    assert str(processes.find(FOLDERS)[0]) == "dockerd (10)"
+    assert pids(processes.find(FOLDERS)) == {10, 11}
 
 
-def test_a_program_of_an_older_versions_engine_is_known_by_its_files(table: Table) -> None:
+def test_programs_of_an_older_versions_engine_are_found_by_their_arguments(table: Table) -> None:
     words = {
-        10: ("dockerd", f"{WHERE.home}/daemon.json"),
-        11: ("containerd-shim", f"{WHERE.run}/exec/containerd/containerd.sock"),
-        12: ("vi", f"{WHERE.home}/daemon.json"),
+        10: ("dockerd", f"{FOLDERS.home}/daemon.json"),
+        11: ("containerd-shim", f"{FOLDERS.run}/exec/containerd/containerd.sock"),
+        12: ("vi", f"{FOLDERS.home}/daemon.json"),
         13: ("dockerd", "/etc/docker/daemon.json"),
-        14: ("dockerd", f"{WHERE.home}2/daemon.json"),
+        14: ("dockerd", f"{FOLDERS.home}2/daemon.json"),
         15: ("dockerd", "-"),
     }
     for pid, (name, file) in words.items():
         table.add(pid, name)
         (table.folder / str(pid) / "cmdline").write_text(f"{name}\0--config\0{file}\0")
     (table.folder / "15/cmdline").unlink()
-    assert pids(processes.find(WHERE)) == {10, 11}
+    assert pids(processes.find(FOLDERS)) == {10, 11}
 
 
-def test_what_it_started_is_found_with_it_but_not_who_asks(table: Table) -> None:
-    table.add(10, "containerd-shim", marked=WHERE.home)
+def test_descendants_are_found_without_this_process_and_its_ancestors(table: Table) -> None:
+    table.add(10, "containerd-shim", marked=FOLDERS.home)
     table.add(11, parent=10)
     table.add(12, parent=11)
     table.add(13, "zombie", parent=12)
-    table.add(20, "sh", marked=WHERE.home)
+    table.add(20, "sh", marked=FOLDERS.home)
     table.add(os.getpid(), parent=20)
-    assert pids(processes.find(WHERE)) == {10, 11, 12}
+    assert pids(processes.find(FOLDERS)) == {10, 11, 12}
 
 
-def test_a_containers_process_is_known_by_the_root_of_its_file_system(table: Table) -> None:
-    escaped = str(WHERE.home).replace(" ", r"\040")
+def test_processes_in_containers_are_found_by_their_root_file_system(table: Table) -> None:
+    escaped = str(FOLDERS.home).replace(" ", r"\040")
     table.add(10, root=f"rw,lowerdir=x,upperdir={escaped}/data/containerd/1/fs")
     table.add(11, root="rw,lowerdir=x,upperdir=/var/lib/docker/1/fs")
     table.add(12, root="rw,lowerdir=x,upperdir=/cache/my\\040engine/database/1/fs")
-    assert pids(processes.find(WHERE)) == {10}
+    assert pids(processes.find(FOLDERS)) == {10}
 
 
-def test_a_process_that_has_just_ended_is_none(table: Table) -> None:
-    table.add(10, marked=WHERE.home)
+def test_a_process_that_has_just_ended_is_not_found(table: Table) -> None:
+    table.add(10, marked=FOLDERS.home)
     table.add(11, root="rw,upperdir=/x")
     (table.folder / "10/environ").unlink()
     (table.folder / "11/mountinfo").unlink()
-    assert processes.find(WHERE) == []
-    table.add(12, marked=WHERE.home)
+    assert processes.find(FOLDERS) == []
+    table.add(12, marked=FOLDERS.home)
     (table.folder / "12/stat").unlink()
     (table.folder / "12/ns/mnt").unlink()
-    assert processes.find(WHERE) == []
+    assert processes.find(FOLDERS) == []
 
 
-def test_daemons_are_asked_first_and_what_they_leave_is_killed(
+def test_daemons_are_ended_first_and_what_they_leave_is_killed(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table.add(10, "dockerd", marked=WHERE.home)
-    table.add(11, "containerd", marked=WHERE.home)
-    table.add(12, "sh", root=f"rw,upperdir={WHERE.home}/data/1")
+    table.add(10, "dockerd", marked=FOLDERS.home)
+    table.add(11, "containerd", marked=FOLDERS.home)
+    table.add(12, "sh", root=f"rw,upperdir={FOLDERS.home}/data/1")
     ended: list[tuple[set[int], signal.Signals]] = []
 
-    def end(found: Iterable[Daemon], first: signal.Signals = signal.SIGTERM) -> None:
-        gone = {one.pid for one in found}
+    def end(found: Iterable[Process], first: signal.Signals = signal.SIGTERM) -> None:
+        gone = pids(found)
         ended.append((gone, first))
         for pid in gone:
             (table.folder / str(pid) / "stat").unlink()
 
-    monkeypatch.setattr(state, "end", end)
-    assert [found.name for found in processes.end(WHERE)] == ["dockerd", "containerd"]
+    monkeypatch.setattr(processes, "terminate", end)
+    assert [process.name for process in processes.end(FOLDERS)] == ["dockerd", "containerd"]
     assert ended == [({10}, signal.SIGTERM), ({11, 12}, signal.SIGKILL)]
-    assert processes.end(WHERE) == []
+    assert processes.end(FOLDERS) == []
 
 
-def test_what_cannot_be_ended_is_not_tried_for_ever(
-    table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table.add(10, marked=WHERE.home)
+def test_ending_gives_up_after_some_rounds(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    table.add(10, marked=FOLDERS.home)
     tried: list[signal.Signals] = []
 
     def end(_found: object, first: signal.Signals = signal.SIGTERM) -> None:
         tried.append(first)
 
-    monkeypatch.setattr(state, "end", end)
-    processes.end(WHERE)
+    monkeypatch.setattr(processes, "terminate", end)
+    processes.end(FOLDERS)
     assert tried == [signal.SIGTERM, *[signal.SIGKILL] * 5]
 
 
-def test_orphans_of_a_folder_are_ended_and_no_others(
+def test_only_the_orphans_of_a_folder_are_ended(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table.add(10, "apt-get", marked=WHERE.home / "packages")
+    table.add(10, "apt-get", marked=FOLDERS.home / "packages")
     table.add(11, "http", parent=10)
-    table.add(12, "dockerd", marked=WHERE.home)
+    table.add(12, "dockerd", marked=FOLDERS.home)
     ended: list[int] = []
-    monkeypatch.setattr(state, "end", lambda found: ended.extend(one.pid for one in found))
-    processes.end_orphans(WHERE.home / "packages")
+    monkeypatch.setattr(
+        processes, "terminate", lambda found: ended.extend(process.pid for process in found)
+    )
+    processes.end_orphans(FOLDERS.home / "packages")
     assert ended == [10, 11]
+
+
+def test_a_process_id_that_was_reused_is_another_process() -> None:
+    own = Process.of(os.getpid())
+    assert own.alive
+    assert not Process(own.pid, own.started + 1).alive
+    assert not Process(4_194_304, 0).alive
+    processes.terminate([Process(own.pid, own.started + 1)])  # and is not ended
+
+
+def test_a_process_that_ignores_sigterm_is_killed(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.add(10)
+    table.add(11)
+    signals: list[tuple[int, signal.Signals]] = []
+
+    def kill(pid: int, signum: signal.Signals) -> None:
+        signals.append((pid, signum))
+        if pid == 11 or signum == signal.SIGKILL:
+            (table.folder / str(pid) / "stat").unlink()
+        if pid == 11:
+            raise ProcessLookupError
+
+    monkeypatch.setattr(processes, "GRACE", 0.01)
+    monkeypatch.setattr(os, "kill", kill)
+    processes.terminate([Process(10, 100), Process(11, 110)])
+    assert signals == [(10, signal.SIGTERM), (11, signal.SIGTERM), (10, signal.SIGKILL)]
+
+
+def test_waiting_for_a_daemon_ends_with_its_answer_its_end_or_the_time() -> None:
+    own = Process.of(os.getpid())
+    assert processes.answers_in_time(own, iter([False, True]).__next__, 5)
+    assert not processes.answers_in_time(Process(4_194_304, 0), lambda: False, 5)
+    assert not processes.answers_in_time(own, lambda: False, 0.2)

@@ -8,14 +8,14 @@ import pytest
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import settings
-from build_tasks.engine import bases
-from build_tasks.engine.handle import Embedded
+from build_tasks.engine import images
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
 from build_tasks.model.matrix import Names, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import Base, BuildHost
 
-ENGINE = Embedded(
+ENGINE = EmbeddedEngine(
     docker=Path("d"),
     buildx=Path("b"),
     host="unix:///s",
@@ -37,13 +37,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stand-ins that are made; that of 3.13 fails."""
     done: list[str] = []
 
-    def ensure(engine: Embedded, python: str, *_: object) -> str:
+    def ensure(engine: EmbeddedEngine, python: str, *_: object) -> str:
         done.append(python)
         if python == "3.13":
             raise EngineError("no mirror")
-        return bases.reference(engine, python)
+        return images.python_reference(engine, python)
 
-    monkeypatch.setattr(bases, "ensure", ensure)
+    monkeypatch.setattr(images, "ensure_python", ensure)
     return done
 
 

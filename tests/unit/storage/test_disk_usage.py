@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import pytest
 
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import daemon
-from build_tasks.engine.state import Folders
-from build_tasks.errors import EngineError
 from build_tasks.process import Completed, docker_api
 from build_tasks.storage import disk_usage
 
@@ -103,54 +99,3 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
     (node,) = disk_usage.ask(far, "default")
     assert (node.exact, node.total) == (False, 1500)
     assert asked == [("docker-buildx", "du", "--builder", "default", "--verbose")]
-
-
-CONTAINERS = "/v1.44/containers/json"
-
-
-@pytest.mark.parametrize(
-    "busy", [{CONTAINERS: (200, [{"Id": "x"}])}, {USAGE: (200, {"BuildCache": [{"InUse": True}]})}]
-)
-def test_a_restart_waits_for_what_runs(
-    docker: tuple[Path, Answers],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    busy: Answers,
-) -> None:
-    path, answers = docker
-    idle: Answers = {CONTAINERS: (200, []), USAGE: (200, {"BuildCache": [{"InUse": False}]})}
-    answers.update({**idle, **busy})
-    waited: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        waited.append(seconds)
-        if len(waited) == 2:
-            answers.update(idle)
-
-    where = _at(path, monkeypatch, tmp_path)
-    monkeypatch.setattr(time, "sleep", sleep)
-    said: list[str] = []
-    daemon.wait_until_idle(where, said.append)
-    assert len(waited) == 2
-    assert said == ["waiting for builds and containers to end: the engine has to restart"]
-
-
-def test_a_restart_does_not_wait_for_ever(
-    docker: tuple[Path, Answers], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path, answers = docker
-    answers[CONTAINERS] = (200, [{"Id": "x"}])
-    monkeypatch.setattr(daemon, "PATIENCE", -1.0)
-    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [1]))
-    with pytest.raises(EngineError, match="something runs on it for ever"):
-        daemon.wait_until_idle(_at(path, monkeypatch, tmp_path), print)
-
-
-def test_an_engine_that_is_dead_is_idle(tmp_path: Path) -> None:
-    said: Callable[[str], None] = pytest.fail
-    daemon.wait_until_idle(Folders(tmp_path / "nothing"), said)
-
-
-def _at(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Folders:
-    monkeypatch.setattr(Folders, "socket", path)
-    return Folders(tmp_path / "engine")

@@ -1,0 +1,134 @@
+"""Start the engine's daemons, dockerd and the registry, and wait for them."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
+
+from build_tasks import process
+from build_tasks.engine import credentials, packages, processes
+from build_tasks.engine.folders import Folders
+from build_tasks.engine.processes import Process
+from build_tasks.errors import EngineError
+from build_tasks.process import Command, docker_api
+
+#: Seconds for a daemon to answer; dockerd took 2 to 5.
+START = 60.0
+#: Seconds for running builds and containers to end before a restart.
+PATIENCE = 3600.0
+_CONFIGURATION = Path(__file__).with_name("configuration")
+
+
+def start_dockerd(folders: Folders, root: Path) -> Process:
+    """Start dockerd, with the containerd image store, and return it as soon as it answers.
+
+    Args:
+        folders: the engine's folders.
+        root: the folder with the unpacked packages.
+
+    Raises:
+        EngineError: it ended, or does not answer; the message has the last line of its log.
+    """
+    folders.run.mkdir(mode=0o711, parents=True, exist_ok=True)
+    file = folders.home / "daemon.json"
+    _configure(file, home=folders.home, run=folders.run, bridge=folders.bridge)
+    return run_dockerd(folders, root)
+
+
+def run_dockerd(folders: Folders, root: Path) -> Process:
+    """Start dockerd with the configuration that is there."""
+    configuration = str(folders.home / "daemon.json")
+    command = (str(root / "usr/sbin/dockerd"), "--config-file", configuration)
+    return _start("dockerd", command, folders, root, lambda: _dockerd_answers(folders.socket))
+
+
+def start_registry(folders: Folders, root: Path, address: str) -> Process:
+    """Start the registry, and return it as soon as it answers.
+
+    Args:
+        folders: the engine's folders.
+        root: the folder with the unpacked packages.
+        address: host and port to listen on.
+
+    Raises:
+        EngineError: it ended, or does not answer; the message has the last line of its log.
+    """
+    file = folders.registry_configuration
+    _configure(file, home=folders.home, address=address, passwords=credentials.create(folders))
+    command = (str(root / "usr/bin/docker-registry"), "serve", str(file))
+    return _start("registry", command, folders, root, lambda: _registry_answers(address))
+
+
+def _start(
+    name: str, command: Command, folders: Folders, root: Path, answers: Callable[[], bool]
+) -> Process:
+    """Start a daemon, wait until it answers, and end it if it does not."""
+    log = folders.home / f"{name}.log"
+    variables = packages.daemon_environment(folders, root)
+    daemon = Process.of(process.spawn(command, environment=variables, log=log))
+    try:
+        if not processes.answers_in_time(daemon, answers, START):
+            lines = log.read_text(errors="replace").split("\n")
+            reason = next((line for line in reversed(lines) if line.strip()), "its log is empty")
+            raise EngineError(f"{name} does not start: {reason} (see {log})")
+    except BaseException:
+        processes.terminate([daemon])
+        raise
+    return daemon
+
+
+def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
+    """Wait until no build and no container runs, so that dockerd can be restarted.
+
+    Raises:
+        EngineError: they do not end within `PATIENCE`.
+    """
+    deadline = time.monotonic() + PATIENCE
+    announced = False
+    while _is_busy(folders.socket):
+        if not announced:
+            announce("waiting for builds and containers to end: the engine has to restart")
+            announced = True
+        if time.monotonic() > deadline:
+            raise EngineError("the engine has to restart, but a build or a container does not end")
+        time.sleep(1)
+
+
+def _configure(file: Path, **values: object) -> None:
+    """Write a daemon's configuration from the template of the same name."""
+    template = (_CONFIGURATION / file.name).read_text(encoding="utf-8")
+    file.write_text(Template(template).substitute(values), encoding="utf-8")
+
+
+def _dockerd_answers(socket: Path) -> bool:
+    try:
+        status, _ = docker_api.get(socket, "/_ping", timeout=5)
+    except OSError:
+        return False
+    return status == HTTPStatus.OK
+
+
+def _registry_answers(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status == HTTPStatus.UNAUTHORIZED
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _is_busy(socket: Path) -> bool:
+    """Return whether a container runs, or a build, which holds records of the cache."""
+    try:
+        _, containers = docker_api.get(socket, "/v1.44/containers/json", timeout=PATIENCE)
+        _, usage = docker_api.get(socket, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
+    except OSError:
+        return False  # a dockerd that does not answer builds nothing
+    cache = usage.get("BuildCache") if isinstance(usage, dict) else None
+    return bool(containers) or any(record["InUse"] for record in cache or [])

@@ -1,0 +1,112 @@
+"""Paths and names of an embedded engine: each cache folder has an engine of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_tasks import paths
+
+#: Emptied by a reboot, with everything that ran.
+RUN = Path("/run")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The files of one engine.
+
+    Args:
+        home: the folder of everything that lasts: packages, images, registry, logs.
+    """
+
+    home: Path
+
+    @property
+    def unique_id(self) -> str:
+        """The part of the names of kernel objects that no other engine has."""
+        return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:8]
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process ids: in /run, because a socket's path is at most 107 bytes long."""
+        return RUN / f"airflow-images-{self.unique_id}"
+
+    @property
+    def lock(self) -> Path:
+        """The lock for starting, stopping and removing the engine."""
+        return self.home.with_name(f"{self.home.name}.lock")
+
+    @property
+    def registry_lock(self) -> Path:
+        """The lock that every process shares that may push to the registry."""
+        return self.home / "registry.lock"
+
+    @property
+    def registry(self) -> Path:
+        """The registry's storage (distribution's registry/storage/paths.go)."""
+        return self.home / "registry/docker/registry/v2"
+
+    @property
+    def registry_configuration(self) -> Path:
+        """The registry's configuration file."""
+        return self.home / "registry.yml"
+
+    @property
+    def removed(self) -> Path:
+        """The new name of `home` while it is being removed."""
+        return self.home.with_name(f"{self.home.name}.removed")
+
+    @property
+    def socket(self) -> Path:
+        """The socket of the Docker API."""
+        return self.run / "docker.sock"
+
+    @property
+    def bridge(self) -> str:
+        """The bridge of the engine's containers (interface names have at most 15 bytes)."""
+        return f"afi-{self.unique_id}"
+
+    @property
+    def private(self) -> Path:
+        """The folder that only root can read."""
+        return self.home / "private"
+
+    @property
+    def docker_config(self) -> Path:
+        """The configuration folder of docker and buildx for this engine (DOCKER_CONFIG)."""
+        return self.private / "docker"
+
+    def packages(self, release: str) -> Path:
+        """Return the folder into which a release's packages are unpacked."""
+        return self.home / "packages" / release
+
+
+def engine_folders() -> Folders:
+    """Return the folders of the engine that belongs to the current cache folder."""
+    return Folders(paths.cache_folder() / "engine")
+
+
+def buildx_plugin(packages: Path) -> Path:
+    """Return the unpacked buildx plugin; its folder differs between Debian's releases."""
+    names = ("usr/libexec/docker/cli-plugins", "usr/lib/docker/cli-plugins")
+    plugins = [packages / name / "docker-buildx" for name in names]
+    return next((plugin for plugin in plugins if plugin.exists()), plugins[0])
+
+
+@contextlib.contextmanager
+def machine_lock() -> Iterator[None]:
+    """Hold the lock of all engines on this machine, for the settings that they share.
+
+    It locks /run itself, and so leaves no file behind.
+    """
+    descriptor = os.open(RUN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

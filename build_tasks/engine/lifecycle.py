@@ -1,0 +1,246 @@
+"""Start, stop, prune and describe the embedded engine.
+
+A start or a stop may be killed at any moment. So what is left of an engine is found by its own
+names (a variable of its processes, its bridge, its emulators, its mounts), never by a record of
+what was started, and the next command removes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from build_tasks import paths, process
+from build_tasks.engine import (
+    credentials,
+    daemons,
+    emulation,
+    network,
+    packages,
+    processes,
+    registry,
+    state,
+)
+from build_tasks.engine.folders import Folders, engine_folders
+from build_tasks.engine.registry import Superseded
+from build_tasks.engine.state import EmbeddedEngine, EngineState
+from build_tasks.errors import EngineError, ImagesError
+from build_tasks.process import locks
+
+#: An upstream image that can be read if Docker Hub can be reached.
+_UPSTREAM = "python:3.11-slim-bookworm"
+#: Seconds for Docker Hub to answer.
+_HUB = 15.0
+#: Seconds that pruning waits until nobody else uses the registry.
+_PRUNING = 30.0
+_ACTIVITY = "starts or stops the embedded engine"
+
+
+def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> EmbeddedEngine:
+    """Return the engine; start it if it does not run. Any number of processes may do so at once.
+
+    Args:
+        announce: is told, line by line, what is done.
+        emulate: architectures that the engine has to run, natively or not.
+
+    Raises:
+        EngineError: this machine cannot have one, or it does not start.
+        NetworkError: the packages cannot be fetched.
+        DiskError: there is no space.
+    """
+    foreign = [name for name in emulate if not emulation.native(name)]
+    folders = engine_folders()
+    engine = state.running()
+    if engine and _emulates(folders, foreign):
+        return engine
+    packages.check_supported()
+    with locks.hold(folders.lock, _ACTIVITY, announce):
+        if not state.running():
+            remove_leftovers(folders)
+            _start(folders, announce)
+        if not _emulates(folders, foreign):
+            _emulate(folders, foreign, announce)
+    engine = state.running()
+    if engine is None:
+        raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
+    return engine
+
+
+def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
+    """Stop the engine and undo what it changed; return a line for each thing that was undone.
+
+    Args:
+        announce: is told which process a wait is for.
+        purge: also remove everything that the engine keeps.
+    """
+    folders = engine_folders()
+    if not any(path.exists() for path in (folders.home, folders.run, folders.removed)):
+        return []
+    with locks.hold(folders.lock, _ACTIVITY, announce):
+        return [*remove_leftovers(folders), *(_purge(folders) if purge else [])]
+
+
+def prune(
+    *, announce: Callable[[str], None], older: float = 0.0, dry: bool = False
+) -> Superseded | None:
+    """Remove from the registry what no tag leads to, or return what would be removed.
+
+    Args:
+        announce: is told which process a wait is for.
+        older: the age, in seconds, from which it is removed.
+        dry: remove nothing.
+
+    Returns:
+        What was or would be removed; None where other processes use the registry.
+
+    Raises:
+        CommandError: the registry fails.
+    """
+    folders = engine_folders()
+    running = state.read(folders)
+    if dry or running is None:
+        return registry.superseded(folders, time.time(), older)
+    activity = "uses the engine's registry"
+    with locks.alone(folders.registry_lock, _PRUNING, activity, announce) as free:
+        if not free:
+            return None
+        return registry.remove_superseded(folders, running, time.time(), older)
+
+
+def status() -> dict[str, object]:
+    """Return what `engine.status` prints, by name."""
+    folders = engine_folders()
+    engine, running = state.running(), state.read(folders)
+    if engine is None or running is None:
+        return {
+            "running": False,
+            "folder": str(folders.home),
+            "started or stopped by process": locks.holder(folders.lock),
+            "left behind": [str(left) for left in processes.find(folders)],
+        }
+    return {
+        "running": True,
+        "release": engine.release,
+        "DOCKER_HOST": engine.host,
+        "registry": engine.registry,
+        "docker hub": engine.hub,
+        "emulates": list(running.foreign),
+        "DOCKER_CONFIG": engine.environment["DOCKER_CONFIG"],
+        "docker": str(engine.docker),
+        "buildx": str(engine.buildx),
+        "folder": str(folders.home),
+        "logs": [str(folders.home / "dockerd.log"), str(folders.home / "registry.log")],
+    }
+
+
+def remove_leftovers(folders: Folders) -> list[str]:
+    """End the engine and restore the machine; return a line for each thing that was left.
+
+    The caller holds the engine's lock.
+    """
+    state.clear(folders)  # from here on nobody takes what is left for an engine
+    removed = [f"stopped {ended}" for ended in processes.end(folders)]
+    disabled = emulation.disable(folders.unique_id)
+    removed += [f"ended the emulation of {architecture}" for architecture in disabled]
+    variables = packages.environment(packages.any_unpacked(folders))
+    removed += [f"removed the bridge {name}" for name in network.remove(folders, variables)]
+    _unmount(folders)
+    shutil.rmtree(folders.run, ignore_errors=True)
+    _remove_purged(folders)
+    return removed
+
+
+def _purge(folders: Folders) -> list[str]:
+    """Remove all that the engine keeps; return a line for it.
+
+    The folder is renamed first: half of it must not be taken for an engine's.
+    """
+    if not folders.home.exists():
+        return []
+    try:
+        folders.home.rename(folders.removed)
+    except OSError:
+        shutil.rmtree(folders.home)  # a disk is mounted there
+    _remove_purged(folders)
+    return [f"removed {folders.home}"]
+
+
+def _remove_purged(folders: Folders) -> None:
+    if folders.removed.exists():
+        shutil.rmtree(folders.removed)
+
+
+def _unmount(folders: Folders) -> None:
+    """Unmount what a killed dockerd or mmdebstrap left mounted, the innermost first.
+
+    dockerd also mounts its data folder upon itself. A disk that the user mounted there is no such
+    mount: it shows its root (proc_pid_mountinfo(5)).
+    """
+    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    data = str(folders.home / "data")
+    inside = tuple(f"{folder}/" for folder in (folders.run, data, folders.home / "bases"))
+    targets = []
+    for line in text.splitlines():
+        root, target = map(processes.unescape, line.split()[3:5])
+        if target.startswith(inside) or (target == data and root != "/"):
+            targets.append(target)
+    for target in sorted(targets, reverse=True):
+        process.run(("umount", "--lazy", target), check=False)
+
+
+def _start(folders: Folders, announce: Callable[[str], None]) -> None:
+    announce("no Docker Engine here: starting the embedded one (Debian's Docker Engine, buildx,")
+    announce(f"a registry on 127.0.0.1). It lives in {folders.home};")
+    announce("nothing is installed on the machine. `invoke engine.stop` ends it, with --purge")
+    announce("it leaves nothing behind.")
+    release, root = packages.prepare(folders, announce)
+    port = network.free_port(state.saved_setting(folders, "registry-port"))
+    address = f"127.0.0.1:{state.save_setting(folders, 'registry-port', str(port))}"
+    try:
+        network.create(folders, packages.environment(root))
+        dockerd = daemons.start_dockerd(folders, root)
+        foreign = emulation.emulated()
+        running = {"dockerd": dockerd, "registry": daemons.start_registry(folders, root, address)}
+        started = EngineState(release, address, hub=False, daemons=running, foreign=foreign)
+        credentials.configure(folders, address, paths.docker_config())
+        hub = _reaches_hub(state.describe(folders, started))
+        state.write(folders, replace(started, hub=hub))
+    except BaseException:
+        remove_leftovers(folders)
+        raise
+
+
+def _emulates(folders: Folders, foreign: Sequence[str]) -> bool:
+    """Return whether dockerd knows these architectures, and they are emulated until it stops."""
+    running = state.read(folders)
+    return running is not None and all(
+        name in running.foreign and emulation.lasts(name, folders.unique_id) for name in foreign
+    )
+
+
+def _emulate(folders: Folders, foreign: Sequence[str], announce: Callable[[str], None]) -> None:
+    running = state.read(folders)
+    if running is None:
+        return  # it has just ended
+    root = packages.unpack(folders, running.release, announce, emulation=True)
+    for name in foreign:
+        emulation.enable(root, name, folders.unique_id, announce)
+    if set(foreign) <= set(running.foreign):
+        return
+    # dockerd looks once, when it starts, for what it can run.
+    daemons.wait_until_idle(folders, announce)
+    processes.terminate([running.daemons["dockerd"]])
+    restarted = {**running.daemons, "dockerd": daemons.start_dockerd(folders, root)}
+    state.write(folders, replace(running, daemons=restarted, foreign=emulation.emulated()))
+
+
+def _reaches_hub(engine: EmbeddedEngine) -> bool:
+    command = (str(engine.buildx), "imagetools", "inspect", _UPSTREAM)
+    try:
+        process.run(command, environment=engine.environment, timeout=_HUB)
+    except ImagesError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.engine import credentials, daemons, processes
+from build_tasks.engine.folders import Folders
+from build_tasks.engine.processes import Process
+from build_tasks.errors import EngineError
+from build_tasks.process import Command, docker_api
+
+CONTAINERS = "/v1.44/containers/json"
+USAGE = "/v1.44/system/df?type=build-cache"
+IDLE: dict[str, object] = {CONTAINERS: [], USAGE: {"BuildCache": [{"InUse": False}]}}
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch, folders: Folders) -> list[Command]:
+    """The daemons that were started; each writes a line to its log."""
+    commands: list[Command] = []
+
+    def spawn(command: Command, *, log: Path, **_: object) -> int:
+        commands.append(command)
+        log.write_text("starting\nno disk\n\n")
+        return 4_194_304
+
+    folders.home.mkdir()
+    monkeypatch.setattr(process, "spawn", spawn)
+    monkeypatch.setattr(credentials, "create", lambda _: Path("/passwords"))
+    return commands
+
+
+def answers_at_once(_: Process, answers: Callable[[], bool], __: float) -> bool:
+    return answers()
+
+
+def test_dockerd_gets_a_configuration_of_its_own(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, None))
+    daemons.start_dockerd(folders, Path("/packages"))
+    file = folders.home / "daemon.json"
+    assert spawned == [("/packages/usr/sbin/dockerd", "--config-file", str(file))]
+    configuration = json.loads(file.read_text())
+    assert configuration["hosts"] == [f"unix://{folders.socket}"]
+    assert configuration["data-root"] == str(folders.home / "data")
+    assert configuration["bridge"] == folders.bridge
+    assert configuration["iptables"] is False
+
+
+def test_a_daemon_that_does_not_start_is_ended_and_its_log_quoted(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError
+
+    ended: list[Process] = []
+    monkeypatch.setattr(processes, "terminate", ended.extend)
+    monkeypatch.setattr(docker_api, "get", fail)
+    message = f"^dockerd does not start: no disk .see {folders.home}/dockerd.log.$"
+    with pytest.raises(EngineError, match=message):
+        daemons.start_dockerd(folders, Path("/packages"))
+    assert [process.pid for process in ended] == [4_194_304]
+
+
+def test_the_registry_is_ready_when_it_asks_for_a_password(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"127.0.0.1:{server.server_port}"
+        daemons.start_registry(folders, Path("/packages"), address)
+        server.shutdown()
+        thread.join()
+    text = (folders.home / "registry.yml").read_text()
+    assert f"addr: {address}\n" in text
+    assert f"rootdirectory: {folders.home}/registry\n" in text
+    assert "path: /passwords\n" in text
+    with pytest.raises(EngineError, match=r"^registry does not start: no disk"):
+        daemons.start_registry(folders, Path("/packages"), address)
+
+
+@pytest.mark.parametrize(
+    "busy", [{CONTAINERS: [{"Id": "x"}]}, {USAGE: {"BuildCache": [{"InUse": True}]}}]
+)
+def test_a_restart_waits_for_builds_and_containers(
+    monkeypatch: pytest.MonkeyPatch, folders: Folders, busy: dict[str, object]
+) -> None:
+    answers = {**IDLE, **busy}
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            answers.update(IDLE)
+
+    monkeypatch.setattr(docker_api, "get", lambda _, path, **__: (200, answers[path]))
+    monkeypatch.setattr(time, "sleep", sleep)
+    messages: list[str] = []
+    daemons.wait_until_idle(folders, messages.append)
+    assert len(waits) == 2
+    assert messages == ["waiting for builds and containers to end: the engine has to restart"]
+
+
+def test_a_restart_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch, folders: Folders) -> None:
+    monkeypatch.setattr(daemons, "PATIENCE", -1.0)
+    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [1]))
+    with pytest.raises(EngineError, match="a build or a container does not end"):
+        daemons.wait_until_idle(folders, print)
+
+
+def test_an_engine_that_does_not_answer_is_idle(tmp_path: Path) -> None:
+    daemons.wait_until_idle(Folders(tmp_path / "nothing"), pytest.fail)
