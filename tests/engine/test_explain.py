@@ -118,7 +118,7 @@ def told(before: BuildRecord, now: BuildRecord) -> dict[str, tuple[Cause, ...]]:
 def test_a_first_build_says_so_and_the_same_again_says_nothing(tiny: Tiny) -> None:
     first = tiny.build()
     assert explanation.lines(explain(None, first)) == [
-        "tiny: 8 of 8 steps ran: there is no build before to compare with"
+        "tiny: 8 of 8 steps ran: there is no earlier build to compare with"
     ]
     again = tiny.build()
     assert explanation.lines(explain(first, again)) == []

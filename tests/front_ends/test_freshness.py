@@ -240,7 +240,7 @@ def test_the_last_build_is_explained(kept: Bench) -> None:
         "    argument WORD: 'one' -> 'two'",
     ]
     assert kept.invoke("image.explain", "--to", "1").stdout == (
-        "ci-3.11-amd64: 1 of 1 steps ran: there is no build before to compare with\n"
+        "ci-3.11-amd64: 1 of 1 steps ran: there is no earlier build to compare with\n"
     )
 
 

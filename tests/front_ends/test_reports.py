@@ -24,7 +24,7 @@ import sys
 sys.path[:0] = ["tests"]
 import records
 from dataclasses import replace
-from build_tasks.record import journal
+from build_tasks.history import journal
 journal.KEEP_BUILDS = 6
 one = records.build("ci", "3.11", "amd64")
 for turn in range(40):

@@ -1,26 +1,28 @@
-"""Why steps of a build missed the cache: two records, compared; nothing is run or asked.
+"""Explain why steps of a build missed the cache, by comparing two records.
 
-A step's key is its instruction, what it can see, and what it stands on. So of all steps that ran,
-only those that stand on none of the others need a reason: the rest follow from them.
+A step's cache key is made of its instruction, of what the instruction sees, and of the steps that it
+depends on. So a step needs a reason only if none of the steps that it depends on ran.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from build_tasks.history.explain import recipe
 from build_tasks.history.explain.alignment import align
 from build_tasks.history.explain.causes import Cause, Comparison, Why
 from build_tasks.history.explain.explanation import Explanation, Miss
-from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.history.explain.recipe import recipe
+from build_tasks.history.record import BuildRecord, Step, StepKind
 
 
 @dataclass(frozen=True)
 class _Node:
-    """One step of the Dockerfile: BuildKit makes several vertices of `COPY --link`."""
+    """A step of the Dockerfile; BuildKit makes several vertices of one `COPY --link`."""
 
     steps: tuple[Step, ...]
+    ancestors: frozenset[str]
 
     @property
     def first(self) -> Step:
@@ -36,121 +38,111 @@ class _Node:
 
     @property
     def name(self) -> str:
-        one = self.first
-        where = " ".join(filter(None, (one.stage, f"{one.number}/{one.total}")))
-        return f"{where} ({one.platform})" if one.platform else where
+        step = self.first
+        name = f"{step.stage} {step.number}/{step.total}".strip()
+        return f"{name} ({step.platform})" if step.platform else name
 
 
 def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
-    """Return why steps ran that an earlier build had made.
+    """Return why steps of a build ran again.
 
     Args:
-        before: the build before, None if there is none.
-        now: the build that is asked about.
+        before: the build to compare with, None if there is none.
+        now: the build.
     """
     nodes = _nodes(now)
     ran = [node for node in nodes if node.ran]
-    since = (before.began or before.run or "?") if before else ""
     if before is None:
-        return Explanation(now.identity, since, len(ran), len(nodes))
-    stands_on = {node.first.digest: _ancestors(node, now) for node in nodes}
-    roots = [
-        node
-        for node in ran
-        if not any(other.digests & stands_on[node.first.digest] for other in ran if other != node)
-    ]
-    old, new = recipe.recipe(before), recipe.recipe(now)
-    compared = Comparison(old, new, align(old.uses, new.uses))
+        return Explanation(now.identity, "", len(ran), len(nodes))
+    since = before.began or before.run or "?"
+    executed = {digest for node in ran for digest in node.digests}
+    old, new = recipe(before), recipe(now)
+    comparison = Comparison(old, new, align(old.uses, new.uses))
     misses = []
-    for root in roots:
-        use = new.use(root.first)
-        below = (o for o in ran if root.digests & stands_on[o.first.digest] and o != root)
-        follow = [o.name for o in sorted(below, key=lambda o: (o.first.stage, o.first.number))]
-        line = use.instruction.line if use else 0
-        text = _instruction(root.first)
-        misses.append(Miss(root.name, text, line, tuple(_why(root, compared)), tuple(follow)))
+    for node in ran:
+        if node.ancestors & executed:
+            continue
+        use = new.by_digest.get(node.first.digest)
+        after = [other for other in ran if node.digests & other.ancestors]
+        after.sort(key=lambda other: (other.first.stage, other.first.number))
+        prefix, _, text = node.first.name.partition("] ")
+        misses.append(
+            Miss(
+                node.name,
+                text if prefix.startswith("[") else node.first.name,
+                use.instruction.line if use else 0,
+                tuple(_causes(node, comparison)),
+                tuple(other.name for other in after),
+            )
+        )
     return Explanation(now.identity, since, len(ran), len(nodes), tuple(misses))
 
 
 def _nodes(record: BuildRecord) -> list[_Node]:
-    places: dict[tuple[str, str, int], list[Step]] = {}
+    groups: defaultdict[tuple[str, str, int], list[Step]] = defaultdict(list)
     for step in record.steps:
         if step.kind is StepKind.STEP:
-            places.setdefault((step.platform, step.stage, step.number), []).append(step)
-    return [_Node(tuple(steps)) for steps in places.values()]
-
-
-def _ancestors(node: _Node, record: BuildRecord) -> frozenset[str]:
-    """Return the digests of all that a step stands on."""
+            groups[step.platform, step.stage, step.number].append(step)
     inputs = {step.digest: step.inputs for step in record.steps}
-    found: set[str] = set()
-    waiting = [digest for step in node.steps for digest in step.inputs]
-    while waiting:
-        digest = waiting.pop()
-        if digest not in found:
-            found.add(digest)
-            waiting += inputs.get(digest, ())
-    return frozenset(found - node.digests)
+    return [_Node(tuple(steps), _ancestors(steps, inputs)) for steps in groups.values()]
 
 
-def _why(node: _Node, compared: Comparison) -> Sequence[Cause]:
-    """Return the reasons for a step; one that is not known is said to be so."""
-    before, now = compared.before.record, compared.now.record
-    use = compared.now.use(node.first)
-    was = _counterpart(node, compared)
+def _ancestors(steps: Sequence[Step], inputs: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return the digests of everything that steps depend on."""
+    ancestors: set[str] = set()
+    pending = [digest for step in steps for digest in step.inputs]
+    while pending:
+        digest = pending.pop()
+        if digest not in ancestors:
+            ancestors.add(digest)
+            pending += inputs.get(digest, ())
+    return frozenset(ancestors - {step.digest for step in steps})
+
+
+def _causes(node: _Node, comparison: Comparison) -> Sequence[Cause]:
+    before, now = comparison.before.record, comparison.now.record
+    use = comparison.now.by_digest.get(node.first.digest)
+    earlier = _earlier_steps(node, comparison)
     if "--no-cache" in now.command.split():
         return [Cause(Why.DISABLED)]
-    if before.outcome != "built" and not any(step.started and not step.error for step in was):
+    if before.outcome != "built" and not any(s.started and not s.error for s in earlier):
         return [Cause(Why.UNFINISHED, before.outcome)]
-    found = compared.causes(use) if use else []
-    if found:
-        return found
-    same = any(step.digest in node.digests for step in was)
-    # BuildKit names the files of a build context anew in each build: what reads them has another
-    # digest, though it is what it was.
-    if not same and not (was and _reads_context(node, now) and now.files):
+    if causes := comparison.causes(use) if use else []:
+        return causes
+    same_key = any(step.digest in node.digests for step in earlier)
+    # The build context has another digest in each build, and so has every step that reads it.
+    reads_context = any(
+        step.digest in node.ancestors and step.kind in {StepKind.CONTEXT, StepKind.INTERNAL}
+        for step in now.steps
+    )
+    if not same_key and not (earlier and reads_context and now.files):
         return [Cause(Why.UNKNOWN)]
-    return [_from_the_cache(was, before, now)]
+    return [_cache_cause(earlier, before, now)]
 
 
-def _counterpart(node: _Node, compared: Comparison) -> list[Step]:
-    """Return the steps of the earlier build that a step was."""
-    steps = [step for step in compared.before.record.steps if step.kind is StepKind.STEP]
-    matched = [step for step in steps if step.digest in node.digests]
-    use = compared.now.use(node.first)
-    old = compared.aligned.was(use) if use else None
-    return matched or [step for step in steps if old and compared.before.use(step) == old]
+def _earlier_steps(node: _Node, comparison: Comparison) -> list[Step]:
+    """Return what a step was in the earlier build: the same digest, or the same instruction."""
+    recipe_before = comparison.before
+    steps = [step for step in recipe_before.record.steps if step.kind is StepKind.STEP]
+    use = comparison.now.by_digest.get(node.first.digest)
+    old = comparison.aligned.earlier(use) if use else None
+    return [step for step in steps if step.digest in node.digests] or [
+        step for step in steps if old and recipe_before.by_digest.get(step.digest) == old
+    ]
 
 
-def _from_the_cache(was: Sequence[Step], before: BuildRecord, now: BuildRecord) -> Cause:
-    """Return why a step that is what it was is not in the cache."""
+def _cache_cause(earlier: Sequence[Step], before: BuildRecord, now: BuildRecord) -> Cause:
+    """Return why a step with an unchanged key was not found in a cache."""
     if before.builder != now.builder:
         return Cause(Why.BUILDER, "builder", before.builder, now.builder)
-    had = {use.reference for use in before.imports if not use.error}
-    had = had if any(step.cached for step in was) else set()
+    held = {use.reference for use in before.imports if not use.error}
+    held = held if any(step.cached for step in earlier) else set()
     if before.export and not before.export.error:
-        had.add(before.export.reference)
+        held.add(before.export.reference)
     for use in now.imports:
-        if use.error and use.reference in had:
-            return _unread(use)
+        if use.error and use.reference in held:
+            why = Why.LEFT_OUT if use.left_out and not use.absent else Why.IMPORT
+            return Cause(why, use.reference, now=use.error)
     read = [use.reference for use in now.imports if not use.error]
     unread = [f"{use.reference} ({use.error})" for use in now.imports if use.error]
     return Cause(Why.COLLECTED, ", ".join(read), now=", ".join(unread))
-
-
-def _unread(use: CacheUse) -> Cause:
-    """Return a cache that was not read as the cause of a miss."""
-    left_out = use.left_out and not use.absent
-    return Cause(Why.LEFT_OUT if left_out else Why.IMPORT, use.reference, now=use.error)
-
-
-def _reads_context(node: _Node, record: BuildRecord) -> bool:
-    above = _ancestors(node, record)
-    return any(
-        step.digest in above and step.kind in {StepKind.CONTEXT, StepKind.INTERNAL}
-        for step in record.steps
-    )
-
-
-def _instruction(step: Step) -> str:
-    return step.name.partition("] ")[2] if step.name.startswith("[") else step.name

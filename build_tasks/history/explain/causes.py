@@ -1,8 +1,8 @@
-"""Why a step is another one than before: what it stands on, compared between two builds."""
+"""Why a step has another cache key than before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
@@ -10,18 +10,15 @@ from itertools import zip_longest
 from build_tasks.history.explain.alignment import Alignment
 from build_tasks.history.explain.recipe import Recipe
 from build_tasks.inputs.dockerfile.inputs import Use
-from build_tasks.inputs.dockerfile.semantics import STAGE
-
-#: Between them, everything that a file's fingerprint holds.
-_NO_FILE = ("", "")
+from build_tasks.inputs.dockerfile.semantics import with_stages
 
 
 class Why(StrEnum):
-    """The kinds of causes, in the order in which they are told."""
+    """The kinds of causes, in the order in which they are shown."""
 
-    NEW = "new"  # the instruction was not there
-    MOVED = "moved"  # the instruction stood elsewhere
-    GONE = "gone"  # an instruction that it stood on is not there any more
+    NEW = "new"
+    MOVED = "moved"
+    GONE = "gone"  # an instruction above the step
     INSTRUCTION = "instruction"
     ARGUMENT = "argument"
     ENVIRONMENT = "environment"
@@ -29,25 +26,25 @@ class Why(StrEnum):
     BASE = "base"
     CONTENT = "content"  # of a file
     MODE = "mode"  # of a file
-    UNFINISHED = "unfinished"  # the build before did not get that far
-    DISABLED = "disabled"  # the cache was not to be used
-    BUILDER = "builder"  # another one, which has a cache of its own
-    IMPORT = "import"  # a cache reference that had it was not read
+    UNFINISHED = "unfinished"  # the previous build did not get to the step
+    DISABLED = "disabled"  # --no-cache
+    BUILDER = "builder"  # another builder has another cache
+    IMPORT = "import"  # a cache that has the step was not read
     LEFT_OUT = "left-out"  # the same, because its registry did not answer
-    COLLECTED = "collected"  # the same as before, and no longer in any cache
+    COLLECTED = "collected"  # the same key as before, and no longer in any cache
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason.
+    """One reason why a step ran.
 
     Args:
         why: its kind.
-        what: what changed: an instruction's place, an argument, an image, a file, a reference.
-        before: what it was.
-        now: what it is; for what could not be read, the error.
-        place: the step above that it is about; empty if it is the step itself.
+        what: what changed: an instruction's line, an argument, an image, a file, a cache reference.
+        before: the earlier value.
+        now: the present value, or the error of what could not be read.
+        place: the stage of the step above that changed; empty for the step itself.
     """
 
     why: Why
@@ -59,166 +56,136 @@ class Cause:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two builds and which steps of theirs belong together."""
+    """Two builds and their matched steps."""
 
     before: Recipe
     now: Recipe
     aligned: Alignment
 
     def causes(self, use: Use) -> list[Cause]:
-        """Return why a step is another one than before: its own reasons, or the nearest above it.
+        """Return the differences of a step, else of the nearest step above that has some."""
+        return self._search(use, "", set())
 
-        Returns:
-            None at all if nothing that the records hold is different.
-        """
-        return self._step(use, "", set())
-
-    def _step(self, use: Use, place: str, seen: set[tuple[str, int]]) -> list[Cause]:
-        """Return the reasons of a step, or else those of the steps above it and what they read."""
+    def _search(self, start: Use, place: str, seen: set[tuple[str, int]]) -> list[Cause]:
+        """Search a step, the steps above it and the stages that they read for differences."""
         below: Use | None = None
-        for one in self._upwards(use):
-            if (one.stage.name, one.number) in seen:
+        for use in self._upwards(start):
+            if use.place in seen:
                 return []
-            seen.add((one.stage.name, one.number))
-            where = place if one == use else one.stage.name
-            found = (self._removed(one, below, where) if below else []) or self.own(one, where)
-            for name in () if found else one.stages:
-                last = [each for each in self.now.uses if each.stage.name == name][-1:]
-                found = found or [c for each in last for c in self._step(each, name, seen)]
-            if found:
-                return found
-            below = one
-        return self._removed(None, below, place) if below else []
+            seen.add(use.place)
+            current = place if use == start else use.stage.name
+            causes = self._removed_between(use, below, current) or [*self._own(use, current)]
+            for name in use.stages:
+                last = next((u for u in reversed(self.now.uses) if u.stage.name == name), None)
+                if last and not causes:
+                    causes = self._search(last, name, seen)
+            if causes:
+                return causes
+            below = use
+        return self._removed_between(None, below, place)
 
     def _upwards(self, use: Use) -> Iterator[Use]:
-        """Yield a step and those that its stage, and those it comes of, have before it."""
+        """Yield a step and all above it, through the stages that its stage is based on."""
         stage, number = use.stage, use.number
         while True:
             yield from (
-                one
-                for one in reversed(self.now.uses)
-                if one.stage.name == stage.name and one.number <= number
+                other
+                for other in reversed(self.now.uses)
+                if other.stage.name == stage.name and other.number <= number
             )
-            above = [one for one in self.now.uses if one.stage.name == stage.base.lower()]
-            if not stage.parent or not above:
+            base = [other for other in self.now.uses if other.stage.name == stage.base.lower()]
+            if not stage.parent or not base:
                 return
-            stage, number = above[-1].stage, above[-1].number
+            stage, number = base[-1].stage, base[-1].number
 
-    def own(self, use: Use, place: str = "") -> list[Cause]:
-        """Return in what a step is another one than before, apart from the steps above it."""
-        old = self.aligned.was(use)
-        text = f"line {use.instruction.line}"
+    def _own(self, use: Use, place: str) -> Iterator[Cause]:
+        """Yield the differences of a step itself."""
+        old, line = self.aligned.earlier(use), f"line {use.instruction.line}"
         if old is None:
-            moved = self.aligned.moved(use)
-            if moved:
-                return [
-                    Cause(
-                        Why.MOVED,
-                        text,
-                        self._above(moved, self.before.uses),
-                        self._above(use, self.now.uses),
-                        place,
-                    )
-                ]
-            return [Cause(Why.NEW, text, now=use.instruction.head, place=place)]
-        found = []
-        if self._meaning(use) != [*old.meaning]:
-            was, has = _first_difference(old.instruction.text, use.instruction.text)
-            found.append(Cause(Why.INSTRUCTION, text, was, has, place))
+            if moved := self.aligned.moved(use):
+                followed = _instruction_above(self.before, moved), _instruction_above(self.now, use)
+                yield Cause(Why.MOVED, line, *followed, place)
+            else:
+                yield Cause(Why.NEW, line, now=use.instruction.head, place=place)
+            return
+        if with_stages(use.meaning, self.aligned.stages) != old.meaning:
+            texts = _first_difference(old.instruction.text, use.instruction.text)
+            yield Cause(Why.INSTRUCTION, line, *texts, place)
         for word in sorted({*old.state, *use.state}):
-            was, has = old.state.get(word, ""), use.state.get(word, "")
-            if was != has:
-                found.append(Cause(Why.INSTRUCTION, word, was, has, place))
-        found += _variables(old, use, self.before.arguments | self.now.arguments, place)
-        found += _base(self.before, self.now, old, use, place)
-        if old.files == use.files:  # the files of another pattern are others anyway
-            found += _files(use, self.before.record.files, self.now.record.files, place)
-        return found
+            states = old.state.get(word, ""), use.state.get(word, "")
+            if states[0] != states[1]:
+                yield Cause(Why.INSTRUCTION, word, *states, place)
+        yield from self._variables(old, use, place)
+        yield from self._base(old, use, place)
+        if old.files == use.files:  # another pattern reads other files anyway
+            yield from self._files(use, place)
 
-    def _meaning(self, use: Use) -> list[str]:
-        """Return a step's meaning with the names that the stages had."""
-        said = [*use.meaning]
-        for name, was in self.aligned.stages.items():
-            said = [_renamed(part, name, was) for part in said]
-        return said
+    def _variables(self, old: Use, use: Use, place: str) -> Iterator[Cause]:
+        arguments = self.before.arguments | self.now.arguments
+        changed = False
+        for name in {**use.variables, **old.variables}:
+            before, now = old.variables.get(name), use.variables.get(name)
+            if before != now:
+                changed = True
+                why = Why.ARGUMENT if name in arguments else Why.ENVIRONMENT
+                yield Cause(why, name, _value(before), _value(now), place)
+        orders = ", ".join(old.variables), ", ".join(use.variables)
+        if not changed and use.instruction.word == "RUN" and orders[0] != orders[1]:
+            yield Cause(Why.ORDER, "", *orders, place)
 
-    def _removed(self, use: Use | None, below: Use, place: str) -> list[Cause]:
-        """Return the steps that stood between two steps that follow each other now."""
-        lower = self.aligned.was(below)
-        upper = self.aligned.was(use) if use else None
+    def _base(self, old: Use, use: Use, place: str) -> Iterator[Cause]:
+        before, now = self.before.root(old), self.now.root(use)
+        digests = self.before.digest(before), self.now.digest(now)
+        if before != now:
+            names = (f"{before}@{digests[0]}".rstrip("@"), f"{now}@{digests[1]}".rstrip("@"))
+            yield Cause(Why.BASE, now, *names, place)
+        elif now and all(digests) and digests[0] != digests[1]:
+            yield Cause(Why.BASE, now, *digests, place)
+
+    def _files(self, use: Use, place: str) -> Iterator[Cause]:
+        before, now = self.before.record.files, self.now.record.files
+        for path in use.reads(sorted({*before, *now})):
+            old_mode, old_content = _mode_and_content(before, path)
+            mode, content = _mode_and_content(now, path)
+            if old_content != content:
+                yield Cause(Why.CONTENT, path, old_content, content, place)
+            elif old_mode != mode:
+                yield Cause(Why.MODE, path, old_mode, mode, place)
+
+    def _removed_between(self, use: Use | None, below: Use | None, place: str) -> list[Cause]:
+        """Return the steps that were removed between two that follow each other now."""
+        lower = self.aligned.earlier(below) if below else None
+        upper = self.aligned.earlier(use) if use else None
         if lower is None or (use and upper is None):
             return []
         first = upper.number if upper and upper.stage.name == lower.stage.name else 0
-        between = [
-            one
-            for one in self.aligned.gone
-            if one.stage.name == lower.stage.name and first < one.number < lower.number
-        ]
-        return [Cause(Why.GONE, one.instruction.head, place=place) for one in reversed(between)]
-
-    @staticmethod
-    def _above(use: Use, uses: Sequence[Use]) -> str:
-        """Return the instruction that a step follows."""
-        above = [o for o in uses if o.stage.name == use.stage.name and o.number < use.number]
-        return above[-1].instruction.head if above else ""
+        between = (
+            old
+            for old in reversed(self.aligned.removed)
+            if old.stage.name == lower.stage.name and first < old.number < lower.number
+        )
+        return [Cause(Why.GONE, old.instruction.head, place=place) for old in between]
 
 
-def _renamed(part: str, name: str, was: str) -> str:
-    if name == was or f"{STAGE}{name}" not in part:
-        return part
-    head, _, rest = part.partition(f"{STAGE}{name}")
-    return f"{head}{STAGE}{was}{rest}" if not rest or rest[0] == "," else part
-
-
-def _variables(old: Use, use: Use, arguments: frozenset[str], place: str) -> Iterator[Cause]:
-    found = False
-    for name in {**use.variables, **old.variables}:
-        was, has = old.variables.get(name), use.variables.get(name)
-        if was != has:
-            found = True
-            why = Why.ARGUMENT if name in arguments else Why.ENVIRONMENT
-            yield Cause(why, name, _value(was), _value(has), place)
-    if not found and use.instruction.word == "RUN" and [*old.variables] != [*use.variables]:
-        yield Cause(Why.ORDER, "", ", ".join(old.variables), ", ".join(use.variables), place)
+def _instruction_above(recipe: Recipe, use: Use) -> str:
+    above = [
+        other
+        for other in recipe.uses
+        if other.stage.name == use.stage.name and other.number < use.number
+    ]
+    return above[-1].instruction.head if above else ""
 
 
 def _value(text: str | None) -> str:
-    """Return a value to be shown; one that is empty is not one that is not set."""
+    """Return a value as text; an empty one differs from one that is not set."""
     return "" if text is None else text or '""'
 
 
-def _base(before: Recipe, now: Recipe, old: Use, use: Use, place: str) -> Iterator[Cause]:
-    was, has = before.root(old), now.root(use)
-    if was != has:
-        yield Cause(Why.BASE, has, _named(was, before), _named(has, now), place)
-    elif has and before.digest(was) != now.digest(has) and before.digest(was) and now.digest(has):
-        yield Cause(Why.BASE, has, before.digest(was), now.digest(has), place)
-
-
-def _named(reference: str, recipe: Recipe) -> str:
-    digest = recipe.digest(reference)
-    return f"{reference}@{digest}" if digest else reference
-
-
-def _files(
-    use: Use, before: Mapping[str, str], now: Mapping[str, str], place: str
-) -> Iterator[Cause]:
-    for path in use.reads(sorted({*before, *now})):
-        mode, content = _parts(before.get(path))
-        new_mode, new_content = _parts(now.get(path))
-        if content != new_content:
-            yield Cause(Why.CONTENT, path, content, new_content, place)
-        elif mode != new_mode:
-            yield Cause(Why.MODE, path, mode, new_mode, place)
-
-
-def _parts(fingerprint: str | None) -> tuple[str, str]:
-    if not fingerprint:
-        return _NO_FILE
-    mode, _, content = fingerprint.partition(" ")
+def _mode_and_content(files: Mapping[str, str], path: str) -> tuple[str, str]:
+    mode, _, content = files.get(path, "").partition(" ")
     return mode, content
 
 
 def _first_difference(before: str, now: str) -> tuple[str, str]:
     lines = zip_longest(before.splitlines(), now.splitlines(), fillvalue="")
-    return next(((a, b) for a, b in lines if a != b), (before, now))
+    return next(((old, new) for old, new in lines if old != new), (before, now))

@@ -1,4 +1,4 @@
-"""What a record knows of the Dockerfile that was built."""
+"""The Dockerfile of a build, as far as its record holds it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a record knows of its Dockerfile.
+    """What a record holds of its Dockerfile.
 
     Args:
         record: the record.
-        uses: the steps of its Dockerfile.
-        arguments: the names that an ARG of it declares.
-        bases: the digests of its base images, by reference.
+        uses: the steps of the Dockerfile.
+        arguments: the names that it declares with ARG.
+        bases: the digests of base images, by reference.
     """
 
     record: BuildRecord
@@ -32,74 +32,65 @@ class Recipe:
     bases: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def placed(self) -> dict[str, Use]:
-        """The instruction that each step comes of, by the step's digest.
+    def by_digest(self) -> dict[str, Use]:
+        """The instruction of each step, by the step's digest.
 
-        A step that several builds share is called what the first of them calls it: its place is
-        then that of its neighbours in this build's graph.
+        BuildKit gives a step that several builds share the name from the first of them. Such a step
+        gets the instruction next to that of its neighbours in the graph.
         """
-        steps = [step for step in self.record.steps if step.number]
-        found = {step.digest: use for step in steps if (use := self._named(step))}
-        for _ in steps:
-            size = len(found)
-            for step in steps:
-                for upper in step.inputs[:1]:
-                    self._neighbours(found, upper, step.digest)
-            if len(found) == size:
-                break
-        return found
-
-    def use(self, step: Step) -> Use | None:
-        """Return the instruction that a step comes of."""
-        return self.placed.get(step.digest)
+        steps = {step.digest: step for step in self.record.steps if step.number}
+        by_place = {use.place: use for use in self.uses}
+        uses = {digest: use for digest, step in steps.items() if (use := self._named(step))}
+        edges = [
+            (step.inputs[0], digest)
+            for digest, step in steps.items()
+            if step.inputs and step.inputs[0] in steps
+        ]
+        known = -1
+        while known < len(uses):
+            known = len(uses)
+            for upper, lower in edges:
+                for digest, neighbour, offset in ((lower, upper, -1), (upper, lower, 1)):
+                    if digest in uses and neighbour not in uses:
+                        stage, number = uses[digest].place
+                        if (stage, number + offset) in by_place:
+                            uses[neighbour] = by_place[stage, number + offset]
+        return uses
 
     def _named(self, step: Step) -> Use | None:
-        """Return the instruction that a step's name says, if the text agrees."""
-        for one in self.uses:
-            alone = not step.stage and one.stage.name == "stage-0"
-            if one.number == step.number and (alone or one.stage.name == step.stage.lower()):
-                return one if _agrees(step.name, one.instruction.head) else None
+        """Return the instruction at the place in a step's name, if its text agrees."""
+        for use in self.uses:
+            unnamed = not step.stage and use.stage.name == "stage-0"
+            if use.number == step.number and (unnamed or use.stage.name == step.stage.lower()):
+                return use if _agrees(step.name, use.instruction.head) else None
         return None
 
-    def _neighbours(self, found: dict[str, Use], upper: str, lower: str) -> None:
-        places = {(one.stage.name, one.number): one for one in self.uses}
-        for known, other, by in ((lower, upper, -1), (upper, lower, 1)):
-            if known in found and other not in found:
-                use = found[known]
-                near = places.get((use.stage.name, use.number + by))
-                if near and any(one.digest == other and one.number for one in self.record.steps):
-                    found[other] = near
-
     def digest(self, reference: str) -> str:
-        """Return the digest that a base image had; BuildKit writes short names out."""
+        """Return the digest of a base image; BuildKit expands short references."""
         known = (d for r, d in self.bases.items() if r == reference or r.endswith(f"/{reference}"))
         return next(known, "")
 
     def root(self, use: Use) -> str:
         """Return the image that a step's stage begins with, through the stages between."""
         stage = use.stage
-        stages = {one.stage.name: one.stage for one in self.uses}
+        stages = {other.stage.name: other.stage for other in self.uses}
         while stage.parent and stage.base.lower() in stages:
             stage = stages[stage.base.lower()]
         return stage.base
 
 
 def _agrees(name: str, head: str) -> bool:
-    """Return whether BuildKit's name for a step can be that of an instruction."""
-    said, wanted = name.partition("] ")[2].split()[:3], head.split()[:3]
-    return all(
-        one == other or "$" in other or one.startswith("(")
-        for one, other in zip(said, wanted, strict=False)
-    )
+    words = zip(name.partition("] ")[2].split()[:3], head.split()[:3], strict=False)
+    return all(word == own or "$" in own or word.startswith("(") for word, own in words)
 
 
 def recipe(record: BuildRecord) -> Recipe:
-    """Return what a record knows of its Dockerfile."""
-    instructions = [dockerfile.read(kept) for kept in record.instructions]
-    names = dockerfile.declared(instructions)
+    """Return what a record holds of its Dockerfile."""
+    instructions = [dockerfile.read(text) for text in record.instructions]
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
     for step in record.steps:
-        found = _FROM.search(step.name) if step.kind is StepKind.BASE else None
-        if found:
-            bases[found["reference"]] = found["digest"]
-    return Recipe(record, inputs.uses(instructions, record.arguments), names, bases)
+        match = _FROM.search(step.name) if step.kind is StepKind.BASE else None
+        if match:
+            bases[match["reference"]] = match["digest"]
+    uses = inputs.uses(instructions, record.arguments)
+    return Recipe(record, uses, dockerfile.declared(instructions), bases)

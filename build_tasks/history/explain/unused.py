@@ -1,4 +1,4 @@
-"""Steps that ran although a cache that was read has had them."""
+"""Steps that ran although a cache that was read holds them."""
 
 from __future__ import annotations
 
@@ -6,46 +6,44 @@ from build_tasks.history.record import BuildRecord, Step, StepKind
 
 
 def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
-    """Return the steps that ran although a cache that was read has had them.
+    """Return the steps that ran although a cache that was read holds them.
 
-    A step's digest says all that it stands on but the content of files: what stands on files is
-    left out unless both records know the same files. A step counts as one that the cache has had
-    where the build before wrote, without an error, a reference that this one has read; or where
-    it was cached then, with the same references read.
-
-    Args:
-        previous: the build's record of before, if there is one.
-        now: its record of now.
+    A cache holds a step of the previous build if that build wrote the cache, or found the step
+    cached with the same caches read. A step's digest covers everything but the content of files:
+    steps that depend on files count only where both records have the same files.
     """
     if previous is None:
         return ()
     read = {use.reference for use in now.imports if not use.error}
-    before = {use.reference for use in previous.imports if not use.error}
-    wrote = previous.export
-    written = bool(wrote and not wrote.error and wrote.reference in read)
-    had = {
+    read_before = {use.reference for use in previous.imports if not use.error}
+    export = previous.export
+    written = bool(export and not export.error and export.reference in read)
+    held = {
         step.digest
         for step in previous.steps
         if step.kind is StepKind.STEP
         and step.started
         and not step.error
-        and (written or (step.cached and read & before))
+        and (written or (step.cached and read & read_before))
     }
     by_digest = {step.digest: step for step in now.steps}
-    same_files = bool(now.files) and now.files == previous.files
+    on_files: dict[str, bool] = {}
 
-    def on_files(digest: str, seen: set[str]) -> bool:
+    def depends_on_files(digest: str) -> bool:
         step = by_digest.get(digest)
-        if step is None or digest in seen:
-            return False
-        seen.add(digest)
-        return step.kind is StepKind.CONTEXT or any(on_files(one, seen) for one in step.inputs)
+        if digest not in on_files and step is not None:
+            on_files[digest] = False
+            on_files[digest] = step.kind is StepKind.CONTEXT or any(
+                map(depends_on_files, step.inputs)
+            )
+        return on_files.get(digest, False)
 
+    same_files = bool(now.files) and now.files == previous.files
     return tuple(
         step
         for step in now.steps
         if step.ran
         and not step.error
-        and step.digest in had
-        and (same_files or not on_files(step.digest, set()))
+        and step.digest in held
+        and (same_files or not depends_on_files(step.digest))
     )

@@ -1,12 +1,11 @@
-"""Variables in the text of a Dockerfile, and what stands there when they are replaced."""
+"""Variables in the text of a Dockerfile."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-#: The forms that BuildKit knows and this one does: $NAME, ${NAME}, and with :- - :+ + (Dockerfile
-#: reference, "Environment replacement").
+#: $NAME, ${NAME}, and ${NAME} with :- - :+ + (Dockerfile reference, "Environment replacement").
 _VARIABLE = re.compile(
     r"\\(?P<escaped>.)|\$(?:(?P<plain>[A-Za-z_]\w*)"
     r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-+?])(?P<word>(?:[^{}]|\{[^{}]*\})*))?\})"
@@ -14,34 +13,40 @@ _VARIABLE = re.compile(
 
 
 def variables(text: str) -> tuple[str, ...]:
-    """Return the names of the variables that stand in a text, in order, each once."""
-    found = (one["plain"] or one["name"] for one in _VARIABLE.finditer(text))
-    return tuple(dict.fromkeys(name for name in found if name))
+    """Return the names of the variables in a text, in order, each once."""
+    names = (match["plain"] or match["name"] for match in _VARIABLE.finditer(text))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with its variables replaced and its quotes taken off, as BuildKit does it.
+    """Replace variables and remove quotes, as BuildKit does.
 
-    A form that is not understood, like `${NAME%%x}`, stays as it stands.
+    Forms that are not understood, like `${NAME%%x}`, are left as they are.
     """
     parts = re.split(r"('[^']*')", text)
     return "".join(
-        part[1:-1] if part.startswith("'") and len(part) > 1 else _replaced(part, values)
+        part[1:-1] if part.startswith("'") and len(part) > 1 else _replace(part, values)
         for part in parts
     )
 
 
-def _replaced(text: str, values: Mapping[str, str]) -> str:
-    def one(found: re.Match[str]) -> str:
-        if found["escaped"]:
-            return found["escaped"]
-        name, how, word = found["plain"] or found["name"], found["how"] or "", found["word"] or ""
-        value = values.get(name)
-        there = bool(value) if how.startswith(":") else value is not None
+def _replace(text: str, values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return match["escaped"]
+        how, word = match["how"] or "", match["word"] or ""
+        found = values.get(match["plain"] or match["name"])
+        is_set = bool(found) if how.startswith(":") else found is not None
         if how.endswith("+"):
-            return _replaced(word, values) if there else ""
-        if how.endswith("-") and not there:
-            return _replaced(word, values)
-        return value or ""
+            return _replace(word, values) if is_set else ""
+        if how.endswith("-") and not is_set:
+            return _replace(word, values)
+        return found or ""
 
-    return _VARIABLE.sub(one, re.sub(r'(?<!\\)"', "", text))
+    return _VARIABLE.sub(value, re.sub(r'(?<!\\)"', "", text))
+
+
+def expand_heredoc(line: str, values: Mapping[str, str]) -> str:
+    """Replace variables in a line of a heredoc, where quotes have no meaning."""
+    parts = re.split("([\"'])", line)
+    return "".join(part if part in {'"', "'"} else expand(part, values) for part in parts)

@@ -1,11 +1,10 @@
-"""What each step of a Dockerfile stands on: its text, its variables, the files that it reads."""
+"""What each step of a Dockerfile depends on: its text, its variables, the files that it reads."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
 import posixpath
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,9 +14,8 @@ from build_tasks.inputs.dockerfile.expansion import expand, variables
 
 #: Instructions that change what the steps below them do.
 _STATE = ("SHELL", "USER", "WORKDIR")
-#: The argument that dates what a step writes; BuildKit looks at it unasked.
+#: The argument with the time of the files that a step writes; BuildKit always looks at it.
 EPOCH = "SOURCE_DATE_EPOCH"
-_READ = re.compile(rf"{semantics.STAGE}([^,\0]*)")
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Stage:
 
     Args:
         name: the stage.
-        base: the image or the stage that it begins with; empty for `scratch`.
-        parent: whether that is a stage of the same Dockerfile.
+        base: its image or stage; empty for `scratch`.
+        parent: whether the base is a stage of the same Dockerfile.
     """
 
     name: str
@@ -37,18 +35,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Use:
-    """One step and what it stands on, apart from the steps above it.
+    """One step and what it depends on, apart from the steps above it.
 
     Args:
         instruction: the instruction.
         stage: its stage.
-        number: its place in the stage, as BuildKit counts: from 1, an image that it begins with
-            being one.
-        variables: the arguments and the environment that it can see, by name, in order.
+        number: its place in the stage as BuildKit counts, from 1; the base image counts as one.
+        variables: the arguments and environment variables that it sees, by name, in order.
         state: those of SHELL, USER and WORKDIR above it that it depends on.
-        files: what it reads of the build context, as patterns; `.` is everything.
+        files: the paths or patterns of the build context that it reads; `.` is everything.
         stages: the stages, contexts and images that it reads.
-        meaning: what it means to BuildKit, however it is written.
+        meaning: its meaning to BuildKit, however it is written.
     """
 
     instruction: Instruction
@@ -60,11 +57,16 @@ class Use:
     stages: tuple[str, ...] = ()
     meaning: tuple[str, ...] = ()
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The name of the stage, and the number."""
+        return self.stage.name, self.number
+
     def reads(self, paths: Iterable[str]) -> list[str]:
         """Return those of some paths that this step reads.
 
         Args:
-            paths: of the build context, or of another context as `CONTEXT:PATH`.
+            paths: paths of the build context, or `CONTEXT:PATH` for another context.
         """
         return [path for path in paths if self._reads(path)]
 
@@ -72,75 +74,7 @@ class Use:
         context, colon, _ = path.partition(":")
         if colon and context in self.stages:
             return True
-        return any(_matches(path, one) for one in self.files)
-
-
-def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
-    """Return the steps of a Dockerfile with all that each stands on.
-
-    Args:
-        instructions: the Dockerfile.
-        arguments: the values that the build was given, by name.
-    """
-    return tuple(_read(instructions, arguments).found)
-
-
-def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> Effects:
-    """Return what a Dockerfile makes: two of which all this is the same make the same image.
-
-    Args:
-        instructions: the Dockerfile.
-        arguments: the values that the build was given, by name.
-    """
-    reader = _read(instructions, arguments)
-    order: list[str] = []
-    waiting = [[*reader.ends][-1]] if reader.ends else []
-    while waiting:
-        name = waiting.pop()
-        if name in order:
-            continue
-        order.append(name)
-        stage = reader.ends[name].stage
-        read = [one for use in reader.found if use.stage.name == name for one in use.stages]
-        read = [reader.stage(one) for one in (*read, *([stage.base] if stage.parent else []))]
-        waiting += [one for one in reversed(read) if one in reader.ends]
-
-    def placed(found: re.Match[str]) -> str:
-        name = reader.stage(found[1])
-        return f"{semantics.STAGE}{order.index(name) if name in order else name}"
-
-    stages = []
-    for name in order:
-        end = reader.ends[name]
-        base = order.index(reader.stage(end.stage.base)) if end.stage.parent else end.stage.base
-        steps = [
-            ([_READ.sub(placed, p) for p in use.meaning], [*use.variables.items()], use.state)
-            for use in reader.found
-            if use.stage.name == name
-        ]
-        stages.append((base, end.flags, steps))
-    last = reader.ends[order[0]] if order else reader.scope
-    made = {**last.configuration, "ENV": [*last.environment.items()], "STATE": last.state}
-    used = tuple(use for use in reader.found if use.stage.name in order)
-    return Effects(used, json.dumps([stages, made], sort_keys=True))
-
-
-def _read(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> _Reader:
-    reader = _Reader(arguments)
-    for one in instructions:
-        scope = reader.scope
-        if one.word == "FROM":
-            reader.begin(one)
-        elif one.word == "ARG":
-            reader.declare(one)
-        elif one.word == "ENV":
-            given = dockerfile.pairs(one).items()
-            scope.environment |= {name: expand(text or "", scope.seen) for name, text in given}
-        elif one.word in STEPS or one.word in _STATE:
-            reader.step(one)
-        else:
-            scope.configuration = semantics.configuration(one, scope.configuration, scope.seen)
-    return reader
+        return any(_matches(path, pattern) for pattern in self.files)
 
 
 @dataclass(frozen=True)
@@ -148,161 +82,207 @@ class Effects:
     """What a Dockerfile makes.
 
     Args:
-        uses: the steps that its last stage stands on.
-        text: all that the image depends on but the files, as JSON.
+        uses: the steps that its last stage depends on.
+        text: everything that the image depends on except the files, as JSON.
     """
 
     uses: tuple[Use, ...]
     text: str
 
 
-def needed(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
-    """Return the steps that the last stage needs; those of other stages never run.
+def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
+    """Return the steps of a Dockerfile.
 
     Args:
         instructions: the Dockerfile.
-        arguments: the values that the build was given, by name.
+        arguments: the build arguments.
     """
-    steps = uses(instructions, arguments)
-    parents = {
-        one.stage: dockerfile.base(one).lower() for one in instructions if one.word == "FROM"
-    }
-    wanted, missing = set[str](), [*parents][-1:]
-    while missing:
-        stage = missing.pop()
-        wanted.add(stage)
-        read = {name for use in steps if use.stage.name == stage for name in use.stages}
-        missing += ({parents[stage]} | read) & parents.keys() - wanted
-    return tuple(use for use in steps if use.stage.name in wanted)
+    return tuple(_Reader(instructions, arguments).uses)
 
 
+def needed(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
+    """Return the steps that the last stage needs; those of other stages never run."""
+    reader = _Reader(instructions, arguments)
+    stages = reader.needed_stages()
+    return tuple(use for use in reader.uses if use.stage.name in stages)
+
+
+def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> Effects:
+    """Return what a Dockerfile makes: equal texts and equal files make equal images."""
+    reader = _Reader(instructions, arguments)
+    order = reader.needed_stages()
+    numbers = {name: str(number) for number, name in enumerate(order)}
+    numbers |= {str(n): numbers[name] for n, name in enumerate(reader.scopes) if name in numbers}
+    stages = []
+    for name in order:
+        scope = reader.scopes[name]
+        base = scope.stage.base
+        steps = [
+            (semantics.with_stages(use.meaning, numbers), [*use.variables.items()], use.state)
+            for use in reader.uses
+            if use.stage.name == name
+        ]
+        parent = order.index(reader.stage(base)) if scope.stage.parent else base
+        stages.append((parent, scope.flags, steps))
+    last = reader.scopes[order[0]] if order else reader.scope
+    image = {**last.configuration, "ENV": [*last.environment.items()], "STATE": last.state}
+    kept = tuple(use for use in reader.uses if use.stage.name in order)
+    return Effects(kept, json.dumps([stages, image], sort_keys=True))
+
+
+@dataclass
 class _Scope:
     """What holds at one place of a stage."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.number = 0
-        self.arguments: dict[str, str] = {}
-        self.environment: dict[str, str] = {}
-        self.state: dict[str, str] = {}
-        self.configuration: dict[str, object] = {}
-        self.flags: list[tuple[str, str]] = []
+    stage: Stage
+    number: int = 0
+    arguments: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+    configuration: dict[str, object] = field(default_factory=dict)
+    flags: list[tuple[str, str]] = field(default_factory=list)
 
     @property
-    def seen(self) -> dict[str, str]:
+    def values(self) -> dict[str, str]:
         """The variables; the environment hides arguments of the same name."""
         return {**self.arguments, **self.environment}
 
 
 class _Reader:
-    """What is known of a Dockerfile that was read down to some line."""
+    """Follows a Dockerfile from top to bottom."""
 
-    def __init__(self, arguments: Mapping[str, str]) -> None:
-        self.given = arguments
-        self.everywhere: dict[str, str] = {}
-        self.ends: dict[str, _Scope] = {}
+    def __init__(self, instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> None:
+        self.arguments = arguments
+        self.global_arguments: dict[str, str] = {}
+        self.scopes: dict[str, _Scope] = {}
         self.scope = _Scope(Stage("", "", parent=False))
-        self.found: list[Use] = []
+        self.uses: list[Use] = []
+        for one in instructions:
+            self._follow(one)
 
-    def begin(self, one: Instruction) -> None:
-        begins = expand(dockerfile.base(one), self.everywhere)
-        inherited = self.ends.get(begins.lower())
-        base = "" if begins == "scratch" else begins
-        self.scope = _Scope(Stage(one.stage, base, parent=inherited is not None))
-        if inherited:
-            # A stage's arguments end with it; what it set in the image goes on.
-            self.scope.environment.update(inherited.environment)
-            self.scope.state.update(inherited.state)
-            self.scope.configuration.update(inherited.configuration)
+    def _follow(self, one: Instruction) -> None:
+        scope = self.scope
+        if one.word == "FROM":
+            self._begin(one)
+        elif one.word == "ARG":
+            self._declare(one)
+        elif one.word == "ENV":
+            values = scope.values
+            for name, text in dockerfile.pairs(one).items():
+                scope.environment[name] = expand(text or "", values)
+        elif one.word in STEPS or one.word in _STATE:
+            self._step(one)
+        else:
+            scope.configuration = semantics.configuration(one, scope.configuration, scope.values)
+
+    def _begin(self, one: Instruction) -> None:
+        base = expand(dockerfile.base(one), self.global_arguments)
+        parent = self.scopes.get(base.lower())
+        base = "" if base == "scratch" else base
+        self.scope = _Scope(Stage(one.stage, base, parent=parent is not None))
+        if parent:
+            # A stage's arguments end with it; its environment, state and configuration do not.
+            self.scope.environment.update(parent.environment)
+            self.scope.state.update(parent.state)
+            self.scope.configuration.update(parent.configuration)
         elif base:
             self.scope.number = 1
-        self.scope.flags = [(n, expand(v, self.everywhere)) for n, v in dockerfile.flags(one)]
-        self.ends[one.stage] = self.scope
+        flags = dockerfile.flags(one)[0]
+        self.scope.flags = [(name, expand(text, self.global_arguments)) for name, text in flags]
+        self.scopes[one.stage] = self.scope
 
     def stage(self, name: str) -> str:
-        """Return the name of the stage that a name or a number means; others as they are."""
-        by_number = name.isdecimal() and name.isascii() and int(name[:6]) < len(self.ends)
-        return [*self.ends][int(name)] if by_number else name.lower()
+        """Return the name of a stage that is named or numbered; other names as they are."""
+        by_number = name.isdecimal() and name.isascii() and int(name[:6]) < len(self.scopes)
+        return [*self.scopes][int(name)] if by_number else name.lower()
 
-    def declare(self, one: Instruction) -> None:
+    def needed_stages(self) -> list[str]:
+        """Return the last stage and those that it needs, depth first."""
+        order: list[str] = []
+        pending = [*self.scopes][-1:]
+        while pending:
+            name = pending.pop()
+            if name not in order:
+                order.append(name)
+                stage = self.scopes[name].stage
+                names = [text for use in self.uses if use.stage.name == name for text in use.stages]
+                names += [self.stage(stage.base)] if stage.parent else []
+                pending += [text for text in reversed(names) if text in self.scopes]
+        return order
+
+    def _declare(self, one: Instruction) -> None:
         for name, default in dockerfile.pairs(one).items():
-            value = self.given.get(name)
+            value = self.arguments.get(name)
+            if value is None and default is None:
+                value = self.global_arguments.get(name)
+            elif value is None:
+                value = expand(default or "", self.scope.values)
             if value is None:
-                outer = self.everywhere.get(name)
-                value = outer if default is None else expand(default, self.scope.seen)
-            if value is None:
-                continue  # what has no value is not there
+                continue  # an argument without a value is not set
             self.scope.arguments[name] = value
             if not one.stage:
-                self.everywhere[name] = value
+                self.global_arguments[name] = value
 
-    def step(self, one: Instruction) -> None:
+    def _step(self, one: Instruction) -> None:
         if one.word in STEPS:
             self.scope.number += 1
-            use = _use(one, self.scope, self.given.get(EPOCH))
-            self.found.append(replace(use, stages=tuple(self.stage(name) for name in use.stages)))
+            use = _use(one, self.scope, self.arguments.get(EPOCH))
+            self.uses.append(replace(use, stages=tuple(map(self.stage, use.stages))))
         if one.word == "SHELL":
             self.scope.state["SHELL"] = " ".join(semantics.exec_form(one.rest) or (one.rest,))
         elif one.word in _STATE:
-            self.scope.state[one.word] = expand(one.rest, self.scope.seen)
+            self.scope.state[one.word] = expand(one.rest, self.scope.values)
 
 
 def _use(one: Instruction, scope: _Scope, epoch: str | None) -> Use:
-    seen = scope.seen
-    if one.word == "RUN":  # a program sees every variable
-        files, stages = _mounts(one, seen)
-        said = semantics.run(one, seen)
-        return Use(one, scope.stage, scope.number, seen, dict(scope.state), files, stages, said)
-    # A quoted heredoc ('<<"EOF"') is taken as it stands: its variables are the shell's.
-    named = {name: seen[name] for name in variables(_expanded(one)) if name in seen}
+    values = scope.values
+    use = Use(one, scope.stage, scope.number)
+    if one.word == "RUN":  # a program sees all variables
+        files, stages = _mounts(one, values)
+        meaning, state = semantics.run(one, values), dict(scope.state)
+        return replace(
+            use, variables=values, state=state, files=files, stages=stages, meaning=meaning
+        )
+    text = one.head if semantics.quoted(one) else one.text
+    named = {name: values[name] for name in variables(text) if name in values}
     if epoch is not None:
         named[EPOCH] = epoch
     if one.word == "WORKDIR":
-        said = semantics.workdir(one, seen)
-        state = _state(scope, said[-1], "USER")
-        return Use(one, scope.stage, scope.number, named, state, meaning=said)
-    said = semantics.copy(one, seen)
-    sources, origin = _sources(one, seen)
-    files, stages = ((), (origin,)) if origin else (sources, ())
-    state = _state(scope, said[-1])
-    return Use(one, scope.stage, scope.number, named, state, files, stages, said)
+        meaning = semantics.workdir(one, values)
+        state = _state(scope, meaning[-1], "USER")
+        return replace(use, variables=named, state=state, meaning=meaning)
+    meaning = semantics.copy(one, values)
+    files, origin = _sources(one, values)
+    files, stages = ((), (origin,)) if origin else (files, ())
+    state = _state(scope, meaning[-1])
+    return replace(use, variables=named, state=state, files=files, stages=stages, meaning=meaning)
 
 
-def _state(scope: _Scope, path: str, *others: str) -> dict[str, str]:
-    """Return the state that a path depends on: where it is relative, on the working directory."""
-    names = (*others, *(() if path.startswith("/") else ("WORKDIR",)))
+def _state(scope: _Scope, path: str, *names: str) -> dict[str, str]:
+    """Return the state that a path depends on: a relative one depends on the working directory."""
+    names = (*names, *(() if path.startswith("/") else ("WORKDIR",)))
     return {name: scope.state[name] for name in names if name in scope.state}
 
 
-def _expanded(one: Instruction) -> str:
-    return one.head if '<<"' in one.head or "<<'" in one.head else one.text
-
-
-def _mounts(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _mounts(one: Instruction, values: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the files and the stages that a RUN mounts."""
     files, stages = [], []
-    for name, value in dockerfile.flags(one):
-        if name == "mount":
-            given = {
-                part.partition("=")[0]: part.partition("=")[2]
-                for part in expand(value, seen).split(",")
-            }
-            origin = given.get("from", "")
-            if given.get("type", "bind") != "bind" and not origin:
-                continue
-            if origin:
-                stages.append(origin.lower())
-            else:
-                files.append(_clean(given.get("source") or given.get("src") or "."))
+    for name, value in dockerfile.flags(one)[0]:
+        options = semantics.mount_options(expand(value, values)) if name == "mount" else {}
+        if options.get("from"):
+            stages.append(options["from"].lower())
+        elif options and options.get("type", "bind") == "bind":
+            files.append(_clean(options.get("source") or "."))
     return tuple(files), tuple(stages)
 
 
-def _sources(one: Instruction, seen: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    origin = next((value for name, value in dockerfile.flags(one) if name == "from"), "")
-    given = semantics.arguments(one)
-    sources = [expand(word, seen) for word in given[:-1] if not word.startswith("<<")]
-    outside = ("http://", "https://", "git@")
-    paths = (_clean(word) for word in sources if not word.startswith(outside))
-    return tuple(paths), expand(origin, seen).lower()
+def _sources(one: Instruction, values: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """Return the paths that a COPY or ADD reads, and the stage that it reads them from."""
+    origin = next((value for name, value in dockerfile.flags(one)[0] if name == "from"), "")
+    words = [expand(word, values) for word in semantics.arguments(one)[:-1]]
+    remote = ("http://", "https://", "git@", "<<")
+    paths = tuple(_clean(word) for word in words if not word.startswith(remote))
+    return paths, expand(origin, values).lower()
 
 
 def _clean(path: str) -> str:
@@ -310,10 +290,7 @@ def _clean(path: str) -> str:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Return whether a path is what a pattern names, or lies in it.
-
-    A `*` of BuildKit's ends at a slash; here each part of the path is compared with its own.
-    """
+    """Return whether a path matches a pattern or is below it; `*` does not match a slash."""
     if pattern == ".":
         return True
     parts, wanted = path.split("/"), pattern.split("/")

@@ -1,8 +1,7 @@
-"""What an instruction means to BuildKit, apart from how it is written.
+"""What instructions mean to BuildKit, however they are written.
 
-Spaces, quotes, the order of flags and the names of heredocs are no part of a step's cache key, and
-neither is the name of a cache mount. Each of these was measured on BuildKit 0.25; what was not is
-kept as it is written.
+Spaces, quotes, the order of flags, the names of heredocs and of cache mounts are no part of a
+step's cache key. Each of these was measured on BuildKit 0.25; everything else is kept as written.
 """
 
 from __future__ import annotations
@@ -14,122 +13,122 @@ from collections.abc import Mapping, Sequence
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction
-from build_tasks.inputs.dockerfile.expansion import expand
+from build_tasks.inputs.dockerfile.expansion import expand, expand_heredoc
 
-#: The names that BuildKit takes for one option of a mount.
+#: BuildKit's synonyms for options of a mount.
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _HEREDOC = re.compile(r"<<(?P<dash>-?)(?P<name>[\"']?\w+[\"']?)")
 _OCTAL = re.compile(r"0*([0-7]+)")
-#: Where the name of a stage stands that an instruction reads.
-STAGE = "\0stage\0"
+#: Marks the name of a stage that an instruction reads.
+_STAGE = "\0stage\0"
+_STAGE_NAME = re.compile(rf"{_STAGE}([^,\0]*)")
 
 
-def run(one: Instruction, seen: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a RUN means: its flags, then its command.
-
-    Args:
-        one: the instruction.
-        seen: the variables that it can see.
-    """
-    flags = dockerfile.flags(one)
-    said = sorted(_flag(name, expand(value, seen)) for name, value in flags)
-    command = dockerfile.after_flags(one)
-    body = one.text.split("\n")[1:]
-    alone = _HEREDOC.fullmatch(command)
-    if alone and body:
-        return (*said, f"script {alone['dash']}", *body[:-1])
-    return (*said, *(exec_form(command) or (command,)), *body)
+def with_stages(meaning: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a meaning with other names of stages."""
+    return tuple(
+        _STAGE_NAME.sub(lambda match: f"{_STAGE}{names.get(match[1], match[1])}", part)
+        for part in meaning
+    )
 
 
-def copy(one: Instruction, seen: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a COPY or an ADD means: its flags, its sources, and last its target."""
-    said = sorted(_flag(name, expand(value, seen)) for name, value in dockerfile.flags(one))
-    *sources, target = [*arguments(one), ""][: len(arguments(one)) or 1]
-    paths = [_source(word, seen) for word in sources]
-    quoted = '<<"' in one.head or "<<'" in one.head
-    body = [line if quoted else expand_lines(line, seen) for line in one.text.split("\n")[1:]]
-    return (one.word, *said, *paths, *body, expand(target, seen))
+def run(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the meaning of a RUN: its flags, then its command."""
+    flags, command = _flags(one, values)
+    heredoc = _HEREDOC.fullmatch(command)
+    if heredoc and one.body:
+        return (*flags, f"script {heredoc['dash']}", *one.body[:-1])
+    return (*flags, *(exec_form(command) or (command,)), *one.body)
 
 
-def workdir(one: Instruction, seen: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a WORKDIR means."""
-    return (posixpath.normpath(expand(one.rest, seen)),)
+def copy(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the meaning of a COPY or an ADD: its flags, its sources, and last its target."""
+    *sources, target = arguments(one) or [""]
+    body = one.body if quoted(one) else [expand_heredoc(line, values) for line in one.body]
+    paths = [_source(word, values) for word in sources]
+    return (one.word, *_flags(one, values)[0], *paths, *body, expand(target, values))
+
+
+def workdir(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the meaning of a WORKDIR."""
+    return (posixpath.normpath(expand(one.rest, values)),)
+
+
+def quoted(one: Instruction) -> bool:
+    """Return whether the name of a heredoc is quoted, so that its variables are not replaced."""
+    return '<<"' in one.head or "<<'" in one.head
 
 
 def arguments(one: Instruction) -> list[str]:
-    """Return the words of an instruction after its flags, of either form."""
-    rest = dockerfile.after_flags(one)
+    """Return the words of an instruction after its flags, in either form."""
+    rest = dockerfile.flags(one)[1]
     return [*(exec_form(rest) or dockerfile.words(rest))]
 
 
 def exec_form(text: str) -> tuple[str, ...] | None:
-    """Return the words of a JSON array, None if the text is none."""
+    """Return the words of a JSON array, None for any other text."""
     if not text.startswith("["):
         return None
     try:
-        found = json.loads(text)
+        items = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return tuple(found) if all(isinstance(word, str) for word in found) else None
+    return tuple(items) if all(isinstance(item, str) for item in items) else None
 
 
 def configuration(
-    one: Instruction, before: Mapping[str, object], seen: Mapping[str, str]
+    one: Instruction, before: Mapping[str, object], values: Mapping[str, str]
 ) -> dict[str, object]:
-    """Return the image's configuration after an instruction that sets a part of it.
-
-    Args:
-        one: the instruction.
-        before: the configuration before.
-        seen: the variables that it can see.
-    """
+    """Return the image's configuration after an instruction that sets a part of it."""
     known = before.get(one.word)
+    words = exec_form(one.rest)
+    value: object
     if one.word == "LABEL":
-        given = {expand(k, seen): expand(v or "", seen) for k, v in dockerfile.pairs(one).items()}
-        value: object = {**(known if isinstance(known, dict) else {}), **given}
+        labels = dockerfile.pairs(one).items()
+        added = {expand(name, values): expand(text or "", values) for name, text in labels}
+        value = {**(known if isinstance(known, dict) else {}), **added}
     elif one.word in {"EXPOSE", "VOLUME"}:
-        words = [expand(word, seen) for word in exec_form(one.rest) or dockerfile.words(one.rest)]
+        items = [expand(word, values) for word in words or dockerfile.words(one.rest)]
         if one.word == "EXPOSE":
-            words = [word.lower() if "/" in word else f"{word}/tcp" for word in words]
-        value = sorted({*(known if isinstance(known, list) else ()), *words})
+            items = [item.lower() if "/" in item else f"{item}/tcp" for item in items]
+        value = sorted({*(known if isinstance(known, list) else ()), *items})
+    elif one.word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
+        value = [*(words or (one.rest,))]
     else:
-        value = [*(exec_form(one.rest) or (expand(one.rest, seen),))]
-        if one.word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
-            value = [*(exec_form(one.rest) or (one.rest,))]
+        value = [*(words or (expand(one.rest, values),))]
     return {**before, one.word: value}
 
 
-def expand_lines(line: str, seen: Mapping[str, str]) -> str:
-    """Return a line of a heredoc with its variables replaced; quotes stay."""
-    return '"'.join(expand_single(part, seen) for part in line.split('"'))
-
-
-def expand_single(text: str, seen: Mapping[str, str]) -> str:
-    """Return a text with its variables replaced; single quotes stay."""
-    return "'".join(expand(part, seen) for part in text.split("'"))
+def _flags(one: Instruction, values: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the meaning of an instruction's flags, in order, and the rest."""
+    flags, rest = dockerfile.flags(one)
+    return sorted(_flag(name, expand(value, values)) for name, value in flags), rest
 
 
 def _flag(name: str, value: str) -> str:
     if name == "from":
-        return f"from={STAGE}{value.lower()}"
+        return f"from={_STAGE}{value.lower()}"
     if name == "chmod" and (octal := _OCTAL.fullmatch(value)):
         return f"chmod={octal[1]}"
-    return f"mount={_mount(value.split(','))}" if name == "mount" else f"{name}={value}"
+    return f"mount={_mount(value)}" if name == "mount" else f"{name}={value}"
 
 
-def _mount(options: Sequence[str]) -> str:
-    given: dict[str, str] = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        given[_SYNONYMS.get(name, name)] = value if equals else "true"
-    if given.get("type") == "cache":
-        given.pop("id", None)
-    if "from" in given:
-        given["from"] = f"{STAGE}{given['from'].lower()}"
-    return ",".join(f"{name}={given[name]}" for name in sorted(given))
+def _mount(value: str) -> str:
+    options = mount_options(value)
+    if options.get("type") == "cache":
+        options.pop("id", None)
+    if "from" in options:
+        options["from"] = f"{_STAGE}{options['from'].lower()}"
+    return ",".join(f"{name}={options[name]}" for name in sorted(options))
 
 
-def _source(word: str, seen: Mapping[str, str]) -> str:
+def mount_options(value: str) -> dict[str, str]:
+    """Return the options of a `--mount`, under their full names."""
+    parts = (option.partition("=") for option in value.split(","))
+    return {_SYNONYMS.get(name, name): text if equals else "true" for name, equals, text in parts}
+
+
+def _source(word: str, values: Mapping[str, str]) -> str:
     if word.startswith(("<<", "git@")) or "://" in word:
         return re.sub(r"^(<<-?)[\"']?(\w+)[\"']?$", r"\1\2", word)
-    return posixpath.normpath(expand(word, seen).lstrip("/") or ".")
+    return posixpath.normpath(expand(word, values).lstrip("/") or ".")

@@ -113,7 +113,7 @@ def test_nothing_is_said_when_nothing_missed() -> None:
 
 def test_a_first_build_is_one_line() -> None:
     assert explanation.lines(explain(None, BEFORE)) == [
-        "ci-3.11-amd64: 6 of 6 steps ran: there is no build before to compare with"
+        "ci-3.11-amd64: 6 of 6 steps ran: there is no earlier build to compare with"
     ]
 
 
@@ -125,7 +125,7 @@ def test_an_argument_is_told_with_both_values_and_what_follows() -> None:
     assert miss.line == 6
     assert explanation.lines(explain(BEFORE, now)) == [
         "ci-3.11-amd64: 3 of 6 steps ran again since the build of 2026-01-01T00:00:00",
-        "  build 2/9, line 6: RUN first; then build 3/9, main 4/9",
+        "  build 2/9, line 6: first; then build 3/9, main 4/9",
         "    argument A: '1' -> '2'",
     ]
 
@@ -249,7 +249,7 @@ def test_a_reference_that_nobody_has_seen_with_it_is_no_reason() -> None:
         (Cause(Why.COLLECTED, "r/c:2", now="r/c:1 (not found)"),)
     }
     assert explanation.lines(found)[-1] == (
-        "    unchanged, but not in the builder's cache any more: pruned or collected; "
+        "    unchanged, but no longer in the builder's cache: pruned or collected; "
         "not in r/c:2; not read: r/c:1 (not found)"
     )
 
@@ -436,6 +436,6 @@ def test_after_a_build_only_what_missed_is_said() -> None:
     recorder.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
     assert said == [
         "1 of 6 steps ran again since the build of 2026-01-01",
-        "  build 2/9, line 6: RUN first",
+        "  build 2/9, line 6: first",
         "    argument A: '1' -> '2'",
     ]
