@@ -1,7 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#     "filelock>=3.12",
 #     "jinja2>=3.1",
 #     "nox>=2024.10.9",
 #     "packaging>=24",

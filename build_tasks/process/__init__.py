@@ -1,25 +1,16 @@
-"""Run, capture, stream: the only door to other programs.
+"""Run programs: the only package that does.
 
-Every child has a session of its own, so that it ends when we say so and its whole group with it:
-^C of the terminal reaches this process alone, which asks the child to end (BuildKit cancels the
-build on SIGTERM), waits, and only then kills.
+Each child has a session of its own. ^C in a terminal reaches this process alone, which ends the
+child's group: with SIGTERM, on which BuildKit cancels the build, and SIGKILL after `GRACE`.
 """
 
 from __future__ import annotations
 
-from build_tasks.process.children import (
-    GRACE,
-    allow_others,
-    end_others,
-    pool,
-    spawn,
-    stoppable_threads,
-)
+from build_tasks.process.children import CHILDREN, GRACE
 from build_tasks.process.commands import Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
 from build_tasks.process.streaming import TAIL_BYTES, stream
-from build_tasks.process.watchdog import remove_if_killed
 
 __all__ = [
     "GRACE",
@@ -27,9 +18,7 @@ __all__ = [
     "Command",
     "Completed",
     "Environment",
-    "allow_others",
     "echo",
-    "end_others",
     "interruptible",
     "pool",
     "quote",
@@ -41,3 +30,8 @@ __all__ = [
     "stream",
     "writing",
 ]
+
+pool = CHILDREN.pool
+remove_if_killed = CHILDREN.watchdog.remove_if_killed
+spawn = CHILDREN.spawn
+stoppable_threads = CHILDREN.stoppable_threads

@@ -1,4 +1,4 @@
-"""The life of a child: it starts in a session of its own, and its whole group ends with it."""
+"""The running children of this process, and their end."""
 
 from __future__ import annotations
 
@@ -14,182 +14,173 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from build_tasks.errors import Interrupted, MissingProgram
-from build_tasks.process import watchdog
 from build_tasks.process.commands import Command, Environment
-from build_tasks.process.signals import whole
+from build_tasks.process.signals import deferred
+from build_tasks.process.watchdog import Watchdog
 
-#: Seconds that a child has between SIGTERM and SIGKILL; BuildKit needs about one.
+#: Seconds between SIGTERM and SIGKILL; BuildKit needs about one to cancel a build.
 GRACE = 7.0
 
-#: What the system says where the program is fine, and there is too much of something else.
-_TOO_MUCH = frozenset((errno.E2BIG, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
-
-#: Kept, because Python warns of a child that is forgotten while it runs.
-_spawned: list[subprocess.Popen[bytes]] = []
-#: What runs in threads other than the main one, and whether all of that has to end.
-_elsewhere: list[subprocess.Popen[bytes]] = []
-_over = threading.Event()
+#: Errors of the system's limits, not of the program.
+_LIMITS = frozenset((errno.E2BIG, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
-@contextlib.contextmanager
-def child_of(
-    command: Command,
-    environment: Environment | None,
-    *,
-    stdin: int,
-    stdout: int | None = None,
-    stderr: int | None = None,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a running child, and leave no process of its group behind."""
-    child = None
-    try:
-        with whole(command):
-            watchdog.prepare()
-            watched = {**(environment or {}), watchdog.VARIABLE: watchdog.MARK}
-            child = _start(command, watched, stdin=stdin, stdout=stdout, stderr=stderr)
-            watchdog.started(child.pid)
-        with _listed(child):
-            yield child
-        child.wait()
-    except BaseException:
-        if child:
-            _end(child)
-        raise
-    finally:
-        if child:
-            watchdog.ended(child.pid)
-        for pipe in (child.stdin, child.stdout, child.stderr) if child else ():
-            if pipe is not None:
-                pipe.close()
+class Children:
+    """Starts children, each in a session of its own, and leaves none of their groups behind."""
 
+    def __init__(self) -> None:
+        self.watchdog = Watchdog()
+        #: Referenced, because Python warns of a child that is garbage-collected while it runs.
+        self._detached: list[subprocess.Popen[bytes]] = []
+        self._of_threads: list[subprocess.Popen[bytes]] = []
+        self._stopping = threading.Event()
 
-def spawn(command: Command, *, environment: Mapping[str, str], log: Path) -> int:
-    """Start a command that outlives this process, and return its process id.
+    @contextlib.contextmanager
+    def run(
+        self,
+        command: Command,
+        environment: Environment | None,
+        *,
+        stdin: int,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Yield a running child; on an exception, end its group.
 
-    Args:
-        command: the program and its arguments.
-        environment: all of its variables; nothing of this process's own is handed on.
-        log: the file that gets both outputs, from its beginning.
-
-    Raises:
-        MissingProgram: the program is not there.
-    """
-    log.unlink(missing_ok=True)
-    with log.open("ab") as output:  # so that what others cut off stays cut off
+        Raises:
+            MissingProgram: the program cannot be started.
+        """
+        child = None
+        variables = {**os.environ, **(environment or {}), **self.watchdog.mark}
         try:
-            child = subprocess.Popen(
-                command,
-                cwd="/",  # the folder of whoever started it may go
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                umask=0o022,
-            )
-        except (FileNotFoundError, PermissionError) as error:
-            raise MissingProgram(f"cannot start {command[0]}: {error.strerror}") from None
-    _spawned.append(child)
-    return child.pid
+            with deferred():
+                self.watchdog.start()
+                child = subprocess.Popen(
+                    command,
+                    env={name: value for name, value in variables.items() if value is not None},
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+                self.watchdog.started(child.pid)
+            with self._stoppable(child):
+                yield child
+            child.wait()
+        except BaseException as error:
+            if child:
+                _end(child)
+            elif isinstance(error, OSError) and error.errno not in _LIMITS:
+                raise _not_started(command, error) from None
+            raise
+        finally:
+            if child:
+                self.watchdog.ended(child.pid)
+                for pipe in (child.stdin, child.stdout, child.stderr):
+                    if pipe is not None:
+                        pipe.close()
 
+    def spawn(self, command: Command, *, environment: Mapping[str, str], log: Path) -> int:
+        """Start a command that outlives this process, and return its process id.
 
-def end_others() -> None:
-    """End what other threads run, and let them start nothing more."""
-    _over.set()
-    children = [*_elsewhere]
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-    until = time.monotonic() + GRACE
-    try:
-        while time.monotonic() < until and any(child.poll() is None for child in children):
-            time.sleep(0.02)
-    finally:
+        Args:
+            command: the program and its arguments.
+            environment: all of its variables; it inherits none.
+            log: the file for both outputs, which is replaced.
+
+        Raises:
+            MissingProgram: the program cannot be started.
+        """
+        log.unlink(missing_ok=True)
+        with log.open("ab") as output:  # appending, so that others can truncate it
+            try:
+                child = subprocess.Popen(
+                    command,
+                    cwd="/",  # the current folder may be removed
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    umask=0o022,
+                )
+            except (FileNotFoundError, PermissionError) as error:
+                raise _not_started(command, error) from None
+        self._detached.append(child)
+        return child.pid
+
+    @contextlib.contextmanager
+    def stoppable_threads(self) -> Iterator[Callable[[], None]]:
+        """Yield a function that ends the children of other threads, and refuses new ones.
+
+        After the block, threads may start children again.
+        """
+        try:
+            yield self._stop_threads
+        finally:
+            self._stopping.clear()
+
+    @contextlib.contextmanager
+    def pool(self, workers: int) -> Iterator[ThreadPoolExecutor]:
+        """Yield threads that may run programs, which ^C ends."""
+        with self.stoppable_threads() as stop, ThreadPoolExecutor(workers) as executor:
+            try:
+                yield executor
+            except KeyboardInterrupt:
+                executor.shutdown(wait=False, cancel_futures=True)
+                stop()
+                raise
+
+    def _stop_threads(self) -> None:
+        self._stopping.set()
+        children = [*self._of_threads]
         for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def stoppable_threads() -> Iterator[Callable[[], None]]:
-    """Yield a function that ends what other threads run; after the block they may run more."""
-    try:
-        yield end_others
-    finally:
-        allow_others()
-
-
-@contextlib.contextmanager
-def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads that may run programs, which ^C ends.
-
-    Args:
-        workers: the most that run at once.
-    """
-    with stoppable_threads() as stop, ThreadPoolExecutor(workers) as executor:
+            _signal(child, signal.SIGTERM)
+        until = time.monotonic() + GRACE
         try:
-            yield executor
-        except KeyboardInterrupt:
-            executor.shutdown(wait=False, cancel_futures=True)
-            stop()
-            raise
+            while time.monotonic() < until and any(child.poll() is None for child in children):
+                time.sleep(0.02)
+        finally:
+            for child in children:
+                _signal(child, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _stoppable(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        """List a child that another thread has started, so that the main thread can end it."""
+        if threading.current_thread() is threading.main_thread():
+            yield
+            return
+        self._of_threads.append(child)
+        try:
+            if self._stopping.is_set():
+                raise Interrupted
+            yield
+        finally:
+            self._of_threads.remove(child)
 
 
-def allow_others() -> None:
-    """Let other threads start programs again after they were ended."""
-    _over.clear()
+#: The children of this process.
+CHILDREN = Children()
 
 
-def _start(
-    command: Command,
-    environment: Environment | None,
-    *,
-    stdin: int,
-    stdout: int | None = None,
-    stderr: int | None = None,
-) -> subprocess.Popen[bytes]:
-    variables = {**os.environ, **(environment or {})}
-    try:
-        return subprocess.Popen(
-            command,
-            env={name: value for name, value in variables.items() if value is not None},
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-        )
-    except OSError as error:
-        if error.errno in _TOO_MUCH:
-            raise
-        why = ", it is no program for this machine" if error.errno == errno.ENOEXEC else ""
-        raise MissingProgram(f"cannot start {command[0]}: {error.strerror}{why}") from None
+def _not_started(command: Command, error: OSError) -> MissingProgram:
+    reason = ", it is no program for this machine" if error.errno == errno.ENOEXEC else ""
+    return MissingProgram(f"cannot start {command[0]}: {error.strerror}{reason}")
 
 
-@contextlib.contextmanager
-def _listed(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Know of a child that another thread has started, so that the main one can end it."""
-    if threading.current_thread() is threading.main_thread():
-        yield
-        return
-    _elsewhere.append(child)
-    try:
-        if _over.is_set():
-            raise Interrupted
-        yield
-    finally:
-        _elsewhere.remove(child)
+def _signal(child: subprocess.Popen[bytes], signum: signal.Signals) -> None:
+    """Signal a child's group, which can outlive the child."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signum)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the child's group to end, then make it; a second signal to us makes it at once."""
+    """End a child's group with SIGTERM, then SIGKILL; a second signal to us skips the wait."""
     try:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
+        _signal(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE)
     finally:
-        # The group can outlive its leader: a docker CLI that is gone leaves its plugin behind.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may hold it for ever
+        _signal(child, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may never release it
             child.wait(GRACE)

@@ -1,4 +1,4 @@
-"""The Docker API over a socket in the file system, for what no command of docker says exactly."""
+"""Ask the Docker API on a Unix socket, for what no docker command says exactly."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ import socket
 from pathlib import Path
 
 
-def get(path: Path, question: str, *, timeout: float) -> tuple[int, object]:
+def get(path: Path, url: str, *, timeout: float) -> tuple[int, object]:
     """Return the status and the JSON of an answer, None where it is no JSON.
 
     Args:
         path: the socket.
-        question: what is asked for, with its leading slash.
+        url: with its leading slash.
         timeout: seconds for each part of the answer.
 
     Raises:
         OSError: nobody listens, or the answer does not come.
     """
-    connection = _SocketConnection(path, timeout)
+    connection = _UnixConnection(path, timeout)
     try:
-        connection.request("GET", question)
-        answer = connection.getresponse()
-        text = answer.read()
+        connection.request("GET", url)
+        response = connection.getresponse()
+        text = response.read()
     except http.client.HTTPException as error:
         raise OSError(str(error)) from None
     finally:
         connection.close()
     try:
-        return answer.status, json.loads(text)
+        return response.status, json.loads(text)
     except (ValueError, RecursionError):
-        return answer.status, None
+        return response.status, None
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a socket in the file system, which http.client has no address for."""
-
+class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path

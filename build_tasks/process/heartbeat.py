@@ -1,4 +1,4 @@
-"""Progress lines while something silent runs."""
+"""Announce what a silent job does, every few seconds."""
 
 from __future__ import annotations
 
@@ -6,36 +6,27 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-#: Seconds between two lines.
+#: Seconds between two announcements.
 INTERVAL = 10.0
 
 
+@dataclass
 class Phase:
-    """What a long job does at the moment.
+    """What a job does at the moment; the job changes it."""
 
-    Args:
-        name: what it does.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
 
 
 @contextlib.contextmanager
 def heartbeat(subject: str, phase: Phase, announce: Callable[[str], None]) -> Iterator[None]:
-    """Announce every few seconds, while the block runs, what it does and for how long.
-
-    Args:
-        subject: what is made.
-        phase: what is done at the moment; the block changes it.
-        announce: is told a line.
-    """
-    ended = threading.Event()
+    """Announce, while the block runs, the subject's phase and the seconds so far."""
+    done = threading.Event()
     began = time.monotonic()
 
     def beat() -> None:
-        while not ended.wait(INTERVAL):
+        while not done.wait(INTERVAL):
             announce(f"{subject}: {phase.name}, {time.monotonic() - began:.0f} s so far")
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -43,5 +34,5 @@ def heartbeat(subject: str, phase: Phase, announce: Callable[[str], None]) -> It
     try:
         yield
     finally:
-        ended.set()
+        done.set()
         thread.join(INTERVAL)

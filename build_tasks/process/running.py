@@ -1,4 +1,4 @@
-"""Run a command to its end, or beside us with its input or output at hand."""
+"""Run a command to its end, or while the caller reads its output or writes its input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from build_tasks.errors import CommandError, CommandTimeout
-from build_tasks.process.children import child_of
+from build_tasks.process.children import CHILDREN
 from build_tasks.process.commands import Command, Completed, Environment, failure, quote
 
 
@@ -21,36 +21,31 @@ def run(
     timeout: float = 60.0,
     check: bool = True,
 ) -> Completed:
-    """Run a command to its end and capture what it writes.
+    """Run a command and capture its output.
 
     Args:
         command: the program and its arguments.
         environment: variables to set, over this process's own; None removes one.
-        input: text for the command's standard input; none by default.
-        timeout: seconds until the command is ended.
-        check: raise if the command fails.
+        input: text for its standard input.
+        timeout: seconds until it is ended.
+        check: raise if it fails.
 
     Raises:
-        MissingProgram: the program is not there.
+        MissingProgram: the program cannot be started.
         CommandError: the command failed and `check` is set.
         CommandTimeout: the command did not end in time.
     """
-    stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
-    with child_of(
-        command, environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    pipe = subprocess.PIPE
+    stdin = subprocess.DEVNULL if input is None else pipe
+    data = None if input is None else input.encode(errors="surrogateescape")
+    with CHILDREN.run(command, environment, stdin=stdin, stdout=pipe, stderr=pipe) as child:
         try:
-            given = None if input is None else input.encode(errors="surrogateescape")
-            stdout, stderr = child.communicate(given, timeout=timeout)
+            stdout, stderr = child.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
             message = f"no end after {timeout:g} s: {quote(command)}"
             raise CommandTimeout(message, transient=True) from None
-    completed = Completed(
-        command,
-        child.returncode,
-        stdout.decode(errors="replace"),
-        stderr.decode(errors="replace"),
-    )
+    texts = (output.decode(errors="replace") for output in (stdout, stderr))
+    completed = Completed(command, child.returncode, *texts)
     if check and completed.returncode:
         raise CommandError(failure(completed))
     return completed
@@ -58,48 +53,48 @@ def run(
 
 @contextlib.contextmanager
 def reading(command: Command, *, environment: Environment | None = None) -> Iterator[IO[bytes]]:
-    """Run a command and give what it writes, as it comes.
+    """Run a command, and yield its output as a stream.
 
     Raises:
-        MissingProgram: the program is not there.
+        MissingProgram: the program cannot be started.
         CommandError: the command failed.
     """
-    with _succeeding(
-        command, environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout  # noqa: S101 - it was asked for
+    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with _checked(command, environment, stdin=devnull, stdout=pipe) as child:
+        assert child.stdout  # noqa: S101 - it is a pipe
         yield child.stdout
 
 
 @contextlib.contextmanager
 def writing(command: Command, *, environment: Environment | None = None) -> Iterator[IO[bytes]]:
-    """Run a command and take what it reads; what it writes itself is dropped.
+    """Run a command, and yield its input as a stream; its output is dropped.
 
     Raises:
-        MissingProgram: the program is not there.
-        CommandError: the command failed, also where it stopped reading.
+        MissingProgram: the program cannot be started.
+        CommandError: the command failed, or stopped reading.
     """
-    with _succeeding(
-        command, environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as child:
-        assert child.stdin  # noqa: S101 - it was asked for
-        with contextlib.suppress(BrokenPipeError):  # it has failed, and says why afterwards
+    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with _checked(command, environment, stdin=pipe, stdout=devnull) as child:
+        assert child.stdin  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):  # its exit status and stderr say why
             yield child.stdin
             child.stdin.close()
 
 
 @contextlib.contextmanager
-def _succeeding(
+def _checked(
     command: Command, environment: Environment | None, *, stdin: int, stdout: int
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a running child, and raise CommandError if it fails, with its own last word."""
+    """Yield a running child; afterwards, raise CommandError with its last line if it failed."""
     with (
-        tempfile.TemporaryFile() as said,
-        child_of(command, environment, stdin=stdin, stdout=stdout, stderr=said.fileno()) as child,
+        tempfile.TemporaryFile() as stderr,
+        CHILDREN.run(
+            command, environment, stdin=stdin, stdout=stdout, stderr=stderr.fileno()
+        ) as child,
     ):
         yield child
         returncode = child.wait()
-        said.seek(0)
-        text = said.read().decode(errors="replace")
+        stderr.seek(0)
+        text = stderr.read().decode(errors="replace")
         if returncode:
             raise CommandError(failure(Completed(command, returncode, "", text)))

@@ -1,4 +1,4 @@
-"""From signals to `Interrupted`: only the main thread of a process hears of them."""
+"""Turn signals into `Interrupted`. Only the main thread of a process receives them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from collections.abc import Iterator
 from types import FrameType
 
 from build_tasks.errors import Interrupted
-from build_tasks.process.commands import Command
 
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: What the main thread is starting, and the signals that came meanwhile.
-_starting: list[Command] = []
-_waiting: list[int] = []
+
+
+class _Handler:
+    """Raises Interrupted, or keeps the signal while it is deferred."""
+
+    def __init__(self) -> None:
+        self.deferring = False
+        self.pending: int | None = None
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        if not self.deferring:
+            raise Interrupted(signum)
+        self.pending = signum
+
+
+_HANDLER = _Handler()
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn ^C, SIGTERM and SIGHUP into `Interrupted` while the block runs.
-
-    Only the main thread of a process can receive signals; elsewhere this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
+    """Turn ^C, SIGTERM and SIGHUP into `Interrupted` in the block, in the main thread only."""
+    if not _in_main_thread():
         yield
         return
-
-    def stop(signum: int, _frame: FrameType | None) -> None:
-        if _starting:
-            _waiting.append(signum)
-        else:
-            raise Interrupted(signum)
-
-    before = {signum: signal.signal(signum, stop) for signum in _STOPPED_BY}
+    before = {signum: signal.signal(signum, _HANDLER) for signum in _STOPPED_BY}
     try:
         yield
     finally:
@@ -42,17 +44,20 @@ def interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(command: Command) -> Iterator[None]:
-    """Let signals wait while a command is started: the child would be nobody's to end."""
-    if threading.current_thread() is not threading.main_thread():
+def deferred() -> Iterator[None]:
+    """Defer signals until the block ends, so that no child is leaked while it is started."""
+    if not _in_main_thread():
         yield
         return
-    _starting.append(command)
+    _HANDLER.deferring = True
     try:
         yield
     finally:
-        _starting.pop()
-        came = [*_waiting]
-        _waiting.clear()
-    if came:
-        raise Interrupted(came[0])
+        _HANDLER.deferring = False
+        signum, _HANDLER.pending = _HANDLER.pending, None
+    if signum is not None:
+        raise Interrupted(signum)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""Run a command whose output is shown, or told to somebody, as it comes."""
+"""Run a command, and pass on its output as it comes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import tty
 from collections.abc import Callable, Mapping
 
 from build_tasks import console
-from build_tasks.process.children import child_of
+from build_tasks.process.children import CHILDREN
 from build_tasks.process.commands import Command, Completed
 from build_tasks.text import escaping
-from build_tasks.text.redaction import StreamFilter
+from build_tasks.text.redaction import HOLD, StreamFilter
 
 #: Bytes of a streamed command's output that are kept to say why it failed.
 TAIL_BYTES = 64 * 1024
+#: Seconds between two looks at a command that is silent.
+TICK = 1.0
 
 
 def stream(
@@ -29,44 +31,40 @@ def stream(
     line: Callable[[str], None] | None = None,
     take: Callable[[bytes], None] | None = None,
 ) -> Completed:
-    """Run a command whose stderr is shown byte for byte as it comes, and keep its last lines.
+    """Run a command, show its stderr as it comes, and keep the last of it.
 
-    Only secrets are hidden; on a terminal each by as many characters, so that a display that moves
-    the cursor stays as it is.
+    The bytes stay as they are, but for secrets. On a terminal these keep their width, so that a
+    display that moves the cursor stays intact.
 
     Args:
         command: the program and its arguments.
         environment: variables to set, over this process's own.
-        terminal: give the command a terminal for stderr (so that BuildKit draws its own
-            display); by default, if our own stderr is one.
-        line: is told each line of both outputs instead of our stderr.
-        take: is told the bytes of both outputs, cut anywhere, instead of our stderr.
+        terminal: give the command a terminal as stderr, so that BuildKit draws its own display; by
+            default, if our stderr is one.
+        line: is told each line of both outputs, which are not shown.
+        take: is told the bytes of both outputs, which are not shown, and none each second without.
 
     Raises:
-        MissingProgram: the program is not there.
+        MissingProgram: the program cannot be started.
     """
-    ours = line is None and take is None
-    on_terminal = console.stderr_is_terminal() if terminal is None and ours else bool(terminal)
+    shown = line is None and take is None
+    on_terminal = console.stderr_is_terminal() if terminal is None and shown else bool(terminal)
+    sink = _Lines(line) if line else _Display(same_width=on_terminal)
     reader, writer = pty.openpty() if on_terminal else os.pipe()
     try:
         if on_terminal:
-            tty.setraw(writer)  # no translation: what the command writes is what is shown
+            tty.setraw(writer)  # no translation of line ends
             _copy_window_size(reader)
-        with child_of(
-            command,
-            environment,
-            stdin=subprocess.DEVNULL,
-            stdout=None if ours else writer,
-            stderr=writer,
+        stdout = None if shown else writer
+        with CHILDREN.run(
+            command, environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=writer
         ) as child:
             os.close(writer)
             writer = -1
-            if line:
-                tail = _show(reader, child, on_terminal, _Lines(line))
-            elif take:
-                tail = _pass_on(reader, child, on_terminal, take)
-            else:
-                tail = _show(reader, child, on_terminal, _Shown(same_width=on_terminal))
+            try:
+                tail = _pass_on(reader, child, take or sink.take, on_terminal=on_terminal)
+            finally:
+                sink.end()
     finally:
         os.close(reader)
         if writer >= 0:
@@ -76,24 +74,24 @@ def stream(
 
 
 class _Lines:
-    """Makes lines of what comes cut anywhere."""
+    """Splits bytes into lines."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self._line = line
         self._rest = b""
 
     def take(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            self._told(line.decode(errors="replace"))
+            self._line(line.decode(errors="replace"))
 
     def end(self) -> None:
         if self._rest:
             self.take(b"\n")
 
 
-class _Shown:
-    """Shows on stderr what comes, without secrets."""
+class _Display:
+    """Shows bytes on stderr, without secrets."""
 
     def __init__(self, *, same_width: bool) -> None:
         self._filter = StreamFilter(same_width=same_width)
@@ -105,41 +103,37 @@ class _Shown:
         console.passed_on(self._filter.end())
 
 
-def _show(
-    reader: int, child: subprocess.Popen[bytes], on_terminal: bool, output: _Lines | _Shown
-) -> bytes:
-    """Pass on all that is read until every writer is gone; return the last of it."""
-    try:
-        return _pass_on(reader, child, on_terminal, output.take)
-    finally:
-        output.end()
-
-
 def _pass_on(
     reader: int,
     child: subprocess.Popen[bytes],
-    on_terminal: bool,
     take: Callable[[bytes], None],
+    *,
+    on_terminal: bool,
 ) -> bytes:
+    """Pass on what is read until all writers have closed the pipe, and return the last of it."""
     tail = b""
+    pause = TICK
     while True:
-        ready, _, _ = select.select([reader], [], [], 0.2)
+        ready, _, _ = select.select([reader], [], [], pause)
         if on_terminal:
             _copy_window_size(reader)
         if not ready:
-            # A process that the command left behind may keep the pipe open for ever.
+            # A process that the command left behind may keep the pipe open.
             if child.poll() is not None:
                 return tail
-            take(b"")  # nothing came: what was held back is shown
+            take(b"")
+            pause = TICK
             continue
         try:
             chunk = os.read(reader, 65536)
-        except OSError:  # Linux says EIO, not end of file, when a terminal's last writer goes
+        except OSError:  # Linux's end of file of a terminal whose last writer has closed it
             return tail
         if not chunk:
             return tail
         take(chunk)
         tail = (tail + chunk)[-TAIL_BYTES:]
+        # The redaction holds back a line without an end for a moment.
+        pause = TICK if chunk.endswith(b"\n") else HOLD
 
 
 def _copy_window_size(terminal: int) -> None:

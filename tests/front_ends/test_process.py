@@ -18,6 +18,7 @@ import pytest
 from build_tasks import process
 from build_tasks.errors import CommandError, CommandTimeout, Interrupted, MissingProgram
 from build_tasks.process import children, watchdog
+from build_tasks.process.children import Children
 
 PYTHON = sys.executable
 
@@ -136,6 +137,7 @@ def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -
 
 
 def test_a_stream_whose_program_is_missing_leaves_nothing_open() -> None:
+    process.run(("true",))  # which starts the watchdog
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(MissingProgram):
         process.stream(("no-such-program",))
@@ -339,11 +341,11 @@ def test_a_signal_ends_what_other_threads_run(
         thread.start()
     with pytest.raises(Interrupted), process.interruptible():
         wait_for_ever()
-    process.end_others()
-    for thread in (*threads, sender):
-        thread.join(timeout=20)
-        assert not thread.is_alive()
-    process.allow_others()
+    with process.stoppable_threads() as stop:
+        stop()
+        for thread in (*threads, sender):
+            thread.join(timeout=20)
+            assert not thread.is_alive()
     for number in range(4):
         assert gone(int((tmp_path / str(number)).read_text()))
     # Each had its command ended, and none could begin another.
@@ -457,8 +459,8 @@ def test_a_child_that_was_not_reported_yet_ends_too(tmp_path: Path) -> None:
     """Between its start and the report of it, the parent may be killed."""
     program = f"""
 from build_tasks import process
-from build_tasks.process import watchdog
-watchdog.started = lambda group: None
+from build_tasks.process import children
+children.CHILDREN.watchdog.started = lambda group: None
 script = "setsid sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
 process.run(("sh", "-c", script))
 """
@@ -509,20 +511,21 @@ process.run(("sh", "-c", script))
 
 
 def test_without_a_shell_commands_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "_shells", [])
     monkeypatch.setattr(watchdog, "_SHELL", "/no/such/shell")
-    assert process.run(sh("echo there")).stdout == "there\n"
+    with Children().run(sh("exit 3"), None, stdin=subprocess.DEVNULL) as child:
+        assert child.wait() == 3
 
 
-def test_a_shell_that_was_killed_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watchdog_that_was_killed_is_started_again() -> None:
+    dog = watchdog.Watchdog()
     shells: list[subprocess.Popen[bytes]] = []
-    monkeypatch.setattr(watchdog, "_shells", shells)
-    process.run(("true",))
-    shells[0].kill()
-    shells[0].wait()
-    assert process.run(sh("echo there")).stdout == "there\n"
-    assert len(shells) == 2
-    for shell in shells:
-        assert shell.stdin
-        shell.stdin.close()
-        assert shell.wait(10) <= 0
+    for _ in range(2):
+        dog.start()
+        dog.start()
+        assert dog._shell
+        shells.append(dog._shell)
+        os.kill(dog._shell.pid, signal.SIGKILL)
+        dog._shell.wait()
+    assert dog._shell.stdin
+    dog._shell.stdin.close()
+    assert shells[0] is not shells[1]
