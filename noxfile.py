@@ -7,7 +7,6 @@
 #     "platformdirs>=4",
 #     "pytest>=8",
 #     "rich>=13",
-#     "tenacity>=8",
 #     "uv>=0.5",
 #     "zstandard>=0.22",
 # ]

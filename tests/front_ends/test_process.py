@@ -524,8 +524,8 @@ def test_a_watchdog_that_was_killed_is_started_again() -> None:
         dog.start()
         assert dog._shell
         shells.append(dog._shell)
-        os.kill(dog._shell.pid, signal.SIGKILL)
-        dog._shell.wait()
-    assert dog._shell.stdin
-    dog._shell.stdin.close()
+        os.kill(shells[-1].pid, signal.SIGKILL)
+        shells[-1].wait()
+    assert shells[1].stdin
+    shells[1].stdin.close()
     assert shells[0] is not shells[1]
