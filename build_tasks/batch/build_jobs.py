@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +19,9 @@ from build_tasks.check import skip_unchanged
 from build_tasks.errors import EngineError, RegistryError
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.digest_file import DigestFile
+from build_tasks.progress.base import Display
 from build_tasks.publish import digests
 from build_tasks.publish.merge import Merge
-
-#: Is told a build's identity and a line about it.
-BuildLine = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -41,20 +39,18 @@ class BatchContext:
     Args:
         client: the way to buildx.
         folder: the folder of digest files.
-        say: is told the suite's own lines about a build.
+        display: shows the builds.
         recorder: records what the builds did.
         caches: knows which caches can be read.
-        line: is told buildx's lines; None if buildx writes to stderr itself.
         single: the run has one build.
         parts: the images pushed for a merge, by identity.
     """
 
     client: Client
     folder: Path
-    say: BuildLine
+    display: Display
     recorder: RunRecorder
     caches: Lookup
-    line: BuildLine | None = None
     single: bool = False
     parts: dict[str, DigestFile] = field(default_factory=dict)
 
@@ -103,7 +99,7 @@ class _ExistingImage:
 
 
 def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> JobResult:
-    say = partial(context.say, spec.identity)
+    say = partial(context.display.say, spec.identity)
     part = spec.output.digest_file
     merged_here = bool(spec.output.tags)
     if spec.run.refused:
@@ -112,7 +108,7 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     if result := existing.tag():
         context.recorder.add_skipped(spec, result.digest)
         result = JobResult("unchanged", result.digest) if part else result
-        say(result.text)
+        context.display.result(spec.identity, result.text)
         return result
     if part:
         digests.remove(context.folder, spec.build, merged_here=merged_here)
@@ -125,7 +121,7 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     if context.single:
         context.recorder.summarize(spec, say)
     result = _result(built, spec)
-    say(result.text)
+    context.display.result(spec.identity, result.text)
     if part:
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
@@ -137,13 +133,8 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
 
 def _run(context: BatchContext, spec: BuildSpec) -> Built:
     record = partial(context.recorder.add, spec)
-    if context.line:
-        line = partial(context.line, spec.identity)
-        rawjson = replace(spec, run=replace(spec.run, progress="rawjson"))
-        built = runner.build(context.client, rawjson, line, note=record)
-    else:
-        built = runner.build(context.client, spec, note=record)
-    context.recorder.complete(spec, built)
+    built = runner.build(context.client, spec, context.display, note=record)
+    context.recorder.complete(spec, built, context.display)
     return built
 
 
@@ -155,9 +146,9 @@ def _merge(
     if result is None:
         sources = tuple(context.parts[spec.identity] for spec in specs)
         merge = Merge(specs[0].run.builder, sources, specs[0].output.tags)
-        digest = merge.run(context.client, partial(context.line, name) if context.line else None)
+        digest = merge.run(context.client, partial(context.display.text, name))
         result = JobResult(f"{merge.summary} {digest}", digest)
-    context.say(name, result.text)
+    context.display.result(name, result.text)
     return result
 
 

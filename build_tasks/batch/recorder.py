@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from build_tasks.buildx import cache_errors, runner
+from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
@@ -53,13 +54,13 @@ class RunRecorder:
             self.records[spec.identity] = record = replace(record, attempts=attempts)
         self._write(record)
 
-    def complete(self, spec: BuildSpec, built: Built) -> None:
+    def complete(self, spec: BuildSpec, built: Built, listener: Listener) -> None:
         """Add the steps of a build that BuildKit's own display has shown."""
         if built.record.steps:
             return
         record = self.records[spec.identity]
         with self._warning("the record of the build has no steps"):
-            replayed = runner.complete(self.client, spec, built)
+            replayed = runner.complete(self.client, spec, built, listener)
             record = replace(
                 record,
                 steps=replayed.steps,
@@ -73,12 +74,12 @@ class RunRecorder:
 
     def add_skipped(self, spec: BuildSpec, digest: str) -> None:
         """Record that an unchanged image was tagged and not built."""
-        record = runner.begun(self.client, spec, ())
+        record = runner.new_record(self.client, spec)
         self.add(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
 
     def add_refused(self, spec: BuildSpec) -> None:
         """Record that a build could not start."""
-        record = runner.begun(self.client, spec, ())
+        record = runner.new_record(self.client, spec)
         refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
         self.add(spec, replace(refused, attempts=0))
 

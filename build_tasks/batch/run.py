@@ -59,15 +59,16 @@ def build(
     run_id = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"
     specs = [replace(spec, run=replace(spec.run, run_id=run_id)) for spec in specs]
     logs = paths.cache_folder() / "logs" / run_id
-    display = choice.display(specs[0].run.progress, logs, several=len(specs) > 1)
+    display = choice.display(
+        specs[0].run.progress, logs, several=len(specs) > 1, verbose=options.flag("verbose")
+    )
     at_once = min(rules.slots, len(specs))
     context = BatchContext(
         host.client.beside(at_once - 1) if at_once > 1 else host.client,
         digests.folder(options.text("digests")),
-        display.say,
+        display,
         RunRecorder(run_id, host.client, announce),
         caches,
-        display.line if display.takes_lines else None,
         len(specs) == 1,
     )
     jobs = build_jobs.jobs(context, specs)

@@ -1,12 +1,13 @@
-"""Say in which way a command of buildx failed, from what it wrote last.
+"""Classify the failure of a buildx command by what it wrote last.
 
-The wording is BuildKit's and buildx's own (versions 0.13 to 0.29 of buildx were read and run);
-what fits no rule is still told in their words.
+The patterns match the messages of BuildKit and buildx 0.13 to 0.29. An error that matches none is
+reported in its own words.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from build_tasks import paths
@@ -23,16 +24,22 @@ from build_tasks.errors import (
     RegistryError,
     StepError,
 )
+from build_tasks.history import step_names
+from build_tasks.history.record import Step, StepKind
+from build_tasks.history.vertex import CANCELED
 from build_tasks.process import Completed
 from build_tasks.text.formatting import shorten
 
-#: Lines of a failed step's log that the one-line message quotes the last of.
+#: Lines of a step's log that say nothing of its error.
 _NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
 _PREFIXES = re.compile(
     r"^(?:ERROR: |error: |failed to (?:build|solve): |rpc error: code = \w+ desc = |target \S+: )+"
 )
 _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
+#: The failed step and its log, as BuildKit's own display repeats them at the end.
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
+_TIMESTAMP = re.compile(r"^\d+\.\d+ ")
+_ABSENT = re.compile(r"\S+: not found")
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
 _CREDENTIALS = re.compile(r"error getting credentials - err: (?P<why>.*?)(?:, out: `.*`)?$")
 #: The image that BuildKit asked a registry about.
@@ -40,20 +47,16 @@ _ASKED = re.compile(
     r"(?:failed to push |load metadata for |importing cache manifest from |exporting cache to )"
     r"([^\s:/]+(?::\d+)?/[^\s]+?|[^\s/]+?):?(?=\s|$)"
 )
-_TIMED = re.compile(r"^\d+\.\d+ ")
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """A failure's class, and the words it is known by."""
+    """A class of errors, and the pattern of their messages."""
 
     error: type[ImagesError]
     words: re.Pattern[str]
     advice: str = ""
     transient: bool = False
-
-
-_ABSENT = re.compile(r"\S+: not found")
 
 
 def _rule(
@@ -114,100 +117,102 @@ _RULES = (
     _rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
 )
 _NO_SOLUTION = re.compile(
-    # BuildKit repeats the last ten lines of a log: what uv found comes long before what it advises.
+    # What uv found stands above its advice, and BuildKit's display repeats only ten lines.
     r"no solution found when resolving|requirements are unsatisfiable|--prerelease=allow|"
     r"resolution-?impossible|conflicting dependencies",
     re.IGNORECASE,
 )
 
 
-def of_registry(ended: Completed, reference: str) -> ImagesError:
-    """Return the error that says why a registry could not be asked for an image.
-
-    Only `REFERENCE: not found` says that it is not there: other faults end with the same words.
+def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> ImagesError:
+    """Return the error of a failed buildx command.
 
     Args:
-        ended: `buildx imagetools inspect`, which failed.
-        reference: the image.
+        completed: the command.
+        subject: what the message begins with, such as the identity of a build.
+        steps: the steps of a build whose events are known; else BuildKit's display is parsed.
     """
-    reason = _reason(ended)
-    if _ABSENT.fullmatch(reason):
-        return MissingImage(f"{reference}: not found")
-    if "(text/html)" in reason:
-        return RegistryError(f"{reference}: the answer is a web page (HTML), not a registry's")
-    error = classify(ended, reference)
-    return RegistryError(str(error)) if type(error) is CommandError else error
-
-
-def classify(ended: Completed, subject: str) -> ImagesError:
-    """Return the error that says what a failed command of buildx ran into.
-
-    Args:
-        ended: the command, with the last of what it wrote in `stderr`.
-        subject: what was being made, to begin the message with: a build's identity.
-    """
-    reason = _reason(ended)
-    step = _STEP.search(ended.stderr)
-    if reason.endswith("context canceled"):
-        # Our own ^C never gets here: process has raised Interrupted by then.
-        return EngineError(f"{subject}: somebody else cancelled the build, or stopped the engine")
-    if step:
-        return _failed_step(ended.stderr, step, subject)
+    reason = _reason(completed)
+    if reason.endswith(CANCELED):
+        # After our own ^C, process has raised Interrupted.
+        return EngineError(f"{subject}: something else cancelled the build or stopped the engine")
+    failed = [step for step in steps if step.error and step.kind is StepKind.STEP]
+    failed = [step for step in failed if not step.error.endswith(CANCELED)]
+    if failed and (match := _STEP.search(failed[-1].error)):
+        return _step_error(subject, failed[-1].name, match[2], failed[-1].log)
+    if match := _STEP.search(completed.stderr):
+        blocks = [*_BLOCK.finditer(completed.stderr)]
+        block = blocks[-1] if blocks else None
+        name = block["step"] if block else f"RUN {match['command']}"
+        log = [_TIMESTAMP.sub("", line) for line in block["log"].splitlines()] if block else []
+        return _step_error(subject, name, match[2], log)
     if credentials := _CREDENTIALS.search(reason):
-        return _without_credentials(ended, subject, credentials["why"])
+        asked = [f"{step.name}: {step.error}" for step in steps if _CREDENTIALS.search(step.error)]
+        return _credentials_error(completed, subject, credentials["why"], asked)
     for rule in _RULES:
         if rule.words.search(reason):
             advice = f" ({rule.advice})" if rule.advice else ""
-            message = f"{subject}: {_context(_base_image(reason))}{advice}"
+            message = f"{subject}: {_with_context(_with_base_image(reason))}{advice}"
             return rule.error(message, transient=rule.transient)
     return CommandError(f"{subject}: {reason}")
 
 
-def _failed_step(output: str, found: re.Match[str], subject: str) -> ImagesError:
-    block = None
-    for block in _BLOCK.finditer(output):  # noqa: B007 - the last one is wanted
-        pass
-    name = block["step"] if block else f"RUN {found['command']}"
-    lines = [_TIMED.sub("", line) for line in block["log"].splitlines()] if block else []
-    lines = [line.strip() for line in lines if not _NOISE.search(line)]
-    log = "\n".join(lines)
-    last = f": {lines[-1]}" if lines else ""
-    message = (
-        f"{subject}: step {shorten(name, 200)} failed with exit code {found[2]}{shorten(last, 200)}"
-    )
-    if _RULES[0].words.search(log):
+def of_registry(completed: Completed, reference: str) -> ImagesError:
+    """Return the error of a failed `imagetools inspect`.
+
+    Only `REFERENCE: not found` means that the image does not exist: other errors end in the same
+    words.
+    """
+    reason = _reason(completed)
+    if _ABSENT.fullmatch(reason):
+        return MissingImage(f"{reference}: not found")
+    if "(text/html)" in reason:
+        return RegistryError(f"{reference}: the answer is a web page (HTML), not a registry's")
+    error = classify(completed, reference)
+    return RegistryError(str(error)) if type(error) is CommandError else error
+
+
+def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> ImagesError:
+    step = f"step {shorten(step_names.short(name), 100)!r}"
+    lines = [line.strip() for line in log if not _NOISE.search(line)]
+    text = "\n".join(lines)
+    if _NO_SOLUTION.search(text):
+        why = shorten(re.sub(r"[^\x00-\x7f]", "", text), 600)  # without the lines that uv draws
+        return DependencyError(f"{subject}: no versions fit together: {why} ({step})")
+    message = f"{subject}: {step} failed with exit code {code}"
+    if lines:
+        message = f"{subject}: {shorten(lines[-1], 200)} ({step}, exit code {code})"
+    if _RULES[0].words.search(text):
         return DiskError(f"{message} ({_RULES[0].advice})")
-    if _NO_SOLUTION.search(log):
-        why = " ".join(re.sub(r"[^\x00-\x7f]", "", log).split())  # no drawn lines
-        return DependencyError(
-            f"{subject}: no versions fit together in step {shorten(name, 200)}: {shorten(why, 600)}"
-        )
     return StepError(message)
 
 
-def _reason(ended: Completed) -> str:
-    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+def _reason(completed: Completed) -> str:
+    lines = [line.strip() for line in completed.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error: ")]
     if not (errors or lines):
-        return f"buildx ended with exit status {ended.returncode}"
+        return f"buildx ended with exit status {completed.returncode}"
     return _PREFIXES.sub("", errors[-1] if errors else lines[-1])
 
 
-def _base_image(reason: str) -> str:
-    """Shorten BuildKit's threefold naming of an image that it could not resolve."""
-    found = re.fullmatch(
+def _with_base_image(reason: str) -> str:
+    """Shorten BuildKit's message on a base image, which names the image three times."""
+    match = re.fullmatch(
         r"(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?P<why>.*)", reason
     )
-    if not found:
+    if not match:
         return reason
-    why = found["why"].removeprefix(f"{found['image']}: ")
-    return f"base image {found['image']}: {why}"
+    why = match["why"].removeprefix(f"{match['image']}: ")
+    return f"base image {match['image']}: {why}"
 
 
-def _without_credentials(ended: Completed, subject: str, why: str) -> AuthError:
+def _credentials_error(
+    completed: Completed, subject: str, why: str, asked: Sequence[str]
+) -> AuthError:
     """Return the error of a credential helper, with the registry that it was asked about."""
-    asked = _ASKED.findall(ended.stderr)
-    reference = asked[-1] if asked else ended.command[-1] if "imagetools" in ended.command else ""
+    images = _ASKED.findall("\n".join(asked) or completed.stderr)
+    command = completed.command
+    reference = images[-1] if images else command[-1] if "imagetools" in command else ""
     host, slash, _ = reference.partition("/")
     registry = host if slash and re.search(r"[.:]|^localhost$", host) else "docker.io"
     place = f" for {registry}" if reference else ""
@@ -217,8 +222,8 @@ def _without_credentials(ended: Completed, subject: str, why: str) -> AuthError:
     )
 
 
-def _context(reason: str) -> str:
-    """Name the variable that selects a docker context; buildx names an option of docker."""
+def _with_context(reason: str) -> str:
+    """Name the variable that selects a docker context, instead of an option of docker."""
     return _OTHER_CONTEXT.sub(
         r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1", reason
     )

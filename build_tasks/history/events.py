@@ -1,7 +1,7 @@
-"""Read BuildKit's events from what buildx writes, as it comes.
+"""Decode the progress events of BuildKit from the output of buildx, while it is written.
 
-With `--progress rawjson` buildx writes one JSON object for each `client.SolveStatus` of BuildKit,
-in one line (buildx 0.13: indented, in many), and everything else that it has to say among them.
+With `--progress rawjson`, buildx writes each `client.SolveStatus` of BuildKit as one line of JSON
+(buildx 0.13: as an indented object on several lines). Its own messages stand between them.
 """
 
 from __future__ import annotations
@@ -10,169 +10,236 @@ import base64
 import binascii
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from build_tasks.text.redaction import redact_known
 
-Event = dict[str, Any]
-
-#: Bytes of one line, or of one event in many, that are kept; BuildKit splits its own at 1 MiB.
-LONGEST = 16 * 1024 * 1024
-
-
-#: Fields of an event whose text is base64.
+#: Bytes that are kept of one line, or of one indented event. BuildKit splits events at 1 MiB.
+MAX_BYTES = 16 * 1024 * 1024
+#: The lists of a SolveStatus: a JSON object without any of them is no event.
+_LISTS = ("vertexes", "statuses", "logs", "warnings")
+#: Fields whose text is base64.
 _BASE64 = frozenset({"data", "short", "detail"})
 
 
-class Said(NamedTuple):
-    """One line of buildx: its text, and the event that it is, if it is one."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The progress group of a vertex, such as the one of a `COPY --link`."""
+
+    id: str
+    name: str = ""
+    weak: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """The state of a vertex of the build graph; times are seconds since 1970."""
+
+    digest: str
+    name: str = ""
+    inputs: tuple[str, ...] = ()
+    started: float | None = None
+    completed: float | None = None
+    cached: bool = False
+    error: str = ""
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VertexStatus:
+    """The progress of one transfer of a vertex, in bytes."""
+
+    id: str
+    vertex: str
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
+class VertexLog:
+    """A piece of a vertex's output, which may end in the middle of a line."""
+
+    vertex: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VertexWarning:
+    """A warning of BuildKit's build checks."""
 
     text: str
-    event: Event | None = None
+
+
+Event = Vertex | VertexStatus | VertexLog | VertexWarning
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of buildx's output, with its events; None for a plain message."""
+
+    text: str
+    events: tuple[Event, ...] | None = None
 
 
 class Decoder:
-    """Makes lines and events of a stream that is cut anywhere, and keeps no more than one."""
+    """Splits a stream, which may be cut anywhere, into lines and events."""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []  # of a line whose end has not come
-        self._size = 0
-        self._open: list[str] = []  # the lines of an event in many
-        self._size_of_open = 0
+        self._partial = bytearray()
+        self._object: list[str] = []  # the lines of an indented event
+        self._object_size = 0
 
-    def feed(self, chunk: bytes) -> Iterator[Said]:
-        """Yield what is whole by now.
-
-        Args:
-            chunk: the next bytes, of any number.
-        """
+    def feed(self, chunk: bytes) -> Iterator[Line]:
+        """Yield the lines that are complete."""
         first, *others = chunk.split(b"\n")
-        self._keep(first)
-        for line in others:
-            whole = b"".join(self._rest)
-            self._rest, self._size = [], 0
-            self._keep(line)
-            yield from self._line(whole.decode(errors="replace").rstrip("\r"))
+        self._append(first)
+        for piece in others:
+            text = self._partial.decode(errors="replace").rstrip("\r")
+            self._partial.clear()
+            self._append(piece)
+            yield from self._decode(text)
 
-    def end(self) -> Iterator[Said]:
-        """Yield what is left where the stream ends, which may be in the middle of an event."""
-        yield from self.feed(b"\n") if self._rest else ()
-        yield from self._given_up()
+    def end(self) -> Iterator[Line]:
+        """Yield what is left at the end of the stream, even if it is incomplete."""
+        if self._partial:
+            yield from self.feed(b"\n")
+        yield from self._release()
 
-    def _keep(self, piece: bytes) -> None:
-        if piece and self._size < LONGEST:
-            self._rest.append(piece[: LONGEST - self._size])
-            self._size += len(self._rest[-1])
+    def _append(self, piece: bytes) -> None:
+        self._partial += piece[: MAX_BYTES - len(self._partial)]
 
-    def _line(self, text: str) -> Iterator[Said]:
-        if self._open:
+    def _decode(self, text: str) -> Iterator[Line]:
+        if self._object:
             if text.startswith((" ", "\t")):
-                self._size_of_open += len(text)
-                if self._size_of_open <= LONGEST:
-                    self._open.append(text.strip())
+                self._object_size += len(text)
+                if self._object_size <= MAX_BYTES:
+                    self._object.append(text.strip())
                 return
             if text == "}":
-                whole = "".join((*self._open, "}"))
-                self._open = []
-                yield read(whole)
+                whole = "".join((*self._object, "}"))
+                self._object = []
+                yield decode(whole)
                 return
-            yield from self._given_up()
+            yield from self._release()
         if text == "{":
-            self._open, self._size_of_open = ["{"], 0
+            self._object, self._object_size = ["{"], 0
         elif text:
-            yield read(text)
+            yield decode(text)
 
-    def _given_up(self) -> Iterator[Said]:
-        """Yield the lines that looked like the beginning of an event, as they were."""
-        lines, self._open = self._open, []
-        for line in lines:
-            yield Said(line)
+    def _release(self) -> Iterator[Line]:
+        """Yield the lines of an incomplete object as messages."""
+        lines, self._object = self._object, []
+        yield from map(Line, lines)
 
 
-def parsed(text: str) -> Event | None:
-    """Return the event that a line is, None if it is none.
+def decode(text: str) -> Line:
+    """Decode one line.
 
-    A registry's error is JSON, too: only what has one of BuildKit's lists counts. Entries and
-    fields of other types than BuildKit's are left out.
+    A registry's error may be JSON, too: only an object with one of BuildKit's lists is an event.
+    Entries and fields of unexpected types are dropped.
     """
     if not text.startswith("{"):
-        return None
+        return Line(text)
     try:
-        found = json.loads(text)
+        status = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    if found and not _FIELDS.keys() & found.keys():
-        return None
-    return {
-        name: [_entry(one, types) for one in found[name] if isinstance(one, dict)]
-        for name, types in _FIELDS.items()
-        if isinstance(found.get(name), list)
-    }
+        return Line(text)
+    if status and not any(name in status for name in _LISTS):
+        return Line(text)
+    vertexes, statuses, logs, warnings = (_entries(status, name) for name in _LISTS)
+    return Line(
+        text,
+        (
+            *map(_vertex, vertexes),
+            *(
+                VertexStatus(_text(entry, "id"), _text(entry, "vertex"), entry["current"])
+                for entry in statuses
+                if isinstance(entry.get("current"), int)
+            ),
+            *(VertexLog(_text(entry, "vertex"), _base64(entry, "data")) for entry in logs),
+            *(VertexWarning(_base64(entry, "short")) for entry in warnings),
+        ),
+    )
 
 
-def _entry(given: Event, types: Mapping[str, Callable[[Any], bool]]) -> Event:
-    return {name: given[name] for name, fits in types.items() if fits(given.get(name))}
+def redacted(line: Line) -> str:
+    """Return the text of a line without known secrets.
+
+    Only known values are hidden, not what merely looks like a secret: programs read these events.
+    """
+    if line.events is None:
+        return redact_known(line.text)
+    status = json.loads(line.text)
+    clean = _without_secrets(status)
+    return line.text if clean == status else json.dumps(clean, separators=(",", ":"))
 
 
-def _is_time(value: object) -> bool:
-    try:
-        return isinstance(value, str) and seconds(value) is not None
-    except (ValueError, OverflowError, OSError):
-        return False
+def seconds(timestamp: str) -> float:
+    """Return the seconds since 1970 of a timestamp of Go: RFC 3339 with nanoseconds.
+
+    Raises:
+        ValueError: it is not a timestamp.
+    """
+    whole, rest = timestamp[:19], timestamp[19:]
+    digits = rest[1:].rstrip("Z") if rest.startswith(".") else ""
+    if rest.endswith("Z") and (digits.isdecimal() or rest == "Z"):
+        return _epoch(whole) + (float(f"0.{digits}") if digits else 0.0)
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
-def _is_group(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(item, str | bool) for item in value.values())
+@functools.lru_cache(maxsize=64)
+def _epoch(whole: str) -> float:
+    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp()
 
 
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _entries(status: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    entries = status.get(name)
+    return [item for item in entries if isinstance(item, dict)] if isinstance(entries, list) else []
+
+
+def _vertex(entry: dict[str, Any]) -> Vertex:
+    inputs, group = entry.get("inputs"), entry.get("progressGroup")
+    return Vertex(
+        _text(entry, "digest"),
+        _text(entry, "name"),
+        tuple(filter(_is_text, inputs)) if isinstance(inputs, list) else (),
+        _time(entry, "started"),
+        _time(entry, "completed"),
+        bool(entry.get("cached")),
+        _text(entry, "error"),
+        Group(_text(group, "id"), _text(group, "name"), bool(group.get("weak")))
+        if isinstance(group, dict)
+        else None,
+    )
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int)
+def _text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
 
 
-#: The lists of a SolveStatus (client/graph.go), and the fields of their entries that are read.
-_FIELDS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
-    "vertexes": {
-        "digest": _is_text,
-        "name": _is_text,
-        "inputs": _are_texts,
-        "started": _is_time,
-        "completed": _is_time,
-        "cached": _is_number,
-        "error": _is_text,
-        "progressGroup": _is_group,
-    },
-    "statuses": {"id": _is_text, "vertex": _is_text, "current": _is_number},
-    "logs": {"vertex": _is_text, "data": _is_text},
-    "warnings": {"short": _is_text},
-}
+def _time(entry: dict[str, Any], name: str) -> float | None:
+    try:
+        return seconds(_text(entry, name))
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
-def read(text: str) -> Said:
-    """Return a line of buildx and the event that it is, if it is one."""
-    return Said(text, parsed(text))
+def _base64(entry: dict[str, Any], name: str) -> str:
+    return _from_base64(_text(entry, name))
 
 
-def redacted(said: Said) -> str:
-    """Return a line of buildx as a program wants it: whole, but without known secrets.
-
-    What only looks like a secret stays, so that an event is as BuildKit wrote it.
-    """
-    if said.event is None:
-        return redact_known(said.text)
-    whole = json.loads(said.text)
-    clean = _without_secrets(whole)
-    # As BuildKit wrote it where there is nothing to hide.
-    return said.text if clean == whole else json.dumps(clean, separators=(",", ":"))
+def _from_base64(data: str) -> str:
+    try:
+        return base64.b64decode(data).decode(errors="replace")
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _without_secrets(value: Any, key: str = "") -> Any:
@@ -183,33 +250,7 @@ def _without_secrets(value: Any, key: str = "") -> Any:
     if not isinstance(value, str):
         return value
     if key in _BASE64:
-        text = text_of(value)
+        text = _from_base64(value)
         clean = redact_known(text)
         return value if clean == text else base64.b64encode(clean.encode()).decode()
     return redact_known(value)
-
-
-def text_of(data: object) -> str:
-    """Return the text in a field that Go wrote as bytes: base64."""
-    try:
-        return base64.b64decode(str(data or "")).decode(errors="replace")
-    except binascii.Error:
-        return ""
-
-
-def seconds(stamp: str) -> float:
-    """Return the seconds since 1970 of a time as Go writes it: RFC 3339 with nanoseconds.
-
-    Raises:
-        ValueError: it is no such time.
-    """
-    whole, rest = stamp[:19], stamp[19:]
-    digits = rest[1:].rstrip("Z") if rest.startswith(".") else ""
-    if rest.endswith("Z") and (digits.isdecimal() or rest == "Z"):
-        return _epoch(whole) + (float(f"0.{digits}") if digits else 0.0)
-    return datetime.fromisoformat(stamp).timestamp()
-
-
-@functools.lru_cache(maxsize=64)
-def _epoch(whole: str) -> float:
-    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp()

@@ -1,61 +1,102 @@
-"""One vertex of BuildKit's graph, as far as its events have told it."""
+"""The state of one vertex of the build graph, collected from its events."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
 
-from build_tasks.history import events, vertex_names
+from build_tasks.history import vertex_names
+from build_tasks.history.events import Vertex
 from build_tasks.history.record import Step, StepKind
-from build_tasks.history.vertex_names import Named
+from build_tasks.history.vertex_names import VertexName
 from build_tasks.text.redaction import redact
 
-#: Lines of a step's log that are kept, and characters of a line, a name or an error.
-LINES = 50
-LONG = 4000
-#: Intervals and transfers of one vertex that are kept apart.
-MOST = 200
+#: Log lines that are kept, and characters of a line, a name or an error.
+MAX_LINES = 50
+MAX_LENGTH = 4000
+#: Characters of a log line after which it is split: redaction cuts longer ones.
+MAX_LINE = 32 * 1024
+#: Intervals and transfers that are kept apart.
+MAX_PARTS = 200
+#: The end of an error of a vertex that was cancelled.
+CANCELED = "context canceled"
+#: Log lines that an event of a failed step repeats, as BuildKit's own display does.
+REPEATED = 10
+
+
+class Moment(StrEnum):
+    """A change of a vertex that displays show."""
+
+    STARTED = "started"
+    OUTPUT = "output"
+    CACHED = "cached"
+    DONE = "done"
+    FAILED = "failed"
+    WARNING = "warning"
+
+
+_FINAL = frozenset({Moment.CACHED, Moment.DONE, Moment.FAILED})
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """A change of a vertex.
+
+    Args:
+        moment: what changed.
+        number: the vertex's number in this build, from 1.
+        name: the vertex's name, redacted.
+        kind: what the vertex does.
+        seconds: how long it has run.
+        text: the error or the warning.
+        log: the last lines of a step that failed, redacted; of `OUTPUT` the new lines, unredacted.
+    """
+
+    moment: Moment
+    number: int = 0
+    name: str = ""
+    kind: StepKind = StepKind.INTERNAL
+    seconds: float = 0.0
+    text: str = ""
+    log: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Vertex:
-    """A vertex, keyed by its digest: it is told many times, with more each time.
+class VertexState:
+    """A vertex, which has an event for each change of its state.
 
     Args:
-        digest: its name in the graph.
-        name: what BuildKit calls it for people.
+        digest: its digest in the graph.
+        name: BuildKit's name for it.
         number: its place among the vertices of the build, from 1.
-        announced: it was told before it started.
+        announced: its first event came before it started.
     """
 
     digest: str
     name: str
     number: int
     group: str = ""
-    title: str = ""
     weak: bool = False
     announced: bool = True
     inputs: tuple[str, ...] = ()
     cached: bool = False
     error: str = ""
     intervals: dict[float, float | None] = field(default_factory=dict)
-    named: Named = field(init=False)
-    _lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
-    _rest: str = ""
-    _transfers: dict[str, int] = field(default_factory=dict)
-    _told: str = ""
+    parsed: VertexName = field(init=False)
+    transfers: dict[str, int] = field(default_factory=dict)
+    _lines: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    _partial: str = ""
+    _moment: Moment | None = None
 
     def __post_init__(self) -> None:
-        self.name = self.name[:LONG]
-        self.title = self.name
-        self.named = vertex_names.read(self.title)
+        self._rename(self.name)
 
     @property
-    def client(self) -> bool:
-        """It is buildx's own, by this machine's clock."""
-        return self.named.client
+    def open(self) -> bool:
+        """An interval has not ended."""
+        return None in self.intervals.values()
 
     @property
     def running(self) -> bool:
@@ -63,105 +104,93 @@ class Vertex:
         return self.open and not self.cached
 
     @property
-    def open(self) -> bool:
-        """An interval of it has not ended."""
-        return None in self.intervals.values()
-
-    @property
     def done(self) -> bool:
-        """It has ended, and well."""
+        """It has ended without an error."""
         return bool(self.intervals) and not self.open and not self.error
 
     @property
-    def first(self) -> float:
-        """When it began."""
-        return min(self.intervals)
-
-    @property
     def last(self) -> float:
-        """The last time that is known of it; 0 if there is none."""
+        """Its last known time; 0 if there is none."""
         return max((end or begin for begin, end in self.intervals.items()), default=0.0)
 
-    @property
-    def busy(self) -> float:
-        """The seconds in which it ran."""
-        return sum(end - begin for begin, end in self.merged(0.0))
+    def update(self, vertex: Vertex) -> Moment | None:
+        """Follow one event; return what it changed, unless an earlier event said the same.
 
-    def update(self, told: Mapping[str, Any]) -> str:
-        """Follow one telling, and return what has happened for the first time, if anything.
-
-        Args:
-            told: a vertex of an event.
+        Only what an event has counts: a vertex that is announced again has not been reset, and one
+        whose layers are merged for an export comes without its inputs.
         """
-        # Only what it says counts: a vertex that is announced again has not been reset, and one
-        # whose layers are merged for an export comes without its inputs.
-        if told.get("inputs"):
-            self.inputs = tuple(map(str, told["inputs"]))
-        group = told.get("progressGroup")
-        if group:
-            self.group = str(group.get("id") or "")
-            self.weak = bool(group.get("weak"))
-            self.title = str(group.get("name") or self.name)[:LONG]
-            self.named = vertex_names.read(self.title)
-        # Cached means "was not executed". It stays so: a later interval without the word is about
-        # its layers being fetched.
-        self.cached = self.cached or bool(told.get("cached"))
-        self.error = self.error or str(told.get("error") or "")[:LONG]
-        started, completed = told.get("started"), told.get("completed")
-        if started:
-            self._ran(events.seconds(started), events.seconds(completed) if completed else None)
-        moment = self._moment(bool(started), bool(completed))
-        if not moment or moment == self._told or self._told in {"cached", "done", "failed"}:
-            return ""
-        self._told = moment
+        self.inputs = vertex.inputs or self.inputs
+        if vertex.group:
+            self.group, self.weak = vertex.group.id, vertex.group.weak
+            self._rename(vertex.group.name or self.name)
+        # Cached means "not executed": a later interval is about fetching its layers.
+        self.cached = self.cached or vertex.cached
+        self.error = self.error or vertex.error[:MAX_LENGTH]
+        if vertex.started is not None:
+            self._add_interval(vertex.started, vertex.completed)
+        moment = (
+            Moment.FAILED
+            if self.error
+            else Moment.CACHED
+            if self.cached
+            else Moment.DONE
+            if vertex.completed is not None
+            else Moment.STARTED
+            if vertex.started is not None
+            else None
+        )
+        if moment is None or moment == self._moment or self._moment in _FINAL:
+            return None
+        self._moment = moment
         return moment
 
-    def _moment(self, started: bool, completed: bool) -> str:
-        if self.error:
-            return "failed"
-        if self.cached:
-            return "cached"
-        if completed:
-            return "done"
-        return "started" if started else ""
-
-    def _ran(self, begin: float, end: float | None) -> None:
-        """Note an interval; one vertex has several, of which each `started` is one."""
-        known = self.intervals.get(begin)
-        self.intervals[begin] = known if end is None else max(end, begin, known or 0.0)
-        if len(self.intervals) > MOST:
-            closed = self.merged(0.0)
-            still = [begin for begin, end in self.intervals.items() if end is None]
-            self.intervals = {**dict.fromkeys(still), **dict(closed)}
-            if len(self.intervals) > MOST // 2:
-                self.intervals = {self.first: self.last}
+    def event(self, moment: Moment, log: Sequence[str] = ()) -> StepEvent:
+        """Return the event for displays."""
+        return StepEvent(
+            moment,
+            self.number,
+            redact(self.name),
+            self.parsed.kind,
+            sum(end - begin for begin, end in self.merged(0.0)),
+            redact(self.error),
+            tuple(map(redact, log)),
+        )
 
     def transfer(self, name: str, current: int) -> None:
         """Note how much of something has been transferred."""
-        if name.startswith("extracting") or (
-            name not in self._transfers and len(self._transfers) >= MOST
-        ):
-            return
-        self._transfers[name] = max(current, self._transfers.get(name, 0))
+        known = name in self.transfers or len(self.transfers) < MAX_PARTS
+        if known and not name.startswith("extracting"):
+            self.transfers[name] = max(current, self.transfers.get(name, 0))
 
-    def write(self, text: str) -> None:
-        """Note a piece of its log, which is cut anywhere."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        self._lines.extend(line.rstrip("\r")[:LONG] for line in lines[-LINES:])
-        self._rest = self._rest[-LONG:]
+    def write(self, text: str) -> list[str]:
+        """Add a piece of its log; return the lines that are complete."""
+        *lines, self._partial = (self._partial + text).split("\n")
+        if len(self._partial) > MAX_LINE:
+            lines.append(self._partial)
+            self._partial = ""
+        lines = [line.rstrip() for line in lines]
+        self._lines.extend(line[:MAX_LENGTH] for line in lines[-MAX_LINES:])
+        return lines
 
-    def tail(self, count: int = LINES) -> list[str]:
+    def flush(self) -> list[str]:
+        """Complete the last line of its log."""
+        return self.write("\n") if self._partial else []
+
+    def tail(self, count: int = MAX_LINES) -> list[str]:
         """Return the last lines of its log."""
-        return [*self._lines, *([self._rest] if self._rest else [])][-count:]
+        partial = [self._partial[:MAX_LENGTH]] if self._partial else []
+        return [*self._lines, *partial][-count:]
 
     def close(self, end: float) -> None:
-        """End what has not ended."""
+        """End what has not ended: BuildKit cancelled it."""
+        if self.open and not (self.cached or self.error):
+            self.error = CANCELED
         for begin, known in self.intervals.items():
             if known is None:
                 self.intervals[begin] = max(begin, end)
 
     def merged(self, zero: float) -> tuple[tuple[float, float], ...]:
-        """Return when it ran, in order and without overlaps, in seconds after a time."""
+        """Return its intervals in order and without overlaps, in seconds after `zero`."""
         merged: list[list[float]] = []
         for begin, end in sorted((b, e) for b, e in self.intervals.items() if e is not None):
             if merged and begin <= merged[-1][1]:
@@ -171,52 +200,67 @@ class Vertex:
         return tuple((round(begin - zero, 6), round(end - zero, 6)) for begin, end in merged)
 
     def step(self, zero: float) -> Step:
-        """Return it as the record has it.
+        """Return the vertex as it is recorded.
 
         Args:
-            zero: the time at which the build began, in seconds since 1970.
+            zero: the beginning of the build, in seconds since 1970.
         """
-        ran = self.merged(zero)
         return Step(
             self.digest,
-            redact(self.title),
-            self.named.kind,
-            stage=self.named.stage,
-            platform=self.named.platform,
-            number=self.named.number,
-            total=self.named.total,
+            redact(self.name),
+            self.parsed.kind,
+            stage=self.parsed.stage,
+            platform=self.parsed.platform,
+            number=self.parsed.number,
+            total=self.parsed.total,
             inputs=self.inputs,
-            intervals=tuple((max(begin, 0.0), max(end, 0.0)) for begin, end in ran),
+            intervals=tuple((max(a, 0.0), max(b, 0.0)) for a, b in self.merged(zero)),
             started=bool(self.intervals),
-            cached=self.cached and self.named.kind is not StepKind.CONTEXT,
+            cached=self.cached and self.parsed.kind is not StepKind.CONTEXT,
             error=redact(self.error),
-            bytes=sum(self._transfers.values()),
+            bytes=sum(self.transfers.values()),
             log=tuple(map(redact, self.tail())),
         )
 
+    def absorb(self, other: VertexState) -> None:
+        """Add another vertex of the same progress group."""
+        for begin, end in other.intervals.items():
+            known = self.intervals.get(begin, begin)
+            self.intervals[begin] = None if end is None or known is None else max(known, end)
+        self.error = self.error or other.error
+        self._lines.extend(other.tail())
+        for name, current in other.transfers.items():
+            self.transfer(f"{other.digest} {name}", current)
 
-def united(members: Sequence[Vertex]) -> Vertex:
-    """Return the vertices of one progress group as the one that people see.
+    def _rename(self, name: str) -> None:
+        self.name = name[:MAX_LENGTH]
+        self.parsed = vertex_names.parse(self.name)
+
+    def _add_interval(self, begin: float, end: float | None) -> None:
+        """Note an interval: each `started` of a vertex begins one."""
+        known = self.intervals.get(begin)
+        self.intervals[begin] = known if end is None else max(end, begin, known or 0.0)
+        if len(self.intervals) > MAX_PARTS:
+            running = [begin for begin, end in self.intervals.items() if end is None]
+            self.intervals = {**dict.fromkeys(running), **dict(self.merged(0.0))}
+            if len(self.intervals) > MAX_PARTS // 2:
+                self.intervals = {min(self.intervals): self.last}
+
+
+def united(members: Sequence[VertexState]) -> VertexState:
+    """Return the vertices of one progress group as one.
 
     Args:
-        members: all of them; the one that is not weak gives its digest, which others stand on.
+        members: all of them; the first that is not weak gives the digest, on which others depend.
     """
     if len(members) == 1:
         return members[0]
-    head = next(one for one in members if not one.weak)
-    own = {one.digest for one in members}
-    whole = Vertex(head.digest, head.title, min(one.number for one in members))
-    whole.title, whole.named = head.title, head.named
-    inputs = dict.fromkeys(name for one in members for name in one.inputs if name not in own)
-    whole.inputs = tuple(inputs)
-    for one in members:
-        for begin, end in one.intervals.items():
-            known = whole.intervals.get(begin, begin)
-            whole.intervals[begin] = None if end is None or known is None else max(known, end)
-        whole.error = whole.error or one.error
-        for line in one.tail():
-            whole.write(f"{line}\n")
-        for name, current in one._transfers.items():  # noqa: SLF001 - of its own kind
-            whole.transfer(f"{one.digest} {name}", current)
-    whole.cached = all(one.cached for one in members)
+    head = next(member for member in members if not member.weak)
+    own = {member.digest for member in members}
+    whole = VertexState(head.digest, head.name, min(member.number for member in members))
+    inputs = (name for member in members for name in member.inputs)
+    whole.inputs = tuple(dict.fromkeys(name for name in inputs if name not in own))
+    whole.cached = all(member.cached for member in members)
+    for member in members:
+        whole.absorb(member)
     return whole

@@ -1,8 +1,8 @@
-"""What every display does: follow the builds and keep their logs; its kind shows them.
+"""What all displays have in common: the state of each build, and its log.
 
-Builds run in threads of their own. A lock guards the rows and the logs; it is released before
-anything is shown, because whoever draws has a lock as well, and may wait for a slow terminal. What
-is drawn is a copy (`views`), which needs no lock.
+Each build runs in a thread of its own. A lock guards rows and logs; nothing is shown while it is
+held, because a display may wait for a slow terminal. A row is replaced as a whole, so that drawing
+needs no lock.
 """
 
 from __future__ import annotations
@@ -10,37 +10,72 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from build_tasks import paths
+from build_tasks.buildx.attempt import Listener
 from build_tasks.errors import ImagesError
-from build_tasks.history import events
-from build_tasks.history.snapshot import SILENT
+from build_tasks.history import step_names, vertex_names
+from build_tasks.history.events import Line
+from build_tasks.history.recorder import Recorder, Snapshot
+from build_tasks.history.vertex import StepEvent
+from build_tasks.model.build import BuildSpec, Output
 from build_tasks.progress.logfile import Log
-from build_tasks.progress.row import Row, View
 
 
-class Display:
-    """Follows builds; its methods may be called from any thread."""
+@dataclass(frozen=True)
+class Row:
+    """The state of a build.
 
-    #: Whether it wants what buildx says; BuildKit's own display has our stderr otherwise.
-    takes_lines = True
+    Args:
+        name: its identity.
+        state: waiting, building, retrying, built, failed, skipped or cancelled.
+        message: why it failed or is retried.
+        began: when it began, by `time.monotonic()`; 0 before that.
+        seconds: how long it took; 0 before its end.
+        attempts: how often it was started.
+        recorder: follows its current attempt.
+    """
 
-    def __init__(self, logs: Path) -> None:
+    name: str
+    state: str = "waiting"
+    message: str = ""
+    began: float = 0.0
+    seconds: float = 0.0
+    attempts: int = 0
+    recorder: Recorder | None = None
+
+    @property
+    def progress(self) -> Snapshot:
+        """The progress of the current attempt."""
+        return self.recorder.snapshot() if self.recorder else Snapshot()
+
+
+class Display(Listener):
+    """Follows builds and keeps their logs; subclasses show them.
+
+    Its methods may be called from any thread. It is the listener of the driver, too: see
+    `build_tasks.buildx.attempt.Listener`.
+
+    Args:
+        logs: the folder for the logs.
+        verbose: show the whole command of each build.
+    """
+
+    #: Whether BuildKit's events are wanted; else BuildKit writes its own display to our stderr.
+    takes_events = True
+
+    def __init__(self, logs: Path, *, verbose: bool = False) -> None:
         self.rows: dict[str, Row] = {}
-        #: The rows as they are drawn: each is replaced as a whole.
-        self.views: dict[str, View] = {}
-        self.logs = logs
-        self._open: dict[str, Log] = {}
+        self._folder = logs
+        self._logs: dict[str, Log] = {}
         self._lock = threading.Lock()
+        self._verbose = verbose
         self._warned = False  # that logs cannot be written
-
-    def expect(self, names: Sequence[str]) -> None:
-        """Hear which builds there will be, in the order in which they are to be shown."""
-        self.rows = {name: Row(name) for name in names}
-        self.views = {name: row.view() for name, row in self.rows.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -54,101 +89,151 @@ class Display:
         self.close()
 
     def close(self) -> None:
-        """End the logs."""
-        for log in self._open.values():
+        """Close the logs."""
+        for log in self._logs.values():
             log.close()
 
     def path(self, name: str) -> Path:
-        """Return where the log of a build is."""
-        return self.logs / f"{name}.log"
+        """Return the path of a build's log."""
+        return self._folder / f"{name}.log"
+
+    def log_file(self, name: str) -> str:
+        """Return the path of a build's log; empty if there is none."""
+        with self._lock:
+            log = self._logs.get(name)
+            return str(log.path) if log and not log.problem else ""
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Set the builds that are to come, in the order in which they are shown."""
+        self.rows = {name: Row(name) for name in names}
 
     def began(self, name: str) -> None:
-        """Hear that a build begins, for the first time or again."""
-        with self._change(name) as row:
-            row.begin(time.monotonic())
-        self.show_began(self.views[name])
+        """Start a build, for the first time or again."""
+        row = self.rows[name]
+        row = self._change(
+            name,
+            state="building",
+            message="",
+            began=row.began or time.monotonic(),
+            attempts=row.attempts + 1,
+            recorder=None,
+        )
+        self.show_began(row)
 
-    def line(self, name: str, text: str) -> None:
-        """Hear a line of a build: an event of BuildKit's, or anything else.
+    def start(self, spec: BuildSpec, command: str, recorder: Recorder) -> None:
+        """Start an attempt of a build."""
+        name = spec.identity
+        row = self.rows[name]
+        with self._lock:
+            log = self.log(name)
+            log.begin(command)
+        self._change(name, recorder=recorder)
+        if row.attempts <= 1 and row.recorder is None:
+            with contextlib.suppress(OSError):  # a problem with the folder is the log's to report
+                target = Path(self._folder.name, log.path.name)
+                paths.link(self._folder.with_name(log.path.name), target)
+            self.show_start(name, f"{_summary(spec)} (log: {log.path})")
+        if self._verbose:
+            self.show(name, f"+ {command}")
 
-        Args:
-            name: the build's identity.
-            text: the line.
-        """
-        event = events.parsed(text)
-        if event is None and text.startswith(SILENT):
-            self.say(name, text)
-        elif event is None:
+    def line(self, name: str, line: Line) -> None:
+        """Take a line of buildx's output; its events come separately."""
+        if line.events is None:
             with self._lock:
-                self.log(name).line(text)
-        else:
-            self.event(name, event)
+                self.log(name).line(line.text)
 
-    def event(self, name: str, event: Mapping[str, Any]) -> None:
-        """Hear one of BuildKit's events."""
-        with self._change(name) as row:
-            self.log(name).event(event)
-            worth = row.take(event)
-        for text in worth:
-            self.show(self.views[name], text)
+    def step(self, name: str, event: StepEvent) -> None:
+        """Take a change of a vertex."""
+        with self._lock:
+            self.log(name).step(event)
+        self.show_step(name, event)
 
     def say(self, name: str, text: str) -> None:
-        """Hear a line of the suite's own about a build."""
+        """Take a message of ours about a build."""
         with self._lock:
             self.log(name).line(text)
-        self.show(self.views[name], text, whole=True)
+        self.show(name, text)
+
+    def result(self, name: str, text: str) -> None:
+        """Take what a build made."""
+        self.say(name, text)
+
+    def text(self, name: str, line: str) -> None:
+        """Take a line of a program that does not write events."""
+        self.line(name, Line(line))
 
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
-        """Hear that a build is repeated after so many seconds, and why."""
-        text = f"{about(name, error)}: once more in {seconds:.1f} s"
-        with self._change(name) as row:
-            row.state, row.current = "pausing", text
-            self.log(name).line(text)
-        self.show(self.views[name], text, whole=True)
+        """Report that a build is retried after so many seconds."""
+        text = f"{reason(name, error)}: retrying in {seconds:.1f} s"
+        self._change(name, state="retrying", message=text)
+        self.say(name, text)
 
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
-        """Hear how a build ended.
+        """Report the outcome of a build.
 
         Args:
             name: the build's identity.
             state: built, failed, skipped or cancelled.
             error: why it failed.
-            seconds: what it took.
+            seconds: how long it took.
         """
-        with self._change(name) as row:
-            row.state, row.seconds = state, seconds
-            row.current = about(name, error) if error else ""
-            log = self._open.get(name)
-            problem = "" if self._warned or not log else log.problem
-            self._warned = self._warned or bool(problem)
-        if problem:
-            self.show(self.views[name], problem, whole=True)
-        self.show_ended(self.views[name], error)
+        message = reason(name, error) if error else ""
+        row = self._change(name, state=state, seconds=seconds, message=message)
+        log = self._logs.get(name)
+        if log and log.problem and not self._warned:
+            self._warned = True
+            self.show(name, log.problem)
+        self.show_ended(row, error)
 
-    def log(self, name: str) -> Log:
-        """Return the file with all that a build said."""
-        if name not in self._open:
-            self._open[name] = Log(self.path(name))
-        return self._open[name]
+    def show(self, name: str, text: str) -> None:
+        """Show a message about a build."""
 
-    @contextlib.contextmanager
-    def _change(self, name: str) -> Iterator[Row]:
-        """Yield a row to change, under the lock, and replace what is drawn of it."""
-        with self._lock:
-            row = self.rows[name]
-            yield row
-            self.views[name] = row.view()
-
-    def show_began(self, row: View) -> None:
+    def show_began(self, row: Row) -> None:
         """Show that a build begins."""
 
-    def show(self, row: View, text: str, *, whole: bool = False) -> None:
-        """Show a line of a build; where it has to be whole it is not shortened."""
+    def show_start(self, name: str, text: str) -> None:
+        """Show what a build makes."""
 
-    def show_ended(self, row: View, error: ImagesError | None) -> None:
-        """Show how a build ended."""
+    def show_step(self, name: str, event: StepEvent) -> None:
+        """Show a change of a vertex."""
+
+    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+        """Show the outcome of a build."""
+
+    def log(self, name: str) -> Log:
+        """Return the log of a build."""
+        if name not in self._logs:
+            self._logs[name] = Log(self.path(name))
+        return self._logs[name]
+
+    def _change(self, name: str, **changes: Any) -> Row:
+        with self._lock:
+            self.rows[name] = replace(self.rows[name], **changes)
+            return self.rows[name]
 
 
-def about(name: str, error: ImagesError) -> str:
-    """Return an error without the name that it begins with."""
+def reason(name: str, error: ImagesError) -> str:
+    """Return an error without the build's name in front."""
     return str(error).removeprefix(f"{name}: ")
+
+
+def title(name: str) -> str:
+    """Return the short name of a vertex, with its place: `[main 4/9] install Airflow`."""
+    vertex = vertex_names.parse(name)
+    stage = f"{vertex.stage} " if vertex.stage else ""
+    place = f"[{stage}{vertex.number}/{vertex.total}] " if vertex.number else ""
+    return f"{place}{step_names.short(name)}"
+
+
+def _summary(spec: BuildSpec) -> str:
+    """Return what a build makes: `building and pushing IMAGE:TAG for linux/amd64`."""
+    output, platforms = spec.output, ", ".join(spec.platforms)
+    tags = ", ".join(output.tags)
+    cache = f", cache to {spec.cache.export.reference}" if spec.cache.export else ""
+    what = {
+        Output.LOAD: f" and loading {tags}",
+        Output.PUSH: f" and pushing {tags}",
+        Output.DIGEST: f" and pushing {output.image} by digest",
+        Output.NONE: "",
+    }[output.kind]
+    return f"building{what} for {platforms}{cache}"

@@ -1,6 +1,6 @@
-"""Lines as GitHub's pages of jobs want them: each build's log folded, a failed one's end first.
+"""Lines for the job pages of GitHub Actions: the log of each build is a foldable group.
 
-The commands are those of "Workflow commands for GitHub Actions" in GitHub's documentation.
+See "Workflow commands for GitHub Actions" in GitHub's documentation.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ import secrets
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
+from build_tasks.progress.base import Row
 from build_tasks.progress.plain import Lines
-from build_tasks.progress.row import View
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration
 
-#: Lines of a failed build's log that stand above its fold.
+#: Lines of a failed build's log that are shown above its group.
 LAST = 20
 
 
 class GitHub(Lines):
-    """Prints lines, and the log of a build when it has ended."""
+    """Prints lines, and each build's log when it has ended."""
 
-    def show_ended(self, row: View, error: ImagesError | None) -> None:
-        """Say how a build ended, and fold its log."""
+    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+        """Print the outcome of a build, and its log as a group."""
         if row.state == "skipped":
             super().show_ended(row, error)
             return
         log = self.log(row.name)
-        shown = []
+        lines = []
         if error:
             title = escaping.github_property(row.name)
-            shown += _quoted(log.tail(LAST))
-            shown.append(f"::error title={title}::{escaping.github_data(row.current)}")
-        shown.append(f"::group::{row.name}: {row.state} in {duration(row.seconds)}")
-        # At once, so that no other build's line stands among them.
-        console.write("\n".join([*shown, *_quoted(log.lines()), "::endgroup::", ""]))
+            lines += _quoted(log.tail(LAST))
+            lines.append(f"::error title={title}::{escaping.github_data(row.message)}")
+        lines.append(f"::group::{row.name}: {row.state} in {duration(row.seconds)}")
+        # In one write, so that no line of another build gets in between.
+        console.write("\n".join([*lines, *_quoted(log.lines()), "::endgroup::", ""]))
 
 
 def _quoted(lines: list[str]) -> list[str]:
-    """Return what a build said; a line of it that looks like a command must not be one."""
+    """Keep GitHub from following commands in the output of a build."""
     token = secrets.token_hex(16)
     return [f"::stop-commands::{token}", *map(escaping.plain, lines), f"::{token}::"]

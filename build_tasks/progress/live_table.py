@@ -1,73 +1,68 @@
-"""A table that lives while builds run: a row for each, on a terminal of any width."""
+"""A table on the terminal with a row for each build, redrawn while they run."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from build_tasks.console import Stderr, message, taken
-from build_tasks.progress.base import Display
-from build_tasks.progress.row import View
+from build_tasks.history import step_names
+from build_tasks.progress.base import Display, Row
 from build_tasks.text import escaping
-from build_tasks.text.formatting import duration
+from build_tasks.text.formatting import duration, shorten
 
-#: Times a second that it is drawn; its clocks run by seconds.
+#: Redraws per second.
 RATE = 4
-#: Seconds that a terminal has for the last drawing.
+#: Seconds that a terminal has to take the last drawing.
 PATIENCE = 5.0
-#: Lines of the terminal that are not for rows.
-_REST = 3
+#: Lines of the terminal that are not rows: the header, the total, and a free one.
+_RESERVED = 3
 _STYLES = {
     "built": "green",
     "failed": "red",
     "cancelled": "yellow",
-    "pausing": "yellow",
+    "retrying": "yellow",
     "building": "cyan",
 }
-#: What is shown where not every row has a place: what moves, then what went wrong.
-_URGENT = ("building", "pausing", "failed", "cancelled", "waiting", "skipped", "built")
-#: Columns of a terminal under which the cached steps are left out, for what a build does.
-_WIDE = 80
+#: The order in which rows are kept if the terminal is too low for all.
+_URGENCY = ("building", "retrying", "failed", "cancelled", "waiting", "skipped", "built")
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class LiveTable(Display):
     """Draws the table on stderr, in a thread of its own.
 
-    That thread alone draws: builds leave their lines in a queue and wait for no terminal.
+    Only that thread writes to the terminal: builds put their messages into a queue, and do not
+    wait. The table is erased at the end; a table of the outcomes takes its place.
     """
 
-    def __init__(self, logs: Path, *, console: Console | None = None) -> None:
-        super().__init__(logs)
+    def __init__(
+        self, logs: Path, *, verbose: bool = False, console: Console | None = None
+    ) -> None:
+        super().__init__(logs, verbose=verbose)
         self.console = console or Console(file=cast("TextIO", Stderr()))
-        # Gone at the end: the table of outcomes takes its place.
-        self._live = Live(
-            get_renderable=self.table,
-            console=self.console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._lines: SimpleQueue[str] = SimpleQueue()
-        self._over = threading.Event()
-        self._drawing = threading.Thread(target=self._draw_until_over, daemon=True)
+        self._began = time.monotonic()
+        self._drawn: list[int] = []  # the columns of each line of the table
+        self._messages: SimpleQueue[str] = SimpleQueue()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._draw_until_finished, daemon=True)
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._live.start()
-        self._drawing.start()
-        self._exits.enter_context(taken(self._lines.put))
+        self._thread.start()
+        self._exits.enter_context(taken(self._messages.put))
         return self
 
     def __exit__(
@@ -77,63 +72,94 @@ class LiveTable(Display):
         trace: TracebackType | None,
     ) -> None:
         self._exits.close()
-        self._over.set()
-        self._drawing.join(PATIENCE)
-        if not self._drawing.is_alive():  # else it is stuck in a terminal that takes nothing
-            self._draw()
-            self._live.stop()
+        self._finished.set()
+        self._thread.join(PATIENCE)
+        if not self._thread.is_alive():  # else the terminal does not take anything
+            cursor = _SHOW_CURSOR if self.console.is_terminal else ""
+            self._write(self._erase() + self._new_messages() + cursor)
         super().__exit__(kind, error, trace)
 
-    def _draw_until_over(self) -> None:
-        while not self._over.wait(1 / RATE):
+    def show(self, name: str, text: str) -> None:
+        """Print a message above the table."""
+        message(f"{name}: {text}")
+
+    def table(self) -> Table:
+        """Return the table, with as many rows as the terminal has lines for."""
+        height = self.console.height
+        table = Table(box=None, pad_edge=False, expand=True, header_style="")
+        table.add_column("build", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        table.add_column("step", no_wrap=True, justify="right")
+        table.add_column("time", no_wrap=True, justify="right")
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+        rows = list(self.rows.values())
+        count = max(height - _RESERVED, 1)
+        shown = rows
+        if len(rows) > count:
+            urgent = sorted(rows, key=lambda row: _URGENCY.index(row.state))[: count - 1]
+            shown = [row for row in rows if row in urgent]
+        for row in shown:
+            table.add_row(*_cells(row))
+        if len(rows) > len(shown):
+            table.add_row(Text(f"and {len(rows) - len(shown)} more", style="dim"))
+        return table
+
+    def total(self) -> str:
+        """Return the line under the table: `3 done, 2 running, 7 left, 1 min 5 s`."""
+        states = Counter(row.state for row in self.rows.values())
+        running = states["building"] + states["retrying"]
+        left = states["waiting"]
+        failed = states["failed"]
+        counts = [(len(self.rows) - running - left - failed, "done"), (failed, "failed")]
+        parts = [f"{count} {word}" for count, word in counts if count or word == "done"]
+        parts += [f"{running} running", f"{left} left", duration(time.monotonic() - self._began)]
+        return ", ".join(parts)
+
+    def _draw_until_finished(self) -> None:
+        if self.console.is_terminal:
+            self._write(_HIDE_CURSOR)
+        while not self._finished.wait(1 / RATE):
             self._draw()
 
     def _draw(self) -> None:
-        """Print what is new above the table, and draw the table."""
-        new = []
+        """Replace the table, with new messages above it."""
+        above = self._erase() + self._new_messages()
+        if not self.console.is_terminal:
+            self._write(above)
+            return
+        with self.console.capture() as capture:
+            self.console.print(self.table())
+            self.console.print(Text(shorten(self.total(), self.console.width), style="dim"))
+        lines = [line.rstrip(" ") for line in capture.get().rstrip("\n").split("\n")]
+        self._drawn = [cell_len(escaping.without_sequences(line)) for line in lines]
+        self._write(above + "".join(f"{line}\n" for line in lines))
+
+    def _erase(self) -> str:
+        """Return what erases the table; a terminal that became narrower has wrapped its lines."""
+        width = max(self.console.width, 1)
+        rows = sum(max(-(-columns // width), 1) for columns in self._drawn)
+        self._drawn = []
+        return f"\r\x1b[{rows}A\x1b[J" if rows else ""
+
+    def _new_messages(self) -> str:
+        messages = []
         with contextlib.suppress(Empty):
             while True:
-                new.append(self._lines.get_nowait())
-        if new:
-            self.console.print(Text("".join(new)), end="", highlight=False)
-        else:
-            self._live.refresh()
+                messages.append(self._messages.get_nowait())
+        return "".join(messages)
 
-    def show(self, row: View, text: str, *, whole: bool = False) -> None:
-        """Print above the table what must not be missed."""
-        if whole:
-            message(f"{row.name}: {text}")
-
-    def table(self) -> Table:
-        """Return the table as it stands, with as many rows as the terminal has place for."""
-        width, height = self.console.size
-        made = Table(box=None, pad_edge=False, expand=True, show_header=True)
-        made.add_column("build", no_wrap=True)
-        made.add_column("state", no_wrap=True)
-        made.add_column("step", no_wrap=True, justify="right")
-        if width >= _WIDE:
-            made.add_column("cached", no_wrap=True, justify="right")
-        made.add_column("time", no_wrap=True, justify="right")
-        made.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-        rows = list(self.views.values())
-        place = max(height - _REST, 1)
-        shown = rows
-        if len(rows) > place:
-            urgent = sorted(rows, key=lambda row: _URGENT.index(row.state))[: place - 1]
-            shown = [row for row in rows if row in urgent]
-        for row in shown:
-            made.add_row(*_cells(row, wide=width >= _WIDE))
-        if len(rows) > len(shown):
-            made.add_row(Text(f"and {len(rows) - len(shown)} more", style="dim"))
-        return made
+    def _write(self, text: str) -> None:
+        if text:
+            self.console.file.write(text)
+            self.console.file.flush()
 
 
-def _cells(row: View, *, wide: bool) -> Iterator[Text]:
+def _cells(row: Row) -> Iterator[Text]:
+    progress = row.progress
     yield Text(row.name)
     yield Text(row.state, style=_STYLES.get(row.state, "dim"))
-    yield Text(f"{row.done}/{row.total}" if row.total else "")
-    if wide:
-        yield Text(str(row.cached) if row.total else "")
+    yield Text(f"{progress.done}/{progress.total}" if progress.total else "")
     seconds = row.seconds or (time.monotonic() - row.began if row.began else 0)
     yield Text(duration(seconds) if seconds else "")
-    yield Text(" ".join(escaping.plain(row.current).split()))
+    step = step_names.short(progress.running[-1]) if progress.running else ""
+    yield Text(" ".join(escaping.plain(row.message or step).split()))

@@ -1,4 +1,4 @@
-"""A line for what is worth one, for pipes and logs: each begins with the build that it is about."""
+"""Lines of text, for pipes and logs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,96 @@ from pathlib import Path
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
-from build_tasks.progress.base import Display
-from build_tasks.progress.row import View
+from build_tasks.history.events import Line
+from build_tasks.history.record import StepKind
+from build_tasks.history.vertex import CANCELED, Moment, StepEvent
+from build_tasks.progress.base import Display, Row, title
 from build_tasks.text.formatting import duration, shorten
 from build_tasks.text.redaction import redact
 
+_SHOWN = frozenset({StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT})
+
 
 class Lines(Display):
-    """Prints lines to stderr."""
+    """Prints a line for each step of several builds, with the build's name in front."""
 
-    def __init__(self, logs: Path, *, width: int) -> None:
-        super().__init__(logs)
+    def __init__(self, logs: Path, *, width: int, verbose: bool = False) -> None:
+        super().__init__(logs, verbose=verbose)
         self._width = width
 
-    def show_began(self, row: View) -> None:
-        """Say that a build begins."""
+    def show_began(self, row: Row) -> None:
+        """Print that a build begins."""
         if row.attempts == 1:
-            self.show(row, "begins")
+            self.show(row.name, "begins")
 
-    def show(self, row: View, text: str, *, whole: bool = False) -> None:
-        """Print one line."""
-        line = redact(f"{row.name}: {text}")
-        console.message(line if whole else shorten(line, self._width))
+    def show(self, name: str, text: str) -> None:
+        """Print a message."""
+        console.message(f"{name}: {text}")
 
-    def show_ended(self, row: View, error: ImagesError | None) -> None:
-        """Say how a build ended."""
-        steps = f", {row.cached} of {row.total} steps cached" if row.total else ""
-        when = "in" if row.state == "built" else "after"
-        after = f" {when} {duration(row.seconds)}" if row.attempts else ""
-        self.show(row, f"{row.state}{after}{f': {row.current}' if error else steps}", whole=True)
+    def show_step(self, name: str, event: StepEvent) -> None:
+        """Print what starts to run, and which cache cannot be used."""
+        if event.moment is Moment.STARTED and (
+            event.kind is StepKind.STEP or event.name.startswith("exporting ")
+        ):
+            self._print(f"{name}: {title(event.name)}")
+        elif (
+            event.moment is Moment.FAILED
+            and event.kind in {StepKind.IMPORT, StepKind.EXPORT}
+            and not event.text.endswith(CANCELED)
+        ):
+            self._print(f"{name}: {event.name}: {event.text.rpartition(': ')[2]}")
+
+    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+        """Print the outcome of a build."""
+        progress = row.progress
+        steps = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
+        word = "in" if row.state == "built" else "after"
+        after = f" {word} {duration(row.seconds)}" if row.attempts else ""
+        text = f"{row.state}{after}{f': {row.message}' if error else steps}"
+        self.show(row.name, text)
+
+    def _print(self, text: str) -> None:
+        console.message(shorten(text, self._width))
+
+
+class StepLines(Lines):
+    """Prints the steps of a single build, numbered as in BuildKit's plain display."""
+
+    def show_began(self, row: Row) -> None:
+        """Print nothing: `show_start` says what is built."""
+
+    def show_start(self, name: str, text: str) -> None:
+        """Print what the build makes."""
+        self.show(name, text)
+
+    def show_step(self, name: str, event: StepEvent) -> None:  # noqa: ARG002 - there is one build
+        """Print a change of a step, a base image, a cache or an export."""
+        number = f"#{event.number}"
+        moment = event.moment
+        if moment is Moment.WARNING:
+            self._print(f"WARNING: {event.text}")
+        elif event.kind not in _SHOWN or moment is Moment.OUTPUT:
+            return
+        elif moment is Moment.STARTED and event.kind is not StepKind.BASE:
+            self._print(f"{number} {title(event.name)}")
+        elif moment is Moment.CACHED:
+            self._print(f"{number} CACHED {title(event.name)}")
+        elif moment is Moment.DONE:
+            base = f" {title(event.name)}" if event.kind is StepKind.BASE else ""
+            self._print(f"{number} DONE {event.seconds:.1f}s{base}")
+        elif moment is Moment.FAILED:
+            for line in event.log:
+                self._print(f"{number} | {line}")
+            error = event.text.rpartition(" did not complete successfully: ")[2]
+            self._print(f"{number} ERROR: {title(event.name)}: {error}")
+
+    def line(self, name: str, line: Line) -> None:
+        """Print a message of buildx."""
+        super().line(name, line)
+        if line.events is None:
+            # An excerpt of a Dockerfile keeps its indentation if it fits.
+            text = redact(line.text)
+            console.message(text if len(text) <= self._width else shorten(text, self._width))
+
+    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+        """Print nothing: the result or the error is printed last anyway."""

@@ -1,27 +1,35 @@
-"""One build alone: BuildKit's own display has stderr, and the suite adds a line at the end."""
+"""A single build with little of our own: BuildKit's own display, or nothing but the result."""
 
 from __future__ import annotations
 
 from build_tasks import console
-from build_tasks.errors import ImagesError
-from build_tasks.progress.base import Display, about
+from build_tasks.progress.base import Display
 
 
-class Alone(Display):
-    """Says what the suite has to say, and leaves the rest to BuildKit."""
+class BuildKitDisplay(Display):
+    """Leaves stderr to BuildKit's own display, and prints our messages before and after it."""
 
-    takes_lines = False
+    takes_events = False
 
-    def began(self, name: str) -> None:
-        """Say nothing: BuildKit does."""
-
-    def say(self, name: str, text: str) -> None:
-        """Print a line of the suite's own."""
+    def show(self, name: str, text: str) -> None:
+        """Print a message."""
         console.message(f"{name}: {text}")
 
-    def again(self, name: str, error: ImagesError, seconds: float) -> None:
-        """Say that a build is repeated, and why."""
-        self.say(name, f"{about(name, error)}: once more in {seconds:.1f} s")
+    def show_start(self, name: str, text: str) -> None:
+        """Print what the build makes."""
+        self.show(name, text)
 
-    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
-        """Say nothing: the error is the last line anyway."""
+
+class Quiet(Display):
+    """Prints warnings, and the result of a single build."""
+
+    def show(self, name: str, text: str) -> None:
+        """Print a warning."""
+        if text.startswith("warning: ") or (self._verbose and text.startswith("+ ")):
+            console.message(f"{name}: {text}")
+
+    def result(self, name: str, text: str) -> None:
+        """Print the result of a single build; several have a table at the end."""
+        super().result(name, text)
+        if len(self.rows) == 1:
+            console.message(f"{name}: {text}")

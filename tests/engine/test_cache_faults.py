@@ -20,11 +20,13 @@ from typing import Any
 import pytest
 import specs
 from gha_cache import gha_cache
+from listening import Heard
 from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
 from build_tasks import process
 from build_tasks.buildx import imagetools, runner
+from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
@@ -32,6 +34,7 @@ from build_tasks.engine import images
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import AuthError, ImagesError, NetworkError, RegistryError
 from build_tasks.history.record import BuildRecord, StepKind
+from build_tasks.history.vertex import Moment
 from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
@@ -127,12 +130,14 @@ class Tried:
         built: what came of it.
         word: seconds until something was said of its caches.
         other: seconds that the other build took.
+        heard: what the driver told of it.
     """
 
     spec: BuildSpec
     built: Built
     word: float
     other: float
+    heard: Heard
 
 
 def looked_up(place: Place, spec: BuildSpec, say: Callable[[str], None] = print) -> BuildSpec:
@@ -151,7 +156,7 @@ def other_build(place: Place) -> float:
     metadata = place.spec.run.metadata.with_suffix(".other")
     other = specs.change(place.spec, arguments=(base, salt), kind=Output.NONE, tags=())
     began = time.monotonic()
-    runner.build(place.client, specs.change(other, metadata=metadata), lambda _: None)
+    runner.build(place.client, specs.change(other, metadata=metadata), Listener())
     return time.monotonic() - began
 
 
@@ -161,14 +166,15 @@ def tried(place: Place, spec: BuildSpec) -> Tried:
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(other_build, place)
         spec = looked_up(place, spec, lambda _: words.append(time.monotonic() - began))
-        built = build(place, spec)
-        return Tried(spec, built, words[0] if words else 0.0, other.result())
+        heard = Heard()
+        built = build(place, spec, heard)
+        return Tried(spec, built, words[0] if words else 0.0, other.result(), heard)
 
 
 @pytest.fixture
 def written(place: Place) -> Place:
     """The place, after a build that wrote the cache; the engine has forgotten all."""
-    built = runner.build(place.client, place.writing())
+    built = runner.build(place.client, place.writing(), Listener())
     assert built.cache_exported
     assert built.notes(place.writing()) == []
     place.forget()
@@ -184,8 +190,8 @@ def ran(record: BuildRecord) -> list[int]:
     return sorted(step.number for step in record.steps if step.ran)
 
 
-def build(place: Place, spec: BuildSpec) -> Built:
-    built = runner.build(place.client, spec)
+def build(place: Place, spec: BuildSpec, listener: Listener | None = None) -> Built:
+    built = runner.build(place.client, spec, listener or Listener())
     assert place.pushed(built)
     assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) >= 2
     return built
@@ -270,17 +276,18 @@ def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> N
     ids=lambda fault: "-".join(map(str, fault.values())),
 )
 def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
-    written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    written: Place, fault: dict[str, Any]
 ) -> None:
     """The first blob is the cache's own configuration; layers come later."""
     add_a_step(written)
     happened = written.proxy.fault(LAYER, method="GET", after=1, **fault)
-    built = build(written, written.reading())
+    heard = Heard()
+    built = build(written, written.reading(), heard)
     assert happened.happened
     assert ran(built.record) == [2, 3, 4]
     assert built.record.attempts == 2
-    said = capsys.readouterr().err
-    assert f"ci-3.11-amd64: a layer of the cache {written.cache} could not be fetched (" in said
+    (message,) = heard.messages
+    assert message.startswith(f"a layer of the cache {written.cache} could not be fetched (")
     (note,) = built.notes(written.reading())
     assert note.startswith(f"warning: the cache {written.cache} was not read: ")
     assert built.strict(written.reading(strict_cache=True))
@@ -292,20 +299,21 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
     ids=lambda fault: "-".join(map(str, fault)) + str(fault.get("status", "")),
 )
 def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
-    written: Place, fault: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    written: Place, fault: dict[str, Any]
 ) -> None:
     base = f"{written.spec.output.image}-base"
     arguments = (*written.spec.inputs.arguments[:1], ("SALT", secrets.token_hex(8)))
     made = specs.change(written.spec, tags=(f"{base}:1",), image=base, arguments=arguments)
-    runner.build(written.client, made)
+    runner.build(written.client, made, Listener())
     written.forget()
     moved = f"{written.proxy.address}/{base.partition('/')[2]}:1"
     happened = written.proxy.fault("-base/blobs/sha256", method="GET", after=1, **fault)
     spec = written.reading(arguments=(("BASE_IMAGE", moved), *arguments[1:]))
+    heard = Heard()
     with pytest.raises(ImagesError) as caught:
-        runner.build(written.client, spec)
+        runner.build(written.client, spec, heard)
     assert happened.happened
-    assert "a layer of the cache" not in capsys.readouterr().err
+    assert heard.messages == []
     assert type(caught.value) in {RegistryError, NetworkError}
     said = f"ci-3.11-amd64: a layer of the base image {moved} could not be fetched: "
     assert str(caught.value).startswith(said)
@@ -314,7 +322,7 @@ def test_a_base_that_cannot_be_fetched_is_not_told_as_a_cache(
 def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     spec = written.reading(kind=Output.LOAD)
-    built = runner.build(written.client, spec)
+    built = runner.build(written.client, spec, Listener())
     assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
     shown = (written.client.docker, "image", "inspect", spec.output.tags[0])
     assert process.run(shown, environment=written.client.environment).returncode == 0
@@ -484,15 +492,13 @@ def test_a_host_that_only_accepts_connections_stops_no_build(place: Place) -> No
     assert len(done.built.notes(done.spec)) == 2
 
 
-def test_a_cache_that_is_not_there_is_left_out_before_the_build(
-    place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cache_that_is_not_there_is_left_out_before_the_build(place: Place) -> None:
     done = tried(place, place.reading())
     assert done.spec.cache.imports == ()
     assert done.built.notes(done.spec) == [
         f"no cache yet: {place.cache} (first build of this branch)"
     ]
-    assert "ERROR" not in capsys.readouterr().err
+    assert Moment.FAILED not in {event.moment for event in done.heard.events}
 
 
 def test_a_cache_that_is_there_is_left_to_the_build(written: Place) -> None:
@@ -626,7 +632,7 @@ def test_a_push_that_fails_has_its_class_and_names_the_image(
     with pytest.raises(
         error, match=f"^ci-3.11-amd64: failed to push {spec.output.tags[0]}: "
     ) as caught:
-        runner.build(place.client, spec)
+        runner.build(place.client, spec, Listener())
     assert type(caught.value) is error
 
 
@@ -639,14 +645,14 @@ def test_a_transfer_that_stalls_for_ever_delays_no_other_build_and_can_be_ended(
     """Nothing tells a stalled upload from a slow one; BuildKit waits, and so does its build."""
     spec = {"push": pushing(place), "export": place.writing(), "layer": place.reading()}[what]
     if what == "layer":
-        runner.build(place.client, place.writing(), lambda _: None)
+        runner.build(place.client, place.writing(), Listener())
         place.forget()
         add_a_step(place)
         stalled = place.proxy.fault(LAYER, method="GET", after=1, stall=FOREVER)
     else:
         stalled = place.proxy.fault(**UPLOADS, stall=FOREVER)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(runner.build, place.client, spec, lambda _: None)
+        waiting = pool.submit(runner.build, place.client, spec, Listener())
         while not stalled.happened:
             assert not waiting.done()
             time.sleep(0.1)
@@ -667,7 +673,7 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
-@pytest.mark.parametrize("progress", ["plain", "auto", "quiet"])
+@pytest.mark.parametrize("progress", ["plain", "auto"])
 def test_a_display_of_buildkits_own_hides_no_fault(
     written: Place, progress: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -682,13 +688,13 @@ def test_a_display_of_buildkits_own_hides_no_fault(
     shown = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
-        built = runner.build(written.client, spec)
+        built = runner.build(written.client, spec, Heard(takes_events=False))
         text = shown.getvalue()
     assert written.pushed(built)
     read, wrote = built.notes(spec)
     assert read.startswith(f"warning: the cache {written.cache} was not read: unexpected status")
     assert wrote.startswith(f"warning: the cache was not written to {export}: unexpected status")
-    assert {"plain": b"#1 [internal]", "auto": b"[+] Building", "quiet": b"+ env"}[progress] in text
+    assert {"plain": b"#1 [internal]", "auto": b"[+] Building"}[progress] in text
     assert ran(complete(written.client, spec, built)) == [2, 3]
 
 

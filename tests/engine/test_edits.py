@@ -18,6 +18,7 @@ from edits import ARGUMENTS, EDITS, FILES, Edit
 from suite import Suite
 
 from build_tasks.buildx import runner
+from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import apt
 from build_tasks.engine.state import EmbeddedEngine
@@ -84,7 +85,7 @@ class Project:
             )
         )
         records: list[BuildRecord] = []
-        runner.build(self.client, spec, lambda _: None, note=records.append)
+        runner.build(self.client, spec, Listener(), note=records.append)
         assert spec.inputs.content
         record = recorded_inputs.noted(records[0], spec.inputs.content)
         return Made(spec.inputs.content.fingerprint, record, self.image())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import specs
+from listening import Heard
 from suite import PATIENCE, Suite, last
 
 from build_tasks import process
@@ -121,7 +122,7 @@ def test_many_load_one_image_at_once(engine: EmbeddedEngine, tmp_path: Path) -> 
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY content /\n")
     environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-    told: list[str] = []
+    heard = Heard()
     with ThreadPoolExecutor(LOADS) as pool:
         for number in range(ROUNDS):
             (tmp_path / "content").write_bytes(secrets.token_bytes(3_000_000))
@@ -137,10 +138,10 @@ def test_many_load_one_image_at_once(engine: EmbeddedEngine, tmp_path: Path) -> 
                 progress="rawjson",
             )
             several = [specs.change(spec, run_id=f"{number}-{one}") for one in range(LOADS)]
-            built = list(pool.map(lambda one: runner.build(client, one, told.append), several))
+            built = list(pool.map(lambda one: runner.build(client, one, heard), several))
             assert len({one.digest for one in built}) == 1
             assert max(one.record.attempts for one in built) <= 3
             shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.output.tags[0])
             loaded = process.run(shown, environment=environment)
             assert loaded.stdout.strip() == built[0].digest
-    assert "ci-3.11-amd64: another build loaded an image of this name" in "\n".join(told)
+    assert "another build loaded an image of this name" in "\n".join(heard.messages)

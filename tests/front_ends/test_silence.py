@@ -35,7 +35,7 @@ EVENT = json.dumps(
 @pytest.mark.parametrize("event", [EVENT, ""])
 def test_a_silent_build_says_what_it_waits_for(bench: Bench, pythons: str, event: str) -> None:
     there = bench.copy(bench.folder / "project")
-    attempt = there.root / "build_tasks" / "attempt.py"
+    attempt = there.root / "build_tasks" / "buildx" / "attempt.py"
     attempt.write_text(attempt.read_text().replace("QUIET = 15.0", "QUIET = 1.0"))
     for program in ("docker-config/cli-plugins/docker-buildx", "bin/docker"):
         path = bench.folder / program
@@ -83,7 +83,7 @@ def test_ctrl_c_while_the_suite_is_read_is_no_traceback(
 ) -> None:
     there = bench.copy(bench.folder / "project")
     mark = bench.folder / "reached"
-    module = there.root / "build_tasks" / "matrix.py"
+    module = there.root / "build_tasks" / "model" / "matrix.py"
     pause = f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(30)\n"
     text = module.read_text()
     future = "from __future__ import annotations\n"

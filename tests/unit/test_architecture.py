@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("data", ("model", "config", "history"), "frozen values, parsed at the edge"),
     (
         "driver",
-        ("progress", "constraints", "buildx", "builders"),
+        ("constraints", "buildx", "builders", "progress"),
         "all command lines of docker and buildx; knows no feature",
     ),
     ("plan", ("plan",), "options, settings and the machine become builds; nothing starts"),
@@ -84,6 +84,18 @@ def test_only_the_front_layer_imports_nox_and_invoke(path: Path) -> None:
     front_ends = {"nox", "invoke", "noxfile", "tasks"}
     found = {name.split(".")[0] for name in imports(path)} & front_ends
     assert package_of(path) == "front" or not found
+
+
+def test_the_driver_knows_no_display() -> None:
+    """It tells one listener; displays are listeners."""
+    displays = ("build_tasks.progress", "build_tasks.console", "rich")
+    guilty = {
+        name_of(path)
+        for path in MODULES
+        if package_of(path) in {"buildx", "history"}
+        and any(name.startswith(displays) for name in imports(path))
+    }
+    assert not guilty
 
 
 def test_only_process_starts_programs() -> None:

@@ -171,11 +171,11 @@ def _journal(content: bytes, folder: Path) -> None:
 
 
 def _events(content: bytes, _: Path) -> None:
-    recorder = Recorder(live=False, hear=lambda _: None, line=lambda _: None)
+    recorder = Recorder(live=False, on_event=lambda _: None, on_line=lambda _: None)
     recorder.feed(content)
     recorder.snapshot()
     recorder.end()
-    recorder.ending()
+    assert isinstance(recorder.messages, str)
     serialization.to_text(recorder.record(BuildRecord("x")))
 
 

@@ -38,9 +38,7 @@ def classify(text: str, returncode: int = 1) -> errors.ImagesError:
 def test_a_failed_step_is_named_with_its_last_line() -> None:
     error = classify(FAILED_STEP.format(last="two"))
     assert type(error) is errors.StepError
-    assert str(error) == (
-        "ci-3.9-amd64: step [main 2/2] RUN echo one; exit 3 failed with exit code 3: two"
-    )
+    assert str(error) == ("ci-3.9-amd64: two (step 'echo one; exit 3', exit code 3)")
 
 
 def test_a_step_that_filled_the_disk_is_a_full_disk() -> None:
@@ -55,7 +53,7 @@ def test_a_step_that_found_no_versions_is_a_dependency_conflict() -> None:
     told = "because a needs b, your requirements are unsatisfiable.\n1.0   hint: try b (try: `x`)"
     error = classify(FAILED_STEP.format(last=told))
     assert type(error) is errors.DependencyError
-    assert str(error).startswith("ci-3.9-amd64: no versions fit together in step ")
+    assert str(error).startswith("ci-3.9-amd64: no versions fit together: ")
     assert "because a needs b, your requirements are unsatisfiable." in str(error)
 
 
@@ -64,13 +62,13 @@ def test_a_step_without_its_log_is_still_named() -> None:
         'ERROR: failed to solve: process "/bin/sh -c false" did not complete successfully: '
         "exit code: 1"
     )
-    assert str(error) == "ci-3.9-amd64: step RUN /bin/sh -c false failed with exit code 1"
+    assert str(error) == "ci-3.9-amd64: step '/bin/sh -c false' failed with exit code 1"
 
 
 def test_long_texts_are_shortened() -> None:
     error = classify(FAILED_STEP.format(last="x" * 1000))
     assert len(str(error)) < 400
-    assert str(error).endswith("…")
+    assert str(error).endswith("… (step 'echo one; exit 3', exit code 3)")
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import specs
+from listening import Heard
 
-from build_tasks import paths, process
+from build_tasks import process
 from build_tasks.buildx import attempt, runner
+from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import CommandTimeout, DiskError, ImagesError, Interrupted, StepError
+from build_tasks.errors import (
+    CommandError,
+    CommandTimeout,
+    DiskError,
+    EngineError,
+    ImagesError,
+    Interrupted,
+    StepError,
+)
 from build_tasks.history.record import BuildRecord
+from build_tasks.history.vertex import Moment
 from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache import CachePlan
@@ -27,6 +36,7 @@ from build_tasks.process import Command, Completed
 STREAMS = Path(__file__).parents[2] / "data" / "streams" / "0.29"
 CACHE = "localhost:5000/airflow/ci:cache"
 READ = cache_backends.registry(CACHE)
+DRAWS = Heard(takes_events=False)
 LOST = b"ERROR: failed to build: failed to solve: short read: expected 9 bytes but got 8: EOF\n"
 
 
@@ -108,15 +118,13 @@ def use(patch: pytest.MonkeyPatch, fake: Buildx) -> Buildx:
     return fake
 
 
-def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
-    tmp_path: Path,
-    client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_listener_hears_lines_and_steps_and_the_record_has_everything(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = use(monkeypatch, Buildx((0, stream("first"))))
+    heard = Heard()
     noted: list[BuildRecord] = []
-    built = runner.build(client, spec(tmp_path), note=noted.append)
+    built = runner.build(client, spec(tmp_path), heard, note=noted.append)
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "rawjson"
     record = built.record
     assert noted == [record]
@@ -127,46 +135,59 @@ def test_a_pipe_gets_lines_a_file_the_rest_and_the_record_everything(
     assert record.arguments["URL"] == "https://me:***@example.org"
     assert "pw@" not in record.command
     assert len(record.steps) > 5
-    log = Path(record.log)
-    assert log == paths.cache_folder() / "logs" / "ci-3.11-amd64.log"
-    assert "step one" in log.read_text()
-    assert "hunter2" not in log.read_text()
-    shown = capsys.readouterr().err.splitlines()[1:]
-    assert max(map(len, shown)) <= 120
-    assert any(line.startswith("WARNING: InvalidDefaultArgInFrom") for line in shown)
-    assert any(line.endswith("/airflow/ci:cache: not found") or "ERROR: " in line for line in shown)
-    assert "hunter2" not in "".join(shown)
+    (command,) = heard.commands
+    assert command.startswith("env BUILDX_CONFIG=/c docker-buildx build ")
+    assert f"--metadata-file {tmp_path}/metadata.json" in command
+    assert {type(event.moment) for event in heard.events} == {Moment}
+    assert ("step one",) in [event.log for event in heard.events]
+    assert any(event.moment is Moment.WARNING for event in heard.events)
+    assert heard.messages == []
     (note,) = built.notes(spec(tmp_path))
     assert note == f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     assert built.strict(spec(tmp_path)) is None
 
 
-def test_a_failed_step_shows_its_last_lines_and_is_recorded(
-    tmp_path: Path,
-    client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_failed_step_has_its_last_line_in_the_error_and_in_the_record(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Buildx((1, stream("failed"))))
+    heard = Heard()
     noted: list[BuildRecord] = []
-    with pytest.raises(StepError, match=r"failed with exit code 42: line 3$"):
-        runner.build(client, spec(tmp_path), note=noted.append)
-    shown = capsys.readouterr().err
-    assert "#4 | line 3\n" in shown
-    assert "#4 ERROR: process " in shown
+    with pytest.raises(StepError, match=r"^ci-3.11-amd64: line 3 \(step .*, exit code 42\)$"):
+        runner.build(client, spec(tmp_path), heard, note=noted.append)
+    (failed,) = [event for event in heard.events if event.moment is Moment.FAILED]
+    assert failed.log[-1] == "line 3"
     assert (noted[0].outcome, noted[0].failure) == ("failed", "step")
-    assert noted[0].message.endswith("line 3")
     assert noted[0].steps
+
+
+def test_an_error_that_is_json_keeps_its_cause(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Buildx((1, b'{"level":"error","msg":"no space left on device"}\n')))
+    with pytest.raises(DiskError, match="no space left on device"):
+        runner.build(client, spec(tmp_path), Listener())
+
+
+def test_a_display_of_buildkit_that_fails_ends_in_the_log(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = b" > [2/2] RUN x:\n0.2 why\n------\nERROR: failed to solve: nothing\n"
+    use(monkeypatch, Buildx((1, b"#1 [internal] x\n------\n" + end)))
+    heard = Heard(takes_events=False)
+    with pytest.raises(CommandError, match="nothing"):
+        runner.build(client, spec(tmp_path, progress="plain"), heard)
+    assert [line.text for line in heard.lines] == end.decode().splitlines()
 
 
 def test_a_cache_that_breaks_a_build_is_left_out(
     tmp_path: Path,
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
-    built = runner.build(client, spec(tmp_path, cache=CachePlan((READ,))))
+    heard = Heard()
+    built = runner.build(client, spec(tmp_path, cache=CachePlan((READ,))), heard)
     assert "--cache-from" in fake.commands[0]
     assert "--cache-from" not in fake.commands[1]
     assert built.record.attempts == 2
@@ -174,8 +195,11 @@ def test_a_cache_that_breaks_a_build_is_left_out(
     assert note == (
         f"warning: the cache {CACHE} was not read: short read: expected 9 bytes but got 8: EOF"
     )
-    said = capsys.readouterr().err
-    assert f"a layer of the cache {CACHE} could not be fetched (short read: " in said
+    assert heard.messages == [
+        f"a layer of the cache {CACHE} could not be fetched (short read: expected 9 bytes but got "
+        "8: EOF): retrying without that cache"
+    ]
+    assert len(heard.commands) == 2
 
 
 def exported(*, error: str = "", name: str = "exporting to GitHub Actions Cache") -> bytes:
@@ -208,7 +232,7 @@ def test_an_export_is_judged_by_its_vertex_whatever_its_backend(
     target, events, error = case
     use(monkeypatch, Buildx((0, events), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target))
-    built = runner.build(client, asked)
+    built = runner.build(client, asked, Listener())
     assert built.cache_exported is (error is None)
     wrong = f"warning: the cache was not written to {target.reference}: {error}"
     assert built.notes(asked) == ([wrong] if error else [])
@@ -219,7 +243,7 @@ def test_an_inline_cache_needs_an_image(
 ) -> None:
     use(monkeypatch, Buildx((0, exported(name="x")), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), INLINE), kind=Output.NONE)
-    assert not runner.build(client, asked).cache_exported
+    assert not runner.build(client, asked, Listener()).cache_exported
 
 
 @pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.for_export(()), False)])
@@ -233,7 +257,7 @@ def test_a_display_without_an_error_is_all_that_a_silent_builder_tells(
     """An export to a registry is in the metadata; of others nothing more is known."""
     use(monkeypatch, Buildx((0, b"#1 DONE 0.1s\n"), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target), progress="plain")
-    assert runner.build(client, asked).cache_exported is fine
+    assert runner.build(client, asked, DRAWS).cache_exported is fine
 
 
 def test_a_cache_that_was_left_out_before_is_in_the_record(
@@ -241,7 +265,7 @@ def test_a_cache_that_was_left_out_before_is_in_the_record(
 ) -> None:
     fake = use(monkeypatch, Buildx((1, LOST), (0, b"")))
     cache = CachePlan((READ,)).without({"r/gone:x": "r/gone:x: not found"})
-    built = runner.build(client, spec(tmp_path, cache=cache))
+    built = runner.build(client, spec(tmp_path, cache=cache), Listener())
     assert fake.commands[0].count("--cache-from") == 1
     gone, broken = built.record.imports
     assert (gone.reference, gone.absent, gone.left_out) == ("r/gone:x", True, True)
@@ -251,40 +275,11 @@ def test_a_cache_that_was_left_out_before_is_in_the_record(
     )
 
 
-def test_somebody_else_may_be_told_the_lines(
-    tmp_path: Path,
-    client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    use(monkeypatch, Buildx((0, stream("cached"))))
-    told: list[str] = []
-    built = runner.build(client, spec(tmp_path, progress="rawjson"), told.append)
-    assert told[0].startswith("+ env BUILDX_CONFIG=/c docker-buildx build ")
-    assert all(isinstance(json.loads(line), dict) for line in told[1:])
-    assert built.record.steps
-    assert built.record.log == ""
-    assert capsys.readouterr().err == ""
-
-
-def test_events_that_were_asked_for_pass_untouched(
-    tmp_path: Path,
-    client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    capfdbinary: pytest.CaptureFixture[bytes],
-) -> None:
-    use(monkeypatch, Buildx((0, stream("cached"))))
-    built = runner.build(client, spec(tmp_path, progress="rawjson"))
-    assert capfdbinary.readouterr().err.endswith(stream("cached"))
-    assert built.record.steps
-
-
 def test_buildkits_own_display_is_asked_for_no_more_than_it_leaves_open(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
-    built = runner.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path), DRAWS)
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "auto"
     assert (fake.asked, built.record.steps) == ([], ())
     assert runner.complete(client, spec(tmp_path), built).steps
@@ -297,10 +292,9 @@ def test_buildkits_own_display_is_asked_for_no_more_than_it_leaves_open(
 def test_a_builder_of_several_nodes_is_not_asked_for_the_past(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
     one = spec(tmp_path, multi_node=True)
-    built = runner.build(client, one)
+    built = runner.build(client, one, DRAWS)
     assert runner.complete(client, one, built) == built.record
     assert fake.asked == []
 
@@ -311,9 +305,8 @@ DRAWN = b" => ERROR importing cache manifest from localhost:5000/airf  0.0s\n"
 def test_what_a_terminal_leaves_open_the_history_says(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     use(monkeypatch, Buildx((0, DRAWN), history=stream("first")))
-    built = runner.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path), DRAWS)
     assert built.notes(spec(tmp_path)) == [
         f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     ]
@@ -327,9 +320,8 @@ def test_without_a_history_the_display_is_all_that_is_known(
     client = Client("docker", ("docker-buildx",), {})
     if old:
         monkeypatch.setattr(attempt, "HISTORY", (99,))
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     use(monkeypatch, Buildx((0, DRAWN)))
-    built = runner.build(client, spec(tmp_path))
+    built = runner.build(client, spec(tmp_path), DRAWS)
     (note,) = built.notes(spec(tmp_path))
     assert note == f"warning: the cache {CACHE} was not read: BuildKit does not say why"
 
@@ -339,21 +331,12 @@ def test_a_cache_that_was_not_written_has_a_reason_in_any_case(
 ) -> None:
     use(monkeypatch, Buildx((0, b'"exporting cache error writing')))
     one = spec(tmp_path, progress="quiet", strict_cache=True)
-    built = runner.build(client, one)
+    built = runner.build(client, one, DRAWS)
     assert not built.cache_exported
     assert built.notes(one) == [
         f"warning: the cache was not written to {CACHE}: BuildKit does not say why"
     ]
     assert built.strict(one)
-
-
-def test_a_display_that_the_environment_asks_for_is_let_be(
-    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BUILDKIT_PROGRESS", "plain")
-    fake = use(monkeypatch, Buildx((0, b"")))
-    runner.build(client, spec(tmp_path))
-    assert "auto" in fake.commands[0]
 
 
 def test_a_build_that_is_stopped_is_recorded_as_cancelled(
@@ -365,7 +348,7 @@ def test_a_build_that_is_stopped_is_recorded_as_cancelled(
     monkeypatch.setattr(process, "stream", stop)
     noted: list[BuildRecord] = []
     with pytest.raises(Interrupted):
-        runner.build(client, replace(spec(tmp_path)), note=noted.append)
+        runner.build(client, spec(tmp_path), Listener(), note=noted.append)
     assert noted[0].outcome == "cancelled"
 
 
@@ -382,51 +365,42 @@ def test_metadata_go_elsewhere_where_their_folder_cannot_be_written(
         runner._with_metadata(asked)
 
 
-CLIENT = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
-
-
-def loaded(tmp_path: Path, **changes: object) -> BuildSpec:
-    cache = CachePlan((cache_backends.registry("r/i:cache"),))
-    given = {"python": "3.9", "kind": Output.LOAD, "cache": cache, "progress": "auto"}
-    return spec(tmp_path, **{**given, **changes})
-
-
 class Streams:
-    """Stands in for process.stream: writes the metadata that BuildKit would, and ends."""
+    """Stands in for process.stream: ends with an error, or writes the metadata that it has."""
 
-    def __init__(self, returncode: int, stderr: str = "", metadata: object = None) -> None:
-        self.ended = (returncode, stderr)
+    def __init__(self, *errors: str, metadata: object = None) -> None:
+        self.errors = list(errors)
         self.metadata = metadata
-        self.commands: list[Command] = []
+        self.count = 0
 
     def __call__(
-        self, command: Command, *, take: Callable[[bytes], None] | None = None, **_: object
+        self, command: Command, *, take: Callable[[bytes], None], **_: object
     ) -> Completed:
-        self.commands.append(command)
-        if take:
-            take(self.ended[1].encode())
+        self.count += 1
+        error = self.errors.pop(0) if self.errors else ""
+        take(error.encode())
         if self.metadata is not None:
             path = Path(command[command.index("--metadata-file") + 1])
             path.write_text(json.dumps(self.metadata))
-        return Completed(command, self.ended[0], "", self.ended[1])
+        return Completed(command, 1 if error else 0, "", error)
 
 
-def test_a_build_returns_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
-    monkeypatch.setattr(process, "stream", Streams(0, metadata=metadata))
-    one = loaded(
-        tmp_path, cache=CachePlan(export=cache_backends.registry("r/i:cache").for_export(()))
-    )
-    assert runner.build(CLIENT, one) == Built("ci-3.9-amd64", "sha256:1", True)
-
-
-def test_metadata_of_an_earlier_build_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_build_returns_its_digest(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = loaded(tmp_path)
+    metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
+    monkeypatch.setattr(process, "stream", Streams(metadata=metadata))
+    built = runner.build(client, spec(tmp_path), Listener())
+    assert built == Built("ci-3.11-amd64", "sha256:1", True)
+
+
+def test_metadata_of_an_earlier_build_is_ignored(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = spec(tmp_path)
     one.run.metadata.write_text('{"containerimage.digest": "sha256:old"}')
-    monkeypatch.setattr(process, "stream", Streams(0))
-    assert runner.build(CLIENT, one).digest == ""
+    monkeypatch.setattr(process, "stream", Streams())
+    assert runner.build(client, one, Listener()).digest == ""
 
 
 RACE = (
@@ -436,7 +410,7 @@ RACE = (
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (RACE, "the engine's image store collected a layer"),  # seen: moby/buildkit#6521
         (
@@ -445,35 +419,30 @@ RACE = (
         ),
     ],
 )
-def test_a_build_that_lost_a_race_in_the_engine_is_made_once_more(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    error: str,
-    said: str,
+def test_a_build_that_lost_a_race_in_the_engine_is_repeated(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch, error: str, message: str
 ) -> None:
-    ended = [Streams(1, error), Streams(0)]
-    monkeypatch.setattr(process, "stream", lambda *words, **how: ended.pop(0)(*words, **how))  # noqa: PLW0108 - each time the next
-    assert runner.build(CLIENT, loaded(tmp_path)).identity == "ci-3.9-amd64"
-    assert f"ci-3.9-amd64: {said}" in capsys.readouterr().err
+    monkeypatch.setattr(process, "stream", Streams(error))
+    heard = Heard()
+    assert runner.build(client, spec(tmp_path), heard).record.attempts == 2
+    (said,) = heard.messages
+    assert said.startswith(message)
+    assert said.endswith(": retrying")
 
 
-def test_a_race_that_is_lost_again_and_again_is_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_race_that_is_lost_every_time_is_a_failure(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = Streams(1, RACE)
+    streams = Streams(*[RACE] * 10)
     monkeypatch.setattr(process, "stream", streams)
     with pytest.raises(ImagesError, match="parent snapshot"):
-        runner.build(CLIENT, loaded(tmp_path))
-    assert len(streams.commands) == runner.RACES + 1
+        runner.build(client, spec(tmp_path), Listener())
+    assert streams.count == runner.RACES + 1
 
 
-def test_what_is_run_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_failed_build_has_its_class(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = Streams(0)
-    monkeypatch.setattr(process, "stream", streams)
-    runner.build(CLIENT, loaded(tmp_path))
-    shown = process.quote(streams.commands[0], CLIENT.environment)
-    assert capsys.readouterr().err == f"+ {shown}\n"
-    assert shown.startswith("env BUILDX_CONFIG=/c docker-buildx build ")
+    monkeypatch.setattr(process, "stream", Streams('ERROR: no builder "b" found'))
+    with pytest.raises(EngineError, match='no builder "b" found'):
+        runner.build(client, spec(tmp_path), Listener())

@@ -16,9 +16,8 @@ from build_tasks.buildx import classification
 from build_tasks.errors import StepError
 from build_tasks.history.explain.unused import missed
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
-from build_tasks.history.recorder import Recorder
-from build_tasks.history.snapshot import Moment, Snapshot, StepEvent
-from build_tasks.history.vertex import LINES, MOST
+from build_tasks.history.recorder import Recorder, Snapshot
+from build_tasks.history.vertex import MAX_LINES, MAX_PARTS, Moment, StepEvent
 from build_tasks.process import Completed
 
 STREAMS = Path(__file__).parents[2] / "data" / "streams"
@@ -99,15 +98,17 @@ def test_secrets_in_steps_are_hidden(version: str) -> None:
 
 
 @BOTH
-def test_a_failed_step_is_classified_as_before(version: str) -> None:
+def test_a_failed_step_is_classified_from_its_events(version: str) -> None:
     recorder = recorded(stream(version, "failed"))
-    ended = Completed(("buildx",), 1, "", recorder.ending())
-    error = classification.classify(ended, "ci-3.11-amd64")
+    completed = Completed(("buildx",), 1, "", recorder.messages)
+    record = recorder.record(BuildRecord("x"))
+    error = classification.classify(completed, "ci-3.11-amd64", record.steps)
     assert type(error) is StepError
-    assert str(error).endswith("failed with exit code 42: line 3")
-    (step,) = [s for s in recorder.record(BuildRecord("x")).steps if s.error]
+    assert str(error).startswith("ci-3.11-amd64: line 3 (step ")
+    assert str(error).endswith(", exit code 42)")
+    (step,) = [s for s in record.steps if s.error]
     assert step.log == ("before", "line 1", "line 2", "line 3")
-    assert recorder.snapshot() == Snapshot(total=1, failed=1)
+    assert recorder.snapshot() == Snapshot(total=1)
 
 
 @BOTH
@@ -166,8 +167,12 @@ def test_a_stream_that_ends_in_the_middle_is_a_record_too(version: str) -> None:
 @BOTH
 def test_what_is_worth_a_line_is_told_once(version: str) -> None:
     heard: list[StepEvent] = []
-    recorded(stream(version, "first"), hear=heard.append)
-    told = [(one.moment, one.number) for one in heard if one.moment != Moment.WARNING]
+    recorded(stream(version, "first"), on_event=heard.append)
+    told = [
+        (one.moment, one.number)
+        for one in heard
+        if one.moment not in {Moment.WARNING, Moment.OUTPUT}
+    ]
     assert len(told) == len(set(told))
     ran = [one.name for one in heard if one.kind is StepKind.STEP and one.moment == Moment.DONE]
     assert len(ran) == 3
@@ -179,10 +184,10 @@ def test_lines_that_are_no_events_are_kept() -> None:
     said: list[str] = []
     recorder = recorded(
         b'WARNING: x\n{not json\n{\n  "vertexes": []\nbroken\n{"a":1}\n{}\n[1]\nend TOKEN=abc',
-        line=lambda one: said.append(one.text),
+        on_line=lambda line: said.append(line.text),
     )
     assert (
-        recorder.ending()
+        recorder.messages
         == 'WARNING: x\n{not json\n{\n"vertexes": []\nbroken\n{"a":1}\n[1]\nend TOKEN=***\n'
     )
     assert said[-1] == "end TOKEN=abc"
@@ -311,8 +316,8 @@ def test_a_build_that_talks_for_ever_takes_no_more_memory() -> None:
     recorder.end()
     assert peak < 6 * len(chunk)  # one chunk and its lines, not twenty
     (step,) = recorder.record(BuildRecord("x")).steps
-    assert len(step.log) == LINES
-    assert len(step.intervals) <= MOST
+    assert len(step.log) == MAX_LINES
+    assert len(step.intervals) <= MAX_PARTS
     assert step.bytes < 300 * 300
 
 
@@ -323,7 +328,7 @@ def test_intervals_without_number_become_one() -> None:
     )
     (step,) = recorder.record(BuildRecord("x")).steps
     assert step.intervals[0][0] == 0
-    assert len(step.intervals) <= MOST
+    assert len(step.intervals) <= MAX_PARTS
 
 
 STEP = Step("s", "[2/2] RUN x", StepKind.STEP, inputs=("base",), started=True)

@@ -1,8 +1,9 @@
-"""What builds look like while they run, and what is kept of what they say."""
+"""What builds look like while they run, and what their logs have."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import os
@@ -13,86 +14,147 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import specs
 from rich.console import Console
 
 from build_tasks import console
-from build_tasks.errors import NetworkError, StepError
-from build_tasks.progress import choice, live_table
+from build_tasks.errors import ImagesError, NetworkError, StepError
+from build_tasks.history.recorder import Recorder
+from build_tasks.model import cache_backends
+from build_tasks.model.build import Output
+from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
+from build_tasks.progress import base, choice, live_table
 from build_tasks.progress.base import Display
+from build_tasks.progress.github import GitHub
 from build_tasks.progress.live_table import LiveTable
 from build_tasks.progress.logfile import Log
-from build_tasks.progress.plain import Lines
+from build_tasks.progress.plain import Lines, StepLines
 from build_tasks.progress.rawjson import Events
-from build_tasks.progress.row import Row
-from build_tasks.progress.single import Alone
-from build_tasks.text import redaction
+from build_tasks.progress.single import BuildKitDisplay, Quiet
+from build_tasks.text import escaping, redaction
 from build_tasks.text.redaction.known import KnownValues
 
 BEGAN = "2026-01-01T00:00:00.1Z"
 ENDED = "2026-01-01T00:00:02.35Z"
+STREAMS = Path(__file__).parents[2] / "data" / "streams"
+CI = "ci-3.9-amd64"
 
 
-def vertex(name: str, **said: Any) -> dict[str, Any]:
-    return {"vertexes": [{"digest": f"sha256:{name}", "name": name, **said}]}
+def vertex(name: str, **fields: Any) -> dict[str, Any]:
+    return {"vertexes": [{"digest": f"sha256:{name}", "name": name, **fields}]}
 
 
-def test_steps_are_counted_and_from_is_none() -> None:
-    row = Row("ci-3.11-amd64")
-    for name in ("[1/3] FROM base", "[2/3] RUN a", "[linux/arm64 build 3/3] RUN b", "[internal] x"):
-        assert row.take(vertex(name)) == []
-    assert (row.done, row.total) == (0, 2)
-    assert row.take(vertex("[2/3] RUN a", started=BEGAN)) == ["[2/3] RUN a"]
-    assert row.current == "[2/3] RUN a"
-    assert row.take(vertex("[2/3] RUN a", started=BEGAN)) == []  # once
-    row.take(vertex("[2/3] RUN a", started=BEGAN, completed=ENDED))
-    row.take(vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True))
-    assert (row.done, row.total, row.cached) == (2, 2, 1)
-    # Its layers are fetched for an export: it was cached all the same.
-    row.take(vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=ENDED))
-    assert row.cached == 1
+def output(name: str, text: str) -> dict[str, Any]:
+    data = base64.b64encode(text.encode()).decode()
+    return {"logs": [{"vertex": f"sha256:{name}", "data": data}]}
 
 
-def test_a_failed_step_is_not_done() -> None:
-    row = Row("x")
-    row.take(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED, error="exit code: 1"))
-    assert (row.done, row.total) == (0, 1)
+class Attempt:
+    """An attempt of a build, as the driver follows it."""
+
+    def __init__(self, display: Display, name: str) -> None:
+        self.recorder = Recorder(
+            on_event=lambda event: display.step(name, event),
+            on_line=lambda line: display.line(name, line),
+        )
+        _, python, architecture = name.split("-")
+        build = specs.make(
+            kind=Output.PUSH,
+            python=python,
+            platform=Platform(f"linux/{architecture}"),
+            tags=("r/i:1",),
+            metadata=Path("/m.json"),
+        )
+        assert build.identity == name
+        display.start(build, "docker-buildx build .", self.recorder)
+
+    def write(self, *lines: dict[str, Any] | str) -> None:
+        for line in lines:
+            text = line if isinstance(line, str) else json.dumps(line)
+            self.recorder.feed(f"{text}\n".encode())
 
 
-def test_a_cache_that_is_not_there_is_worth_a_line() -> None:
-    row = Row("x")
-    name = "importing cache manifest from r/i:c"
-    assert row.take(vertex(name, started=BEGAN)) == []
-    missing = vertex(name, completed=ENDED, error="failed to configure: r/i:c: not found")
-    assert row.take(missing) == [f"{name}: not found"]
-    assert row.take(vertex(name, completed=ENDED, error="x: context canceled")) == []
-    assert row.take(vertex("exporting to image", started=BEGAN)) == ["exporting to image"]
+def begin(display: Display, *names: str) -> Attempt:
+    """Start the first of some builds."""
+    display.expect(names)
+    display.began(names[0])
+    return Attempt(display, names[0])
 
 
-def test_another_attempt_begins_anew() -> None:
-    row = Row("x")
-    row.begin(5.0)
-    row.take(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED))
-    row.begin(9.0)
-    assert (row.total, row.attempts, row.began) == (0, 2, 5.0)
+def test_a_row_counts_instructions_and_not_from(tmp_path: Path) -> None:
+    display = Display(tmp_path)
+    attempt = begin(display, CI)
+    names = ("[1/3] FROM base", "[2/3] RUN a", "[linux/arm64 build 3/3] RUN b", "[internal] x")
+    attempt.write(*(vertex(name) for name in names))
+    progress = display.rows[CI].progress
+    assert (progress.done, progress.total) == (0, 2)
+    attempt.write(vertex("[2/3] RUN a", started=BEGAN))
+    assert display.rows[CI].progress.running == ("[2/3] RUN a",)
+    attempt.write(
+        vertex("[2/3] RUN a", started=BEGAN, completed=ENDED),
+        vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True),
+        # Its layers are fetched for an export: it was cached all the same.
+        vertex("[linux/arm64 build 3/3] RUN b", started=BEGAN, completed=ENDED),
+    )
+    progress = display.rows[CI].progress
+    assert (progress.done, progress.total, progress.cached) == (2, 2, 1)
+    display.close()
 
 
-def test_a_log_reads_as_buildkits_own(tmp_path: Path) -> None:
-    log = Log(tmp_path / "run" / "x.log")
-    log.line("+ command")
-    log.event(vertex("[2/3] RUN a"))  # announced only
-    log.event(vertex("[2/3] RUN a", started=BEGAN))
-    for piece in ("one\ntw", "o\nthree"):
-        data = base64.b64encode(piece.encode()).decode()
-        log.event({"logs": [{"vertex": "sha256:[2/3] RUN a", "data": data}]})
-    for _ in range(2):
-        log.event(vertex("[2/3] RUN a", started=BEGAN, completed=ENDED))
-    log.event(vertex("[3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True))
-    log.event(vertex("[3/3] RUN c", started=BEGAN, completed=ENDED, error="no"))
-    log.event({"warnings": [{"short": base64.b64encode(b"careful").decode()}]})
-    assert log.tail(2) == ["#3 ERROR: no", "WARNING: careful"]
-    log.close()
-    assert log.path.read_text().splitlines() == [
-        "+ command",
+def test_a_failed_step_is_not_done(tmp_path: Path) -> None:
+    display = Display(tmp_path)
+    error = "exit code: 1"
+    begin(display, CI).write(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED, error=error))
+    assert (display.rows[CI].progress.done, display.rows[CI].progress.total) == (0, 1)
+    display.close()
+
+
+def test_another_attempt_begins_anew(tmp_path: Path) -> None:
+    display = Display(tmp_path)
+    begin(display, CI).write(vertex("[2/2] RUN a", started=BEGAN, completed=ENDED))
+    first = display.rows[CI]
+    display.began(CI)
+    again = display.rows[CI]
+    assert (again.progress.total, again.attempts, again.began) == (0, 2, first.began)
+    display.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "[main 4/9] RUN --mount=type=cache,id=uv <<EOF (# install uv...)",
+            "[main 4/9] install uv",
+        ),
+        ("[2/3] COPY a b /c", "[2/3] copy a b"),
+        ("exporting to image", "exporting to image"),
+    ],
+)
+def test_a_step_has_its_place_and_short_name(name: str, text: str) -> None:
+    assert base.title(name) == text
+
+
+def test_a_log_reads_as_buildkits_plain_display(tmp_path: Path) -> None:
+    display = Display(tmp_path / "run")
+    attempt = begin(display, CI)
+    attempt.write(
+        vertex("[2/3] RUN a"),  # announced only
+        vertex("[2/3] RUN a", started=BEGAN),
+        output("[2/3] RUN a", "one\ntw"),
+        output("[2/3] RUN a", "o\nthree"),
+        vertex("[2/3] RUN a", started=BEGAN, completed=ENDED),
+        vertex("[2/3] RUN a", started=BEGAN, completed=ENDED),
+        vertex("[3/3] RUN b", started=BEGAN, completed=BEGAN, cached=True),
+        vertex("[3/3] RUN c", started=BEGAN, completed=ENDED, error="no"),
+        {"warnings": [{"short": base64.b64encode(b"careful").decode()}]},
+        "a plain line",
+    )
+    assert display.log(CI).tail(2) == ["WARNING: careful", "a plain line"]
+    display.close()
+    assert (tmp_path / f"{CI}.log").readlink() == Path("run", f"{CI}.log")
+    assert (tmp_path / f"{CI}.log").read_text().splitlines() == [
+        "+ docker-buildx build .",
         "#1 [2/3] RUN a",
         "#1 one",
         "#1 two",
@@ -103,20 +165,36 @@ def test_a_log_reads_as_buildkits_own(tmp_path: Path) -> None:
         "#3 [3/3] RUN c",
         "#3 ERROR: no",
         "WARNING: careful",
+        "a plain line",
     ]
 
 
+@pytest.mark.parametrize("version", ["0.13", "0.29"])
+def test_the_log_of_a_recorded_stream_has_all_of_it(tmp_path: Path, version: str) -> None:
+    display = Display(tmp_path / "run")
+    attempt = begin(display, CI)
+    attempt.recorder.feed(gzip.decompress((STREAMS / version / "first.txt.gz").read_bytes()))
+    attempt.recorder.end()
+    display.close()
+    lines = (tmp_path / f"{CI}.log").read_text().splitlines()
+    named = [line for line in lines if "RUN" in line and line.startswith("#")]
+    assert len(named) == len(set(named))
+    assert any(line.endswith(" step one") for line in lines)
+    assert any("[internal] load build definition" in line for line in lines)
+    assert sum(" DONE " in line for line in lines) > 5
+    assert "hunter2" not in "\n".join(lines)
+
+
 def play(display: Display) -> None:
-    """Let two builds run: one is repeated and fails, one is skipped."""
-    display.expect(["ci-3.9-amd64", "ci-3.11-amd64"])
+    """Let two builds run: one is retried and fails, one is skipped."""
+    attempt = begin(display, CI, "ci-3.11-amd64")
     with display:
-        display.began("ci-3.9-amd64")
-        display.line("ci-3.9-amd64", json.dumps(vertex("[2/3] RUN a", started=BEGAN)))
-        display.line("ci-3.9-amd64", "{no event")
-        display.again("ci-3.9-amd64", NetworkError("ci-3.9-amd64: cut"), 1.25)
-        display.began("ci-3.9-amd64")
-        display.say("ci-3.9-amd64", "warning: x")
-        display.ended("ci-3.9-amd64", "failed", StepError("ci-3.9-amd64: step no"), 3.0)
+        attempt.write(vertex("[2/3] RUN a", started=BEGAN), "{no event")
+        display.again(CI, NetworkError(f"{CI}: cut"), 1.25)
+        display.began(CI)
+        Attempt(display, CI)
+        display.say(CI, "warning: x")
+        display.ended(CI, "failed", StepError(f"{CI}: no (step 'a')"), 3.0)
         display.ended("ci-3.11-amd64", "skipped", None, 0.0)
 
 
@@ -124,64 +202,206 @@ def test_lines_say_what_happens(tmp_path: Path, capsys: pytest.CaptureFixture[st
     play(Lines(tmp_path, width=100))
     assert capsys.readouterr().err.splitlines() == [
         "ci-3.9-amd64: begins",
-        "ci-3.9-amd64: [2/3] RUN a",
-        "ci-3.9-amd64: cut: once more in 1.2 s",
+        "ci-3.9-amd64: [2/3] a",
+        "ci-3.9-amd64: cut: retrying in 1.2 s",
         "ci-3.9-amd64: warning: x",
-        "ci-3.9-amd64: failed after 3.0 s: step no",
+        "ci-3.9-amd64: failed after 3.0 s: no (step 'a')",
         "ci-3.11-amd64: skipped",
     ]
     assert (tmp_path / "ci-3.9-amd64.log").read_text().splitlines() == [
+        "+ docker-buildx build .",
         "#1 [2/3] RUN a",
         "{no event",
-        "cut: once more in 1.2 s",
+        "cut: retrying in 1.2 s",
+        "+ docker-buildx build .",
         "warning: x",
     ]
     assert not (tmp_path / "ci-3.11-amd64.log").exists()
 
 
-def test_events_are_not_told_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_name_a_cache_that_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = Lines(tmp_path, width=100)
+    attempt = begin(display, CI)
+    cache = "importing cache manifest from r/i:c"
+    attempt.write(
+        vertex(cache, started=BEGAN),
+        vertex(cache, completed=ENDED, error="failed to configure: r/i:c: not found"),
+        vertex("importing cache manifest from x", completed=ENDED, error="x: context canceled"),
+        vertex("exporting to image", started=BEGAN),
+        vertex("exporting to image", started=BEGAN),
+    )
+    display.ended(CI, "built", None, 61.0)
+    display.close()
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"{CI}: {cache}: not found",
+        f"{CI}: exporting to image",
+        f"{CI}: built in 1 min 1 s",
+    ]
+
+
+def test_the_whole_command_is_shown_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for make in (Lines, StepLines, Events):
+        with make(tmp_path, width=30, verbose=True) as display:
+            begin(display, CI)
+        assert f"{CI}: + docker-buildx build ." in capsys.readouterr().err.splitlines()
+
+
+def test_one_build_is_numbered_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    display = StepLines(tmp_path / "run", width=60)
+    attempt = begin(display, CI)
+    error = 'process "/bin/sh -c x" did not complete successfully: exit code: 42'
+    attempt.write(
+        {"warnings": [{"short": base64.b64encode(b"careful").decode()}]},
+        vertex("[internal] load build definition", started=BEGAN, completed=ENDED),
+        vertex("[1/4] FROM docker.io/library/debian", started=BEGAN),
+        vertex("[1/4] FROM docker.io/library/debian", started=BEGAN, completed=ENDED),
+        vertex("[2/4] RUN b", started=BEGAN, completed=BEGAN, cached=True),
+        vertex("[3/4] RUN a", started=BEGAN),
+        output("[3/4] RUN a", "only in the log\nline 3"),
+        vertex("[3/4] RUN a", started=BEGAN, completed=ENDED, error=error),
+        "   2 | >>> RUN a",
+        "x" * 100,
+    )
+    display.say(CI, "warning: x")
+    display.ended(CI, "failed", StepError(f"{CI}: no"), 1.0)
+    display.close()
+    log = tmp_path / "run" / f"{CI}.log"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{CI}: building and pushing r/i:1 for linux/amd64 (log: {log})",
+        "WARNING: careful",
+        "#2 DONE 2.2s [1/4] FROM debian",
+        "#3 CACHED [2/4] b",
+        "#4 [3/4] a",
+        "#4 | only in the log",
+        "#4 | line 3",
+        "#4 ERROR: [3/4] a: exit code: 42",
+        "   2 | >>> RUN a",
+        f"{'x' * 59}…",
+        f"{CI}: warning: x",
+    ]
+    assert display.log_file(CI) == str(log)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"kind": Output.LOAD}, "building and loading r/i:1 for linux/amd64"),
+        ({"kind": Output.DIGEST}, "building and pushing r/i by digest for linux/amd64"),
+        (
+            {
+                "kind": Output.NONE,
+                "cache": CachePlan(export=cache_backends.registry("r/i:c").for_export(())),
+            },
+            "building for linux/amd64, cache to r/i:c",
+        ),
+    ],
+)
+def test_one_line_says_what_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], text: str
+) -> None:
+    display = BuildKitDisplay(tmp_path)
+    build = specs.make(tags=("r/i:1",), image="r/i", **fields)
+    display.expect([build.identity])
+    display.began(build.identity)
+    display.start(build, "command", Recorder())
+    display.close()
+    name = build.identity
+    assert capsys.readouterr().err == f"{name}: {text} (log: {tmp_path}/{name}.log)\n"
+
+
+def test_events_are_shown_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(Events(tmp_path, width=100))
     lines = capsys.readouterr().err.splitlines()
     assert json.dumps(vertex("[2/3] RUN a", started=BEGAN)) in lines
-    assert "ci-3.9-amd64: [2/3] RUN a" not in lines
+    assert "ci-3.9-amd64: [2/3] a" not in lines
     assert "ci-3.9-amd64: warning: x" in lines
+    assert "ci-3.11-amd64: skipped" in lines
 
 
-def test_one_build_alone_is_buildkits_to_show(
+def test_buildkits_own_display_gets_our_messages_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alone = Alone(tmp_path)
-    alone.expect(["x"])
-    alone.began("x")
-    alone.again("x", NetworkError("x: cut"), 2.0)
-    alone.say("x", "loaded")
-    alone.ended("x", "built", None, 1.0)
-    assert capsys.readouterr().err.splitlines() == ["x: cut: once more in 2.0 s", "x: loaded"]
-    assert list(tmp_path.iterdir()) == []
+    display = BuildKitDisplay(tmp_path)
+    display.expect(["x"])
+    display.began("x")
+    display.again("x", NetworkError("x: cut"), 2.0)
+    display.say("x", "loaded")
+    display.ended("x", "built", None, 1.0)
+    display.close()
+    assert capsys.readouterr().err.splitlines() == ["x: cut: retrying in 2.0 s", "x: loaded"]
+
+
+def test_quiet_shows_warnings_and_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = Quiet(tmp_path)
+    attempt = begin(display, CI)
+    attempt.write(vertex("[2/3] RUN a", started=BEGAN), "a line")
+    display.say(CI, "  steps    3 of 3 cached")
+    display.say(CI, "warning: careful")
+    display.result(CI, "loaded r/i:1 sha256:1")
+    display.ended(CI, "built", None, 1.0)
+    display.close()
+    assert capsys.readouterr().err.splitlines() == [
+        f"{CI}: warning: careful",
+        f"{CI}: loaded r/i:1 sha256:1",
+    ]
+    play(Quiet(tmp_path))
+    assert capsys.readouterr().err.splitlines() == [f"{CI}: warning: x"]
+
+
+def test_a_github_log_is_a_group_and_no_command_in_it_is_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = GitHub(tmp_path, width=100)
+    begin(display, CI, "ci-3.11-amd64").write("::error::not ours")
+    capsys.readouterr()
+    display.ended(CI, "failed", StepError(f"{CI}: why"), 2.0)
+    display.ended("ci-3.11-amd64", "skipped", None, 0.0)
+    display.close()
+    lines = capsys.readouterr().err.splitlines()
+    stops = [line for line in lines if line.startswith("::stop-commands::")]
+    assert len(stops) == 2
+    for stop in stops:
+        inside = lines[lines.index(stop) : lines.index(f"::{stop.rpartition(':')[2]}::")]
+        assert "::error::not ours" in inside
+    assert f"::error title={CI}::why" in lines
+    assert f"::group::{CI}: failed in 2.0 s" in lines
+    assert lines[-1] == "ci-3.11-amd64: skipped"
+
+
+def terminal(*, width: int = 80, height: int = 24, file: Any = None) -> Console:
+    return Console(file=file or io.StringIO(), width=width, height=height, force_terminal=True)
 
 
 def drawn(table: LiveTable) -> list[str]:
-    with table.console.capture() as shown:
-        table.console.print(table.table())
-    return shown.get().splitlines()
+    with table.console.capture() as capture:
+        table.console.print(table.table(), style=None)
+    return [escaping.without_sequences(line) for line in capture.get().splitlines()]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_a_table_fits_its_terminal(tmp_path: Path, width: int) -> None:
-    table = LiveTable(tmp_path, console=Console(width=width, height=24, file=io.StringIO()))
-    table.expect(["ci-3.9-amd64", "ci-3.11-amd64"])
-    table.began("ci-3.9-amd64")
-    table.event("ci-3.9-amd64", vertex(f"[2/3] RUN {'x' * 300}", started=BEGAN))
+    table = LiveTable(tmp_path, console=terminal(width=width))
+    attempt = begin(table, CI, "ci-3.11-amd64")
+    attempt.write(
+        vertex(f"[2/3] RUN --mount=type=cache <<EOF (# install {'x' * 300}...)", started=BEGAN)
+    )
     lines = drawn(table)
     table.close()
     assert len(lines) == 3
     assert max(map(len, lines)) <= width
-    assert lines[1].split()[:3] == ["ci-3.9-amd64", "building", "0/1"]
-    assert ("cached" in lines[0]) == (width >= 80)
+    assert lines[1].split()[:3] == [CI, "building", "0/1"]
+    assert width < 60 or "install xx" in lines[1]
+    assert table.total().startswith("0 done, 1 running, 1 left, 0.")
 
 
-def test_a_table_that_is_too_high_keeps_what_moves(tmp_path: Path) -> None:
-    table = LiveTable(tmp_path, console=Console(width=80, height=8, file=io.StringIO()))
+def test_a_table_that_is_too_high_keeps_what_runs(tmp_path: Path) -> None:
+    table = LiveTable(tmp_path, console=terminal(height=8))
     names = [f"ci-3.{number}-amd64" for number in range(20)]
     table.expect(names)
     for name in names[:10]:
@@ -193,18 +413,45 @@ def test_a_table_that_is_too_high_keeps_what_moves(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines[1:3]] == [names[3], names[10]]
     assert any(line.startswith(names[15]) for line in lines)
     assert lines[-1].strip() == "and 16 more"
+    assert table.total().startswith("9 done, 1 failed, 1 running, 9 left, ")
 
 
-def test_a_table_is_gone_at_its_end_and_what_matters_stays(tmp_path: Path) -> None:
+def test_a_table_is_erased_at_its_end_and_messages_stay(tmp_path: Path) -> None:
     shown = io.StringIO()
-    table = LiveTable(tmp_path, console=Console(width=60, file=shown, force_terminal=True))
+    table = LiveTable(tmp_path, console=terminal(width=60, file=shown))
     play(table)
     text = shown.getvalue()
-    assert "ci-3.9-amd64: cut: once more in 1.2 s" in text
-    assert "ci-3.9-amd64: [2/3] RUN a" not in text
+    assert "ci-3.9-amd64: cut: retrying in 1.2 s" in text
+    assert "ci-3.9-amd64: [2/3] a" not in text
+    assert text.endswith("\x1b[?25h")
 
 
-def test_the_terminal_and_the_place_choose_the_display(
+def test_a_table_leaves_nothing_after_its_terminal_became_narrower(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    console_ = terminal(width=100, file=shown)
+    table = LiveTable(tmp_path, console=console_)
+    table.expect([CI])
+    table.ended(CI, "failed", StepError(f"{CI}: {'x' * 200}"), 1.0)
+    table._draw()
+    assert shown.getvalue().count("\n") == 3  # header, row, total
+    console_.width = 50
+    table._draw()
+    # The row of 100 columns takes two lines of 50, header and total one each.
+    assert "\r\x1b[4A\x1b[J" in shown.getvalue()
+    table.close()
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    table = LiveTable(tmp_path, console=Console(file=shown, width=60))
+    table.expect([CI])
+    with table:
+        table.say(CI, "a message")
+        time.sleep(2 / live_table.RATE)
+    assert shown.getvalue() == f"{CI}: a message\n"
+
+
+def test_the_option_and_the_terminal_choose_the_display(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chosen(progress: str = "auto", *, several: bool = True) -> str:
@@ -212,18 +459,20 @@ def test_the_terminal_and_the_place_choose_the_display(
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.delenv("BUILDKIT_PROGRESS", raising=False)
     assert chosen() == "Lines"
-    assert chosen(several=False) == "Alone"
-    assert [chosen(one) for one in ("quiet", "rawjson", "tty", "plain")] == [
-        "Display",
-        "Events",
-        "LiveTable",
-        "Lines",
-    ]
+    assert chosen(several=False) == "StepLines"
+    options = ("quiet", "rawjson", "tty", "plain")
+    assert [chosen(option) for option in options] == ["Quiet", "Events", "LiveTable", "Lines"]
+    one = [chosen(option, several=False) for option in options]
+    assert one == ["Quiet", "Events", "BuildKitDisplay", "BuildKitDisplay"]
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "plain")
+    assert chosen(several=False) == "BuildKitDisplay"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert chosen() == "GitHub"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert chosen() == "LiveTable"
+    assert chosen(several=False) == "BuildKitDisplay"
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert chosen() == "Lines"
@@ -231,25 +480,26 @@ def test_the_terminal_and_the_place_choose_the_display(
 
 def test_no_display_shows_a_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     step = vertex("[2/2] RUN TOKEN=hunter2 make", started=BEGAN)
-    failed = vertex(
-        "importing cache manifest from h/i", completed=ENDED, error="x: pw=1, password=hunter2"
-    )
-    screen = Console(file=io.StringIO(), width=200, force_terminal=True)
-    displays = [Lines(tmp_path, width=200), LiveTable(tmp_path, console=screen)]
+    cache = "importing cache manifest from h/i"
+    failed = vertex(cache, completed=ENDED, error="x: pw=1, password=hunter2")
+    screen = terminal(width=200)
+    displays = [
+        Lines(tmp_path, width=200),
+        StepLines(tmp_path, width=200),
+        LiveTable(tmp_path, console=screen),
+    ]
     for display in displays:
-        display.expect(["a"])
+        attempt = begin(display, CI)
         with display:
-            display.began("a")
-            display.line("a", json.dumps(step))
+            attempt.write(step)
             if isinstance(display, LiveTable):
                 screen.print(display.table())
-            display.line("a", json.dumps(failed))
-            display.say("a", "https://me:hunter2@h")
-            display.again("a", NetworkError("a: PGPASSWORD=hunter2 psql"), 1.0)
-            display.ended("a", "failed", StepError("a: PGPASSWORD=hunter2 psql"), 1.0)
-    alone = Alone(tmp_path)
-    alone.say("a", "https://me:hunter2@h")
-    seen = capsys.readouterr().err + screen.file.getvalue() + (tmp_path / "a.log").read_text()  # type: ignore[attr-defined]  # StringIO
+            attempt.write(failed, output("[2/2] RUN TOKEN=hunter2 make", "TOKEN=hunter2\n"))
+            display.say(CI, "https://me:hunter2@h")
+            display.again(CI, NetworkError(f"{CI}: PGPASSWORD=hunter2 psql"), 1.0)
+            display.ended(CI, "failed", StepError(f"{CI}: PGPASSWORD=hunter2 psql"), 1.0)
+    log = (tmp_path / f"{CI}.log").read_text()
+    seen = capsys.readouterr().err + screen.file.getvalue() + log  # type: ignore[attr-defined]  # StringIO
     assert "hunter2" not in seen
     assert seen.count("***") > 10
 
@@ -258,35 +508,33 @@ def test_events_for_programs_hide_known_values_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redaction, "_known", [KnownValues(["a-known-value-1"])])
-    data = base64.b64encode(b"say a-known-value-1 TOKEN=x").decode()
-    told = {"logs": [{"vertex": "v", "data": data}], "n": 1}
+    secret = {**output("v", "say a-known-value-1 TOKEN=x"), "n": 1}
     same = json.dumps(vertex("RUN TOKEN=x"))
     display = Events(tmp_path, width=100)
-    display.expect(["a"])
-    for line in (same, json.dumps(told), "a line a-known-value-1"):
-        display.line("a", line)
+    begin(display, CI).write(same, secret, "a line a-known-value-1")
     display.close()
-    first, second, third = capsys.readouterr().err.splitlines()
+    _, first, second, third = capsys.readouterr().err.splitlines()
     assert first == same
     (log,) = json.loads(second)["logs"]
     assert base64.b64decode(log["data"]) == b"say *** TOKEN=x"
     assert third == "a line ***"
 
 
-def test_lines_of_two_builds_and_the_drawing_of_the_table_never_wait_for_each_other(
+def test_two_builds_and_the_drawing_of_the_table_never_wait_for_each_other(
     tmp_path: Path,
 ) -> None:
     """Each held a lock that the other waited for, and only SIGKILL ended the run."""
     sink = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed below
-    table = LiveTable(tmp_path, console=Console(file=sink, force_terminal=True, width=100))
-    names = ["ci-3.11-amd64", "prod-3.11-amd64"]
+    table = LiveTable(tmp_path, console=terminal(width=100, file=sink))
+    names = ["ci-3.11-amd64", "ci-3.12-amd64"]
     table.expect(names)
 
     def talk(name: str) -> None:
         table.began(name)
-        for number in range(5000):
+        attempt = Attempt(table, name)
+        for number in range(2000):
             table.say(name, f"line {number}")
-            table.event(name, vertex(f"[2/3] RUN {number}", started=BEGAN))
+            attempt.write(vertex(f"[2/3] RUN {number}", started=BEGAN))
 
     threads = [threading.Thread(target=talk, args=(name,), daemon=True) for name in names]
     with table:
@@ -311,12 +559,12 @@ class Stuck(io.StringIO):
         return super().write(text)
 
 
-def test_builds_wait_for_no_terminal_and_the_end_not_for_long(
+def test_builds_do_not_wait_for_a_terminal_and_the_end_not_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_table, "PATIENCE", 0.1)
     shown = Stuck()
-    table = LiveTable(tmp_path, console=Console(file=shown, force_terminal=True, width=60))
+    table = LiveTable(tmp_path, console=terminal(width=60, file=shown))
     table.expect(["x"])
     with table:
         time.sleep(2 / live_table.RATE)  # it draws by now
@@ -326,34 +574,32 @@ def test_builds_wait_for_no_terminal_and_the_end_not_for_long(
     shown.go.set()
 
 
-def test_messages_of_others_stand_above_the_table(tmp_path: Path) -> None:
+def test_messages_of_other_modules_stand_above_the_table(tmp_path: Path) -> None:
     shown = io.StringIO()
-    with LiveTable(tmp_path, console=Console(width=60, file=shown, force_terminal=True)) as table:
+    with LiveTable(tmp_path, console=terminal(width=60, file=shown)) as table:
         table.expect(["x"])
         console.message("careful \x1b]0;title\x07[b]this[/b]")
     assert "careful [b]this[/b]" in shown.getvalue()
     assert "title" not in shown.getvalue()
 
 
-@pytest.mark.parametrize("make", [Display, Alone, lambda logs: Lines(logs, width=100)])
-def test_a_log_that_cannot_be_written_is_one_warning(
+@pytest.mark.parametrize("make", [Display, BuildKitDisplay, lambda logs: Lines(logs, width=100)])
+def test_logs_that_cannot_be_written_are_one_warning(
     tmp_path: Path, make: Callable[[Path], Display], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "logs").write_text("a file, not a folder")
     display = make(tmp_path / "logs")
-    display.expect(["a", "b"])
+    names = [CI, "ci-3.11-amd64"]
+    display.expect(names)
     with display:
-        for name in ("a", "b"):
+        for name in names:
             display.began(name)
-            display.line(name, "a line")
+            Attempt(display, name).write("a line")
             display.ended(name, "built", None, 1.0)
+    assert display.log_file(CI) == ""
+    problem = f"{CI}: warning: {tmp_path}/logs/{CI}.log: the log cannot be written: File exists"
     warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    if type(display) is Lines:
-        assert warned == [
-            f"a: warning: {tmp_path}/logs/a.log: the log cannot be written: File exists"
-        ]
-    else:
-        assert warned == []
+    assert warned == ([] if type(display) is Display else [problem])
 
 
 def test_a_log_on_a_full_disk_keeps_its_last_lines() -> None:
@@ -365,20 +611,27 @@ def test_a_log_on_a_full_disk_keeps_its_last_lines() -> None:
     log.close()
 
 
-def test_a_log_that_somebody_removed_still_has_its_end(tmp_path: Path) -> None:
+def test_a_log_that_was_removed_still_has_its_end(tmp_path: Path) -> None:
     log = Log(tmp_path / "x.log")
     log.line("a\x1b[2J")
     assert log.lines() == ["a"]
     log.path.unlink()
     assert log.lines() == ["a"]
     log.close()
+    log.line("after the end")
     assert log.problem == ""
 
 
 def test_a_line_without_an_end_takes_little_memory(tmp_path: Path) -> None:
-    log = Log(tmp_path / "x.log")
-    data = base64.b64encode(b"." * 1000).decode()
-    for _ in range(200):
-        log.event({"logs": [{"vertex": "sha256:a", "data": data}]})
-    assert max(map(len, log.lines())) < 70_000
-    log.close()
+    display = Display(tmp_path)
+    attempt = begin(display, CI)
+    attempt.write(vertex("a", started=BEGAN), *[output("a", "." * 1000)] * 200)
+    attempt.write(vertex("a", started=BEGAN, completed=ENDED))
+    lines = display.log(CI).lines()
+    display.close()
+    assert max(map(len, lines)) < 70_000
+    assert sum(line.count(".") for line in lines if line.startswith("#1 .")) == 200_000
+
+
+def test_an_error_is_shown_without_the_name_of_its_build() -> None:
+    assert base.reason("x", ImagesError("x: why")) == "why"
