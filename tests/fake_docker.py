@@ -162,12 +162,13 @@ def last(text: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """Return what was said, without the echoed commands and nox's own lines about sessions."""
+    """Return what was said, without commands, what is built, and nox's own lines on sessions."""
     nox = ("nox > Running session", "nox > Session", "nox > *")
     return [
         line
         for line in text.strip().splitlines()
         if not line.startswith(("+ ", *nox)) or "aborted" in line
+        if not re.search(r": building .+ \(log: ", line)
     ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from build_tasks import paths
+from build_tasks import console, paths
 from build_tasks.buildx.attempt import Listener
 from build_tasks.errors import ImagesError
 from build_tasks.history import step_names, vertex_names
@@ -134,7 +134,7 @@ class Display(Listener):
                 paths.link(self._folder.with_name(log.path.name), target)
             self.show_start(name, f"{_summary(spec)} (log: {log.path})")
         if self._verbose:
-            self.show(name, f"+ {command}")
+            console.message(f"+ {command}")
 
     def line(self, name: str, line: Line) -> None:
         """Take a line of buildx's output; its events come separately."""

@@ -25,7 +25,7 @@ class Quiet(Display):
 
     def show(self, name: str, text: str) -> None:
         """Print a warning."""
-        if text.startswith("warning: ") or (self._verbose and text.startswith("+ ")):
+        if text.startswith("warning: "):
             console.message(f"{name}: {text}")
 
     def result(self, name: str, text: str) -> None:

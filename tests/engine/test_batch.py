@@ -94,7 +94,7 @@ def test_five_of_six_are_made_one_is_repeated_and_one_fails(
         bad = table.pop("prod-3.13-amd64")
         assert bad[0] == "failed (step)"
         assert bad[2] == "1"
-        assert bad[3].endswith("failed with exit code 3: no extra nonsense")
+        assert bad[3].startswith("no extra nonsense (step ")
         assert {row[0] for row in table.values()} == {"built"}
         tries = {name: int(row[2]) for name, row in table.items()}
         assert tries.pop("ci-3.9-amd64") in {2, 3}  # an answer can be lost to HEAD and to GET

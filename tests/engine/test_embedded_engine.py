@@ -203,7 +203,7 @@ def test_the_older_engine_and_buildx_do_the_job(
         )
         failed = project.invoke("image.build", "--python", "3.11")
         assert failed.returncode == 10
-        assert last(failed.stderr) == "ci-3.11-amd64: step [2/2] RUN exit 3 failed with exit code 3"
+        assert last(failed.stderr) == "ci-3.11-amd64: step 'exit 3' failed with exit code 3"
         missing = f"{running.registry}/nothing:1"
         failed = project.invoke("image.build", "--python", "3.11", "--base-image", missing)
         assert failed.returncode == 4

@@ -38,8 +38,8 @@ def test_a_failing_step_is_named_with_its_last_line(project: Suite) -> None:
     done = project.invoke(*BUILD)
     assert done.returncode == 10
     assert last(done.stderr) == (
-        "ci-3.11-amd64: step [2/2] RUN echo before >&2; echo 'what went wrong' >&2; exit 42 "
-        "failed with exit code 42: what went wrong"
+        "ci-3.11-amd64: what went wrong "
+        "(step \"echo before >&2; echo 'what went wrong' >&2; exit 42\", exit code 42)"
     )
     assert "| what went wrong" in done.stderr  # the step's own words stand above it
 

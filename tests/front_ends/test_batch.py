@@ -83,7 +83,7 @@ def test_what_a_registry_broke_is_built_again(bench: Bench) -> None:
     assert done.returncode == 0, done.stderr
     tries = {name: row[2] for name, row in rows(done.stderr).items()}
     assert tries == {"ci-3.9-amd64": "1", "ci-3.11-amd64": "3", "ci-3.13-amd64": "1"}
-    assert len(happened(done.stderr, "failed to push.* once more in ")) == 2
+    assert len(happened(done.stderr, "failed to push.* retrying in ")) == 2
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_one_build_alone_is_built_again_too(bench: Bench) -> None:
         *("image.build", "--python", "3.11"), FAKE_TIMES="1", FAKE_EXIT="1", FAKE_STDERR=FIVE
     )
     assert done.returncode == 0
-    assert "503 Service Unavailable: once more in 1." in done.stderr
+    assert "503 Service Unavailable: retrying in 1." in done.stderr
     assert len(bench.builds()) == 2
-    assert "\n+ env " in done.stderr  # shown as a single build is, without the name of the build
+    assert "\n+ " not in done.stderr  # the whole command is in the log
     assert "\nbuild " not in done.stderr
 
 
@@ -193,7 +193,7 @@ def test_lines_are_no_longer_than_a_page(bench: Bench) -> None:
     }
     event = json.dumps({"vertexes": [step]})
     done = bench.invoke(*THREE, FAKE_STDERR=event, COLUMNS="60")
-    lines = [line for line in done.stderr.splitlines() if ": [2/3] RUN" in line]
+    lines = [line for line in done.stderr.splitlines() if ": [2/3] xx" in line]
     assert len(lines) == 3
     assert {len(line) for line in lines} == {60}
 

@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
 
 def built(bench: Bench, *options: str, **environment: str) -> list[str]:
     """Return the words after `build` that both front ends come to."""
-    runs = bench.both(SESSION, TASK, *options, **environment)
+    runs = bench.both(SESSION, TASK, *options, "--verbose", **environment)
     assert [run.returncode for run in runs] == [0, 0], runs[0].stderr + runs[1].stderr
     by_nox, by_invoke = (echoed(run.stderr) for run in runs)
     assert by_nox == by_invoke
@@ -189,7 +189,7 @@ def test_what_is_pushed_says_how_it_was_made(bench: Bench) -> None:
 def test_a_dry_run_is_the_command_of_the_real_run(bench: Bench) -> None:
     done = bench.invoke(*TASK, "--dry-run", "--slim")
     assert bench.builds() == []
-    real = bench.invoke(*TASK, "--slim")
+    real = bench.invoke(*TASK, "--slim", "--verbose")
     # Only the display differs: a person who pastes the line has a terminal.
     shown = done.stdout.strip().replace("--progress auto", "--progress rawjson")
     assert f"+ {shown}" in real.stderr.splitlines()
@@ -335,6 +335,7 @@ def test_modes_of_what_is_fetched_do_not_depend_on_the_umask(
     for mask in ("0002", "0077"):
         cache = bench.folder / f"cache-{mask}"
         options = f"--airflow-from git+file://{repository}@main --constraints-location {own}"
+        options += " --verbose"
         script = f"umask {mask}; exec {sys.executable} -m invoke {' '.join(TASK)} {options}"
         done = subprocess.run(
             ["/bin/sh", "-c", script],
@@ -375,7 +376,7 @@ def test_two_processes_fetch_the_same_at_once(bench: Bench, repository: Path) ->
     own.write_text("x==1\n")
     options = (
         *("--airflow-from", f"git+file://{repository}@main"),
-        *("--constraints-location", str(own)),
+        *("--constraints-location", str(own), "--verbose"),
     )
     running = [bench.start("invoke", *TASK, *options) for _ in range(4)]
     said = [process.communicate(timeout=60)[1] for process in running]

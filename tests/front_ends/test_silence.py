@@ -51,14 +51,14 @@ def test_a_silent_build_says_what_it_waits_for(bench: Bench, pythons: str, event
         else "waiting for the builder "
     )
     for name in names:
-        said = [line for line in done.stderr.splitlines() if f"{name}: nothing new for " in line]
+        said = [line for line in done.stderr.splitlines() if f"{name}: no output for " in line]
         assert [line.partition(": ")[2].partition(" s, ")[0] for line in said] == [
-            "nothing new for 1",
-            "nothing new for 2",
+            "no output for 1",
+            "no output for 2",
         ]
         assert all(what in line for line in said)
         (log,) = {one.resolve() for one in Path(bench.folder, "cache", "logs").rglob(f"{name}.log")}
-        assert log.read_text().count("nothing new for ") == 2
+        assert log.read_text().count("no output for ") == 2
 
 
 def stopped(bench: Bench, mark: Path, *command: str) -> tuple[int, str, float]:

@@ -37,7 +37,7 @@ def test_builds_at_once_are_drawn_on_a_terminal_and_end(bench: Bench) -> None:
         pass
     assert terminal.process.returncode == 0, terminal.text[-2000:]
     assert "building" in terminal.text
-    assert "RUN pandas[excel] [/b]" in terminal.text
+    assert "pandas[excel] [/b]" in terminal.text
     assert terminal.text.count("loaded") >= 3
     assert "owned" not in terminal.text
     assert "\x1b[2J" not in terminal.text

@@ -247,7 +247,7 @@ def test_the_whole_command_is_shown_on_request(
     for make in (Lines, StepLines, Events):
         with make(tmp_path, width=30, verbose=True) as display:
             begin(display, CI)
-        assert f"{CI}: + docker-buildx build ." in capsys.readouterr().err.splitlines()
+        assert "+ docker-buildx build ." in capsys.readouterr().err.splitlines()
 
 
 def test_one_build_is_numbered_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
