@@ -7,7 +7,6 @@ only changes the configuration (ENV, ARG) fails with "failed to read diff archiv
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -28,10 +27,6 @@ def restart() -> None:
         raise EngineError("the engine does not run")
     processes.terminate([running.daemons["dockerd"]])
     shutil.rmtree(folders.home / "data", ignore_errors=True)
-    file = folders.home / "daemon.json"
-    configuration = json.loads(file.read_text(encoding="utf-8"))
-    configuration["features"] = {"containerd-snapshotter": False}
-    file.write_text(json.dumps(configuration), encoding="utf-8")
     root = folders.packages(running.release)
-    dockerd = daemons.run_dockerd(folders, root)
+    dockerd = daemons.start_dockerd(folders, root, containerd_store=False)
     state.write(folders, replace(running, daemons={**running.daemons, "dockerd": dockerd}))

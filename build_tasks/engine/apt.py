@@ -34,11 +34,7 @@ _EXPIRED = re.compile(r"/dists/([^/\s]+)/\S* is expired \(invalid since ([^)]*)\
 
 
 def codename() -> str:
-    """Return the name of the machine's own release, like `bookworm`.
-
-    Raises:
-        EngineError: the machine does not say, or is no Debian.
-    """
+    """Return the name of the machine's own release, like `bookworm`."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -58,11 +54,7 @@ def architecture() -> str:
 
 
 def mirror() -> str:
-    """Return the address of the mirror that the machine's own apt takes its release from.
-
-    Raises:
-        EngineError: apt has no such source.
-    """
+    """Return the address of the mirror that the machine's own apt takes its release from."""
     release = codename()
     command = ("apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)")
     for line in process.run(command).stdout.splitlines():
@@ -75,18 +67,13 @@ def mirror() -> str:
 def update(
     folder: Path, address: str, suites: Sequence[str], announce: Callable[[str], None]
 ) -> None:
-    """Fetch the package lists; signatures are checked, and dates where the mirror is current.
+    """Fetch the package lists; check their signatures, and their dates if the mirror is current.
 
     Args:
         folder: the folder for apt's configuration, lists and cache.
         address: the mirror's address.
-        suites: the releases.
-        announce: is told of a suite whose index is past its validity date.
-
-    Raises:
-        NetworkError: the mirror cannot be reached.
-        DiskError: there is no space.
-        CommandError: a signature is not good.
+        suites: the Debian releases.
+        announce: prints a warning of a suite whose index is past its validity date.
     """
     for path in (folder / "lists/partial", folder / "archives/partial", folder / "etc"):
         path.mkdir(parents=True, exist_ok=True)
@@ -107,17 +94,7 @@ def update(
 
 
 def download(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Fetch packages of the updated lists, and return their files.
-
-    Args:
-        folder: the folder of `update`.
-        names: packages, each as `name/suite`.
-
-    Raises:
-        NetworkError: the mirror cannot be reached.
-        DiskError: there is no space.
-        CommandError: there is no such package.
-    """
+    """Fetch packages, each named `name/suite`, and return their files."""
     archives = folder / "archives"
     shutil.rmtree(archives)
     (archives / "partial").mkdir(parents=True)

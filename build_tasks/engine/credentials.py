@@ -32,11 +32,7 @@ def authorization(folders: Folders) -> str:
 
 
 def create(folders: Folders) -> Path:
-    """Create the secret unless there is one, and return the registry's password file.
-
-    Raises:
-        EngineError: the machine's libcrypt has no bcrypt, the only hash that the registry knows.
-    """
+    """Create the secret unless there is one, and return the registry's password file."""
     folders.private.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords = folders.private / "htpasswd"
     if not (_secret(folders) and passwords.exists()):

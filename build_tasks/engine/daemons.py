@@ -23,44 +23,35 @@ PATIENCE = 3600.0
 _CONFIGURATION = Path(__file__).with_name("configuration")
 
 
-def start_dockerd(folders: Folders, root: Path) -> Process:
-    """Start dockerd, with the containerd image store, and return it as soon as it answers.
-
-    Args:
-        folders: the engine's folders.
-        root: the folder with the unpacked packages.
-
-    Raises:
-        EngineError: it ended, or does not answer; the message has the last line of its log.
-    """
+def start_dockerd(folders: Folders, root: Path, *, containerd_store: bool = True) -> Process:
+    """Start dockerd, and return it as soon as it answers."""
     folders.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     file = folders.home / "daemon.json"
-    _configure(file, home=folders.home, run=folders.run, bridge=folders.bridge)
-    return run_dockerd(folders, root)
-
-
-def run_dockerd(folders: Folders, root: Path) -> Process:
-    """Start dockerd with the configuration that is there."""
-    configuration = str(folders.home / "daemon.json")
-    command = (str(root / "usr/sbin/dockerd"), "--config-file", configuration)
+    store = "true" if containerd_store else "false"
+    _configure(file, home=folders.home, run=folders.run, bridge=folders.bridge, store=store)
+    command = (str(root / "usr/sbin/dockerd"), "--config-file", str(file))
     return _start("dockerd", command, folders, root, lambda: _dockerd_answers(folders.socket))
 
 
 def start_registry(folders: Folders, root: Path, address: str) -> Process:
-    """Start the registry, and return it as soon as it answers.
-
-    Args:
-        folders: the engine's folders.
-        root: the folder with the unpacked packages.
-        address: host and port to listen on.
-
-    Raises:
-        EngineError: it ended, or does not answer; the message has the last line of its log.
-    """
-    file = folders.registry_configuration
+    """Start the registry, and return it as soon as it answers."""
+    file = folders.home / "registry.yml"
     _configure(file, home=folders.home, address=address, passwords=credentials.create(folders))
     command = (str(root / "usr/bin/docker-registry"), "serve", str(file))
     return _start("registry", command, folders, root, lambda: _registry_answers(address))
+
+
+def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
+    """Wait until no build and no container runs, so that dockerd can be restarted."""
+    deadline = time.monotonic() + PATIENCE
+    announced = False
+    while _is_busy(folders.socket):
+        if not announced:
+            announce("waiting for builds and containers to end: the engine has to restart")
+            announced = True
+        if time.monotonic() > deadline:
+            raise EngineError("the engine has to restart, but a build or a container does not end")
+        time.sleep(1)
 
 
 def _start(
@@ -79,23 +70,6 @@ def _start(
         processes.terminate([daemon])
         raise
     return daemon
-
-
-def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
-    """Wait until no build and no container runs, so that dockerd can be restarted.
-
-    Raises:
-        EngineError: they do not end within `PATIENCE`.
-    """
-    deadline = time.monotonic() + PATIENCE
-    announced = False
-    while _is_busy(folders.socket):
-        if not announced:
-            announce("waiting for builds and containers to end: the engine has to restart")
-            announced = True
-        if time.monotonic() > deadline:
-            raise EngineError("the engine has to restart, but a build or a container does not end")
-        time.sleep(1)
 
 
 def _configure(file: Path, **values: object) -> None:

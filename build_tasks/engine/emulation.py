@@ -46,18 +46,14 @@ def lasts(architecture: str, engine_id: str) -> bool:
 def enable(
     packages: Path, architecture: str, engine_id: str, announce: Callable[[str], None]
 ) -> None:
-    """Register an emulator, if none is registered that lasts.
-
-    Args:
-        packages: the folder with the unpacked packages.
-        architecture: Debian's name of it.
-        engine_id: the engine's unique id.
-        announce: is told that it is done.
-
-    Raises:
-        EngineError: the kernel cannot, or qemu's package is not as expected.
-    """
-    _mount()
+    """Register an emulator, if none is registered that lasts."""
+    with machine_lock():
+        if not (_BINFMT / "register").exists():
+            _MOUNT_NOTE.touch()
+            command = ("mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT))
+            completed = process.run(command, check=False)
+            if completed.returncode:
+                raise EngineError(f"the kernel has no binfmt_misc: {completed.stderr.strip()}")
     if lasts(architecture, engine_id):
         return
     announce(f"emulating {architecture} with qemu, about ten times slower than a native machine")
@@ -81,18 +77,6 @@ def disable(engine_id: str) -> list[str]:
             process.run(("umount", str(_BINFMT)), check=False)
             _MOUNT_NOTE.unlink()
     return removed
-
-
-def _mount() -> None:
-    """Mount the kernel's table of emulators, if it is not."""
-    with machine_lock():
-        if (_BINFMT / "register").exists():
-            return
-        _MOUNT_NOTE.touch()
-        command = ("mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT))
-        completed = process.run(command, check=False)
-        if completed.returncode:
-            raise EngineError(f"the kernel has no binfmt_misc: {completed.stderr.strip()}")
 
 
 def _entry(architecture: str, engine_id: str) -> str:

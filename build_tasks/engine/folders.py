@@ -18,11 +18,7 @@ RUN = Path("/run")
 
 @dataclass(frozen=True)
 class Folders:
-    """The files of one engine.
-
-    Args:
-        home: the folder of everything that lasts: packages, images, registry, logs.
-    """
+    """The files of one engine."""
 
     home: Path
 
@@ -50,11 +46,6 @@ class Folders:
     def registry(self) -> Path:
         """The registry's storage (distribution's registry/storage/paths.go)."""
         return self.home / "registry/docker/registry/v2"
-
-    @property
-    def registry_configuration(self) -> Path:
-        """The registry's configuration file."""
-        return self.home / "registry.yml"
 
     @property
     def removed(self) -> Path:

@@ -22,8 +22,20 @@ from build_tasks.process.heartbeat import Phase, heartbeat
 
 #: The releases of Debian by the Python that they ship. 3.10 and 3.12 were in none.
 SUITES = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie", "3.14": "unstable"}
+ARCHITECTURES = ("amd64", "arm64")
 #: What python:X.Y-slim has besides Debian's minimum; it has the headers, too.
-PACKAGES = ("ca-certificates", "libpython3-dev", "netbase", "python3", "python3-venv", "tzdata")
+_PACKAGES = "ca-certificates,libpython3-dev,netbase,python3,python3-venv,tzdata"
+_MMDEBSTRAP = (
+    "mmdebstrap",
+    "--variant=minbase",
+    f"--keyring={apt.KEYRING}",
+    f"--include={_PACKAGES}",
+    "--skip=check/qemu",  # the engine knows itself what can be emulated
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
+_UNCHECKED_DATE = '--aptopt=Acquire::Check-Valid-Until "false"'
 #: Seconds for a build; a base took 15 to 22 natively, 170 under emulation.
 _BUILD = 1800.0
 _DOCKERFILES = Path(__file__).with_name("dockerfiles")
@@ -36,11 +48,7 @@ _BUILDKIT_PYTHON = "3.11"
 
 
 def python_reference(engine: EmbeddedEngine, python: str) -> str:
-    """Return the name of the stand-in for a Python's base image.
-
-    Raises:
-        EngineError: Debian never released that Python.
-    """
+    """Return the name of the stand-in for a Python's base image."""
     if python not in SUITES:
         released = ", ".join(SUITES)
         raise EngineError(
@@ -58,12 +66,6 @@ def ensure_python(
 ) -> str:
     """Return the name of the stand-in for a Python's base image; build it if it is missing.
 
-    Args:
-        engine: the engine, whose registry keeps it.
-        python: the version.
-        architectures: Debian's names of those that the image has to hold.
-        announce: is told what is built.
-
     Raises:
         EngineError: Debian never released that Python, or the image cannot be built.
     """
@@ -78,19 +80,15 @@ def ensure_python(
         end_orphans(work)
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        for architecture, part in parts.items():
-            if not registry.holds(part):
-                announce(f"making {part} of Debian {SUITES[python]}, once")
-                phase = Phase("starting")
-                with heartbeat(part, phase, announce):
-                    _bootstrap(engine, python, architecture, work / "rootfs.tar", phase)
-                    phase.name = "packing and pushing it"
-                    _build_python(engine, python, architecture, work)
+        try:
+            for architecture, part in parts.items():
+                if not registry.holds(part):
+                    _build_python(engine, python, architecture, work, announce)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
         # The tag is an index of all platforms that there are; each keeps a tag of its own.
-        present = [f"{name}-{other}" for other in ("amd64", "arm64")]
-        present = [part for part in present if registry.holds(part)]
+        present = [part for other in ARCHITECTURES if registry.holds(part := f"{name}-{other}")]
         _buildx(engine, name, "imagetools", "create", "--tag", name, *present)
-        shutil.rmtree(work, ignore_errors=True)
     return name
 
 
@@ -103,15 +101,7 @@ def buildkit_reference(engine: EmbeddedEngine) -> str:
 
 
 def ensure_buildkit(engine: EmbeddedEngine, announce: Callable[[str], None]) -> str:
-    """Return the name of the stand-in for BuildKit's image; build it if it is missing.
-
-    Args:
-        engine: the engine, whose registry keeps it.
-        announce: is told what is built.
-
-    Raises:
-        EngineError: the image cannot be built.
-    """
+    """Return the name of the stand-in for BuildKit's image; build it if it is missing."""
     name = buildkit_reference(engine)
     if registry.holds(name):
         return name
@@ -120,40 +110,16 @@ def ensure_buildkit(engine: EmbeddedEngine, announce: Callable[[str], None]) -> 
     with locks.hold(folders.home / "buildkit-image.lock", f"makes {name}", announce):
         if not registry.holds(name):
             announce(f"making {name}, once")
-            arguments = {"BASE": base, "RELEASE": engine.release}
-            unpacked = f"packages={folders.packages(engine.release)}"
-            context = ("--build-context", unpacked, str(_DOCKERFILES / "buildkit"))
-            _build(engine, name, _BUILDKIT_LAYERS, arguments, context)
+            _buildx(
+                engine,
+                name,
+                *("build", "--provenance", "false"),
+                *("--build-arg", f"BASE={base}", "--build-arg", f"RELEASE={engine.release}"),
+                *("--build-context", f"packages={folders.packages(engine.release)}"),
+                *("--output", f"type=image,name={name},push=true,{_BUILDKIT_LAYERS}"),
+                str(_DOCKERFILES / "buildkit"),
+            )
     return name
-
-
-def bootstrap_command(
-    suite: str, architecture: str, target: Path, mirror: str = "", *, check_date: bool = True
-) -> Command:
-    """Return the command that makes a root file system of Debian's packages.
-
-    Args:
-        suite: the release.
-        architecture: Debian's name of it.
-        target: the tar file to write.
-        mirror: the mirror to take packages from; mmdebstrap's default if empty.
-        check_date: refuse an index that is past its validity date.
-    """
-    return (
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--architectures={architecture}",
-        f"--keyring={apt.KEYRING}",
-        f"--include={','.join(PACKAGES)}",
-        "--skip=check/qemu",  # the engine knows itself what can be emulated
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        *([] if check_date else ['--aptopt=Acquire::Check-Valid-Until "false"']),
-        suite,
-        str(target),
-        *([mirror] if mirror else []),
-    )
 
 
 def _is_complete(name: str, parts: Iterable[str]) -> bool:
@@ -162,56 +128,63 @@ def _is_complete(name: str, parts: Iterable[str]) -> bool:
     return all(registry.holds(part) and registry.digest(part) in index for part in parts)
 
 
-def _bootstrap(
-    engine: EmbeddedEngine, python: str, architecture: str, tar: Path, phase: Phase
+def _build_python(
+    engine: EmbeddedEngine,
+    python: str,
+    architecture: str,
+    work: Path,
+    announce: Callable[[str], None],
 ) -> None:
-    """Make the root file system, and follow what mmdebstrap reports (`I: extracting ...`)."""
+    """Build and push the stand-in for one platform."""
+    name, suite = f"{python_reference(engine, python)}-{architecture}", SUITES[python]
+    announce(f"making {name} of Debian {suite}, once")
+    phase = Phase("starting")
+    with heartbeat(name, phase, announce):
+        command = (*_MMDEBSTRAP, f"--architectures={architecture}")
+        reason = _bootstrap(command, suite, work, engine.release, phase)
+        if reason:
+            raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
+        phase.name = "packing and pushing it"
+        _buildx(
+            engine,
+            name,
+            *("build", "--provenance", "false", "--platform", f"linux/{architecture}"),
+            *("--build-arg", f"PYTHON={python}", "--build-arg", f"SUITE={suite}"),
+            *("--output", f"type=image,name={name},push=true,{_PYTHON_LAYERS}"),
+            *("--file", str(_DOCKERFILES / "python/Dockerfile"), str(work)),
+        )
+
+
+def _bootstrap(command: Command, suite: str, work: Path, release: str, phase: Phase) -> str:
+    """Make a root file system, and return the error of mmdebstrap, if it fails.
+
+    An index that is past its validity date is used if no mirror has a newer one.
+    """
 
     def follow(line: str) -> None:
-        if line.startswith("I: "):
+        if line.startswith("I: "):  # I: extracting archives...
             phase.name = line.removeprefix("I: ").rstrip(". ")
 
-    suite = SUITES[python]
     variables = {
-        **packages.environment(engine_folders().packages(engine.release)),
-        "TMPDIR": str(tar.parent),  # a killed mmdebstrap leaves its temporary files there
-        **marker(tar.parent),
+        **packages.environment(engine_folders().packages(release)),
+        "TMPDIR": str(work),  # a killed mmdebstrap leaves its temporary files there
+        **marker(work),
     }
-    stderr = ""
-    for check_date, mirror in itertools.product((True, False), ("", apt.mirror())):
-        if not check_date and " is expired" not in stderr:
+    target, stderr = str(work / "rootfs.tar"), ""
+    for unchecked, mirror in itertools.product(((), (_UNCHECKED_DATE,)), ((), (apt.mirror(),))):
+        if unchecked and " is expired" not in stderr:
             break
-        command = bootstrap_command(suite, architecture, tar, mirror, check_date=check_date)
-        completed = process.stream(command, environment=variables, terminal=False, line=follow)
+        completed = process.stream(
+            (*command, *unchecked, suite, target, *mirror),
+            environment=variables,
+            terminal=False,
+            line=follow,
+        )
         if not completed.returncode:
-            return
+            return ""
         stderr = completed.stderr
-    lines = [line for line in stderr.splitlines() if "E:" in line]
-    reason = lines[-1] if lines else "mmdebstrap failed"
-    name = f"{python_reference(engine, python)}-{architecture}"
-    raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
-
-
-def _build_python(engine: EmbeddedEngine, python: str, architecture: str, work: Path) -> None:
-    """Build and push one platform from the root file system in a folder."""
-    name = f"{python_reference(engine, python)}-{architecture}"
-    file = str(_DOCKERFILES / "python/Dockerfile")
-    arguments = {"PYTHON": python, "SUITE": SUITES[python]}
-    context = ("--platform", f"linux/{architecture}", "--file", file, str(work))
-    try:
-        _build(engine, name, _PYTHON_LAYERS, arguments, context)
-    finally:
-        (work / "rootfs.tar").unlink()
-
-
-def _build(
-    engine: EmbeddedEngine, name: str, layers: str, arguments: dict[str, str], context: Command
-) -> None:
-    output = f"type=image,name={name},push=true,{layers}"
-    words = ["build", "--provenance", "false", "--output", output]
-    for key, value in arguments.items():
-        words += ["--build-arg", f"{key}={value}"]
-    _buildx(engine, name, *words, *context)
+    errors = [line for line in stderr.splitlines() if "E:" in line]
+    return errors[-1] if errors else "mmdebstrap failed"
 
 
 def _buildx(engine: EmbeddedEngine, name: str, *words: str) -> None:

@@ -43,26 +43,22 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     """Return the engine; start it if it does not run. Any number of processes may do so at once.
 
     Args:
-        announce: is told, line by line, what is done.
+        announce: prints what is done, line by line.
         emulate: architectures that the engine has to run, natively or not.
-
-    Raises:
-        EngineError: this machine cannot have one, or it does not start.
-        NetworkError: the packages cannot be fetched.
-        DiskError: there is no space.
     """
     foreign = [name for name in emulate if not emulation.native(name)]
     folders = engine_folders()
     engine = state.running()
-    if engine and _emulates(folders, foreign):
+    if engine and _emulates(folders, state.read(folders), foreign):
         return engine
     packages.check_supported()
     with locks.hold(folders.lock, _ACTIVITY, announce):
         if not state.running():
             remove_leftovers(folders)
             _start(folders, announce)
-        if not _emulates(folders, foreign):
-            _emulate(folders, foreign, announce)
+        recorded = state.read(folders)
+        if recorded and not _emulates(folders, recorded, foreign):
+            _emulate(folders, recorded, foreign, announce)
     engine = state.running()
     if engine is None:
         raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
@@ -70,12 +66,7 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
 
 
 def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
-    """Stop the engine and undo what it changed; return a line for each thing that was undone.
-
-    Args:
-        announce: is told which process a wait is for.
-        purge: also remove everything that the engine keeps.
-    """
+    """Stop the engine and undo what it changed; return a line for each thing that was undone."""
     folders = engine_folders()
     if not any(path.exists() for path in (folders.home, folders.run, folders.removed)):
         return []
@@ -86,35 +77,27 @@ def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
 def prune(
     *, announce: Callable[[str], None], older: float = 0.0, dry: bool = False
 ) -> Superseded | None:
-    """Remove from the registry what no tag leads to, or return what would be removed.
-
-    Args:
-        announce: is told which process a wait is for.
-        older: the age, in seconds, from which it is removed.
-        dry: remove nothing.
+    """Remove from the registry what no tag leads to, if it has an age in seconds.
 
     Returns:
-        What was or would be removed; None where other processes use the registry.
-
-    Raises:
-        CommandError: the registry fails.
+        What was removed, or would be (`dry`); None if other processes use the registry.
     """
     folders = engine_folders()
-    running = state.read(folders)
-    if dry or running is None:
+    recorded = state.read(folders)
+    if dry or recorded is None:
         return registry.superseded(folders, time.time(), older)
     activity = "uses the engine's registry"
     with locks.alone(folders.registry_lock, _PRUNING, activity, announce) as free:
         if not free:
             return None
-        return registry.remove_superseded(folders, running, time.time(), older)
+        return registry.remove_superseded(folders, recorded, time.time(), older)
 
 
 def status() -> dict[str, object]:
     """Return what `engine.status` prints, by name."""
     folders = engine_folders()
-    engine, running = state.running(), state.read(folders)
-    if engine is None or running is None:
+    engine, recorded = state.running(), state.read(folders)
+    if engine is None or recorded is None:
         return {
             "running": False,
             "folder": str(folders.home),
@@ -127,7 +110,7 @@ def status() -> dict[str, object]:
         "DOCKER_HOST": engine.host,
         "registry": engine.registry,
         "docker hub": engine.hub,
-        "emulates": list(running.foreign),
+        "emulates": list(recorded.foreign),
         "DOCKER_CONFIG": engine.environment["DOCKER_CONFIG"],
         "docker": str(engine.docker),
         "buildx": str(engine.buildx),
@@ -137,10 +120,7 @@ def status() -> dict[str, object]:
 
 
 def remove_leftovers(folders: Folders) -> list[str]:
-    """End the engine and restore the machine; return a line for each thing that was left.
-
-    The caller holds the engine's lock.
-    """
+    """End the engine and restore the machine, with its lock held; return a line for each thing."""
     state.clear(folders)  # from here on nobody takes what is left for an engine
     removed = [f"stopped {ended}" for ended in processes.end(folders)]
     disabled = emulation.disable(folders.unique_id)
@@ -154,10 +134,7 @@ def remove_leftovers(folders: Folders) -> list[str]:
 
 
 def _purge(folders: Folders) -> list[str]:
-    """Remove all that the engine keeps; return a line for it.
-
-    The folder is renamed first: half of it must not be taken for an engine's.
-    """
+    """Remove the engine's folder, renamed first: half of it must not be taken for an engine."""
     if not folders.home.exists():
         return []
     try:
@@ -213,28 +190,30 @@ def _start(folders: Folders, announce: Callable[[str], None]) -> None:
         raise
 
 
-def _emulates(folders: Folders, foreign: Sequence[str]) -> bool:
+def _emulates(folders: Folders, recorded: EngineState | None, foreign: Sequence[str]) -> bool:
     """Return whether dockerd knows these architectures, and they are emulated until it stops."""
-    running = state.read(folders)
-    return running is not None and all(
-        name in running.foreign and emulation.lasts(name, folders.unique_id) for name in foreign
+    return recorded is not None and all(
+        name in recorded.foreign and emulation.lasts(name, folders.unique_id) for name in foreign
     )
 
 
-def _emulate(folders: Folders, foreign: Sequence[str], announce: Callable[[str], None]) -> None:
-    running = state.read(folders)
-    if running is None:
-        return  # it has just ended
-    root = packages.unpack(folders, running.release, announce, emulation=True)
+def _emulate(
+    folders: Folders,
+    recorded: EngineState,
+    foreign: Sequence[str],
+    announce: Callable[[str], None],
+) -> None:
+    """Register emulators, and restart dockerd if it does not know all of them."""
+    root = packages.unpack(folders, recorded.release, announce, emulation=True)
     for name in foreign:
         emulation.enable(root, name, folders.unique_id, announce)
-    if set(foreign) <= set(running.foreign):
+    if set(foreign) <= set(recorded.foreign):
         return
     # dockerd looks once, when it starts, for what it can run.
     daemons.wait_until_idle(folders, announce)
-    processes.terminate([running.daemons["dockerd"]])
-    restarted = {**running.daemons, "dockerd": daemons.start_dockerd(folders, root)}
-    state.write(folders, replace(running, daemons=restarted, foreign=emulation.emulated()))
+    processes.terminate([recorded.daemons["dockerd"]])
+    running = {**recorded.daemons, "dockerd": daemons.start_dockerd(folders, root)}
+    state.write(folders, replace(recorded, daemons=running, foreign=emulation.emulated()))
 
 
 def _reaches_hub(engine: EmbeddedEngine) -> bool:

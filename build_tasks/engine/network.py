@@ -37,22 +37,18 @@ _RANGES = ("172.29.0.0/16", "10.213.0.0/16", "192.168.128.0/17")
 
 
 def create(folders: Folders, environment: Mapping[str, str]) -> None:
-    """Create the engine's bridge and its firewall rules, and let the kernel forward packets.
-
-    Args:
-        folders: the engine's folders.
-        environment: the variables with which iptables is found.
-
-    Raises:
-        EngineError: no private network is free, or the kernel makes no bridge.
-        CommandError: the kernel refuses a rule.
-    """
+    """Create the engine's bridge and its firewall rules, and let the kernel forward packets."""
     network = create_bridge(folders)
     with machine_lock():
         if _FORWARD.read_text(encoding="utf-8").strip() != "1":
             _FORWARD_NOTE.touch()
             _FORWARD.write_text("1", encoding="utf-8")
-    for table, chain, *rule in firewall_rules(folders.bridge, network):
+    bridge, answers = folders.bridge, ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
+    for table, chain, *rule in (
+        ("nat", "POSTROUTING", "-s", network, "!", "-o", bridge, "-j", "MASQUERADE"),
+        ("filter", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
+        ("filter", "FORWARD", "-o", bridge, *answers, "-j", "ACCEPT"),
+    ):
         check = ("iptables", "-t", table, "-C", chain, *rule)
         if process.run(check, environment=environment, check=False).returncode:
             # The first of its chain, because the rules of others may end with a refusal.
@@ -60,12 +56,7 @@ def create(folders: Folders, environment: Mapping[str, str]) -> None:
 
 
 def remove(folders: Folders, environment: Mapping[str, str]) -> list[str]:
-    """Remove the engine's bridges and their rules; return the bridges' names.
-
-    Args:
-        folders: the engine's folders.
-        environment: the variables with which iptables is found.
-    """
+    """Remove the engine's bridges and their rules; return the bridges' names."""
     removed = []
     for bridge in bridges(folders):
         with contextlib.suppress(ImagesError):
@@ -73,16 +64,17 @@ def remove(folders: Folders, environment: Mapping[str, str]) -> list[str]:
         command = ("ip", "link", "delete", bridge, "type", "bridge")
         if not process.run(command, check=False).returncode:
             removed.append(bridge)
-    _restore_forwarding()
+    with machine_lock():
+        left = [path.parent.name for path in _INTERFACES.glob("*/bridge")]
+        if _FORWARD_NOTE.exists() and not any(name.startswith(("afi-", "afb-")) for name in left):
+            if not left:  # no other program's bridge needs forwarding
+                _FORWARD.write_text("0", encoding="utf-8")
+            _FORWARD_NOTE.unlink()
     return removed
 
 
 def create_bridge(folders: Folders) -> str:
-    """Create the engine's bridge if it is not there, and return its network.
-
-    Raises:
-        EngineError: no private network is free, or the kernel makes no bridge.
-    """
+    """Create the engine's bridge if it is not there, and return its network."""
     name = folders.bridge
     if not (_INTERFACES / name).exists():
         completed = process.run(("ip", "link", "add", name, "type", "bridge"), check=False)
@@ -119,22 +111,8 @@ def bridges(folders: Folders) -> list[str]:
     return [name for name in names if (_INTERFACES / name).exists()]
 
 
-def firewall_rules(bridge: str, network: str) -> tuple[tuple[str, ...], ...]:
-    """Return the rules with which containers reach the network, each as table, chain and rule."""
-    answers = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
-    return (
-        ("nat", "POSTROUTING", "-s", network, "!", "-o", bridge, "-j", "MASQUERADE"),
-        ("filter", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
-        ("filter", "FORWARD", "-o", bridge, *answers, "-j", "ACCEPT"),
-    )
-
-
 def free_port(preferred: str) -> int:
-    """Return a port of the loopback interface on which nothing listens.
-
-    Args:
-        preferred: the port to try first; empty if there is none.
-    """
+    """Return a port of the loopback interface on which nothing listens."""
     for port in (*([int(preferred)] if preferred else []), *_PORTS):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -155,16 +133,6 @@ def _remove_rules(bridge: str, environment: Mapping[str, str]) -> None:
             if action == "-A" and bridge in rule:
                 command = ("iptables", "-t", table, "-D", *rule)
                 process.run(command, environment=environment, check=False)
-
-
-def _restore_forwarding() -> None:
-    """Switch forwarding off again with the last engine, unless another bridge needs it."""
-    with machine_lock():
-        left = [path.parent.name for path in _INTERFACES.glob("*/bridge")]
-        if _FORWARD_NOTE.exists() and not any(name.startswith(("afi-", "afb-")) for name in left):
-            if not left:
-                _FORWARD.write_text("0", encoding="utf-8")
-            _FORWARD_NOTE.unlink()
 
 
 def _free_network(taken: list[Network], first: int) -> Network:

@@ -77,13 +77,7 @@ def check_supported() -> None:
 
 
 def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Path]:
-    """Unpack the newest release that runs on this machine; return its name and folder.
-
-    Raises:
-        EngineError: none runs, or the environment names an unknown release.
-        NetworkError: the mirror cannot be reached.
-        DiskError: there is no space.
-    """
+    """Unpack the newest release that runs on this machine; return its name and folder."""
     pinned = os.environ.get(RELEASE_VARIABLE)
     if pinned and pinned not in RELEASES:
         choices = ", ".join(RELEASES)
@@ -106,13 +100,8 @@ def unpack(
     Args:
         folders: the engine's folders.
         release: the Debian release that the engine is from.
-        announce: is told what is fetched.
+        announce: prints what is fetched.
         emulation: include the emulators of other architectures.
-
-    Raises:
-        NetworkError: the mirror cannot be reached.
-        DiskError: there is no space.
-        EngineError: the packages are not there.
     """
     root = folders.packages(release)
     own = apt.codename()

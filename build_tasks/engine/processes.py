@@ -35,17 +35,11 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True)
 class Process:
-    """A process, identified also by its start, because the kernel reuses process ids.
-
-    Args:
-        pid: the process id.
-        started: the start, in clock ticks since boot; 0 if the process has ended.
-        name: the program's name as the kernel keeps it (at most 15 bytes).
-    """
+    """A process, identified also by its start, because the kernel reuses process ids."""
 
     pid: int
-    started: int
-    name: str = field(default="", compare=False)
+    started: int  # clock ticks since boot; 0 if the process has ended
+    name: str = field(default="", compare=False)  # as the kernel keeps it: at most 15 bytes
 
     @classmethod
     def of(cls, pid: int) -> Process:
@@ -63,11 +57,7 @@ class Process:
 
 
 def marker(folder: Path) -> dict[str, str]:
-    """Return the variable for a program that works for an engine.
-
-    Args:
-        folder: the engine's folder, or the subfolder that the program fills.
-    """
+    """Return the variable for a program that works for an engine."""
     return {MARKER: str(folder)}
 
 
@@ -96,10 +86,7 @@ def end(folders: Folders) -> list[Process]:
 
 
 def end_orphans(folder: Path) -> None:
-    """End the processes that work for a folder whose lock this process holds.
-
-    Whoever started them was killed.
-    """
+    """End what a killed process started for a folder, whose lock this process holds."""
     terminate(_with_descendants(pid for pid in _pids() if _is_marked(pid, folder)))
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from build_tasks import process
 from build_tasks.engine import credentials, packages
@@ -31,34 +30,26 @@ _COLLECTION = 3600.0
 
 @dataclass(frozen=True)
 class Superseded:
-    """What nothing needs any more.
-
-    Args:
-        manifests: repositories and digests.
-        bytes: the size of the manifests, of their layers, and of aborted uploads.
-    """
+    """Manifests that nothing needs, as repository and digest, and the bytes that go with them."""
 
     manifests: tuple[tuple[str, str], ...]
     bytes: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Repository:
     """A repository's manifests: when each was pushed, which are tagged now, which were before."""
 
     name: str
-    pushed: dict[str, float] = field(default_factory=dict)
-    tagged: set[str] = field(default_factory=set)
-    formerly_tagged: set[str] = field(default_factory=set)
+    pushed: dict[str, float]
+    tagged: set[str]
+    formerly_tagged: set[str]
 
 
 def holds(reference: str) -> bool:
     """Return whether the registry has an image, as its own files say.
 
     Every build asks, and reading two files costs a fraction of two requests.
-
-    Args:
-        reference: host, port, path and tag.
     """
     return bool(manifest(reference))
 
@@ -82,13 +73,7 @@ def manifest(reference: str) -> str:
 
 
 def superseded(folders: Folders, now: float, older: float = 0.0) -> Superseded:
-    """Return what can be removed.
-
-    Args:
-        folders: the engine's folders.
-        now: the time, in seconds since the epoch.
-        older: the age, in seconds, from which a manifest can be removed.
-    """
+    """Return what can be removed: manifests of at least an age in seconds, and their layers."""
     root = folders.registry
     removable: list[tuple[str, str]] = []
     needed: set[str] = set()
@@ -96,9 +81,9 @@ def superseded(folders: Folders, now: float, older: float = 0.0) -> Superseded:
         unreachable = _unreachable(root, repository, now, older)
         removable += [(repository.name, digest) for digest in sorted(unreachable)]
         for digest in repository.pushed.keys() - unreachable:
-            needed |= {digest, *_named_by(root, digest)}
-    size = sum(size for digest, size in _blob_sizes(root) if digest not in needed)
-    return Superseded(tuple(removable), size)
+            needed |= {digest, *_named_by(root, digest, "manifests", "layers", "config")}
+    sizes = _blob_sizes(root)
+    return Superseded(tuple(removable), sum(sizes[digest] for digest in sizes.keys() - needed))
 
 
 def remove_superseded(
@@ -108,41 +93,29 @@ def remove_superseded(
 
     The caller makes sure that nobody pushes meanwhile: a layer that was pushed before its manifest
     would be removed.
-
-    Args:
-        folders: the engine's folders.
-        state: the running engine.
-        now: the time, in seconds since the epoch.
-        older: the age, in seconds, from which a manifest can be removed.
-
-    Raises:
-        CommandError: the registry or its collector fails.
     """
     root = folders.registry
     if not (root / "repositories").exists():
         return Superseded((), 0)  # nothing was pushed yet, for which the collector would fail
-    before = sum(size for _, size in _blob_sizes(root))
+    before = sum(_blob_sizes(root).values())
     manifests = superseded(folders, now, older).manifests
     _delete(state.registry, credentials.authorization(folders), manifests)
     unpacked = folders.packages(state.release)
     program = str(unpacked / "usr/bin/docker-registry")
-    process.run(
-        (program, "garbage-collect", str(folders.registry_configuration)),
-        environment=packages.daemon_environment(folders, unpacked),
-        timeout=_COLLECTION,
-    )
-    return Superseded(manifests, before - sum(size for _, size in _blob_sizes(root)))
+    variables = packages.daemon_environment(folders, unpacked)
+    command = (program, "garbage-collect", str(folders.home / "registry.yml"))
+    process.run(command, environment=variables, timeout=_COLLECTION)
+    return Superseded(manifests, before - sum(_blob_sizes(root).values()))
 
 
 def _delete(address: str, authorization: str, manifests: Iterable[tuple[str, str]]) -> None:
     import http.client  # noqa: PLC0415 - every build imports this module, few remove anything
 
     connection = http.client.HTTPConnection(address, timeout=_ANSWER)
-    headers = {"Authorization": authorization}
     try:
         for repository, digest in manifests:
             path = f"/v2/{repository}/manifests/{digest}"
-            connection.request("DELETE", path, headers=headers)
+            connection.request("DELETE", path, headers={"Authorization": authorization})
             response = connection.getresponse()
             response.read()
             if response.status not in {http.HTTPStatus.ACCEPTED, http.HTTPStatus.NOT_FOUND}:
@@ -157,11 +130,9 @@ def _unreachable(root: Path, repository: _Repository, now: float, older: float) 
     """Return the manifests that no tag leads to, except those that wait to be merged."""
     pushed = repository.pushed
     replaced = repository.formerly_tagged - repository.tagged
-    never_tagged = pushed.keys() - repository.tagged - _closure(root, replaced)
-    children = {child for digest in pushed for child in _children(_load(root, digest))}
-    waiting = {
-        digest for digest in never_tagged - children if now - pushed[digest] < max(UNTAGGED, older)
-    }
+    children = {child for digest in pushed for child in _named_by(root, digest, "manifests")}
+    untagged = pushed.keys() - repository.tagged - children - _closure(root, replaced)
+    waiting = {digest for digest in untagged if now - pushed[digest] < max(UNTAGGED, older)}
     recent = {digest for digest in replaced if now - pushed.get(digest, now) < older}
     return pushed.keys() - _closure(root, repository.tagged | waiting | recent)
 
@@ -174,40 +145,27 @@ def _closure(root: Path, digests: Iterable[str]) -> set[str]:
         digest = left.pop()
         if digest not in closure:
             closure.add(digest)
-            left += _children(_load(root, digest))
+            left += _named_by(root, digest, "manifests")
     return closure
 
 
-def _named_by(root: Path, digest: str) -> set[str]:
-    """Return the digests of the manifests, the layers and the configuration of a manifest."""
-    content = _load(root, digest)
-    entries = _entries(content.get("layers")) + _entries([content.get("config")])
-    return {*_children(content), *(str(entry.get("digest")) for entry in entries)}
-
-
-def _children(content: dict[str, Any]) -> list[str]:
-    return [str(entry.get("digest")) for entry in _entries(content.get("manifests"))]
-
-
-def _entries(value: object) -> list[dict[str, Any]]:
-    entries = value if isinstance(value, list) else []
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def _load(root: Path, digest: str) -> dict[str, Any]:
-    """Return the content of a manifest, empty if it is none."""
+def _named_by(root: Path, digest: str, *keys: str) -> set[str]:
+    """Return the digests that a manifest has under these keys, none if it is not valid."""
     try:
         content = json.loads(_blob(root, digest).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        values = [content[key] for key in keys if key in content]
+        entries = [
+            entry for value in values for entry in (value if isinstance(value, list) else [value])
+        ]
+        return {str(entry["digest"]) for entry in entries}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return set()
 
 
 def _repositories(root: Path) -> Iterator[_Repository]:
     for folder in sorted((root / "repositories").rglob("_manifests")):
-        name = folder.parent.relative_to(root / "repositories")
         yield _Repository(
-            str(name),
+            str(folder.parent.relative_to(root / "repositories")),
             {_linked(link): link.stat().st_mtime for link in folder.glob("revisions/*/*/link")},
             {_linked(link) for link in folder.glob("tags/*/current/link")},
             {_linked(link) for link in folder.glob("tags/*/index/*/*/link")},
@@ -223,8 +181,9 @@ def _blob(root: Path, digest: str) -> Path:
     return root / "blobs" / algorithm / encoded[:2] / encoded / "data"
 
 
-def _blob_sizes(root: Path) -> Iterator[tuple[str, int]]:
+def _blob_sizes(root: Path) -> dict[str, int]:
+    sizes = {}
     for file in (root / "blobs").glob("*/*/*/data"):
         with contextlib.suppress(FileNotFoundError):  # the registry has just removed it
-            algorithm, _, encoded, _ = file.relative_to(root / "blobs").parts
-            yield f"{algorithm}:{encoded}", file.stat().st_size
+            sizes[f"{file.parts[-4]}:{file.parts[-2]}"] = file.stat().st_size
+    return sizes

@@ -37,21 +37,13 @@ _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 @dataclass(frozen=True)
 class EngineState:
-    """The record of an engine whose daemons answered.
+    """The record of an engine whose daemons, `dockerd` and `registry`, answered."""
 
-    Args:
-        release: the Debian release that the engine is from.
-        registry: host and port of the registry.
-        hub: whether Docker Hub answered.
-        daemons: the processes `dockerd` and `registry`.
-        foreign: architectures that the machine emulated when dockerd was started.
-    """
-
-    release: str
-    registry: str
-    hub: bool
+    release: str  # of Debian
+    registry: str  # host and port
+    hub: bool  # whether Docker Hub answered
     daemons: dict[str, Process]
-    foreign: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()  # architectures that were emulated when dockerd started
 
     @property
     def complete(self) -> bool:
@@ -63,25 +55,15 @@ class EngineState:
 
 @dataclass(frozen=True)
 class EmbeddedEngine:
-    """A running embedded engine, as clients see it.
-
-    Args:
-        docker: the docker CLI.
-        buildx: the buildx plugin.
-        host: the address of the Docker API.
-        registry: host and port of the loopback registry.
-        hub: whether Docker Hub answered when the engine was started.
-        release: the Debian release that the engine is from.
-        ca_bundle: the machine's CA bundle, if it has one.
-    """
+    """A running embedded engine, as clients see it."""
 
     docker: Path
     buildx: Path
-    host: str
-    registry: str
-    hub: bool
-    release: str
-    ca_bundle: Path | None
+    host: str  # DOCKER_HOST
+    registry: str  # host and port
+    hub: bool  # whether Docker Hub answered when the engine was started
+    release: str  # of Debian
+    ca_bundle: Path | None  # the machine's, if it has one
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from build_tasks.engine.processes import Process
 from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EngineState
 from build_tasks.errors import EngineError
-from build_tasks.process import Command
+from build_tasks.process import Command, locks
 
 Programs = Callable[..., list[Command]]
 OWN = Process.of(os.getpid())
@@ -216,6 +217,15 @@ def test_pruning_removes_only_if_nobody_else_uses_the_registry(
     assert not removed
     assert lifecycle.prune(announce=print) == everything
     assert removed
+    other = os.open(folders.registry_lock, os.O_RDWR)  # as another process would
+    try:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        monkeypatch.setattr(lifecycle, "_PRUNING", 0)
+        monkeypatch.setattr(locks, "PATIENCE", 0)
+        assert lifecycle.prune(announce=print) is None
+    finally:
+        os.close(other)
+    assert len(removed) == 1
 
 
 def test_only_the_engines_own_mounts_are_unmounted_innermost_first(

@@ -102,6 +102,8 @@ def test_a_process_that_has_just_ended_is_not_found(table: Table) -> None:
     table.add(11, root="rw,upperdir=/x")
     (table.folder / "10/environ").unlink()
     (table.folder / "11/mountinfo").unlink()
+    table.add(13)
+    (table.folder / "13/ns/mnt").unlink()
     assert processes.find(FOLDERS) == []
     table.add(12, marked=FOLDERS.home)
     (table.folder / "12/stat").unlink()
