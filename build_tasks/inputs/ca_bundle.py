@@ -1,11 +1,9 @@
-"""A CA bundle as BuildKit takes it: a secret has at most 500 KiB."""
+"""Fit a CA bundle into a BuildKit secret, which has at most 500 KiB."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from build_tasks import paths
@@ -19,12 +17,10 @@ _CERTIFICATE = re.compile(
 
 
 def fitting(bundle: Path) -> Path:
-    """Return a bundle that fits into a secret: the one given, or a copy of its certificates.
-
-    The copy has each certificate once, without the text around it.
+    """Return the bundle, or where it is too large a copy with each certificate once and no text.
 
     Raises:
-        UsageError: it cannot be read, holds no certificate, or has too many.
+        UsageError: the bundle cannot be read, has no certificate, or has too many.
     """
     try:
         if bundle.stat().st_size <= LIMIT:
@@ -34,7 +30,7 @@ def fitting(bundle: Path) -> Path:
         raise UsageError(f"CA bundle {bundle}: cannot be read: {error.strerror}") from None
     bodies = dict.fromkeys(b"".join(body.split()) for body in _CERTIFICATE.findall(content))
     if not bodies:
-        raise UsageError(f"CA bundle {bundle}: holds no certificate (-----BEGIN CERTIFICATE-----)")
+        raise UsageError(f"CA bundle {bundle}: has no certificate (-----BEGIN CERTIFICATE-----)")
     text = b"".join(map(_pem, bodies))
     if len(text) > LIMIT:
         raise UsageError(
@@ -45,10 +41,7 @@ def fitting(bundle: Path) -> Path:
     file = paths.cache_folder() / "ca-bundles" / f"{hashlib.sha256(text).hexdigest()[:16]}.pem"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, fresh = tempfile.mkstemp(dir=file.parent)  # another process may do the same
-        with os.fdopen(descriptor, "wb") as output:
-            output.write(text)
-        Path(fresh).replace(file)
+        paths.write(file, text.decode("ascii"))
     return file
 
 

@@ -1,12 +1,11 @@
-"""What is sent to BuildKit: a folder's own files, with modes that depend on nothing but git.
+"""Prepare a build context: a folder's own files, with modes that depend on git alone.
 
-A file's mode is part of a step's cache key (its time is not), so that umask 0002 and 0022 would
-share no cache; `COPY --chmod` does not help, and BuildKit's own git contexts have other modes
-again. So a snapshot is sent (`snapshots`), and the user's files are not touched.
+A file's mode is part of a step's cache key (its time is not), so checkouts with umask 0002 and 0022
+would share no cache. `COPY --chmod` does not help, and BuildKit's git contexts have other modes
+again. So a snapshot is sent, and the user's files are not touched.
 
-Of the other ways, a tar on stdin sends everything every time; the tree itself, where its modes are
-right, leaves the cost and the races to the umask; one copy that is kept in step changes under a
-build that still reads it.
+A tar on stdin would send everything every time, and the checkout itself would depend on the umask
+and change under a build that still reads it.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from build_tasks import paths
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore, file_hashes, git_files, snapshot
 from build_tasks.inputs.dockerignore import Patterns
+from build_tasks.text.formatting import plural
 
-#: Folders of the cache folder that are made once, with the right modes, and never change.
-_OWN = ("constraints", "sources")
-_RULES = ".dockerignore"
+#: Folders in the cache folder that are written once, with fixed modes, and never change.
+_IMMUTABLE = ("constraints", "sources")
+_DOCKERIGNORE = ".dockerignore"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A folder to be sent to BuildKit.
+    """A folder that BuildKit can read.
 
     Args:
-        folder: where it lies; nothing in it changes any more.
-        files: for each path that enters a build, its mode and the beginning of its SHA-256, like
-            `100644 9f2c...`.
+        folder: the folder, in which nothing changes any more.
+        files: the mode and the hash of each file that enters a build, like `100644 9f2c...`.
     """
 
     folder: Path
@@ -44,12 +43,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What enters besides what git tracks: patterns, of the kind that .dockerignore has.
+    """Which files enter besides those that git tracks, as patterns like those of .dockerignore.
 
     Args:
-        untracked: of files that git neither tracks nor ignores.
-        ignored: of files that git ignores.
-        everything: do not ask git: a folder was named for what lies in it.
+        untracked: files that git neither tracks nor ignores.
+        ignored: files that git ignores.
+        everything: all files, without asking git.
     """
 
     untracked: tuple[str, ...] = ()
@@ -61,9 +60,9 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
     """Return what a folder sends to a build.
 
     Args:
-        root: the folder: the project's, or one that replaces a stage.
-        allowed: what enters besides what git tracks.
-        announce: is told what is left out.
+        root: the project's folder, or that of a named build context.
+        allowed: what enters besides the files that git tracks.
+        announce: is called with each note on what is left out.
 
     Raises:
         UsageError: a file cannot be read, or a submodule is not fetched.
@@ -71,56 +70,51 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
         ImagesError: files change faster than they can be read.
     """
     root = root.resolve()
-    own = any(root.is_relative_to(paths.cache_folder().resolve() / name) for name in _OWN)
+    immutable = any(root.is_relative_to(paths.cache_folder().resolve() / n) for n in _IMMUTABLE)
     rules = git_files.Rules(
-        excluded=_excluded(root),
+        excluded=_dockerignore(root),
         untracked=dockerignore.parse(allowed.untracked),
         ignored=dockerignore.parse(allowed.ignored),
-        everything=allowed.everything or own,
+        everything=allowed.everything or immutable,
     )
-    listed = git_files.files(root, rules)
-    if listed.unfetched:
-        path = listed.unfetched[0]
+    listing = git_files.files(root, rules)
+    if listing.unfetched:
+        path = listing.unfetched[0]
         raise UsageError(
             f"{root / path}: the submodule is not fetched: run git -C {shlex.quote(str(root))} "
             f"submodule update --init --recursive, or name {path} in .dockerignore"
         )
-    for line in _notes(root, listed):
-        announce(line)
-    names = dict(listed.files)
-    if (root / _RULES).is_file():  # BuildKit reads it there
-        names.setdefault(_RULES, False)
-    if own:
-        folder, found = root, file_hashes.of(root, names)
+    if listing.problem:
+        announce(f"warning: {root}: untracked files enter: {listing.problem}")
+    if listing.left_out:
+        announce(_left_out(root, listing.left_out))
+    names = dict(listing.files)
+    if (root / _DOCKERIGNORE).is_file():  # BuildKit reads it in the context
+        names.setdefault(_DOCKERIGNORE, False)
+    if immutable:
+        folder, hashes = root, file_hashes.of(root, names)
     else:
-        folder, found = snapshot.take(root, names)
-    return Prepared(folder, {path: text for path, text in found.items() if path in listed.files})
+        folder, hashes = snapshot.take(root, names)
+    return Prepared(folder, {path: text for path, text in hashes.items() if path in listing.files})
 
 
-def _excluded(root: Path) -> Patterns:
-    """Return the patterns of a folder's .dockerignore; BuildKit says what is wrong with them."""
+def _dockerignore(root: Path) -> Patterns:
+    """Return the patterns of a folder's .dockerignore; BuildKit reports what is wrong with them."""
     try:
-        text = (root / _RULES).read_bytes().removeprefix(codecs.BOM_UTF8)
-        return dockerignore.parse(os.fsdecode(text).split("\n"))  # names are bytes
+        text = (root / _DOCKERIGNORE).read_bytes().removeprefix(codecs.BOM_UTF8)
+        return dockerignore.parse(os.fsdecode(text).split("\n"))  # file names are bytes
     except (OSError, ValueError):
         return Patterns()
 
 
-def _notes(root: Path, listed: git_files.Listing) -> list[str]:
-    """Return what a person should know of a listing, in one line each."""
-    notes = []
-    if listed.problem:
-        notes.append(f"warning: {root}: untracked files enter: {listed.problem}")
-    if listed.left_out:
-        tops = {path.partition("/")[0] for path in listed.left_out if "/" in path}
-        common = len(tops) == 1 and all("/" in path for path in listed.left_out)
-        top = tops.pop() if common else ""
-        number = len(listed.left_out)
-        what = "1 untracked file" if number == 1 else f"{number} untracked files"
-        place = f"{root / top}/" if top else f"{root}/"
-        pattern = shlex.quote(f"{top}/**" if top else "**")
-        notes.append(
-            f"{what} of {place} {'is' if number == 1 else 'are'} left out: "
-            f"--untracked {pattern} lets {'it' if number == 1 else 'them'} in"
-        )
-    return notes
+def _left_out(root: Path, files: tuple[str, ...]) -> str:
+    """Return one line on untracked files, with the option that lets them in."""
+    folders = {path.partition("/")[0] if "/" in path else "" for path in files}
+    top = folders.pop() if len(folders) == 1 else ""
+    pattern = shlex.quote(f"{top}/**" if top else "**")
+    verb, pronoun = ("is", "it") if len(files) == 1 else ("are", "them")
+    place = f"{root / top}/" if top else f"{root}/"
+    return (
+        f"{plural(len(files), 'untracked file')} of {place} {verb} left out: "
+        f"--untracked {pattern} lets {pronoun} in"
+    )

@@ -1,7 +1,8 @@
-"""The patterns of .dockerignore, which say which paths of a folder are meant.
+"""Match paths with the patterns of .dockerignore.
 
-No library has them: those of .gitignore, which pathspec reads, are not bound to the root and mean
-something else by `*`. BuildKit still reads the file itself; this only spares what it would refuse.
+No library does: the patterns of .gitignore, which pathspec implements, are not anchored at the root
+and have another meaning of `*`. BuildKit reads the file itself, too; matching here only avoids
+copies of what BuildKit would leave out.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from enum import Enum
 from functools import cache
 
 _WILD = re.compile(r"[*?\[\\]")
-#: Wildcards of one pattern that Python's regular expressions are trusted with: each one may make
-#: them backtrack over the whole path, so that their time grows with this power of its length.
+#: Wildcards that a pattern may have to be matched by a regular expression: each one may make it
+#: backtrack over the whole path, so the time grows with this power of the path's length.
 _BACKTRACKING = 2
 
 
@@ -35,35 +36,35 @@ _Token = _Wild | str
 
 @dataclass(frozen=True)
 class _Run:
-    """Patterns that stand together and say the same: what matches is meant, or is not."""
+    """Adjacent patterns that all match, or all except (`!`)."""
 
-    meant: bool
+    matches: bool
     expression: re.Pattern[str]
     slow: tuple[tuple[_Token, ...], ...] = ()
 
     def match(self, path: str) -> bool:
         """Return whether a path, or a folder above it, matches one of the patterns."""
-        return bool(self.expression.match(path)) or any(simulate(one, path) for one in self.slow)
+        return bool(self.expression.match(path)) or any(simulate(p, path) for p in self.slow)
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """Patterns in their order; the last one that matches a path, or a folder above it, decides.
+    """Patterns in order; the last one that matches a path, or a folder above it, decides.
 
     Args:
         runs: the patterns.
-        exceptions: for each `!` pattern, what stands before its first wildcard.
+        exceptions: for each `!` pattern, the text before its first wildcard.
     """
 
     runs: tuple[_Run, ...] = ()
     exceptions: tuple[str, ...] = ()
 
     def match(self, path: str) -> bool:
-        """Return whether the patterns mean a path, like `sources/dags/smoke.py`."""
-        return next((run.meant for run in reversed(self.runs) if run.match(path)), False)
+        """Return whether a path, like `sources/dags/smoke.py`, matches."""
+        return next((run.matches for run in reversed(self.runs) if run.match(path)), False)
 
     def cover(self, folder: str) -> bool:
-        """Return whether the patterns mean all that a folder can hold."""
+        """Return whether everything that a folder can hold matches."""
         inside = f"{folder}/"
         return self.match(folder) and not any(
             prefix.startswith(inside) or inside.startswith(prefix) for prefix in self.exceptions
@@ -71,7 +72,7 @@ class Patterns:
 
 
 def parse(lines: Iterable[str]) -> Patterns:
-    """Return the patterns that stand in lines, as BuildKit reads them.
+    """Parse patterns as BuildKit does.
 
     Source of the grammar: github.com/moby/patternmatcher, `ignorefile` and `Pattern.compile`.
 
@@ -87,31 +88,27 @@ def parse(lines: Iterable[str]) -> Patterns:
         pattern = line.strip()
         if not pattern or line.startswith("#"):
             continue
-        meant = not pattern.startswith("!")
+        matches = not pattern.startswith("!")
         if pattern == "!":
             raise ValueError("has nothing after '!'")
         pattern = posixpath.normpath(pattern.removeprefix("!").strip()).lstrip("/")
-        if not meant:
+        if not matches:
             exceptions.append(_WILD.split(pattern)[0])
-        if not runs or runs[-1][0] != meant:
-            runs.append((meant, []))
+        if not runs or runs[-1][0] != matches:
+            runs.append((matches, []))
         runs[-1][1].append(tokens(pattern))
-    return Patterns(tuple(_run(meant, patterns) for meant, patterns in runs), tuple(exceptions))
+    return Patterns(tuple(_run(matches, patterns) for matches, patterns in runs), tuple(exceptions))
 
 
-def _run(meant: bool, patterns: list[tuple[_Token, ...]]) -> _Run:
-    quick: list[tuple[_Token, ...]] = []
-    slow: list[tuple[_Token, ...]] = []
-    for pattern in patterns:
-        wild = sum(isinstance(token, _Wild) for token in pattern)
-        (quick if wild <= _BACKTRACKING else slow).append(pattern)
-    expressions = ("".join(_expression(token) for token in pattern) for pattern in quick)
-    joined = "|".join(expressions) if quick else r"(?!)"  # never
-    return _Run(meant, re.compile(rf"(?:{joined})(?:/.*)?\Z", re.DOTALL), tuple(slow))
+def _run(matches: bool, patterns: list[tuple[_Token, ...]]) -> _Run:
+    slow = [p for p in patterns if sum(isinstance(token, _Wild) for token in p) > _BACKTRACKING]
+    quick = ("".join(map(_expression, pattern)) for pattern in patterns if pattern not in slow)
+    joined = "|".join(quick) or r"(?!)"  # never matches
+    return _Run(matches, re.compile(rf"(?:{joined})(?:/.*)?\Z", re.DOTALL), tuple(slow))
 
 
 def tokens(pattern: str) -> tuple[_Token, ...]:
-    """Return a cleaned pattern as wildcards and expressions of single characters.
+    """Split a cleaned pattern into wildcards and expressions of single characters.
 
     Raises:
         ValueError: a class or an escape is incomplete.
@@ -137,7 +134,7 @@ def tokens(pattern: str) -> tuple[_Token, ...]:
         else:
             character, at = _character(pattern, at)
             result.append(re.escape(character))
-    # The one case that BuildKit compares as a suffix, which need not begin at a slash.
+    # BuildKit compares this one case as a suffix, which need not begin at a slash.
     if pattern.startswith("**") and not _WILD.search(pattern[2:]) and pattern[2:3] != "/":
         result[0] = _Wild.ANYTHING
     return tuple(result)
@@ -180,13 +177,9 @@ def _expression(token: _Token) -> str:
 
 
 def simulate(pattern: tuple[_Token, ...], path: str) -> bool:
-    """Return whether a pattern matches a path or a folder above it, in time linear in its length.
+    """Return whether a pattern matches a path or a folder above it, in linear time.
 
     All positions of the pattern that the path so far can have reached are followed at once.
-
-    Args:
-        pattern: its tokens.
-        path: the path.
     """
     characters = [None if isinstance(token, _Wild) else _compiled(token) for token in pattern]
     end = len(pattern)
@@ -212,7 +205,7 @@ def simulate(pattern: tuple[_Token, ...], path: str) -> bool:
 
 
 def _reachable(pattern: tuple[_Token, ...], at: int) -> Iterator[int]:
-    """Yield a position, and those that are reached from it by wildcards which match nothing."""
+    """Yield a position, and those after it that wildcards reach by matching nothing."""
     yield at
     while at < len(pattern) and isinstance(pattern[at], _Wild):
         at += 1

@@ -1,4 +1,4 @@
-"""What a folder's files are, by mode and content; a file that did not change is not read again."""
+"""The mode and the hash of each file of a folder; an unchanged file is not read again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from build_tasks.errors import UsageError
 
 #: The mode that git gives a symbolic link.
 LINK = "120000"
-#: Nanoseconds that a file has to be at rest before its times vouch for its content: the clocks of
-#: file systems tick slowly (git calls such files racy).
+#: Nanoseconds that a file must be unchanged before its times prove that its content is the same:
+#: file systems have coarse clocks (git calls such files racy).
 REST = 100_000_000
 _CHUNK = 1 << 20
 _DIGITS = 32
@@ -26,7 +26,7 @@ _FORMAT = 1
 
 
 class ChangedError(Exception):
-    """A file is not what it was a moment ago."""
+    """A file changed while it was read."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Index:
     """What is known of a folder's files.
 
     Args:
-        known: by path, what stat said when a file was read, and its fingerprint.
+        known: for each path, what stat returned when the file was read, and its mode and hash.
         snapshot: the name of the last snapshot, which has exactly these files.
     """
 
@@ -42,114 +42,97 @@ class Index:
     snapshot: str = ""
 
     def fingerprint(self, path: str) -> str:
-        """Return the last fingerprint of a path, empty if there is none."""
+        """Return the last mode and hash of a path, empty if there is none."""
         known = self.known.get(path)
         return str(known[-1]) if known else ""
 
 
 def home(root: Path) -> Path:
-    """Return the folder for what is kept of a folder."""
+    """Return the cache folder of a folder's index and snapshots."""
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
     return paths.cache_folder() / "contexts" / name
 
 
 def of(root: Path, names: Mapping[str, bool | None]) -> dict[str, str]:
-    """Return the fingerprint of each file that is there.
-
-    Args:
-        root: the folder.
-        names: its files, and whether git says that they are executable.
-
-    Raises:
-        UsageError: a file cannot be read.
-    """
-    index, where = Index(), home(root)
-    found = look(root, names, read(where), index)
-    where.mkdir(parents=True, exist_ok=True)
-    write(where, index)
-    return found
+    """Return the mode and hash of each file that exists; see `look`."""
+    index, folder = Index(), home(root)
+    hashes = look(root, names, read(folder), index)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, index)
+    return hashes
 
 
 def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index) -> dict[str, str]:
-    """Return the fingerprint of each file that is there.
+    """Return the mode and hash of each file that exists.
 
     Args:
         root: the folder.
         names: its files, and whether git says that they are executable.
-        before: what is known.
-        now: gets what is known then.
+        before: the last index.
+        now: an empty index, which is filled.
 
     Raises:
         ChangedError: a file changed meanwhile.
         UsageError: a file cannot be read.
     """
     result: dict[str, str] = {}
-    real = _Real(str(root))
+    real = _RealFolders(str(root))
     moment = time.time_ns()
     for path in sorted(names):
         try:
-            seen = os.lstat(f"{root}/{path}")
+            status = os.lstat(f"{root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             continue
         if not real[path.rpartition("/")[0]]:
             continue
-        # Nobody can set the inode's own time: it tells of an edit that keeps the other.
+        # ctime cannot be set by programs: it changes even where an edit keeps mtime.
         state = [
-            *(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode),
-            names[path],
+            *(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino),
+            *(status.st_mode, names[path]),
         ]
         known = before.known.get(path)
         if known and known[:-1] == state:
             now.known[path] = known
             result[path] = str(known[-1])
             continue
-        kind = stat.S_IFMT(seen.st_mode)
+        kind = stat.S_IFMT(status.st_mode)
         if kind not in {stat.S_IFREG, stat.S_IFLNK}:
             continue
-        _check_text(f"{root}/{path}", path, "its name")
+        _require_utf_8(f"{root}/{path}", path, "its name")
         content = _content(f"{root}/{path}", kind)
-        result[path] = f"{_mode(seen.st_mode, executable=names[path])} {content}"
-        if moment - seen.st_ctime_ns < REST:
+        result[path] = f"{_mode(status.st_mode, executable=names[path])} {content}"
+        if moment - status.st_ctime_ns < REST:
             state[0] = 0
         now.known[path] = [*state, result[path]]
     return result
 
 
 def short(digest: hashlib._Hash) -> str:
-    """Return as much of a digest as fingerprints hold."""
+    """Return the beginning of a digest, in the length of fingerprints."""
     return digest.hexdigest()[:_DIGITS]
 
 
-def read(where: Path) -> Index:
-    """Return what is known; nothing, if it cannot be read or is no such file."""
+def read(folder: Path) -> Index:
+    """Return the index in a folder; an empty one if there is none, or it is damaged."""
     try:
-        form, known, snapshot = json.loads((where / "index.json").read_text(encoding="utf-8"))
-        right = form == _FORMAT and isinstance(snapshot, str)
-        known = {path: _known(state) for path, state in known.items()} if right else {}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        version, known, snapshot = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        valid = all(
+            isinstance(state, list) and isinstance(state[-1], str) for state in known.values()
+        )
+    except (OSError, ValueError, TypeError, AttributeError, IndexError, RecursionError):
         return Index()
-    return Index(known, snapshot) if right else Index()
+    valid = valid and version == _FORMAT and isinstance(snapshot, str)
+    return Index(known, snapshot) if valid else Index()
 
 
-def _known(state: object) -> list[object]:
-    """Return what is kept of a file.
-
-    Raises:
-        ValueError: it is not that.
-    """
-    if not isinstance(state, list) or not state or not isinstance(state[-1], str):
-        raise ValueError(state)
-    return state
-
-
-def write(where: Path, index: Index) -> None:
-    """Keep what is known; nobody sees half of it."""
+def write(folder: Path, index: Index) -> None:
+    """Write the index to a folder."""
     text = json.dumps([_FORMAT, index.known, index.snapshot], separators=(",", ":"))
-    paths.write(where / "index.json", text)
+    paths.write(folder / "index.json", text)
 
 
-class _Real(dict[str, bool]):
-    """Whether a folder is one, and not reached by a link: git takes what is there for gone."""
+class _RealFolders(dict[str, bool]):
+    """Whether a folder is reached without a link; for git, files behind a link are removed."""
 
     def __init__(self, root: str) -> None:
         super().__init__({"": True})
@@ -157,8 +140,8 @@ class _Real(dict[str, bool]):
 
     def __missing__(self, folder: str) -> bool:
         link = os.path.islink(f"{self._root}/{folder}")  # noqa: PTH114 - thousands of them
-        self[folder] = found = not link and self[folder.rpartition("/")[0]]
-        return found
+        self[folder] = real = not link and self[folder.rpartition("/")[0]]
+        return real
 
 
 def _mode(bits: int, *, executable: bool | None) -> str:
@@ -168,8 +151,8 @@ def _mode(bits: int, *, executable: bool | None) -> str:
     return "100755" if runs else "100644"
 
 
-def _check_text(path: str, text: str, what: str) -> None:
-    """Raise UsageError if a text is not UTF-8: BuildKit ends a build with an internal error."""
+def _require_utf_8(path: str, text: str, what: str) -> None:
+    """Raise UsageError for other texts: BuildKit would fail with an internal error."""
     if not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text):
         shown = os.fsencode(path).decode(errors="backslashreplace")
         raise UsageError(
@@ -182,7 +165,7 @@ def _content(path: str, kind: int) -> str:
     try:
         if kind == stat.S_IFLNK:
             target = os.readlink(path)  # noqa: PTH115 - as text that is bytes
-            _check_text(path, target, "its target")
+            _require_utf_8(path, target, "its target")
             return short(hashlib.sha256(os.fsencode(target)))
         digest = hashlib.sha256()
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them

@@ -1,9 +1,8 @@
-"""A fingerprint of all that an image is made of, which the image carries as a label.
+"""The fingerprint of everything that an image is made of, which the image carries as a label.
 
-Parts have hashes of their own, so that a difference can be named. What changes with every build
-(commit, build id, date) and what changes nothing (comments, times and the umask) are no inputs.
-The base image's content is none either, because nobody knows it before the build: an image shows
-it by the layers that it begins with.
+Each part has its own hash, so that a difference can be named. What changes with every build
+(commit, build id, date) and what changes nothing (comments, times, the umask) are no inputs. Nor
+is the content of the base image, which is not known before the build: the first layers show it.
 """
 
 from __future__ import annotations
@@ -12,51 +11,49 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
 
-#: Raised when the same inputs get other hashes than before.
+#: Raise it when equal inputs get other hashes than before.
 SCHEME = 2
 LABEL = "org.apache.airflow.image.inputs"
 BASE_ARGUMENT = "BASE_IMAGE"
-#: Arguments that change with every build; no step of the Dockerfiles stands below them.
+#: Arguments that change with every build; the Dockerfiles declare them below all steps.
 LATE = frozenset({"BUILD_ID", "COMMIT_SHA"})
-#: The parts, in the order in which a difference is told.
+#: The parts, in the order in which differences are shown.
 PARTS = ("dockerfile", "base", "arguments", "constraints", "files")
-#: Hexadecimal digits of a part's hash: 48 bits, and the label stays below 110 bytes.
+#: Hexadecimal digits of a part's hash; the label has at most 110 bytes.
 DIGITS = 12
-#: Characters of an argument that are told.
+#: Characters of an argument that are shown.
 WIDTH = 30
-_TEXT = re.compile(rf"{SCHEME}" + "".join(rf" {part}=([0-9a-f]{{{DIGITS}}})" for part in PARTS))
+_LABEL = re.compile(rf"{SCHEME}" + "".join(rf" {part}=([0-9a-f]{{{DIGITS}}})" for part in PARTS))
 _CONSTRAINTS = re.compile(r"constraints[/:]")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that an image is made of.
+    """Everything that an image is made of.
 
     Args:
         instructions: the Dockerfile.
-        arguments: the arguments that it declares, without those that change with every build.
+        arguments: its arguments, without those that change with every build.
         base: the reference of the base image.
-        files: the files that its steps read, by path, each as `MODE SHA`; those of a named context
-            as `CONTEXT:PATH`.
+        files: the files that its steps read, by path, as `MODE SHA`; those of a named context as
+            `CONTEXT:PATH`.
         effects: what the Dockerfile makes, however it is written; empty where that is not known.
     """
 
     instructions: tuple[Instruction, ...]
-    arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    arguments: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
-    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, str] = field(default_factory=dict)
     effects: str = field(default="", repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """The label's text: the scheme, then a short hash of each part."""
+        """The label: the scheme, then a short hash of each part."""
         constraints = {path: text for path, text in self.files.items() if _CONSTRAINTS.match(path)}
         content = {
             "dockerfile": self.effects or [f"{one.stage} {one.text}" for one in self.instructions],
@@ -65,7 +62,7 @@ class Inputs:
             "constraints": constraints,
             "files": {path: text for path, text in self.files.items() if path not in constraints},
         }
-        return " ".join((str(SCHEME), *(f"{part}={_short(content[part])}" for part in PARTS)))
+        return " ".join((str(SCHEME), *(f"{part}={_hash(content[part])}" for part in PARTS)))
 
 
 def gather(
@@ -75,76 +72,69 @@ def gather(
 
     Args:
         instructions: the Dockerfile.
-        arguments: the arguments that the build is given.
-        files: what may enter the build, by path, each as `MODE SHA`.
+        arguments: the build arguments.
+        files: all files that the build can read, by path, as `MODE SHA`.
     """
-    read, made = files, ""
-    counted: AbstractSet[str] = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
+    read, effects = files, ""
+    counted = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
     if not dockerfile.not_understood(instructions):
         uses = inputs.effects(instructions, arguments).uses
         read = {path: files[path] for use in uses for path in use.reads(files)}
-        # An argument's value is a part of its own: here stands which one it is.
+        # Arguments are a part of their own: the effects have their names, not their values.
         symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
-        made = inputs.effects(instructions, symbols).text
-        counted = {name for name in counted if json.dumps(f"\0{name}\0")[1:-1] in made}
+        effects = inputs.effects(instructions, symbols).text
+        counted = frozenset(n for n in counted if json.dumps(f"\0{n}\0")[1:-1] in effects)
     return Inputs(
         tuple(instructions),
-        MappingProxyType({name: text for name, text in arguments.items() if name in counted}),
+        {name: text for name, text in arguments.items() if name in counted},
         arguments.get(BASE_ARGUMENT, ""),
-        MappingProxyType(dict(read)),
-        made,
+        dict(read),
+        effects,
     )
 
 
 def changed(label: str, now: str) -> tuple[str, ...]:
-    """Return the parts in which an image's label differs from what a build would give it now.
+    """Return the parts in which an image's label differs from the present fingerprint.
 
     Args:
         label: the image's label; empty if it has none.
-        now: the fingerprint of the inputs as they are.
+        now: the present fingerprint.
 
     Returns:
         Names of PARTS; `inputs` alone if the label cannot be compared.
     """
-    was, has = _TEXT.fullmatch(label), _TEXT.fullmatch(now)
-    if not was or not has:
+    before, after = _LABEL.fullmatch(label), _LABEL.fullmatch(now)
+    if not before or not after:
         return ("inputs",)
-    return tuple(
-        part for part, a, b in zip(PARTS, was.groups(), has.groups(), strict=True) if a != b
-    )
+    hashes = zip(PARTS, before.groups(), after.groups(), strict=True)
+    return tuple(part for part, old, new in hashes if old != new)
 
 
 def begins_with(image: Sequence[str], base: Sequence[str]) -> bool:
-    """Return whether an image was made from a base: its layers begin with the base's.
-
-    Args:
-        image: the image's layers, as `rootfs.diff_ids` has them.
-        base: those of the base.
-    """
+    """Return whether an image's layers (`rootfs.diff_ids`) begin with those of its base."""
     return bool(base) and tuple(image[: len(base)]) == tuple(base)
 
 
 def details(part: str, before: Inputs, now: Inputs) -> list[str]:
     """Return what changed in one of PARTS, one line each."""
     if part == "dockerfile":
-        was, has = ([one.squeezed for one in each.instructions] for each in (before, now))
-        new = [one for one in now.instructions if one.squeezed not in was]
-        if not new and sorted(was) == sorted(has):
-            return ["another order"] if was != has else []
-        return [f"line {one.line}: {one.head}" for one in new] or ["an instruction is gone"]
-    if part == "base":
-        # Of one name that means another image now, there is no more to say.
+        old, new = ([one.squeezed for one in each.instructions] for each in (before, now))
+        added = [one for one in now.instructions if one.squeezed not in old]
+        if not added and sorted(old) == sorted(new):
+            return ["another order"] if old != new else []
+        return [f"line {one.line}: {one.head}" for one in added] or ["an instruction is gone"]
+    if part == "base":  # the same reference may mean another image now
         return [f"{before.base} -> {now.base}"] if before.base != now.base else []
     if part == "arguments":
         return [
-            f"{name}: {_short_value(before, name)} -> {_short_value(now, name)}"
+            f"{name}: {_value(before, name)} -> {_value(now, name)}"
             for name in _different(before.arguments, now.arguments)
         ]
     paths = _different(before.files, now.files)
     return [path for path in paths if bool(_CONSTRAINTS.match(path)) is (part == "constraints")]
 
 
-def _short_value(inputs: Inputs, name: str) -> str:
+def _value(inputs: Inputs, name: str) -> str:
     value = inputs.arguments.get(name, "")
     return repr(value if len(value) <= WIDTH else f"{value[: WIDTH - 3]}...")
 
@@ -153,6 +143,6 @@ def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
 
 
-def _short(content: object) -> str:
+def _hash(content: object) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:DIGITS]

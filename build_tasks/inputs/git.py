@@ -1,10 +1,9 @@
-"""Ask git about a folder, or fetch with it: the only module that starts git.
+"""Run git. No other module starts it.
 
-Two kinds of use. A question about a checkout must not depend on who asks: the variables of a hook
-that point to another repository are removed, and settings that change what git prints or that run
-programs are overridden. A fetch needs what the user has set up to reach the repository: URL
-rewrites, credentials, proxies, SSH. So both keep the user's configuration files, under fixed
-settings, and the variables of `_KEPT`.
+A question about a checkout must not depend on who asks: variables that point to another repository,
+as hooks have them, are removed, and settings that change what git prints or that run programs are
+overridden. A fetch needs what the user has set up to reach the repository: URL rewrites,
+credentials, proxies, SSH. So both keep the user's configuration files and the variables of `_KEPT`.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from build_tasks import process
 from build_tasks.errors import CommandError
 from build_tasks.process import Command, Completed, Environment
 
-#: Variables of git's own that a person or a CI system sets to reach repositories, to say where
-#: configuration is (`safe.directory` of a container among it), or which git this is. All others
-#: are removed, as a hook sets them for its own repository.
+#: Variables of git that are kept: those that say how to reach repositories, where configuration is
+#: (like `safe.directory` in a container), or which git this is.
 _KEPT = re.compile(
     r"GIT_(ASKPASS|SSH(_COMMAND|_VARIANT)?|SSL_.*|PROXY_.*|HTTP_.*|ALLOW_PROTOCOL|EXEC_PATH"
     r"|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)"
@@ -41,20 +39,20 @@ _SETTINGS = (
     "maintenance.auto=false",
 )
 _FIXED = tuple(word for setting in _SETTINGS for word in ("-c", setting))
-#: What git says of a folder in no repository; of one whose repository is gone it names that.
+#: Git's message for a folder in no repository; another one names a repository that is missing.
 _NO_REPOSITORY = "not a git repository (or any"
 
 
 class NoRepositoryError(CommandError):
-    """Report a folder that is in no repository."""
+    """A folder is in no repository."""
 
 
 def ask(folder: Path, *arguments: str) -> str:
-    """Return what git prints about a folder, with bytes that are not UTF-8 as surrogates.
+    """Return what git prints about a folder; bytes that are not UTF-8 become surrogates.
 
     Args:
         folder: a folder of a checkout.
-        arguments: a plumbing command: what others print follows the user's configuration.
+        arguments: a plumbing command; the output of others depends on the user's configuration.
 
     Raises:
         NoRepositoryError: the folder is in no repository.
@@ -64,7 +62,7 @@ def ask(folder: Path, *arguments: str) -> str:
     command = _command(folder, arguments)
     environment = {
         **_environment(),
-        **_deliberate(folder),
+        **_named_repository(folder),
         "GIT_OPTIONAL_LOCKS": "0",  # a question writes nothing, not even an index
         "GIT_NO_LAZY_FETCH": "1",  # nor does it reach a partial clone's remote
     }
@@ -72,17 +70,17 @@ def ask(folder: Path, *arguments: str) -> str:
         with process.reading(command, environment=environment) as output:
             return os.fsdecode(output.read())
     except CommandError:
-        ended = process.run(command, environment=environment, check=False)
-        raise _error(ended.stderr) from None
+        completed = process.run(command, environment=environment, check=False)
+        raise _error(completed.stderr) from None
 
 
 def run(repository: Path, *arguments: str, timeout: float = 60.0) -> Completed:
-    """Run git on a repository of this suite's own, with the user's means to reach others.
+    """Run git on a repository of this suite.
 
     Args:
-        repository: a folder that gets the repository `git`, its `index` and the files in `new`.
-        arguments: a command and its arguments.
-        timeout: seconds until git is ended.
+        repository: a folder with the repository `git`, its `index` and the work tree `new`.
+        arguments: the command.
+        timeout: seconds.
 
     Raises:
         MissingProgram: git is not installed.
@@ -99,10 +97,15 @@ def run(repository: Path, *arguments: str, timeout: float = 60.0) -> Completed:
 
 
 def reason(stderr: str) -> str:
-    """Return git's first word on a failure: the last is advice."""
+    """Return the first line of git's that gives a reason; advice follows it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.lower().startswith(("warning:", "hint:"))]
-    return next(iter(telling or lines), "git gave no reason").removeprefix("fatal: ")
+    reasons = [line for line in lines if not line.lower().startswith(("warning:", "hint:"))]
+    return next(iter(reasons or lines), "git gave no reason").removeprefix("fatal: ")
+
+
+def discovered(folder: Path) -> bool:
+    """Return whether a folder, or one above it, has a repository."""
+    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
 
 
 def _command(folder: Path, arguments: tuple[str, ...]) -> Command:
@@ -110,16 +113,15 @@ def _command(folder: Path, arguments: tuple[str, ...]) -> Command:
 
 
 def _environment() -> Environment:
-    """Return what changes in the environment: nothing leads elsewhere, and nothing is asked."""
-    own = (name for name in os.environ if name.startswith("GIT_"))
-    removed = {name: None for name in own if not _KEPT.fullmatch(name)}
+    others = (name for name in os.environ if name.startswith("GIT_") and not _KEPT.fullmatch(name))
+    removed = dict.fromkeys(others)
     return {**removed, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
 
 
-def _deliberate(folder: Path) -> Environment:
-    """Return the repository that the environment names for a folder that has none by itself.
+def _named_repository(folder: Path) -> Environment:
+    """Return the repository in the environment if it is for this folder, which has none itself.
 
-    A hook's environment names one, too: for the folder in which git found it.
+    The environment of a hook names a repository, too, but for the folder in which git found it.
     """
     repository = os.environ.get("GIT_DIR", "")
     tree = Path(os.environ.get("GIT_WORK_TREE") or Path.cwd()).resolve()
@@ -127,11 +129,6 @@ def _deliberate(folder: Path) -> Environment:
     if not repository or tree != root or discovered(root):
         return {}
     return {"GIT_DIR": str(Path(repository).absolute()), "GIT_WORK_TREE": str(root)}
-
-
-def discovered(folder: Path) -> bool:
-    """Return whether git would look for a repository of a folder by what lies in it or above."""
-    return any((above / ".git").exists() for above in (folder, *folder.parents))
 
 
 def _error(stderr: str) -> CommandError:

@@ -1,4 +1,4 @@
-"""Which files of a folder are its own: those that git tracks, and what a person lets in besides."""
+"""List the files of a folder that may enter a build: those that git tracks, and allowed others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SUBMODULE, _EXECUTABLE = "160000", "100755"
 
 @dataclass(frozen=True)
 class Rules:
-    """What may enter, besides what git tracks.
+    """Which files may enter besides those that git tracks.
 
     Args:
-        excluded: what never does: .dockerignore.
-        untracked: what git does not track, and does not ignore either.
-        ignored: what git ignores.
-        everything: git is not asked.
+        excluded: files that never enter: .dockerignore.
+        untracked: files that git neither tracks nor ignores.
+        ignored: files that git ignores.
+        everything: all files, without asking git.
     """
 
     excluded: Patterns = field(default_factory=Patterns)
@@ -35,13 +35,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files that enter; some may be gone.
+    """The files that enter; some may have been removed.
 
     Args:
-        files: by path, whether git says that a file is executable; None where its own bit does.
+        files: for each path, whether git says that it is executable; None where the mode decides.
         left_out: untracked files that only the rules keep out.
         unfetched: submodules that may enter and whose files are not there.
-        problem: why git, which should know, says nothing.
+        problem: why git failed, where it should know the folder.
     """
 
     files: dict[str, bool | None]
@@ -51,88 +51,88 @@ class Listing:
 
 
 def files(root: Path, rules: Rules) -> Listing:
-    """Return the files of a folder that may enter.
+    """Return the files of a folder that may enter a build.
 
-    A folder of which git tracks nothing, like an unpacked archive, holds its own files alone.
-
-    Args:
-        root: the folder.
-        rules: what may enter besides.
+    In a folder of which git tracks nothing, like an unpacked archive, all files may enter.
     """
-    found, problem = (None, "") if rules.everything else _asked(root, rules)
-    if found and (found.files or found.unfetched):
-        return found
+    listing, problem = (None, "") if rules.everything else _ask_git(root, rules)
+    if listing and (listing.files or listing.unfetched):
+        return listing
     return Listing(dict.fromkeys(_walk(str(root), "", rules.excluded)), problem=problem)
 
 
-def _asked(root: Path, rules: Rules) -> tuple[Listing | None, str]:
-    """Return what git says of a folder, or why it says nothing."""
+def _ask_git(root: Path, rules: Rules) -> tuple[Listing | None, str]:
+    """Return git's listing, or why git failed."""
     if not shutil.which("git"):
         return None, "git is not installed" if git.discovered(root) else ""
     try:
-        return _of_git(root, rules, ""), ""
+        return _list_repository(root, rules, ""), ""
     except git.NoRepositoryError:
         return None, ""
     except CommandError as error:
         return None, str(error)
 
 
-def _of_git(root: Path, rules: Rules, above: str) -> Listing:
-    """Return what a repository says, and the repositories inside of it that belong there.
+def _list_repository(root: Path, rules: Rules, prefix: str) -> Listing:
+    """List a repository and the repositories inside of it.
 
     Args:
         root: its folder.
-        rules: for paths that begin with `above`.
-        above: where it lies in the folder that is asked for, with a slash.
+        rules: for paths with the prefix.
+        prefix: its path below the folder that is listed, with a slash; empty for that folder.
     """
     others = ("ls-files", "-z", "--others", "--exclude-standard")
     with process.pool(2) as pool:
         untracked = pool.submit(_git, root, *others)
         ignored = pool.submit(_git, root, *others, "--ignored") if rules.ignored.runs else None
-        entries = _git(root, "ls-files", "-z", "--stage")
-    tracked = {path: said[:6] for said, _, path in (entry.partition("\t") for entry in entries)}
+        entries = [entry.partition("\t") for entry in _git(root, "ls-files", "-z", "--stage")]
+    modes = {path: entry[:6] for entry, _, path in entries}
     result: dict[str, bool | None] = {
-        above + path: mode == _EXECUTABLE
-        for path, mode in tracked.items()
-        if mode != _SUBMODULE and not rules.excluded.match(above + path)
+        prefix + path: mode == _EXECUTABLE
+        for path, mode in modes.items()
+        if mode != _SUBMODULE and not rules.excluded.match(prefix + path)
     }
-    inside = [path for path, mode in tracked.items() if mode == _SUBMODULE]
-    left_out = []
+    nested = [path for path, mode in modes.items() if mode == _SUBMODULE]
+    left_out: list[str] = []
+    unfetched: list[str] = []
     for paths, allowed in (
         (untracked.result(), rules.untracked),
         (ignored.result() if ignored else [], rules.ignored),
     ):
-        for path in (path for path in paths if not rules.excluded.match(above + path.rstrip("/"))):
-            if not allowed.match(above + path.rstrip("/")):
-                left_out += [above + path] if allowed is rules.untracked else []
+        for path in paths:
+            name = prefix + path.rstrip("/")
+            if rules.excluded.match(name):
+                continue
+            if not allowed.match(name):
+                left_out += [prefix + path] if allowed is rules.untracked else []
             elif path.endswith("/"):  # a repository of its own
-                inside.append(path.rstrip("/"))
+                nested.append(path.rstrip("/"))
             else:
-                result[above + path] = None
-    unfetched: list[str] = []
-    for path in inside:
+                result[name] = None
+    for path in nested:
         if (root / path / ".git").exists():
-            found = _of_git(root / path, rules, f"{above}{path}/")
-            result |= found.files
-            left_out += found.left_out
-            unfetched += found.unfetched
-        elif (root / path).is_dir() and not rules.excluded.cover(above + path):
-            unfetched.append(above + path)  # a folder that is gone was removed by a person
+            inside = _list_repository(root / path, rules, f"{prefix}{path}/")
+            result |= inside.files
+            left_out += inside.left_out
+            unfetched += inside.unfetched
+        elif (root / path).is_dir() and not rules.excluded.cover(prefix + path):
+            unfetched.append(prefix + path)  # a submodule without a folder was removed on purpose
     return Listing(result, tuple(left_out), unfetched=tuple(unfetched))
 
 
 def _git(root: Path, *arguments: str) -> list[str]:
-    """Return what git lists; names are bytes, and may be no text."""
     return git.ask(root, *arguments).split("\0")[:-1]
 
 
 def _walk(root: str, folder: str, excluded: Patterns) -> Iterator[str]:
-    """Yield the paths of a folder's files and links, without what .dockerignore keeps out."""
+    """Yield the paths of a folder's files and links, without what .dockerignore excludes."""
     with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
             path = folder + entry.name
+            if entry.name == ".git":
+                continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name != ".git" and not excluded.cover(path):
+                if not excluded.cover(path):
                     yield from _walk(root, f"{path}/", excluded)
-            elif entry.name != ".git" and not excluded.match(path):
+            elif not excluded.match(path):
                 yield path

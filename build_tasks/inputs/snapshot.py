@@ -1,9 +1,9 @@
-"""Copies of folders that never change once they are there, each with the name of its content.
+"""Immutable copies of folders, named by their content.
 
-Builds that run at once, or while files are edited, each keep what they began with, and the line of
-a dry run can be pasted. A new snapshot is made of hard links to the one before, and of the files
-that changed; never of links to the user's files, which can be edited in place. BuildKit knows a
-context by the last part of its path, which stays: it is still sent only what changed.
+Builds that run at once, or while files are edited, each keep the files they began with, and the
+command of a dry run can be pasted. A new snapshot has hard links to files of the one before, and
+copies of changed files; never links to the user's files, which can be edited in place. BuildKit
+knows a context by the last part of its path, which stays the same, so it is sent only what changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from build_tasks.errors import DiskError, ImagesError
@@ -23,10 +23,10 @@ from build_tasks.inputs.file_hashes import ChangedError, Index
 
 #: Seconds that a snapshot stays after its last use.
 KEPT = 24 * 3600
-#: Times that files are read, if they change meanwhile.
+#: Attempts to read files that change meanwhile.
 ATTEMPTS = 5
-#: Seconds since 1970 of 2000-01-01, the time of folders and the least of files (zip has none
-#: before 1980), and the span of those of files.
+#: Seconds since 1970 of 2000-01-01, the time of folders and the earliest of files (zip begins with
+#: 1980), and the range of the times of files.
 EPOCH = 946_684_800
 SPAN = 1 << 28
 _NEW = "new"
@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 
 def take(root: Path, names: Mapping[str, bool | None]) -> tuple[Path, dict[str, str]]:
-    """Return a snapshot of a folder, and the fingerprints of the files in it.
+    """Return a snapshot of a folder, and the mode and hash of each file in it.
 
     Args:
         root: the folder.
@@ -57,37 +57,41 @@ def take(root: Path, names: Mapping[str, bool | None]) -> tuple[Path, dict[str, 
 
 
 def seconds(fingerprint: str) -> int:
-    """Return the time of a file in a snapshot: another content has another time.
+    """Return the modification time of a file in a snapshot, which depends on its content.
 
-    BuildKit asks for a file only if its size or time differs, so that an edit which keeps both
-    would not arrive; and Python trusts bytecode by the same two. The time of the user's file would
-    make the layers depend on when it was checked out.
+    BuildKit asks for a file only if its size or time differs, so it would miss an edit that keeps
+    both; and Python trusts bytecode by the same two. With the time of the user's file, layers would
+    depend on when it was checked out.
     """
     return EPOCH + int(fingerprint.rpartition(" ")[2][:12], 16) % SPAN
 
 
 def _take(root: Path, names: Mapping[str, bool | None], home: Path) -> tuple[Path, dict[str, str]]:
     before, now = file_hashes.read(home), Index()
-    found = file_hashes.look(root, names, before, now)
-    now.snapshot = before.snapshot if now.known == before.known else _name(found)
+    hashes = file_hashes.look(root, names, before, now)
+    now.snapshot = before.snapshot if now.known == before.known else _name(hashes)
     base = root.name or "root"
     folder = home / now.snapshot / base
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home):
-        if not _used(folder.parent):
+    # filelock would take a tenth of the time of all this.
+    with (home / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            os.utime(folder.parent)  # it is in use
+        except FileNotFoundError:
             clear(home)
             try:
-                _write(root, home / _NEW / base, found, (home / before.snapshot / base, before))
+                _write(root, home / _NEW / base, hashes, (home / before.snapshot / base, before))
                 (home / _NEW).rename(folder.parent)
             finally:
                 shutil.rmtree(home / _NEW, ignore_errors=True)
         if now != before:
             file_hashes.write(home, now)
-    return folder, found
+    return folder, hashes
 
 
 def clear(home: Path) -> None:
-    """Remove what no build can need any more: snapshots of long ago, and halves of them."""
+    """Remove snapshots that have not been used for long, and unfinished ones."""
     for folder in home.iterdir():
         with contextlib.suppress(FileNotFoundError):
             old = folder.stat().st_mtime < time.time() - KEPT
@@ -95,50 +99,31 @@ def clear(home: Path) -> None:
                 shutil.rmtree(folder)
 
 
-@contextlib.contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    # Not filelock's, which would be a tenth of what all this costs a build.
-    with (home / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _used(snapshot: Path) -> bool:
-    """Whether there is such a snapshot; it is used, then."""
-    try:
-        os.utime(snapshot)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _name(found: Mapping[str, str]) -> str:
+def _name(hashes: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for path, text in found.items():
+    for path, text in hashes.items():
         digest.update(os.fsencode(path) + b"\0" + text.encode() + b"\0")
     return file_hashes.short(digest)
 
 
-def _write(root: Path, target: Path, found: Mapping[str, str], last: tuple[Path, Index]) -> None:
+def _write(root: Path, target: Path, hashes: Mapping[str, str], last: tuple[Path, Index]) -> None:
     """Write a snapshot.
 
     Args:
         root: the folder.
-        target: gets its files.
-        found: their fingerprints.
-        last: the snapshot before, and what was known then.
+        target: the new folder.
+        hashes: the mode and hash of each file.
+        last: the last snapshot, and its index.
 
     Raises:
-        ChangedError: a file is no more what its fingerprint says.
+        ChangedError: a file no longer has its hash.
         UsageError: a file cannot be read.
     """
     target.mkdir(parents=True)
     folders = {"": str(target)}
-    for path, text in found.items():
-        above, _, name = path.rpartition("/")
-        if above not in folders:
-            _add_folder(folders, above)
-        copy = f"{folders[above]}/{name}"
+    for path, text in hashes.items():
+        parent, _, name = path.rpartition("/")
+        copy = f"{_folder(folders, parent)}/{name}"
         if text.startswith(file_hashes.LINK):
             _copy_link(f"{root}/{path}", copy, text)
         elif last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
@@ -148,24 +133,24 @@ def _write(root: Path, target: Path, found: Mapping[str, str], last: tuple[Path,
         os.utime(folder, (EPOCH, EPOCH))
 
 
-def _add_folder(folders: dict[str, str], path: str) -> None:
-    above = path.rpartition("/")[0]
-    if above not in folders:
-        _add_folder(folders, above)
-    folders[path] = f"{folders['']}/{path}"
-    os.mkdir(folders[path])  # noqa: PTH102 - thousands of them
+def _folder(folders: dict[str, str], path: str) -> str:
+    """Return a folder of the snapshot; make it and those above it where they are missing."""
+    if path not in folders:
+        parent, _, name = path.rpartition("/")
+        folders[path] = f"{_folder(folders, parent)}/{name}"
+        os.mkdir(folders[path])  # noqa: PTH102 - thousands of them
+    return folders[path]
 
 
 def _linked(old: str, new: str) -> bool:
     try:
         os.link(old, new)
-    except OSError:  # it is gone, has too many names, or the file system has no such links
+    except OSError:  # it is gone, has too many links, or the file system has none
         return False
     return True
 
 
 def _copy(source: str, copy: str, fingerprint: str) -> None:
-    mode = int(fingerprint[:6], 8) & 0o777
     digest = hashlib.sha256()
     try:
         reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
@@ -178,7 +163,7 @@ def _copy(source: str, copy: str, fingerprint: str) -> None:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             output.write(chunk)
-        os.fchmod(output.fileno(), mode)
+        os.fchmod(output.fileno(), int(fingerprint[:6], 8) & 0o777)
         os.utime(output.fileno(), (seconds(fingerprint),) * 2)
     _confirm(source, digest, fingerprint)
 

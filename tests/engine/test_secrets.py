@@ -119,7 +119,7 @@ def test_a_ca_bundle_that_is_too_big_for_buildkit_works(project: Suite, tmp_path
     done = project.invoke(*BUILD, "--ca-bundle", str(junk))
     assert done.returncode == 2
     assert done.stderr.strip().endswith(
-        f"CA bundle {junk}: holds no certificate (-----BEGIN CERTIFICATE-----)"
+        f"CA bundle {junk}: has no certificate (-----BEGIN CERTIFICATE-----)"
     )
 
 

@@ -1,7 +1,7 @@
 """Explain why steps of a build missed the cache, by comparing two records.
 
-A step's cache key is made of its instruction, of what the instruction sees, and of the steps that it
-depends on. So a step needs a reason only if none of the steps that it depends on ran.
+A step's cache key is made of its instruction, of what the instruction sees, and of the steps that
+it depends on. So a step needs a reason only if none of the steps that it depends on ran.
 """
 
 from __future__ import annotations

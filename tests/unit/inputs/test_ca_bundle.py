@@ -44,7 +44,7 @@ def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("x" * 600_000, "holds no certificate"),
+        ("x" * 600_000, "has no certificate"),
         ("".join(certificate() for _ in range(400)), "its 400 different certificates have"),
     ],
 )
