@@ -1,8 +1,7 @@
 """Write to stdout and stderr: the only module that does.
 
-Messages go to stderr and cannot fail: a full disk or a closed terminal must not end a build.
-Answers go to stdout; an answer that cannot be written is an error. Text of other programs is made
-safe on the way (`escaping`); BuildKit's own display alone passes as it is.
+Messages go to stderr and never fail: a full disk or a closed terminal must not end a build.
+Answers go to stdout, and fail if they cannot be written. Both are escaped for terminals.
 """
 
 from __future__ import annotations
@@ -19,44 +18,36 @@ from build_tasks.errors import DiskError
 from build_tasks.text import escaping
 from build_tasks.text.redaction import redact
 
-#: Keeps messages whole. Nothing is called while it is held but the write itself.
+#: Keeps messages of several threads whole.
 _lock = threading.Lock()
-#: Takes messages in place of stderr, while something else draws there.
-_taker: Callable[[str], None] | None = None
+#: Takes messages while a display draws on stderr.
+_redirection: Callable[[str], None] | None = None
 
 
 def message(text: str) -> None:
-    """Write lines to stderr, without secrets and made safe for a terminal."""
+    """Write lines to stderr, redacted and escaped."""
     write(f"{escaping.terminal(redact(text))}\n")
 
 
 def write(text: str) -> None:
-    """Write text to stderr as it is: whoever calls has escaped what is foreign in it."""
-    taker = _taker
-    if taker:
-        taker(text)
+    """Write text to stderr as it is; the caller has escaped it."""
+    if redirection := _redirection:
+        redirection(text)
     else:
         _to_stderr(text)
 
 
-def passed_on(chunk: bytes) -> None:
-    """Write bytes to stderr as they are: a display that another program draws."""
-    stream = sys.stderr
-    if stream is None:
-        return
-    with _lock:
-        try:
+def write_bytes(chunk: bytes) -> None:
+    """Write bytes to stderr as they are: another program's display."""
+    if stream := sys.stderr:
+        with _tolerant(stream):
             stream.flush()
             stream.buffer.write(chunk)
             stream.buffer.flush()
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):
-            _discard(stream)
 
 
 def answer(text: str, end: str = "\n") -> None:
-    """Write an answer to stdout, made safe for a terminal.
+    """Write an answer to stdout, escaped.
 
     Raises:
         DiskError: it cannot be written.
@@ -75,22 +66,18 @@ def answer(text: str, end: str = "\n") -> None:
         raise DiskError(f"stdout cannot be written: {reason}") from None
 
 
-def prepare() -> None:
-    """Let both streams write names that are no text in this locale as the bytes that they are."""
+def flush() -> None:
+    """Write what another library has left in stdout's buffer; raise DiskError if that fails."""
+    if sys.stdout is not None:
+        answer("", end="")
+
+
+def configure_encoding() -> None:
+    """Let both streams write names that are no text in this locale as the bytes they are."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-
-
-def flush() -> None:
-    """Write what is left of an answer that another library has written.
-
-    Raises:
-        DiskError: it cannot be written.
-    """
-    if sys.stdout is not None:
-        answer("", end="")
 
 
 def stderr_is_terminal() -> bool:
@@ -104,14 +91,14 @@ def stdout_is_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def taken(taker: Callable[[str], None]) -> Iterator[None]:
-    """Hand messages to a function instead of stderr, which the block draws on."""
-    global _taker  # noqa: PLW0603 - there is one stderr
-    before, _taker = _taker, taker
+def redirected(function: Callable[[str], None]) -> Iterator[None]:
+    """Call a function with messages instead of writing them to stderr."""
+    global _redirection  # noqa: PLW0603 - there is one stderr
+    before, _redirection = _redirection, function
     try:
         yield
     finally:
-        _taker = before
+        _redirection = before
 
 
 class Stderr(io.TextIOBase):
@@ -132,21 +119,26 @@ class Stderr(io.TextIOBase):
 
 
 def _to_stderr(text: str) -> None:
-    stream = sys.stderr
-    if stream is None:
-        return
-    with _lock:
-        try:
+    if stream := sys.stderr:
+        with _tolerant(stream):
             stream.write(_encodable(text, stream))
             stream.flush()
-        except BlockingIOError:  # a full pipe of whoever reads too slowly: this text is lost
+
+
+@contextlib.contextmanager
+def _tolerant(stream: TextIO) -> Iterator[None]:
+    """Lock stderr, and discard what cannot be written."""
+    with _lock:
+        try:
+            yield
+        except BlockingIOError:  # a full pipe of a slow reader: only this text is lost
             return
         except (OSError, ValueError):
             _discard(stream)
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """Return text with escapes for what the stream cannot write."""
+    """Return text with escapes for what the stream cannot encode."""
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding, stream.errors or "strict")
@@ -156,7 +148,7 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 def _discard(stream: TextIO) -> None:
-    """Lead a stream nowhere: Python flushes it once more at its end, and would fail again."""
+    """Redirect a stream to /dev/null: Python flushes it again at exit, and would fail again."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

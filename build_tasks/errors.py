@@ -1,4 +1,4 @@
-"""The short list of errors, each with the exit code that the front ends end with."""
+"""The errors of the suite, each with its exit code."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ from collections.abc import Sequence
 from build_tasks.text import escaping
 from build_tasks.text.redaction import redact
 
-#: What the operating system says of a disk that is full.
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-#: What it says of a connection.
+_DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _UNREACHABLE = frozenset((errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH))
 
 
 class ImagesError(Exception):
-    """Say in one line what went wrong; the front ends print it and end with `exit_code`.
-
-    Secrets in the message are hidden: it may quote what a user or another program wrote.
+    """Say in one line what went wrong. The front ends print it, and exit with `exit_code`.
 
     Args:
-        message: the line.
-        transient: the reason is one that passes: the same again may end well.
+        message: the line, which is redacted and escaped: it may quote users and other programs.
+        transient: a retry may succeed.
     """
 
     exit_code = 1
 
     def __init__(self, message: str = "", *, transient: bool = False) -> None:
-        # Other programs' words stand in it, and the front ends print it.
         super().__init__(escaping.terminal(redact(message)))
         self.transient = transient
 
@@ -48,29 +43,29 @@ class UsageError(ImagesError):
 
 
 class EngineError(ImagesError):
-    """Report that no engine can be used, or that it lacks what the build needs."""
+    """Report that there is no usable engine, or that it lacks what a build needs."""
 
     exit_code = 3
 
 
 class RegistryError(ImagesError):
-    """Report that a registry does not answer, does not have an image, or answers with a fault."""
+    """Report that a registry does not answer, lacks an image, or answers with an error."""
 
     exit_code = 4
 
 
 class MissingImage(RegistryError):
-    """Report that a registry answers, and does not have an image."""
+    """Report that a registry answers that it does not have an image."""
 
 
 class AuthError(ImagesError):
-    """Report that a registry refuses the credentials, or their absence."""
+    """Report that a registry refuses the credentials, or requires some."""
 
     exit_code = 5
 
 
 class DiskError(ImagesError):
-    """Report a file or a folder that cannot be used: the disk is full, or the system refuses it."""
+    """Report a full disk, or a file or folder that cannot be used."""
 
     exit_code = 6
 
@@ -82,31 +77,31 @@ class NetworkError(ImagesError):
 
 
 class DependencyError(ImagesError):
-    """Report that no set of package versions satisfies what was asked for."""
+    """Report that no set of package versions satisfies the requirements."""
 
     exit_code = 8
 
 
 class DockerfileError(ImagesError):
-    """Report a Dockerfile that BuildKit cannot read or follow."""
+    """Report a Dockerfile that BuildKit cannot parse or solve."""
 
     exit_code = 9
 
 
 class StepError(ImagesError):
-    """Report a step of the Dockerfile that ran and failed."""
+    """Report a step of the Dockerfile that failed."""
 
     exit_code = 10
 
 
 class VerificationError(ImagesError):
-    """Report an image that does not hold what it says."""
+    """Report an image that fails its verification."""
 
     exit_code = 11
 
 
 class StaleError(ImagesError):
-    """Report an image that is not what a build would make now."""
+    """Report an image that is out of date."""
 
     exit_code = 13
 
@@ -129,22 +124,22 @@ class SeveralErrors(ImagesError):
 
 
 class CommandTimeout(ImagesError):
-    """Report another program that did not end in time (the exit code is GNU timeout's)."""
+    """Report a program that did not end in time; the exit code is GNU timeout's."""
 
     exit_code = 124
 
 
 class MissingProgram(ImagesError):
-    """Report a program that is not there or cannot be run (the exit code is the shell's)."""
+    """Report a program that cannot be started; the exit code is the shell's."""
 
     exit_code = 127
 
 
 class Interrupted(KeyboardInterrupt):
-    """End the run because of ^C, SIGTERM or SIGHUP, after everything started has ended.
+    """End the run because of ^C, SIGTERM or SIGHUP.
 
     A KeyboardInterrupt, so that nox and invoke stop as they do for ^C. The exit code is the
-    shell's: 128 and the signal's number.
+    shell's: 128 plus the signal's number.
     """
 
     def __init__(self, signum: int = signal.SIGINT) -> None:
@@ -152,23 +147,18 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + signum
 
 
-def of_system(error: OSError) -> ImagesError:
-    """Return the error that says what the operating system refused, and where.
-
-    Args:
-        error: what was raised; no module has foreseen it.
-    """
-    names = (error.filename, error.filename2)
-    places = [_text(name) for name in names if name is not None]
+def from_os_error(error: OSError) -> ImagesError:
+    """Return the error for an exception of the operating system that no module expected."""
+    names = [_text(name) for name in (error.filename, error.filename2) if name is not None]
     reason = error.strerror or str(error) or type(error).__name__
-    message = ": ".join([*([" -> ".join(places)] if places else []), reason])
-    if error.errno in _FULL:
+    message = f"{' -> '.join(names)}: {reason}" if names else reason
+    if error.errno in _DISK_FULL:
         return DiskError(f"{message} (free some, or: invoke cache.prune)")
     if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
         return NetworkError(message)
-    return DiskError(message) if places else ImagesError(message)
+    return DiskError(message) if names else ImagesError(message)
 
 
 def _text(name: object) -> str:
-    """Return the name of a file, or the number of a descriptor, as text."""
+    """Return a file name, or the number of a descriptor, as text."""
     return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)

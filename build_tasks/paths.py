@@ -1,4 +1,4 @@
-"""Where the suite keeps what it makes, and how it reads text files that people write."""
+"""The cache folder, atomic writes, and text files that people write."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from typing import IO, Any
 
 from build_tasks.errors import UsageError
 
-#: Characters of a file's name that the name of its temporary file has, too: at most 200 bytes.
-_NAME = 50
-#: The temporary files of `replacing`, and of nothing else: `.NAME.RANDOM.airflow-images`.
+#: Temporary files: `.NAME.RANDOM.airflow-images`, with at most 50 characters (200 bytes) of a name.
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.airflow-images")
-#: Links that are followed until they are taken for a loop, as Linux does.
+_NAME = 50
+#: Symbolic links that are followed, as in Linux.
 _LINKS = 40
 
 
 def cache_folder() -> Path:
     """Return the folder for everything that can be made again.
 
-    `AIRFLOW_IMAGES_CACHE` names it; otherwise it is the user's cache folder for this suite.
+    Raises:
+        UsageError: this user has no home folder.
     """
-    named = os.environ.get("AIRFLOW_IMAGES_CACHE")
-    if named:
-        folder = expanded(named)
-        if named.startswith("~") and folder == Path(named):
-            raise UsageError(f"AIRFLOW_IMAGES_CACHE: there is no home folder for {named!r}")
+    if name := os.environ.get("AIRFLOW_IMAGES_CACHE"):
+        folder = expand_user(name)
+        if name.startswith("~") and folder == Path(name):
+            raise UsageError(f"AIRFLOW_IMAGES_CACHE: there is no home folder for {name!r}")
         return folder.absolute()
     import platformdirs  # noqa: PLC0415 - start-up time
 
@@ -45,17 +44,30 @@ def cache_folder() -> Path:
         ) from None
 
 
-def expanded(text: str) -> Path:
-    """Return a path with the user's home for `~`; the home of a user that is not there stays."""
-    # Path.expanduser raises RuntimeError for such a user.
-    return Path(os.path.expanduser(text))  # noqa: PTH111
+def builder_folder(name: str) -> Path:
+    """Return the folder of a dedicated builder.
+
+    Each has its own buildx store (BUILDX_CONFIG): buildx locks a whole store while it asks the
+    nodes of one builder, so a node that hangs would delay the builds on all others.
+    """
+    return cache_folder() / "builders" / name
+
+
+def docker_config() -> Path:
+    """Return the user's folder of docker's configuration."""
+    return Path(os.environ.get("DOCKER_CONFIG") or expand_user("~/.docker"))
+
+
+def expand_user(text: str) -> Path:
+    """Return a path with `~` expanded, or unchanged if the user is unknown."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises RuntimeError
 
 
 def read_text(path: Path) -> str:
-    """Return a text file's content, without a byte order mark and with its line ends as they are.
+    """Return a text file's content without a byte order mark, with its line ends.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
         UsageError: it cannot be read, or is not UTF-8.
     """
     try:
@@ -75,83 +87,79 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read: {reason}") from None
 
 
-def normalise(folder: Path) -> None:
-    """Give the files modes that do not depend on the umask: a build's cache looks at them."""
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the content of a TOML text.
+
+    Raises:
+        ValueError: it is no TOML, is nested too deeply, or has a number that is too long.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def normalize_modes(folder: Path) -> None:
+    """Give files modes that do not depend on the umask, which would change a build's cache."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
-            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
-            path.chmod(0o755 if runs else 0o644)
-
-
-def builder_folder(name: str) -> Path:
-    """Return the folder of a dedicated builder.
-
-    Each has one, with a store of buildx's own (BUILDX_CONFIG): buildx locks a whole store while it
-    asks one builder's nodes, so a node that hangs would delay the builds of all others.
-    """
-    return cache_folder() / "builders" / name
+            executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if executable else 0o644)
 
 
 def write(file: Path, text: str, *, aside: Path | None = None) -> None:
-    """Write a text file in one step; see `replacing`."""
+    """Write a text file atomically; see `replacing`."""
     with replacing(file, aside=aside) as output:
         output.write(text.encode(errors="surrogateescape"))
 
 
 @contextlib.contextmanager
 def replacing(file: Path, *, aside: Path | None = None) -> Iterator[IO[bytes]]:
-    """Yield a stream whose content replaces a file in one step, if the block succeeds.
+    """Yield a stream whose content replaces a file atomically, if the block succeeds.
 
-    Every process writes a temporary file of its own, so several may write the same file at once,
-    and a reader never sees half of it. The temporary files of killed processes are removed.
-
-    A symbolic link stays; the file that it points to is replaced. A pipe or a device is written to.
+    Several processes may write the same file at once. The temporary files of processes that were
+    killed are removed. A symbolic link stays, and its target is replaced; a pipe or a device is
+    written to.
 
     Args:
         file: the file to replace.
-        aside: the folder for the temporary file, on the same file system; the file's own by
-            default.
+        aside: the folder for the temporary file, on the same file system; by default the file's.
 
     Raises:
         OSError: the file cannot be written.
     """
-    target = _target(file)
+    target = _regular_file(file)
     if target is None:
-        # Without O_CREAT, which Linux may refuse for somebody else's pipe (fs.protected_fifos).
+        # Without O_CREAT, which Linux may refuse for another user's pipe (fs.protected_fifos).
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_TRUNC), "wb") as output:
             yield output
         return
     folder = target.parent if aside is None else aside
     _remove_abandoned(folder)
-    fresh, descriptor = _temporary(folder, target.name)
+    temporary, descriptor = _open_temporary(folder, target.name)
     try:
         with os.fdopen(descriptor, "wb") as output:
             yield output
             output.flush()
-            fresh.replace(target)  # before the file is closed, which gives up its lock
+            temporary.replace(target)  # before the file is closed, which releases its lock
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def link(place: Path, target: Path) -> None:
-    """Make a symbolic link, in place of what is there.
-
-    Args:
-        place: the link.
-        target: what it points to, from the link's folder if it is relative.
-    """
-    fresh = place.with_name(f".{place.name[:_NAME]}.{os.urandom(4).hex()}.airflow-images")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(place)
+def link(path: Path, target: Path) -> None:
+    """Make or replace a symbolic link; a relative target starts at the link's folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(path.parent, path.name)
+    temporary.symlink_to(target)
+    temporary.replace(path)
 
 
-def _target(file: Path) -> Path | None:
-    """Return the file that is to be replaced, None if it must be written to as it is."""
+def _regular_file(file: Path) -> Path | None:
+    """Return the file to replace, None if it is a pipe, a device or an open file."""
     for _ in range(_LINKS):
         if not file.is_symlink():
             break
-        # /dev/stdout and its kind lead to what is open, whatever the name that the link shows.
+        # Links like /dev/stdout lead to what is open, whatever name they show.
         if file.parent.resolve().parts[1:2] in {("dev",), ("proc",)}:
             return None
         file = file.parent / file.readlink()
@@ -162,23 +170,27 @@ def _target(file: Path) -> Path | None:
     return file if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
 
 
-def _temporary(folder: Path, name: str) -> tuple[Path, int]:
-    """Return a new file and its descriptor, locked as long as that is open."""
+def _temporary_name(folder: Path, name: str) -> Path:
+    return folder / f".{name[:_NAME]}.{os.urandom(4).hex()}.airflow-images"
+
+
+def _open_temporary(folder: Path, name: str) -> tuple[Path, int]:
+    """Return a new file and its descriptor, which holds a lock until it is closed."""
     while True:
-        fresh = folder / f".{name[:_NAME]}.{os.urandom(4).hex()}.airflow-images"
-        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed
+        path = _temporary_name(folder, name)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if fresh.exists():
-            return fresh, descriptor
+        if path.exists():
+            return path, descriptor
         os.close(descriptor)  # another process removed it before it was locked
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files that no running process has locked."""
     with os.scandir(folder) as entries:
-        found = [entry.path for entry in entries if _TEMPORARY.fullmatch(entry.name)]
-    for path in found:
+        abandoned = [entry.path for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for path in abandoned:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
@@ -186,20 +198,3 @@ def _remove_abandoned(folder: Path) -> None:
                 Path(path).unlink()
             finally:
                 os.close(descriptor)
-
-
-def toml(text: str) -> dict[str, Any]:
-    """Return what a text in TOML says.
-
-    Raises:
-        ValueError: it is none, is nested too deeply, or has a number that is too long.
-    """
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def docker_config() -> Path:
-    """Return the user's folder of docker's configuration."""
-    return Path(os.environ.get("DOCKER_CONFIG") or expanded("~/.docker"))

@@ -17,7 +17,7 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
-from build_tasks.errors import ImagesError, of_system
+from build_tasks.errors import ImagesError, from_os_error
 
 #: Seconds before the first retry, which double up to the longest pause.
 PAUSE = 1.0
@@ -202,7 +202,7 @@ class Schedule:
             except ImagesError as caught:
                 error = caught
             except OSError as caught:  # of this job alone: the others go on
-                error = of_system(caught)
+                error = from_os_error(caught)
                 error.__cause__ = caught
             except BaseException:
                 if not self._stopped.is_set():

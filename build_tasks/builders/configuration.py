@@ -36,7 +36,7 @@ def text(builder: Builder) -> str:
 def flat(text: str) -> dict[str, str]:
     """Return what a file says, by dotted keys: buildx writes the same in another way."""
     try:
-        return dict(_flat(paths.toml(text)))
+        return dict(_flat(paths.parse_toml(text)))
     except ValueError as error:
         return {"": f"no TOML: {error}"}
 

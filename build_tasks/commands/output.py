@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from build_tasks import console
 from build_tasks.config.options import Options
-from build_tasks.errors import of_system
+from build_tasks.errors import from_os_error
 from build_tasks.text import escaping
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def reported() -> Iterator[None]:
 
     Names that are not text in this locale are printed as the bytes that they are.
     """
-    console.prepare()
+    console.configure_encoding()
     try:
         yield
         console.flush()
     except OSError as error:
-        raise of_system(error) from None
+        raise from_os_error(error) from None
 
 
 def say(line: str) -> None:

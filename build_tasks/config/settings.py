@@ -221,7 +221,7 @@ def _texts(value: object, name: str = "") -> Iterator[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return paths.toml(paths.read_text(path))
+        return paths.parse_toml(paths.read_text(path))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -175,7 +175,7 @@ def find(text: str, announce: Announce) -> list[BuildRecord]:
     newest = [next(by_identity(one, announce), None) for one in meant]
     if found := [one for one in newest if one]:
         return found
-    path = paths.expanded(text)
+    path = paths.expand_user(text)
     if path.is_dir():
         return [*_read_all(sorted(path.rglob("*.json")), announce)] or _none(
             text, names, identities

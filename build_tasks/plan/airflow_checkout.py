@@ -37,7 +37,7 @@ def find(source: str, place: str, announce: Callable[[str], None]) -> tuple[Path
 
 
 def _folder(source: str, place: str) -> Path:
-    folder = paths.expanded(source).absolute()
+    folder = paths.expand_user(source).absolute()
     if not source or not (folder / "pyproject.toml").is_file():
         raise UsageError(
             f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "
@@ -51,7 +51,7 @@ def _refuse_another_project(folder: Path, place: str) -> None:
     """Raise if the folder says that it is no Airflow: this project's own says so, too."""
     file = folder / "pyproject.toml"
     try:
-        project = paths.toml(paths.read_text(file)).get("project", {})
+        project = paths.parse_toml(paths.read_text(file)).get("project", {})
     except ValueError as error:
         raise UsageError(f"{place}: {file}: {error}") from None
     except (FileNotFoundError, UsageError) as error:
@@ -117,7 +117,7 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
             ended = git.run(home, *checkout, timeout=_FETCH)
             if ended.returncode:
                 raise CommandError(f"{place}: {url}@{reference}: {git.reason(ended.stderr)}")
-            paths.normalise(fresh)
+            paths.normalize_modes(fresh)
             fresh.replace(folder)
         _note_submodules(home, commit, f"{url}@{reference}", announce)
     return _folder(str(folder), place)

@@ -122,13 +122,13 @@ def _own_constraints(settings: Settings, python: str) -> Path:
     if not file.exists():
         # Aside, because another process may send the folder meanwhile.
         paths.write(file, text, aside=folder.parent)
-        paths.normalise(folder)
+        paths.normalize_modes(folder)
     return folder
 
 
 def _text(location: str, place: str) -> str:
     try:
-        return paths.read_text(paths.expanded(location))
+        return paths.read_text(paths.expand_user(location))
     except FileNotFoundError as error:
         raise UsageError(f"{place}: {location}: cannot be read: {error.strerror}") from None
     except UsageError as error:

@@ -357,7 +357,7 @@ def _epoch() -> str:
 def _ca_bundle(settings: Settings) -> Path | None:
     if not settings.ca_bundle:
         return None
-    bundle = paths.expanded(settings.ca_bundle).absolute()
+    bundle = paths.expand_user(settings.ca_bundle).absolute()
     if not bundle.is_file():
         raise UsageError(f"{settings.origins['ca-bundle']}: no such file: {settings.ca_bundle}")
     return bundle

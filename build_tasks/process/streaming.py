@@ -97,10 +97,10 @@ class _Display:
         self._filter = StreamFilter(same_width=same_width)
 
     def take(self, chunk: bytes) -> None:
-        console.passed_on(self._filter.feed(chunk))
+        console.write_bytes(self._filter.feed(chunk))
 
     def end(self) -> None:
-        console.passed_on(self._filter.end())
+        console.write_bytes(self._filter.end())
 
 
 def _pass_on(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from build_tasks.console import Stderr, message, taken
+from build_tasks.console import Stderr, message, redirected
 from build_tasks.history import step_names
 from build_tasks.progress.base import Display, Row
 from build_tasks.text import escaping
@@ -62,7 +62,7 @@ class LiveTable(Display):
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._exits.enter_context(taken(self._messages.put))
+        self._exits.enter_context(redirected(self._messages.put))
         return self
 
     def __exit__(

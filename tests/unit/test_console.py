@@ -28,10 +28,10 @@ def test_a_message_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with full(monkeypatch) as stream:
         console.message("x" * 100_000)
     with full(monkeypatch) as stream:
-        console.passed_on(b"y" * 100_000)
+        console.write_bytes(b"y" * 100_000)
         stream.close()
         console.message("z")
-        console.passed_on(b"z")
+        console.write_bytes(b"z")
         with pytest.raises(DiskError, match=r"^stdout cannot be written: it is closed$"):
             console.answer("z")
         assert not console.stdout_is_terminal()
@@ -48,7 +48,7 @@ def test_a_closed_stdout_or_stderr_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sys.stdout", None)
     monkeypatch.setattr("sys.stderr", None)
     console.message("x")
-    console.passed_on(b"x")
+    console.write_bytes(b"x")
     console.Stderr().write("x")
     assert not console.stderr_is_terminal()
     with pytest.raises(DiskError, match=r"^stdout cannot be written: it is closed$"):
@@ -70,7 +70,7 @@ def test_a_pipe_that_is_full_loses_text_and_no_build(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.stderr", stream)
     for _ in range(4):
         console.message("x" * 50_000)
-        console.passed_on(b"x" * 50_000)
+        console.write_bytes(b"x" * 50_000)
     assert len(os.read(reader, 1_000_000)) > 50_000
     os.set_blocking(writer, True)
     os.close(reader)
@@ -89,7 +89,7 @@ def test_letters_that_the_encoding_does_not_have_are_escaped(
 
 def test_messages_are_handed_to_what_draws(capsys: pytest.CaptureFixture[str]) -> None:
     taken: list[str] = []
-    with console.taken(taken.append):
+    with console.redirected(taken.append):
         console.message("a\x1b[1mb")
     console.message("c")
     assert taken == ["ab\n"]

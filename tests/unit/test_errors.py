@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import errors
+from build_tasks.errors import from_os_error
 
 
 @pytest.mark.parametrize(
@@ -25,27 +26,27 @@ from build_tasks import errors
 def test_what_the_system_refuses_is_one_line_with_its_place(
     number: int, kind: type[errors.ImagesError], code: int
 ) -> None:
-    error = errors.of_system(OSError(number, os.strerror(number), "/a/b"))
+    error = from_os_error(OSError(number, os.strerror(number), "/a/b"))
     assert (type(error), error.exit_code) == (kind, code)
     assert str(error) == f"/a/b: {os.strerror(number)}"
 
 
 def test_a_full_disk_is_told_with_a_way_out() -> None:
-    error = errors.of_system(OSError(errno.ENOSPC, "No space left on device"))
+    error = from_os_error(OSError(errno.ENOSPC, "No space left on device"))
     assert type(error) is errors.DiskError
     assert str(error) == "No space left on device (free some, or: invoke cache.prune)"
 
 
 def test_two_names_and_names_of_bytes_are_both_told() -> None:
-    error = errors.of_system(OSError(errno.EXDEV, "Invalid cross-device link", b"/a", None, "/b"))
+    error = from_os_error(OSError(errno.EXDEV, "Invalid cross-device link", b"/a", None, "/b"))
     assert str(error) == "/a -> /b: Invalid cross-device link"
-    assert str(errors.of_system(OSError(errno.EBADF, "Bad file descriptor", 7))).startswith("7: ")
+    assert str(from_os_error(OSError(errno.EBADF, "Bad file descriptor", 7))).startswith("7: ")
 
 
 def test_a_failure_without_a_place_is_told_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="same file") as caught:
         shutil.copyfile(__file__, __file__)
-    error = errors.of_system(caught.value)
+    error = from_os_error(caught.value)
     assert type(error) is errors.ImagesError
     assert "same file" in str(error)
-    assert str(errors.of_system(OSError())) == "OSError"
+    assert str(from_os_error(OSError())) == "OSError"
