@@ -39,13 +39,13 @@ def push_cache(options: Options) -> None:
 
 def merge_image(options: Options) -> None:
     """Join images that were pushed by digest, here or elsewhere, under their tag."""
-    from build_tasks.plan import cache_policy  # noqa: PLC0415 - start-up time
+    from build_tasks.plan import trust  # noqa: PLC0415 - start-up time
     from build_tasks.publish import multiplatform  # noqa: PLC0415 - start-up time
 
     settings = options.settings()
-    here = cache_policy.judge(settings)
-    if not here.trusted:
-        say(f"nothing is merged: this run is not trusted: {here.distrust}")
+    ci_run = trust.current_run(settings)
+    if not ci_run.trusted:
+        say(f"nothing is merged: this run is not trusted: {ci_run.distrust}")
         return
     multiplatform.merge_files(options, settings, announce=say)
 

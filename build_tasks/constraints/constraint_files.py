@@ -215,7 +215,7 @@ def text_lines(file: Path) -> list[str]:
     """Return the lines of a file of versions, as they are.
 
     Raises:
-        UsageError: it cannot be read, or has Windows line ends.
+        UsageError: it cannot be read, or has Windows line endings.
     """
     try:
         text = paths.read_text(file)
@@ -224,8 +224,8 @@ def text_lines(file: Path) -> list[str]:
         raise UsageError(f"{place(file)}: not there: run: nox -s constraints-{python}") from None
     if "\r" in text:
         raise UsageError(
-            f"{place(file)}: has Windows line ends (CRLF), which the image's shell would take for "
-            "a part of the versions: convert it to LF (.gitattributes: eol=lf)"
+            f"{place(file)}: has Windows line endings (CRLF), which the image's shell would take "
+            "for a part of the versions: convert it to LF (.gitattributes: eol=lf)"
         )
     return text.splitlines()
 

@@ -1,4 +1,4 @@
-"""What a build is made of, and the label that says so."""
+"""The inputs of a build, and the label with their fingerprint."""
 
 from __future__ import annotations
 
@@ -7,85 +7,111 @@ from dataclasses import replace
 from pathlib import Path
 
 from build_tasks import paths
+from build_tasks.config.settings import ROOT
 from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.dockerfile import inputs as steps
 from build_tasks.inputs.fingerprint import LABEL, Inputs
-from build_tasks.model.build import EPOCH, BuildSpec
+from build_tasks.model import labels
+from build_tasks.model.build import EPOCH, BuildInputs, BuildSpec
+from build_tasks.model.matrix import Build
+from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.image_content import ImageContent
 
-#: What makes of a path a pattern, which may match nothing, or a text that is not known here.
-_WILD = re.compile(r"[*?\[\\$]")
+#: A path that is a pattern, which may match nothing, or that is only known to BuildKit.
+_PATTERN = re.compile(r"[*?\[\\$]")
+
+
+def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: str) -> BuildInputs:
+    """Return the inputs of one build."""
+    files = {
+        f"{name}:{path}" if name else path: text
+        for name, prepared in content.contexts.items()
+        for path, text in prepared.files.items()
+    }
+    table = labels.labels(
+        build, airflow=content.airflow, base_image=base_image, revision=content.revision
+    )
+    return BuildInputs(
+        dockerfile=ROOT / build.kind.dockerfile,
+        context=content.contexts[""].folder,
+        arguments=(("BASE_IMAGE", base_image), *content.arguments),
+        secrets=host.secrets,
+        contexts=tuple((name, item.folder) for name, item in content.contexts.items() if name),
+        files=files,
+        labels=table,
+    )
 
 
 def collect(spec: BuildSpec) -> Inputs:
-    """Return the inputs of a build: those that its label has, if it has one.
+    """Return what the fingerprint of a build is made of.
 
     Raises:
         UsageError: the Dockerfile cannot be read.
-        DockerfileError: a heredoc in it has Windows line ends.
+        DockerfileError: a heredoc in it has Windows line endings.
     """
     if spec.inputs.content:
         return spec.inputs.content  # the Dockerfile may have been edited since
+    file = spec.inputs.dockerfile
     try:
-        text = paths.read_text(spec.inputs.dockerfile)
+        instructions = dockerfile.parse(paths.read_text(file))
     except FileNotFoundError as error:
-        raise UsageError(f"{spec.inputs.dockerfile}: cannot be read: {error.strerror}") from None
-    instructions = dockerfile.parse(text)
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
     line = dockerfile.carriage_return(instructions)
     if line:
         raise DockerfileError(
-            f"{spec.inputs.dockerfile}: line {line}: the heredoc has Windows line ends (CRLF), "
-            "which its script would get: convert the file to LF (.gitattributes: eol=lf)"
+            f"{file}: line {line}: the heredoc has Windows line endings (CRLF), which its script "
+            "would get: convert the file to LF (.gitattributes: eol=lf)"
         )
     return fingerprint.gather(instructions, dict(spec.inputs.arguments), spec.inputs.files)
 
 
 def add_fingerprint_label(spec: BuildSpec) -> BuildSpec:
-    """Return a build whose image says what it is made of.
+    """Return the build with the fingerprint of its inputs as a label.
 
-    A label of the command line is part of the image's configuration alone: no step is repeated.
+    A label of the command line is a part of the image's configuration alone: no step runs again.
     A Dockerfile that declares SOURCE_DATE_EPOCH gets it, and its steps depend on it.
 
     Raises:
-        UsageError: the Dockerfile cannot be read, or nothing of what a step reads enters the build.
-        DockerfileError: a heredoc in it has Windows line ends.
+        UsageError: the Dockerfile cannot be read, or a path that a step reads is not in the build.
+        DockerfileError: a heredoc in it has Windows line endings.
     """
-    inputs = collect(spec)
-    if spec.output.epoch and EPOCH in dockerfile.declared(inputs.instructions):
+    content = collect(spec)
+    if spec.output.epoch and EPOCH in dockerfile.declared(content.instructions):
         arguments = (*spec.inputs.arguments, (EPOCH, spec.output.epoch))
         spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
-        inputs = collect(spec)
-    _refuse_missing(spec, inputs)
-    labels = (*spec.inputs.labels, (LABEL, inputs.fingerprint))
-    return replace(spec, inputs=replace(spec.inputs, labels=labels, content=inputs))
+        content = collect(spec)
+    _refuse_missing(spec.inputs, content)
+    table = (*spec.inputs.labels, (LABEL, content.fingerprint))
+    return replace(spec, inputs=replace(spec.inputs, labels=table, content=content))
 
 
-def _refuse_missing(spec: BuildSpec, made_of: Inputs) -> None:
-    """Raise UsageError if a step reads a path of the context of which nothing enters.
+def _refuse_missing(inputs: BuildInputs, content: Inputs) -> None:
+    """Raise UsageError if a step reads a path of which the context has no file.
 
-    BuildKit would say that a checksum cannot be computed, and not why.
+    BuildKit only reports that it cannot compute a checksum.
     """
-    replaced = {name for name, _ in spec.inputs.contexts}
-    for use in steps.needed(made_of.instructions, dict(spec.inputs.arguments)):
+    replaced = {name for name, _ in inputs.contexts}
+    for use in steps.needed(content.instructions, dict(inputs.arguments)):
         for path in () if use.stage.name in replaced else use.files:
-            if path == "." or _WILD.search(path):
+            if path == "." or _PATTERN.search(path):
                 continue
-            if not replace(use, files=(path,), stages=()).reads(spec.inputs.files):
+            if not replace(use, files=(path,), stages=()).reads(inputs.files):
                 raise UsageError(
-                    f"{spec.inputs.dockerfile.name}: line {use.instruction.line}: nothing of "
-                    f"{path} enters the build: {_reason(spec.inputs.dockerfile.parent / path)}"
+                    f"{inputs.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
+                    f"enters the build: {_reason(inputs.dockerfile.parent / path)}"
                 )
 
 
 def _reason(path: Path) -> str:
-    """Return why nothing of a path enters a build."""
+    """Return why the context has no file of a path."""
     if path.is_symlink():
         return "it is a link, and links are not followed"
     if not path.exists():
-        return "it is not there"
-    if path.is_dir() and not any(one.is_file() for one in path.rglob("*")):
+        return "it does not exist"
+    if path.is_dir() and not any(item.is_file() for item in path.rglob("*")):
         return "it has no file (to build without, git add an empty .gitkeep)"
     return (
         "its files are not added to git (git add, or --untracked), ignored by git (--ignored), or "
-        "left out by .dockerignore"
+        "excluded by .dockerignore"
     )

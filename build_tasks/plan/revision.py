@@ -1,7 +1,8 @@
-"""Which commit an image is built from."""
+"""The commit that an image is built from, the branch, and the CI run."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,40 +11,44 @@ from build_tasks.errors import ImagesError, MissingProgram
 from build_tasks.inputs import git
 from build_tasks.model.revision import Revision
 
-#: `rev-list` with a format: a line with the commit's hash, SHA-1 or SHA-256, and the format's.
-_ANSWER = re.compile(r"commit ([0-9a-f]{40}|[0-9a-f]{64})\n(\S+)\n")
-#: What git says of a repository that has no commit yet.
-_UNBORN = "bad revision 'HEAD'"
+#: Variables with the id of a CI run; the first one that is set counts.
+BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
+#: The output of `rev-list --format`: the commit's hash (SHA-1 or SHA-256), and its date.
+_REV_LIST = re.compile(r"commit ([0-9a-f]{40}|[0-9a-f]{64})\n(\S+)\n")
+#: git's message for a repository without a commit.
+_NO_COMMIT = "bad revision 'HEAD'"
 
 
-def current(root: Path, announce: Callable[[str], None]) -> Revision:
-    """Return the commit that is checked out in a folder.
+def current(root: Path, announce: Callable[[str], None], build_id: str = "") -> Revision:
+    """Return the commit that is checked out in a folder, and the id of the run.
 
     Args:
         root: the folder.
-        announce: is told why a commit that is there cannot be read.
+        announce: takes the reason why a commit cannot be read.
+        build_id: the id of the run; by default that of the CI system.
     """
+    variables = (os.environ.get(name, "") for name in BUILD_ID_VARIABLES)
+    build_id = build_id or next(filter(None, variables), "")
     try:
-        answer = git.ask(root, "rev-list", "--max-count=1", "--format=%cI", "HEAD", "--")
+        output = git.ask(root, "rev-list", "--max-count=1", "--format=%cI", "HEAD", "--")
     except git.NoRepositoryError:
-        return Revision()
+        return Revision(build_id=build_id)
     except ImagesError as error:
-        if str(error) != _UNBORN and not (
-            isinstance(error, MissingProgram) and not git.discovered(root)
-        ):
+        no_git = isinstance(error, MissingProgram) and not git.discovered(root)
+        if str(error) != _NO_COMMIT and not no_git:
             announce(f"warning: {root}: the commit is not known: {error}")
-        return Revision()
-    found = _ANSWER.fullmatch(answer)
-    if not found:
-        announce(f"warning: {root}: the commit is not known: git answers {answer[:80]!r}")
-        return Revision()
-    return Revision(found[1], found[2])
+        return Revision(build_id=build_id)
+    match = _REV_LIST.fullmatch(output)
+    if not match:
+        announce(f"warning: {root}: the commit is not known: git answers {output[:80]!r}")
+        return Revision(build_id=build_id)
+    return Revision(match[1], match[2], build_id)
 
 
 def branch(root: Path) -> str:
-    """Return the branch that is checked out in a folder; empty text where there is none."""
+    """Return the branch that is checked out in a folder; empty if none is."""
     try:
-        # Not --short, which is `heads/NAME` where a tag has the same name.
+        # Not --short, which returns `heads/NAME` if a tag has the same name.
         return git.ask(root, "symbolic-ref", "--quiet", "HEAD").strip().removeprefix("refs/heads/")
     except ImagesError:
         return ""

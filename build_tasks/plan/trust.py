@@ -12,11 +12,14 @@ runners; the payload of GitHub's events is the one of its webhooks.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from build_tasks.config.settings import Settings
 
 #: The variable with which a person vouches for a run that no CI system describes.
 VOUCHING = "AIRFLOW_IMAGES_TRUSTED"
@@ -76,7 +79,12 @@ class CIRun:
         return not self.distrust
 
 
-def judge(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRun:
+def current_run(settings: Settings) -> CIRun:
+    """Return what is known of this run, from the CI system's variables and the settings."""
+    return assess(os.environ, trusted=settings.trusted, place=settings.origins["trusted"])
+
+
+def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRun:
     """Return what is known of this run.
 
     Args:

@@ -59,7 +59,6 @@ def to_verify(options: Options, settings: Settings, *, announce: Callable[[str],
     image = target.find(where.client, reference, platform)
     said = target.said(image, options.text("kind"), options.text("python"))
     slim = said.slim or (said.kind is ImageKind.PROD and settings.prod_slim)
-    secrets = dict(build_host.secrets(None, where))
     return Target(
         client=where.client,
         image=image,
@@ -73,7 +72,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Callable[[str],
         packages=_packages(settings, said),
         budget=_budget(settings, said.kind, slim=slim),
         base_image=_base(where, said.python, announce),
-        ca_bundle=secrets.get(CA_BUNDLE),
+        ca_bundle=dict(where.secrets).get(CA_BUNDLE),
         folder=paths.cache_folder() / "verify",
     )
 

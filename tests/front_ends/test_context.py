@@ -202,12 +202,12 @@ def test_a_submodule_that_is_not_fetched_is_one_line(
     ("change", "reason"),
     [
         ("empty", "it has no file (to build without, git add an empty .gitkeep)"),
-        ("gone", "it is not there"),
+        ("gone", "it does not exist"),
         ("link", "it is a link, and links are not followed"),
         (
             "untracked",
             "its files are not added to git (git add, or --untracked), ignored by git "
-            "(--ignored), or left out by .dockerignore",
+            "(--ignored), or excluded by .dockerignore",
         ),
     ],
 )
@@ -360,7 +360,7 @@ def test_windows_line_ends_in_a_script_are_one_line(
     done = project.invoke(*verb)
     assert done.returncode == 9
     assert re.fullmatch(
-        rf"{file}: line \d+: the heredoc has Windows line ends \(CRLF\), which its script would "
+        rf"{file}: line \d+: the heredoc has Windows line endings \(CRLF\), which its script would "
         r"get: convert the file to LF \(\.gitattributes: eol=lf\)",
         last(done.stderr),
     )

@@ -35,8 +35,8 @@ def command(  # noqa: PLR0913 - what may be different, by name
 ) -> list[str]:
     """Return the words after `build` of a PROD build, with what an option changes."""
     given = {
-        "AIRFLOW_BASELINE": "constraints-no-providers" if slim else "baseline",
         "BASE_IMAGE": "python:3.11-slim-bookworm",
+        "AIRFLOW_BASELINE": "constraints-no-providers" if slim else "baseline",
         "AIRFLOW_PYTHON_VERSION": "3.11",
         "AIRFLOW_UV_VERSION": CHOSEN.uv_version,
         "ADDITIONAL_DEV_APT_DEPS": "",

@@ -85,7 +85,7 @@ def test_windows_line_ends_are_refused_and_a_byte_order_mark_is_not(file: Path) 
     file.write_bytes(b"\xef\xbb\xbf" + text)
     constraint_files.check(file, "3.11", "3.3.2")
     file.write_bytes(text.replace(b"\n", b"\r\n"))
-    with pytest.raises(UsageError, match=r"^constraints/.*\.txt: has Windows line ends \(CRLF\)"):
+    with pytest.raises(UsageError, match=r"^constraints/.*: has Windows line endings \(CRLF\)"):
         constraint_files.check(file, "3.11", "3.3.2")
 
 

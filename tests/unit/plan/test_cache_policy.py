@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from build_tasks.config import settings
 from build_tasks.errors import UsageError
-from build_tasks.model import cache_backends
+from build_tasks.model.build import Output
 from build_tasks.model.cache import CachePolicy
 from build_tasks.model.matrix import Build, ImageKind, Names, Platform
 from build_tasks.plan import cache_policy, revision
@@ -35,7 +34,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 def settle(run: CIRun, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
     given = {key.replace("_", "-"): value for key, value in options.items()}
     chosen = settings.load(given, environment={})
-    return cache_policy.settle(chosen, run, writes=writes, checkout=Path("/"), announce=SAID.append)
+    return cache_policy.resolve(chosen, run, write=writes, announce=SAID.append)
 
 
 def test_a_pull_request_reads_its_branch_its_base_and_main_and_writes_its_own() -> None:
@@ -101,13 +100,31 @@ def test_a_release_reads_main_or_nothing(run: CIRun) -> None:
     assert (found.read, found.sources) == ((), ())
 
 
+def check_export(
+    cache_to: str | None, output: Output, *, write: str = "main", platforms: str = ""
+) -> None:
+    options = {"cache-to": cache_to, "platform": platforms or None}
+    chosen = settings.load(options, environment={})
+    policy = CachePolicy(write=write, target=chosen.cache_to)
+    images = [(ImageKind.CI, "3.9"), (ImageKind.CI, "3.11")]
+    cache_policy.check_export(policy, chosen, images, output)
+
+
 def test_two_builds_that_would_write_one_cache_are_refused() -> None:
-    one = cache_backends.registry("r/a:c")
-    inline = cache_backends.parse("type=inline", "p", write=True)
-    cache_policy.refuse_clobbering([("a", one), ("b", None), ("a", one)], "p")
-    cache_policy.refuse_clobbering([("a", inline), ("b", inline)], "p")
-    with pytest.raises(UsageError, match="--cache-to: a and b would write the same cache: put"):
-        cache_policy.refuse_clobbering([("a", one), ("b", one)], "--cache-to")
+    with pytest.raises(UsageError, match=r"^--cache-to: ci-3\.9 and ci-3\.11 would write the same"):
+        check_export("r/a:c", Output.NONE)
+    with pytest.raises(UsageError, match=r"ci-3\.9-amd64 and ci-3\.9-arm64 would write the same"):
+        check_export("r/a:{python}", Output.NONE, platforms="amd64,arm64")
+    check_export("r/a:{identity}", Output.NONE, platforms="amd64,arm64")
+    check_export("type=gha", Output.NONE)
+    check_export("r/a:c", Output.NONE, write="")
+    check_export(None, Output.NONE)
+
+
+def test_inline_cache_without_an_image_is_refused() -> None:
+    check_export("type=inline", Output.PUSH)
+    with pytest.raises(UsageError, match=r"--cache-to: type=inline: .* this keeps no image"):
+        check_export("type=inline", Output.NONE)
 
 
 BRANCHES = st.one_of(

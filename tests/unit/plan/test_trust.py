@@ -37,7 +37,7 @@ HINT = " (AIRFLOW_IMAGES_TRUSTED=1 in its environment trusts it)"
 
 
 def judge(environment: dict[str, str], *, trusted: bool = True, place: str = "default") -> CIRun:
-    return trust.judge(environment, trusted=trusted, place=place)
+    return trust.assess(environment, trusted=trusted, place=place)
 
 
 def pull(tmp_path: Path, payload: object, **changes: str) -> CIRun:

@@ -1,0 +1,129 @@
+"""What goes into the images, whatever their platform: Airflow, its versions, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from build_tasks.config.settings import ROOT, Settings
+from build_tasks.constraints import baseline, constraint_files
+from build_tasks.inputs import context
+from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model.installation import Installation
+from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.revision import Revision
+from build_tasks.model.types import Pairs
+from build_tasks.plan import airflow_source, arguments
+from build_tasks.plan.selection import Image
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """What goes into an image on every platform; only the base image comes from the host.
+
+    Args:
+        kind: the kind of image.
+        python: its Python, as X.Y.
+        slim: whether it is without extras.
+        airflow: its release of Airflow.
+        arguments: the build arguments, without the base image.
+        contexts: the files of the build contexts by name; the main one has the empty name.
+        revision: the commit and the run.
+    """
+
+    kind: ImageKind
+    python: str
+    slim: bool
+    airflow: str
+    arguments: Pairs
+    contexts: Mapping[str, Prepared]
+    revision: Revision
+
+    def build(self, platform: Platform) -> Build:
+        """Return the build for a platform."""
+        return Build(self.kind, self.python, platform, slim=self.slim)
+
+
+def collect(
+    images: Iterable[Image], settings: Settings, revision: Revision, announce: Announce
+) -> list[ImageContent]:
+    """Return the content of images; sources and constraints are fetched where necessary.
+
+    Raises:
+        ImagesError: something that goes into an image is unusable or cannot be fetched.
+    """
+    installations = {
+        image: airflow_source.find(settings, image[1], announce)
+        if image[0] is ImageKind.PROD
+        else None
+        for image in images
+    }
+    _warn_ignored(settings, [kind for kind, _ in installations], announce)
+    _warn_unpinned(settings, installations, announce)
+
+    @cache
+    def prepare(name: str, folder: Path) -> Prepared:
+        # All wheels enter: they are there to be installed.
+        untracked, ignored = settings.context_untracked, settings.context_ignored
+        allowed = Allowed(untracked, ignored, everything=name == "wheels")
+        return context.prepare(folder, allowed, announce)
+
+    @cache
+    def select_baseline(python: str, *, slim: bool) -> str:
+        return baseline.select(ROOT, python, slim=slim, announce=announce)
+
+    contents = []
+    for (kind, python), install in installations.items():
+        slim = kind is ImageKind.PROD and settings.prod_slim
+        first = select_baseline(python, slim=slim)
+        folders = {"": ROOT, **(dict(sorted(install.contexts.items())) if install else {})}
+        contents.append(
+            ImageContent(
+                kind,
+                python,
+                slim,
+                airflow=install.version if install else settings.airflow_for(python),
+                arguments=(
+                    ("AIRFLOW_BASELINE", first),
+                    *arguments.arguments(python, settings, install, revision),
+                ),
+                contexts={name: prepare(name, folder) for name, folder in folders.items()},
+                revision=revision,
+            )
+        )
+    return contents
+
+
+def _warn_ignored(settings: Settings, kinds: Iterable[ImageKind], announce: Announce) -> None:
+    """Warn of settings for the PROD image, if a CI image is built, too."""
+    for key, default in (("airflow.from", "release"), ("constraints.location", "")):
+        origin = settings.origins[key]
+        differs = getattr(settings, key.replace(".", "_")) != default
+        if differs and not origin.startswith("--") and ImageKind.CI in kinds:
+            announce(f"warning: {origin}: does not count for the CI image, only for PROD")
+
+
+def _warn_unpinned(
+    settings: Settings, installations: Mapping[Image, Installation | None], announce: Announce
+) -> None:
+    """Warn of additional packages whose version no constraints pin."""
+    warnings: dict[tuple[str, ...], str] = {}
+    for (_, python), install in installations.items():
+        folder = install.contexts.get("constraints") if install else None
+        mode = install.constraints if install else "constraints"
+        file = folder / "constraints.txt" if folder else constraint_files.path(ROOT, python, mode)
+        tests = () if install else settings.ci_test_packages
+        packages = constraint_files.unpinned(file, (*settings.dependencies_python, *tests))
+        name = settings.constraints_location if folder else constraint_files.place(file)
+        if packages:
+            warnings.setdefault((name, *packages), python)
+    for (name, *packages), python in warnings.items():
+        announce(
+            f"warning: {', '.join(packages)}: {name} has no version, so the newest is installed: "
+            "pin it (NAME==VERSION), or have it in dependencies.python and run: "
+            f"nox -s constraints-{python}"
+        )
