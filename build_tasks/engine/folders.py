@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from build_tasks import paths
 
@@ -87,6 +89,15 @@ def buildx_plugin(packages: Path) -> Path:
     names = ("usr/libexec/docker/cli-plugins", "usr/lib/docker/cli-plugins")
     plugins = [packages / name / "docker-buildx" for name in names]
     return next((plugin for plugin in plugins if plugin.exists()), plugins[0])
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the table in a JSON file, empty if there is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from build_tasks.engine.folders import Folders
 
@@ -40,12 +39,17 @@ class Process:
     pid: int
     started: int  # clock ticks since boot; 0 if the process has ended
     name: str = field(default="", compare=False)  # as the kernel keeps it: at most 15 bytes
+    parent: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, pid: int) -> Process:
-        """Return the process that has this id now."""
-        stat = _stat(pid)
-        return cls(pid, stat.started, stat.name)
+        """Return the process that has this id now (proc_pid_stat(5)); a zombie has ended."""
+        before, _, after = _read(pid, "stat").decode(errors="replace").rpartition(")")
+        if not before:
+            return cls(pid, 0)
+        state, parent, *_ = fields = after.split()
+        started = 0 if state in "ZX" else int(fields[19])
+        return cls(pid, started, before.partition("(")[2], int(parent))
 
     @property
     def alive(self) -> bool:
@@ -118,22 +122,6 @@ def unescape(text: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
-class _Stat(NamedTuple):
-    name: str = ""
-    parent: int = 0
-    started: int = 0
-
-
-def _stat(pid: int) -> _Stat:
-    """Read /proc/PID/stat (proc_pid_stat(5)); a zombie has no start."""
-    before, _, after = _read(pid, "stat").decode(errors="replace").rpartition(")")
-    if not before:
-        return _Stat()
-    state, parent, *_ = fields = after.split()
-    started = 0 if state in "ZX" else int(fields[19])
-    return _Stat(before.partition("(")[2], int(parent), started)
-
-
 def _is_marked(pid: int, folder: Path) -> bool:
     """Return whether a process works for a folder or one below it."""
     exact = os.fsencode(f"{MARKER}={folder}")
@@ -144,7 +132,7 @@ def _is_marked(pid: int, folder: Path) -> bool:
 def _has_file_argument(pid: int, folders: Folders) -> bool:
     """Return whether one of the engine's programs was given a file in the engine's folders."""
     inside = tuple(os.fsencode(folder) + b"/" for folder in (folders.home, folders.run))
-    return _stat(pid).name.startswith(_PROGRAMS) and any(
+    return Process.of(pid).name.startswith(_PROGRAMS) and any(
         argument.startswith(inside) for argument in _read(pid, "cmdline").split(b"\0")[1:]
     )
 
@@ -169,17 +157,17 @@ def _mount_namespace(pid: str) -> str:
 def _with_descendants(pids: Iterable[int]) -> list[Process]:
     """Return processes and all that they started, without this one and its ancestors."""
     wanted = [*pids]
-    stats = {pid: _stat(pid) for pid in _pids()}
+    table = {pid: Process.of(pid) for pid in _pids()}
     for pid in wanted:
-        children = (child for child, stat in stats.items() if stat.parent == pid)
+        children = (child.pid for child in table.values() if child.parent == pid)
         wanted += [child for child in children if child not in wanted]
     ancestors: set[int] = set()
     own = os.getpid()
-    while own and own not in ancestors:
+    while own in table and own not in ancestors:
         ancestors.add(own)
-        own = stats.get(own, _Stat()).parent
-    found = [(pid, stats.get(pid, _Stat())) for pid in wanted if pid not in ancestors]
-    return [Process(pid, stat.started, stat.name) for pid, stat in found if stat.started]
+        own = table[own].parent
+    found = [table[pid] for pid in wanted if pid in table and pid not in ancestors]
+    return [process for process in found if process.started]
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -12,11 +12,10 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from build_tasks import paths
 from build_tasks.engine import credentials
-from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
+from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders, read_json
 from build_tasks.engine.processes import Process
 from build_tasks.process import locks
 
@@ -149,7 +148,7 @@ def read(folders: Folders) -> EngineState | None:
     Fields of a newer version of the suite are ignored. The record of an older version counts as
     none, and so does anything that is no record.
     """
-    record = _load(folders.run / "running.json")
+    record = read_json(folders.run / "running.json")
     try:
         if record["schema"] < SCHEMA:
             return None
@@ -176,18 +175,10 @@ def save_setting(folders: Folders, name: str, value: str) -> str:
     """Keep a setting for later starts, and return it."""
     file = folders.home / "engine.json"
     folders.home.mkdir(parents=True, exist_ok=True)
-    paths.write(file, json.dumps({**_load(file), "schema": SCHEMA, name: value}, indent=2))
+    paths.write(file, json.dumps({**read_json(file), "schema": SCHEMA, name: value}, indent=2))
     return value
 
 
 def saved_setting(folders: Folders, name: str) -> str:
     """Return a setting of an earlier start, or empty text."""
-    return str(_load(folders.home / "engine.json").get(name, ""))
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return str(read_json(folders.home / "engine.json").get(name, ""))
