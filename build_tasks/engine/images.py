@@ -74,7 +74,7 @@ def ensure_python(
     if _is_complete(name, parts.values()):
         return name
     work = engine_folders().home / "bases" / python
-    with locks.hold(work.with_name(f"{python}.lock"), f"makes {name}", announce):
+    with locks.hold(work.with_name(f"{python}.lock"), f"builds {name}", announce):
         if _is_complete(name, parts.values()):
             return name
         end_orphans(work)
@@ -107,9 +107,9 @@ def ensure_buildkit(engine: EmbeddedEngine, announce: Callable[[str], None]) -> 
         return name
     base = ensure_python(engine, _BUILDKIT_PYTHON, [apt.architecture()], announce)
     folders = engine_folders()
-    with locks.hold(folders.home / "buildkit-image.lock", f"makes {name}", announce):
+    with locks.hold(folders.home / "buildkit-image.lock", f"builds {name}", announce):
         if not registry.holds(name):
-            announce(f"making {name}, once")
+            announce(f"building {name} (only once)")
             _buildx(
                 engine,
                 name,
@@ -137,14 +137,14 @@ def _build_python(
 ) -> None:
     """Build and push the stand-in for one platform."""
     name, suite = f"{python_reference(engine, python)}-{architecture}", SUITES[python]
-    announce(f"making {name} of Debian {suite}, once")
+    announce(f"building {name} from Debian {suite} (only once)")
     phase = Phase("starting")
     with heartbeat(name, phase, announce):
         command = (*_MMDEBSTRAP, f"--architectures={architecture}")
         reason = _bootstrap(command, suite, work, engine.release, phase)
         if reason:
-            raise EngineError(f"cannot make {name} of Debian {suite}: {reason}")
-        phase.name = "packing and pushing it"
+            raise EngineError(f"cannot build {name} from Debian {suite}: {reason}")
+        phase.name = "packing and pushing"
         _buildx(
             engine,
             name,
@@ -191,4 +191,4 @@ def _buildx(engine: EmbeddedEngine, name: str, *words: str) -> None:
     try:
         process.run((str(engine.buildx), *words), environment=engine.environment, timeout=_BUILD)
     except ImagesError as error:
-        raise EngineError(f"cannot make {name}: {error}") from None
+        raise EngineError(f"cannot build {name}: {error}") from None

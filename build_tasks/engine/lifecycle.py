@@ -124,7 +124,7 @@ def remove_leftovers(folders: Folders) -> list[str]:
     state.clear(folders)  # from here on nobody takes what is left for an engine
     removed = [f"stopped {ended}" for ended in processes.end(folders)]
     disabled = emulation.disable(folders.unique_id)
-    removed += [f"ended the emulation of {architecture}" for architecture in disabled]
+    removed += [f"disabled the emulation of {architecture}" for architecture in disabled]
     variables = packages.environment(packages.any_unpacked(folders))
     removed += [f"removed the bridge {name}" for name in network.remove(folders, variables)]
     _unmount(folders)
@@ -169,10 +169,12 @@ def _unmount(folders: Folders) -> None:
 
 
 def _start(folders: Folders, announce: Callable[[str], None]) -> None:
-    announce("no Docker Engine here: starting the embedded one (Debian's Docker Engine, buildx,")
-    announce(f"a registry on 127.0.0.1). It lives in {folders.home};")
-    announce("nothing is installed on the machine. `invoke engine.stop` ends it, with --purge")
-    announce("it leaves nothing behind.")
+    announce(
+        "no Docker Engine found: starting the embedded one (Debian's Docker Engine and buildx,"
+    )
+    announce(f"and a registry on 127.0.0.1) in {folders.home}.")
+    announce("Nothing is installed on this machine. To stop the engine: invoke engine.stop;")
+    announce("to remove its data, too: invoke engine.stop --purge")
     release, root = packages.prepare(folders, announce)
     port = network.free_port(state.saved_setting(folders, "registry-port"))
     address = f"127.0.0.1:{state.save_setting(folders, 'registry-port', str(port))}"

@@ -1,4 +1,4 @@
-"""The embedded engine: one however often it is started, nothing left when it is stopped."""
+"""The embedded engine on a real machine: start, stop, restart, emulation, several engines."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def second(suite: Suite, engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Sui
     folder = tmp_path / "cache"
     (folder / "engine").mkdir(parents=True)
     (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
-    # The user of this one has logged in to the other's registry.
-    known = engine.environment["DOCKER_CONFIG"]
-    yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder), DOCKER_CONFIG=known)
+    # Its user has the credentials of the first engine's registry.
+    config = engine.environment["DOCKER_CONFIG"]
+    yield suite.having(AIRFLOW_IMAGES_CACHE=str(folder), DOCKER_CONFIG=config)
     suite.having(AIRFLOW_IMAGES_CACHE=str(folder)).good("engine.stop")
 
 
-def folders(suite: Suite) -> Folders:
+def folders_of(suite: Suite) -> Folders:
     return Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
 
 
-def seen(suite: Suite) -> EngineState:
-    running = state.read(folders(suite))
+def state_of(suite: Suite) -> EngineState:
+    running = state.read(folders_of(suite))
     assert running
     return running
 
 
-def links() -> set[str]:
-    """Return the names of this machine's networks; their states change with who is running."""
+def interfaces() -> set[str]:
+    """Return the names of this machine's network interfaces."""
     return {path.name for path in Path("/sys/class/net").iterdir()}
 
 
@@ -68,8 +68,8 @@ def rules() -> str:
     return "\n".join(line.partition(" [")[0] for line in lines if not line.startswith("#"))
 
 
-def others(names: Iterable[str]) -> set[str]:
-    """Return what is no engine's: those of this machine come and go beside the tests."""
+def foreign(names: Iterable[str]) -> set[str]:
+    """Return the names that are not an engine's: other engines may start and stop meanwhile."""
     return {name for name in names if not re.search(r"\b(afi|afb|veth)", name)}
 
 
@@ -85,89 +85,89 @@ def processes(folder: Path) -> list[str]:
     return found
 
 
-def test_starting_twice_is_harmless_and_stopping_leaves_nothing(second: Suite) -> None:
-    where = folders(second)
-    before = (others(links()), others(rules().splitlines()))
+def test_a_second_start_changes_nothing_and_a_stop_leaves_nothing(second: Suite) -> None:
+    folders = folders_of(second)
+    before = (foreign(interfaces()), foreign(rules().splitlines()))
     second.good("engine.start")
-    first = seen(second)
-    assert where.bridge in links()
+    first = state_of(second)
+    assert folders.bridge in interfaces()
     second.good("engine.start")
-    assert seen(second) == first
+    assert state_of(second) == first
     status = second.good("engine.status", "--json").stdout
     assert f'"registry": "{first.registry}"' in status
     stopped = second.good("engine.stop").stderr
     assert f"stopped dockerd ({first.daemons['dockerd'].pid})" in stopped
-    assert f"removed the bridge {where.bridge}" in stopped
-    assert where.bridge not in links()
-    assert where.bridge not in rules()
-    assert (others(links()), others(rules().splitlines())) == before
-    assert processes(where.home) == []
-    assert processes(where.run) == []
-    assert not where.run.exists()
+    assert f"removed the bridge {folders.bridge}" in stopped
+    assert folders.bridge not in interfaces()
+    assert folders.bridge not in rules()
+    assert (foreign(interfaces()), foreign(rules().splitlines())) == before
+    assert processes(folders.home) == []
+    assert processes(folders.run) == []
+    assert not folders.run.exists()
     mounts = Path("/proc/self/mounts").read_text()
-    assert str(where.run) not in mounts
-    assert str(where.home) not in mounts
+    assert str(folders.run) not in mounts
+    assert str(folders.home) not in mounts
     assert last(second.good("engine.stop").stderr) == "the embedded engine does not run"
 
 
-def test_many_starts_at_once_give_one_engine(second: Suite) -> None:
+def test_concurrent_starts_give_one_engine(second: Suite) -> None:
     starts = [second.start("invoke", "engine.start") for _ in range(4)]
     for process in starts:
         with process:
             _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-    where = folders(second)
-    assert len([words for words in processes(where.home) if "dockerd" in words.split()[0]]) == 1
-    assert len([words for words in processes(where.home) if "docker-registry" in words]) == 1
+    folders = folders_of(second)
+    assert len([words for words in processes(folders.home) if "dockerd" in words.split()[0]]) == 1
+    assert len([words for words in processes(folders.home) if "docker-registry" in words]) == 1
 
 
-def test_an_engine_that_crashed_is_mended_and_the_others_bridge_stays(
+def test_a_crashed_engine_is_restarted_and_the_other_engines_bridge_stays(
     second: Suite, suite: Suite
 ) -> None:
     second.good("engine.start")
-    broken = seen(second)
+    crashed = state_of(second)
     (containerd,) = (
-        process for process in procs.find(folders(second)) if process.name == "containerd"
+        process for process in procs.find(folders_of(second)) if process.name == "containerd"
     )
-    os.kill(broken.daemons["dockerd"].pid, signal.SIGKILL)
-    os.kill(broken.daemons["registry"].pid, signal.SIGKILL)
-    subprocess.run([IP, "link", "delete", folders(second).bridge], check=True)
+    os.kill(crashed.daemons["dockerd"].pid, signal.SIGKILL)
+    os.kill(crashed.daemons["registry"].pid, signal.SIGKILL)
+    subprocess.run([IP, "link", "delete", folders_of(second).bridge], check=True)
     assert "'running': False" not in second.good("engine.start").stderr
-    mended = seen(second)
-    assert mended.registry == broken.registry  # image names carry it
-    assert mended.daemons != broken.daemons
+    restarted = state_of(second)
+    assert restarted.registry == crashed.registry  # image names carry it
+    assert restarted.daemons != crashed.daemons
     second.good("engine.stop")
     assert not containerd.alive
-    assert str(folders(second).home) not in Path("/proc/self/mounts").read_text()
-    assert folders(suite).bridge in links()
+    assert str(folders_of(second).home) not in Path("/proc/self/mounts").read_text()
+    assert folders_of(suite).bridge in interfaces()
     suite.engine("info")
 
 
 def test_an_interrupted_start_leaves_nothing(second: Suite) -> None:
-    where = folders(second)
+    folders = folders_of(second)
     process = second.start("invoke", "engine.start")
     with process:
         deadline = time.monotonic() + 60
-        while not (where.run / "docker.pid").exists():
+        while not (folders.run / "docker.pid").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Traceback" not in err
-    assert processes(where.home) == []
-    assert where.bridge not in links()
+    assert processes(folders.home) == []
+    assert folders.bridge not in interfaces()
 
 
 def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
-    where = folders(second)
+    folders = folders_of(second)
     second.good("engine.start")
     second.good("engine.stop", "--purge")
-    assert not where.home.exists()
+    assert not folders.home.exists()
     assert (engine_folders().home / "packages" / "unstable").exists()  # the link's target stays
 
 
-def test_the_older_engine_and_buildx_do_the_job(
+def test_the_older_engine_and_buildx_build_run_merge_and_prune(
     suite: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """docker.io 26.1 with buildx 0.13: what the suite needs works on both."""
@@ -175,10 +175,10 @@ def test_the_older_engine_and_buildx_do_the_job(
     old = suite.having(AIRFLOW_IMAGES_CACHE=str(cache), AIRFLOW_IMAGES_ENGINE_RELEASE="trixie")
     old.good("engine.start")
     try:
-        running = seen(old)
-        root = folders(old).packages("trixie")
+        running = state_of(old)
+        root = folders_of(old).packages("trixie")
         assert running.release == "trixie"
-        docker = (str(root / "usr/bin/docker"), "--host", f"unix://{folders(old).socket}")
+        docker = (str(root / "usr/bin/docker"), "--host", f"unix://{folders_of(old).socket}")
         old = Suite(old.environment, docker=docker)
         assert old.engine("version", "--format", "{{.Server.Version}}").startswith("26.1.")
         plugin = str(buildx_plugin(root))
@@ -219,9 +219,9 @@ def merges_and_counts(old: Suite, tmp_path: Path) -> None:
     assert "ci-3.11: merged linux/amd64 as " in last(merged.stderr)
     (kept,) = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"]
     assert kept["exact"]
-    foretold = json.loads(old.good("cache.prune", "--dry-run", "--json").stdout)
+    predicted = json.loads(old.good("cache.prune", "--dry-run", "--json").stdout)
     freed = json.loads(old.good("cache.prune", "--json").stdout)
-    assert foretold["types"] == freed["types"]
+    assert predicted["types"] == freed["types"]
     left = json.loads(old.good("cache.usage", "--local", "--json").stdout)["builders"][0]
     assert abs(kept["bytes"] - left["bytes"] - freed["bytes"]) <= kept["bytes"] * 0.01
     ceiling = old.invoke("cache.prune", "--max-used-space", "1GB")
@@ -258,16 +258,16 @@ def emulators() -> set[str]:
 
 
 @pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
-def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
+def test_emulation_starts_and_stops_with_the_engine_and_interrupts_no_build(
     second: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
-    where = folders(second)
-    mine = f"qemu-aarch64-afi-{where.unique_id}"
+    folders = folders_of(second)
+    mine = f"qemu-aarch64-afi-{folders.unique_id}"
     before = emulators()
     second.good("engine.start")
-    # As if the machine had emulated nothing when dockerd started, whatever the other engine did.
-    state.write(where, replace(seen(second), foreign=()))
-    first = seen(second).daemons["dockerd"]
+    # As if the machine had emulated nothing when dockerd started.
+    state.write(folders, replace(state_of(second), foreign=()))
+    first = state_of(second).daemons["dockerd"]
     project = second.copy(tmp_path / "project")
     (project.root / "Dockerfile.ci").write_text(
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN sleep 12; echo $RANDOM\n"
@@ -281,36 +281,36 @@ def test_an_engines_emulation_comes_and_goes_with_it_and_disturbs_no_build(
             while not any(words.startswith("sleep 12") for words in processes(Path("sleep 12"))):
                 assert time.monotonic() < deadline, "the step never began"
                 time.sleep(0.1)
-            said = second.good(*emulate).stderr
+            stderr = second.good(*emulate).stderr
             assert (building.poll() is not None) == restarts
             _, err = building.communicate(timeout=120)
         assert building.returncode == 0, err[-2000:]
-        assert ("waiting for builds and containers to end" in said) == restarts
-    assert seen(second).daemons["dockerd"] != first
-    assert seen(second).foreign == ("arm64",)
+        assert ("waiting for builds and containers to end" in stderr) == restarts
+    assert state_of(second).daemons["dockerd"] != first
+    assert state_of(second).foreign == ("arm64",)
     lasting = {name for name in before if "-afi-" not in name}
     assert emulators() == before | (set() if lasting else {mine})
-    plugin = str(buildx_plugin(where.packages(seen(second).release)))
+    plugin = str(buildx_plugin(folders.packages(state_of(second).release)))
     described = subprocess.run(
         [plugin, "inspect", "default"],
-        env={**second.environment, "DOCKER_HOST": f"unix://{where.socket}"},
+        env={**second.environment, "DOCKER_HOST": f"unix://{folders.socket}"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     assert "linux/arm64" in described
     stopped = second.good("engine.stop").stderr
-    assert ("ended the emulation of arm64" in stopped) == (not lasting)
+    assert ("disabled the emulation of arm64" in stopped) == (not lasting)
     assert emulators() == before
 
 
-def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
+def test_an_engine_whose_network_was_taken_gets_another_one(
     second: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     """A defect once found: dockerd gave the bridge its addresses of before, the rules did not."""
-    where = folders(second)
+    folders = folders_of(second)
     second.good("engine.start")
-    taken = state.saved_setting(where, "network")
+    taken = state.saved_setting(folders, "network")
     second.good("engine.stop")
     address = taken.replace(".0/24", ".9/24")
     subprocess.run([IP, "link", "add", "afi-test", "type", "bridge"], check=True)
@@ -318,10 +318,10 @@ def test_an_engine_whose_network_was_taken_meanwhile_still_reaches_the_network(
         subprocess.run([IP, "address", "add", address, "dev", "afi-test"], check=True)
         subprocess.run([IP, "link", "set", "afi-test", "up"], check=True)
         second.good("engine.start")
-        network = state.saved_setting(where, "network")
+        network = state.saved_setting(folders, "network")
         assert network != taken
         shown = subprocess.run(
-            [IP, "-brief", "address", "show", where.bridge],
+            [IP, "-brief", "address", "show", folders.bridge],
             capture_output=True,
             text=True,
             check=True,

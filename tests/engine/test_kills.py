@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: the next command works, and nothing is left."""
+"""Commands killed at random moments: the next command works, and nothing is left."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ STOP = ("invoke", "engine.stop")
 BUILD = ("invoke", "image.build", "--python", "3.11", "--base-image", "scratch")
 
 
-def folders(suite: Suite) -> Folders:
+def folders_of(suite: Suite) -> Folders:
     return Folders(Path(suite.environment["AIRFLOW_IMAGES_CACHE"]) / "engine")
 
 
 def left(suite: Suite) -> dict[str, list[str]]:
-    """Return what is left of an engine that was stopped, by what it is."""
-    where = folders(suite)
+    """Return what is left of a stopped engine, by kind."""
+    folders = folders_of(suite)
     mounts = Path("/proc/self/mounts").read_text().splitlines()
-    ours = (str(where.run), str(where.home))
+    ours = (str(folders.run), str(folders.home))
     networks = [path.name for path in Path("/sys/class/net").iterdir()]
     tables = [
         subprocess.run(
-            [where.packages("unstable") / "usr/sbin/iptables", "-t", table, "-S"],
-            env={**os.environ, **packages.environment(where.packages("unstable"))},
+            [folders.packages("unstable") / "usr/sbin/iptables", "-t", table, "-S"],
+            env={**os.environ, **packages.environment(folders.packages("unstable"))},
             capture_output=True,
             text=True,
             check=True,
@@ -45,17 +45,17 @@ def left(suite: Suite) -> dict[str, list[str]]:
         for table in ("nat", "filter")
     ]
     found = {
-        "processes": [str(one) for one in processes.find(where)] + kills.running(ours),
+        "processes": [str(process) for process in processes.find(folders)] + kills.running(ours),
         "mounts": [line for line in mounts if any(folder in line for folder in ours)],
-        "networks": [name for name in networks if where.unique_id in name],
-        "rules": [line for lines in tables for line in lines if where.bridge in line],
+        "networks": [name for name in networks if folders.unique_id in name],
+        "rules": [line for lines in tables for line in lines if folders.bridge in line],
         "emulators": [
-            path.name for path in Path("/proc/sys/fs/binfmt_misc").glob(f"*{where.unique_id}")
+            path.name for path in Path("/proc/sys/fs/binfmt_misc").glob(f"*{folders.unique_id}")
         ],
-        "files": [str(where.run)] if where.run.exists() else [],
+        "files": [str(folders.run)] if folders.run.exists() else [],
         "temporary files": [*map(str, Path(suite.environment["TMPDIR"]).iterdir())],
     }
-    return {what: names for what, names in found.items() if names}
+    return {kind: names for kind, names in found.items() if names}
 
 
 def check(suite: Suite, ended: Ended) -> None:
@@ -230,10 +230,10 @@ def test_any_moment_of_a_start_and_a_stop_may_be_killed(bare: Suite, tmp_path: P
 @contextlib.contextmanager
 def half_started(suite: Suite) -> Iterator[subprocess.Popen[str]]:
     """Yield a start that has begun to make an engine and is held there until the block ends."""
-    where = folders(suite)
+    folders = folders_of(suite)
     with suite.start(*START) as starting:
         deadline = time.monotonic() + 60
-        while not where.run.exists():
+        while not folders.run.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         starting.send_signal(signal.SIGSTOP)
@@ -245,7 +245,7 @@ def half_started(suite: Suite) -> Iterator[subprocess.Popen[str]]:
     assert starting.returncode == 0
 
 
-def test_whoever_waits_for_a_start_is_told_within_two_seconds(bare: Suite) -> None:
+def test_a_wait_for_a_start_is_announced_within_two_seconds(bare: Suite) -> None:
     """A defect once found: a build that began meanwhile took the state file for an engine."""
     with half_started(bare) as starting:
         reads = kills.duration(bare, "invoke", "engine.status")

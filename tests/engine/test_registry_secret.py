@@ -1,4 +1,4 @@
-"""The engine's registry: root's own, for the suite with whatever else the user has logged in to."""
+"""The secret of the engine's registry, beside the user's own credentials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from build_tasks.engine.state import EmbeddedEngine
 NOBODY = 65534
 HELPER = """\
 #!/bin/sh
-# What docker asks of a credential helper; it knows one registry alone.
+# A credential helper that has one password, and records which registries docker asks it for.
 read -r registry
 echo "$1 $registry" >> "$(dirname "$0")/asked"
 echo '{"ServerURL": "", "Username": "u", "Secret": "p"}'
@@ -42,7 +42,7 @@ def push(address: str, authorization: str = "") -> int:
             return int(error.code)
 
 
-def test_nobody_without_the_secret_can_push(engine: EmbeddedEngine, suite: Suite) -> None:
+def test_a_push_without_the_secret_is_refused(engine: EmbeddedEngine, suite: Suite) -> None:
     assert push(engine.registry) == 401
     assert push(engine.registry, "Basic YWlyZmxvdy1pbWFnZXM6Z3Vlc3M=") == 401
     assert push(engine.registry, credentials.authorization(engine_folders())) == 202
@@ -68,7 +68,7 @@ def small(project: Suite) -> Suite:
 BUILD = ("image.build", "--python", "3.11", "--base-image", "scratch")
 
 
-def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
+def test_credential_helpers_of_the_user_are_kept_and_used(
     small: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     config, programs = tmp_path / "docker", tmp_path / "bin"
@@ -90,7 +90,7 @@ def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
     user.good(
         "image.merge", "--python", "3.11", "--platform", "linux/amd64", "--tag", "m", *digests
     )
-    # The user's own passwords are asked of the user's own helper.
+    # Passwords of other registries come from the user's helper.
     (user.root / "Dockerfile.ci").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n")
     with proxied(engine.registry) as proxy:
         proxy.fault(r"/v2/", status=401)
@@ -102,7 +102,7 @@ def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
     assert (config / "config.json").read_text() == text
 
 
-def test_the_secret_is_in_no_command_and_in_no_daemons_environment(
+def test_the_secret_is_in_no_output_command_or_environment(
     small: Suite, engine: EmbeddedEngine
 ) -> None:
     secret = (engine_folders().home / "private/secret").read_text()
@@ -119,7 +119,7 @@ def test_the_secret_is_in_no_command_and_in_no_daemons_environment(
 
 
 def test_daemons_get_a_listed_environment(engine: EmbeddedEngine) -> None:
-    """A CI job's tokens are in the environment of whoever starts them."""
+    """Whatever starts them may have a CI job's tokens in its environment."""
     running = state.read(engine_folders())
     assert running
     for daemon in running.daemons.values():
@@ -127,12 +127,12 @@ def test_daemons_get_a_listed_environment(engine: EmbeddedEngine) -> None:
         names = {line.partition("=")[0] for line in text.split("\0") if line}
         own = {"AIRFLOW_EMBEDDED_ENGINE", "HOME", "LD_LIBRARY_PATH", "PATH", "XTABLES_LIBDIR"}
         assert (
-            own <= names <= own | packages.INHERITED | {one.lower() for one in packages.INHERITED}
+            own <= names <= own | packages.INHERITED | {name.lower() for name in packages.INHERITED}
         )
         assert Path("/proc", str(daemon.pid), "cwd").readlink() == Path("/")
 
 
-def test_a_machine_that_switches_signatures_off_fetches_no_unsigned_package(
+def test_unsigned_packages_are_refused_even_if_apt_conf_allows_them(
     engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real apt, a real mirror that nobody signed, and an apt.conf that takes anything."""
@@ -150,7 +150,7 @@ def test_a_machine_that_switches_signatures_off_fetches_no_unsigned_package(
         apt.update(tmp_path / "p/apt", f"file:{tmp_path / 'mirror'}", ["bookworm"], print)
 
 
-def test_what_the_suite_prints_for_people_works(small: Suite, engine: EmbeddedEngine) -> None:
+def test_the_paths_of_engine_status_work_in_a_shell(small: Suite, engine: EmbeddedEngine) -> None:
     pushed = last(small.good(*BUILD, "--push", "--tag", "printed").stderr)
     name = next(word for word in pushed.split() if word.startswith(engine.registry))
     status = json.loads(small.good("engine.status", "--json").stdout)

@@ -123,7 +123,7 @@ def test_a_base_that_is_there_is_not_built_again(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_failed_bootstrap_is_one_line(monkeypatch: pytest.MonkeyPatch, stderr: str) -> None:
     bootstrap(monkeypatch, *[stderr] * 4)
-    with pytest.raises(EngineError, match=r"cannot make \S+ of Debian bullseye: (E: no|mmdeb)"):
+    with pytest.raises(EngineError, match=r"cannot build \S+ from Debian bullseye: (E: no|mmdeb)"):
         images.ensure_python(ENGINE, "3.9", ["amd64"], print)
 
 
@@ -132,7 +132,7 @@ def test_a_failed_build_is_one_line(
 ) -> None:
     bootstrap(monkeypatch)
     programs(docker_buildx=(1, "", "no space"))
-    with pytest.raises(EngineError, match=r"cannot make \S+-amd64: docker-buildx: no space"):
+    with pytest.raises(EngineError, match=r"cannot build \S+-amd64: docker-buildx: no space"):
         images.ensure_python(ENGINE, "3.9", ["amd64"], print)
 
 
@@ -150,7 +150,10 @@ def test_progress_of_a_bootstrap_is_announced(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process, "stream", stream)
     with pytest.raises(EngineError):
         images.ensure_python(ENGINE, "3.9", ["amd64"], messages.append)
-    assert messages[0] == "making 127.0.0.1:1/debian-python:3.9-amd64 of Debian bullseye, once"
+    assert (
+        messages[0]
+        == "building 127.0.0.1:1/debian-python:3.9-amd64 from Debian bullseye (only once)"
+    )
     assert re.fullmatch(
         r"127\.0\.0\.1:1/debian-python:3\.9-amd64: downloading packages with apt, \d+ s so far",
         messages[1],

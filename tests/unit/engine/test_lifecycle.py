@@ -146,13 +146,13 @@ def test_everything_that_is_left_is_removed_and_named(
     monkeypatch.setattr(network, "remove", lambda *_: ["afi-1"])
     assert lifecycle.remove_leftovers(folders) == [
         "stopped dockerd (7)",
-        "ended the emulation of arm64",
+        "disabled the emulation of arm64",
         "removed the bridge afi-1",
     ]
     assert not folders.run.exists()
     assert not folders.removed.exists()
     assert lifecycle.remove_leftovers(folders)[1:] == [
-        "ended the emulation of arm64",
+        "disabled the emulation of arm64",
         "removed the bridge afi-1",
     ]
 
