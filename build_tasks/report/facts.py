@@ -14,6 +14,13 @@ from build_tasks.text.formatting import plural
 
 #: Seconds below which a step is not listed among the slowest.
 NOTICEABLE = 0.05
+#: The texts of states that are not their own.
+STATES = {
+    "unreached": "not reached",
+    "moved": "moved data",
+    "lost": "cache failed",
+    "absent": "no cache yet",
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,29 @@ def counted(record: BuildRecord) -> tuple[int, int]:
 def ratio(record: BuildRecord) -> str:
     """Return the steps that ran and those that were cached, as `5/4`."""
     return "/".join(map(str, counted(record)))
+
+
+def state(step: Step, absent: frozenset[str] = frozenset()) -> str:
+    """Return the state of a step, which is also its class in the page's style sheet.
+
+    Args:
+        step: the step.
+        absent: the errors of caches that have not been written yet.
+    """
+    if step.error and step.kind in {StepKind.IMPORT, StepKind.EXPORT}:
+        return "absent" if step.error in absent else "lost"
+    if step.error:
+        return "failed"
+    if not step.started:
+        return "unreached"
+    if step.kind is not StepKind.STEP:
+        return "moved"
+    return "cached" if step.cached else "ran"
+
+
+def absent_caches(record: BuildRecord) -> frozenset[str]:
+    """Return BuildKit's errors for caches that have not been written yet."""
+    return frozenset(use.error for use in record.imports if use.absent)
 
 
 def slowest(record: BuildRecord, count: int = 3) -> list[Step]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from build_tasks.history.record import BuildRecord, Step
+from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts, timeline
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration, size
@@ -21,24 +21,6 @@ from build_tasks.text.formatting import duration, size
 LOG = 40
 #: Instructions that are listed by time.
 HOTSPOTS = 6
-
-
-@dataclass(frozen=True)
-class Row:
-    """A build as the page shows it."""
-
-    record: BuildRecord
-    began: float
-    outcome: str
-    states: dict[str, str]
-    cells: tuple[tuple[str, str], ...]
-    marks: tuple[timeline.Mark, ...]
-    lanes: int
-    failed: Step | None
-    log: tuple[str, ...]
-    problems: tuple[str, ...]
-    ran: int
-    cached: int
 
 
 def html(records: Sequence[BuildRecord]) -> str:
@@ -73,11 +55,11 @@ def html(records: Sequence[BuildRecord]) -> str:
         clock=timeline.axis(facts.span(records)),
         zero=timeline.axis(max((record.seconds for record in records), default=0.0)),
         work=sum(record.seconds for record in records),
-        ran=sum(row.ran for row in rows),
-        cached=sum(row.cached for row in rows),
+        ran=sum(row["ran"] for row in rows),
+        cached=sum(row["cached"] for row in rows),
         moved=sum(map(facts.transferred, records)),
         failed=sum(record.outcome == "failed" for record in records),
-        problems=sum(len(row.problems) for row in rows),
+        problems=sum(len(row["problems"]) for row in rows),
         hotspots=facts.hotspots(records, HOTSPOTS),
         filters=_filters(records),
         # These are files of this package, without anything from a build.
@@ -119,24 +101,25 @@ def _version(text: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else 0, part) for part in text.split(".")]
 
 
-def _row(record: BuildRecord, began: float) -> Row:
+def _row(record: BuildRecord, began: float) -> dict[str, Any]:
+    """Return a build as the template shows it."""
     ran, cached = facts.counted(record)
     failed = facts.failed_step(record)
-    absent = timeline.absent_caches(record)
-    states = {step.digest: timeline.state(step, absent) for step in record.steps}
+    absent = facts.absent_caches(record)
+    states = {step.digest: facts.state(step, absent) for step in record.steps}
     steps = facts.steps(record)
     marks, lanes = timeline.marks(record)
-    return Row(
-        record=record,
-        began=began,
-        outcome=facts.outcome(record),
-        states=states,
-        cells=tuple((states[step.digest], timeline.describe(step, absent)) for step in steps),
-        marks=marks,
-        lanes=lanes,
-        failed=failed,
-        log=tuple(facts.log(failed, LOG)) if failed else (),
-        problems=tuple(facts.cache_problems(record)),
-        ran=ran,
-        cached=cached,
-    )
+    return {
+        "record": record,
+        "began": began,
+        "outcome": facts.outcome(record),
+        "states": states,
+        "cells": [(states[step.digest], timeline.describe(step, absent)) for step in steps],
+        "marks": marks,
+        "lanes": lanes,
+        "failed": failed,
+        "log": facts.log(failed, LOG) if failed else [],
+        "problems": facts.cache_problems(record),
+        "ran": ran,
+        "cached": cached,
+    }

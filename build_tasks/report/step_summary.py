@@ -24,11 +24,9 @@ LIMIT = 1024 * 1024 - 4096
 BLOCKS = 40
 WIDTH = 120
 LOG = 30
-_WAITING, _MOVING, _CACHED, _RAN, _FAILED = "·", "░", "▒", "█", "✖"
-_LEGEND = (
-    f"`{_RAN}` ran, `{_CACHED}` cached, `{_MOVING}` moved data, `{_FAILED}` failed, "
-    f"`{_WAITING}` waited"
-)
+_WAITING, _MOVING = "·", "░"
+_SIGNS = {"ran": "█", "cached": "▒", "failed": "✖"}
+_LEGEND = "`█` ran, `▒` cached, `░` moved data, `✖` failed, `·` waited"
 _HEAD = (
     "| | build | outcome | time | ran/cached | tries | timeline | digest |\n"
     "| --- | --- | --- | ---: | ---: | ---: | --- | --- |\n"
@@ -114,16 +112,8 @@ def timeline(record: BuildRecord, offset: float, span: float, blocks: int = BLOC
         for begin, end in step.intervals:
             first, last = int((offset + begin) * scale), int((offset + end) * scale)
             for position in range(first, min(last, blocks - 1) + 1):
-                signs[position] = _sign(step)
+                signs[position] = _SIGNS.get(facts.state(step), _MOVING)
     return "".join(signs)
-
-
-def _sign(step: Step) -> str:
-    if step.kind is not StepKind.STEP:
-        return _MOVING
-    if step.error:
-        return _FAILED
-    return _CACHED if step.cached else _RAN
 
 
 def _failure(record: BuildRecord) -> str:
@@ -154,11 +144,8 @@ def _details(record: BuildRecord) -> str:
 
 
 def _state(step: Step) -> str:
-    if step.error:
-        return "failed"
-    if not step.started:
-        return "not reached"
-    return "cached" if step.cached else "ran"
+    state = facts.state(step)
+    return facts.STATES.get(state, state)
 
 
 def _code(text: str) -> str:

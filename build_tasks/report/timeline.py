@@ -1,11 +1,11 @@
-"""The timeline of the report page: bars in lanes, a time axis, the state of each step."""
+"""The timeline of the report page: bars in lanes, and a time axis."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.history.record import BuildRecord, Step
 from build_tasks.report import facts
 from build_tasks.text.escaping import plain
 from build_tasks.text.formatting import duration, size
@@ -17,12 +17,6 @@ _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 _MAX_TICKS = 10
 #: Lanes for what runs at the same time.
 _MAX_LANES = 4
-_STATE_TEXTS = {
-    "unreached": "not reached",
-    "moved": "took",
-    "lost": "failed, and the build went on",
-    "absent": "no cache yet",
-}
 
 
 @dataclass(frozen=True)
@@ -57,32 +51,9 @@ def axis(span: float) -> Axis:
     return Axis(length, next(fitting, math.ceil(length / _MAX_TICKS)))
 
 
-def state(step: Step, absent: frozenset[str] = frozenset()) -> str:
-    """Return the state of a step, which is also its class in the page's style sheet.
-
-    Args:
-        step: the step.
-        absent: the errors of caches that have not been written yet.
-    """
-    if step.error and step.kind in {StepKind.IMPORT, StepKind.EXPORT}:
-        return "absent" if step.error in absent else "lost"
-    if step.error:
-        return "failed"
-    if not step.started:
-        return "unreached"
-    if step.kind is not StepKind.STEP:
-        return "moved"
-    return "cached" if step.cached else "ran"
-
-
-def absent_caches(record: BuildRecord) -> frozenset[str]:
-    """Return BuildKit's errors for caches that have not been written yet."""
-    return frozenset(use.error for use in record.imports if use.absent)
-
-
 def marks(record: BuildRecord) -> tuple[tuple[Mark, ...], int]:
     """Return the bars of a build and the number of lanes; a bar takes the first free lane."""
-    absent = absent_caches(record)
+    absent = facts.absent_caches(record)
     intervals = [(*interval, step) for step in record.steps for interval in step.intervals]
     ends: list[float] = []
     bars = []
@@ -94,20 +65,20 @@ def marks(record: BuildRecord) -> tuple[tuple[Mark, ...], int]:
         ends[lane] = max(end, ends[lane])
         about = describe(step, absent)
         label = facts.instruction(step)[:LONG]
-        bars.append(Mark(state(step, absent), begin, end - begin, lane, label, about))
+        bars.append(Mark(facts.state(step, absent), begin, end - begin, lane, label, about))
     return tuple(bars), max(len(ends), 1)
 
 
 def describe(step: Step, absent: frozenset[str] = frozenset()) -> str:
     """Return the text of a step's tooltip: its name, its state and times, its error."""
-    step_state = state(step, absent)
+    state = facts.state(step, absent)
     took = f" {duration(step.seconds)}" if step.seconds else ""
     began = f", at {duration(step.intervals[0][0])}" if step.intervals else ""
     moved = f", {size(step.bytes)}" if step.bytes else ""
     lines = [
         facts.named(step)[:LONG],
-        f"{_STATE_TEXTS.get(step_state, step_state)}{took}{began}{moved}",
+        f"{facts.STATES.get(state, state)}{took}{began}{moved}",
     ]
-    if step.error and step_state != "absent":
+    if step.error and state != "absent":
         lines.append(plain(step.error)[:LONG])
     return "\n".join(lines)

@@ -471,7 +471,7 @@ STATES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("said", "state"), STATES)
 def test_a_step_has_one_state(said: dict[str, Any], state: str) -> None:
-    assert timeline.state(replace(Step("d", "n", StepKind.STEP), **said)) == state
+    assert facts.state(replace(Step("d", "n", StepKind.STEP), **said)) == state
 
 
 def test_the_documentation_names_every_key_and_bound() -> None:
