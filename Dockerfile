@@ -1,17 +1,19 @@
-# The PROD image: Airflow as the official image has it, small, and nothing that only building needs.
+# The PROD image: Airflow like in the official image, small, without what is only needed for building.
 #
-# Two segments. `build` has compilers and makes the virtual environment; `main` starts from the same
-# base again and takes that environment over. From what changes rarely to what changes with every
-# build: each argument is declared right before its first use, so that a new value repeats no step
-# above it, and what `main` installs repeats nothing of `build`.
+# There are two stages. `build` has compilers and makes the virtual environment; `main` starts from the
+# same base and copies that environment. The order is from what changes rarely to what changes with
+# every build. Each argument is declared right before its first use, so that a new value repeats no
+# step above, and other packages in `main` repeat no step of `build`.
 #
-# Steps that use the network read an optional CA bundle from the secret `ca-bundle`; a secret is
-# neither part of the image nor of a step's cache key.
+# Steps that use the network read an optional CA bundle from the secret `ca-bundle`. A secret is part
+# neither of the image nor of a step's cache key.
+#
+# BuildKit shows a RUN by the first line of its heredoc: a comment that says what the step does.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# Three stages that a build context of the same name replaces: constraints from elsewhere, wheels,
-# and a tree of Airflow's sources.
+# Stages that a build context of the same name can replace: other constraints, wheels, and a checkout
+# of Airflow's sources.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -27,7 +29,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ARG AIRFLOW_PYTHON_VERSION=3.11
 
-# A base image with another Python would fail much later, in words that do not say why.
+# With another Python, a later step would fail with a message that does not say why.
 RUN <<EOF
 # check the Python version of the base image
 found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -42,16 +44,16 @@ ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 ARG TARGETARCH
 ARG ADDITIONAL_DEV_APT_DEPS=""
 
-# The caches are mounts: downloads stay on the builder and out of the image.
-# Debian's release pins the versions, a mount holds the lists, and a list of words is to be split.
+# Downloads are in cache mounts: they stay on the builder and out of the image. Debian's release pins
+# the versions, a cache mount has the package lists, and a list of words must be split.
 # hadolint ignore=DL3008,DL3009,SC2086
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for building
 export DEBIAN_FRONTEND=noninteractive
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
-apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
+apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "$@"
 }
@@ -89,7 +91,7 @@ ENV HOME=/home/airflow \
 
 ARG AIRFLOW_UV_VERSION=0.9.18
 
-# uv comes from PyPI; a passing environment has the pip that the base may lack.
+# uv comes from PyPI. The base image may lack pip, so a temporary environment has it.
 # hadolint ignore=DL3042 # the cache is a mount
 RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
@@ -100,15 +102,15 @@ install() {
     PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --timeout 60 --retries 8 \
         --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
 }
-install || install || install # a download that stops half-way is not begun again by pip itself
+install || install || install # pip itself does not retry a download that breaks off
 rm -r /tmp/pip
 EOF
 
 USER 50000
 
-# What Python packages the environment has comes in two layers. This one has a set of versions that
-# changes seldom, and is cached by that set and by uv alone; docs/caching.md says why. The image
-# itself takes the finished environment over, and has no old version in any layer.
+# The Python packages are in two layers. This one has a set of versions that seldom changes, and its
+# cache key depends on that set and on uv alone; see docs/caching.md. The image copies the finished
+# environment, so no layer of it has old versions.
 ARG AIRFLOW_BASELINE=baseline
 
 RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VERSION}.txt,target=/run/baseline.txt \
@@ -126,12 +128,12 @@ EOF
 ARG AIRFLOW_PIP_VERSION=25.3
 ARG AIRFLOW_VERSION=3.3.2
 ARG AIRFLOW_EXTRAS=""
-# release, wheels or sources; and whether providers come from the sources, too.
+# release, wheels or sources; and whether providers are also built from the sources
 ARG AIRFLOW_INSTALLATION_METHOD=release
 ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 
-# And this one turns it into exactly the versions that are written down, as if nothing had been there;
-# pip is for those who extend the image. No bytecode: it would be a third of the layer.
+# This layer has exactly the versions of the constraints, as if the environment had been empty. pip is
+# for users who extend the image. No bytecode: it would be a third of the layer.
 # hadolint ignore=SC2086,SC3001,SC3054 # a list of words is to be split, and the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
@@ -146,8 +148,8 @@ export PYTHONDONTWRITEBYTECODE=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.direct
 
 requirements=()
 airflow="apache-airflow[${AIRFLOW_EXTRAS}]==${AIRFLOW_VERSION}"
-local_names=() # distributions that do not come from the index: their pins must not hold them back
-add() { # add one distribution that is here, by its name and its place
+local_names=() # distributions that do not come from the index: constraints must not apply to them
+add() { # add a local distribution: its name, its path
     local_names+=("$1")
     if [ "$1" = apache-airflow ]; then
         airflow="apache-airflow[${AIRFLOW_EXTRAS}] @ file://$2"
@@ -165,7 +167,7 @@ wheels)
     done
     ;;
 sources)
-    # Building writes into the tree, and a user cannot write into a mount of root's.
+    # A build writes into the sources, and this user cannot write into the mount.
     cp --recursive --no-preserve=mode,ownership /run/sources /tmp/sources
     [ ! -e /tmp/sources/pyproject.toml ] || add apache-airflow /tmp/sources
     for part in airflow-core task-sdk; do
@@ -183,8 +185,8 @@ cp /run/constraints/constraints.txt /tmp/constraints.txt
 for name in "${local_names[@]}"; do
     sed --in-place "/^${name}==/d" /tmp/constraints.txt
 done
-# What is not pinned as it is here has to go first, so that a resolver, which likes what it finds,
-# comes to what it would without; and --exact removes what nothing needs.
+# uv prefers installed versions. Packages with another version than the constraints are removed first,
+# so that the result is that of an empty environment; --exact removes what nothing needs.
 gone=$(comm -23 <(uv pip freeze --quiet | sort) <(sort /tmp/constraints.txt) | cut --delimiter '=' --fields 1)
 [ -z "${gone}" ] || uv pip uninstall ${gone}
 install() {
@@ -192,7 +194,7 @@ install() {
         "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
 }
 install
-# Removing one package takes a file away that another has, too: what lost one is installed again.
+# Two packages may have the same file, which is removed with either: reinstall packages with a missing file.
 damaged=$(python - <<"PYTHON"
 import csv
 from importlib.metadata import distributions
@@ -210,7 +212,7 @@ if [ "${found}" != "${AIRFLOW_VERSION}" ]; then
     echo "this is Airflow ${found}, not ${AIRFLOW_VERSION}" >&2
     exit 1
 fi
-# uv only warns of an extra that is unknown.
+# uv only warns about unknown extras.
 python - "${AIRFLOW_EXTRAS}" <<"PYTHON"
 import difflib, re, sys
 from importlib.metadata import metadata
@@ -227,7 +229,7 @@ EOF
 
 ARG ADDITIONAL_PYTHON_DEPS=""
 
-# A step of its own: another package does not install Airflow again.
+# A step of its own, so that other packages do not install Airflow again.
 # hadolint ignore=SC2086 # a list of words is to be split
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
@@ -247,8 +249,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 
-# Group 0 may do what the user may: a random user of that group can run everything (OpenShift).
-# The environment has a second name, which is the official image's.
+# Group 0 has the user's permissions, so that OpenShift's random users, which are in it, can run everything.
+# ~/.local is the environment's path in the official image.
 RUN <<EOF
 # create the user airflow and its folders
 useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
@@ -262,15 +264,15 @@ ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
 ARG ADDITIONAL_RUNTIME_APT_DEPS=""
 
-# hadolint ignore=DL3008,DL3009,SC2086 # as in the segment above
+# hadolint ignore=DL3008,DL3009,SC2086 # as in the stage above
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=tmpfs,target=/var/log \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for running
 export DEBIAN_FRONTEND=noninteractive
-rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache
-apt_get() { # a layer that a crash cut off is made again: dpkg need not wait for the disk after each file
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
+apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "$@"
 }
@@ -296,8 +298,8 @@ ENV AIRFLOW_HOME=/opt/airflow \
     VIRTUAL_ENV=/opt/venv \
     PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-# A link, because the layer is then the same whatever stands above. All of /opt, because only what
-# lies inside of a copied folder keeps its owner and mode, and the folder itself gets root's, as here.
+# With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps
+# owner and mode only of what is inside of a copied folder.
 COPY --link --from=build /opt/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
@@ -496,7 +498,7 @@ USER 50000
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
 CMD []
 
-# Here, and only here, stands what is different in every build: no step follows.
+# Only these values differ in every build: no step follows them.
 ARG AIRFLOW_VERSION=3.3.2
 ARG BUILD_ID=""
 ARG COMMIT_SHA=""
