@@ -3,7 +3,8 @@
 The eight are the real images: CI and PROD with four Pythons, pushed. They are made first, if they
 are not there; then all ways make them again in turns, in one run: the suite, `docker buildx bake`
 with the suite's own plan, and eight `docker buildx build` in sequence. The ratios are meant, the
-seconds only say of what. Give options of the build after the rounds: `matrix.py 5 --cache local`.
+seconds only say of what. Give options of the build after the rounds:
+`matrix.py 5 --cache-mode local`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from benchmarks.results import Sample
 from benchmarks.scenarios import Peer, Scenario
 from benchmarks.shelf import Shelf
 from build_tasks import paths, process
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.engine import apt, images, lifecycle, state
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
@@ -208,7 +208,7 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
 
 
 def _arguments(python: str, base: str) -> tuple[tuple[str, str], ...]:
-    chosen = settings.load(environment={})
+    chosen = loading.load(environment={})
     return (
         ("BASE_IMAGE", base),
         ("AIRFLOW_PYTHON_VERSION", python),

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from build_tasks.buildx import toolchain
-from build_tasks.config import settings
+from build_tasks.config import loading
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("base", "Debian's packages", "virtual environment", "rest")
@@ -27,7 +27,7 @@ PARTS = ("base", "Debian's packages", "virtual environment", "rest")
 def main() -> None:
     """Build, push, read and print."""
     options = sys.argv[1:] or ["--python", "3.11"]
-    columns = {"default": pushed(*options), "slim": pushed(*options, "--slim")}
+    columns = {"default": pushed(*options), "slim": pushed(*options, "--prod-slim")}
     weights = {name: weigh(reference) for name, reference in columns.items()}
     table = Table("MB, compressed", *weights, box=None)
     for part in PARTS:
@@ -70,7 +70,7 @@ def part(text: str) -> str:
 
 def inspect(reference: str, *options: str) -> Any:
     """Ask the registry about an image."""
-    where = toolchain.find(settings.load().engine, start=True, announce=print)
+    where = toolchain.find(loading.load().engine, start=True, announce=print)
     command = [*where.buildx, "imagetools", "inspect", *options, reference]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

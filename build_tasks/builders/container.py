@@ -26,6 +26,8 @@ STAND_IN = "/debian-buildkit:"
 _FOLDER = "/etc/buildkit"
 #: What docker says of a file that a container does not have, or of a container that has just gone.
 _MISSING = re.compile(r"could not find the file|no such (?:file|container)", re.IGNORECASE)
+#: A size as docker/go-units reads it.
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmg])?(?:i?b)?")
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -93,8 +95,9 @@ def differs(option: str, wanted: str, found: Container) -> str | None:
     if has is None:
         return None
     if option in {"memory", "memory-swap"}:
-        number, unit = (wanted[:-1], wanted[-1]) if wanted[-1].isalpha() else (wanted, "b")
-        return None if int(has) == int(number) * _UNITS[unit] else has
+        size = _SIZE.fullmatch(wanted.lower())
+        same = not size or int(has) == int(float(size[1]) * _UNITS[size[2] or "b"])
+        return None if same else has
     # buildx may pin the image that it was told: NAME:TAG@sha256:...
     if option == "image" and has.startswith(f"{wanted}@"):
         return None

@@ -16,9 +16,8 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
 from build_tasks.check.image_metadata import ImageIndex, PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
-from build_tasks.config.fields import FIELDS
 from build_tasks.config.options import Options
-from build_tasks.config.settings import FILE_VARIABLE, Settings
+from build_tasks.config.settings import FIELDS, FILE_VARIABLE, Settings
 from build_tasks.errors import ImagesError
 from build_tasks.history import recorded_inputs
 from build_tasks.history.record import BuildRecord
@@ -132,7 +131,7 @@ def _details(parts: Sequence[str], record: BuildRecord, inputs: Inputs) -> tuple
 def _command(spec: BuildSpec, options: Options) -> str:
     """Return the command that builds the image, with the options of this command."""
     build = spec.build
-    names = {field.option for field in FIELDS} | {"tag"}
+    names = {field.name for field in FIELDS if field.option} | {"tag"}
     words: list[str] = []
     for name, value in options.given.items():
         if name in names and value and name != "platform":

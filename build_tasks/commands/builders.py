@@ -5,22 +5,56 @@ from __future__ import annotations
 import json
 
 from build_tasks import console
+from build_tasks.builders import creation, describe, desired, inventory
 from build_tasks.commands.output import say, table, text
 from build_tasks.config.options import Options
+from build_tasks.errors import EngineError, UsageError
+from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
+from build_tasks.plan import build_host
+from build_tasks.plan.build_host import BuildHost
 
 
 def create_builder(options: Options) -> None:
-    """Make sure that a dedicated builder exists, runs and is as images.toml has it."""
-    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
+    """Create and start a dedicated builder, or check that it is as images.toml defines it."""
+    settings = options.settings()
+    recreate, drop_cache = options.flag("recreate"), options.flag("drop-cache")
+    if drop_cache and not recreate:
+        raise UsageError("--drop-cache: only with --recreate")
+    name = settings.builder
+    if name == DEFAULT and name not in settings.builders:
+        name = DEDICATED
+    host = build_host.find(settings, start=True, announce=say)
+    builder = desired.wanted(host.client, settings.builder_named(name), host.names.registry, say)
+    differences = creation.ensure(
+        host.client, builder, announce=say, recreate=recreate, drop_cache=drop_cache
+    )
+    for difference in differences:
+        say(
+            f"{difference.where}: {difference.what} is {difference.found}, "
+            f"expected {difference.wanted}"
+        )
+    if differences:
+        cache = "" if builder.driver is Driver.KUBERNETES else " and keeps its cache"
+        raise EngineError(
+            f"builder {name} differs from its definition, see above: --recreate recreates it{cache}"
+        )
 
-    builder_actions.create(options, announce=say)
+
+def create_missing(host: BuildHost) -> None:
+    """Create the builder of a build if images.toml defines it and it does not exist yet."""
+    name = host.settings.builder
+    defined = host.settings.builder_named(name)
+    if defined.driver is Driver.DOCKER or inventory.exists(name) or inventory.users(name):
+        return
+    builder = desired.wanted(host.client, defined, host.names.registry, say)
+    creation.ensure(host.client, builder, announce=say)
 
 
 def list_builders(options: Options) -> None:
-    """Print the builders that can be named, and whether they run."""
-    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
-
-    rows = builder_actions.rows(options, announce=say)
+    """List the builders and their status."""
+    settings = options.settings()
+    host = build_host.find(settings, start=False, announce=say)
+    rows = describe.rows(host.client, settings.builders)
     if options.flag("json"):
         console.answer(json.dumps(rows, indent=2))
     else:
@@ -29,18 +63,26 @@ def list_builders(options: Options) -> None:
 
 
 def inspect_builder(options: Options) -> None:
-    """Print what a builder's nodes are and run, and where they differ from images.toml."""
-    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
-
-    seen = builder_actions.seen(options, announce=say)
+    """Print a builder's nodes, and how they differ from images.toml."""
+    settings = options.settings()
+    host = build_host.find(settings, start=False, announce=say)
+    name = settings.builder
+    builder = settings.builder_named(name)
+    wanted = None
+    known = inventory.exists(name) or name in settings.builders
+    if known and builder.driver is not Driver.DOCKER:
+        wanted = desired.wanted(host.client, builder, host.names.registry)
+    description = describe.look(host.client, name, wanted, settings.builders)
     if options.flag("json"):
-        console.answer(json.dumps(seen, indent=2))
+        console.answer(json.dumps(description, indent=2))
     else:
-        table(("builder", ""), builder_actions.lines(seen))
+        table(("builder", ""), describe.lines(description))
 
 
 def remove_builder(options: Options) -> None:
-    """Remove a dedicated builder and its cache."""
-    from build_tasks.commands import builder_actions  # noqa: PLC0415 - start-up time
-
-    builder_actions.remove(options, announce=say)
+    """Remove a dedicated builder, with its cache unless --keep-cache is given."""
+    settings = options.settings()
+    if settings.builder == DEFAULT:
+        raise UsageError("--builder: name the builder to remove; default is the engine's own")
+    host = build_host.find(settings, start=False, announce=say)
+    creation.remove(host.client, settings.builder, keep_cache=options.flag("keep-cache"))

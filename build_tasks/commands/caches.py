@@ -1,20 +1,17 @@
-"""What caches cost, and removing them."""
+"""Disk usage of caches, and pruning."""
 
 from __future__ import annotations
 
 from build_tasks.commands.output import figures, say
 from build_tasks.config.options import Options
+from build_tasks.storage import report
 
 
 def prune_cache(options: Options) -> None:
-    """Remove a builder's cache, or say what would go."""
-    from build_tasks.storage import report  # noqa: PLC0415 - start-up time
-
+    """Prune the cache of a builder."""
     figures(report.pruned(options, announce=say), options)
 
 
 def show_usage(options: Options) -> None:
-    """Print what builders and cache references keep, in bytes."""
-    from build_tasks.storage import report  # noqa: PLC0415 - start-up time
-
+    """Print the disk usage of builders and cache references."""
     figures(report.used(options, announce=say), options)

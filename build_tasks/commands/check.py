@@ -1,66 +1,63 @@
-"""Whether images are current, and why their builds were not cached."""
+"""Check whether images are up to date, and explain why builds ran steps."""
 
 from __future__ import annotations
 
 import json
 
 from build_tasks import console
+from build_tasks.check import up_to_date
 from build_tasks.commands.build import whole_matrix
 from build_tasks.commands.output import say
 from build_tasks.config.options import Options
 from build_tasks.errors import RegistryError, StaleError, UsageError
+from build_tasks.history import journal
+from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord
 
 
 def check_image(options: Options) -> None:
-    """Say whether images are what a build would make now, and if not, what changed; build none."""
-    from build_tasks.check import up_to_date  # noqa: PLC0415 - start-up time
-
+    """Check whether images are up to date, and print what changed; build nothing."""
     if options.flag("local") and options.flag("remote"):
-        raise UsageError("--local --remote: choose one of them, or leave out both")
+        raise UsageError("--local --remote: give at most one of them")
     verdicts = up_to_date.check(
-        whole_matrix(options), options.settings(), find_record=_remember, announce=say
+        whole_matrix(options), options.settings(), find_record=_recorded, announce=say
     )
     if options.flag("json"):
-        console.answer(json.dumps([one.data for one in verdicts], indent=2))
+        console.answer(json.dumps([verdict.data for verdict in verdicts], indent=2))
     else:
-        for one in verdicts:
-            console.answer("\n".join(one.lines))
+        for verdict in verdicts:
+            console.answer("\n".join(verdict.lines))
     if options.flag("fail"):
-        stale = [one.identity for one in verdicts if one.stale]
+        stale = [verdict.identity for verdict in verdicts if verdict.stale]
         if stale:
             raise StaleError(f"out of date: {', '.join(stale)}")
-        unknown = [one.identity for one in verdicts if not one.current]
+        unknown = [verdict.identity for verdict in verdicts if not verdict.current]
         if unknown:
-            raise RegistryError(f"nobody knows whether these are current: {', '.join(unknown)}")
+            raise RegistryError(f"cannot tell whether up to date: {', '.join(unknown)}")
 
 
 def explain_image(options: Options) -> None:
-    """Say why the last build, or the one that is named, ran steps that a build before had made."""
-    from build_tasks.history import journal  # noqa: PLC0415 - start-up time
-    from build_tasks.history.explain import explain, explanation  # noqa: PLC0415 - start-up time
-
-    records = journal.find(options.text("to") or journal.LAST, say)
-    given = options.text("from")
-    earlier = {one.identity: one for one in journal.find(given, say)} if given else {}
-    missing = [one.identity for one in records if given and one.identity not in earlier]
+    """Explain why a build, by default the last one, ran steps that an earlier build had run."""
+    records = journal.find(options.text("record") or journal.LAST, say)
+    base = options.text("from")
+    earlier = {record.identity: record for record in journal.find(base, say)} if base else {}
+    missing = [record.identity for record in records if base and record.identity not in earlier]
     if missing:
-        raise UsageError(f"--from {given}: has no build of {', '.join(missing)}")
-    found = [
-        explain(earlier.get(one.identity) or journal.previous(one, say), one) for one in records
+        raise UsageError(f"--from {base}: has no build of {', '.join(missing)}")
+    explanations = [
+        explain(earlier.get(record.identity) or journal.previous(record, say), record)
+        for record in records
     ]
     if options.flag("json"):
-        console.answer(json.dumps([one.data for one in found], indent=2))
+        console.answer(json.dumps([item.data for item in explanations], indent=2))
         return
-    for one in found:
-        for line in explanation.lines(one):
+    for item in explanations:
+        for line in explanation.lines(item):
             console.answer(line)
-    if not any(one.ran for one in found):
-        say("nothing missed the cache")
+    if not any(item.ran for item in explanations):
+        say("all steps were cached")
 
 
-def _remember(identity: str, fingerprint: str) -> BuildRecord | None:
-    from build_tasks.history import journal  # noqa: PLC0415 - start-up time
-
-    kept = journal.by_identity(identity, say)
-    return next((one for one in kept if one.fingerprint == fingerprint), None)
+def _recorded(identity: str, fingerprint: str) -> BuildRecord | None:
+    records = journal.by_identity(identity, say)
+    return next((record for record in records if record.fingerprint == fingerprint), None)

@@ -1,4 +1,4 @@
-"""The versions that images install."""
+"""Resolve the versions that images install."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from build_tasks.model import matrix
 
 
 def generate_constraints(options: Options) -> None:
-    """Resolve the versions that the images of some Pythons install, and write them down."""
+    """Resolve the constraint files of the selected Pythons, by default all."""
     settings = options.settings()
-    asked = options.items("python") or settings.pythons
-    for text in asked:
+    for text in options.items("python") or settings.pythons:
         python = matrix.parse_python(text, "--python", settings.pythons)
         extras.refresh(python, settings, announce=say)
         extras.check(settings, python)

@@ -1,4 +1,4 @@
-"""How answers are shown: as tables for people, as JSON for programs.
+"""Print answers: tables for people, JSON for programs.
 
 Answers go to stdout, everything else to stderr.
 """
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Raise ImagesError for every failure of the operating system; a front end catches no other.
-
-    Names that are not text in this locale are printed as the bytes that they are.
-    """
+    """Raise ImagesError for every OSError, so that front ends catch one class."""
     console.configure_encoding()
     try:
         yield
@@ -35,29 +32,29 @@ def reported() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Say one line about what is done; answers alone go to stdout."""
+    """Print a message."""
     console.message(line)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows under the names of their columns."""
+    """Print a table."""
     from rich.console import Console  # noqa: PLC0415 - start-up time
     from rich.table import Table  # noqa: PLC0415 - start-up time
     from rich.text import Text  # noqa: PLC0415 - start-up time
 
-    made = Table(*columns, box=None, pad_edge=False)
+    drawn = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         # Text, not markup: rich would read `pandas[excel]` as a style and leave it out.
-        made.add_row(*(Text(escaping.plain(cell)) for cell in row))
-    # A pipe has no width: what reads it wants whole lines.
-    drawn = io.StringIO()
+        drawn.add_row(*(Text(escaping.plain(cell)) for cell in row))
+    # A pipe has no width: programs want whole lines.
+    buffer = io.StringIO()
     width = None if console.stdout_is_terminal() else 1000
-    Console(file=drawn, width=width, force_terminal=False).print(made)
-    console.answer(drawn.getvalue(), end="")
+    Console(file=buffer, width=width, force_terminal=False).print(drawn)
+    console.answer(buffer.getvalue(), end="")
 
 
 def figures(report: Report, options: Options) -> None:
-    """Print figures as JSON or as tables, and raise what failed after that."""
+    """Print a report as JSON or as tables, then raise its error if it has one."""
     if options.flag("json"):
         console.answer(json.dumps(report.data, indent=2))
     else:
@@ -70,18 +67,14 @@ def figures(report: Report, options: Options) -> None:
 
 
 def plain(value: object) -> object:
-    """Return a value as JSON has it."""
+    """Return a value that JSON can contain."""
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def text(value: object) -> str:
-    """Return a value as people read it."""
+    """Return a value as text for people."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {item}" for key, item in value.items())
-    return (
-        ", ".join(map(str, value))
-        if isinstance(value, tuple | list)
-        else ""
-        if value is None
-        else str(value)
-    )
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

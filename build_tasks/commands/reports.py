@@ -1,43 +1,47 @@
-"""What was built, what is set, and what can be built."""
+"""Report builds, settings and the matrix."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from build_tasks import console
 from build_tasks.commands.output import plain, say, table, text
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.config.options import FORMATS, Options
+from build_tasks.config.parsing import Choice
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import journal, serialization
+from build_tasks.history.record import BuildRecord
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.report import junit_xml, page, step_summary, terminal
-from build_tasks.text.formatting import listed, plural
+from build_tasks.text.formatting import plural
 
-#: What a file's name says of its form.
+#: The format that the suffix of an output file means.
 _SUFFIXES = {".md": "markdown", ".json": "json", ".xml": "junit", ".html": "html"}
 
 
 def report_image(options: Options) -> None:
-    """Print what builds did: those of the last run, or those that are named."""
+    """Report builds, by default those of the last run."""
     output = options.text("output")
-    form = _form(options, output)
-    if form == "html" and not output and console.stdout_is_terminal():
+    name = _format(options, output)
+    if name == "html" and not output and console.stdout_is_terminal():
         raise UsageError("--format html: name a file with --output, like report.html")
-    records = journal.find(options.text("of") or journal.LAST, announce=say)
-    made = {
+    renderers: dict[str, Callable[[Sequence[BuildRecord]], str]] = {
         "table": terminal.summary,
         "markdown": step_summary.markdown,
-        "json": lambda some: f"{json.dumps(serialization.to_report(some), indent=2)}\n",
+        "json": lambda records: f"{json.dumps(serialization.to_report(records), indent=2)}\n",
         "junit": junit_xml.junit,
         "html": page.html,
-    }[form](records)
+    }
+    records = journal.find(options.text("record") or journal.LAST, announce=say)
+    rendered = renderers[name](records)
     if not output:
-        console.answer(made, end="")
+        console.answer(rendered, end="")
         return
-    content = made.encode(errors="surrogateescape")
+    content = rendered.encode(errors="surrogateescape")
     try:
         Path(output).write_bytes(content)
     except OSError as error:
@@ -45,51 +49,51 @@ def report_image(options: Options) -> None:
     say(f"wrote {output}: {len(content) / 1e3:.0f} kB, {plural(len(records), 'build')}")
 
 
-def _form(options: Options, output: str | None) -> str:
-    asked = options.text("format") or ("json" if options.flag("json") else None)
-    form = asked or _SUFFIXES.get(Path(output or "").suffix, "table")
-    if form not in FORMATS:
-        raise UsageError(f"--format: unknown format {form!r}: choose {listed(FORMATS)}")
-    if options.flag("json") and form != "json":
-        raise UsageError(f"--json and --format {form} exclude each other: give one of them")
-    return form
+def _format(options: Options, output: str | None) -> str:
+    option = options.text("format")
+    if options.flag("json"):
+        if option not in {None, "json"}:
+            raise UsageError(f"--json and --format {option} exclude each other: give one of them")
+        return "json"
+    if option:
+        return Choice("format", FORMATS)(option, "--format")
+    return _SUFFIXES.get(Path(output or "").suffix, "table")
 
 
 def show_settings(options: Options) -> None:
-    """Print each setting, its value and where it came from."""
-    rows = settings.rows(options.settings())
+    """Print each setting, its value and its origin."""
+    rows = loading.rows(options.settings())
     if options.flag("json"):
-        console.answer(
-            json.dumps(
-                {key: {"value": plain(v), "from": o} for key, v, o in rows}, indent=2, default=str
-            )
-        )
+        data = {key: {"value": plain(value), "from": origin} for key, value, origin in rows}
+        console.answer(json.dumps(data, indent=2, default=str))
     else:
-        table(("setting", "value", "from"), [(key, text(v), origin) for key, v, origin in rows])
+        columns = ("setting", "value", "from")
+        table(columns, [(key, text(value), origin) for key, value, origin in rows])
 
 
 def show_matrix(options: Options) -> None:
-    """Print every build that can be asked for, with its session, image and cache reference."""
+    """Print all builds of the matrix; with --json as a matrix of GitHub Actions."""
     settings = options.settings()
     names = build_host.names(settings)
+    builds = [
+        Build(kind, python, platform)
+        for kind in ImageKind
+        for python in settings.pythons
+        for platform in settings.platforms or tuple(Platform)
+    ]
     rows = [
         {
-            "identity": one.identity,
-            "session": f"build_{one.identity}",
-            "kind": one.kind.value,
-            "python": one.python,
-            "platform": one.platform.value,
-            "airflow": settings.airflow_for(one.python),
-            "image": names.image(one),
-            "cache": names.cache(one),
-            "merge": f"merge_{one.kind}-{one.python}",
+            "identity": build.identity,
+            "session": f"build_{build.identity}",
+            "kind": build.kind.value,
+            "python": build.python,
+            "platform": build.platform.value,
+            "airflow": settings.airflow_for(build.python),
+            "image": names.image(build),
+            "cache": names.cache(build),
+            "merge": f"merge_{build.kind}-{build.python}",
         }
-        for one in (
-            Build(kind, python, platform)
-            for kind in ImageKind
-            for python in settings.pythons
-            for platform in settings.platforms or tuple(Platform)
-        )
+        for build in builds
     ]
     if options.flag("json"):
         console.answer(json.dumps({"include": rows}, indent=2))

@@ -1,1 +1,1 @@
-"""images.toml, the environment and options become typed settings."""
+"""Options and settings: the table, and values from images.toml, variables and options."""

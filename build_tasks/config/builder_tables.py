@@ -1,166 +1,149 @@
-"""The dedicated builders that images.toml defines, each a table [builders.NAME]."""
+"""Parse the tables [builders.NAME] of images.toml, which define dedicated builders."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from build_tasks.config import buildx_drivers, parsing
+from build_tasks.config.parsing import Choice, Items, expected, unknown
 from build_tasks.errors import UsageError
 from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
+from build_tasks.model.matrix import Platform
 from build_tasks.text.formatting import listed
 
-_KEYS = ("driver", "insecure-registries", "max-used-space", "mirrors", "nodes", "options")
 _NODE_KEYS = ("endpoint", "name", "options", "platforms")
-# buildx makes names lower-case, and containers, deployments and folders of them.
+_KEYS = ("insecure-registries", "max-used-space", "mirrors", "nodes", "options")
+#: The keys that each driver takes: builders that run elsewhere are configured there.
+_DRIVER_KEYS: Mapping[Driver, tuple[str, ...]] = {
+    Driver.DOCKER: (),
+    Driver.REMOTE: ("nodes", "options"),
+    Driver.CONTAINER: _KEYS,
+    Driver.KUBERNETES: _KEYS,
+}
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
-_VALID_NAME = "a lower-case letter, then lower-case letters, digits and '-'"
-_MIRROR = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]+)?")
+#: buildx, docker and Kubernetes accept these names for what buildx creates.
+_name = parsing.matching(_NAME, "a name of lower-case letters, digits and '-'")
+_mirror = parsing.matching(
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]+)?"),
+    "a mirror like mirror.example.com:5000/path",
+)
 
 
 def parse(value: object, place: str) -> Mapping[str, Builder]:
-    """Return the builders that the tables define, by name.
-
-    Args:
-        value: the tables by name.
-        place: where they stand.
+    """Return the builders by name.
 
     Raises:
-        UsageError: a key or value is wrong; the message names the place and the valid ones.
+        UsageError: a key or value is wrong.
     """
     if not isinstance(value, Mapping):
-        raise UsageError(f"{place}: must be tables [builders.NAME], not {value!r}")
+        raise expected("tables [builders.NAME]", value, place)
     return MappingProxyType(
         {name: _builder(name, table, f"{place}.{name}") for name, table in value.items()}
     )
 
 
 def check_name(name: str, place: str) -> None:
-    """Raise UsageError unless buildx, docker and Kubernetes can all call a builder this."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{place}: {name!r} is no builder's name: {_VALID_NAME}")
+    """Raise UsageError unless buildx, docker and Kubernetes all accept a builder's name."""
+    _name(name, place)
 
 
 def _builder(name: str, value: object, place: str) -> Builder:
-    table = _table(value, _KEYS, place)
+    table = _table(value, ("driver", *_KEYS), place)
     check_name(name, place)
-    driver = Driver.parse(table.get("driver", Driver.CONTAINER), f"{place}.driver")
+    driver = Choice("driver", tuple(Driver))(
+        table.get("driver", Driver.CONTAINER), f"{place}.driver"
+    )
     if name == DEFAULT and driver is not Driver.DOCKER:
         raise UsageError(
-            f"{place}.driver: {DEFAULT} is the engine's own builder: only docker can stand here, "
-            "or take another name"
+            f"{place}.driver: {DEFAULT} is the engine's own builder, whose driver is docker: "
+            "choose another name"
         )
     for key in table:
-        if key not in {"driver", *_understood(driver)}:
-            raise UsageError(
-                f"{place}.{key}: a builder with the {driver} driver has none: it takes "
-                f"{listed(_understood(driver)) or 'nothing else'}"
-            )
-    shared = buildx_drivers.options(driver, table.get("options", {}), f"{place}.options")
-    nodes = _nodes(name, driver, shared, table.get("nodes", [{}]), f"{place}.nodes")
-    origins = {key: f"{place}.{key}" for key in table}
-    for number, node in enumerate(table.get("nodes", [])):
-        origins |= {f"nodes[{number}].{key}": f"{place}.nodes[{number}].{key}" for key in node}
-    for number in range(len(nodes)) if shared else ():
-        origins.setdefault(f"nodes[{number}].options", f"{place}.options")
+        if key not in {"driver", *_DRIVER_KEYS[driver]}:
+            valid = listed(_DRIVER_KEYS[driver]) or "no other keys"
+            raise UsageError(f"{place}.{key}: the {driver} driver takes {valid}")
+    size = table.get("max-used-space")
     return Builder(
         name,
         driver,
-        () if driver is Driver.DOCKER else nodes,
-        parsing.space(table["max-used-space"], f"{place}.max-used-space")
-        if "max-used-space" in table
-        else 0,
-        parsing.registries(table.get("insecure-registries", []), f"{place}.insecure-registries"),
+        () if driver is Driver.DOCKER else _nodes(name, driver, table, place),
+        0 if size is None else parsing.disk_space(size, f"{place}.max-used-space"),
+        Items(parsing.registry_host)(
+            table.get("insecure-registries", []), f"{place}.insecure-registries"
+        ),
         _mirrors(table.get("mirrors", {}), f"{place}.mirrors"),
-        MappingProxyType(origins),
+        MappingProxyType(_origins(table, place)),
     )
 
 
-def _understood(driver: Driver) -> tuple[str, ...]:
-    """Return the keys that mean something for a driver: what runs elsewhere is set up there."""
-    if driver is Driver.DOCKER:
-        return ()
-    if driver is Driver.REMOTE:
-        return ("nodes", "options")
-    return _KEYS[1:]
-
-
-def _nodes(
-    name: str, driver: Driver, shared: Mapping[str, str], value: object, place: str
-) -> tuple[Node, ...]:
-    if driver is Driver.DOCKER:
-        return ()
-    if not isinstance(value, list) or not value:
-        raise UsageError(f"{place}: must be tables [[builders.{name}.nodes]], not {value!r}")
-    found = []
-    for number, item in enumerate(value):
-        here = f"{place}[{number}]"
-        table = _table(item, _NODE_KEYS, here)
-        own = buildx_drivers.options(driver, table.get("options", {}), f"{here}.options")
-        buildx_drivers.check_certificates({**shared, **own}, f"{here}.options")
-        found.append(
+def _nodes(name: str, driver: Driver, builder: Mapping[str, Any], place: str) -> tuple[Node, ...]:
+    shared = buildx_drivers.parse_options(builder.get("options", {}), f"{place}.options")
+    place = f"{place}.nodes"
+    tables = builder.get("nodes", [{}])
+    if not isinstance(tables, list) or not tables:
+        raise expected(f"tables [[builders.{name}.nodes]]", tables, place)
+    nodes = []
+    for number, value in enumerate(tables):
+        node = f"{place}[{number}]"
+        table = _table(value, _NODE_KEYS, node)
+        own = buildx_drivers.parse_options(table.get("options", {}), f"{node}.options")
+        nodes.append(
             Node(
-                _node_name(table.get("name", f"{name}{number}"), f"{here}.name"),
-                buildx_drivers.endpoint(driver, table.get("endpoint"), f"{here}.endpoint"),
-                parsing.platforms(table.get("platforms", []), f"{here}.platforms"),
+                _name(table.get("name", f"{name}{number}"), f"{node}.name"),
+                buildx_drivers.parse_endpoint(driver, table.get("endpoint"), f"{node}.endpoint"),
+                Items(Platform.parse)(table.get("platforms", []), f"{node}.platforms"),
                 tuple({**shared, **own}.items()),
             )
         )
-    _check_together(found, driver, place)
-    return tuple(found)
+    _check_distinct(nodes, driver, place)
+    return tuple(nodes)
 
 
-def _check_together(nodes: list[Node], driver: Driver, place: str) -> None:
-    """Refuse nodes among which buildx would choose otherwise than a reader thinks."""
+def _check_distinct(nodes: list[Node], driver: Driver, place: str) -> None:
+    """Raise UsageError for nodes between which buildx would choose arbitrarily."""
     seen: dict[str, int] = {}
     for number, node in enumerate(nodes):
         if len(nodes) > 1 and not node.platforms:
             raise UsageError(
-                f"{place}[{number}].platforms: say which: of several nodes, one that could only "
-                "emulate a platform might get its builds"
+                f"{place}[{number}].platforms: missing: one of several nodes could get builds for "
+                "a platform that it can only emulate"
             )
-        once = [node.name, *node.platforms]
-        once += [] if driver is Driver.KUBERNETES else [node.endpoint or "the engine itself"]
-        for item in once:
+        endpoint = [] if driver is Driver.KUBERNETES else [node.endpoint or "the engine itself"]
+        for item in (node.name, *node.platforms, *endpoint):
             if item in seen:
                 raise UsageError(
-                    f"{place}[{number}]: {item} stands at nodes[{seen[item]}] already: buildx has "
-                    "one node for each, so make another builder of this one"
+                    f"{place}[{number}]: {item} is that of nodes[{seen[item]}] too: buildx takes "
+                    "one node for each, so define another builder"
                 )
             seen[item] = number
 
 
-def _node_name(value: object, place: str) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise UsageError(f"{place}: {value!r} is no node's name: {_VALID_NAME}")
-    return value
+def _origins(table: Mapping[str, Any], place: str) -> dict[str, str]:
+    """Return where each value of a builder and of its nodes comes from."""
+    origins = {key: f"{place}.{key}" for key in table}
+    for number, node in enumerate(table.get("nodes", [{}])):
+        if "options" in table:
+            origins[f"nodes[{number}].options"] = f"{place}.options"
+        origins |= {f"nodes[{number}].{key}": f"{place}.nodes[{number}].{key}" for key in node}
+    return origins
 
 
 def _mirrors(value: object, place: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not isinstance(value, Mapping):
-        raise UsageError(
-            f'{place}: must be a table like {{ "docker.io" = ["mirror.example.com"] }}, '
-            f"not {value!r}"
-        )
-    result = []
-    for name, mirrors in value.items():
-        parsing.registry(name, place)
-        listed_ = parsing.texts(mirrors, f'{place}."{name}"')
-        for one in listed_:
-            if not _MIRROR.fullmatch(one):
-                raise UsageError(
-                    f'{place}."{name}": {one!r} is no mirror, like mirror.example.com:5000/path'
-                )
-        result.append((name, listed_))
-    return tuple(result)
+        raise expected('a table like { "docker.io" = ["mirror.example.com"] }', value, place)
+    return tuple(
+        (parsing.registry(name, place), Items(_mirror)(mirrors, f'{place}."{name}"'))
+        for name, mirrors in value.items()
+    )
 
 
-def _table(value: object, keys: tuple[str, ...], place: str) -> Mapping[str, Any]:
+def _table(value: object, keys: Collection[str], place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{place}: must be a table, not {value!r}")
+        raise expected("a table", value, place)
     for key in value:
         if key not in keys:
-            raise UsageError(f"{place}: unknown key {key!r}: choose {listed(keys)}")
+            raise unknown(f"{place}: unknown key", key, keys)
     return value

@@ -1,264 +1,257 @@
-"""The options of every verb, in one table from which both front ends make theirs."""
+"""The options of the verbs: one table, from which both front ends make theirs."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from build_tasks.config import settings
-from build_tasks.config.fields import FIELDS
-from build_tasks.errors import UsageError
-from build_tasks.text.formatting import listed
+from build_tasks.config import loading
+from build_tasks.config.parsing import Choice, Items
+from build_tasks.config.settings import FIELDS, Field, Settings
+from build_tasks.model.matrix import ImageKind
 
-#: Names that a line can list.
-FEW = 12
 FORMATS = ("table", "markdown", "json", "junit", "html")
 PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
+class Group(StrEnum):
+    """The groups of options in help."""
+
+    WHAT = "what"
+    WHERE = "where"
+    CACHE = "cache"
+    OUTPUT = "output"
+    RUN = "run"
+
+
 @dataclass(frozen=True)
 class Option:
-    """One option, `--name TEXT`, for a flag `--name`, or what stands alone without its name.
+    """One option; without a metavar it is a flag.
 
-    One that may be given several times has a list of texts.
+    Args:
+        name: its name, without dashes.
+        group: its group in help.
+        help: what it does, and the default where it has one.
+        metavar: the placeholder of its value in help.
+        choices: the valid values, for help.
+        several: it takes several values, separated by commas or by repeating the option.
+        repeat: it may be repeated, and its values contain commas.
+        positional: the value stands alone, without the name.
+        old_name: a former name, which still works.
     """
 
     name: str
+    group: Group
     help: str
-    flag: bool = False
-    alone: bool = False
+    metavar: str = ""
+    choices: Sequence[str] = ()
     several: bool = False
+    repeat: bool = False
+    positional: bool = False
+    old_name: str = ""
+
+    @property
+    def flag(self) -> bool:
+        """Whether it takes no value."""
+        return not self.metavar and not self.choices
+
+    @property
+    def placeholder(self) -> str:
+        """The placeholder of the value in help."""
+        value = f"{{{','.join(self.choices)}}}" if self.choices else self.metavar
+        return f"{value}[,...]" if self.several else value
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person gave to one verb; an option that was not given is None or False."""
+    """The options that a user gave to one verb, by name."""
 
-    given: Mapping[str, str | bool | list[str] | None]
+    given: Mapping[str, str | bool | list[str] | None] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
-        """Return the text of an option, None if it was not given."""
+        """Return the value of an option, None if it was not given."""
         value = self.given.get(name)
         return value if isinstance(value, str) else None
 
     def items(self, name: str) -> list[str]:
-        """Return the items of an option that takes several with commas."""
+        """Return the values of an option that takes several."""
         return [item.strip() for item in (self.text(name) or "").split(",") if item.strip()]
 
     def flag(self, name: str) -> bool:
         """Return whether a flag was given."""
         return bool(self.given.get(name))
 
-    def settings(self) -> settings.Settings:
-        """Return the effective settings, in which these options beat everything else.
+    def settings(self) -> Settings:
+        """Return the effective settings.
 
         Raises:
-            UsageError: a value is wrong, wherever it stands.
+            UsageError: a value is wrong, whatever its origin.
         """
-        return settings.load(self.given)
+        return loading.load(self.given)
 
 
-SETTINGS = tuple(
-    Option(item.option, item.help, flag=item.flag, several=item.several)
-    for item in FIELDS
-    if item.option
+def collect(values: Mapping[str, object], options: Sequence[Option]) -> Options:
+    """Return the options that a parser read; those that may be repeated are lists.
+
+    Args:
+        values: the values by name; former names are allowed.
+        options: the options of the verb.
+    """
+    given: dict[str, str | bool | list[str] | None] = {}
+    for option in options:
+        value = values.get(option.name)
+        if option.old_name and values.get(option.old_name):
+            loading.renamed(f"--{option.old_name}", f"--{option.name}")
+            value = values[option.old_name]
+        if isinstance(value, list) and not option.repeat:
+            value = ",".join(value) or None
+        given[option.name] = value  # type: ignore[assignment]  # a parser's
+    return Options(given)
+
+
+_GROUPS = {
+    **dict.fromkeys(("airflow", "base", "constraints", "dependencies", "prod"), Group.WHAT),
+    **dict.fromkeys(("branch", "context", "platform"), Group.WHAT),
+    "cache": Group.CACHE,
+    **dict.fromkeys(("output", "sbom"), Group.OUTPUT),
+}
+
+
+def _of_setting(setting: Field) -> Option:
+    several = isinstance(setting.parse, Items)
+    parse = setting.parse.item if isinstance(setting.parse, Items) else setting.parse
+    default = "" if setting.default in ("", (), None, False) else f" (default: {setting.default})"
+    return Option(
+        setting.name,
+        _GROUPS.get(setting.key.partition(".")[0], Group.WHERE),
+        setting.help + default,
+        "" if setting.default is False else setting.metavar or setting.name.upper().split("-")[-1],
+        tuple(map(str, parse.values)) if isinstance(parse, Choice) else (),
+        several=several,
+        repeat=setting.repeat,
+        old_name=setting.old_option,
+    )
+
+
+SETTINGS = tuple(_of_setting(setting) for setting in FIELDS if setting.option)
+_KINDS = tuple(map(str, ImageKind))
+KIND = Option("kind", Group.WHAT, "image (default: ci)", choices=_KINDS)
+KINDS = Option("kind", Group.WHAT, "images (default: ci)", choices=_KINDS, several=True)
+PYTHON = Option("python", Group.WHAT, "Python versions", "X.Y", several=True)
+TAG = Option("tag", Group.OUTPUT, "tag of the image (default: latest)", "TAG")
+TAGS = Option("tag", Group.OUTPUT, "tags of the image (default: latest)", "TAG", several=True)
+DIGESTS = Option(
+    "digests", Group.OUTPUT, "folder of the digests to merge (default: dist/digests)", "FOLDER"
 )
-SELECTION = (
-    Option("kind", "image: ci (the default) or prod"),
-    Option("python", "Python version, or several with commas"),
-)
-MATRIX = (
-    Option("kind", "image: ci, prod, or both with a comma"),
-    SELECTION[1],
-)
-BUILD = (
-    Option("tag", "tag of the image, or several with commas (default: latest)"),
-    Option("load", "load the image into the engine (the default)", flag=True),
-    Option("push", "push the image to its registry instead", flag=True),
-    Option("skip-unchanged", "push: tag what the registry has, if that is the same", flag=True),
-    Option("push-by-digest", "push the image without a tag, for a merge to tag it", flag=True),
-    Option("digests", "folder for the digests that a merge joins (default: dist/digests)"),
-    Option("push-cache", "write the cache to the registry, too", flag=True),
-    Option("strict-cache", "fail, after the push, if a cache was not read or written", flag=True),
-    Option("build-id", "id of the build, for the image's labels"),
-    Option("sbom", "attest the contents of a pushed image, too", flag=True),
-    Option("progress", f"BuildKit's display: {listed(PROGRESS)}"),
-    Option("jobs", "builds that run at once (default: by the builder's nodes and the cores)"),
-    Option("retries", "repetitions of a build that a registry or the network broke (default: 2)"),
-    Option("fail-fast", "end all builds when one has failed", flag=True),
-    Option("dry-run", "print the command and start nothing", flag=True),
-    Option("verbose", "show the whole buildx command of each build", flag=True),
+DRY_RUN = Option("dry-run", Group.RUN, "print the commands and start nothing")
+JSON = Option("json", Group.OUTPUT, "print JSON")
+RECORD = "last, a run, a build like ci-3.11, or a file"
+
+#: The options of a build that change the image, its output or its cache.
+BUILD_OUTPUT = (
+    TAGS,
+    Option("load", Group.OUTPUT, "load the image into the engine (the default)"),
+    Option("push", Group.OUTPUT, "push the image to its registry"),
+    Option("push-by-digest", Group.OUTPUT, "push the image without a tag, for a later merge"),
+    Option("skip-unchanged", Group.OUTPUT, "with --push: tag an up-to-date image, build nothing"),
+    Option("sbom", Group.OUTPUT, "with --push: attach an SBOM"),
+    Option("build-id", Group.OUTPUT, "id of the build, for the image's labels", "ID"),
+    Option("push-cache", Group.CACHE, "also write the cache to the registry"),
+    Option("strict-cache", Group.CACHE, "fail, after the push, if a cache was not read or written"),
     *SETTINGS,
 )
-#: What says how builds are run, and not what is built.
-_OF_A_RUN = frozenset({"progress", "jobs", "retries", "fail-fast", "dry-run", "digests", "verbose"})
-CONSTRAINTS = (Option("upgrade", "take the newest versions, not those written down", flag=True),)
+BUILD = (
+    *BUILD_OUTPUT,
+    DIGESTS,
+    Option("progress", Group.RUN, "BuildKit's display (default: auto)", choices=PROGRESS),
+    Option("jobs", Group.RUN, "concurrent builds (default: by nodes and cores)", "N"),
+    Option("retries", Group.RUN, "retries after a transient error (default: 2)", "N"),
+    Option("fail-fast", Group.RUN, "stop all builds when one fails"),
+    DRY_RUN,
+    Option("verbose", Group.RUN, "show the whole buildx command of each build"),
+)
 MERGE = (
-    Option("tag", "tag of the merged image, or several with commas (default: latest)"),
-    Option("digests", "folder with the digests to join (default: dist/digests)"),
-    Option("commit", "commit that they have to be of (default: the one checked out)"),
-    Option("dry-run", "print the command and start nothing", flag=True),
+    TAGS,
+    DIGESTS,
+    Option("commit", Group.WHAT, "commit of the digests (default: the checked out one)", "SHA"),
+    DRY_RUN,
     *SETTINGS,
 )
 PRUNE = (
-    Option("all", "remove also what images share, and what BuildKit keeps for itself", flag=True),
-    Option("older", "remove only what was not used for this long, like 24h"),
-    Option("type", "remove only what is of this type, like exec.cachemount or source.local"),
-    Option("max-used-space", "remove the least used until no more than this is left, like 20GB"),
-    Option("reserved-space", "keep this much in any case, like 5GB"),
-    Option("min-free-space", "remove the least used until this much of the disk is free"),
-    Option("dry-run", "say what would go, and remove nothing", flag=True),
-    Option("json", "print JSON", flag=True),
+    Option("all", Group.WHAT, "also remove shared and internal records"),
+    Option("older", Group.WHAT, "only what was not used for this time, like 24h", "TIME"),
+    Option("type", Group.WHAT, "only records of this type, like exec.cachemount", "TYPE"),
+    Option("max-used-space", Group.WHAT, "size that may be left, like 20GB", "SIZE"),
+    Option("reserved-space", Group.WHAT, "size that is always kept, like 5GB", "SIZE"),
+    Option("min-free-space", Group.WHAT, "free disk space to reach, like 10GB", "SIZE"),
+    Option("dry-run", Group.RUN, "print what would be removed, and remove nothing"),
+    JSON,
     *SETTINGS,
 )
 USAGE = (
-    Option("local", "only what builders keep", flag=True),
-    Option("remote", "only the cache references of the registry", flag=True),
-    Option("json", "print JSON", flag=True),
-    Option("kind", "only the references of this image: ci or prod"),
-    Option("python", "only those of this Python version, or of several with commas"),
+    Option("local", Group.WHAT, "only the builders"),
+    Option("remote", Group.WHAT, "only the cache references of the registry"),
+    KIND,
+    PYTHON,
+    JSON,
     *SETTINGS,
 )
 VERIFY = (
-    Option("image", "image to verify: a name or digest, or a build like prod-3.11", alone=True),
-    *SELECTION,
-    Option("tag", "tag of the image (default: latest)"),
-    Option("junit", "file for the results in JUnit's form"),
-    Option("select", "run only the checks that pytest's -k selects"),
-    Option("json", "print the results as JSON", flag=True),
+    Option(
+        "image", Group.WHAT, "a name or digest, or a build like prod-3.11", "IMAGE", positional=True
+    ),
+    KIND,
+    PYTHON,
+    TAG,
+    Option("select", Group.RUN, "run only the checks that pytest's -k selects", "EXPRESSION"),
+    Option("junit", Group.OUTPUT, "write the results as JUnit XML", "FILE"),
+    JSON,
     *SETTINGS,
 )
 SAVE = (
-    Option("file", "file to write (default: IDENTITY.tar.zst)"),
-    Option("tag", "tag of the image (default: latest)"),
-    *SELECTION,
+    Option("file", Group.OUTPUT, "file to write (default: IDENTITY.tar.zst)", "FILE"),
+    TAG,
+    KIND,
+    PYTHON,
     *SETTINGS,
 )
-LOAD = (Option("file", "file that image.save wrote", alone=True), *SELECTION, *SETTINGS)
+LOAD = (
+    Option("file", Group.WHAT, "file that image.save wrote", "FILE", positional=True),
+    KIND,
+    PYTHON,
+    *SETTINGS,
+)
 BUILDER_CREATE = (
-    Option("recreate", "make the builder anew where it differs, with its cache", flag=True),
-    Option("drop-cache", "with --recreate: without its cache", flag=True),
+    Option("recreate", Group.RUN, "recreate a builder that differs, keeping its cache"),
+    Option("drop-cache", Group.RUN, "with --recreate: drop its cache"),
     *SETTINGS,
 )
-BUILDER_REMOVE = (
-    Option("keep-cache", "leave the cache for a builder of that name", flag=True),
+BUILDER_REMOVE = (Option("keep-cache", Group.RUN, "keep the cache volume"), *SETTINGS)
+CHECK_HOOK = (
+    Option("kind", Group.WHAT, "images (default: both)", choices=_KINDS, several=True),
+    Option("python", Group.WHAT, "Python versions (default: all)", "X.Y", several=True),
+    TAG,
+    Option("local", Group.WHERE, "check only the engine"),
+    Option("remote", Group.WHERE, "check only the registry"),
+    Option("fail", Group.RUN, "exit with code 13 if an image is out of date"),
     *SETTINGS,
 )
-CHECK = (
-    Option("kind", "image: ci, prod, or both with a comma (default: both)"),
-    Option("python", "Python version, or several with commas (default: all of images.toml)"),
-    Option("tag", "tag of the image (default: latest)"),
-    Option("local", "ask only the engine", flag=True),
-    Option("remote", "ask only the registry", flag=True),
-    Option("fail", "end with exit code 13 if an image is out of date", flag=True),
-    Option("json", "print JSON", flag=True),
-    *SETTINGS,
-)
-HOOK = tuple(option for option in CHECK if option.name != "json")
+CHECK = (*CHECK_HOOK, JSON)
+# Not positional: invoke requires a positional argument, and the default is the last run.
 EXPLAIN = (
-    # Named, because Invoke insists on what stands alone, and the last run is what people want.
-    Option("to", "what to explain: a build like ci-3.11, a run, or a file (default: last)"),
-    Option("from", "what to compare it with, in the same words (default: the build before)"),
-    Option("json", "print JSON", flag=True),
+    Option("record", Group.WHAT, f"{RECORD} (default: last)", "RECORD", old_name="to"),
+    Option("from", Group.WHAT, f"compare with {RECORD} (default: the build before)", "RECORD"),
+    JSON,
 )
-REPORT = (Option("json", "print JSON", flag=True),)
-IMAGE_REPORT = (
-    # Named, because Invoke insists on what stands alone, and the last run is what people want.
-    Option("of", "last (the default), a run, a build like ci-3.11, a file or a folder"),
-    Option("format", f"{listed(FORMATS)} (default: what the output's name says, or table)"),
-    Option("output", "file to write instead of printing, like report.html"),
-    Option("json", "the same as --format json", flag=True),
+REPORT = (
+    Option("record", Group.WHAT, f"{RECORD} or folder (default: last)", "RECORD", old_name="of"),
+    Option("format", Group.OUTPUT, "format (default: by the file's suffix)", choices=FORMATS),
+    Option("output", Group.OUTPUT, "file to write, like report.html (default: stdout)", "FILE"),
+    JSON,
 )
-SETTINGS_REPORT = (*REPORT, *SETTINGS)
-ENGINE_START = (Option("emulate", "architectures to emulate, like arm64"),)
-ENGINE_STOP = (Option("purge", "remove everything that the engine keeps, too", flag=True),)
-# A session's name says what it builds; a task is told.
-SELECTED_BUILD = (*MATRIX, *BUILD)
-# A file for bake is printed, and starts nothing.
-BAKE = (*MATRIX, *(one for one in BUILD if one.name not in _OF_A_RUN))
-SELECTED_MERGE = (*SELECTION, *MERGE)
-SELECTED_CONSTRAINTS = (SELECTION[1], *CONSTRAINTS)
-
-
-def parse(program: str, options: Sequence[Option], arguments: Sequence[str]) -> Options:
-    """Return what a command line says.
-
-    Args:
-        program: what the help calls this.
-        options: the options that it takes.
-        arguments: what stands after `--`.
-
-    Raises:
-        UsageError: an option is unknown, lacks its value, or has one too many.
-        SystemExit: after printing the help that was asked for.
-    """
-    parser = _Parser(prog=program, options=options)
-    for option in options:
-        if option.alone:
-            parser.add_argument(option.name, nargs="?", help=option.help)
-            continue
-        parser.add_argument(
-            f"--{option.name}",
-            dest=option.name,
-            help=option.help.replace("%", "%%"),
-            action="store_true" if option.flag else "append" if option.several else "store",
-            **({} if option.flag else {"metavar": "TEXT"}),  # type: ignore[arg-type]  # argparse's kwargs
-        )
-    return Options(vars(parser.parse_args(arguments)))
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are ours: one line, with what would be valid."""
-
-    def __init__(self, prog: str, options: Sequence[Option]) -> None:
-        super().__init__(prog=prog, allow_abbrev=False)
-        self._options = options
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError for a mistake that argparse found, in the words of this suite."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            raise unknown_option(unknown.split(" ")[0], self._options, self.prog)
-        named = re.fullmatch(r"argument (--[\w-]+)(?:/\S+)?: (.*)", message, re.DOTALL)
-        if named and "expected one argument" in named[2]:
-            raise UsageError(f"{named[1]}: needs a value")
-        if named and "ignored explicit argument" in named[2]:
-            raise UsageError(f"{named[1]}: takes no value")
-        raise UsageError(f"{self.prog}: {message!r}")
-
-
-def unknown_option(word: str, options: Sequence[Option], place: str) -> UsageError:
-    """Return the error for something on a command line that is no option there.
-
-    Args:
-        word: what stands there.
-        options: the options that are known there.
-        place: the session or task.
-    """
-    name, equals, _ = word.partition("=")
-    known = [f"--{option.name}" for option in options if not option.alone]
-    kind = "option" if word.startswith("-") else "argument"
-    return unknown(f"{place}: unknown {kind}", name if equals else word, known, "-h")
-
-
-def unknown(subject: str, word: str, known: Sequence[str], listing: str) -> UsageError:
-    """Return the error for a name that nobody knows, with the nearest one, or those that are valid.
-
-    Args:
-        subject: what it was taken for, and where.
-        word: the name.
-        known: the valid names.
-        listing: what lists them, where they are too many for a line.
-    """
-    near = difflib.get_close_matches(word[:80], known, n=1, cutoff=0.7)
-    if near:
-        hint = f"did you mean {near[0]}?"
-    elif len(known) <= FEW:
-        hint = f"choose {listed(known)}"
-    else:
-        hint = f"{listing} lists the valid ones"
-    return UsageError(f"{subject} {word[:80]!r}: {hint}")
+ENGINE_START = (
+    Option("emulate", Group.RUN, "architectures to emulate, like arm64", "ARCH", several=True),
+)
+ENGINE_STOP = (Option("purge", Group.RUN, "also remove all data of the engine"),)
+UPGRADE = Option("upgrade", Group.RUN, "take the newest versions instead of the pinned ones")

@@ -1,252 +1,344 @@
-"""images.toml, the environment and options become one frozen Settings.
+"""The table of settings: keys, types, defaults, variables and options.
 
-Options beat the environment, which beats the file, which beats the defaults. Whatever is wrong is
-said with the place that it stands in.
+Everything else follows from the attributes of `Settings`: the key of images.toml names the
+environment variable (`cache.mode`: AIRFLOW_IMAGES_CACHE_MODE) and the option (`--cache-mode`).
 """
+
+# ruff: noqa: RUF009 - `_setting` returns a dataclass field
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from build_tasks import paths
-from build_tasks.config.fields import (
-    ENVIRONMENT_PREFIX,
-    FIELDS,
-    OTHER_VARIABLES,
-    TEST_VARIABLES,
-    Field,
-)
-from build_tasks.errors import UsageError
+from build_tasks.config import builder_tables, parsing
+from build_tasks.config.parsing import Choice, Items
 from build_tasks.model import builder
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.matrix import Platform
-from build_tasks.text.formatting import listed
-from build_tasks.text.redaction import redact
+from build_tasks.model.matrix import ImageKind, Platform
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: The checkout; where the suite was installed from a wheel, what that carries of one.
+#: The checkout; where the suite is installed from a wheel, the files that the wheel has of one.
 ROOT = (
     _PACKAGE.parent
     if (_PACKAGE.parent / "images.toml").is_file()
     else _PACKAGE.parent / "airflow_images"
 )
-#: `user:password@host` without a scheme before it, as in an image's reference.
-_USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
-#: Where the credentials of an address go instead.
-_INSTEAD = {"airflow.from": "leave it to git", "constraints.location": "use a file"}
+ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
+#: The variable that names the settings file.
 FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
-_HINT = f"each key of `invoke settings` has one, as cache.mode has {ENVIRONMENT_PREFIX}CACHE_MODE"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What was set, parsed; one attribute for each of FIELDS, and where each came from."""
+class Field:
+    """One setting.
 
-    registry: str
-    repository: str
-    branch: str
-    engine: str
-    builder: str
-    builders: Mapping[str, Builder]
-    pythons: tuple[str, ...]
-    platforms: tuple[Platform, ...]
-    ca_bundle: str
-    cache_mode: CacheMode
-    cache_branch: str
-    cache_base: str
-    cache_imports: CacheImports
-    cache_from: tuple[Backend, ...]
-    cache_to: Backend | None
-    output_compression: Compression
-    trusted: bool
-    context_untracked: tuple[str, ...]
-    context_ignored: tuple[str, ...]
-    base_image: str
-    airflow_version: str
-    airflow_versions: Mapping[str, str]
-    airflow_from: str
-    airflow_extras: tuple[str, ...]
-    constraints_mode: str
-    constraints_limits: tuple[str, ...]
-    constraints_location: str
-    dependencies_python: tuple[str, ...]
-    dependencies_apt_dev: tuple[str, ...]
-    dependencies_apt_runtime: tuple[str, ...]
-    ci_test_packages: tuple[str, ...]
-    ci_budget: int
-    prod_slim: bool
-    prod_clients: tuple[str, ...]
-    prod_budget: int
-    prod_slim_budget: int
-    uv_version: str
-    pip_version: str
-    sbom_scanner: str
-    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    Args:
+        key: its key in images.toml, with dots between tables.
+        parse: returns the typed value of a value from TOML, a variable or an option.
+        default: the typed value where it is not set.
+        help: what it is for.
+        metavar: the placeholder of its value in help; the last word of the key by default.
+        option: whether an option sets it.
+        kind: the only image that it is for; None for all.
+        repeat: the option may be repeated, but takes no list in one value.
+        old_option: a former name of the option.
+        old_key: a former key.
+        attribute: its attribute of Settings.
+    """
+
+    key: str
+    parse: Callable[[Any, str], Any]
+    default: Any
+    help: str
+    metavar: str = ""
+    option: bool = True
+    kind: ImageKind | None = None
+    repeat: bool = False
+    old_option: str = ""
+    old_key: str = ""
+    attribute: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its option."""
+        return self.key.replace(".", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return variable(self.key)
+
+
+def variable(key: str) -> str:
+    """Return the environment variable that sets a key."""
+    return ENVIRONMENT_PREFIX + key.upper().replace(".", "_").replace("-", "_")
+
+
+def _setting(key: str, parse: Callable[[Any, str], T], default: T, help: str, **more: Any) -> T:
+    """Return the attribute of a setting; its arguments are those of Field."""
+    return field(metadata={"setting": Field(key, parse, default, help, **more)})  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The effective settings, and where each of them came from."""
+
+    origins: Mapping[str, str]
+    registry: str = _setting(
+        "registry",
+        parsing.registry,
+        "",
+        "registry of images and caches; empty: ghcr.io, or the embedded engine's own",
+        metavar="HOST",
+    )
+    repository: str = _setting(
+        "repository",
+        parsing.repository,
+        "apache/airflow",
+        "path of the project in the registry",
+        metavar="PATH",
+    )
+    branch: str = _setting("branch", parsing.text, "main", "branch that the images are built from")
+    engine: str = _setting(
+        "engine",
+        Choice("engine", ("auto", "docker", "embedded")),
+        "auto",
+        "Docker engine; auto: the installed one, else the embedded one",
+    )
+    builder: str = _setting(
+        "builder", parsing.builder_name, "default", "buildx builder", metavar="NAME"
+    )
+    builders: Mapping[str, Builder] = _setting(
+        "builders", builder_tables.parse, MappingProxyType({}), "dedicated builders", option=False
+    )
+    pythons: tuple[str, ...] = _setting(
+        "pythons", parsing.pythons, ("3.11",), "Python versions of the matrix", option=False
+    )
+    platforms: tuple[Platform, ...] = _setting(
+        "platform",
+        Items(Platform.parse),
+        (),
+        "platforms to build for; empty: the engine's own",
+        old_key="platforms",
+    )
+    ca_bundle: str = _setting(
+        "ca-bundle",
+        parsing.text,
+        "",
+        "CA bundle for steps that use the network; empty: the embedded engine's",
+        metavar="FILE",
+    )
+    cache_mode: CacheMode = _setting(
+        "cache.mode",
+        Choice("cache mode", tuple(CacheMode)),
+        CacheMode.REGISTRY,
+        "caches to use",
+        old_option="cache",
+    )
+    cache_branch: str = _setting(
+        "cache.branch",
+        parsing.text,
+        "",
+        "branch whose cache is written; empty: the CI's, else git's, else none",
+    )
+    cache_base: str = _setting(
+        "cache.base",
+        parsing.text,
+        "",
+        "branch whose cache is read next; empty: the target branch of the pull request",
+        metavar="BRANCH",
+    )
+    cache_imports: CacheImports = _setting(
+        "cache.imports",
+        Choice("cache imports", tuple(CacheImports)),
+        CacheImports.ALL,
+        "branches whose caches are read; main is the setting `branch`",
+    )
+    cache_from: tuple[Backend, ...] = _setting(
+        "cache.from",
+        parsing.cache_sources,
+        (),
+        "further cache to read, in buildx's syntax; may be repeated",
+        metavar="CACHE",
+        repeat=True,
+    )
+    cache_to: Backend | None = _setting(
+        "cache.to",
+        parsing.cache_target,
+        None,
+        "other cache to write, in buildx's syntax",
+        metavar="CACHE",
+    )
+    output_compression: Compression = _setting(
+        "output.compression",
+        Choice("compression", tuple(Compression)),
+        Compression.ZSTD,
+        "compression of pushed layers; gzip is for old consumers",
+        old_option="compression",
+    )
+    trusted: bool = _setting(
+        "trusted",
+        parsing.boolean,
+        True,
+        "whether runs may write caches and images; only its variable trusts unknown CI events",
+        option=False,
+    )
+    context_untracked: tuple[str, ...] = _setting(
+        "context.untracked",
+        Items(parsing.pattern),
+        (),
+        "untracked files that enter the build context, like sources/**",
+        metavar="PATTERN",
+        old_option="untracked",
+    )
+    context_ignored: tuple[str, ...] = _setting(
+        "context.ignored",
+        Items(parsing.pattern),
+        (),
+        "git-ignored files that enter it, like airflow-core/src/airflow/ui/dist/**",
+        metavar="PATTERN",
+        old_option="ignored",
+    )
+    base_image: str = _setting(
+        "base.image",
+        parsing.image_template,
+        "python:{python}-slim-bookworm",
+        "upstream base image, always pulled; {python} is the version",
+    )
+    airflow_version: str = _setting(
+        "airflow.version", parsing.version, "3.3.2", "release of Airflow", option=False
+    )
+    airflow_versions: Mapping[str, str] = _setting(
+        "airflow.versions",
+        parsing.versions,
+        MappingProxyType({}),
+        "release of Airflow for some Python versions",
+        option=False,
+    )
+    airflow_from: str = _setting(
+        "airflow.from",
+        parsing.text,
+        "release",
+        "what PROD installs: release, wheels (those in docker-context-files/), a folder of "
+        "Airflow's sources, or git+URL@REF",
+        metavar="SOURCE",
+        kind=ImageKind.PROD,
+    )
+    airflow_extras: tuple[str, ...] = _setting(
+        "airflow.extras",
+        parsing.extras,
+        (),
+        "extras of apache-airflow",
+        metavar="EXTRA",
+        old_option="extras",
+    )
+    constraints_mode: str = _setting(
+        "constraints.mode",
+        Choice("constraints mode", parsing.CONSTRAINTS_MODES),
+        "constraints",
+        "constraint file that PROD follows",
+        kind=ImageKind.PROD,
+    )
+    constraints_limits: tuple[str, ...] = _setting(
+        "constraints.limits",
+        parsing.requirements,
+        (),
+        "bounds that a release needs and does not declare, like paramiko<4",
+        option=False,
+    )
+    constraints_location: str = _setting(
+        "constraints.location",
+        parsing.text,
+        "",
+        "constraint file or URL that PROD follows instead; {python} is the version",
+        kind=ImageKind.PROD,
+    )
+    dependencies_python: tuple[str, ...] = _setting(
+        "dependencies.python",
+        parsing.requirements,
+        (),
+        "additional Python packages",
+        metavar="REQUIREMENT",
+        old_option="python-deps",
+    )
+    dependencies_apt_dev: tuple[str, ...] = _setting(
+        "dependencies.apt-dev",
+        parsing.apt_packages,
+        (),
+        "additional Debian packages of the CI image and of PROD's build stage",
+        metavar="PACKAGE",
+        old_option="dev-apt-deps",
+    )
+    dependencies_apt_runtime: tuple[str, ...] = _setting(
+        "dependencies.apt-runtime",
+        parsing.apt_packages,
+        (),
+        "additional Debian packages of the PROD image",
+        metavar="PACKAGE",
+        kind=ImageKind.PROD,
+        old_option="runtime-apt-deps",
+    )
+    ci_test_packages: tuple[str, ...] = _setting(
+        "ci.test-packages", parsing.requirements, (), "test tools of the CI image", option=False
+    )
+    ci_budget: int = _setting(
+        "ci.budget", parsing.megabytes, 0, "largest size of the CI image in MB", option=False
+    )
+    prod_slim: bool = _setting(
+        "prod.slim",
+        parsing.boolean,
+        False,
+        "PROD without extras and database clients",
+        kind=ImageKind.PROD,
+        old_option="slim",
+    )
+    prod_clients: tuple[str, ...] = _setting(
+        "prod.clients",
+        parsing.clients,
+        (),
+        "database clients of the PROD image",
+        kind=ImageKind.PROD,
+        old_option="clients",
+    )
+    prod_budget: int = _setting(
+        "prod.budget", parsing.megabytes, 0, "largest size of the PROD image in MB", option=False
+    )
+    prod_slim_budget: int = _setting(
+        "prod.slim-budget", parsing.megabytes, 0, "the same of the slim one", option=False
+    )
+    uv_version: str = _setting(
+        "uv.version", parsing.version, "0.9.18", "uv that installs in the images", option=False
+    )
+    pip_version: str = _setting(
+        "pip.version", parsing.version, "25.3", "pip in the PROD image", option=False
+    )
+    sbom_scanner: str = _setting(
+        "sbom.scanner",
+        parsing.image_template,
+        "docker/buildkit-syft-scanner:stable-1",
+        "image that generates the SBOM for --sbom",
+        metavar="IMAGE",
+    )
 
     def builder_named(self, name: str) -> Builder:
-        """Return a dedicated builder as it is wanted: as defined, or one in a container."""
+        """Return the desired state of a dedicated builder."""
         return self.builders.get(name) or builder.default_builder(name)
 
     def airflow_for(self, python: str) -> str:
-        """Return the release of Airflow that images with this Python hold."""
+        """Return the release of Airflow for a Python version."""
         return self.airflow_versions.get(python, self.airflow_version)
 
 
-def load(
-    options: Mapping[str, object] | None = None,
-    *,
-    environment: Mapping[str, str] | None = None,
-    file: Path | None = None,
-) -> Settings:
-    """Return the effective settings.
-
-    Args:
-        options: values by option, as the front ends got them.
-        environment: variables; this process's own by default.
-        file: the settings file; by default the one that AIRFLOW_IMAGES_FILE names, or the
-            project's images.toml.
-
-    Raises:
-        UsageError: a key, a variable or a value is wrong; the message names the place and the
-            valid ones.
-    """
-    given = environment if environment is not None else os.environ
-    check_variables(given)
-    path = file or Path(given.get(FILE_VARIABLE) or ROOT / "images.toml")
-    from_file = _flat(_read(path), path.name)
-    result: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for item in FIELDS:
-        value, origin = _find(item, options or {}, given, from_file, path.name)
-        if origin != "default":
-            _refuse_user_information(value, origin)
-            parsed = item.parse(value, origin)
-            _refuse_secrets(value, origin, _INSTEAD.get(item.key, ""))
-            value = parsed
-        result[item.attribute] = value
-        origins[item.key] = origin
-    return Settings(**result, origins=MappingProxyType(origins))
-
-
-def check_variables(environment: Mapping[str, str]) -> None:
-    """Raise UsageError if a variable has the suite's prefix and sets nothing: it is misspelt."""
-    known = [item.variable for item in FIELDS]
-    known += [f"{ENVIRONMENT_PREFIX}{name}" for name in OTHER_VARIABLES]
-    for name in sorted(environment):
-        if name.startswith(ENVIRONMENT_PREFIX) and not name.startswith(TEST_VARIABLES):
-            if name in known:
-                continue
-            suffixes = [variable.removeprefix(ENVIRONMENT_PREFIX) for variable in known]
-            near = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), suffixes, n=1)
-            advice = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else _HINT
-            raise UsageError(f"{name}: unknown variable: {advice}")
-
-
-def rows(settings: Settings) -> list[tuple[str, object, str]]:
-    """Return key, value and origin of each setting, in the order of FIELDS."""
-    result: list[tuple[str, object, str]] = []
-    for item in FIELDS:
-        value = getattr(settings, item.attribute)
-        if item.key == "builders" and value:
-            result += builder.setting_rows(settings.builders)
-        else:
-            result.append((item.key, value, settings.origins[item.key]))
-    return result
-
-
-def _find(
-    item: Field,
-    options: Mapping[str, object],
-    environment: Mapping[str, str],
-    from_file: Mapping[str, object],
-    file_name: str,
-) -> tuple[object, str]:
-    given = options.get(item.option) if item.option else None
-    if given is not None and given is not False and given != []:  # as much as not given
-        return options[item.option], f"--{item.option}"
-    if item.variable in environment:
-        return environment[item.variable], item.variable
-    if item.key in from_file:
-        return from_file[item.key], f"{file_name}: {item.key}"
-    return item.default, "default"
-
-
-def _refuse_secrets(value: object, origin: str, instead: str) -> None:
-    """Raise UsageError if a value holds a secret: settings are shown, and enter images.
-
-    Errors of parsing hide secrets and say more, so this comes after it.
-    """
-    for text in _texts(value):
-        shown = redact(text)
-        if shown != text and instead:
-            raise UsageError(f"{origin}: a password in the address would be shown: {instead}")
-        if shown != text:
-            raise UsageError(
-                f"{origin}: {shown!r}: holds a secret (***), which would be shown by commands and "
-                "logs: leave it out; docs/building.md says where credentials belong"
-            )
-
-
-def _refuse_user_information(value: object, origin: str) -> None:
-    """Raise UsageError for `user:password@host`, which no reference or address may hold."""
-    for text in _texts(value):
-        if _USER_INFORMATION.search(text):
-            shown = _USER_INFORMATION.sub("***@", redact(text))
-            raise UsageError(
-                f"{origin}: {shown!r}: a user's name and password do not belong here: use "
-                "`docker login`, or docs/building.md says where credentials belong"
-            )
-
-
-def _texts(value: object, name: str = "") -> Iterator[str]:
-    """Yield the texts of a value as TOML or an option gives it, each with the name it has."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(item, str(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item, name)
-    elif isinstance(value, str):
-        yield f"{name}={value}" if name else value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return paths.parse_toml(paths.read_text(path))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path.name}: {error}") from None
-
-
-def _flat(tables: Mapping[str, Any], file_name: str) -> dict[str, object]:
-    """Return the file's values by dotted key, and refuse what FIELDS does not name."""
-    known = {item.key for item in FIELDS}
-    sections = {key.partition(".")[0] for key in known if "." in key}
-    flat: dict[str, object] = {}
-    for name, value in tables.items():
-        if name in sections:
-            if not isinstance(value, dict):
-                raise UsageError(f"{file_name}: {name}: must be a table [{name}], not {value!r}")
-            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-        else:
-            flat[name] = value
-    for key in flat:
-        if key not in known:
-            section = key.partition(".")[0] if key.partition(".")[0] in sections else ""
-            near = [item for item in known if not section or item.startswith(f"{section}.")]
-            raise UsageError(f"{file_name}: unknown key {key!r}: choose {listed(sorted(near))}")
-    return flat
-
-
-# The table and the class say the same thing; a difference must not wait for a user.
-assert [item.attribute for item in FIELDS] == [f.name for f in fields(Settings)][:-1]  # noqa: S101
+FIELDS: tuple[Field, ...] = tuple(
+    replace(attribute.metadata["setting"], attribute=attribute.name)
+    for attribute in fields(Settings)
+    if "setting" in attribute.metadata
+)

@@ -1,1 +1,1 @@
-"""What nox, invoke, the console and pre-commit start."""
+"""The front ends: nox sessions, invoke tasks, and the pre-commit hook."""

@@ -1,6 +1,6 @@
-"""The hook for pre-commit: say which images are out of date, in any repository with an images.toml.
+"""The pre-commit hook: check the images of any repository with an images.toml.
 
-It advises: a commit passes whatever is found, unless `--fail` is given. It never builds.
+A commit passes whatever the result, unless `--fail` is given. Nothing is built.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from build_tasks.front import startup
 
 startup.end_on_interrupt()
 
-from build_tasks import console, process
-from build_tasks.commands.check import check_image
+from build_tasks import console
 from build_tasks.commands.output import reported
 from build_tasks.config import options
 from build_tasks.config.settings import FILE_VARIABLE
 from build_tasks.errors import ImagesError
+from build_tasks.front import command_line
+from build_tasks.front.verbs import Verb
 
 PROGRAM = "airflow-images-check"
 FILE = "images.toml"
+CHECK = Verb("check.check_image", options.CHECK_HOOK, ("", "--kind prod --fail"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,18 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line by default.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    fails = "--fail" in words
     try:
-        with process.interruptible(), reported():
-            _check(words)
+        with reported():
+            given = command_line.parse(PROGRAM, CHECK.options, words, CHECK.examples)
+            if Path(FILE).is_file():
+                os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
+            CHECK.run(given)
     except ImagesError as error:
         console.message(f"{PROGRAM}: {error}")
-        return error.exit_code if fails else 0
+        return error.exit_code if "--fail" in words else 0
     return 0
-
-
-def _check(words: Sequence[str]) -> None:
-    given = options.parse(PROGRAM, options.HOOK, words)
-    if Path(FILE).is_file():
-        os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
-    check_image(given)

@@ -1,4 +1,4 @@
-"""What a front end does before it imports anything else: be stopped without a traceback."""
+"""Handle ^C from the first import on, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from types import FrameType
 
 
 def end_on_interrupt() -> None:
-    """End at once on ^C, until `process.interruptible` knows what to end first.
+    """Exit at once on ^C, until `process.interruptible` installs its own handler.
 
-    Nothing has been started yet, and an exception in the middle of an import would be a traceback.
-    A handler that somebody else has installed, and a signal that is ignored, stay as they are.
+    An exception in the middle of an import would be a traceback. Foreign handlers and an ignored
+    signal stay as they are.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
 
 def raise_on_interrupt() -> None:
-    """Raise KeyboardInterrupt on ^C again: from here on the front end may run programs itself."""
+    """Raise KeyboardInterrupt on ^C again: the front end may run programs itself now."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -116,5 +116,5 @@ def _left_out(root: Path, files: tuple[str, ...]) -> str:
     place = f"{root / top}/" if top else f"{root}/"
     return (
         f"{plural(len(files), 'untracked file')} of {place} {verb} left out: "
-        f"--untracked {pattern} lets {pronoun} in"
+        f"--context-untracked {pattern} lets {pronoun} in"
     )

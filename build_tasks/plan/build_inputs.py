@@ -112,6 +112,6 @@ def _reason(path: Path) -> str:
     if path.is_dir() and not any(item.is_file() for item in path.rglob("*")):
         return "it has no file (to build without, git add an empty .gitkeep)"
     return (
-        "its files are not added to git (git add, or --untracked), ignored by git (--ignored), or "
-        "excluded by .dockerignore"
+        "its files are not added to git (git add, or --context-untracked), ignored by git "
+        "(--context-ignored), or excluded by .dockerignore"
     )

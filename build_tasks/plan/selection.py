@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from build_tasks.config.fields import FIELDS
 from build_tasks.config.options import Options
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import FIELDS, ROOT, Settings
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
@@ -43,11 +42,13 @@ def select(options: Options, settings: Settings) -> list[Image]:
 def _check_options(settings: Settings, kinds: list[ImageKind]) -> None:
     """Raise UsageError for an option that none of the images has."""
     for field in FIELDS:
-        given = settings.origins[field.key] == f"--{field.option}"
+        given = settings.origins[field.key] == f"--{field.name}"
         if given and field.kind and field.kind not in kinds:
-            raise UsageError(f"--{field.option}: is for the {field.kind.upper()} image only")
+            raise UsageError(f"--{field.name}: is for the {field.kind.upper()} image only")
     # Beside a CI image, extras may be meant for that one.
     if settings.prod_slim and kinds == [ImageKind.PROD]:
-        for option, key in (("extras", "airflow.extras"), ("clients", "prod.clients")):
+        for option, key in (("airflow-extras", "airflow.extras"), ("prod-clients", "prod.clients")):
             if settings.origins[key] == f"--{option}":
-                raise UsageError(f"--slim --{option}: a slim image has none: leave one of them out")
+                raise UsageError(
+                    f"--prod-slim --{option}: a slim image has none: leave one of them out"
+                )

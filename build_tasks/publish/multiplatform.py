@@ -85,7 +85,7 @@ def resume_hint(
     """
     first = pushed[0].build
     image = f"{first.kind}-{first.python}"
-    options = ["--slim"] if first.slim else []
+    options = ["--prod-slim"] if first.slim else []
     options += ["--digests", str(folder)] if folder != digests.FOLDER else []
     rest = [
         f"nox -s build_{image}-{spec.build.platform.architecture} -- "

@@ -31,8 +31,8 @@ def spelt_out(options: Options) -> Options:
     if not found:
         return options
     meant = {name: text for name, text in found.groupdict().items() if text}
-    slim = "slim" in meant or options.flag("slim")
-    return Options({**options.given, **meant, "slim": slim, "image": None})
+    slim = "slim" in meant or options.flag("prod-slim")
+    return Options({**options.given, **meant, "prod-slim": slim, "image": None})
 
 
 def to_verify(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> Target:

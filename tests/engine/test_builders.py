@@ -118,7 +118,7 @@ def test_a_builder_drifts_and_is_made_anew_with_its_cache(project: Suite) -> Non
         define(project, table.replace("3GB", "4GB"), SMALL)
         said = project.invoke("builder.create", "--builder", name)
         assert said.returncode == 3
-        difference = "buildkitd.toml: worker.oci.maxUsedSpace is 3000000000, wanted is 4000000000"
+        difference = "buildkitd.toml: worker.oci.maxUsedSpace is 3000000000, expected 4000000000"
         assert f"{name}0: {difference}" in said.stderr
         assert "--recreate" in last(said.stderr)
         found = inspected(project, name)["differences"]
@@ -131,19 +131,23 @@ def test_a_builder_drifts_and_is_made_anew_with_its_cache(project: Suite) -> Non
         assert project.engine("inspect", "--format", "{{.Id}}", container) != made
         assert inspected(project, name)["differences"] == []
         # Without the registry's cache: what is found is the volume's.
-        assert [step.cached for step in steps(push(project, name, "--cache", "local"))] == [True]
+        assert [step.cached for step in steps(push(project, name, "--cache-mode", "local"))] == [
+            True
+        ]
 
         project.good("cache.prune", "--builder", name, "--all")
-        assert [step.cached for step in steps(push(project, name, "--cache", "local"))] == [False]
+        assert [step.cached for step in steps(push(project, name, "--cache-mode", "local"))] == [
+            False
+        ]
     finally:
         project.good("builder.remove", "--builder", name, "--keep-cache")
     assert containers(project, name) == []
     assert f"buildx_buildkit_{name}0_state" in volumes(project)
     project.good("builder.create", "--builder", name)
-    assert [step.cached for step in steps(push(project, name, "--cache", "local"))] == [True]
+    assert [step.cached for step in steps(push(project, name, "--cache-mode", "local"))] == [True]
     define(project, table, SMALL)
     project.good("builder.create", "--builder", name, "--recreate", "--drop-cache")
-    assert [step.cached for step in steps(push(project, name, "--cache", "local"))] == [False]
+    assert [step.cached for step in steps(push(project, name, "--cache-mode", "local"))] == [False]
     project.good("builder.remove", "--builder", name)
     assert f"buildx_buildkit_{name}0_state" not in volumes(project)
 
@@ -176,7 +180,7 @@ def test_what_runs_is_compared_and_not_only_what_buildx_wrote_down(
         define(project, f'[builders.{name}.options]\n"env.MARK" = "new"\n')
         said = project.invoke("builder.create", "--builder", name)
         assert said.returncode == 3
-        assert f"{name}0: env.MARK is not set, wanted is new" in said.stderr
+        assert f"{name}0: env.MARK is not set, expected new" in said.stderr
         project.good("builder.create", "--builder", name, "--recreate")
         (container,) = containers(project, name)
         assert "MARK=new" in project.engine("inspect", "--format", "{{.Config.Env}}", container)

@@ -157,7 +157,7 @@ def test_on_an_emptied_builder_the_registry_cache_spares_every_step(image: Image
     seen = steps(again.stderr)
     assert len(seen) >= 9
     assert [step for step in seen if not step.cached] == []
-    local = image.suite.nox(f"build_ci-{image.python}", "--cache", "disabled", "--dry-run")
+    local = image.suite.nox(f"build_ci-{image.python}", "--cache-mode", "disabled", "--dry-run")
     assert "--no-cache" in local.stdout
 
 

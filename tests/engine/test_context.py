@@ -95,9 +95,10 @@ def test_another_umask_time_and_a_stray_file_run_no_step(
     assert len(seen) >= 9
     assert [step.name for step in seen if not step.cached] == []
     assert (
-        f"1 untracked file of {clones[1]}/sources/ is left out: --untracked 'sources/**' lets it in"
+        f"1 untracked file of {clones[1]}/sources/ is left out: "
+        "--context-untracked 'sources/**' lets it in"
     ) in done.stderr
-    allowed = small.at(clones[1]).good(*build, "--untracked", "sources/**")
+    allowed = small.at(clones[1]).good(*build, "--context-untracked", "sources/**")
     ran = [step.name for step in steps(allowed.stderr) if not step.cached]
     assert "COPY --chown=50000:0 sources/ /opt/airflow/" in ran
     assert [name for name in ran if "COPY" not in name] == []

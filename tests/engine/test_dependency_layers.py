@@ -102,7 +102,7 @@ def test_a_changed_version_moves_and_installs_itself_alone(
 
 def test_what_is_no_longer_asked_for_is_gone(own: Suite, engine: EmbeddedEngine) -> None:
     """Fewer extras than the baseline has: an image like one that never had more."""
-    extras = ("--extras", "celery", "--load")
+    extras = ("--airflow-extras", "celery", "--load")
     own.good("image.build", *PYTHON, *extras, "--tag", "fewer")
     fewer, clean = (named(own, engine, "ci", tag) for tag in ("fewer", "fewer-clean"))
     cleanly(own, clean, *extras[:2], "--tag", "fewer-clean")

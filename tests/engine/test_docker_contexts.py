@@ -178,7 +178,7 @@ def test_a_dedicated_builder_under_a_context_belongs_to_its_engine(
         assert done.returncode == 0, done.stderr[-2000:]
         other = user.having(DOCKER_CONTEXT=NAMES[0]).invoke("builder.create", "--builder", name)
         assert other.returncode == 3
-        assert f"endpoint is {NAMES[1]}, wanted is {NAMES[0]}" in other.stderr
+        assert f"endpoint is {NAMES[1]}, expected {NAMES[0]}" in other.stderr
     finally:
         here.good("builder.remove", "--builder", name)
 

@@ -276,7 +276,7 @@ def test_emulation_starts_and_stops_with_the_engine_and_interrupts_no_build(
     build = ("invoke", "image.build", "--python", "3.11", "--base-image", base)
     emulate = ("engine.start", "--emulate", "arm64")
     for restarts in (True, False):
-        with project.start(*build, "--cache", "disabled") as building:
+        with project.start(*build, "--cache-mode", "disabled") as building:
             deadline = time.monotonic() + 60
             while not any(words.startswith("sleep 12") for words in processes(Path("sleep 12"))):
                 assert time.monotonic() < deadline, "the step never began"

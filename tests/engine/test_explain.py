@@ -228,7 +228,7 @@ def test_a_missing_cache_reference(tiny: Tiny, pruned: BuildRecord, engine: Embe
 
 def test_a_changed_constraint_of_the_ci_image(project: Suite) -> None:
     project = project.having(AIRFLOW_IMAGES_CI_TEST_PACKAGES="pytest")
-    build = ("image.build", "--python", "3.11", "--extras", "ftp", "--progress", "rawjson")
+    build = ("image.build", "--python", "3.11", "--airflow-extras", "ftp", "--progress", "rawjson")
 
     def made() -> BuildRecord:
         recorder = Recorder(live=False)

@@ -159,7 +159,7 @@ def test_a_signal_ends_all_builds_and_says_what_was_done(bench: Bench, front_end
 
 
 def test_the_whole_matrix_is_one_session(bench: Bench) -> None:
-    done = bench.nox("build_all", "--slim")
+    done = bench.nox("build_all", "--prod-slim")
     assert done.returncode == 0, done.stderr
     assert len(rows(done.stderr)) == 12
     assert len(bench.builds()) == 12
@@ -174,7 +174,7 @@ def test_the_whole_matrix_is_one_session(bench: Bench) -> None:
         (("--jobs", "0"), "--jobs: expected an integer >= 1, got '0'"),
         (("--retries", "x"), "--retries: expected an integer >= 0, got 'x'"),
         (("--kind", "ci,x"), "--kind: unknown image 'x': choose ci, prod"),
-        (("--kind", "ci", "--slim"), "--slim: is for the PROD image only"),
+        (("--kind", "ci", "--prod-slim"), "--prod-slim: is for the PROD image only"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(

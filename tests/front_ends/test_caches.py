@@ -243,7 +243,10 @@ def test_two_builds_that_would_write_one_cache_do_not_start(bench: Bench) -> Non
         (["--cache-to", "type=ftp"], "--cache-to: unknown type 'ftp': choose registry, "),
         (["--cache-from", "type=gha,token=x"], "--cache-from: token: would be seen"),
         (["--cache-imports", "some"], "--cache-imports: unknown 'some': choose all, main, none"),
-        (["--compression", "xz"], "--compression: unknown compression 'xz': choose zstd, gzip"),
+        (
+            ["--output-compression", "xz"],
+            "--output-compression: unknown compression 'xz': choose zstd, gzip",
+        ),
         (["--cache-to", "type=s3,bucket=b"], "--cache-to: the engine's own builder has no cache"),
     ],
 )

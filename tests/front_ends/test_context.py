@@ -110,7 +110,7 @@ def test_what_a_link_leads_to_is_no_tracked_file(tree: Path, said: list[str]) ->
     (tree / "dags").rename(tree.parent / "elsewhere")
     (tree / "dags").symlink_to("../elsewhere")
     assert sent(prepare(tree, said)) == {".gitignore", "run.sh", "top"}
-    assert said == [f"1 untracked file of {tree}/ is left out: --untracked '**' lets it in"]
+    assert said == [f"1 untracked file of {tree}/ is left out: --context-untracked '**' lets it in"]
 
 
 def test_untracked_files_stay_out_and_are_told(tree: Path, said: list[str]) -> None:
@@ -121,7 +121,8 @@ def test_untracked_files_stay_out_and_are_told(tree: Path, said: list[str]) -> N
     assert prepare(tree, said) == before
     (note,) = said
     assert note == (
-        f"3 untracked files of {tree}/dags/ are left out: --untracked 'dags/**' lets them in"
+        f"3 untracked files of {tree}/dags/ are left out: "
+        "--context-untracked 'dags/**' lets them in"
     )
 
 
@@ -164,7 +165,9 @@ def test_a_repository_inside_enters_if_it_is_a_submodule_or_let_in(
     commit(tree / "nested", "n.py")
     own = {".gitignore", ".gitmodules", "dags/one.py", "run.sh", "top", "lib/module/m.py"}
     assert sent(prepare(tree, said)) == own
-    assert said == [f"2 untracked files of {tree}/ are left out: --untracked '**' lets them in"]
+    assert said == [
+        f"2 untracked files of {tree}/ are left out: --context-untracked '**' lets them in"
+    ]
     assert sent(prepare(tree, said, "nested")) == {*own, "nested/n.py"}
 
 
@@ -195,7 +198,9 @@ def test_a_submodule_that_is_not_fetched_is_one_line(
     (clone / ".dockerignore").unlink()
     (clone / "lib").rmdir()
     assert "top" in prepare(clone, said).files
-    assert said == [f"1 untracked file of {clone}/ is left out: --untracked '**' lets it in"]
+    assert said == [
+        f"1 untracked file of {clone}/ is left out: --context-untracked '**' lets it in"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,8 +211,8 @@ def test_a_submodule_that_is_not_fetched_is_one_line(
         ("link", "it is a link, and links are not followed"),
         (
             "untracked",
-            "its files are not added to git (git add, or --untracked), ignored by git "
-            "(--ignored), or excluded by .dockerignore",
+            "its files are not added to git (git add, or --context-untracked), ignored by git "
+            "(--context-ignored), or excluded by .dockerignore",
         ),
     ],
 )
@@ -329,9 +334,9 @@ def test_front_ends_send_a_snapshot_and_say_what_is_left_out(bench: Bench, tmp_p
     assert not (folder / "sources/dags/stray.py").exists()
     assert (
         f"1 untracked file of {project.root}/sources/ is left out: "
-        "--untracked 'sources/**' lets it in"
+        "--context-untracked 'sources/**' lets it in"
     ) in done.stderr
-    done = project.nox("build_ci-3.11", "--dry-run", "--untracked", "sources/**")
+    done = project.nox("build_ci-3.11", "--dry-run", "--context-untracked", "sources/**")
     folder = Path(shlex.split(done.stdout)[-1])
     assert (folder / "sources/dags/stray.py").exists()
     assert "left out" not in done.stderr
@@ -383,6 +388,6 @@ def test_a_byte_order_mark_changes_nothing(bench: Bench, tmp_path: Path, name: s
 
 
 def test_a_pattern_that_is_none_is_one_line(bench: Bench) -> None:
-    done = bench.invoke(*BUILD, "--untracked", "sources/[")
+    done = bench.invoke(*BUILD, "--context-untracked", "sources/[")
     assert done.returncode == 2
-    assert "--untracked: 'sources/[' is no pattern like 'sources/**'" in done.stderr
+    assert "--context-untracked: 'sources/[' is no pattern like 'sources/**'" in done.stderr

@@ -78,10 +78,10 @@ def test_an_image_that_nobody_has_is_out_of_date_and_that_is_no_failure(place: B
 
 
 def test_asking_to_fail_gives_a_code_of_its_own(place: Bench) -> None:
-    done = place.invoke(*CHECK, "--fail", "--extras", "ftp", "--platform", "amd64")
+    done = place.invoke(*CHECK, "--fail", "--airflow-extras", "ftp", "--platform", "amd64")
     assert done.returncode == 13
     assert last(done.stderr) == "out of date: ci-3.11-amd64"
-    assert last(done.stdout) == "  nox -s build_ci-3.11-amd64 -- --extras ftp"
+    assert last(done.stdout) == "  nox -s build_ci-3.11-amd64 -- --airflow-extras ftp"
 
 
 def test_the_registry_or_the_engine_may_have_it(place: Bench) -> None:
@@ -233,19 +233,19 @@ def test_the_last_build_is_explained(kept: Bench) -> None:
     done = kept.invoke("image.explain")
     assert (done.returncode, done.stdout) == (0, "")
     assert last(done.stderr) == "nothing missed the cache"
-    done = kept.invoke("image.explain", "--to", "2")
+    done = kept.invoke("image.explain", "--record", "2")
     assert done.stdout.splitlines() == [
         "ci-3.11-amd64: 1 of 1 steps ran again since the build of 2026-01-01T00:00:00",
         "  2/2, line 3: RUN true",
         "    argument WORD: 'one' -> 'two'",
     ]
-    assert kept.invoke("image.explain", "--to", "1").stdout == (
+    assert kept.invoke("image.explain", "--record", "1").stdout == (
         "ci-3.11-amd64: 1 of 1 steps ran: there is no earlier build to compare with\n"
     )
 
 
 def test_two_builds_are_compared_by_name(kept: Bench) -> None:
-    done = kept.invoke("image.explain", "--from", "3", "--to", "1", "--json")
+    done = kept.invoke("image.explain", "--from", "3", "--record", "1", "--json")
     (one,) = json.loads(done.stdout)
     assert one["misses"][0]["causes"][0] == {
         "why": "argument",
@@ -263,7 +263,7 @@ def test_builds_of_different_images_are_not_compared(
     kept: Bench,
 ) -> None:
     journal.write(replace(record("4", word="x", cached=True), identity="ci-3.12-amd64"))
-    done = kept.invoke("image.explain", "--to", "3", "--from", "4")
+    done = kept.invoke("image.explain", "--record", "3", "--from", "4")
     assert done.returncode == 2
     assert last(done.stderr) == "--from 4: has no build of ci-3.11-amd64"
 
@@ -284,7 +284,7 @@ def test_a_record_of_the_image_names_the_file(kept: Bench) -> None:
         instructions=tuple(map(str, instructions)),
     )
     journal.write(built)
-    done = kept.invoke(*CHECK, "--remote", "--extras", "ftp")
+    done = kept.invoke(*CHECK, "--remote", "--airflow-extras", "ftp")
     assert "since changed: arguments (AIRFLOW_EXTRAS: 'async,celery," in done.stdout
     assert "...' -> 'ftp')" in done.stdout
 

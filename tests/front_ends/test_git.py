@@ -151,7 +151,7 @@ def test_no_configuration_changes_an_answer_or_runs_a_program(
     assert revision.branch(tree) == "work"
     found = context.prepare(tree, Allowed(), said.append)
     assert set(found.files) == {"crlf", "pyproject.toml", "ü"}
-    assert said == [f"1 untracked file of {tree}/ is left out: --untracked '**' lets it in"]
+    assert said == [f"1 untracked file of {tree}/ is left out: --context-untracked '**' lets it in"]
     assert not hostile.exists()
 
 

@@ -61,7 +61,7 @@ def test_what_is_saved_is_loaded_again(bench: Bench, saved: Path) -> None:
 
 def test_a_file_is_named_for_its_build(bench: Bench, tmp_path: Path) -> None:
     project = bench.copy(tmp_path / "project")
-    done = project.invoke(*SAVE, "--slim", FAKE_IMAGE=facts(slim="true"), FAKE_SAVED="x")
+    done = project.invoke(*SAVE, "--prod-slim", FAKE_IMAGE=facts(slim="true"), FAKE_SAVED="x")
     assert done.returncode == 0, done.stderr
     assert (project.root / "prod-slim-3.11-amd64.tar.zst").exists()
     assert last(done.stderr).startswith("prod-slim-3.11-amd64: saved ghcr.io/")

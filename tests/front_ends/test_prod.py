@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_docker import ROOT, Bench, echoed, last
 
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.inputs.fingerprint import LABEL, SCHEME
 
 GIT = ("/usr/bin/git", "-C", str(ROOT), "show", "--no-patch", "--format=%H %cI", "HEAD")
@@ -20,7 +20,7 @@ COMMIT, _, DATE = subprocess.run(GIT, capture_output=True, text=True, check=True
 IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11"
 SESSION = "build_prod-3.11-amd64"
 TASK = ("image.build", "--kind", "prod", "--python", "3.11", "--platform", "linux/amd64")
-CHOSEN = settings.load(environment={})
+CHOSEN = loading.load(environment={})
 LOAD = ("--load", "--provenance", "false")
 
 
@@ -117,22 +117,22 @@ def test_a_build_without_options(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [
-        (("--extras", "celery, postgres"), {"AIRFLOW_EXTRAS": "celery,postgres"}),
-        (("--extras", ","), {"AIRFLOW_EXTRAS": ""}),
+        (("--airflow-extras", "celery, postgres"), {"AIRFLOW_EXTRAS": "celery,postgres"}),
+        (("--airflow-extras", ","), {"AIRFLOW_EXTRAS": ""}),
         (
-            ("--python-deps", "pandas>=2,<3, boto3[crt,s3],"),
+            ("--dependencies-python", "pandas>=2,<3, boto3[crt,s3],"),
             {"ADDITIONAL_PYTHON_DEPS": "pandas<3,>=2 boto3[crt,s3]"},
         ),
-        (("--dev-apt-deps", "libpq-dev,gcc"), {"ADDITIONAL_DEV_APT_DEPS": "libpq-dev gcc"}),
+        (("--dependencies-apt-dev", "libpq-dev,gcc"), {"ADDITIONAL_DEV_APT_DEPS": "libpq-dev gcc"}),
         (
-            ("--runtime-apt-deps", "jq,vim=2:9.0"),
+            ("--dependencies-apt-runtime", "jq,vim=2:9.0"),
             {"ADDITIONAL_RUNTIME_APT_DEPS": "postgresql-client jq vim=2:9.0"},
         ),
         (
-            ("--clients", "mysql,mssql", "--runtime-apt-deps", "jq"),
+            ("--prod-clients", "mysql,mssql", "--dependencies-apt-runtime", "jq"),
             {"ADDITIONAL_RUNTIME_APT_DEPS": "default-mysql-client freetds-bin tdsodbc unixodbc jq"},
         ),
-        (("--clients", ""), {"ADDITIONAL_RUNTIME_APT_DEPS": ""}),
+        (("--prod-clients", ""), {"ADDITIONAL_RUNTIME_APT_DEPS": ""}),
         (
             ("--constraints-mode", "constraints-no-providers"),
             {"AIRFLOW_CONSTRAINTS": "constraints-no-providers"},
@@ -155,11 +155,11 @@ def test_an_option_changes_what_it_says_and_nothing_else(
 
 
 def test_slim_has_neither_extras_nor_clients_and_names_of_its_own(bench: Bench) -> None:
-    words = built(bench, "--slim")
+    words = built(bench, "--prod-slim")
     assert words == command(bench, slim=True)
     assert built(bench, AIRFLOW_IMAGES_PROD_SLIM="yes") == words
     jq = {"ADDITIONAL_RUNTIME_APT_DEPS": "jq"}
-    options = ("--slim", "--runtime-apt-deps", "jq")
+    options = ("--prod-slim", "--dependencies-apt-runtime", "jq")
     assert built(bench, *options) == command(bench, slim=True, arguments=jq)
 
 
@@ -187,32 +187,39 @@ def test_what_is_pushed_says_how_it_was_made(bench: Bench) -> None:
 
 
 def test_a_dry_run_is_the_command_of_the_real_run(bench: Bench) -> None:
-    done = bench.invoke(*TASK, "--dry-run", "--slim")
+    done = bench.invoke(*TASK, "--dry-run", "--prod-slim")
     assert bench.builds() == []
-    real = bench.invoke(*TASK, "--slim", "--verbose")
+    real = bench.invoke(*TASK, "--prod-slim", "--verbose")
     # Only the display differs: a person who pastes the line has a terminal.
     shown = done.stdout.strip().replace("--progress auto", "--progress rawjson")
     assert f"+ {shown}" in real.stderr.splitlines()
-    by_nox = bench.nox(SESSION, "--dry-run", "--slim")
+    by_nox = bench.nox(SESSION, "--dry-run", "--prod-slim")
     assert by_nox.stdout == done.stdout
 
 
 def test_what_is_set_says_where_it_came_from(bench: Bench) -> None:
     done = bench.invoke(
-        *("settings", "--slim", "--clients", "mysql", "--constraints-mode", "constraints"),
-        *("--airflow-from", "wheels", "--runtime-apt-deps", "jq"),
+        *(
+            "settings",
+            "--prod-slim",
+            "--prod-clients",
+            "mysql",
+            "--constraints-mode",
+            "constraints",
+        ),
+        *("--airflow-from", "wheels", "--dependencies-apt-runtime", "jq"),
         AIRFLOW_IMAGES_CONSTRAINTS_LOCATION="own.txt",
         AIRFLOW_IMAGES_DEPENDENCIES_APT_DEV="gcc",
         AIRFLOW_IMAGES_PROD_BUDGET="900",
     )
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
-    assert rows["prod.slim"] == ["True", "--slim"]
-    assert rows["prod.clients"] == ["mysql", "--clients"]
+    assert rows["prod.slim"] == ["True", "--prod-slim"]
+    assert rows["prod.clients"] == ["mysql", "--prod-clients"]
     assert rows["prod.budget"] == ["900", "AIRFLOW_IMAGES_PROD_BUDGET"]
     assert rows["constraints.location"] == ["own.txt", "AIRFLOW_IMAGES_CONSTRAINTS_LOCATION"]
     assert rows["airflow.from"] == ["wheels", "--airflow-from"]
-    assert rows["dependencies.apt-runtime"] == ["jq", "--runtime-apt-deps"]
+    assert rows["dependencies.apt-runtime"] == ["jq", "--dependencies-apt-runtime"]
     assert rows["dependencies.apt-dev"] == ["gcc", "AIRFLOW_IMAGES_DEPENDENCIES_APT_DEV"]
 
 
@@ -409,5 +416,5 @@ def test_constraints_may_come_from_the_web(bench: Bench, web: str) -> None:
 
 
 def test_the_last_line_says_what_was_made(bench: Bench) -> None:
-    done = bench.invoke(*TASK, "--slim")
+    done = bench.invoke(*TASK, "--prod-slim")
     assert last(done.stderr) == f"prod-slim-3.11-amd64: loaded {IMAGE}:slim-latest"

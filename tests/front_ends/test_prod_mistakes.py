@@ -48,17 +48,32 @@ def project(bench: Bench, tmp_path: Path) -> Bench:
             "constraints-no-providers, constraints-source-providers",
         ),
         (
-            ["--clients", "postgres,oracle"],
-            "--clients: unknown database client 'oracle': choose postgres, mysql, mssql",
+            ["--prod-clients", "postgres,oracle"],
+            "--prod-clients: unknown database client 'oracle': choose postgres, mysql, mssql",
         ),
-        (["--slim", "--clients", "mysql"], "--slim --clients: a slim image has none: leave one of"),
-        (["--slim", "--extras", "ftp"], "--slim --extras: a slim image has none: leave one of"),
-        (["--clients", "mysql,mysql"], "--clients: mysql stands there twice"),
-        (["--runtime-apt-deps", "jq;rm"], "--runtime-apt-deps: 'jq;rm' is not the name of a Deb"),
-        (["--dev-apt-deps", "Gcc"], "--dev-apt-deps: 'Gcc' is not the name of a Debian package"),
-        (["--python-deps", "a b"], "--python-deps: 'a b' is no requirement, like pytest or pyte"),
-        (["--extras", "à"], "--extras: 'à' is not the name of an extra"),
-        (["--sbom-scanner", "a b"], "--sbom-scanner: 'a b' is no image: "),
+        (
+            ["--prod-slim", "--prod-clients", "mysql"],
+            "--prod-slim --prod-clients: a slim image has none: leave one of",
+        ),
+        (
+            ["--prod-slim", "--airflow-extras", "ftp"],
+            "--prod-slim --airflow-extras: a slim image has none: leave one of",
+        ),
+        (["--prod-clients", "mysql,mysql"], "--prod-clients: mysql occurs twice"),
+        (
+            ["--dependencies-apt-runtime", "jq;rm"],
+            "--dependencies-apt-runtime: expected the name of a Debian package",
+        ),
+        (
+            ["--dependencies-apt-dev", "Gcc"],
+            "--dependencies-apt-dev: expected the name of a Debian package",
+        ),
+        (
+            ["--dependencies-python", "a b"],
+            "--dependencies-python: expected a requirement like pytest or pytest>=8",
+        ),
+        (["--airflow-extras", "à"], "--airflow-extras: expected the name of an extra, got 'à'"),
+        (["--sbom-scanner", "a b"], "--sbom-scanner: expected an image like "),
         (["--sbom"], "--sbom: only a pushed image can have one: add --push"),
         (["--airflow-from", ""], "--airflow-from: '' is no folder of Airflow's sources "),
         (
@@ -121,10 +136,10 @@ def test_what_the_environment_says_of_prod_is_no_mistake_for_ci(bench: Bench) ->
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("PROD_BUDGET", "1 GB", "must be a number of megabytes like 900, not '1 GB'"),
-        ("PROD_SLIM_BUDGET", "-1", "must be a number of megabytes like 900, not '-1'"),
-        ("PROD_SLIM", "maybe", "must be true or false, not 'maybe'"),
-        ("PIP_VERSION", "new", "'new' is no version, like 3.3.2"),
+        ("PROD_BUDGET", "1 GB", "expected a number of megabytes like 900, got '1 GB'"),
+        ("PROD_SLIM_BUDGET", "-1", "expected a number of megabytes like 900, got '-1'"),
+        ("PROD_SLIM", "maybe", "expected true or false, got 'maybe'"),
+        ("PIP_VERSION", "new", "expected a version like 3.3.2, got 'new'"),
     ],
 )
 def test_a_wrong_variable_is_one_line(bench: Bench, setting: str, value: str, said: str) -> None:
@@ -137,7 +152,7 @@ def test_a_wrong_variable_is_one_line(bench: Bench, setting: str, value: str, sa
     assert lines(done.stderr) == [f"nox > {variable}: {said}"]
 
 
-@pytest.mark.parametrize("options", [(), ("--slim",), ("--airflow-from", ".")])
+@pytest.mark.parametrize("options", [(), ("--prod-slim",), ("--airflow-from", ".")])
 def test_files_that_nobody_asked_for_are_refused(project: Bench, options: tuple[str, ...]) -> None:
     wheels = project.root / "docker-context-files"
     for harmless in ("README.md", ".gitignore", ".gitkeep"):
@@ -317,11 +332,11 @@ def test_a_scanner_that_cannot_be_had_is_one_line(bench: Bench) -> None:
 
 @pytest.mark.parametrize("kind", ["ci", "prod"])
 def test_an_unknown_extra_is_refused_before_anything_starts(bench: Bench, kind: str) -> None:
-    options = ("--kind", kind, "--python", "3.11", "--extras", "celery,postgress")
+    options = ("--kind", kind, "--python", "3.11", "--airflow-extras", "celery,postgress")
     done = bench.invoke("image.build", *options)
     assert done.returncode == 2
     assert lines(done.stderr)[-1].startswith(
-        "--extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres"
+        "--airflow-extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres"
     )
     assert bench.told() == []
 
@@ -342,7 +357,7 @@ def test_a_setting_that_is_for_prod_alone_is_said_to_be_where_ci_is_built(bench:
 
 def test_an_added_package_that_no_constraints_pin_is_warned_of_once(bench: Bench) -> None:
     added = "pandas>=2,not-in-constraints,pinned-here==1.0"
-    options = ("--kind", "ci,prod", "--python", "3.11", "--python-deps", added)
+    options = ("--kind", "ci,prod", "--python", "3.11", "--dependencies-python", added)
     done = bench.invoke("image.build", *options)
     assert done.returncode == 0, done.stderr
     warnings = [line for line in lines(done.stderr) if line.startswith("warning: ")]

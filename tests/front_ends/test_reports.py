@@ -48,7 +48,7 @@ def test_the_last_run_is_told_unless_something_else_is_named(built: Bench) -> No
     done = built.invoke("image.report")
     assert done.returncode == 0, done.stderr
     assert last(done.stdout) == "24 builds: 23 built, 1 failed, in 14 min 46 s"
-    one = built.invoke("image.report", "--of", "ci-3.14-arm64")
+    one = built.invoke("image.report", "--record", "ci-3.14-arm64")
     assert one.stdout.startswith("ci-3.14-arm64: failed step [main 6/10] in 4 min 50 s\n")
     assert max(map(len, built.invoke("image.report", COLUMNS="60").stdout.splitlines())) == 60
     assert built.told() == []  # nothing is asked of docker
@@ -77,7 +77,7 @@ def test_a_file_s_name_says_its_form(built: Bench, tmp_path: Path) -> None:
         assert done.stdout == ""
         assert last(done.stderr).startswith(f"wrote {tmp_path / name}: ")
         assert (tmp_path / name).read_text().startswith(text)
-    again = built.invoke("image.report", "--of", str(tmp_path / "a.json"), "--json")
+    again = built.invoke("image.report", "--record", str(tmp_path / "a.json"), "--json")
     assert json.loads(again.stdout) == json.loads((tmp_path / "a.json").read_text())
 
 
@@ -95,7 +95,7 @@ def test_a_file_s_name_says_its_form(built: Bench, tmp_path: Path) -> None:
             "--json and --format html exclude each other: give one of them",
         ),
         (
-            ("--of", "prod-3.8"),
+            ("--record", "prod-3.8"),
             2,
             "no record of 'prod-3.8': choose last, 20261124-021704-7f3a, ci-3.10-amd64",
         ),

@@ -97,7 +97,7 @@ def test_the_front_ends_are_used_as_people_do() -> None:
     job = replace(JOB, package="jq")
     assert commands(Peer.INVOKE, job)[0][1:] == (
         *("-m", "invoke", "image.build", "--python", "3.11"),
-        *("--push", "--push-cache", "--dev-apt-deps", "jq"),
+        *("--push", "--push-cache", "--dependencies-apt-dev", "jq"),
     )
     assert commands(Peer.NOX, replace(JOB, push=False))[0][1:] == (
         *("-m", "nox", "-s", "build_ci-3.11", "--"),

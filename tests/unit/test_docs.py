@@ -13,7 +13,7 @@ from build_tasks import process
 from build_tasks.builders import configuration
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.model.builder import Builder
 from build_tasks.process import Command
 
@@ -36,7 +36,7 @@ def commands_beside(file: str) -> list[list[str]]:
 def builders(file: str, folder: Path) -> list[Builder]:
     path = folder / "images.toml"
     path.write_text(file, encoding="utf-8")
-    loaded = settings.load(environment={}, file=path)
+    loaded = loading.load(environment={}, file=path)
     assert loaded.builder in {"default", *loaded.builders}
     return [configuration.beside(loaded.registry, one, "") for one in loaded.builders.values()]
 

@@ -27,12 +27,14 @@ from hypothesis import strategies as st
 from build_tasks.builders import store
 from build_tasks.buildx import imagetools
 from build_tasks.check import image_metadata
-from build_tasks.config import options, settings
+from build_tasks.config import loading
 from build_tasks.config.settings import FILE_VARIABLE, ROOT
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
 from build_tasks.engine.folders import Folders
 from build_tasks.errors import ImagesError
+from build_tasks.front import command_line
+from build_tasks.front.verbs import VERBS
 from build_tasks.history import journal, recorded_inputs, serialization
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
@@ -129,12 +131,14 @@ def _settings(content: bytes, folder: Path) -> None:
     file.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FILE_VARIABLE, str(file))
-        settings.load()
+        loading.load()
 
 
 def _options(content: bytes, _: Path) -> None:
     words = content.decode(errors="surrogateescape").split("\n")
-    given = options.parse("session", options.SELECTED_BUILD, [w for w in words if "-h" not in w])
+    given = command_line.parse(
+        "session", VERBS["image.build"].options, [w for w in words if "-h" not in w]
+    )
     given.settings()
 
 

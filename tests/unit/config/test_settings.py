@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks.config import settings
-from build_tasks.config.fields import FIELDS
+from build_tasks.config import loading
+from build_tasks.config.settings import FIELDS, ROOT
 from build_tasks.errors import UsageError
 from build_tasks.model.cache import CacheMode
 from build_tasks.model.matrix import Platform
@@ -22,14 +22,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_an_empty_file_leaves_the_defaults(file: Path) -> None:
-    loaded = settings.load(environment={}, file=file)
+    loaded = loading.load(environment={}, file=file)
     assert loaded.repository == "apache/airflow"
     assert set(loaded.origins.values()) == {"default"}
 
 
 def test_options_beat_the_environment_which_beats_the_file(file: Path) -> None:
     file.write_text('branch = "file"\nrepository = "file"\nregistry = "file"\n')
-    loaded = settings.load(
+    loaded = loading.load(
         {"branch": "option"},
         environment={"AIRFLOW_IMAGES_BRANCH": "env", "AIRFLOW_IMAGES_REPOSITORY": "env"},
         file=file,
@@ -44,7 +44,7 @@ def test_options_beat_the_environment_which_beats_the_file(file: Path) -> None:
 
 
 def test_the_projects_own_file_is_right() -> None:
-    loaded = settings.load(environment={})
+    loaded = loading.load(environment={})
     assert loaded.pythons == ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
     assert [loaded.airflow_for(python) for python in ("3.9", "3.10", "3.14")] == [
         "3.0.6",
@@ -54,9 +54,9 @@ def test_the_projects_own_file_is_right() -> None:
 
 
 def test_lists_may_come_from_the_environment(file: Path) -> None:
-    loaded = settings.load(
+    loaded = loading.load(
         environment={
-            "AIRFLOW_IMAGES_PLATFORMS": "amd64, linux/arm64",
+            "AIRFLOW_IMAGES_PLATFORM": "amd64, linux/arm64",
             "AIRFLOW_IMAGES_AIRFLOW_VERSIONS": "3.9=3.0.6,3.10=3.1.8",
             "AIRFLOW_IMAGES_DEPENDENCIES_PYTHON": "pandas>=2,<3, boto3[crt,s3]",
             "AIRFLOW_IMAGES_CACHE_MODE": "local",
@@ -72,40 +72,91 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour = 1", "images.toml: unknown key 'colour': choose airflow.extras, "),
-        ("[cache]\nmod = 1", "images.toml: unknown key 'cache.mod': choose cache.base, "),
-        ("cache = 1", "images.toml: cache: must be a table [cache], not 1"),
-        ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),
-        ("[cache]\nmode = 3", "images.toml: cache.mode: must be text in quotes, not 3"),
-        ("branch = 1", "images.toml: branch: must be text in quotes, not 1"),
-        ("pythons = []", "images.toml: pythons: name at least one Python version"),
-        ('pythons = ["3.11", "3.11"]', "images.toml: pythons: 3.11 stands there twice"),
-        ("pythons = [3.11]", "images.toml: pythons: must be a list of texts"),
         (
-            'pythons = ["2.7"]',
-            "images.toml: pythons: expected a Python version like 3.11, got",
+            "colour = 1",
+            "images.toml: unknown key 'colour': choose branch, builder, builders, ca-bundle, ",
         ),
-        ('platforms = ["vax"]', "images.toml: platforms: unknown platform 'vax': choose "),
-        ('registry = "http://x"', "images.toml: registry: 'http://x' is not a host"),
-        ('repository = "Apache"', "images.toml: repository: 'Apache' is not a lower-case path"),
+        ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
+        ("cache = 1", "images.toml: cache: expected a table [cache], got 1"),
+        ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),
+        ("[cache]\nmode = 3", "images.toml: cache.mode: expected a string, got 3"),
+        ("branch = 1", "images.toml: branch: expected a string, got 1"),
+        (
+            "pythons = []",
+            "images.toml: pythons: expected at least one Python version, like 3.11, got []",
+        ),
+        ('pythons = ["3.11", "3.11"]', "images.toml: pythons: 3.11 occurs twice"),
+        (
+            "pythons = [3.11]",
+            'images.toml: pythons: expected a list of strings like ["a", "b"], got [3.11]',
+        ),
+        ('pythons = ["2.7"]', "images.toml: pythons: expected a Python version like 3.11, got"),
+        (
+            'platform = ["vax"]',
+            "images.toml: platform: unknown platform 'vax': choose linux/amd64, linux/arm64",
+        ),
+        (
+            'registry = "http://x"',
+            "images.toml: registry: expected a host with an optional port, like ghcr.io, got ",
+        ),
+        (
+            'repository = "Apache"',
+            "images.toml: repository: expected a lower-case path like apache/airflow, got 'Apache'",
+        ),
         ('engine = "podman"', "images.toml: engine: unknown engine 'podman': choose auto, "),
-        ('builder = "a b"', "images.toml: builder: 'a b' is not a name"),
-        ('[base]\nimage = "x:{py}"', "images.toml: base.image: 'x:{py}' is no image"),
-        ('[airflow]\nversion = "new"', "images.toml: airflow.version: 'new' is no version"),
-        ("[airflow]\nversions = 3", "images.toml: airflow.versions: must be a table like"),
-        ('[airflow]\nextras = ["a b"]', "images.toml: airflow.extras: 'a b' is not the name"),
-        ('[dependencies]\npython = ["a b"]', "images.toml: dependencies.python: 'a b' is no req"),
-        ('[dependencies]\napt-dev = ["G++"]', "images.toml: dependencies.apt-dev: 'G++' is not"),
+        (
+            'builder = "a b"',
+            "images.toml: builder: expected a name of letters, digits, '_', '.' and '-', got 'a b'",
+        ),
+        (
+            '[base]\nimage = "x:{py}"',
+            "images.toml: base.image: expected an image like python:{python}-slim-bookworm, g",
+        ),
+        (
+            '[airflow]\nversion = "new"',
+            "images.toml: airflow.version: expected a version like 3.3.2, got 'new'",
+        ),
+        (
+            "[airflow]\nversions = 3",
+            'images.toml: airflow.versions: expected a table like { "3.9" = "3.0.6" }, got 3',
+        ),
+        (
+            '[airflow]\nextras = ["a b"]',
+            "images.toml: airflow.extras: expected the name of an extra, got 'a b'",
+        ),
+        (
+            '[dependencies]\npython = ["a b"]',
+            "images.toml: dependencies.python: expected a requirement like pytest or pytest>=",
+        ),
+        (
+            '[dependencies]\napt-dev = ["G++"]',
+            "images.toml: dependencies.apt-dev: expected the name of a Debian package, got 'G++'",
+        ),
         ("branch = ", "images.toml: Invalid value"),
-        ("[prod]\nslim = 1", "images.toml: prod.slim: must be true or false, not 1"),
+        ("[prod]\nslim = 1", "images.toml: prod.slim: expected true or false, got 1"),
         ('[prod]\nclients = ["db2"]', "images.toml: prod.clients: unknown database client 'db2'"),
-        ('[prod]\nbudget = "x"', "images.toml: prod.budget: must be a number of megabytes like"),
-        ("[prod]\nsize = 1", "images.toml: unknown key 'prod.size': choose prod.budget, "),
-        ("[airflow]\nfrom = 1", "images.toml: airflow.from: must be text in quotes, not 1"),
+        (
+            '[prod]\nbudget = "x"',
+            "images.toml: prod.budget: expected a number of megabytes like 900, got 'x'",
+        ),
+        (
+            "[prod]\nsize = 1",
+            "images.toml: [prod]: unknown key 'size': choose budget, clients, slim, slim-budget",
+        ),
+        ("[airflow]\nfrom = 1", "images.toml: airflow.from: expected a string, got 1"),
         ('[constraints]\nmode = "x"', "images.toml: constraints.mode: unknown constraints mode "),
-        ("[constraints]\nlocation = 1", "images.toml: constraints.location: must be text in quo"),
-        ('[dependencies]\napt-runtime = "a b"', "images.toml: dependencies.apt-runtime: 'a b' "),
-        ('[sbom]\nscanner = ""', "images.toml: sbom.scanner: '' is no image"),
+        (
+            "[constraints]\nlocation = 1",
+            "images.toml: constraints.location: expected a string, got 1",
+        ),
+        (
+            '[dependencies]\napt-runtime = "a b"',
+            "images.toml: dependencies.apt-runtime: expected the name of a Debian package, ",
+        ),
+        (
+            '[sbom]\nscanner = ""',
+            "images.toml: sbom.scanner: expected an image like python:{python}-slim-bookworm, ",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(
@@ -113,37 +164,52 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place(
 ) -> None:
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
-        settings.load(environment={}, file=file)
+        loading.load(environment={}, file=file)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_a_mistake_in_the_environment_names_the_variable(file: Path) -> None:
     with pytest.raises(UsageError, match=r"^AIRFLOW_IMAGES_ENGINE: unknown engine 'x'"):
-        settings.load(environment={"AIRFLOW_IMAGES_ENGINE": "x"}, file=file)
+        loading.load(environment={"AIRFLOW_IMAGES_ENGINE": "x"}, file=file)
 
 
 def test_a_mistake_in_an_option_names_the_option(file: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--cache: unknown cache mode 'x'"):
-        settings.load({"cache": "x"}, environment={}, file=file)
+    with pytest.raises(UsageError, match=r"^--cache-mode: unknown cache mode 'x'"):
+        loading.load({"cache-mode": "x"}, environment={}, file=file)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
     missing = file.with_name("missing.toml")
     with pytest.raises(UsageError, match=r"missing.toml: cannot be read: No such file"):
-        settings.load(environment={"AIRFLOW_IMAGES_FILE": str(missing)})
+        loading.load(environment={"AIRFLOW_IMAGES_FILE": str(missing)})
+
+
+def test_a_former_key_and_its_variable_work_with_a_note(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('platforms = ["amd64"]')
+    loading.renamed.cache_clear()
+    loaded = loading.load(environment={}, file=file)
+    assert loaded.platforms == (Platform.AMD64,)
+    loaded = loading.load(environment={"AIRFLOW_IMAGES_PLATFORMS": "arm64"}, file=file)
+    assert loaded.platforms == (Platform.ARM64,)
+    assert capsys.readouterr().err.splitlines() == [
+        "images.toml: platforms is now called platform",
+        "AIRFLOW_IMAGES_PLATFORMS is now called AIRFLOW_IMAGES_PLATFORM",
+    ]
 
 
 def test_a_flag_that_was_not_given_says_nothing(file: Path) -> None:
     file.write_text("[prod]\nslim = true\n")
-    loaded = settings.load({"slim": False}, environment={}, file=file)
+    loaded = loading.load({"prod-slim": False}, environment={}, file=file)
     assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (True, "images.toml: prod.slim")
-    loaded = settings.load(
-        {"slim": False}, environment={"AIRFLOW_IMAGES_PROD_SLIM": "no"}, file=file
+    loaded = loading.load(
+        {"prod-slim": False}, environment={"AIRFLOW_IMAGES_PROD_SLIM": "no"}, file=file
     )
     assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (False, "AIRFLOW_IMAGES_PROD_SLIM")
-    loaded = settings.load({"slim": True}, environment={}, file=file)
-    assert loaded.origins["prod.slim"] == "--slim"
+    loaded = loading.load({"prod-slim": True}, environment={}, file=file)
+    assert loaded.origins["prod.slim"] == "--prod-slim"
 
 
 def test_every_setting_can_come_from_the_environment(file: Path) -> None:
@@ -154,28 +220,28 @@ def test_every_setting_can_come_from_the_environment(file: Path) -> None:
 
 
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
-    rows = settings.rows(settings.load({"branch": "x"}, environment={}, file=file))
+    rows = loading.rows(loading.load({"branch": "x"}, environment={}, file=file))
     assert ("branch", "x", "--branch") in rows
     assert len(rows) == len(FIELDS)
 
 
 def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
     with pytest.raises(
-        UsageError, match=r"^AIRFLOW_IMAGES_TRUSTD: unknown variable: did you mean "
+        UsageError, match=r"^AIRFLOW_IMAGES_TRUSTD: unknown setting 'TRUSTD': did you mean TRUSTED"
     ):
-        settings.load(environment={"AIRFLOW_IMAGES_TRUSTD": "0"})
-    with pytest.raises(UsageError, match=r"each key of `invoke settings` has one, as cache.mode"):
-        settings.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
+        loading.load(environment={"AIRFLOW_IMAGES_TRUSTD": "0"})
+    with pytest.raises(UsageError, match=r"unknown setting 'ZZZ': `invoke settings` lists"):
+        loading.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
     known = ("CACHE", "FILE", "ENGINE_RELEASE", "TESTS_ROUNDS")
-    settings.check_variables({f"AIRFLOW_IMAGES_{name}": "" for name in known})
+    loading.check_variables({f"AIRFLOW_IMAGES_{name}": "" for name in known})
 
 
 def test_every_variable_that_the_code_names_is_known() -> None:
-    package = settings.ROOT / "build_tasks"
+    package = ROOT / "build_tasks"
     texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
     named = {name for text in texts for name in re.findall(r"AIRFLOW_IMAGES_[A-Z_]*[A-Z]", text)}
     assert len(named) > 3
-    settings.check_variables(dict.fromkeys(named, ""))
+    loading.check_variables(dict.fromkeys(named, ""))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +274,7 @@ def test_every_variable_that_the_code_names_is_known() -> None:
 def test_a_secret_in_a_setting_is_refused_and_not_shown(file: Path, text: str, place: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
-        settings.load(environment={}, file=file)
+        loading.load(environment={}, file=file)
     message = str(caught.value)
     assert message.startswith(f"images.toml: {place}")
     assert "hunter2" not in message
@@ -219,8 +285,8 @@ def test_a_value_that_is_a_secret_elsewhere_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redaction, "_known", [KnownValues(["from-environment-1"])])
-    with pytest.raises(UsageError, match=r"^--branch: '\*\*\*': holds a secret"):
-        settings.load({"branch": "from-environment-1"}, environment={}, file=file)
+    with pytest.raises(UsageError, match=r"^--branch: '\*\*\*' contains a secret"):
+        loading.load({"branch": "from-environment-1"}, environment={}, file=file)
 
 
 @pytest.mark.parametrize(
@@ -235,4 +301,4 @@ def test_a_value_that_is_a_secret_elsewhere_is_refused(
 )
 def test_what_is_no_secret_is_not_refused(file: Path, text: str) -> None:
     file.write_text(text)
-    settings.load(environment={}, file=file)
+    loading.load(environment={}, file=file)

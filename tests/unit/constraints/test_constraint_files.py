@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.config.settings import ROOT
 from build_tasks.constraints import constraint_files, extras, resolver
 from build_tasks.errors import DependencyError, NetworkError, UsageError
@@ -31,12 +31,12 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_projects_own_files_are_right(python: str) -> None:
-    airflow = settings.load(environment={}).airflow_for(python)
+    airflow = loading.load(environment={}).airflow_for(python)
     file = constraint_files.path(ROOT, python)
     constraint_files.check(file, python, airflow)
     pins = constraint_files.read(file)
     assert list(pins) == sorted(pins)
-    wanted = constraint_files.requirements(settings.load(environment={}), python)
+    wanted = constraint_files.requirements(loading.load(environment={}), python)
     assert {"pytest", "apache-airflow-providers-celery"} <= set(pins)
     assert wanted[0].endswith(f"]=={airflow}")
 
@@ -144,7 +144,7 @@ def test_generating_keeps_what_fits_and_says_what_changed(
     )
     monkeypatch.setattr(process, "run", resolver)
     said: list[str] = []
-    chosen = settings.load({"tag": "x"}, environment={})
+    chosen = loading.load({"tag": "x"}, environment={})
     file = constraint_files.generate("3.11", chosen, upgrade=False, announce=said.append)
     assert file.read_text() == (
         "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
@@ -172,7 +172,7 @@ def test_upgrading_forgets_what_was_written_down(
 ) -> None:
     resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
     monkeypatch.setattr(process, "run", resolver)
-    constraint_files.generate("3.11", settings.load(environment={}), upgrade=True, announce=print)
+    constraint_files.generate("3.11", loading.load(environment={}), upgrade=True, announce=print)
     assert resolver.kept[0] == ""
     assert resolver.limits[0] == "paramiko<4; python_version < '3.10'"
 
@@ -193,7 +193,7 @@ def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
     monkeypatch.setattr(process, "run", Resolver(error=error))
     with pytest.raises(kind) as caught:
         constraint_files.generate(
-            "3.11", settings.load(environment={}), upgrade=False, announce=print
+            "3.11", loading.load(environment={}), upgrade=False, announce=print
         )
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("constraints-3.11: ")
@@ -202,22 +202,22 @@ def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
 
 @pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
 def test_an_extra_that_the_release_has_is_known(name: str) -> None:
-    extras.check(settings.load({"extras": name}, environment={}), "3.11")
+    extras.check(loading.load({"airflow-extras": name}, environment={}), "3.11")
 
 
 def test_an_unknown_extra_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         UsageError,
-        match=r"^--extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
+        match=r"^--airflow-extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
     ):
-        extras.check(settings.load({"extras": "celery,postgress"}, environment={}), "3.11")
+        extras.check(loading.load({"airflow-extras": "celery,postgress"}, environment={}), "3.11")
     with pytest.raises(UsageError, match=r"no extra 'zzzzzz': .*extras-3.0.6.txt has all$"):
-        extras.check(settings.load({"extras": "zzzzzz"}, environment={}), "3.9")
+        extras.check(loading.load({"airflow-extras": "zzzzzz"}, environment={}), "3.9")
 
 
 def test_a_release_whose_extras_are_not_written_down_is_left_to_the_build() -> None:
-    chosen = settings.load(
-        {"extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
+    chosen = loading.load(
+        {"airflow-extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
     )
     extras.check(chosen, "3.11")
 
@@ -239,7 +239,7 @@ def test_the_extras_of_a_release_are_written_down_once(
         return process.Completed(command, len(asked) == 1, "", "error: no\n network")
 
     monkeypatch.setattr(process, "run", run)
-    chosen, said = settings.load(environment={}), list[str]()
+    chosen, said = loading.load(environment={}), list[str]()
     with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
         extras.refresh("3.11", chosen, announce=said.append)
     for _ in range(2):
@@ -251,9 +251,9 @@ def test_the_extras_of_a_release_are_written_down_once(
 
 
 def test_every_release_of_the_matrix_has_its_extras_written_down() -> None:
-    chosen = settings.load(environment={})
+    chosen = loading.load(environment={})
     for python in chosen.pythons:
-        assert extras.path(settings.ROOT, chosen.airflow_for(python)).exists()
+        assert extras.path(ROOT, chosen.airflow_for(python)).exists()
 
 
 def test_requirements_that_nothing_pins_are_found(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
@@ -26,7 +26,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def chosen(**options: object) -> Settings:
-    return settings.load({name.replace("_", "-"): text for name, text in options.items()})
+    return loading.load({name.replace("_", "-"): text for name, text in options.items()})
 
 
 def said(line: str) -> None:

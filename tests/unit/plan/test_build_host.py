@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.engine import images
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
@@ -27,7 +27,7 @@ ENGINE = EmbeddedEngine(
 
 
 def found(*pythons: str, dry: bool = False, base: str | None = None) -> dict[str, Base]:
-    chosen = settings.load({"base-image": base})
+    chosen = loading.load({"base-image": base})
     here = BuildHost(Client("d", ("b",), {}, ENGINE), chosen, Names("r", "a", "main"))
     return build_host.base_images(here, pythons, (Platform.AMD64,), print, dry=dry)
 

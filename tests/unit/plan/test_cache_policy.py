@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.errors import UsageError
 from build_tasks.model.build import Output
 from build_tasks.model.cache import CachePolicy
@@ -33,7 +33,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settle(run: CIRun, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
     given = {key.replace("_", "-"): value for key, value in options.items()}
-    chosen = settings.load(given, environment={})
+    chosen = loading.load(given, environment={})
     return cache_policy.resolve(chosen, run, write=writes, announce=SAID.append)
 
 
@@ -104,7 +104,7 @@ def check_export(
     cache_to: str | None, output: Output, *, write: str = "main", platforms: str = ""
 ) -> None:
     options = {"cache-to": cache_to, "platform": platforms or None}
-    chosen = settings.load(options, environment={})
+    chosen = loading.load(options, environment={})
     policy = CachePolicy(write=write, target=chosen.cache_to)
     images = [(ImageKind.CI, "3.9"), (ImageKind.CI, "3.11")]
     cache_policy.check_export(policy, chosen, images, output)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks.config.fields import FIELDS
+from build_tasks.config.settings import FIELDS
 from build_tasks.plan import trust
 from build_tasks.plan.trust import CIRun
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks.config import settings
+from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.model.matrix import ImageKind
@@ -14,22 +14,22 @@ CI = Said(ImageKind.CI, "3.9", "3.4.0", False)
 
 
 def chosen(**options: object) -> Settings:
-    return settings.load({name.replace("_", "-"): text for name, text in options.items()})
+    return loading.load({name.replace("_", "-"): text for name, text in options.items()})
 
 
 @pytest.mark.parametrize(
     ("identity", "meant"),
     [
-        ("prod-3.11", {"kind": "prod", "python": "3.11", "slim": False}),
-        ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64", "slim": False}),
-        ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "slim": True}),
+        ("prod-3.11", {"kind": "prod", "python": "3.11", "prod-slim": False}),
+        ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64", "prod-slim": False}),
+        ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "prod-slim": True}),
     ],
 )
 def test_an_identity_means_a_build(identity: str, meant: dict[str, object]) -> None:
     given = lookup.spelt_out(Options({"image": identity, "tag": "x"})).given
     assert {name: value for name, value in given.items() if value is not None} == {
         **meant,
-        **({"slim": True} if "slim" in identity else {}),
+        **({"prod-slim": True} if "slim" in identity else {}),
         "tag": "x",
     }
 
@@ -41,7 +41,7 @@ def test_any_other_name_is_an_image(name: str | None) -> None:
 
 
 def test_slim_beside_an_identity_counts() -> None:
-    assert lookup.spelt_out(Options({"image": "prod-3.11", "slim": True})).flag("slim")
+    assert lookup.spelt_out(Options({"image": "prod-3.11", "prod-slim": True})).flag("prod-slim")
 
 
 def test_ci_follows_the_whole_file_whatever_prod_does() -> None:
