@@ -17,21 +17,27 @@ from build_tasks.errors import UsageError
 
 
 def parse(
-    program: str, options: Sequence[Option], words: Sequence[str], examples: Sequence[str] = ()
+    name: str,
+    options: Sequence[Option],
+    words: Sequence[str],
+    *,
+    command: str = "",
+    examples: Sequence[str] = (),
 ) -> Options:
     """Return the options that a command line gives.
 
     Args:
-        program: the command before the options.
+        name: the task or session, for errors.
         options: the options of the verb.
-        words: the command line after the program.
+        words: the command line after the command.
+        command: the command before the options, for help; the name by default.
         examples: options for examples in help.
 
     Raises:
         UsageError: an option is unknown, lacks its value or has one too many.
         SystemExit: after printing help or the version.
     """
-    parser = _Parser(program, options, examples)
+    parser = _Parser(name, options, command or name, examples)
     if {"-h", "--help"} & {*words}:
         console.answer(parser.format_help(), end="")
         raise SystemExit(0)
@@ -61,11 +67,13 @@ def version() -> str:
 class _Parser(argparse.ArgumentParser):
     """A parser with options in groups, whose errors are one line."""
 
-    def __init__(self, program: str, options: Sequence[Option], examples: Sequence[str]) -> None:
-        lines = [f"  {program} {example}".rstrip() for example in examples]
+    def __init__(
+        self, name: str, options: Sequence[Option], command: str, examples: Sequence[str]
+    ) -> None:
+        lines = [f"  {command} {example}".rstrip() for example in examples]
         super().__init__(
-            prog=program,
-            usage=f"{program} [OPTIONS]",
+            prog=name,
+            usage=f"{command} [OPTIONS]",
             epilog="\n".join(["examples:", *lines]) if lines else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,

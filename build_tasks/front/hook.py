@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with reported():
-            given = command_line.parse(PROGRAM, CHECK.options, words, CHECK.examples)
+            given = command_line.parse(PROGRAM, CHECK.options, words, examples=CHECK.examples)
             if Path(FILE).is_file():
                 os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
             CHECK.run(given)

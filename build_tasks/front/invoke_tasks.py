@@ -115,24 +115,26 @@ def _check(words: Sequence[str]) -> None:
     if words[:1] in (["-h"], ["--help"]) and words[1:2] and words[1] in VERBS:
         words = [words[1], words[0]]
     rest = [*words] if words and not words[0].startswith("-") else []
-    task = ""
+    task, given = "", set[str]()
     while rest:
         word = rest.pop(0)
         if word in VERBS:
-            task = word
+            task, given = word, set()
         elif not task:
             raise unknown("unknown task", word, VERBS, "invoke -l")
         elif word.startswith("-") and word != "-":  # a hyphen alone is standard input
-            _check_option(word, rest, task)
+            _check_option(word, rest, task, given)
         elif not any(option.positional for option in VERBS[task].options):
             raise UsageError(f"{task}: takes no argument {word!r}, and no task has that name")
 
 
-def _check_option(word: str, rest: list[str], task: str) -> None:
-    """Raise UsageError for an unknown option of a task; remove its value from the rest."""
+def _check_option(word: str, rest: list[str], task: str, given: set[str]) -> None:
+    """Raise UsageError for an unknown or repeated option; remove its value from the rest."""
     verb = VERBS[task]
     if word in {"-h", "--help", "--version"}:
-        command_line.parse(f"invoke {task}", verb.options, [word], verb.examples)
+        command_line.parse(
+            task, verb.options, [word], command=f"invoke {task}", examples=verb.examples
+        )
     name, equals, _ = word.partition("=")
     for option in verb.options:
         if name in {f"--{option.name}", f"--{option.old_name}"}:
@@ -140,5 +142,8 @@ def _check_option(word: str, rest: list[str], task: str) -> None:
                 if not rest:
                     raise UsageError(f"{name}: needs a value")
                 rest.pop(0)
+            if name in given and not (option.several or option.repeat):
+                raise UsageError(f"{name}: given twice")
+            given.add(name)
             return
     raise command_line.unknown_option(word, verb.options, task)

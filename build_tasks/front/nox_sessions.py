@@ -74,8 +74,13 @@ def _register(
     def body(session: nox.Session) -> None:
         try:
             with reported():
-                words = session.posargs
-                given = command_line.parse(f"nox -s {name} --", options, words, examples)
+                given = command_line.parse(
+                    name,
+                    options,
+                    session.posargs,
+                    command=f"nox -s {name} --",
+                    examples=examples,
+                )
             verb.run(Options({**given.given, **fixed}))
         except ImagesError as error:
             session.error(str(error))

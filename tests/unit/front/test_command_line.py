@@ -81,7 +81,7 @@ def test_of_few_options_all_are_listed() -> None:
 
 def test_any_other_error_of_argparse_is_one_line() -> None:
     with pytest.raises(UsageError, match=r"^p: 'something\\nelse'$"):
-        command_line._Parser("p", BUILD, ()).error("something\nelse")
+        command_line._Parser("p", BUILD, "p", ()).error("something\nelse")
 
 
 @pytest.mark.parametrize("name", [*VERBS])
@@ -90,7 +90,9 @@ def test_help_has_every_option_and_two_examples(
 ) -> None:
     verb = VERBS[name]
     with pytest.raises(SystemExit) as exit_:
-        command_line.parse(f"invoke {name}", verb.options, ["-h"], verb.examples)
+        command_line.parse(
+            name, verb.options, ["-h"], command=f"invoke {name}", examples=verb.examples
+        )
     assert exit_.value.code == 0
     shown = capsys.readouterr().out
     for option in verb.options:
