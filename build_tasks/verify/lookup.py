@@ -31,7 +31,7 @@ def spelt_out(options: Options) -> Options:
     if not found:
         return options
     meant = {name: text for name, text in found.groupdict().items() if text}
-    slim = "slim" in meant or options.flag("prod-slim")
+    slim = bool(meant.pop("slim", "")) or options.flag("prod-slim")
     return Options({**options.given, **meant, "prod-slim": slim, "image": None})
 
 

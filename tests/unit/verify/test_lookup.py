@@ -58,7 +58,7 @@ def test_the_release_is_the_settings_or_what_sources_made() -> None:
 
 
 def test_the_test_toolchain_is_in_ci_only() -> None:
-    asked = chosen(python_deps="pandas")
+    asked = chosen(dependencies_python="pandas")
     assert lookup._packages(asked, PROD) == ("pandas",)
     assert lookup._packages(asked, CI) == ("pandas", *asked.ci_test_packages)
 
