@@ -1,34 +1,33 @@
-"""Make text of other programs safe to show: one function for each place that it can go to.
+"""Escape text of other programs: one function for each place where it is shown.
 
-A build's log, a registry's answer or a settings file of a pull request may hold commands to the
-terminal, to the CI system, or to the reader's eye. HTML pages are escaped by their template; what
-goes in passes `plain` first.
+A build's log, a registry's answer or the settings of a pull request may hold commands for a
+terminal or a CI system. HTML templates escape their values themselves, after `plain`.
 """
 
 from __future__ import annotations
 
 import re
 
-#: Commands to a terminal: strings up to their end (titles, clipboards, links), sequences, shifts.
-#: A string without an end loses its introducer only. No alternative can start inside of another,
-#: so that this takes linear time.
+#: Commands for a terminal: strings up to their end (titles, clipboards, links), sequences, shifts.
+#: Of a string without an end, only the introducer. No alternative can start inside another, so
+#: this takes linear time.
 _SEQUENCE = re.compile(
     r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)|"
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|"
     r"\x1b[ -/]*[0-~]"
 )
-#: Control characters, what is not allowed in XML, and marks that reverse the direction of text.
+#: Control characters, characters that XML does not allow, and marks of the text direction.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-#: Bytes of a file's name that are no UTF-8, as Python holds them.
+#: Bytes of a file name that are not UTF-8, as Python represents them.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-#: Commands to CI systems: GitHub's begin a line; its old ones, Azure's and TeamCity's may stand
-#: anywhere in it.
+#: Commands for CI systems: GitHub's begin a line; its old ones, Azure's and TeamCity's may stand
+#: anywhere.
 _CI_LINE = re.compile(r"^(?=[^\S\n]*::)", re.MULTILINE)
 _CI_ANYWHERE = re.compile(r"##(?=(?:vso|teamcity)?\[)")
 
 
 def without_sequences(text: str) -> str:
-    """Return text without the escape sequences that command a terminal."""
+    """Return text without escape sequences."""
     return _SEQUENCE.sub("", text)
 
 
@@ -37,25 +36,25 @@ def plain(text: str, *, keep_bytes: bool = False) -> str:
 
     Args:
         text: any text.
-        keep_bytes: leave bytes that are no UTF-8 as Python holds them, for a stream that writes
-            them as they are; documents get replacement characters.
+        keep_bytes: keep bytes that are not UTF-8, for a stream that writes them unchanged; by
+            default they become replacement characters.
     """
     text = _CONTROL.sub("", without_sequences(text))
     return text if keep_bytes else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def terminal(text: str) -> str:
-    """Return text for a terminal or a CI job's log: plain, and no command of a CI system."""
+    """Return text for a terminal or a CI log, without commands of CI systems."""
     return _CI_ANYWHERE.sub("# #", _CI_LINE.sub(r"\\", plain(text, keep_bytes=True)))
 
 
 def xml(text: str) -> str:
-    """Return text that XML allows; the writer of the document escapes its markup."""
+    """Return text that XML allows; the writer of the document escapes markup."""
     return plain(text)
 
 
 def markdown(text: str) -> str:
-    """Return one line that Markdown and HTML show as it is: punctuation becomes entities."""
+    """Return one line for Markdown and HTML, with punctuation as entities."""
     line = " ".join(plain(text).split())
     return re.sub(r"[^\w .,/()+%=-]|_", lambda sign: f"&#{ord(sign[0])};", line)
 

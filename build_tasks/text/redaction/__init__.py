@@ -1,8 +1,8 @@
-"""Hide secrets in text before it is shown or kept.
+"""Hide secrets in text before it is shown or stored.
 
-Two things are hidden: values that are known to be secret (`known`), wherever they stand, and
-values that look like one from what stands around them (`patterns`). Every line of a build comes
-through here, so a line without a hint costs a few substring searches and nothing else.
+Two kinds are hidden: known values of the environment and of credentials files (`known`), and what
+looks like a secret (`patterns`). Every line of a build comes through here, so a line without a
+hint costs a few substring searches.
 """
 
 from __future__ import annotations
@@ -29,59 +29,51 @@ __all__ = [
 ]
 
 HIDDEN = "***"
-#: Characters of one line that are kept.
+#: Characters of a line that are kept.
 LONGEST = 64 * 1024
-#: Seconds that a line whose end has not come is held back.
+#: Seconds that an incomplete line is held back.
 HOLD = 0.2
 
-#: Returns what is shown in place of a secret.
+#: Returns the replacement of a secret.
 Hide = Callable[[str], str]
 
-#: Substrings of a lower-case line without which no pattern can match.
+#: Substrings in lower case; without one of them, a line matches no pattern.
 _HINTS = (
     *("pass", "token", "secret", "key", "cred", "auth", "pwd", "@", "pat=", "pat:", '_pat"'),
     *("_pat ", "sig", "bearer", "basic ", "cookie", "identified by", "login", "mysql", "mariadb"),
     *("twine", "curl", "jwt", "sas", *SHAPES),
 )
+#: The known values, once they are collected.
 _known: list[KnownValues] = []
 
 
 def redact(text: str) -> str:
-    """Return a text without its secrets, and no line of it longer than LONGEST.
-
-    Args:
-        text: one line, or several.
-    """
-    return _redacted(_bounded(text), _stars)
+    """Return lines without secrets, each cut at LONGEST characters."""
+    return _redacted(_cut(text), _stars)
 
 
 def redact_known(text: str) -> str:
-    """Return a text without the values that are known to be secret, and otherwise as it is."""
+    """Return a text without known values, but with what looks like a secret."""
     return _values().hide(text, _stars)
 
 
 def add_secret(value: str) -> None:
-    """Hide a value from now on, wherever it stands.
-
-    Args:
-        value: a password or token that neither the environment nor a credentials file holds.
-    """
+    """Hide a value that is in neither the environment nor a credentials file."""
     _values().add(value)
 
 
 def forget() -> None:
-    """Forget the known values; they are collected again from the environment when needed."""
+    """Forget the known values, to collect them again from the environment when needed."""
     _known.clear()
 
 
 class StreamFilter:
-    """Hides secrets in a stream of bytes that is shown as it comes.
+    """Hides secrets in a stream of bytes; lines without a secret pass unchanged.
 
-    Lines without a secret pass byte for byte. A line whose end has not come is held back for at
-    most HOLD seconds.
+    An incomplete line is held back for at most HOLD seconds.
 
     Args:
-        same_width: replace each character of a secret by one, for displays that move the cursor.
+        same_width: keep the width of secrets, for displays that move the cursor.
     """
 
     def __init__(self, *, same_width: bool) -> None:
@@ -90,17 +82,13 @@ class StreamFilter:
         self._since = 0.0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what can be shown now.
-
-        Args:
-            chunk: the next bytes, cut anywhere; none to ask whether a line has waited too long.
-        """
-        whole, newline, rest = (self._rest + chunk).rpartition(b"\n")
+        """Return what can be shown after the next bytes; no bytes ask for a late line."""
+        complete, newline, rest = (self._rest + chunk).rpartition(b"\n")
         now = time.monotonic()
         if newline or not self._rest:
             self._since = now
         self._rest = rest
-        shown = self._redacted(whole) + newline if newline else b""
+        shown = self._redacted(complete) + newline if newline else b""
         if rest and (now - self._since >= HOLD or len(rest) > LONGEST):
             shown += self.end()
         return shown
@@ -119,23 +107,22 @@ class StreamFilter:
 def _redacted(text: str, hide: Hide) -> str:
     text = _values().hide(text, hide)
     low = text.lower()
-    for hint in _HINTS:
-        if hint in low:
-            from build_tasks.text.redaction import patterns  # noqa: PLC0415 - start-up time
+    if any(hint in low for hint in _HINTS):
+        from build_tasks.text.redaction import patterns  # noqa: PLC0415 - start-up time
 
-            return patterns.hide(text, hide)
+        return patterns.hide(text, hide)
     return text
 
 
 def _values() -> KnownValues:
     if not _known:
-        from build_tasks.text.redaction import known  # noqa: PLC0415 - it asks this module for names
+        from build_tasks.text.redaction import known  # noqa: PLC0415 - start-up time
 
         _known.append(known.collect())
     return _known[0]
 
 
-def _bounded(text: str) -> str:
+def _cut(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return "\n".join(

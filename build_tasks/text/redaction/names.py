@@ -1,4 +1,4 @@
-"""Whether a variable, option, key or header with this name holds a secret."""
+"""Recognize the names of secrets: of variables, options, keys and headers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import functools
 import itertools
 import re
 
-#: How credentials begin that are known by how they look, in lower case.
+#: Prefixes of well-known credentials, in lower case.
 SHAPES = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "dckr_pat_", "npm_"),
     *("pypi-ageic", "xox", "akia", "asia", "aiza", "eyj"),
 )
-#: Characters of a name that are looked at, from its end.
+#: Characters of a name that count, from its end.
 _LONGEST = 128
 _WORDS = frozenset(
     (
@@ -19,12 +19,12 @@ _WORDS = frozenset(
         *("passphrase", "pwd", "sas"),
     )
 )
-#: How a word ends that means a secret: PGPASSWORD, authToken.
+#: Endings of words that mean a secret: PGPASSWORD, authToken.
 _ENDINGS = (
     *("password", "passwords", "passwd", "passphrase", "token", "tokens", "secret", "secrets"),
     *("apikey", "accesskey", "secretkey", "privatekey", "pwd", "sshpass", "accesskeyid"),
 )
-#: What kind of key is secret; a cache key, a public key and GPG_KEY are not.
+#: Kinds of secret keys; a cache key, a public key and GPG_KEY are none.
 _KEYS = frozenset(
     (
         *("access", "account", "api", "auth", "deploy", "encryption", "fernet", "hmac", "jwt"),
@@ -32,7 +32,7 @@ _KEYS = frozenset(
         *("storage"),
     )
 )
-#: Last words of names that say something about a secret: TOKEN_FILE, password_policy.
+#: Last words of names that describe a secret: TOKEN_FILE, password_policy.
 _ABOUT = frozenset(
     (
         *("age", "algorithm", "backend", "class", "cmd", "command", "count", "dir", "disabled"),
@@ -44,35 +44,36 @@ _ABOUT = frozenset(
         *("status", "store", "timeout", "ttl", "type", "uri", "url", "usage", "used", "version"),
     )
 )
+#: A name and a separator: NAME=, NAME: , "NAME" : , name => , api key:
+NAME = (
+    r"(?i)(?<![\w-])(?P<name>(?:(?:api|access|secret|private) )?[\w-]++)"
+    r"(?:\\{0,3}[\"'])?\]?[ \t]{0,8}(?P<is>=>|:=|=(?!=)|:(?!//|:))[ \t]{0,40}"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether what has this name is a secret.
-
-    Args:
-        name: like `PGPASSWORD`, `accessToken`, `--api-key` or `X-Amz-Security-Token`.
-    """
+    """Return whether a name like `PGPASSWORD`, `accessToken` or `--api-key` is a secret's."""
     return _is_secret(name[-_LONGEST:])
 
 
 @functools.lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
-    found = words(name)
-    if not found or found[-1] in _ABOUT:
+    parts = words(name)
+    if not parts or parts[-1] in _ABOUT:
         return False
-    if any(word in _WORDS or word.endswith(_ENDINGS) for word in found):
+    if any(word in _WORDS or word.endswith(_ENDINGS) for word in parts):
         return True
-    pairs = itertools.pairwise(found)
+    pairs = itertools.pairwise(parts)
     key = any(kind in _KEYS and word in {"key", "keys"} for kind, word in pairs)
-    return key or (len(found) > 1 and found[-1] == "pass") or name == "PASS"
+    return key or (len(parts) > 1 and parts[-1] == "pass") or name == "PASS"
 
 
 @functools.lru_cache(maxsize=1024)
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, without numbers at its end."""
-    found = [word for word in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if word]
-    while found and found[-1].isdecimal():
-        found.pop()
-    return tuple(found)
+    parts = [word for word in _SEPARATORS.split(_CAMEL.sub("_", name).lower()) if word]
+    while parts and parts[-1].isdecimal():
+        parts.pop()
+    return tuple(parts)
