@@ -30,7 +30,7 @@ from build_tasks.model.matrix import ImageKind
 
 DOCKERFILES = (
     *(kind.dockerfile for kind in ImageKind),
-    "build_tasks/verify/postgres/Dockerfile",
+    *(str(path) for path in sorted(Path("build_tasks").rglob("Dockerfile"))),
 )
 
 #: Shell scripts that shellcheck can read.

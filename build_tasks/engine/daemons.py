@@ -43,12 +43,11 @@ def start_registry(folders: Folders, root: Path, address: str) -> Process:
 
 def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
     """Wait until no build and no container runs, so that dockerd can be restarted."""
+    if not _is_busy(folders.socket):
+        return
+    announce("waiting for builds and containers to end: the engine has to restart")
     deadline = time.monotonic() + PATIENCE
-    announced = False
     while _is_busy(folders.socket):
-        if not announced:
-            announce("waiting for builds and containers to end: the engine has to restart")
-            announced = True
         if time.monotonic() > deadline:
             raise EngineError("the engine has to restart, but a build or a container does not end")
         time.sleep(1)

@@ -39,8 +39,7 @@ _UNCHECKED_DATE = '--aptopt=Acquire::Check-Valid-Until "false"'
 #: Seconds for a build; a base took 15 to 22 natively, 170 under emulation.
 _BUILD = 1800.0
 _DOCKERFILES = Path(__file__).with_name("dockerfiles")
-#: How layers are stored. The names of OCI's media types are the only ones for zstd that an engine
-#: knows which pulls the images.
+#: How layers are stored. Only OCI's media types have a name for zstd that every engine knows.
 _PYTHON_LAYERS = "oci-mediatypes=true,compression=zstd,compression-level=1,force-compression=true"
 _BUILDKIT_LAYERS = "oci-mediatypes=true"
 #: The stand-in for BuildKit stands on Debian 12, which has what the newest docker.io runs with.

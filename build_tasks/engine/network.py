@@ -24,7 +24,7 @@ from build_tasks.errors import EngineError, ImagesError
 
 Network = ipaddress.IPv4Network
 
-#: The bridge of a builder in a container (dockerfiles/buildkit/buildkitd).
+#: The bridge of a builder in a container (dockerfiles/buildkit/buildkitd.sh).
 _BUILDER_BRIDGE = re.compile(r"afb-[0-9a-f]{8}")
 _INTERFACES = Path("/sys/class/net")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")

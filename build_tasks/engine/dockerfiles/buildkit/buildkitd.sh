@@ -22,7 +22,7 @@ remove_bridge() {
 remove_bridge
 while
     network="10.214.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
-    ip -4 address | grep -q "inet $network[.]"
+    ip -4 address | grep -q "inet ${network}[.]"
 do :; done
 engine=
 end() {
