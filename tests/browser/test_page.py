@@ -45,9 +45,7 @@ def wide(page: Page) -> list[float]:
     return found
 
 
-def test_a_run_opens_without_a_word_to_the_console_or_the_network(
-    page: Page, tmp_path: Path
-) -> None:
+def test_a_run_opens_without_console_messages_or_requests(page: Page, tmp_path: Path) -> None:
     opened(page, tmp_path, RUN)
     assert page.ask(NAMES) == [one.identity for one in RUN]
     assert page.ask("document.querySelector('.count').value") == "24 of 24"
@@ -56,7 +54,7 @@ def test_a_run_opens_without_a_word_to_the_console_or_the_network(
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
-def test_filters_leave_what_was_chosen(page: Page, tmp_path: Path) -> None:
+def test_filters_select_builds(page: Page, tmp_path: Path) -> None:
     opened(page, tmp_path, RUN)
     assert len(choose(page, "kind", "prod")) == 12
     assert choose(page, "python", "3.9") == ["prod-3.9-amd64", "prod-3.9-arm64"]
@@ -73,7 +71,7 @@ def test_filters_leave_what_was_chosen(page: Page, tmp_path: Path) -> None:
     assert page.said == []
 
 
-def test_a_view_can_be_sent_to_somebody(page: Page, tmp_path: Path) -> None:
+def test_a_link_restores_the_view(page: Page, tmp_path: Path) -> None:
     opened(page, tmp_path, RUN)
     choose(page, "python", "3.11")
     choose(page, "align", "full")
@@ -124,7 +122,7 @@ def test_the_keyboard_reaches_every_step(page: Page, tmp_path: Path) -> None:
     assert page.ask("document.activeElement.className") == "name"
 
 
-def test_hovering_tells_about_a_step(page: Page, tmp_path: Path) -> None:
+def test_hovering_shows_a_tooltip(page: Page, tmp_path: Path) -> None:
     opened(page, tmp_path, RUN, height=1400)
     at = page.ask(
         "(({x, y, width, height}) => ({x: x + width / 2, y: y + height / 2}))"
@@ -151,7 +149,7 @@ def test_a_build_opens_with_its_log(page: Page, tmp_path: Path) -> None:
     assert page.ask(f"{details}.checkVisibility()") is False
 
 
-def test_what_stands_in_a_log_is_text(page: Page, tmp_path: Path) -> None:
+def test_markup_in_a_log_is_text(page: Page, tmp_path: Path) -> None:
     evil = (
         "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title=1\">"
     )
@@ -173,7 +171,7 @@ def test_what_stands_in_a_log_is_text(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_can_be_read(page: Page, tmp_path: Path, scheme: str) -> None:
+def test_texts_have_enough_contrast(page: Page, tmp_path: Path, scheme: str) -> None:
     """WCAG 2.2 asks for a contrast of 4.5 between a text and what it stands on (1.4.3)."""
     page.media(prefers_color_scheme=scheme)
     opened(page, tmp_path, RUN)
@@ -218,13 +216,13 @@ def test_every_control_has_a_name(page: Page, tmp_path: Path) -> None:
     assert [one for one in found if not one["name"].get("value")] == []
 
 
-def test_a_small_screen_is_enough(page: Page, tmp_path: Path) -> None:
+def test_the_page_fits_a_small_screen(page: Page, tmp_path: Path) -> None:
     opened(page, tmp_path, RUN, width=380, height=800)
     assert page.ask("document.documentElement.scrollWidth") <= 380
     assert page.ask("document.querySelector('.lane').getBoundingClientRect().width") > 300
 
 
-def test_the_page_says_the_same_without_scripts(page: Page, tmp_path: Path) -> None:
+def test_the_page_is_readable_without_scripts(page: Page, tmp_path: Path) -> None:
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     opened(page, tmp_path, RUN)
     assert page.ask("document.querySelectorAll('.build').length") == 24

@@ -169,9 +169,7 @@ def test_an_edit_that_keeps_size_and_time_arrives(tmp_path: Path, builder: Build
     assert (out / "a.py").read_text() == "new"
 
 
-def test_a_name_that_is_not_utf_8_is_what_buildkit_does_not_take(
-    tmp_path: Path, builder: Builder
-) -> None:
+def test_buildkit_refuses_names_that_are_not_utf_8(tmp_path: Path, builder: Builder) -> None:
     """Or it would have to be sent."""
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -191,7 +189,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_sent(tmp_path: Path, builder: Build
     assert (out / "a").is_file()
 
 
-def test_the_patterns_mean_what_buildkit_means(tmp_path: Path, builder: Builder) -> None:
+def test_patterns_match_as_in_buildkit_on_the_engine(tmp_path: Path, builder: Builder) -> None:
     tree = tmp_path / "tree"
     for path in PATHS:
         file = tree / path

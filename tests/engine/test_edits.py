@@ -120,7 +120,7 @@ def before(project: Project) -> Made:
 
 
 @pytest.mark.parametrize("edit", CASES)
-def test_an_edit_is_told_as_buildkit_sees_it(edit: Edit, project: Project, before: Made) -> None:
+def test_check_and_explain_agree_with_buildkit(edit: Edit, project: Project, before: Made) -> None:
     now = project.make(edit)
     ran = [step.name for step in now.record.steps if step.ran]
     assert bool(ran or now.image != before.image) is edit.changes, ran
@@ -132,7 +132,7 @@ def test_an_edit_is_told_as_buildkit_sees_it(edit: Edit, project: Project, befor
     assert kinds == set(edit.why)
 
 
-def test_a_build_that_failed_in_between_is_no_reason(project: Project, before: Made) -> None:
+def test_a_failed_build_in_between_is_no_cause(project: Project, before: Made) -> None:
     """The steps that it did not reach are compared with the last build that ended well."""
     broken = Edit("broken", (("RUN echo more", "RUN exit 3 # more"),))
     with pytest.raises(Exception, match="exit 3"):
@@ -142,7 +142,7 @@ def test_a_build_that_failed_in_between_is_no_reason(project: Project, before: M
     assert [(cause.what, cause.now) for cause in miss.causes] == [("LEVEL", "77")]
 
 
-def test_what_was_pruned_is_told_so(project: Project, before: Made) -> None:
+def test_a_pruned_step_has_its_cause(project: Project, before: Made) -> None:
     project.suite.good("cache.prune", "--all")
     now = project.make(Edit("none"))
     other = replace(now.record, builder="other")

@@ -89,7 +89,7 @@ def test_clones_with_any_umask_send_the_same(tree: Path, tmp_path: Path, said: l
 
 
 @pytest.mark.parametrize("file_mode", ["true", "false"])
-def test_gits_bit_decides_what_is_executable(tree: Path, said: list[str], file_mode: str) -> None:
+def test_the_executable_bit_is_that_of_git(tree: Path, said: list[str], file_mode: str) -> None:
     git(tree, "config", "core.fileMode", file_mode)
     (tree / "top").chmod(0o755)
     git(tree, "update-index", "--chmod=+x", "run.sh")
@@ -106,14 +106,14 @@ def test_the_work_tree_enters_as_it_is(tree: Path, said: list[str]) -> None:
     assert said == []
 
 
-def test_what_a_link_leads_to_is_no_tracked_file(tree: Path, said: list[str]) -> None:
+def test_files_behind_a_link_are_not_tracked(tree: Path, said: list[str]) -> None:
     (tree / "dags").rename(tree.parent / "elsewhere")
     (tree / "dags").symlink_to("../elsewhere")
     assert sent(prepare(tree, said)) == {".gitignore", "run.sh", "top"}
     assert said == [f"1 untracked file of {tree}/ is left out: --context-untracked '**' lets it in"]
 
 
-def test_untracked_files_stay_out_and_are_told(tree: Path, said: list[str]) -> None:
+def test_untracked_files_are_left_out_with_a_note(tree: Path, said: list[str]) -> None:
     before = prepare(tree, said)
     write(tree, "dags/a.py", "dags/sub/b.py", "dags/c.log", "built/x", ".dockerignored")
     (tree / "dags" / "line\n.py").touch()
@@ -126,7 +126,7 @@ def test_untracked_files_stay_out_and_are_told(tree: Path, said: list[str]) -> N
     )
 
 
-def test_the_line_lets_them_in_but_not_what_git_ignores(tree: Path, said: list[str]) -> None:
+def test_the_noted_option_lets_untracked_files_in(tree: Path, said: list[str]) -> None:
     write(tree, "dags/a.py", "dags/sub/run", "dags/c.log")
     (tree / "dags/sub/run").chmod(0o700)
     found = prepare(tree, said, "dags/**")
@@ -145,9 +145,7 @@ def test_what_git_ignores_enters_if_it_is_named(tree: Path, said: list[str]) -> 
     assert said == []
 
 
-def test_dockerignore_keeps_out_what_git_tracks_and_nobody_is_told(
-    tree: Path, said: list[str]
-) -> None:
+def test_dockerignore_excludes_tracked_files_without_a_note(tree: Path, said: list[str]) -> None:
     commit(tree, ".dockerignore")
     (tree / ".dockerignore").write_text("*\n!dags\n**/no.py\n")
     write(tree, "stray", "dags/no.py")
@@ -258,7 +256,7 @@ def test_a_folder_inside_a_repository_is_its_own_root(tree: Path, said: list[str
     assert sent(prepare(tree / "dags", said)) == {"one.py"}
 
 
-def test_an_archive_inside_a_repository_enters_whole(tree: Path, said: list[str]) -> None:
+def test_an_archive_inside_a_repository_enters_as_a_whole(tree: Path, said: list[str]) -> None:
     write(tree, "built/airflow/pyproject.toml", "built/airflow/x.log")
     assert sent(prepare(tree / "built/airflow", said)) == {"pyproject.toml", "x.log"}
     assert said == []
@@ -273,7 +271,7 @@ def test_names_may_be_anything(tree: Path, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_name_that_buildkit_does_not_take_is_one_line(
+def test_a_name_that_buildkit_refuses_is_one_line(
     tree: Path, said: list[str], linked: bool
 ) -> None:
     name = os.fsdecode(b"\xff")
@@ -294,7 +292,7 @@ def test_a_name_that_buildkit_does_not_take_is_one_line(
     assert "dags/one.py" in prepare(tree, said).files
 
 
-def test_a_hooks_environment_leads_git_nowhere(
+def test_the_environment_of_a_hook_does_not_redirect_git(
     tree: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = commit(tmp_path / "other", "o")
@@ -304,7 +302,7 @@ def test_a_hooks_environment_leads_git_nowhere(
     assert sent(prepare(tree, said)) == {".gitignore", "dags/one.py", "run.sh", "top"}
 
 
-def test_without_git_untracked_files_enter_and_that_is_told(
+def test_without_git_untracked_files_enter_with_a_warning(
     tree: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write(tree, "stray")
@@ -313,7 +311,7 @@ def test_without_git_untracked_files_enter_and_that_is_told(
     assert said == [f"warning: {tree}: untracked files enter: git is not installed"]
 
 
-def test_a_repository_that_git_cannot_read_is_told(tree: Path, said: list[str]) -> None:
+def test_an_unreadable_repository_is_a_warning(tree: Path, said: list[str]) -> None:
     (tree / ".git/index").write_text("x")
     assert sent(prepare(tree, said)) == {".gitignore", "dags/one.py", "run.sh", "top"}
     (note,) = said
@@ -387,7 +385,7 @@ def test_a_byte_order_mark_changes_nothing(bench: Bench, tmp_path: Path, name: s
     assert (done.returncode, done.stderr) == (0, before.stderr)
 
 
-def test_a_pattern_that_is_none_is_one_line(bench: Bench) -> None:
+def test_an_invalid_pattern_is_one_line(bench: Bench) -> None:
     done = bench.invoke(*BUILD, "--context-untracked", "sources/[")
     assert done.returncode == 2
     assert "--context-untracked: 'sources/[' is no pattern like 'sources/**'" in done.stderr

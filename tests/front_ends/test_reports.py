@@ -44,7 +44,7 @@ def built(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
-def test_the_last_run_is_told_unless_something_else_is_named(built: Bench) -> None:
+def test_the_last_run_is_the_default(built: Bench) -> None:
     done = built.invoke("image.report")
     assert done.returncode == 0, done.stderr
     assert last(done.stdout) == "24 builds: 23 built, 1 failed, in 14 min 46 s"
@@ -54,7 +54,7 @@ def test_the_last_run_is_told_unless_something_else_is_named(built: Bench) -> No
     assert built.told() == []  # nothing is asked of docker
 
 
-def test_a_report_has_the_form_that_was_asked_for(built: Bench) -> None:
+def test_a_report_has_the_chosen_format(built: Bench) -> None:
     asked = built.invoke("image.report", "--json").stdout
     assert asked == built.invoke("image.report", "--format", "json").stdout
     assert serialization.of_bytes(asked.encode()) == ([*sorted(RUN, key=_order)], 0)
@@ -64,7 +64,7 @@ def test_a_report_has_the_form_that_was_asked_for(built: Bench) -> None:
     assert built.invoke("image.report", "--format", "html").stdout.endswith("</html>\n")
 
 
-def test_a_file_s_name_says_its_form(built: Bench, tmp_path: Path) -> None:
+def test_the_suffix_of_a_file_selects_the_format(built: Bench, tmp_path: Path) -> None:
     begins = {
         "a.html": "<!doctype html>",
         "a.md": "###",
@@ -111,13 +111,13 @@ def test_a_mistake_is_one_line(
     assert line.startswith(says)
 
 
-def test_without_a_record_it_says_how_to_make_one(bench: Bench) -> None:
+def test_without_a_record_the_message_names_the_command(bench: Bench) -> None:
     done = bench.invoke("image.report")
     assert (done.returncode, done.stdout) == (2, "")
     assert last(done.stderr).startswith("no build is written down yet: invoke image.build")
 
 
-def test_a_page_is_not_poured_into_a_terminal(built: Bench) -> None:
+def test_a_page_is_not_printed_to_a_terminal(built: Bench) -> None:
     reader, writer = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "invoke", "image.report", "--format", "html"],

@@ -236,35 +236,32 @@ class _Reader:
 
 def _use(one: Instruction, scope: _Scope, epoch: str | None) -> Use:
     values = scope.values
-    use = Use(one, scope.stage, scope.number)
     if one.word == "RUN":  # a program sees all variables
         files, stages = _mounts(one, values)
-        meaning, state = semantics.run(one, values), dict(scope.state)
-        return replace(
-            use, variables=values, state=state, files=files, stages=stages, meaning=meaning
-        )
+        meaning = semantics.run(one, values)
+        state = dict(scope.state)
+        return Use(one, scope.stage, scope.number, values, state, files, stages, meaning)
     text = one.head if semantics.quoted(one) else one.text
     named = {name: values[name] for name in variables(text) if name in values}
     if epoch is not None:
         named[EPOCH] = epoch
     if one.word == "WORKDIR":
-        meaning = semantics.workdir(one, values)
-        state = _state(scope, meaning[-1], "USER")
-        return replace(use, variables=named, state=state, meaning=meaning)
-    meaning = semantics.copy(one, values)
-    files, origin = _sources(one, values)
-    files, stages = ((), (origin,)) if origin else (files, ())
-    state = _state(scope, meaning[-1])
-    return replace(use, variables=named, state=state, files=files, stages=stages, meaning=meaning)
+        files, stages = (), ()
+        meaning, words = semantics.workdir(one, values), ["USER"]
+    else:
+        files, stages = _sources(one, values)
+        meaning, words = semantics.copy(one, values), []
+    if not meaning[-1].startswith("/"):  # a relative path depends on the working directory
+        words.append("WORKDIR")
+    state = {word: scope.state[word] for word in words if word in scope.state}
+    return Use(one, scope.stage, scope.number, named, state, files, stages, meaning)
 
 
-def _state(scope: _Scope, path: str, *names: str) -> dict[str, str]:
-    """Return the state that a path depends on: a relative one depends on the working directory."""
-    names = (*names, *(() if path.startswith("/") else ("WORKDIR",)))
-    return {name: scope.state[name] for name in names if name in scope.state}
+#: Paths of the build context, and stages.
+_Sources = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _mounts(one: Instruction, values: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _mounts(one: Instruction, values: Mapping[str, str]) -> _Sources:
     """Return the files and the stages that a RUN mounts."""
     files, stages = [], []
     for name, value in dockerfile.flags(one)[0]:
@@ -276,13 +273,14 @@ def _mounts(one: Instruction, values: Mapping[str, str]) -> tuple[tuple[str, ...
     return tuple(files), tuple(stages)
 
 
-def _sources(one: Instruction, values: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    """Return the paths that a COPY or ADD reads, and the stage that it reads them from."""
-    origin = next((value for name, value in dockerfile.flags(one)[0] if name == "from"), "")
+def _sources(one: Instruction, values: Mapping[str, str]) -> _Sources:
+    """Return the files, or the stage, that a COPY or ADD reads."""
+    origin = expand(dict(dockerfile.flags(one)[0]).get("from", ""), values).lower()
+    if origin:
+        return (), (origin,)
     words = [expand(word, values) for word in semantics.arguments(one)[:-1]]
     remote = ("http://", "https://", "git@", "<<")
-    paths = tuple(_clean(word) for word in words if not word.startswith(remote))
-    return paths, expand(origin, values).lower()
+    return tuple(_clean(word) for word in words if not word.startswith(remote)), ()
 
 
 def _clean(path: str) -> str:

@@ -105,7 +105,7 @@ def causes(now: BuildRecord, before: BuildRecord = BEFORE) -> list[tuple[str, tu
     return [(miss.step, miss.causes) for miss in explain(before, now).misses]
 
 
-def test_nothing_is_said_when_nothing_missed() -> None:
+def test_a_cached_build_has_no_explanation() -> None:
     found = explain(BEFORE, record())
     assert not found.misses
     assert explanation.lines(found) == []
@@ -117,7 +117,7 @@ def test_a_first_build_is_one_line() -> None:
     ]
 
 
-def test_an_argument_is_told_with_both_values_and_what_follows() -> None:
+def test_an_argument_has_both_values_and_consequences() -> None:
     now = record({"build 2", "build 3", "main 4"}, arguments={"A": "2"})
     (miss,) = explain(BEFORE, now).misses
     assert miss.causes == (Cause(Why.ARGUMENT, "A", "1", "2"),)
@@ -143,7 +143,7 @@ def test_an_argument_is_told_with_both_values_and_what_follows() -> None:
         ("third", "quite another", "main 2", Cause(Why.NEW, "line 12", now="RUN quite another")),
     ],
 )  # fmt: skip
-def test_a_changed_instruction_is_told(old: str, new: str, ran: str, expected: Cause) -> None:
+def test_a_changed_instruction_is_a_cause(old: str, new: str, ran: str, expected: Cause) -> None:
     now = record({ran}, text=TEXT.replace(old, new, 1))
     assert [one for _, one in causes(now)] == [(expected,)]
 
@@ -157,7 +157,7 @@ def test_a_changed_instruction_is_told(old: str, new: str, ran: str, expected: C
         ("c/1.txt", "100644 xx", "files 1", Cause(Why.CONTENT, "c/1.txt", "aa", "xx")),
     ],
 )
-def test_a_changed_file_is_told_at_the_step_that_reads_it(
+def test_a_changed_file_is_a_cause_of_the_step_that_reads_it(
     path: str, now: str, step: str, expected: Cause
 ) -> None:
     found = causes(record({step}, files={**FILES, path: now}, salt="2"))
@@ -181,20 +181,20 @@ def test_each_branch_has_a_first_miss_of_its_own() -> None:
     assert "    file d/one: is gone" in explanation.lines(found)
 
 
-def test_a_moved_base_is_told_with_both_digests() -> None:
+def test_a_moved_base_has_both_digests() -> None:
     found = causes(record({"build 2", "main 2"}, base="b"))
     cause = Cause(Why.BASE, "python:3.11", "sha256:a", "sha256:b")
     assert found == [("build 2/9", (cause,)), ("main 2/9", (cause,))]
 
 
-def test_another_base_is_told_by_name() -> None:
+def test_another_base_has_both_references() -> None:
     ((_, found), _) = causes(record({"build 2", "main 2"}, arguments={"BASE": "python:3.12"}))
     assert found == (
         Cause(Why.BASE, "python:3.12", "python:3.11@sha256:a", "python:3.12@sha256:a"),
     )
 
 
-def test_a_base_that_no_step_names_is_that_of_the_record() -> None:
+def test_without_a_from_step_the_base_is_that_of_the_record() -> None:
     def bare(digest: str) -> BuildRecord:
         made = record({"build 2"}, base=("python:3.11", digest))  # type: ignore[arg-type]  # the record's own
         steps = tuple(step for step in made.steps if step.kind is not StepKind.BASE)
@@ -204,7 +204,7 @@ def test_a_base_that_no_step_names_is_that_of_the_record() -> None:
     assert found == (Cause(Why.BASE, "python:3.11", "sha256:1", "sha256:2"),)
 
 
-def test_a_change_above_a_cached_step_is_told_with_its_place() -> None:
+def test_a_change_above_a_cached_step_has_its_stage() -> None:
     now = record({"build 3"}, text=TEXT.replace("RUN first", "RUN first --again"))
     ((_, (cause,)),) = causes(now)
     assert (cause.why, cause.place) == (Why.INSTRUCTION, "build")
@@ -220,7 +220,7 @@ def test_a_change_above_a_cached_step_is_told_with_its_place() -> None:
         replace(record(), imports=(CacheUse("r/c:1"),)),
     ],
 )
-def test_a_reference_that_had_it_is_told_with_the_error(before: BuildRecord) -> None:
+def test_an_unread_cache_that_has_the_step_is_the_cause(before: BuildRecord) -> None:
     now = record(ALL, imports=(CacheUse("r/c:1", "not found"), CacheUse("r/c:2")))
     found = explain(before, now)
     assert {miss.causes for miss in found.misses} == {
@@ -231,7 +231,7 @@ def test_a_reference_that_had_it_is_told_with_the_error(before: BuildRecord) -> 
     assert len(said) == 1 + 3 + 1  # three first misses, one reason
 
 
-def test_a_reference_that_had_it_and_was_left_out_is_told_so() -> None:
+def test_a_left_out_cache_that_has_the_step_is_the_cause() -> None:
     before = replace(BEFORE, export=CacheUse("r/c:1"))
     silent = CacheUse("r/c:1", "no answer within 8 s", left_out=True)
     assert explanation.lines(explain(before, record(ALL, imports=(silent,))))[-1] == (
@@ -242,7 +242,7 @@ def test_a_reference_that_had_it_and_was_left_out_is_told_so() -> None:
     assert found == (Cause(Why.IMPORT, "r/c:1", now="r/c:1: not found"),)
 
 
-def test_a_reference_that_nobody_has_seen_with_it_is_no_reason() -> None:
+def test_an_unread_cache_without_the_step_is_no_cause() -> None:
     now = record(ALL, imports=(CacheUse("r/c:1", "not found"), CacheUse("r/c:2")))
     found = explain(BEFORE, now)
     assert {miss.causes for miss in found.misses} == {
@@ -265,7 +265,9 @@ def test_a_reference_that_nobody_has_seen_with_it_is_no_reason() -> None:
         ("ARG A=1", "ARG B=2\nARG A=1", "build 2", Cause(Why.ARGUMENT, "B", "", "2")),
     ],
 )  # fmt: skip
-def test_what_moved_or_went_is_told(old: str, new: str, ran: str, expected: Cause) -> None:
+def test_a_moved_or_removed_instruction_is_a_cause(
+    old: str, new: str, ran: str, expected: Cause
+) -> None:
     now = record({ran}, text=TEXT.replace(old, new, 1), salt="2")
     ((_, found),) = causes(now)
     assert found[:1] == (expected,)
@@ -286,13 +288,13 @@ def test_the_user_above_a_workdir_owns_what_it_makes() -> None:
     assert found == (Cause(Why.INSTRUCTION, "USER", "", "5"),)
 
 
-def test_a_stage_of_another_name_is_the_stage_that_it_was() -> None:
+def test_a_renamed_stage_is_matched() -> None:
     text = TEXT.replace("AS build", "AS tools").replace("from=build", "from=tools")
     now = record({"tools 3"}, text=text.replace("second", "2nd"))
     assert causes(now) == [("tools 3/9", (changed(8, "second", "2nd"),))]
 
 
-def test_source_date_epoch_is_a_reason_for_what_it_dates() -> None:
+def test_source_date_epoch_is_a_cause_of_a_copy() -> None:
     text = "FROM b\nARG SOURCE_DATE_EPOCH\nCOPY a /a"
     before = record(text=text, arguments={"SOURCE_DATE_EPOCH": "1"})
     now = record({"stage-0 2"}, text=text, arguments={"SOURCE_DATE_EPOCH": "2"}, salt="2")
@@ -334,7 +336,7 @@ def test_a_step_that_another_image_named_has_its_own_place() -> None:
         ({"builder": "other"}, Cause(Why.BUILDER, "builder", "default", "other")),
     ],
 )
-def test_what_is_the_same_and_missed_is_told_from_the_cache(
+def test_an_unchanged_step_has_a_cause_in_the_cache(
     changes: dict[str, Any], expected: Cause
 ) -> None:
     found = causes(record(ALL, salt="2", **changes))
@@ -342,7 +344,7 @@ def test_what_is_the_same_and_missed_is_told_from_the_cache(
     assert explanation.lines(explain(BEFORE, record(ALL, **changes)))[-1].startswith("    ")
 
 
-def test_what_the_build_before_did_not_finish_is_no_miss_of_the_cache() -> None:
+def test_a_step_that_the_earlier_build_did_not_finish() -> None:
     broken = replace(
         BEFORE,
         outcome="failed",
@@ -355,7 +357,7 @@ def test_what_the_build_before_did_not_finish_is_no_miss_of_the_cache() -> None:
     assert found == (Cause(Why.UNFINISHED, "failed"),)
 
 
-def test_what_records_do_not_show_is_not_guessed() -> None:
+def test_an_unknown_cause_is_not_guessed() -> None:
     def hidden(digest: str) -> BuildRecord:
         step = Step(digest, "[2/2] RUN x", StepKind.STEP, number=2, total=2, started=True)
         return BuildRecord(
@@ -370,7 +372,7 @@ def test_what_records_do_not_show_is_not_guessed() -> None:
     assert explain(bare, bare).misses[0].causes == (Cause(Why.COLLECTED),)
 
 
-def test_two_vertices_of_one_step_are_one() -> None:
+def test_two_vertices_of_one_step_count_once() -> None:
     made = record({"main 4"})
     link = replace(
         made.steps[-1], digest="link", name="[main 4/9] LINK COPY", inputs=(made.steps[-1].digest,)
@@ -380,7 +382,7 @@ def test_two_vertices_of_one_step_are_one() -> None:
     assert [miss.consequences for miss in found.misses] == [()]
 
 
-def test_platforms_are_apart() -> None:
+def test_platforms_have_steps_of_their_own() -> None:
     steps = tuple(
         replace(step, platform=platform, digest=f"{platform}{step.digest}", inputs=())
         for platform in ("linux/amd64", "linux/arm64")
@@ -421,7 +423,7 @@ def test_the_data_is_json() -> None:
     }
 
 
-def test_after_a_build_only_what_missed_is_said() -> None:
+def test_after_a_build_only_misses_are_explained() -> None:
     said: list[str] = []
     recorder = RunRecorder("run", Client("docker", ("buildx",), {}), said.append)
 

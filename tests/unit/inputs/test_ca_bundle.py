@@ -48,7 +48,9 @@ def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> N
         ("".join(certificate() for _ in range(400)), "its 400 different certificates have"),
     ],
 )
-def test_what_cannot_fit_is_one_line_with_the_file(tmp_path: Path, text: str, why: str) -> None:
+def test_a_bundle_that_cannot_fit_is_one_line_with_its_path(
+    tmp_path: Path, text: str, why: str
+) -> None:
     file = tmp_path / "ca.pem"
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -56,6 +58,6 @@ def test_what_cannot_fit_is_one_line_with_the_file(tmp_path: Path, text: str, wh
     assert str(caught.value).startswith(f"CA bundle {file}: {why}")
 
 
-def test_a_bundle_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^CA bundle .*/no\.pem: cannot be read: No such file"):
         ca_bundle.fitting(tmp_path / "no.pem")

@@ -35,7 +35,7 @@ PATTERN = st.lists(st.sampled_from(["a", "b", "ab", "*", "**", "?", "a*"]), min_
         ("a\nb", ["a\nb"], ["a"]),
     ],
 )
-def test_a_pattern_means(pattern: str, meant: list[str], not_meant: list[str]) -> None:
+def test_a_pattern_matches(pattern: str, meant: list[str], not_meant: list[str]) -> None:
     patterns = dockerignore.parse([pattern])
     assert [path for path in [*meant, *not_meant] if patterns.match(path)] == meant
 
@@ -46,7 +46,7 @@ def test_the_last_pattern_that_matches_decides() -> None:
     assert [patterns.match(name) for name in names] == [True, False, False, True, True, False]
 
 
-def test_a_folder_is_passed_over_only_if_nothing_below_it_can_be_meant() -> None:
+def test_a_folder_is_covered_only_if_no_exception_is_below() -> None:
     patterns = dockerignore.parse(["*", "!a/b/**", "c"])
     covered = [patterns.cover(name) for name in ("a", "a/b", "a/x", "c", ".venv", "ab")]
     assert covered == [False, False, True, True, True, True]
@@ -63,7 +63,7 @@ def test_a_folder_is_passed_over_only_if_nothing_below_it_can_be_meant() -> None
         ("!", "has nothing after '!'"),
     ],
 )
-def test_what_is_no_pattern_is_said(pattern: str, reason: str) -> None:
+def test_an_invalid_pattern_has_a_reason(pattern: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         dockerignore.parse([pattern])
 
@@ -95,13 +95,13 @@ def cases(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("pattern", "path"), cases(MOBY))
-def test_what_docker_matches_is_meant(pattern: str, path: str) -> None:
+def test_a_pattern_matches_what_docker_matches(pattern: str, path: str) -> None:
     assert dockerignore.parse([pattern]).match(path)
     assert dockerignore.simulate(dockerignore.tokens(posixpath.normpath(pattern)), path)
 
 
 @pytest.mark.parametrize(("pattern", "path"), cases(NOT_MOBY))
-def test_what_docker_does_not_match_is_not_meant(pattern: str, path: str) -> None:
+def test_a_pattern_matches_nothing_else(pattern: str, path: str) -> None:
     assert not dockerignore.parse([pattern]).match(path)
     assert not dockerignore.simulate(dockerignore.tokens(posixpath.normpath(pattern)), path)
 
@@ -132,7 +132,7 @@ def test_no_pattern_takes_long(pattern: str, path: str) -> None:
 
 
 @given(st.lists(PATTERN.map("/".join), max_size=3), PATTERN.map("/".join), PATH)
-def test_nothing_is_meant_in_a_folder_that_is_passed_over(
+def test_nothing_matches_in_a_covered_folder(
     excluded: list[str], exception: str, path: str
 ) -> None:
     patterns = dockerignore.parse([*excluded, f"!{exception}"])

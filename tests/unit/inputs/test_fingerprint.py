@@ -137,6 +137,6 @@ def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) ->
     assert build_inputs.add_fingerprint_label(specs.change(spec, epoch="")).inputs.arguments == ()
 
 
-def test_of_a_base_that_moved_under_its_name_there_is_no_more_to_say() -> None:
+def test_a_base_of_the_same_name_has_no_details() -> None:
     one = fingerprint.gather([], {"BASE_IMAGE": "r/base:1"}, {})
     assert fingerprint.details("base", one, one) == []

@@ -16,5 +16,5 @@ from build_tasks.inputs import git
         ("Warning: Permanently added 'host'.\n", "Warning: Permanently added 'host'."),
     ],
 )
-def test_gits_first_word_is_the_reason(stderr: str, reason: str) -> None:
+def test_the_reason_is_the_first_line_of_git(stderr: str, reason: str) -> None:
     assert git.reason(stderr).startswith(reason)

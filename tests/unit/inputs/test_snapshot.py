@@ -92,7 +92,7 @@ def test_the_users_files_are_neither_touched_nor_linked(tree: Path) -> None:
     assert all(path.stat().st_mode == seen.st_mode for path, seen in before.items())
 
 
-def test_what_did_not_change_is_not_read_again(tree: Path, read: list[str]) -> None:
+def test_unchanged_files_are_not_read_again(tree: Path, read: list[str]) -> None:
     first = prepare(tree)
     assert read == ["one.py", "run", "two"]
     assert prepare(tree) == first
@@ -133,7 +133,7 @@ def test_a_touched_file_makes_no_other_snapshot(tree: Path, read: list[str]) -> 
     assert read[3:] == ["two"]
 
 
-def test_only_what_changed_is_copied(tree: Path) -> None:
+def test_only_changed_files_are_copied(tree: Path) -> None:
     first = prepare(tree)
     (tree / "two").write_text("3")
     second = prepare(tree)
@@ -197,7 +197,7 @@ def test_dockerignore_keeps_out_and_stays_for_buildkit(tree: Path) -> None:
     assert "two" in prepare(tree).files
 
 
-def test_what_is_made_once_in_the_cache_folder_is_sent_itself(tree: Path) -> None:
+def test_immutable_folders_are_sent_themselves(tree: Path) -> None:
     own = paths.cache_folder() / "constraints" / "abc"
     own.mkdir(parents=True)
     (own / "constraints.txt").write_text("x==1\n")
@@ -206,7 +206,7 @@ def test_what_is_made_once_in_the_cache_folder_is_sent_itself(tree: Path) -> Non
     assert list(found.files) == ["constraints.txt"]
 
 
-def test_a_broken_index_is_forgotten(tree: Path) -> None:
+def test_a_damaged_index_is_ignored(tree: Path) -> None:
     first = prepare(tree)
     index = file_hashes.home(tree.resolve()) / "index.json"
     for text in ("{", "[0, {}, '']", "[]"):
@@ -214,7 +214,7 @@ def test_a_broken_index_is_forgotten(tree: Path) -> None:
         assert prepare(tree) == first
 
 
-def test_old_snapshots_and_halves_go_when_a_new_one_comes(tree: Path) -> None:
+def test_a_new_snapshot_removes_old_and_unfinished_ones(tree: Path) -> None:
     first = prepare(tree)
     (tree / "two").write_text("3")
     second = prepare(tree)
@@ -227,7 +227,7 @@ def test_old_snapshots_and_halves_go_when_a_new_one_comes(tree: Path) -> None:
     assert kept == {second.folder.parent, third.folder.parent}
 
 
-def test_a_snapshot_that_is_gone_is_made_again(tree: Path) -> None:
+def test_a_removed_snapshot_is_written_again(tree: Path) -> None:
     first = prepare(tree)
     shutil.rmtree(first.folder.parent)
     assert prepare(tree) == first
@@ -278,7 +278,7 @@ def test_a_file_that_changes_while_it_is_copied_is_read_again(
     assert next(times) >= 2
 
 
-def test_files_that_never_rest_are_one_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_always_change_are_one_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(*_: object) -> None:
         raise ChangedError
 
@@ -288,7 +288,7 @@ def test_files_that_never_rest_are_one_line(tree: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["two", "link"])
-def test_a_file_that_goes_while_it_is_copied_has_changed(tree: Path, name: str) -> None:
+def test_a_file_removed_during_the_copy_has_changed(tree: Path, name: str) -> None:
     (tree / "link").symlink_to("x")
     copy = {"two": snapshot._copy, "link": snapshot._copy_link}[name]
     (tree / name).unlink()
@@ -296,7 +296,7 @@ def test_a_file_that_goes_while_it_is_copied_has_changed(tree: Path, name: str) 
         copy(str(tree / name), str(tree / "copy"), "100644 x")
 
 
-def test_a_file_that_goes_or_is_another_while_it_is_read_has_changed(tree: Path) -> None:
+def test_a_file_replaced_during_the_read_has_changed(tree: Path) -> None:
     for path, kind in ((tree / "gone", stat.S_IFREG), (tree / "two", stat.S_IFLNK)):
         with pytest.raises(ChangedError):
             file_hashes._content(str(path), kind)
@@ -314,7 +314,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_cache_folder_that_takes_nothing_is_one_line(
+def test_a_full_cache_folder_is_one_line(
     tree: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -352,7 +352,7 @@ def apply(root: Path, path: str, change: str, text: str) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(CHANGE, max_size=4), min_size=1, max_size=4))
-def test_a_snapshot_is_the_tree_whatever_was_before(
+def test_a_snapshot_equals_the_tree_after_any_history(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[str, str, str]]]
 ) -> None:
     root = tmp_path_factory.mktemp("tree")

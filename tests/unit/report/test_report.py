@@ -147,7 +147,7 @@ def test_the_step_that_failed_is_not_one_that_was_cancelled() -> None:
     assert facts.failed_step(replace(record, outcome="built")) is None
 
 
-def test_the_dearest_instructions_are_summed_over_all_builds() -> None:
+def test_hotspots_are_summed_over_all_builds() -> None:
     first, second = facts.hotspots(RUN, 2)
     ran = [
         step.seconds
@@ -160,7 +160,7 @@ def test_the_dearest_instructions_are_summed_over_all_builds() -> None:
     assert second.seconds <= first.seconds
 
 
-def test_times_that_nobody_can_read_are_the_beginning() -> None:
+def test_an_invalid_time_counts_as_the_beginning() -> None:
     assert facts.offsets([BuildRecord("a", began="soon"), BuildRecord("b")]) == [0.0, 0.0]
     assert facts.span([]) == 0.0
 
@@ -188,7 +188,7 @@ def test_several_builds_have_a_row_each() -> None:
     assert lines[-1] == "24 builds: 23 built, 1 failed, in 14 min 46 s"
 
 
-def test_one_build_is_told_in_full() -> None:
+def test_one_build_is_shown_in_full() -> None:
     lines = terminal.summary([FAILED], 100).splitlines()
     assert lines[0] == "ci-3.14-arm64: failed step [main 6/10] in 4 min 50 s"
     assert lines[1] == "steps    1 ran, 4 cached, of 9"
@@ -200,7 +200,7 @@ def test_one_build_is_told_in_full() -> None:
     assert terminal.summary([again], 100).startswith("prod-3.10-arm64: built in 14 s at try 2\n")
 
 
-def test_a_digest_stands_whole_on_eighty_columns() -> None:
+def test_a_digest_is_not_cut_at_80_columns() -> None:
     (line,) = [one for one in terminal.summary(RUN[:1], 80).splitlines() if "digest" in one]
     assert line == f"digest   {RUN[0].digest}"
 
@@ -212,7 +212,7 @@ def test_no_line_is_longer_than_the_terminal(some: list[BuildRecord], width: int
         assert cell_len(line) <= width
 
 
-def test_the_width_is_the_terminal_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert max(map(len, terminal.summary(RUN).splitlines())) == 40
 
@@ -232,14 +232,14 @@ def test_markdown_has_a_row_and_details_for_each_build() -> None:
     assert len(text.encode()) < 60_000
 
 
-def test_a_cache_that_nobody_has_written_is_no_fault() -> None:
+def test_a_cache_that_was_never_written_is_no_problem() -> None:
     uses = (CacheUse("r/a:x", "r/a:x: not found"), CacheUse("r/b:x", "no\nanswer", left_out=True))
     assert facts.cache_problems(BuildRecord("x", imports=uses)) == [
         "cache not read: r/b:x: no answer"
     ]
 
 
-def test_a_timeline_shows_what_was_done_when() -> None:
+def test_a_timeline_shows_steps_over_time() -> None:
     at, span = facts.offsets([FAILED])[0], FAILED.seconds
     assert step_summary.timeline(FAILED, at, span, 10) == "✖" * 10
     steps = (
@@ -252,7 +252,7 @@ def test_a_timeline_shows_what_was_done_when() -> None:
     assert step_summary.timeline(BuildRecord("x"), 0, 0, 3) == "···"
 
 
-def test_markdown_takes_any_text() -> None:
+def test_markdown_escapes_any_text() -> None:
     text = step_summary.markdown([evil()])
     assert "\x1b" not in text
     fences = re.findall(r"^`{3,}", text, re.MULTILINE)
@@ -264,7 +264,7 @@ def test_markdown_takes_any_text() -> None:
         assert not re.search(r"[@\[\]{}]|\|.*`", re.sub(r"`[█▒░✖·]`", "", part))
 
 
-def test_markdown_stays_a_table_whatever_stands_in_it() -> None:
+def test_text_cannot_break_the_markdown_table() -> None:
     rendered = (
         MarkdownIt("commonmark").enable("table").render(step_summary.markdown([evil(), *RUN]))
     )
@@ -281,7 +281,7 @@ def test_markdown_keeps_its_limit(some: list[BuildRecord], limit: int) -> None:
     assert len(step_summary.markdown(some, limit).encode()) <= limit
 
 
-def test_markdown_that_is_cut_says_so() -> None:
+def test_cut_markdown_has_a_note() -> None:
     whole = step_summary.markdown(RUN)
     cut = step_summary.markdown(RUN, 20_000)
     assert cut.endswith("_The rest is cut: GitHub takes 1 MiB for each step._\n")
@@ -303,7 +303,7 @@ def test_a_summary_is_appended_on_github(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert text.count("### 1 build") == 2
 
 
-def test_what_stands_there_counts_against_the_limit(
+def test_the_present_summary_counts_against_the_limit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "summary"
@@ -347,7 +347,7 @@ def test_junit_has_a_case_for_each_build() -> None:
     assert "401" in (lost.text or "")
 
 
-def test_junit_knows_what_did_not_come_to_be() -> None:
+def test_junit_has_skipped_and_failed_builds() -> None:
     some = [
         BuildRecord("a", outcome="cancelled", message="stopped by SIGINT"),
         BuildRecord("b", outcome="skipped"),
@@ -362,7 +362,7 @@ def test_junit_knows_what_did_not_come_to_be() -> None:
 
 @given(st.lists(ANY, max_size=3))
 @settings(deadline=None)
-def test_junit_takes_any_text(some: list[BuildRecord]) -> None:
+def test_junit_escapes_any_text(some: list[BuildRecord]) -> None:
     root = ET.fromstring(junit_xml.junit([*some, evil()]).encode())  # noqa: S314 - our own
     assert len([*root.iter("testcase")]) == len(some) + 1
 
@@ -386,7 +386,7 @@ def test_the_page_has_a_row_for_each_build_and_a_mark_for_each_interval() -> Non
     assert len(text.encode()) < 1_000_000
 
 
-def test_the_page_asks_nobody_for_anything() -> None:
+def test_the_page_loads_nothing() -> None:
     made = Page(page.html(RUN))
     assert not made.of("link")
     assert not made.of("img")
@@ -397,7 +397,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
     )
 
 
-def test_the_page_takes_any_text() -> None:
+def test_the_page_escapes_any_text() -> None:
     text = page.html([evil(), evil()])
     made = Page(text)
     assert len(made.of("script")) == 1
@@ -417,7 +417,7 @@ def test_the_page_can_be_made_of_any_records(some: list[BuildRecord]) -> None:
     assert len(made.of("script")) == 1
 
 
-def test_what_ran_at_the_same_time_is_shown_in_lanes() -> None:
+def test_concurrent_steps_have_lanes() -> None:
     def step(*interval: tuple[float, float]) -> Step:
         return Step(str(interval), "x", StepKind.STEP, started=True, intervals=interval)
 
@@ -447,7 +447,7 @@ def test_an_axis_has_few_lines_at_round_times(span: float, step: float, last: fl
     assert len(axis.ticks) <= 11
 
 
-def test_only_choices_are_offered() -> None:
+def test_filters_are_only_for_choices() -> None:
     names = [name for name, _, _ in page._filters(RUN)]
     assert names == ["kind", "python", "platform", "outcome"]
     pythons = next(values for name, _, values in page._filters(RUN) if name == "python")
@@ -455,7 +455,7 @@ def test_only_choices_are_offered() -> None:
     assert page._filters(RUN[:1]) == []
 
 
-def test_a_page_of_no_builds_is_a_page() -> None:
+def test_a_page_can_have_no_builds() -> None:
     assert "<title>0 builds" in page.html([])
 
 

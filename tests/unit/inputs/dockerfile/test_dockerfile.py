@@ -53,7 +53,7 @@ def test_a_record_keeps_instructions_as_they_are(kind: ImageKind) -> None:
 
 
 @pytest.mark.parametrize("kept", ["", "main", "main 1", "main one RUN true", "main 1  "])
-def test_what_is_no_kept_instruction_is_refused(kept: str) -> None:
+def test_an_invalid_recorded_instruction_is_refused(kept: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         dockerfile.read(kept)
 
@@ -82,7 +82,7 @@ def test_what_is_no_kept_instruction_is_refused(kept: str) -> None:
         ("", []),
     ],
 )
-def test_instructions_are_what_buildkit_takes_them_for(text: str, expected: list[str]) -> None:
+def test_instructions_are_parsed_as_by_buildkit(text: str, expected: list[str]) -> None:
     assert texts(text) == expected
 
 
@@ -98,7 +98,7 @@ def test_lines_and_stages_are_those_of_the_file() -> None:
     ]
 
 
-def test_what_is_not_understood_is_said_with_its_line() -> None:
+def test_unknown_instructions_are_listed_with_their_lines() -> None:
     found = dockerfile.parse("FROM a b c\nONBUILD RUN x\nRUNN y")
     assert dockerfile.not_understood(found) == (
         "line 1: FROM is not understood",
@@ -117,7 +117,7 @@ def test_what_is_not_understood_is_said_with_its_line() -> None:
         ("ENV A=${B:-x}", {"A": "${B:-x}"}),
     ],
 )
-def test_names_that_are_set(text: str, expected: dict[str, str | None]) -> None:
+def test_names_and_values_of_arg_and_env(text: str, expected: dict[str, str | None]) -> None:
     assert dockerfile.pairs(Instruction("main", 1, text)) == expected
 
 

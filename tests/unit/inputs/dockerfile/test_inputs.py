@@ -98,7 +98,7 @@ def test_the_environment_hides_arguments_and_outlives_the_stage() -> None:
         ("RUN --network=none x", (), ()),
     ],
 )
-def test_a_step_says_what_it_reads(
+def test_a_step_has_the_files_and_stages_that_it_reads(
     step: str, files: tuple[str, ...], stages: tuple[str, ...]
 ) -> None:
     (use,) = uses(f"FROM x\n{step}")
@@ -116,12 +116,12 @@ def test_a_step_says_what_it_reads(
         ("a/y", ["a/y/z.txt"]),
     ],
 )
-def test_patterns_are_buildkits(pattern: str, expected: list[str]) -> None:
+def test_patterns_match_as_in_buildkit(pattern: str, expected: list[str]) -> None:
     (use,) = uses(f"FROM x\nCOPY {pattern} /to/")
     assert use.reads(["a/x.txt", "a/y/z.txt", "b.txt", "wheels:c.whl"][:3]) == expected
 
 
-def test_files_of_another_context_are_read_by_who_names_it() -> None:
+def test_files_of_a_named_context_belong_to_its_readers() -> None:
     one, two = uses("FROM x\nRUN --mount=from=wheels,target=/w a\nRUN b")
     assert one.reads(["wheels:c.whl", "wheels"]) == ["wheels:c.whl"]
     assert not two.reads(["wheels:c.whl"])
