@@ -56,7 +56,7 @@ class Inputs:
         """The label: the scheme, then a short hash of each part."""
         constraints = {path: text for path, text in self.files.items() if _CONSTRAINTS.match(path)}
         content = {
-            "dockerfile": self.effects or [f"{one.stage} {one.text}" for one in self.instructions],
+            "dockerfile": self.effects or [f"{i.stage} {i.text}" for i in self.instructions],
             "base": self.base,
             "arguments": dict(self.arguments),
             "constraints": constraints,
@@ -118,11 +118,12 @@ def begins_with(image: Sequence[str], base: Sequence[str]) -> bool:
 def details(part: str, before: Inputs, now: Inputs) -> list[str]:
     """Return what changed in one of PARTS, one line each."""
     if part == "dockerfile":
-        old, new = ([one.squeezed for one in each.instructions] for each in (before, now))
-        added = [one for one in now.instructions if one.squeezed not in old]
+        old = [instruction.squeezed for instruction in before.instructions]
+        new = [instruction.squeezed for instruction in now.instructions]
+        added = [i for i in now.instructions if i.squeezed not in old]
         if not added and sorted(old) == sorted(new):
             return ["another order"] if old != new else []
-        return [f"line {one.line}: {one.head}" for one in added] or ["an instruction is gone"]
+        return [f"line {i.line}: {i.head}" for i in added] or ["an instruction is gone"]
     if part == "base":  # the same reference may mean another image now
         return [f"{before.base} -> {now.base}"] if before.base != now.base else []
     if part == "arguments":

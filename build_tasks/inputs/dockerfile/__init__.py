@@ -90,21 +90,22 @@ def parse(text: str) -> tuple[Instruction, ...]:
     stage, stages, instructions = "", 0, []
     for number, joined, heredocs in _logical_lines(lines):
         word, rest = [*joined.split(maxsplit=1), ""][:2]
-        instruction = "\n".join((f"{word.upper()} {rest}".strip(), *heredocs))
+        whole = "\n".join((f"{word.upper()} {rest}".strip(), *heredocs))
         if word.upper() == "FROM":
-            match = _STAGE.match(instruction)
+            match = _STAGE.match(whole)
             stage = ((match and match["name"]) or f"stage-{stages}").lower()
             stages += 1
-        instructions.append(Instruction(stage, number, instruction))
+        instructions.append(Instruction(stage, number, whole))
     return tuple(instructions)
 
 
 def not_understood(instructions: Sequence[Instruction]) -> tuple[str, ...]:
     """Return a line for each instruction whose meaning this package does not know."""
     return tuple(
-        f"line {one.line}: {one.word} is not understood"
-        for one in instructions
-        if one.word not in _KNOWN or (one.word == "FROM" and not _STAGE.match(one.head))
+        f"line {instruction.line}: {instruction.word} is not understood"
+        for instruction in instructions
+        if instruction.word not in _KNOWN
+        or (instruction.word == "FROM" and not _STAGE.match(instruction.head))
     )
 
 
@@ -113,7 +114,9 @@ def carriage_return(instructions: Sequence[Instruction]) -> int:
 
     BuildKit drops carriage returns at the end of instructions, but not inside of heredocs.
     """
-    return next((one.line for one in instructions if "\r" in "".join(one.body)), 0)
+    return next(
+        (instruction.line for instruction in instructions if "\r" in "".join(instruction.body)), 0
+    )
 
 
 def base(instruction: Instruction) -> str:
@@ -138,19 +141,24 @@ def pairs(instruction: Instruction) -> dict[str, str | None]:
 
 def declared(instructions: Iterable[Instruction]) -> frozenset[str]:
     """Return the names of a Dockerfile's arguments."""
-    return frozenset(name for one in instructions if one.word == "ARG" for name in pairs(one))
+    return frozenset(
+        name
+        for instruction in instructions
+        if instruction.word == "ARG"
+        for name in pairs(instruction)
+    )
 
 
 def flags(instruction: Instruction) -> tuple[list[tuple[str, str]], str]:
     """Return the flags of an instruction, like ("mount", "type=bind,source=a"), and the rest."""
-    found, rest = [], instruction.rest
+    options, rest = [], instruction.rest
     for word in words(rest):
         if not word.startswith("--"):
             break
         name, _, value = word.removeprefix("--").partition("=")
-        found.append((name, value))
+        options.append((name, value))
         rest = rest.partition(word)[2].strip()
-    return found, rest
+    return options, rest
 
 
 def _escape(lines: Sequence[str]) -> str:

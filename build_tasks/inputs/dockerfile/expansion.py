@@ -35,13 +35,13 @@ def _replace(text: str, values: Mapping[str, str]) -> str:
         if match["escaped"]:
             return match["escaped"]
         how, word = match["how"] or "", match["word"] or ""
-        found = values.get(match["plain"] or match["name"])
-        is_set = bool(found) if how.startswith(":") else found is not None
+        known = values.get(match["plain"] or match["name"])
+        is_set = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
             return _replace(word, values) if is_set else ""
         if how.endswith("-") and not is_set:
             return _replace(word, values)
-        return found or ""
+        return known or ""
 
     return _VARIABLE.sub(value, re.sub(r'(?<!\\)"', "", text))
 

@@ -157,29 +157,31 @@ class _Reader:
         self.scopes: dict[str, _Scope] = {}
         self.scope = _Scope(Stage("", "", parent=False))
         self.uses: list[Use] = []
-        for one in instructions:
-            self._follow(one)
+        for instruction in instructions:
+            self._follow(instruction)
 
-    def _follow(self, one: Instruction) -> None:
+    def _follow(self, instruction: Instruction) -> None:
         scope = self.scope
-        if one.word == "FROM":
-            self._begin(one)
-        elif one.word == "ARG":
-            self._declare(one)
-        elif one.word == "ENV":
+        if instruction.word == "FROM":
+            self._begin(instruction)
+        elif instruction.word == "ARG":
+            self._declare(instruction)
+        elif instruction.word == "ENV":
             values = scope.values
-            for name, text in dockerfile.pairs(one).items():
+            for name, text in dockerfile.pairs(instruction).items():
                 scope.environment[name] = expand(text or "", values)
-        elif one.word in STEPS or one.word in _STATE:
-            self._step(one)
+        elif instruction.word in STEPS or instruction.word in _STATE:
+            self._step(instruction)
         else:
-            scope.configuration = semantics.configuration(one, scope.configuration, scope.values)
+            scope.configuration = semantics.configuration(
+                instruction, scope.configuration, scope.values
+            )
 
-    def _begin(self, one: Instruction) -> None:
-        base = expand(dockerfile.base(one), self.global_arguments)
+    def _begin(self, instruction: Instruction) -> None:
+        base = expand(dockerfile.base(instruction), self.global_arguments)
         parent = self.scopes.get(base.lower())
         base = "" if base == "scratch" else base
-        self.scope = _Scope(Stage(one.stage, base, parent=parent is not None))
+        self.scope = _Scope(Stage(instruction.stage, base, parent=parent is not None))
         if parent:
             # A stage's arguments end with it; its environment, state and configuration do not.
             self.scope.environment.update(parent.environment)
@@ -187,9 +189,9 @@ class _Reader:
             self.scope.configuration.update(parent.configuration)
         elif base:
             self.scope.number = 1
-        flags = dockerfile.flags(one)[0]
+        flags = dockerfile.flags(instruction)[0]
         self.scope.flags = [(name, expand(text, self.global_arguments)) for name, text in flags]
-        self.scopes[one.stage] = self.scope
+        self.scopes[instruction.stage] = self.scope
 
     def stage(self, name: str) -> str:
         """Return the name of a stage that is named or numbered; other names as they are."""
@@ -210,8 +212,8 @@ class _Reader:
                 pending += [text for text in reversed(names) if text in self.scopes]
         return order
 
-    def _declare(self, one: Instruction) -> None:
-        for name, default in dockerfile.pairs(one).items():
+    def _declare(self, instruction: Instruction) -> None:
+        for name, default in dockerfile.pairs(instruction).items():
             value = self.arguments.get(name)
             if value is None and default is None:
                 value = self.global_arguments.get(name)
@@ -220,51 +222,53 @@ class _Reader:
             if value is None:
                 continue  # an argument without a value is not set
             self.scope.arguments[name] = value
-            if not one.stage:
+            if not instruction.stage:
                 self.global_arguments[name] = value
 
-    def _step(self, one: Instruction) -> None:
-        if one.word in STEPS:
+    def _step(self, instruction: Instruction) -> None:
+        if instruction.word in STEPS:
             self.scope.number += 1
-            use = _use(one, self.scope, self.arguments.get(EPOCH))
+            use = _use(instruction, self.scope, self.arguments.get(EPOCH))
             self.uses.append(replace(use, stages=tuple(map(self.stage, use.stages))))
-        if one.word == "SHELL":
-            self.scope.state["SHELL"] = " ".join(semantics.exec_form(one.rest) or (one.rest,))
-        elif one.word in _STATE:
-            self.scope.state[one.word] = expand(one.rest, self.scope.values)
+        if instruction.word == "SHELL":
+            self.scope.state["SHELL"] = " ".join(
+                semantics.exec_form(instruction.rest) or (instruction.rest,)
+            )
+        elif instruction.word in _STATE:
+            self.scope.state[instruction.word] = expand(instruction.rest, self.scope.values)
 
 
-def _use(one: Instruction, scope: _Scope, epoch: str | None) -> Use:
+def _use(instruction: Instruction, scope: _Scope, epoch: str | None) -> Use:
     values = scope.values
-    if one.word == "RUN":  # a program sees all variables
-        files, stages = _mounts(one, values)
-        meaning = semantics.run(one, values)
+    if instruction.word == "RUN":  # a program sees all variables
+        files, stages = _mounts(instruction, values)
+        meaning = semantics.run(instruction, values)
         state = dict(scope.state)
-        return Use(one, scope.stage, scope.number, values, state, files, stages, meaning)
-    text = one.head if semantics.quoted(one) else one.text
+        return Use(instruction, scope.stage, scope.number, values, state, files, stages, meaning)
+    text = instruction.head if semantics.quoted(instruction) else instruction.text
     named = {name: values[name] for name in variables(text) if name in values}
     if epoch is not None:
         named[EPOCH] = epoch
-    if one.word == "WORKDIR":
+    if instruction.word == "WORKDIR":
         files, stages = (), ()
-        meaning, words = semantics.workdir(one, values), ["USER"]
+        meaning, words = semantics.workdir(instruction, values), ["USER"]
     else:
-        files, stages = _sources(one, values)
-        meaning, words = semantics.copy(one, values), []
+        files, stages = _sources(instruction, values)
+        meaning, words = semantics.copy(instruction, values), []
     if not meaning[-1].startswith("/"):  # a relative path depends on the working directory
         words.append("WORKDIR")
     state = {word: scope.state[word] for word in words if word in scope.state}
-    return Use(one, scope.stage, scope.number, named, state, files, stages, meaning)
+    return Use(instruction, scope.stage, scope.number, named, state, files, stages, meaning)
 
 
 #: Paths of the build context, and stages.
 _Sources = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _mounts(one: Instruction, values: Mapping[str, str]) -> _Sources:
+def _mounts(instruction: Instruction, values: Mapping[str, str]) -> _Sources:
     """Return the files and the stages that a RUN mounts."""
     files, stages = [], []
-    for name, value in dockerfile.flags(one)[0]:
+    for name, value in dockerfile.flags(instruction)[0]:
         options = semantics.mount_options(expand(value, values)) if name == "mount" else {}
         if options.get("from"):
             stages.append(options["from"].lower())
@@ -273,12 +277,12 @@ def _mounts(one: Instruction, values: Mapping[str, str]) -> _Sources:
     return tuple(files), tuple(stages)
 
 
-def _sources(one: Instruction, values: Mapping[str, str]) -> _Sources:
+def _sources(instruction: Instruction, values: Mapping[str, str]) -> _Sources:
     """Return the files, or the stage, that a COPY or ADD reads."""
-    origin = expand(dict(dockerfile.flags(one)[0]).get("from", ""), values).lower()
+    origin = expand(dict(dockerfile.flags(instruction)[0]).get("from", ""), values).lower()
     if origin:
         return (), (origin,)
-    words = [expand(word, values) for word in semantics.arguments(one)[:-1]]
+    words = [expand(word, values) for word in semantics.arguments(instruction)[:-1]]
     remote = ("http://", "https://", "git@", "<<")
     return tuple(_clean(word) for word in words if not word.startswith(remote)), ()
 

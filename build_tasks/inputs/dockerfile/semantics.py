@@ -32,36 +32,46 @@ def with_stages(meaning: Sequence[str], names: Mapping[str, str]) -> tuple[str, 
     )
 
 
-def run(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+def run(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the meaning of a RUN: its flags, then its command."""
-    flags, command = _flags(one, values)
+    flags, command = _flags(instruction, values)
     heredoc = _HEREDOC.fullmatch(command)
-    if heredoc and one.body:
-        return (*flags, f"script {heredoc['dash']}", *one.body[:-1])
-    return (*flags, *(exec_form(command) or (command,)), *one.body)
+    if heredoc and instruction.body:
+        return (*flags, f"script {heredoc['dash']}", *instruction.body[:-1])
+    return (*flags, *(exec_form(command) or (command,)), *instruction.body)
 
 
-def copy(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+def copy(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the meaning of a COPY or an ADD: its flags, its sources, and last its target."""
-    *sources, target = arguments(one) or [""]
-    body = one.body if quoted(one) else [expand_heredoc(line, values) for line in one.body]
+    *sources, target = arguments(instruction) or [""]
+    body = (
+        instruction.body
+        if quoted(instruction)
+        else [expand_heredoc(line, values) for line in instruction.body]
+    )
     paths = [_source(word, values) for word in sources]
-    return (one.word, *_flags(one, values)[0], *paths, *body, expand(target, values))
+    return (
+        instruction.word,
+        *_flags(instruction, values)[0],
+        *paths,
+        *body,
+        expand(target, values),
+    )
 
 
-def workdir(one: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
+def workdir(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the meaning of a WORKDIR."""
-    return (posixpath.normpath(expand(one.rest, values)),)
+    return (posixpath.normpath(expand(instruction.rest, values)),)
 
 
-def quoted(one: Instruction) -> bool:
+def quoted(instruction: Instruction) -> bool:
     """Return whether the name of a heredoc is quoted, so that its variables are not replaced."""
-    return '<<"' in one.head or "<<'" in one.head
+    return '<<"' in instruction.head or "<<'" in instruction.head
 
 
-def arguments(one: Instruction) -> list[str]:
+def arguments(instruction: Instruction) -> list[str]:
     """Return the words of an instruction after its flags, in either form."""
-    rest = dockerfile.flags(one)[1]
+    rest = dockerfile.flags(instruction)[1]
     return [*(exec_form(rest) or dockerfile.words(rest))]
 
 
@@ -77,31 +87,31 @@ def exec_form(text: str) -> tuple[str, ...] | None:
 
 
 def configuration(
-    one: Instruction, before: Mapping[str, object], values: Mapping[str, str]
+    instruction: Instruction, before: Mapping[str, object], values: Mapping[str, str]
 ) -> dict[str, object]:
     """Return the image's configuration after an instruction that sets a part of it."""
-    known = before.get(one.word)
-    words = exec_form(one.rest)
+    known = before.get(instruction.word)
+    words = exec_form(instruction.rest)
     value: object
-    if one.word == "LABEL":
-        labels = dockerfile.pairs(one).items()
+    if instruction.word == "LABEL":
+        labels = dockerfile.pairs(instruction).items()
         added = {expand(name, values): expand(text or "", values) for name, text in labels}
         value = {**(known if isinstance(known, dict) else {}), **added}
-    elif one.word in {"EXPOSE", "VOLUME"}:
-        items = [expand(word, values) for word in words or dockerfile.words(one.rest)]
-        if one.word == "EXPOSE":
+    elif instruction.word in {"EXPOSE", "VOLUME"}:
+        items = [expand(word, values) for word in words or dockerfile.words(instruction.rest)]
+        if instruction.word == "EXPOSE":
             items = [item.lower() if "/" in item else f"{item}/tcp" for item in items]
         value = sorted({*(known if isinstance(known, list) else ()), *items})
-    elif one.word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
-        value = [*(words or (one.rest,))]
+    elif instruction.word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
+        value = [*(words or (instruction.rest,))]
     else:
-        value = [*(words or (expand(one.rest, values),))]
-    return {**before, one.word: value}
+        value = [*(words or (expand(instruction.rest, values),))]
+    return {**before, instruction.word: value}
 
 
-def _flags(one: Instruction, values: Mapping[str, str]) -> tuple[list[str], str]:
+def _flags(instruction: Instruction, values: Mapping[str, str]) -> tuple[list[str], str]:
     """Return the meaning of an instruction's flags, in order, and the rest."""
-    flags, rest = dockerfile.flags(one)
+    flags, rest = dockerfile.flags(instruction)
     return sorted(_flag(name, expand(value, values)) for name, value in flags), rest
 
 
