@@ -46,8 +46,8 @@ case "$1" in
     echo "ERROR: $word: not found" >&2; exit 1 ;;
   ps) exit 0 ;;
   pull) touch "$FAKE_LOG.pulled" ;;
-  save) printf '%s' "$FAKE_SAVED" ;;
-  load) cat > "$FAKE_LOG.loaded" ;;
+  save) [ -z "$FAKE_SAVED" ] || cat "$FAKE_SAVED" ;;
+  load) cat > "$FAKE_LOG.loading"; mv "$FAKE_LOG.loading" "$FAKE_LOG.loaded" ;; # if not ended
   create)
     # Where the real one keeps a builder; several nodes are one file, as the test gives it.
     mkdir -p "$BUILDX_CONFIG/instances"

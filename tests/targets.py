@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks.buildx.toolchain import Client
-from build_tasks.model.matrix import ImageKind, Platform
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.verify.target import Image, Target
 
 
@@ -14,11 +14,8 @@ def target(**changes: Any) -> Target:  # the attributes have several types
     given = {
         "client": Client("docker", (), {}),
         "image": Image("i", {"Os": "linux", "Architecture": "amd64"}),
-        "kind": ImageKind.PROD,
-        "python": "3.11",
-        "platform": Platform.AMD64,
+        "build": Build(ImageKind.PROD, "3.11", Platform.AMD64),
         "airflow": "3.3.2",
-        "slim": False,
         "constraints": Path("none"),
         "extras": (),
         "packages": (),

@@ -53,9 +53,10 @@ def run_command(
 def container_options(
     name: str, label: str, platform: str, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the options that `create` and `run` share."""
+    """Return the options that `create` and `run` share; "" is the platform of the engine."""
+    platforms = ("--platform", platform) if platform else ()
     variables = [word for key, text in environment.items() for word in ("--env", f"{key}={text}")]
-    return ("--name", name, "--label", label, "--platform", platform, *variables)
+    return ("--name", name, "--label", label, *platforms, *variables)
 
 
 def execute_command(client: Client, container: str, *arguments: str) -> Command:

@@ -10,55 +10,66 @@ from build_tasks.config.options import Options
 from build_tasks.errors import UsageError, VerificationError
 from build_tasks.plan import build_host
 from build_tasks.text.formatting import listed, plural
-from build_tasks.verify import archive, lookup, suite
+from build_tasks.verify import archive, lookup
+from build_tasks.verify.archive import SavedImage
 
 
 def verify_image(options: Options) -> None:
-    """Verify an image: the named one, or the one that a build makes."""
-    options = lookup.spelt_out(options)
-    junit = suite.report(options.text("junit"))
+    """Verify an image: check its contents, and run Airflow in it."""
+    from build_tasks.verify import suite  # noqa: PLC0415 - imports pytest
+
+    options = lookup.expand_identity(options)
+    junit = suite.junit_file(options.text("junit"))
     target = lookup.to_verify(options, options.settings(), announce=say)
-    name = target.image.reference
     results = suite.verify(
-        target, junit=junit, quiet=options.flag("json"), select=options.text("select") or ""
+        target,
+        announce=say,
+        junit=junit,
+        quiet=options.flag("json"),
+        select=options.text("select") or "",
     )
+    reference = target.image.reference
     if options.flag("json"):
-        console.answer(json.dumps({"image": name, "checks": results}, indent=2))
+        console.answer(json.dumps({"image": reference, "checks": results}, indent=2))
     failed = [result for result in results if result["outcome"] == "failed"]
     if failed:
         reason = failed[0]["message"].partition("\n")[0]
         raise VerificationError(
-            f"{name}: {len(failed)} of {len(results)} checks failed, first "
+            f"{reference}: {len(failed)} of {plural(len(results), 'check')} failed, first "
             f"{failed[0]['check']}: {reason}"
         )
-    say(f"{name}: passed {plural(len(results), 'check')}")
+    say(f"{reference}: passed {plural(len(results), 'check')}")
 
 
 def save_image(options: Options) -> None:
-    """Save an image of the engine to a file."""
-    host, header = lookup.to_save(options, options.settings(), announce=say)
-    file = options.text("file") or f"{header.identity}.tar.zst"
-    size = archive.save(host.client, header, file)
-    say(f"{header.identity}: saved {header.image} to {file}, {size / 1e6:.0f} MB")
+    """Save an image of the engine to a file, compressed with zstd."""
+    host, image, build = lookup.to_save(options, options.settings(), announce=say)
+    file = options.text("file") or f"{build.identity}.tar.zst"
+    size = archive.save(host.client, image.reference, file)
+    say(f"{build.identity}: saved {image.reference} to {file}, {size / 1e6:.0f} MB")
 
 
 def load_image(options: Options) -> None:
-    """Load an image from a file that image.save wrote."""
-    name = options.text("file")
-    if not name:
+    """Load an image from a file that image.save wrote, unless it is another image."""
+    file = options.text("file")
+    if not file:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
     settings = options.settings()
-    selected = {
+    expected = {
         "kind": options.items("kind"),
         "python": options.items("python"),
         "platform": [platform.value for platform in settings.platforms],
     }
-    with archive.opened(name) as saved:
-        header = saved.header
-        for key, valid in selected.items():
-            value = getattr(header, key)
+
+    def accept(saved: SavedImage) -> None:
+        for field, valid in expected.items():
+            value = getattr(saved.build, field)
             if valid and value not in valid:
-                raise UsageError(f"{name}: is for {key} {value}, not {listed(valid)}")
+                raise UsageError(f"{file}: is for {field} {value}, not {listed(valid)}")
+        airflow, platform = saved.airflow or "unknown", saved.build.platform
+        say(f"{file}: {saved.build.identity}, Airflow {airflow} for {platform}")
+
+    with archive.opened(file) as chunks:
         host = build_host.find(settings, start=True, announce=say)
-        archive.load(host.client, saved)
-    say(f"{header.identity}: loaded {header.image}")
+        saved = archive.load(host.client, file, chunks, accept)
+    say(f"{saved.build.identity}: loaded {saved.reference}")

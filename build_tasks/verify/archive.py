@@ -1,131 +1,114 @@
-"""Images as files: what `docker save` writes, compressed with zstd, with a word on what it is.
+"""Images as files: the output of `docker save`, compressed with zstd.
 
-The word stands in a skippable frame before the data, so that zstd itself reads the file as if it
-were not there (RFC 8878, 3.1.2).
+An image is described by its own labels and configuration. The archive lists those at its end. So
+`load` forwards the archive to the engine while it reads it, and holds back the last part until it
+knows that the archive is complete and has the expected image: without it, the engine loads nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import struct
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from build_tasks import paths, process
+from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import DiskError, UsageError, VerificationError
+from build_tasks.errors import CommandError, DiskError, UsageError, VerificationError
+from build_tasks.model.matrix import Build, Platform
 from build_tasks.verify import target
+from build_tasks.verify.target import Image
 
-SCHEMA = 1
-_MAGIC = 0x184D2A50
-_LARGEST = 64 * 1024
-#: Bytes that are unpacked at once. Four bytes can become a block of 128 KiB (RFC 8878, 3.1.1.2),
-#: so these become at most 32 MiB.
-_CHUNK = 1024
-#: Bytes that are read at once.
-_BUFFER = 1024 * 1024
-#: In place of a file: standard output, or standard input.
+#: In place of a file: standard output or standard input.
 STREAM = "-"
-#: zstd's own default is 3; more costs time that slow uploads may be worth, and gains little on
-#: layers that are compressed already.
+#: The default level of zstd. Layers are compressed already: a higher level gains little.
 _LEVEL = 3
+_MAGIC = b"\x28\xb5\x2f\xfd"
+#: The end of the magic number of a skippable frame (RFC 8878, 3.1.2); its first byte varies.
+_SKIPPABLE = b"\x2a\x4d\x18"
+#: Bytes that are decompressed at once. Four bytes can become a block of 128 KiB (RFC 8878,
+#: 3.1.1.2), so these become at most 32 MiB.
+_CHUNK = 1024
+_BUFFER = 1024 * 1024
+#: Bytes of the largest JSON file of an archive, and their number; an image has two to sixty.
+_LARGEST = 1024 * 1024
+_MOST = 200
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a file says of the image in it.
+class SavedImage:
+    """An image in a file.
 
     Args:
-        identity: the build's name.
-        image: the reference that loading gives back.
-        kind: which of Airflow's images it is.
-        python: its Python.
-        platform: its platform.
-        airflow: its release of Airflow.
+        reference: the name that loading restores.
+        build: the image, its Python and its platform.
+        airflow: its Airflow version.
     """
 
-    identity: str
-    image: str
-    kind: str
-    python: str
-    platform: str
+    reference: str
+    build: Build
     airflow: str
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A file that `save` wrote, open and read up to the image.
+def save(client: Client, reference: str, file: str) -> int:
+    """Write an image of the engine to a file, and return the size in bytes.
+
+    A regular file is replaced once it is complete. A pipe or a device is written to.
 
     Args:
-        name: the file, for errors.
-        header: what it says of the image in it.
-        data: the image, compressed.
-    """
-
-    name: str
-    header: Header
-    data: IO[bytes]
-
-
-def save(client: Client, header: Header, file: str) -> int:
-    """Write an image of the engine's to a file, which is there when it is whole; return its bytes.
-
-    Args:
-        client: the way to the engine.
-        header: what the file says of the image.
-        file: the file; `-` for standard output. A pipe or a device is written to.
+        client: programs and environment.
+        reference: the image.
+        file: the file; `-` for standard output.
 
     Raises:
-        UsageError: that is no place for a file.
-        CommandError: the engine does not give the image.
+        UsageError: the file cannot be created there.
+        CommandError: the engine cannot save the image.
         DiskError: the file cannot be written.
     """
     import zstandard  # noqa: PLC0415 - start-up time
 
-    word = json.dumps({"schema": SCHEMA, **asdict(header)}).encode()
-    command = (client.docker, "save", header.image)
-    target = _output(file)
+    command = docker.save_command(client, reference)
+    output_file = _output(file)
     process.echo(command, client.environment)
     try:
-        with target as output, process.reading(command, environment=client.environment) as data:
-            output.write(struct.pack("<II", _MAGIC, len(word)) + word)
-            packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=-1)
-            _, size = packer.copy_stream(data, output)
+        with (
+            output_file as output,
+            process.reading(command, environment=client.environment) as data,
+        ):
+            compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=-1)
+            _, size = compressor.copy_stream(data, output)
             output.flush()
     except OSError as error:
         raise DiskError(f"{file}: cannot be written: {error.strerror}") from None
-    return 8 + len(word) + size
+    return size
 
 
 def _output(file: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-    """Return what opens the file to write.
-
-    Raises:
-        UsageError: that is no place for a file.
-    """
     if file == STREAM:
         if sys.stdout.isatty():
             raise UsageError("--file -: standard output is a terminal: send it to a file or a pipe")
         return contextlib.nullcontext(sys.stdout.buffer)
     path = Path(file)
     if not path.parent.is_dir() or path.is_dir():
-        raise UsageError(f"--file: {file!r}: name a file in a folder that is there")
+        raise UsageError(f"--file: expected a file in an existing folder, got {file!r}")
     return paths.replacing(path)
 
 
 @contextlib.contextmanager
-def opened(file: str) -> Iterator[Saved]:
-    """Open a file that `save` wrote, once: it may be a pipe.
+def opened(file: str) -> Iterator[Iterator[bytes]]:
+    """Open a file of `save`, and yield the chunks of the archive in it.
 
     Args:
-        file: the file; `-` for standard input.
+        file: the file, which may be a pipe; `-` for standard input.
 
     Raises:
-        UsageError: it cannot be read, or `save` did not write it.
+        UsageError: it cannot be read, or is not compressed with zstd.
     """
     if file == STREAM and sys.stdin.isatty():
         raise UsageError("-: standard input is a terminal: send a file to it")
@@ -136,72 +119,133 @@ def opened(file: str) -> Iterator[Saved]:
                 if file == STREAM
                 else stack.enter_context(Path(file).open("rb", _BUFFER))
             )
-            header = _header(data, file)
+            start = data.read(4)
         except OSError as error:
             raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
-        yield Saved(file, header, data)
+        if start != _MAGIC and start[1:] != _SKIPPABLE:
+            raise _foreign(file)
+        yield _decompressed(start, data, file)
 
 
-def load(client: Client, saved: Saved) -> None:
-    """Load an image from a file into the engine, and see that it is what the file says.
+def load(
+    client: Client, file: str, chunks: Iterator[bytes], accept: Callable[[SavedImage], None]
+) -> SavedImage:
+    """Load an image from a file into the engine.
+
+    Args:
+        client: programs and environment.
+        file: the file, for errors.
+        chunks: what `opened` yields.
+        accept: is told the image before the engine gets it; may raise to refuse it.
 
     Raises:
-        UsageError: the file is none of ours, or is damaged.
-        VerificationError: the image is not what the file says.
-        CommandError: the engine does not take it.
+        UsageError: the file is not of `save`, or is damaged.
+        VerificationError: the engine does not have the image afterwards.
+        CommandError: the engine refuses the file.
     """
-    import zstandard  # noqa: PLC0415 - start-up time
-
-    command = (client.docker, "load", "--quiet")
+    command = docker.load_command(client)
     process.echo(command, client.environment)
-    try:
-        with process.writing(command, environment=client.environment) as engine:
-            _unpack(saved.data, engine)
-    except zstandard.ZstdError as error:
-        raise UsageError(f"{saved.name}: is damaged: {error}") from None
-    except OSError as error:
-        raise UsageError(f"{saved.name}: cannot be read: {error.strerror}") from None
-    _check(client, saved.header, saved.name)
+    described: list[SavedImage] = []
+    with process.writing(command, environment=client.environment) as engine:
+        archive = _ForwardedArchive(chunks, engine)
+        described.append(_describe(archive, file))
+        accept(described[0])
+        archive.forward_end()
+    if not described:  # `writing` ignores that the engine stops reading
+        raise CommandError(f"{file}: docker load ended before it read the image")
+    saved = described[0]
+    image = target.find_local(client, saved.reference)
+    if image is None:
+        raise VerificationError(f"{file}: the engine does not have {saved.reference} after loading")
+    if (image.platform, image.python) != (saved.build.platform, saved.build.python):
+        raise VerificationError(
+            f"{file}: has {saved.build.platform} and Python {saved.build.python}, but "
+            f"{saved.reference} is now {image.platform} and Python {image.python}"
+        )
+    return saved
 
 
-def _unpack(data: IO[bytes], output: IO[bytes]) -> None:
-    """Write what a frame holds, or raise ZstdError also where its end is missing.
+class _ForwardedArchive(io.RawIOBase):
+    """An archive that is forwarded while it is read, except for the part that was read last.
 
-    zstandard's readers bound their memory, too, but take a missing end for the end.
+    A reader of tar archives stops at a block of zeros. That block is in the part read last, so it
+    is not forwarded before `forward_end`.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], output: IO[bytes]) -> None:
+        self._chunks = chunks
+        self._output = output
+        self._held = memoryview(b"")
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._output.write(self._held)
+        while not self._rest and (chunk := next(self._chunks, None)) is not None:
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        self._held, self._rest = self._rest[:size], self._rest[size:]
+        buffer[:size] = self._held
+        return size
+
+    def forward_end(self) -> None:
+        """Decompress the rest, which checks its checksum, and forward the end of the archive."""
+        for _ in self._chunks:
+            pass  # padding
+        self._output.write(self._held)
+        self._output.write(self._rest)
+
+
+def _decompressed(start: bytes, data: IO[bytes], file: str) -> Iterator[bytes]:
+    """Yield what the frames in a file hold.
+
+    The readers of zstandard also bound their memory, but ignore that the end of a file is missing.
     """
     import zstandard  # noqa: PLC0415 - start-up time
 
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    while not frame.eof:
-        chunk = data.read(_CHUNK)
-        if not chunk:
-            raise zstandard.ZstdError("its end is missing")
-        output.write(frame.decompress(chunk))
-
-
-def _header(data: IO[bytes], file: str) -> Header:
-    start = data.read(8)
+    decompressor = zstandard.ZstdDecompressor()
+    frame, chunk = None, start
     try:
-        magic, size = struct.unpack("<II", start)
-        if magic != _MAGIC or size > _LARGEST:
-            raise ValueError
-        said = json.loads(data.read(size))
-        if said.pop("schema") != SCHEMA:
-            raise UsageError(f"{file}: was written by another version of this suite")
-        if not all(isinstance(value, str) for value in said.values()):
-            raise ValueError
-        return Header(**said)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"{file}: is no file that image.save wrote") from None
+        while chunk:
+            frame = frame or decompressor.decompressobj()
+            yield frame.decompress(chunk)
+            if frame.eof:
+                chunk, frame = frame.unused_data, None
+            else:
+                chunk = b""
+            chunk = chunk or data.read(_CHUNK)
+    except zstandard.ZstdError as error:
+        raise UsageError(f"{file}: is damaged: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    if frame:
+        raise UsageError(f"{file}: is damaged: its end is missing")
 
 
-def _check(client: Client, said: Header, file: str) -> None:
-    image = target.find_local(client, said.image)
-    if image is None:
-        raise VerificationError(f"{file}: has no image {said.image}")
-    found = (image.platform, image.python)
-    if found != (said.platform, said.python):
-        raise VerificationError(
-            f"{file}: says {said.platform} and Python {said.python}, and its image "
-            f"{found[0]} and Python {found[1]}"
-        )
+def _describe(archive: io.RawIOBase, file: str) -> SavedImage:
+    """Read a whole archive, and return the image that its JSON files describe."""
+    documents: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.size <= _LARGEST else None
+                if content and len(documents) < _MOST:
+                    documents[member.name.removeprefix("./")] = content.read()
+        (entry,) = json.loads(documents["manifest.json"])
+        config = json.loads(documents[entry["Config"]])
+        facts = {name: config[name.lower()] for name in ("Os", "Architecture", "Config")}
+        (reference,) = entry["RepoTags"]
+        image = Image(reference, facts)
+    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _foreign(file) from None
+    try:
+        build = target.identify(image, Platform.parse(image.platform, file))
+    except UsageError:  # no labels of Airflow, or another platform
+        raise _foreign(file) from None
+    return SavedImage(image.reference, build, image.airflow)
+
+
+def _foreign(file: str) -> UsageError:
+    return UsageError(f"{file}: is not a file that image.save wrote")

@@ -1,22 +1,22 @@
-"""All files of an image, read once from its export."""
+"""The files of an image, read once from its export."""
 
 from __future__ import annotations
 
 import struct
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from build_tasks.model.matrix import Platform
 
-#: `e_machine` of the ELF header (System V ABI; its registry of machines).
+#: `e_machine` of the ELF header (System V ABI).
 MACHINES = {Platform.AMD64: 62, Platform.ARM64: 183}
-#: Bytes up to which a file may be a key.
+_HEADER = struct.Struct("18xH")
+#: The largest size of a private key in bytes.
 _SMALL = 64 * 1024
-_KEY = b"PRIVATE KEY-----"
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class File:
     """A file or folder of the image.
 
     Args:
-        path: its place, without the leading slash.
+        path: its path, without the leading slash.
         folder: whether it is a folder.
         mode: its permissions.
         uid: its owner.
         gid: its group.
-        size: its bytes.
-        machine: what processor it is for, if it is a program or library (`e_machine`).
-        key: it holds a private key.
+        size: its size in bytes.
+        machine: the processor of a program or library (`e_machine`), None for other files.
+        key: whether it is a private key.
     """
 
     path: str
@@ -45,38 +45,30 @@ class File:
 
 
 def read(exported: Path) -> list[File]:
-    """Return the files of an image's export, a tar file."""
+    """Return the files in the export of an image, a tar file."""
     with tarfile.open(exported, mode="r|") as tar:
-        return list(_files(tar))
+        return [_file(tar, member) for member in tar]
 
 
-def machines(files: list[File]) -> Counter[int]:
-    """Return how many programs and libraries there are for each processor."""
+def machines(files: Iterable[File]) -> Counter[int]:
+    """Return the number of programs and libraries for each processor."""
     return Counter(file.machine for file in files if file.machine is not None)
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[File]:
-    for member in tar:
-        content = tar.extractfile(member) if member.isfile() and member.size else None
-        machine, key = _look(content, member.size) if content else (None, False)
-        yield File(
-            path=member.name.removeprefix("./").rstrip("/"),
-            folder=member.isdir(),
-            mode=member.mode,
-            uid=member.uid,
-            gid=member.gid,
-            size=member.size,
-            machine=machine,
-            key=key,
-        )
+def _file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> File:
+    content = tar.extractfile(member) if member.isfile() and member.size else None
+    machine, key = _examine(content, member.size) if content else (None, False)
+    path = member.name.removeprefix("./").rstrip("/")
+    owner = (member.mode, member.uid, member.gid)
+    return File(path, member.isdir(), *owner, member.size, machine, key)
 
 
-def _look(content: IO[bytes], size: int) -> tuple[int | None, bool]:
-    head = content.read(20)
-    if head.startswith(b"\x7fELF") and len(head) == 20:  # noqa: PLR2004 - the header's first part
-        order = "<" if head[5] == 1 else ">"
-        (machine,) = struct.unpack_from(f"{order}H", head, 18)
+def _examine(content: IO[bytes], size: int) -> tuple[int | None, bool]:
+    """Return the processor of a program, and whether a file is a private key."""
+    start = content.read(_HEADER.size)
+    if start.startswith(b"\x7fELF") and len(start) == _HEADER.size:
+        order = "<" if start[5] == 1 else ">"
+        (machine,) = struct.unpack(f"{order}18xH", start)
         return machine, False
-    return None, size <= _SMALL and head.startswith(
-        b"-----BEGIN "
-    ) and _KEY in head + content.read()
+    is_pem = size <= _SMALL and start.startswith(b"-----BEGIN ")
+    return None, is_pem and b"PRIVATE KEY-----" in start + content.read()

@@ -1,4 +1,4 @@
-"""From options to an image that exists: which one is meant, and what it has to be."""
+"""Find the image that the options mean, and what it has to contain."""
 
 from __future__ import annotations
 
@@ -15,105 +15,90 @@ from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source, build_host, selection
 from build_tasks.plan.build_host import BuildHost
-from build_tasks.text import formatting
+from build_tasks.text.formatting import listed
 from build_tasks.verify import target
-from build_tasks.verify.archive import Header
-from build_tasks.verify.target import Said, Target
+from build_tasks.verify.target import Image, Target
 
 _IDENTITY = re.compile(
     rf"(?P<kind>{'|'.join(ImageKind)})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
 )
 
 
-def spelt_out(options: Options) -> Options:
-    """Return the options with an identity in place of an image, like `prod-3.11`, spelt out."""
-    found = _IDENTITY.fullmatch(options.text("image") or "")
-    if not found:
+def expand_identity(options: Options) -> Options:
+    """Return the options with an image like `prod-3.11` replaced by its kind, Python, platform."""
+    match = _IDENTITY.fullmatch(options.text("image") or "")
+    if not match:
         return options
-    meant = {name: text for name, text in found.groupdict().items() if text}
-    slim = bool(meant.pop("slim", "")) or options.flag("prod-slim")
-    return Options({**options.given, **meant, "prod-slim": slim, "image": None})
+    fields = {name: text for name, text in match.groupdict().items() if text}
+    slim = bool(fields.pop("slim", "")) or options.flag("prod-slim")
+    return Options({**options.given, **fields, "prod-slim": slim, "image": None})
 
 
 def to_verify(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> Target:
-    """Return the image to verify: the one that is named, or the one that a build makes.
+    """Return the image to verify: the one that `--image` names, or that of a build.
 
     Args:
-        options: what a person gave.
+        options: the options of the command.
         settings: the effective settings.
         announce: is told what starting an engine, or making a base image, does.
 
     Raises:
-        ImagesError: an option is wrong, or the image cannot be had.
+        ImagesError: an option is wrong, or the image cannot be found.
     """
-    named = options.text("image")
-    if not named:
-        _one(options, settings)
-    if kind := options.text("kind"):
+    kind, python, name = (options.text(option) for option in ("kind", "python", "image"))
+    if not name:
+        _selected(options, settings)
+    if kind:
         ImageKind.parse(kind, "--kind")
-    if python := options.text("python"):
+    if python:
         matrix.parse_python(python, "--python")
-    where = build_host.find(settings, start=True, announce=announce)
-    platform = _platform(where)
-    reference = named or _reference(where, options, platform)
-    image = target.find(where.client, reference, platform)
-    said = target.said(image, options.text("kind"), options.text("python"))
-    slim = said.slim or (said.kind is ImageKind.PROD and settings.prod_slim)
+    host = build_host.find(settings, start=True, announce=announce)
+    platform = _platform(host)
+    image = target.find(host.client, name or _reference(host, options, platform), platform)
+    build = target.identify(image, platform, kind, python)
+    build = replace(build, slim=build.slim or _is_slim(build.kind, settings))
+    bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     return Target(
-        client=where.client,
+        client=host.client,
         image=image,
-        kind=said.kind,
-        python=said.python,
-        platform=platform,
-        airflow=_airflow(settings, said),
-        slim=slim,
-        constraints=airflow_source.constraints_file(_settings(settings, said), said.python),
-        extras=() if slim else settings.airflow_extras,
-        packages=_packages(settings, said),
-        budget=_budget(settings, said.kind, slim=slim),
-        base_image=_base(where, said.python, announce),
-        ca_bundle=dict(where.secrets).get(CA_BUNDLE),
+        build=build,
+        airflow=_airflow(settings, build, image),
+        constraints=airflow_source.constraints_file(_for_kind(settings, build), build.python),
+        extras=() if build.slim else settings.airflow_extras,
+        packages=_packages(settings, build),
+        budget=_budget(settings, build),
+        base_image=bases[build.python].reference,
+        ca_bundle=dict(host.secrets).get(CA_BUNDLE),
         folder=paths.cache_folder() / "verify",
     )
 
 
-def _base(host: BuildHost, python: str, announce: Callable[[str], None]) -> str:
-    found = build_host.base_images(host, [python], (host.client.native,), announce, dry=False)
-    return found[python].reference
-
-
 def to_save(
     options: Options, settings: Settings, *, announce: Callable[[str], None]
-) -> tuple[BuildHost, Header]:
-    """Return where an image of the engine's is, and what a file of it has to say.
+) -> tuple[BuildHost, Image, Build]:
+    """Return the engine's image to save, and its build.
 
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    _one(options, settings)
-    where = build_host.find(settings, start=False, announce=announce)
-    platform = _platform(where)
-    reference = _reference(where, options, platform)
-    image = target.find_local(where.client, reference)
+    kind, python = _selected(options, settings)
+    host = build_host.find(settings, start=False, announce=announce)
+    reference = _reference(host, options, _platform(host))
+    image = target.find_local(host.client, reference)
     if image is None:
         raise UsageError(
             f"{reference}: the engine does not have it: build it with --load, or pull it"
         )
-    said = target.said(image, options.text("kind"), options.text("python"))
-    if image.python != said.python:
-        raise UsageError(f"{reference}: its label says Python {image.python!r}, not {said.python}")
-    one = Build(said.kind, said.python, Platform.parse(image.platform, reference), slim=said.slim)
-    return where, Header(
-        identity=one.identity,
-        image=reference,
-        kind=one.kind.value,
-        python=one.python,
-        platform=one.platform.value,
-        airflow=said.airflow,
-    )
+    if (image.kind, image.python) != (kind, python):
+        raise UsageError(
+            f"{reference}: expected the labels of {kind}-{python}, got those of "
+            f"{image.kind or 'none'}-{image.python or 'none'}"
+        )
+    platform = Platform.parse(image.platform, reference)
+    return host, image, target.identify(image, platform)
 
 
-def _one(options: Options, settings: Settings) -> tuple[ImageKind, str]:
+def _selected(options: Options, settings: Settings) -> tuple[ImageKind, str]:
     selected = selection.select(options, settings)
     if len(selected) > 1:
         raise UsageError(f"--python: one at a time: {options.text('python')}")
@@ -123,36 +108,39 @@ def _one(options: Options, settings: Settings) -> tuple[ImageKind, str]:
 def _platform(host: BuildHost) -> Platform:
     platforms = host.settings.platforms or (host.client.native,)
     if len(platforms) > 1:
-        raise UsageError(f"--platform: one at a time: {formatting.listed(platforms)}")
+        raise UsageError(f"--platform: one at a time: {listed(platforms)}")
     return platforms[0]
 
 
 def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
-    kind, python = _one(options, host.settings)
-    slim = kind is ImageKind.PROD and host.settings.prod_slim
-    one = Build(kind, python, platform, slim=slim)
-    tag = options.text("tag") or one.tag
-    return f"{host.names.image(one)}:{matrix.parse_tag(tag, '--tag')}"
+    kind, python = _selected(options, host.settings)
+    build = Build(kind, python, platform, slim=_is_slim(kind, host.settings))
+    tag = options.text("tag") or build.tag
+    return f"{host.names.image(build)}:{matrix.parse_tag(tag, '--tag')}"
 
 
-def _settings(settings: Settings, said: Said) -> Settings:
-    """Return the settings as they count for this kind: CI follows the whole file of versions."""
-    if said.kind is ImageKind.PROD:
+def _is_slim(kind: ImageKind, settings: Settings) -> bool:
+    return kind is ImageKind.PROD and settings.prod_slim
+
+
+def _for_kind(settings: Settings, build: Build) -> Settings:
+    """Return the settings that apply to an image: CI always uses the suite's constraints."""
+    if build.kind is ImageKind.PROD:
         return settings
     return replace(settings, constraints_mode="constraints", constraints_location="")
 
 
-def _airflow(settings: Settings, said: Said) -> str:
-    release = said.kind is ImageKind.CI or settings.airflow_from == "release"
-    return settings.airflow_for(said.python) if release else said.airflow
+def _airflow(settings: Settings, build: Build, image: Image) -> str:
+    release = build.kind is ImageKind.CI or settings.airflow_from == "release"
+    return settings.airflow_for(build.python) if release else image.airflow
 
 
-def _packages(settings: Settings, said: Said) -> tuple[str, ...]:
-    tests = settings.ci_test_packages if said.kind is ImageKind.CI else ()
+def _packages(settings: Settings, build: Build) -> tuple[str, ...]:
+    tests = settings.ci_test_packages if build.kind is ImageKind.CI else ()
     return (*settings.dependencies_python, *tests)
 
 
-def _budget(settings: Settings, kind: ImageKind, *, slim: bool) -> int:
-    if kind is ImageKind.CI:
+def _budget(settings: Settings, build: Build) -> int:
+    if build.kind is ImageKind.CI:
         return settings.ci_budget
-    return settings.prod_slim_budget if slim else settings.prod_budget
+    return settings.prod_slim_budget if build.slim else settings.prod_budget

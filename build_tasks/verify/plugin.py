@@ -1,7 +1,9 @@
-"""What joins pytest and a verification: the target goes in, the results come out."""
+"""A pytest plugin that hands the image to the checks and collects their results."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,22 +11,23 @@ import pytest
 
 from build_tasks.model.matrix import ImageKind
 from build_tasks.text import escaping
+from build_tasks.text.formatting import plural
 from build_tasks.verify.target import Target
 
 TARGET = pytest.StashKey[Target]()
-#: Marks of checks that are for one image.
+#: Marks checks that are for one kind of image.
 PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check.
+    """The result of a check.
 
     Args:
         check: its name.
         outcome: passed, failed or skipped.
-        seconds: how long it took.
+        seconds: its duration.
         message: why it failed or was skipped.
     """
 
@@ -36,7 +39,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Packages:
-    """The Python distributions of the image, and what markers of requirements are about."""
+    """The Python distributions of the image, and the environment for their markers."""
 
     environment: dict[str, str]
     distributions: list[dict[str, Any]]
@@ -44,38 +47,64 @@ class Packages:
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin of pytest that holds the target and collects the results."""
+    """Holds the image, announces each group of checks, and collects results."""
 
     target: Target
+    announce: Callable[[str], None]
     results: list[Result] = field(default_factory=list)
-    stopped: list[BaseException] = field(default_factory=list)
+    interrupts: list[BaseException] = field(default_factory=list)
+    groups: Counter[str] = field(default_factory=Counter)
+    started: list[str] = field(default_factory=list)
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Put the target where the checks find it."""
+        """Put the image where the fixtures find it."""
         config.stash[TARGET] = self.target
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Announce the number of checks, and that they take a while."""
+        self.groups.update(_group(item.nodeid) for item in session.items)
+        checks = plural(self.groups.total(), "check")
+        minutes = ", which take several minutes: they run Airflow"
+        self.announce(
+            f"{self.target.image.reference}: running {checks} in "
+            f"{plural(len(self.groups), 'group')}{minutes if 'airflow' in self.groups else ''}"
+        )
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Announce the group of a check, if it is the first one."""
+        group = _group(nodeid)
+        if group not in self.started:
+            self.started.append(group)
+            position = f"[{len(self.started)}/{len(self.groups)}]"
+            self.announce(f"{position} {group}: {plural(self.groups[group], 'check')}")
+
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Keep what stopped the run: pytest itself only says that something did."""
-        self.stopped.append(excinfo.value)
+        """Keep the exception that interrupts the run; pytest only returns a status."""
+        self.interrupts.append(excinfo.value)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what came of a check, or of what it needs."""
+        """Keep the result of a check, or the failure of a fixture."""
         if report.when == "call" or report.outcome != "passed":
             name = report.nodeid.partition("::")[2]
             seconds = round(report.duration, 3)
             self.results.append(Result(name, report.outcome, seconds, _message(report)))
 
 
+def _group(nodeid: str) -> str:
+    """Return the group of a check: `airflow` for `test_airflow.py::test_x`."""
+    return nodeid.partition("::")[0].rpartition("test_")[2].removesuffix(".py")
+
+
 def _message(report: pytest.TestReport) -> str:
-    """Return why a check failed or was skipped, without the way there."""
-    said = report.longrepr
-    if isinstance(said, tuple):
-        return said[2].removeprefix("Skipped: ")
-    crash = getattr(said, "reprcrash", None)
-    return str(crash.message if crash else said or "").removeprefix("Failed: ")
+    """Return why a check failed or was skipped, without a traceback."""
+    reason = report.longrepr
+    if isinstance(reason, tuple):
+        return reason[2].removeprefix("Skipped: ")
+    crash = getattr(reason, "reprcrash", None)
+    return str(crash.message if crash else reason or "").removeprefix("Failed: ")
 
 
 def expect(holds: object, message: str) -> None:
-    """Fail the check with this message, unless it holds."""
+    """Fail the check with a message, unless the first argument is true."""
     if not holds:
         pytest.fail(escaping.plain(message), pytrace=False)

@@ -1,8 +1,7 @@
-"""The image to verify, found wherever it is, and what it has to hold."""
+"""The image to verify, and what it has to contain."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +11,23 @@ from build_tasks import process
 from build_tasks.buildx import docker, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, RegistryError, UsageError
-from build_tasks.model.matrix import ImageKind, Platform, parse_python
+from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
 
-#: Seconds for a large image to come from a registry.
+#: Seconds to pull a large image.
 PULL = 3600.0
-#: Seconds for the engine to answer about an image.
+#: Seconds for the engine to answer.
 ANSWER = 60.0
 _LABEL = "org.apache.airflow."
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the engine has.
+    """An image of the engine.
 
     Args:
-        reference: what the engine finds it by.
-        facts: what `docker image inspect` says of it.
+        reference: its name, or its digest.
+        facts: what `docker image inspect` prints.
     """
 
     reference: str
@@ -36,53 +35,58 @@ class Image:
 
     @property
     def platform(self) -> str:
-        """The platform that the image says it is for."""
+        """Its platform, by its configuration."""
         return f"{self.facts.get('Os')}/{self.facts.get('Architecture')}"
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What the image says of how it is run."""
+        """The configuration of its containers."""
         return self.facts.get("Config") or {}
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The image's labels."""
+        """Its labels."""
         return self.config.get("Labels") or {}
 
     @property
+    def kind(self) -> str:
+        """The kind of its label, or ""."""
+        kinds = {"airflow-ci": "ci", "airflow": "prod"}
+        return kinds.get(self.labels.get(f"{_LABEL}image", ""), "")
+
+    @property
     def python(self) -> str:
-        """The Python that a label says it has; empty where none does."""
+        """The Python version of its label, or ""."""
         return self.labels.get(f"{_LABEL}python.version", "")
+
+    @property
+    def airflow(self) -> str:
+        """The Airflow version of its label, or ""."""
+        return self.labels.get(f"{_LABEL}version", "")
 
 
 @dataclass(frozen=True)
 class Target:
-    """An image, and what it has to hold.
+    """An image, and what it has to contain.
 
     Args:
-        client: the way to the engine.
+        client: programs and environment.
         image: the image.
-        kind: which of Airflow's images it is.
-        python: its Python, as X.Y.
-        platform: its platform.
-        airflow: its release of Airflow.
-        slim: without extras.
-        constraints: the file of versions that it follows.
-        extras: the extras of Airflow that were asked for.
-        packages: further requirements that were asked for.
-        budget: its greatest size in MB, 0 for any.
-        base_image: an image of the same Debian, for the database that it is tried with.
-        ca_bundle: CA bundle for what is fetched meanwhile.
-        folder: where files of this verification go.
+        build: the expected image, Python and platform.
+        airflow: the expected Airflow version.
+        constraints: the constraints file of its packages.
+        extras: the expected extras of Airflow.
+        packages: further expected requirements.
+        budget: its maximum size in MB, 0 for any.
+        base_image: a base image for the PostgreSQL that it is tried with.
+        ca_bundle: CA certificates for the build of that PostgreSQL.
+        folder: temporary files.
     """
 
     client: Client
     image: Image
-    kind: ImageKind
-    python: str
-    platform: Platform
+    build: Build
     airflow: str
-    slim: bool
     constraints: Path
     extras: tuple[str, ...]
     packages: tuple[str, ...]
@@ -92,34 +96,24 @@ class Target:
     folder: Path
 
 
-@dataclass(frozen=True)
-class Said:
-    """What the labels of an image, and a person who knows better, say that it is."""
-
-    kind: ImageKind
-    python: str
-    airflow: str
-    slim: bool
-
-
 def find(client: Client, reference: str, platform: Platform) -> Image:
-    """Return an image that the engine has, or that a registry has for this platform.
+    """Return an image of the engine; if the engine does not have it, pull it for a platform.
 
     Raises:
-        UsageError: it has no such image for this platform.
+        UsageError: the registry has the image, but not for this platform.
         ImagesError: neither the engine nor the registry has it.
     """
-    found = find_local(client, reference)
-    if found is None:
+    image = find_local(client, reference)
+    if image is None:
         reference = _pull(client, reference, platform)
-        found = find_local(client, reference)
-    if found is None:
-        raise EngineError(f"{reference}: the engine pulled it and does not have it")
-    return found
+        image = find_local(client, reference)
+    if image is None:
+        raise EngineError(f"{reference}: the engine does not have the image that it pulled")
+    return image
 
 
 def find_local(client: Client, reference: str) -> Image | None:
-    """Return an image that the engine has, None if it has none of that name.
+    """Return an image of the engine, None if the engine does not have it.
 
     Raises:
         EngineError: the engine does not answer.
@@ -128,20 +122,21 @@ def find_local(client: Client, reference: str) -> Image | None:
     return None if facts is None else Image(reference, facts)
 
 
-def said(image: Image, kind: str | None, python: str | None) -> Said:
-    """Return what an image says it is, unless a person says otherwise.
+def identify(
+    image: Image, platform: Platform, kind: str | None = None, python: str | None = None
+) -> Build:
+    """Return which build made an image, by its labels.
 
     Args:
         image: the image.
-        kind: the kind that a person named.
-        python: the Python that a person named.
+        platform: its platform.
+        kind: overrides the label.
+        python: overrides the label.
 
     Raises:
-        UsageError: nobody says it.
+        UsageError: a label is missing.
     """
-    labels = image.labels
-    component = labels.get(f"{_LABEL}image", "")
-    kind = kind or {"airflow-ci": "ci", "airflow": "prod"}.get(component)
+    kind = kind or image.kind
     if not kind:
         raise UsageError(
             f"{image.reference}: no label says which image it is: add --kind with one of "
@@ -150,42 +145,30 @@ def said(image: Image, kind: str | None, python: str | None) -> Said:
     python = python or image.python
     if not python:
         raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
-    return Said(
+    return Build(
         ImageKind.parse(kind, "--kind"),
         parse_python(".".join(python.split(".")[:2]), "--python"),
-        labels.get(f"{_LABEL}version", ""),
-        labels.get(f"{_LABEL}slim") == "true",
+        platform,
+        slim=image.labels.get(f"{_LABEL}slim") == "true",
     )
 
 
-def _platform(described: Mapping[str, Any]) -> str:
-    platform = described.get("platform") or {}  # not everything in an index is an image
-    return f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
-
-
 def _pull(client: Client, reference: str, platform: Platform) -> str:
-    """Pull the manifest of one platform by its digest, so that no other is taken for it."""
-    name = reference.partition("@")[0]
-    try:
-        raw = json.loads(imagetools.inspect(client, reference))
-        has = [(_platform(one), str(one["digest"])) for one in raw.get("manifests") or ()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RegistryError(f"{reference}: the registry's answer is no manifest") from None
-    if has:
-        of_platform = [digest for name, digest in has if name == platform.value]
-        if not of_platform:
-            names = {name for name, _ in has} - {"unknown/unknown"}
+    """Pull an image by the digest of its platform, and return that reference."""
+    index = imagetools.index(client, reference)
+    if index.platforms:
+        digests = dict(reversed(index.platforms))
+        if platform not in digests:
+            names = sorted(digests.keys() - {"unknown/unknown"})
             raise UsageError(
-                f"{reference}: has nothing for {platform}: choose --platform of "
-                f"{listed(sorted(names))}"
+                f"{reference}: has no image for {platform}: choose --platform of {listed(names)}"
             )
-        slash = name.rfind("/")
-        colon = name.rfind(":")
-        name = name[:colon] if colon > slash else name
-        reference = f"{name}@{of_platform[0]}"
-    command = (client.docker, "pull", "--quiet", "--platform", platform.value, reference)
+        name = reference.partition("@")[0]
+        tag = name.rpartition("/")[2].partition(":")[1:]
+        reference = f"{name.removesuffix(''.join(tag))}@{digests[platform]}"
+    command = docker.pull_command(client, reference, platform)
     process.echo(command, client.environment)
-    ended = process.run(command, environment=client.environment, timeout=PULL, check=False)
-    if ended.returncode:
-        raise RegistryError(f"{reference}: {(ended.stderr.strip().splitlines() or [''])[-1]}")
+    completed = process.run(command, environment=client.environment, timeout=PULL, check=False)
+    if completed.returncode:
+        raise RegistryError(f"{reference}: {(completed.stderr.strip().splitlines() or [''])[-1]}")
     return reference

@@ -127,22 +127,15 @@ def test_only_the_client_names_a_builder_to_buildx() -> None:
     assert guilty == {"buildx.toolchain"}
 
 
-#: Modules that still make command lines of docker outside the driver.
-OUTSIDE_THE_DRIVER = {
-    "verify.archive",
-    "verify.container",
-    "verify.target",
-}
-
-
 def test_only_the_driver_makes_command_lines_of_docker_and_buildx() -> None:
     """Everything else calls a function of buildx/; the engine starts its own daemon."""
     makes = re.compile(
         r"\bclient\.(buildx|docker)\b|\.(buildx|docker),|\([\"']docker(-buildx)?[\"'],"
     )
-    guilty = {name_of(path) for path in MODULES if makes.search(path.read_text(encoding="utf-8"))}
-    allowed = {name for name in guilty if name.split(".")[0] in {"buildx", "engine"}}
-    assert guilty - allowed == OUTSIDE_THE_DRIVER
+    guilty = {
+        package_of(path) for path in MODULES if makes.search(path.read_text(encoding="utf-8"))
+    }
+    assert guilty <= {"buildx", "engine"}
 
 
 def test_only_the_console_writes_to_stdout_and_stderr() -> None:

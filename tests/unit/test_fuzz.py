@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gzip
+import io
 import json
 import random
 import resource
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import archives
 import hypothesis
 import pytest
 import zstandard
@@ -162,8 +164,12 @@ def _digests(content: bytes, folder: Path) -> None:
 def _archive(content: bytes, folder: Path) -> None:
     file = folder / "one.tar.zst"
     file.write_bytes(content)
-    with archive.opened(str(file)):
-        pass
+    with archive.opened(str(file)) as chunks:
+        list(chunks)
+
+
+def _saved_image(content: bytes, _: Path) -> None:
+    archive._describe(archive._ForwardedArchive(iter([content]), io.BytesIO()), "file")
 
 
 def _journal(content: bytes, folder: Path) -> None:
@@ -250,7 +256,6 @@ def targets() -> Iterator[Target]:
         "platform": "linux/amd64", "slim": False, "airflow": "3.3.2", "commit": "c",
         "digest": DIGEST,
     }  # fmt: skip
-    head = as_json({"schema": 1, "identity": "ci-3.11-amd64", "image": "r/i:1", "kind": "ci"})
     config = {
         "architecture": "amd64",
         "config": {"Labels": {"a": "b"}},
@@ -274,7 +279,10 @@ def targets() -> Iterator[Target]:
     yield Target("constraints", (pins,), _constraints)
     yield Target("baseline", ((ROOT / "constraints/baseline-3.11.txt").read_bytes(),), _baseline)
     yield Target("digests", (as_json(digest_file),), _digests)
-    yield Target("archive", (head, zstandard.compress(head), b"\x50\x2a\x4d\x18" + head), _archive)
+    saved = archives.make("r/i:1", {"os": "linux", **config})
+    frame = zstandard.compress(saved)
+    yield Target("archive", (frame, b"\x50\x2a\x4d\x18\x01\0\0\0x" + frame), _archive)
+    yield Target("saved image", (saved,), _saved_image)
     yield Target("journal", (_recorded(),), _journal)
     yield Target(
         "events", tuple(gzip.decompress(one.read_bytes())[:20_000] for one in streams), _events

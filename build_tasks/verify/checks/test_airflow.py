@@ -1,4 +1,4 @@
-"""Airflow itself runs: on SQLite and on PostgreSQL, a DAG to success, server and scheduler."""
+"""Airflow runs a DAG on SQLite and on PostgreSQL, and its server and scheduler are healthy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.buildx import commands
+from build_tasks.buildx import commands, docker
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
 from build_tasks.verify.container import Containers
@@ -40,7 +40,7 @@ def verify():
 
 verify()
 """
-#: Write the DAG and run it; its file is no argument, so that a read-only home would be seen.
+#: Writes the DAG into the home and runs it, which fails if the home is read-only.
 _RUN = """
 set -e
 mkdir -p "${AIRFLOW_HOME}/dags"
@@ -60,18 +60,18 @@ except OSError as error:
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL that containers reach on loopback, in its network."""
+    """A PostgreSQL server; containers that share its network reach it on loopback."""
 
     container: str
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What puts a container into the database's network."""
+        """Options that put a container into the network of the database."""
         return ("--network", f"container:{self.container}")
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads Airflow to it."""
+        """Variables that make Airflow use the database."""
         return {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow@127.0.0.1/postgres",
             "CONNECTION_CHECK_SLEEP_TIME": "1",
@@ -80,30 +80,28 @@ class Database:
 
 @pytest.fixture(scope="module")
 def database(target: Target, containers: Containers, packages: Packages) -> Database:
-    """A PostgreSQL of Debian's."""
-    if "psycopg2-binary" not in {one["name"] for one in packages.distributions}:
-        pytest.skip("the image has no driver of PostgreSQL")
+    """Debian's PostgreSQL in a container."""
+    if "psycopg2-binary" not in {package["name"] for package in packages.distributions}:
+        pytest.skip("the image has no driver for PostgreSQL")
     client = target.client
-    tag = f"airflow-images/postgres:{target.python}"
+    tag = f"airflow-images/postgres:{target.build.python}"
     bundle = ["--secret", f"id=ca-bundle,src={target.ca_bundle}"] if target.ca_bundle else []
     options = ("--build-arg", f"BASE_IMAGE={target.base_image}", *bundle, "--tag", tag)
     command = commands.small_build_command(client, DEFAULT, _POSTGRES, *options)
     built = process.run(command, environment=client.environment, timeout=_START * 4, check=False)
-    expect(not built.returncode, f"no PostgreSQL: {built.stderr[-1000:]}")
-    started = containers.docker("run", "--detach", "--init", *containers.options()[:4], tag)
+    expect(not built.returncode, f"PostgreSQL cannot be built: {built.stderr[-1000:]}")
+    started = containers.start(image=tag, options=("--init",))
     expect(not started.returncode, f"PostgreSQL does not start: {started.stderr.strip()}")
     return Database(started.stdout.strip())
 
 
 @pytest.fixture(scope="module")
 def migrated(containers: Containers, database: Database) -> Database:
-    """The database, with Airflow's tables."""
-    ended = containers.run(
-        *("bash", "-c", _RUN),
-        environment={**database.environment, "VERIFY_DAG": _DAG},
-        options=database.options,
+    """The database after a DAG has run, with Airflow's tables."""
+    environment = {**database.environment, "VERIFY_DAG": _DAG}
+    _expect_success(
+        containers.run("bash", "-c", _RUN, environment=environment, options=database.options)
     )
-    _expect_success(ended)
     return database
 
 
@@ -112,39 +110,40 @@ def test_a_dag_succeeds_on_sqlite(containers: Containers) -> None:
 
 
 def test_a_dag_succeeds_on_postgresql(migrated: Database) -> None:
-    expect(migrated, "the fixture says it")
+    expect(migrated, "the fixture runs the DAG")
 
 
 @pytest.fixture
-def running(containers: Containers, migrated: Database) -> Iterator[str]:
-    """An API server and a scheduler; the name of the server's container."""
+def server(containers: Containers, migrated: Database) -> Iterator[str]:
+    """The container of an API server, beside a scheduler."""
     started = []
     for command in ("api-server", "scheduler"):
-        ended = containers.docker(
-            *("run", "--detach", *containers.options(migrated.environment), *migrated.options),
-            *(containers.target.image.reference, "airflow", command),
+        completed = containers.start(
+            *("airflow", command), environment=migrated.environment, options=migrated.options
         )
-        expect(not ended.returncode, f"{command} does not start: {ended.stderr.strip()}")
-        started.append(ended.stdout.strip())
+        expect(not completed.returncode, f"{command} does not start: {completed.stderr.strip()}")
+        started.append(completed.stdout.strip())
     yield started[0]
-    containers.docker("rm", "--force", *started)
+    containers.execute(docker.remove_command(containers.target.client, started))
 
 
-def test_server_and_scheduler_are_healthy(containers: Containers, running: str) -> None:
+def test_server_and_scheduler_are_healthy(containers: Containers, server: str) -> None:
+    client = containers.target.client
+    command = docker.execute_command(client, server, "python", "-c", _HEALTH)
     deadline = time.monotonic() + _START
-    said = "nothing"
+    answer = "nothing"
     while time.monotonic() < deadline:
-        asked = containers.docker("exec", running, "python", "-c", _HEALTH)
-        said = asked.stdout.strip() or asked.stderr.strip()
-        if not asked.returncode and _healthy(said):
+        completed = containers.execute(command)
+        answer = completed.stdout.strip() or completed.stderr.strip()
+        if not completed.returncode and _healthy(answer):
             return
         time.sleep(2)
-    logs = containers.docker("logs", "--tail", "20", running)
-    expect(holds=False, message=f"/api/v2/monitor/health says {said}: {logs.stderr[-800:]}")
+    logs = containers.execute(docker.logs_command(client, server, lines=20))
+    expect(holds=False, message=f"/api/v2/monitor/health says {answer}: {logs.stderr[-800:]}")
 
 
-def _healthy(said: str) -> bool:
-    parts = json.loads(said)
+def _healthy(answer: str) -> bool:
+    parts = json.loads(answer)
     scheduler = parts["scheduler"]
     return (
         parts["metadatabase"]["status"] == "healthy"
@@ -153,9 +152,9 @@ def _healthy(said: str) -> bool:
     )
 
 
-def _expect_success(ended: Completed) -> None:
-    output = ended.stdout + ended.stderr
+def _expect_success(completed: Completed) -> None:
+    output = completed.stdout + completed.stderr
     expect(
-        not ended.returncode and "state=success" in output.replace(" ", ""),
-        f"the DAG did not succeed (exit status {ended.returncode}): {output[-1500:]}",
+        not completed.returncode and "state=success" in output.replace(" ", ""),
+        f"the DAG did not succeed (exit status {completed.returncode}): {output[-1500:]}",
     )

@@ -1,11 +1,13 @@
-"""The image says what it is, and holds nothing that only building needs, and no secret."""
+"""The image has its labels, no build tools or caches, no secrets, and keeps its budget."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 
+from build_tasks.buildx import docker
 from build_tasks.text.redaction import is_secret_name
 from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
@@ -25,22 +27,22 @@ _SECRETS = re.compile(
     r"(?:^|/)(?:\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.docker/config\.json|"
     r"id_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials)$|^run/secrets/.+"
 )
-#: Keys that packages test themselves with are known to everybody.
+#: Packages contain published keys for their own tests.
 _PUBLISHED = re.compile(r"/(?:site|dist)-packages/")
 _BUILD_TOOLS = re.compile(
     r"/(?:pip|setuptools|wheel|uv|hatchling|flit_core|poetry|Cython|maturin)/(?:.*/)?__pycache__/"
 )
+_PREFIX = "org.apache.airflow."
 _WANTED = ("python.version", "version", "image", "uid")
 
 
 def test_its_labels_say_what_it_is(target: Target) -> None:
-    labels = target.image.labels
-    prefix = "org.apache.airflow."
-    missing = [f"{prefix}{name}" for name in _WANTED if not labels.get(f"{prefix}{name}")]
+    labels, build = target.image.labels, target.build
+    missing = [f"{_PREFIX}{name}" for name in _WANTED if not labels.get(f"{_PREFIX}{name}")]
     expect(not missing, f"no label {', '.join(missing)}")
-    python = ".".join(labels[f"{prefix}python.version"].split(".")[:2])
-    expect(python == target.python, f"the label says Python {python}, not {target.python}")
-    airflow = labels[f"{prefix}version"]
+    python = ".".join(target.image.python.split(".")[:2])
+    expect(python == build.python, f"the label says Python {python}, not {build.python}")
+    airflow = target.image.airflow
     expect(airflow == target.airflow, f"the label says Airflow {airflow}, not {target.airflow}")
     created = labels.get("org.opencontainers.image.created")
     if created:
@@ -49,52 +51,54 @@ def test_its_labels_say_what_it_is(target: Target) -> None:
 
 @PROD
 def test_no_compiler_is_left(files: list[File]) -> None:
-    found = [f"/{file.path}" for file in files if _COMPILERS.search(file.path)]
-    expect(not found, f"compilers: {', '.join(found[:5])}")
+    _expect_none("compilers", files, lambda file: bool(_COMPILERS.search(file.path)))
 
 
 @PROD
 def test_no_cache_of_packages_is_left(files: list[File]) -> None:
-    found = [f"/{file.path}" for file in files if not file.folder and _CACHES.match(file.path)]
-    expect(not found, f"caches: {', '.join(found[:5])}")
+    _expect_none("caches", files, lambda file: not file.folder and bool(_CACHES.match(file.path)))
 
 
 @PROD
 def test_no_bytecode_of_build_tools_is_left(files: list[File]) -> None:
-    found = [f"/{file.path}" for file in files if _BUILD_TOOLS.search(f"/{file.path}")]
-    expect(not found, f"bytecode: {', '.join(found[:3])}")
+    _expect_none("bytecode", files, lambda file: bool(_BUILD_TOOLS.search(f"/{file.path}")))
 
 
 def test_no_secret_is_in_it(target: Target, containers: Containers, files: list[File]) -> None:
-    found = [
-        f"/{file.path}"
-        for file in files
-        if (file.key and not _PUBLISHED.search(file.path))
-        or (not file.folder and _SECRETS.search(file.path))
-    ]
-    expect(not found, f"secrets: {', '.join(found[:5])}")
-    named = [entry.partition("=")[0] for entry in target.image.config.get("Env") or []]
-    history = containers.docker(
-        "history", "--no-trunc", "--format", "{{.CreatedBy}}", target.image.reference
-    ).stdout
-    named += re.findall(r"(?:ARG |ENV |[|]\d+ (?:\S+=\S* )*?)([A-Za-z_][A-Za-z0-9_]*)=", history)
-    bad = sorted({name for name in named if is_secret_name(name)})
+    _expect_none("secrets", files, _is_secret)
+    steps = "\n".join(layer["CreatedBy"] for layer in _history(containers))
+    names = [entry.partition("=")[0] for entry in target.image.config.get("Env") or []]
+    names += re.findall(r"(?:ARG |ENV |[|]\d+ (?:\S+=\S* )*?)([A-Za-z_][A-Za-z0-9_]*)=", steps)
+    bad = sorted({name for name in names if is_secret_name(name)})
     expect(not bad, f"the image's environment or history has {', '.join(bad)}")
 
 
 def test_it_is_within_its_budget(target: Target, containers: Containers) -> None:
-    history = containers.docker(
-        *("history", "--no-trunc", "--human=false", "--format", "{{json .}}"),
-        target.image.reference,
-    ).stdout
-    layers = [json.loads(line) for line in history.splitlines()]
-    sizes = sorted(((int(one["Size"]), one["CreatedBy"]) for one in layers), reverse=True)
-    total = sum(size for size, _ in sizes) / 1e6
+    layers = [(int(layer["Size"]), layer["CreatedBy"]) for layer in _history(containers)]
+    total = sum(size for size, _ in layers) / 1e6
     largest = "".join(
-        f"\n  {size / 1e6:7.0f} MB  {' '.join(text.split())[:100]}" for size, text in sizes[:5]
+        f"\n  {size / 1e6:7.0f} MB  {' '.join(text.split())[:100]}"
+        for size, text in sorted(layers, reverse=True)[:5]
     )
     expect(
         not target.budget or total <= target.budget,
         f"the image has {total:.0f} MB, its budget is {target.budget} MB; the largest layers:"
         f"{largest}",
     )
+
+
+def _expect_none(kind: str, files: list[File], unwanted: Callable[[File], bool]) -> None:
+    paths = [f"/{file.path}" for file in files if unwanted(file)]
+    expect(not paths, f"{kind}: {', '.join(paths[:5])}")
+
+
+def _is_secret(file: File) -> bool:
+    if file.key and not _PUBLISHED.search(file.path):
+        return True
+    return not file.folder and bool(_SECRETS.search(file.path))
+
+
+def _history(containers: Containers) -> list[dict[str, str]]:
+    target = containers.target
+    completed = containers.execute(docker.history_command(target.client, target.image.reference))
+    return [json.loads(line) for line in completed.stdout.splitlines()]

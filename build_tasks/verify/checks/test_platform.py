@@ -1,4 +1,4 @@
-"""The image is for its platform, and so is what lies in it."""
+"""The image and the programs in it are for its platform."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from build_tasks.verify.target import Target
 
 
 def test_the_manifest_is_for_the_platform(target: Target) -> None:
-    said = target.image.platform
-    expect(said == target.platform.value, f"the image says {said}, not {target.platform}")
+    platform, expected = target.image.platform, target.build.platform
+    expect(platform == expected, f"the image says {platform}, not {expected}")
 
 
 def test_the_payload_is_for_the_platform(target: Target, files: list[File]) -> None:
-    """An image may say arm64 and be full of amd64: BuildKit believes its base."""
-    wanted = MACHINES[target.platform]
+    """An image for arm64 may contain programs for amd64: BuildKit trusts the base image."""
+    platform = target.build.platform
     programs = [file for file in files if file.machine is not None and _runs(file.path)]
-    expect(programs, "there is no program in the image")
-    other = [file.path for file in programs if file.machine != wanted]
-    names = {number: platform.value for platform, number in MACHINES.items()}
-    has = ", ".join(sorted({names.get(n, f"e_machine {n}") for n in inventory.machines(programs)}))
+    expect(programs, "the image contains no program")
+    other = [file.path for file in programs if file.machine != MACHINES[platform]]
+    names = {number: name.value for name, number in MACHINES.items()}
+    machines = sorted({names.get(n, f"e_machine {n}") for n in inventory.machines(programs)})
     expect(
         not other,
-        f"{len(other)} of {len(programs)} programs and libraries are not for {target.platform} "
-        f"but {has}: {', '.join(other[:3])}",
+        f"{len(other)} of {len(programs)} programs and libraries are not for {platform} "
+        f"but {', '.join(machines)}: {', '.join(other[:3])}",
     )
 
 
 def _runs(path: str) -> bool:
-    """Whether the system or Python itself runs this; packages may carry aids for other machines."""
+    """Return whether the system or Python runs a file, unlike tools in packages."""
     system = ("bin/", "sbin/", "lib/", "lib64/", "usr/bin/", "usr/sbin/", "usr/lib/", "usr/local/")
     return path.startswith(system) or (path.startswith("opt/") and ".cpython-" in path)

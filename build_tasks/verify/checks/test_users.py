@@ -1,4 +1,4 @@
-"""The image's user, and any other in group 0, can work with it."""
+"""The image works for its user and for any other user in group 0."""
 
 from __future__ import annotations
 
@@ -27,28 +27,31 @@ def test_the_user_is_50000_in_group_0(target: Target) -> None:
 
 @pytest.mark.parametrize("uid", ["50000", "12345", "0"])
 def test_a_user_of_group_0_can_work(containers: Containers, uid: str) -> None:
-    ended = containers.run("bash", "-c", _TRY, options=("--user", f"{uid}:0"))
-    said = ended.stdout.split()
+    completed = containers.run("bash", "-c", _TRY, options=("--user", f"{uid}:0"))
+    ids = completed.stdout.split()[:2]
     expect(
-        not ended.returncode and said[:2] == [uid, "0"],
-        f"as {uid}:0: {ended.stdout.strip()} {ended.stderr.strip()[-500:]}",
+        not completed.returncode and ids == [uid, "0"],
+        f"as {uid}:0: {completed.stdout.strip()} {completed.stderr.strip()[-500:]}",
     )
 
 
 @PROD
 def test_another_group_is_refused(containers: Containers) -> None:
-    ended = containers.run("bash", "-c", "true", options=("--user", "12345:12345"))
-    expect(ended.returncode, "a user that is not in group 0 was let in, and could write nothing")
+    completed = containers.run("bash", "-c", "true", options=("--user", "12345:12345"))
+    expect(
+        completed.returncode, "a user that is not in group 0 was let in, and could write nothing"
+    )
 
 
 def test_group_0_may_what_the_user_may(target: Target, files: list[File]) -> None:
-    ours = [file for file in files if file.uid == _UID]
-    if target.kind is ImageKind.CI:  # sources keep the modes that they have in the context
-        ours = [file for file in ours if not file.path.startswith("opt/airflow/")]
+    # The sources of a CI image keep the modes that they have in the context.
+    exempt = ("opt/airflow/",) if target.build.kind is ImageKind.CI else ()
     wrong = [
-        f"/{file.path}" for file in ours if file.gid or (file.mode >> 6 & 7) != (file.mode >> 3 & 7)
-    ]
-    wrong = [
-        path for path in wrong if not path.startswith("/home/airflow/.") and "/cache" not in path
+        f"/{file.path}"
+        for file in files
+        if file.uid == _UID
+        and (file.gid or (file.mode >> 6 & 7) != (file.mode >> 3 & 7))
+        and not file.path.startswith(("home/airflow/.", *exempt))
+        and "/cache" not in f"/{file.path}"
     ]
     expect(not wrong, f"{len(wrong)} files are the user's and not group 0's: {wrong[:3]}")

@@ -17,21 +17,21 @@ from build_tasks.verify.plugin import TARGET, Plugin, Result
 
 
 class Pytest:
-    """Stands in for pytest.main: ends as told, with results or a stop as its plugins see them."""
+    """Fake pytest.main: returns a status, after it told its plugins results or an interrupt."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ended: object = pytest.ExitCode.OK
-        self.stopped: list[BaseException] = []
+        self.status: object = pytest.ExitCode.OK
+        self.interrupts: list[BaseException] = []
         self.arguments: list[str] = []
-        self.theirs: str | None = ""
+        self.options: str | None = ""
         monkeypatch.setattr(pytest, "main", self)
 
     def __call__(self, arguments: list[str], plugins: list[Plugin]) -> object:
-        self.arguments, self.theirs = arguments, os.environ.get("PYTEST_ADDOPTS")
-        print("what pytest says")
+        self.arguments, self.options = arguments, os.environ.get("PYTEST_ADDOPTS")
+        print("output of pytest")
         plugins[0].results.append(Result("test_x", "passed", 0.5))
-        plugins[0].stopped.extend(self.stopped)
-        return self.ended
+        plugins[0].interrupts.extend(self.interrupts)
+        return self.status
 
 
 @pytest.fixture
@@ -40,8 +40,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Pytest:
 
 
 def verify(tmp_path: Path, *, quiet: bool = False, select: str = "") -> list[dict[str, object]]:
-    one = target(folder=tmp_path / "deep" / "folder")
-    return suite.verify(one, junit=tmp_path / "x.xml", quiet=quiet, select=select)
+    image = target(folder=tmp_path / "deep" / "folder")
+    junit = tmp_path / "x.xml"
+    return suite.verify(image, announce=print, junit=junit, quiet=quiet, select=select)
 
 
 def test_results_are_plain_data(tmp_path: Path, fake: Pytest) -> None:
@@ -55,7 +56,7 @@ def test_results_are_plain_data(tmp_path: Path, fake: Pytest) -> None:
     assert fake.arguments[fake.arguments.index("-k") + 1] == "a or b"
 
 
-@pytest.mark.parametrize(("quiet", "said"), [(False, "what pytest says\n"), (True, "")])
+@pytest.mark.parametrize(("quiet", "said"), [(False, "output of pytest\n"), (True, "")])
 def test_quiet_leaves_stdout_to_the_results(
     tmp_path: Path, fake: Pytest, capsys: pytest.CaptureFixture[str], quiet: bool, said: str
 ) -> None:
@@ -63,60 +64,60 @@ def test_quiet_leaves_stdout_to_the_results(
     assert capsys.readouterr().out == said
 
 
-@pytest.mark.parametrize("theirs", [None, "--nonsense"])
-def test_options_of_the_users_own_tests_stay_out_and_stay(
-    tmp_path: Path, fake: Pytest, monkeypatch: pytest.MonkeyPatch, theirs: str | None
+@pytest.mark.parametrize("options", [None, "--nonsense"])
+def test_the_users_pytest_options_are_hidden_and_kept(
+    tmp_path: Path, fake: Pytest, monkeypatch: pytest.MonkeyPatch, options: str | None
 ) -> None:
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    if theirs:
-        monkeypatch.setenv("PYTEST_ADDOPTS", theirs)
+    if options:
+        monkeypatch.setenv("PYTEST_ADDOPTS", options)
     verify(tmp_path)
-    assert fake.theirs is None
-    assert os.environ.get("PYTEST_ADDOPTS") == theirs
+    assert fake.options is None
+    assert os.environ.get("PYTEST_ADDOPTS") == options
 
 
 def test_failed_checks_are_results_and_no_error(tmp_path: Path, fake: Pytest) -> None:
-    fake.ended = pytest.ExitCode.TESTS_FAILED
+    fake.status = pytest.ExitCode.TESTS_FAILED
     assert len(verify(tmp_path)) == 1
 
 
-def test_a_stop_goes_on_as_what_it_was(tmp_path: Path, fake: Pytest) -> None:
-    fake.ended = pytest.ExitCode.INTERRUPTED
+def test_an_interrupt_is_raised_again(tmp_path: Path, fake: Pytest) -> None:
+    fake.status = pytest.ExitCode.INTERRUPTED
     with pytest.raises(KeyboardInterrupt):
         verify(tmp_path)
-    fake.stopped = [Interrupted(15)]
+    fake.interrupts = [Interrupted(15)]
     with pytest.raises(Interrupted) as caught:
         verify(tmp_path)
     assert caught.value.exit_code == 143
 
 
 @pytest.mark.parametrize("ended", [pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED])
-def test_a_selection_of_nothing_is_the_users_mistake(
+def test_an_empty_selection_is_a_usage_error(
     tmp_path: Path, fake: Pytest, ended: pytest.ExitCode
 ) -> None:
-    fake.ended = ended
+    fake.status = ended
     with pytest.raises(UsageError, match=r"^--select: 'x\(' selects no check$"):
         verify(tmp_path, select="x(")
     with pytest.raises(VerificationError, match=r"^i: no check ran"):
         verify(tmp_path)
 
 
-def test_a_crash_of_pytest_is_no_good_image(tmp_path: Path, fake: Pytest) -> None:
-    fake.ended = pytest.ExitCode.INTERNAL_ERROR
+def test_a_crash_of_pytest_is_an_error(tmp_path: Path, fake: Pytest) -> None:
+    fake.status = pytest.ExitCode.INTERNAL_ERROR
     with pytest.raises(VerificationError, match=r"^i: no check ran"):
         verify(tmp_path, select="x")
 
 
-def test_a_report_is_a_file_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_junit_file_is_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert suite.report(None) is None
-    assert suite.report("new/r.xml") == tmp_path / "new" / "r.xml"
+    assert suite.junit_file(None) is None
+    assert suite.junit_file("new/r.xml") == tmp_path / "new" / "r.xml"
     assert (tmp_path / "new").is_dir()
     with pytest.raises(UsageError, match=r"^--junit: new: is a folder$"):
-        suite.report("new")
+        suite.junit_file("new")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^--junit: file/x/r.xml: Not a directory$"):
-        suite.report("file/x/r.xml")
+        suite.junit_file("file/x/r.xml")
 
 
 def report(when: str, outcome: str, longrepr: object = None) -> pytest.TestReport:
@@ -143,10 +144,10 @@ def report(when: str, outcome: str, longrepr: object = None) -> pytest.TestRepor
         ("call", "failed", None, ""),
     ],
 )
-def test_what_came_of_a_check_is_kept(
+def test_the_result_of_a_check_is_kept(
     when: str, outcome: str, longrepr: object, message: str
 ) -> None:
-    plugin = Plugin(target())
+    plugin = Plugin(target(), print)
     plugin.pytest_runtest_logreport(report(when, outcome, longrepr))
     (result,) = plugin.results
     assert (result.check, result.outcome, result.seconds) == ("test_x[1::2]", outcome, 0.123)
@@ -154,8 +155,26 @@ def test_what_came_of_a_check_is_kept(
     assert bool(result.message) is bool(message)
 
 
-def test_getting_ready_well_is_no_result() -> None:
-    plugin = Plugin(target())
+def test_groups_of_checks_are_announced() -> None:
+    messages: list[str] = []
+    plugin = Plugin(target(), messages.append)
+    names = ("test_users.py::test_a", "test_users.py::test_b", "test_airflow.py::test_c")
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    plugin.pytest_collection_finish(SimpleNamespace(items=items))  # type: ignore[arg-type]  # all of a session that it uses
+    for name in names:
+        plugin.pytest_runtest_logstart(name)
+    assert messages == [
+        "i: running 3 checks in 2 groups, which take several minutes: they run Airflow",
+        "[1/2] users: 2 checks",
+        "[2/2] airflow: 1 check",
+    ]
+    quick = Plugin(target(), messages.append)
+    quick.pytest_collection_finish(SimpleNamespace(items=items[:1]))  # type: ignore[arg-type]  # see above
+    assert messages[-1] == "i: running 1 check in 1 group"
+
+
+def test_a_passed_fixture_is_not_a_result() -> None:
+    plugin = Plugin(target(), print)
     for when in ("setup", "teardown"):
         plugin.pytest_runtest_logreport(report(when, "passed"))
     assert plugin.results == []
@@ -164,7 +183,7 @@ def test_getting_ready_well_is_no_result() -> None:
 def test_the_checks_find_the_target(pytestconfig: pytest.Config) -> None:
     one = target()
     config = SimpleNamespace(stash=pytest.Stash())
-    Plugin(one).pytest_configure(config)  # type: ignore[arg-type]  # all of a config that it uses
+    Plugin(one, print).pytest_configure(config)  # type: ignore[arg-type]  # all of a config that it uses
     assert config.stash[TARGET] is one
 
 
@@ -192,7 +211,7 @@ def containers(reference: str = "i") -> Containers:
     return Containers(target(image=image), "t", itertools.count())
 
 
-def test_a_container_runs_one_command_and_goes(commands: list[Command]) -> None:
+def test_a_container_runs_one_command_and_is_removed(commands: list[Command]) -> None:
     containers().run("bash", "-c", "x y", environment={"A": "1 2"}, options=("--user", "1:0"))
     assert commands == [
         (
@@ -211,7 +230,7 @@ def test_a_script_is_read_from_standard_input(commands: list[Command]) -> None:
     )
 
 
-def test_files_are_taken_out_of_a_container_that_never_ran(commands: list[Command]) -> None:
+def test_files_are_exported_from_a_container_that_is_not_started(commands: list[Command]) -> None:
     containers().export(Path("/f.tar"))
     assert commands == [
         ("docker", "create", *OPTIONS, "i", "true"),
@@ -222,7 +241,7 @@ def test_files_are_taken_out_of_a_container_that_never_ran(commands: list[Comman
     assert len(commands) == 1
 
 
-def test_nothing_is_left(commands: list[Command], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_containers_are_removed(commands: list[Command], monkeypatch: pytest.MonkeyPatch) -> None:
     containers().clear()
     assert commands == [
         ("docker", "ps", "--all", "--quiet", "--filter", "label=airflow-images.verify=t"),
@@ -234,5 +253,5 @@ def test_nothing_is_left(commands: list[Command], monkeypatch: pytest.MonkeyPatc
 
 def test_two_verifications_do_not_share_a_name() -> None:
     one, two = Containers(target()), Containers(target())
-    names = [each.options()[1] for each in (one, one, two, two)]
+    names = [containers._options()[1] for containers in (one, one, two, two)]
     assert len(set(names)) == 4

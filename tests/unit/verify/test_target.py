@@ -7,10 +7,10 @@ import pytest
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, RegistryError, UsageError
-from build_tasks.model.matrix import ImageKind, Platform
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
 from build_tasks.verify import target
-from build_tasks.verify.target import Image, Said
+from build_tasks.verify.target import Image
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 
@@ -21,7 +21,7 @@ def image(**labels: str) -> Image:
 
 
 class Engine:
-    """Stands in for process.run: a registry's manifest, and what the engine has after a pull."""
+    """Fake process.run: the manifest in a registry, and the images of the engine after a pull."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, raw: object, *, pull: int = 0) -> None:
         self.raw, self.pull, self.has = raw, pull, set[str]()
@@ -41,39 +41,38 @@ class Engine:
         return Completed(command, 0, json.dumps(self.raw), "")
 
 
-def test_labels_say_what_an_image_is() -> None:
-    one = image(image="airflow", python_version="3.11.9", version="3.3.2", slim="true")
-    assert target.said(one, None, None) == Said(ImageKind.PROD, "3.11", "3.3.2", True)
-    one = image(image="airflow-ci", python_version="3.9")
-    assert target.said(one, None, None) == Said(ImageKind.CI, "3.9", "", False)
-    assert (one.platform, one.python) == ("linux/arm64", "3.9")
+def test_labels_identify_the_build() -> None:
+    prod = image(image="airflow", python_version="3.11.9", version="3.3.2", slim="true")
+    build = Build(ImageKind.PROD, "3.11", Platform.ARM64, slim=True)
+    assert target.identify(prod, Platform.ARM64) == build
+    assert (prod.platform, prod.python, prod.airflow) == ("linux/arm64", "3.11.9", "3.3.2")
+    ci = image(image="airflow-ci", python_version="3.9")
+    assert target.identify(ci, Platform.AMD64) == Build(ImageKind.CI, "3.9", Platform.AMD64)
+    assert (ci.kind, ci.python, ci.airflow) == ("ci", "3.9", "")
 
 
-def test_a_person_knows_better() -> None:
-    one = image(image="airflow-ci", python_version="3.9", version="3")
-    assert target.said(one, "prod", "3.11") == Said(ImageKind.PROD, "3.11", "3", False)
+def test_options_override_labels() -> None:
+    ci = image(image="airflow-ci", python_version="3.9", version="3")
+    build = Build(ImageKind.PROD, "3.11", Platform.AMD64)
+    assert target.identify(ci, Platform.AMD64, "prod", "3.11") == build
     bare = Image("x", {"Config": None})
-    assert target.said(bare, "ci", "3.11") == Said(ImageKind.CI, "3.11", "", False)
+    assert target.identify(bare, Platform.AMD64, "prod", "3.11") == build
     assert (bare.platform, bare.labels, bare.config) == ("None/None", {}, {})
 
 
 @pytest.mark.parametrize(
-    ("one", "kind", "said"),
+    ("image", "kind", "message"),
     [
         (image(), None, r"r/i:1: no label says which image it is: add --kind with one of ci, prod"),
         (image(image="other"), None, r"no label says which image it is"),
         (image(image="airflow"), None, r"r/i:1: no label says which Python it has: add --python"),
         (image(python_version="3.11"), "dev", r"--kind: unknown image 'dev'"),
-        (
-            image(python_version="three"),
-            "ci",
-            r"--python: expected a Python version like ",
-        ),
+        (image(python_version="three"), "ci", r"--python: expected a Python version like 3.11, "),
     ],
 )
-def test_what_nobody_says_is_asked_for(one: Image, kind: str | None, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        target.said(one, kind, None)
+def test_a_missing_label_is_one_line(image: Image, kind: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        target.identify(image, Platform.AMD64, kind)
 
 
 def platform(digest: str, architecture: str, **more: str) -> dict[str, object]:
@@ -100,7 +99,7 @@ INDEX = {
         ("host:5000/i:v1@sha256:all", "host:5000/i@sha256:1"),
     ],
 )
-def test_the_platforms_own_manifest_is_pulled(
+def test_the_manifest_of_the_platform_is_pulled(
     monkeypatch: pytest.MonkeyPatch, reference: str, pulled: str
 ) -> None:
     Engine(monkeypatch, INDEX)
@@ -110,21 +109,23 @@ def test_the_platforms_own_manifest_is_pulled(
 def test_an_image_for_one_platform_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, {"config": {}})
     assert target.find(CLIENT, "i:1", Platform.ARM64).reference == "i:1"
-    engine.raw = None  # it is there now: no registry is asked
+    engine.raw = None  # the engine has it now: no registry is asked
     assert target.find(CLIENT, "i:1", Platform.AMD64).reference == "i:1"
 
 
-def test_another_platform_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_platform_is_not_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
     Engine(monkeypatch, {"manifests": [platform("sha256:2", "amd64"), {"digest": "x"}]})
     with pytest.raises(UsageError) as caught:
         target.find(CLIENT, "i", Platform.ARM64)
-    assert str(caught.value) == ("i: has nothing for linux/arm64: choose --platform of linux/amd64")
+    assert str(caught.value) == (
+        "i: has no image for linux/arm64: choose --platform of linux/amd64"
+    )
 
 
-def test_a_pull_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_pull_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, INDEX, pull=1)
     with pytest.raises(RegistryError, match=r"^i@sha256:2: denied$"):
         target.find(CLIENT, "i", Platform.AMD64)
     engine.pull, engine.has, engine.silent = 0, set(), True
-    with pytest.raises(EngineError, match="pulled it and does not have it"):
+    with pytest.raises(EngineError, match="does not have the image that it pulled"):
         target.find(CLIENT, "i", Platform.AMD64)
