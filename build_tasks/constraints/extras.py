@@ -1,13 +1,12 @@
-"""The extras that a release of Airflow has.
+"""The extras of a release of Airflow.
 
-uv installs nothing for an extra that is unknown, and only warns of it. So the names are written
-down beside the constraints, and what is asked for is checked against them before a build.
+uv only warns of an unknown extra, and installs nothing for it. So the names are recorded beside the
+constraints, and checked before a build.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,58 +15,56 @@ from pathlib import Path
 
 from build_tasks import process
 from build_tasks.config.settings import ROOT, Settings
-from build_tasks.constraints import constraint_files
+from build_tasks.constraints import constraint_files, resolver
+from build_tasks.constraints.constraint_files import normalize
 from build_tasks.errors import NetworkError, UsageError
 from build_tasks.text.formatting import plural
 
-#: Seconds for uv to get one small wheel.
-_INSTALL = 300.0
+#: Seconds for uv to install one small wheel.
+_INSTALL_TIMEOUT = 300.0
 _HEADER = "# Made by `nox -s constraints-{python}`: the extras of apache-airflow {airflow}."
 
 
 def path(root: Path, airflow: str) -> Path:
-    """Return where the extras of a release stand."""
+    """Return the file with the extras of a release."""
     return root / "constraints" / f"extras-{airflow}.txt"
 
 
 def check(settings: Settings, python: str) -> None:
-    """Raise unless the release of Airflow has the extras that are asked for.
+    """Raise UsageError if Airflow lacks an extra of the settings, with the nearest one.
 
-    Where the names are not written down, the build itself finds out.
-
-    Raises:
-        UsageError: it lacks one; the message names the nearest.
+    Without a file of extras, the build itself fails.
     """
     airflow = settings.airflow_for(python)
     file = path(ROOT, airflow)
     if not file.exists():
         return
-    known = {_normal(name) for name in constraint_files.lines(file)}
+    known = {normalize(name) for name in constraint_files.lines(file)}
     for extra in settings.airflow_extras:
-        if _normal(extra) not in known:
-            near = difflib.get_close_matches(_normal(extra), sorted(known), n=3)
-            advice = f"did you mean {' or '.join(near)}?" if near else f"{file} has all"
-            place = settings.origins["airflow.extras"]
-            raise UsageError(f"{place}: Airflow {airflow} has no extra {extra!r}: {advice}")
+        if normalize(extra) not in known:
+            near = difflib.get_close_matches(normalize(extra), sorted(known), n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"{file} has all"
+            origin = settings.origins["airflow.extras"]
+            raise UsageError(f"{origin}: Airflow {airflow} has no extra {extra!r}: {hint}")
 
 
 def refresh(python: str, settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Write down the extras of the release that a Python has, if they are not there yet.
+    """Write the file of extras for the release of a Python, if there is none.
 
     Raises:
-        NetworkError: the package index cannot be reached, or has no such release.
+        NetworkError: the package index is unreachable, or has no such release.
     """
     airflow = settings.airflow_for(python)
     file = path(ROOT, airflow)
     if file.exists():
         return
-    names = _of_release(python, airflow)
+    names = _fetch(python, airflow)
     header = _HEADER.format(python=python, airflow=airflow)
     constraint_files.write(file, "\n".join((header, *names, "")))
     announce(f"{constraint_files.place(file)}: {plural(len(names), 'extra')}")
 
 
-def _of_release(python: str, airflow: str) -> list[str]:
+def _fetch(python: str, airflow: str) -> list[str]:
     from uv import find_uv_bin  # noqa: PLC0415 - start-up time
 
     with tempfile.TemporaryDirectory() as folder:
@@ -75,14 +72,10 @@ def _of_release(python: str, airflow: str) -> list[str]:
             *(find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", folder),
             *("--python", sys.executable, "--python-version", python, f"apache-airflow=={airflow}"),
         )
-        ended = process.run(command, timeout=_INSTALL, check=False)
+        completed = process.run(command, timeout=_INSTALL_TIMEOUT, check=False)
         metadata = Path(folder) / f"apache_airflow-{airflow}.dist-info" / "METADATA"
-        if ended.returncode or not metadata.exists():
-            reason = " ".join(re.sub(r"[^\x00-\x7f]", "", ended.stderr).split())
+        if completed.returncode or not metadata.exists():
+            reason = resolver.one_line(completed.stderr)
             raise NetworkError(f"the extras of Airflow {airflow}: {reason}")
-        parsed = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
-    return sorted(parsed.get_all("Provides-Extra") or [])
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+        headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
+    return sorted(headers.get_all("Provides-Extra") or [])

@@ -1,9 +1,11 @@
-"""The resolver: uv, asked which versions fit together and what they weigh."""
+"""Resolve versions with uv, and get the sizes of wheels."""
 
 from __future__ import annotations
 
 import re
 import sys
+import tempfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,13 +14,13 @@ from build_tasks.errors import DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command
 
-#: What uv calls the platforms of the images. All of them get the same versions.
+#: uv's names of the platforms of the images.
 UV_PLATFORMS = {
     Platform.AMD64: "x86_64-manylinux_2_28",
     Platform.ARM64: "aarch64-manylinux_2_28",
 }
-#: Seconds for uv to resolve; 1 to 14 were seen.
-_RESOLVE = 600.0
+#: Seconds for uv to resolve; 1 to 14 were measured.
+_RESOLVE_TIMEOUT = 600.0
 
 
 def compile_command(uv: str, python: str, platform: Platform, pins: Path, output: Path) -> Command:
@@ -28,7 +30,7 @@ def compile_command(uv: str, python: str, platform: Platform, pins: Path, output
         uv: the program.
         python: the version of Python to resolve for; no such interpreter is needed.
         platform: the platform to resolve for.
-        pins: versions to keep where they fit.
+        pins: constraints.
         output: the file to write.
     """
     return (
@@ -42,55 +44,54 @@ def compile_command(uv: str, python: str, platform: Platform, pins: Path, output
 def compile_into(
     output: Path, python: str, platform: Platform, wanted: str, pins: Path, *options: str
 ) -> None:
-    """Resolve requirements into a file.
+    """Resolve requirements into a file; versions in the present file are kept where they fit.
 
     Args:
-        output: the file to write; versions that it has and that fit are kept.
+        output: the file to write.
         python: the version of Python.
         platform: the platform.
         wanted: the requirements, one a line.
-        pins: a file of versions to keep to.
+        pins: a file of constraints.
         options: further options of `uv pip compile`.
 
     Raises:
         DependencyError: no versions fit together.
-        NetworkError: the package index cannot be reached.
+        NetworkError: the package index is unreachable.
     """
     from uv import find_uv_bin  # noqa: PLC0415 - start-up time
 
     command = (*compile_command(find_uv_bin(), python, platform, pins, output), *options)
-    ended = process.run(command, input=wanted, timeout=_RESOLVE, check=False)
-    if ended.returncode:
-        reason = " ".join(re.sub(r"[^\x00-\x7f]", "", ended.stderr).split())  # no drawn lines
-        if "No solution found" in reason:
-            raise DependencyError(f"constraints-{python}: {reason}")
-        raise NetworkError(f"constraints-{python}: {reason}")
+    completed = process.run(command, input=wanted, timeout=_RESOLVE_TIMEOUT, check=False)
+    if completed.returncode:
+        reason = one_line(completed.stderr)
+        error = DependencyError if "No solution found" in reason else NetworkError
+        raise error(f"constraints-{python}: {reason}")
+
+
+def one_line(stderr: str) -> str:
+    """Return uv's message on one line, without drawn lines."""
+    return " ".join(re.sub(r"[^\x00-\x7f]", "", stderr).split())
 
 
 def wheel_sizes(python: str, platform: Platform, wanted: str) -> Mapping[str, int]:
-    """Return the bytes of the largest wheel that each of some pins has for a platform, by name.
-
-    Of what has no wheel, those of its sources.
+    """Return the bytes of the largest wheel of each package, or of its sdist without wheels.
 
     Args:
         python: the version of Python.
         platform: the platform.
-        wanted: the pins, one a line.
+        wanted: pins, one a line.
 
     Raises:
-        NetworkError: the package index cannot be reached.
+        NetworkError: the package index is unreachable.
     """
-    import tempfile  # noqa: PLC0415 - start-up time
-    import tomllib  # noqa: PLC0415 - start-up time
-
     with tempfile.TemporaryDirectory() as folder:
         limits, lock = Path(folder) / "limits.txt", Path(folder) / "pylock.toml"
         limits.touch()
-        # PEP 751's format has sizes; and pins leave nothing to resolve.
+        # The format of PEP 751 has sizes; pins leave nothing to resolve.
         options = ("--no-deps", "--format", "pylock.toml")
         compile_into(lock, python, platform, wanted, limits, *options)
         packages = tomllib.loads(lock.read_text(encoding="utf-8"))["packages"]
     return {
-        one["name"]: max(file["size"] for file in one.get("wheels") or [one["sdist"]])
-        for one in packages
+        package["name"]: max(file["size"] for file in package.get("wheels") or [package["sdist"]])
+        for package in packages
     }

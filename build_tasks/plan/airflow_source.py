@@ -1,4 +1,4 @@
-"""Where the PROD image's Airflow comes from, and which versions it follows."""
+"""Where the PROD image's Airflow comes from, and which constraints it follows."""
 
 from __future__ import annotations
 
@@ -15,104 +15,91 @@ from build_tasks.model.installation import Installation
 from build_tasks.plan import airflow_checkout
 
 WHEELS = ROOT / "docker-context-files"
-#: What may lie beside the wheels.
+#: Files that may be in the folder of wheels.
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
-#: Seconds for a file to come.
-_DOWNLOAD = 60.0
+#: Seconds to download a constraints file.
+_DOWNLOAD_TIMEOUT = 60.0
 
 
 def find(settings: Settings, python: str, announce: Callable[[str], None]) -> Installation:
-    """Return the installation that the settings mean for a Python; what is far is fetched.
-
-    Args:
-        settings: the effective settings.
-        python: the image's Python.
-        announce: is told what is fetched.
+    """Return the installation that the settings select for a Python; sources are fetched.
 
     Raises:
-        UsageError: a wheel, a folder, a reference or a constraints file is unusable; or wheels lie
-            in docker-context-files/ that nobody asked for.
+        UsageError: a wheel, a folder, a reference or a constraints file is unusable; or there are
+            files in docker-context-files/ that would not be used.
         NetworkError: the repository or the constraints cannot be fetched.
         MissingProgram: git is not installed.
     """
     source, place = settings.airflow_from, settings.origins["airflow.from"]
-    contexts: dict[str, Path] = {}
+    release, contexts = settings.airflow_for(python), dict[str, Path]()
     if source == "wheels":
-        method, version = "wheels", _wheels(place) or settings.airflow_for(python)
+        method, version = source, _check_wheels(place) or release
         contexts["wheels"] = WHEELS
     else:
         _refuse_leftovers()
-        if source == "release":
-            method, version = "release", settings.airflow_for(python)
-        else:
+        method, version = "release", release
+        if source != "release":
             method = "sources"
             contexts["sources"], version = airflow_checkout.find(source, place, announce)
     if settings.constraints_location:
-        contexts["constraints"] = _own_constraints(settings, python)
+        contexts["constraints"] = _copy_constraints(settings, python)
     else:
-        constraint_files.check(
-            constraint_files.path(ROOT, python, settings.constraints_mode),
-            python,
-            settings.airflow_for(python),
-        )
+        constraint_files.check(constraints_file(settings, python), python, release)
     return Installation(method, version, settings.constraints_mode, MappingProxyType(contexts))
 
 
 def constraints_file(settings: Settings, python: str) -> Path:
-    """Return the file of versions that the image of a Python follows."""
+    """Return the constraints file that the PROD image of a Python follows."""
     if settings.constraints_location:
-        return _own_constraints(settings, python) / "constraints.txt"
+        return _copy_constraints(settings, python) / "constraints.txt"
     return constraint_files.path(ROOT, python, settings.constraints_mode)
 
 
-def _files() -> list[Path]:
-    return sorted(f for f in WHEELS.glob("*") if f.name not in _HARMLESS)
+def _wheel_files() -> list[Path]:
+    return sorted(file for file in WHEELS.glob("*") if file.name not in _HARMLESS)
 
 
 def _refuse_leftovers() -> None:
-    found = _files()
-    if found:
+    for file in _wheel_files():
         raise UsageError(
-            f"{WHEELS.name}/{found[0].name}: would not be used: remove it, or install it with "
+            f"{WHEELS.name}/{file.name}: would not be used: remove it, or install it with "
             "--airflow-from wheels"
         )
 
 
-def _wheels(place: str) -> str | None:
-    """Check the wheels and return Airflow's version, if one of them is Airflow."""
+def _check_wheels(place: str) -> str | None:
+    """Check the wheels, and return the version of Airflow's, if there is one."""
     from packaging.utils import (  # noqa: PLC0415 - start-up time
         InvalidWheelFilename,
         parse_wheel_filename,
     )
 
-    found = _files()
-    if not found:
+    files = _wheel_files()
+    if not files:
         raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
-    versions = {}
-    for file in found:
+    versions: dict[str, str] = {}
+    for file in files:
+        path = f"{WHEELS.name}/{file.name}"
         if file.is_symlink() or not file.is_file():
-            raise UsageError(f"{WHEELS.name}/{file.name}: is no file; links are not followed")
+            raise UsageError(f"{path}: is no file; links are not followed")
         try:
             name, version, _, _ = parse_wheel_filename(file.name)
         except InvalidWheelFilename:
-            raise UsageError(
-                f"{WHEELS.name}/{file.name}: is no wheel, like NAME-1.0-py3-none-any.whl"
-            ) from None
+            raise UsageError(f"{path}: is no wheel, like NAME-1.0-py3-none-any.whl") from None
         if name in versions:
-            raise UsageError(f"{WHEELS.name}/{file.name}: there is another wheel of {name}")
+            raise UsageError(f"{path}: there is another wheel of {name}")
         versions[name] = str(version)
-    return next((text for name, text in versions.items() if name == "apache-airflow"), None)
+    return versions.get("apache-airflow")
 
 
-def _own_constraints(settings: Settings, python: str) -> Path:
-    """Return a folder with a copy of the constraints that the user named.
+def _copy_constraints(settings: Settings, python: str) -> Path:
+    """Return a folder with a copy of the user's constraints, named by their content.
 
-    It has the name of its content. A copy, because a build context is a folder, and the user's may
-    hold anything.
+    A build context is a folder, and the user's folder may have other files.
     """
     place = settings.origins["constraints.location"]
     location = settings.constraints_location.replace("{python}", python)
-    text = _download(location, place) if "://" in location else _text(location, place)
+    text = _download(location, place) if "://" in location else _read(location, place)
     text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraint_files.check_lines(text, f"{place}: {location}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -120,13 +107,13 @@ def _own_constraints(settings: Settings, python: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "constraints.txt"
     if not file.exists():
-        # Aside, because another process may send the folder meanwhile.
+        # The temporary file is elsewhere, because another process may send the folder meanwhile.
         paths.write(file, text, aside=folder.parent)
         paths.normalize_modes(folder)
     return folder
 
 
-def _text(location: str, place: str) -> str:
+def _read(location: str, place: str) -> str:
     try:
         return paths.read_text(paths.expand_user(location))
     except FileNotFoundError as error:
@@ -145,8 +132,8 @@ def _download(location: str, place: str) -> str:
     if not location.startswith(("https://", "http://")):
         raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
     try:
-        with urllib.request.urlopen(location, timeout=_DOWNLOAD) as answer:  # noqa: S310 - checked
-            content: bytes = answer.read()
+        with urllib.request.urlopen(location, timeout=_DOWNLOAD_TIMEOUT) as response:  # noqa: S310 - checked
+            content: bytes = response.read()
     except urllib.error.HTTPError as error:
         raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None
     except (http.client.InvalidURL, ValueError):

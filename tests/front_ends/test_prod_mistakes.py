@@ -291,16 +291,19 @@ def test_a_missing_git_is_one_line(bench: Bench) -> None:
     assert line == "--airflow-from: git is not installed"
 
 
+EXPECTED = "expected a constraint like name==1.2.3"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", ": has no constraint"),
         ("# nothing\n\n", ": has no constraint"),
-        ("a==1\r\n-r other.txt\r\n", ":2: '-r other.txt' is no constraint like name==1.2.3"),
-        ("a==1\n--hash=sha256:0\n", ":2: '--hash=sha256:0' is no constraint like name==1.2.3"),
-        ("<!DOCTYPE html>", ":1: '<!DOCTYPE html>' is no constraint like name==1.2.3"),
-        ("a==1 \\\n  --x\n", ":1: 'a==1 \\\\' is no constraint like name==1.2.3"),
-        ("a==ü\n", ":1: 'a==ü' is no constraint like name==1.2.3"),
+        ("a==1\r\n-r other.txt\r\n", f":2: {EXPECTED}, got '-r other.txt'"),
+        ("a==1\n--hash=sha256:0\n", f":2: {EXPECTED}, got '--hash=sha256:0'"),
+        ("<!DOCTYPE html>", f":1: {EXPECTED}, got '<!DOCTYPE html>'"),
+        ("a==1 \\\n  --x\n", f":1: {EXPECTED}, got 'a==1 \\\\'"),
+        ("a==ü\n", f":1: {EXPECTED}, got 'a==ü'"),
         (b"\xff\xfe", ": cannot be read: it is UTF-16, not UTF-8"),
     ],
 )

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_the_projects_own_files_are_right(python: str) -> None:
+def test_files_of_the_project_are_valid(python: str) -> None:
     airflow = loading.load(environment={}).airflow_for(python)
     file = constraint_files.path(ROOT, python)
     constraint_files.check(file, python, airflow)
@@ -41,35 +41,35 @@ def test_the_projects_own_files_are_right(python: str) -> None:
     assert wanted[0].endswith(f"]=={airflow}")
 
 
-def test_names_are_read_as_pypi_normalises_them(file: Path) -> None:
+def test_names_are_normalized(file: Path) -> None:
     assert constraint_files.read(file) == {"apache-airflow": "3.3.2", "zope-interface": "8.7"}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (f"{GOOD}zope_interface==1\n", ":4: zope-interface stands there twice"),
-        (f"{GOOD}pytest>=8\n", ":4: 'pytest>=8' is no pin like name==1.2.3"),
-        (f"{GOOD}-r other.txt\n", ":4: '-r other.txt' is no pin"),
+        (f"{GOOD}zope_interface==1\n", ":4: zope-interface is pinned twice"),
+        (f"{GOOD}pytest>=8\n", ":4: expected a pin like name==1.2.3, got 'pytest>=8'"),
+        (f"{GOOD}-r other.txt\n", ":4: expected a pin like name==1.2.3, got '-r other.txt'"),
         (
             "apache-airflow==3.3.2\n",
-            ": no line says what it was made for: run: nox -s constraints-3",
+            ": no header with Airflow's version and Python: run: nox -s cons",
         ),
         (GOOD.replace("3.11.", "3.12."), ": is for Python 3.12, not 3.11: run: nox -s constr"),
         (GOOD.replace("==3.3.2", "==3.3.1"), ": has Airflow 3.3.1, not 3.3.2: run: nox -s constr"),
         (GOOD.replace("apache-airflow==3.3.2", ""), ": has Airflow no version, not 3.3.2: run: "),
     ],
 )
-def test_a_malformed_file_is_one_line_with_its_place(file: Path, text: str, said: str) -> None:
+def test_malformed_file_is_one_line_with_its_place(file: Path, text: str, message: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
         constraint_files.check(file, "3.11", "3.3.2")
-    assert str(caught.value).startswith(f"constraints/constraints-3.11.txt{said}")
+    assert str(caught.value).startswith(f"constraints/constraints-3.11.txt{message}")
 
 
-def test_a_missing_file_is_one_line_with_the_command(file: Path) -> None:
+def test_missing_file_is_one_line_with_the_command(file: Path) -> None:
     file.unlink()
-    with pytest.raises(UsageError, match=r"not there: run: nox -s constraints-3\.11$"):
+    with pytest.raises(UsageError, match=r"not found: run: nox -s constraints-3\.11$"):
         constraint_files.check(file, "3.11", "3.3.2")
     file.mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
@@ -80,7 +80,7 @@ def test_a_missing_file_is_one_line_with_the_command(file: Path) -> None:
         constraint_files.read(file)
 
 
-def test_windows_line_ends_are_refused_and_a_byte_order_mark_is_not(file: Path) -> None:
+def test_crlf_is_refused_and_a_byte_order_mark_is_not(file: Path) -> None:
     text = file.read_bytes()
     file.write_bytes(b"\xef\xbb\xbf" + text)
     constraint_files.check(file, "3.11", "3.3.2")
@@ -89,13 +89,13 @@ def test_windows_line_ends_are_refused_and_a_byte_order_mark_is_not(file: Path) 
         constraint_files.check(file, "3.11", "3.3.2")
 
 
-def test_changes_name_what_came_went_and_moved() -> None:
+def test_changes_list_added_removed_and_changed_packages() -> None:
     before = {"a": "1", "b": "1", "c": "1"}
     after = {"a": "1", "b": "2", "d": "1"}
     assert constraint_files.changes(before, after) == ["  b 1 -> 2", "- c 1", "+ d 1"]
 
 
-def test_resolving_needs_no_interpreter_of_that_version() -> None:
+def test_command_resolves_for_another_python() -> None:
     command = resolver.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
     assert command == (
         *("uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
@@ -106,7 +106,7 @@ def test_resolving_needs_no_interpreter_of_that_version() -> None:
 
 
 class Resolver:
-    """Stands in for uv: writes what it is told to, and remembers what it was asked."""
+    """A fake uv that writes given answers and records its input."""
 
     def __init__(self, *answers: str, error: str = "") -> None:
         self.answers = list(answers)
@@ -132,7 +132,7 @@ def root(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file.parents[1]
 
 
-def test_generating_keeps_what_fits_and_says_what_changed(
+def test_generate_keeps_present_versions_and_reports_changes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = "apache-airflow-providers-ftp==1"
@@ -143,9 +143,9 @@ def test_generating_keeps_what_fits_and_says_what_changed(
         "apache-airflow==3.3.2\nonly-arm==1\n",
     )
     monkeypatch.setattr(process, "run", resolver)
-    said: list[str] = []
+    messages: list[str] = []
     chosen = loading.load({"tag": "x"}, environment={})
-    file = constraint_files.generate("3.11", chosen, upgrade=False, announce=said.append)
+    file = constraint_files.generate("3.11", chosen, upgrade=False, announce=messages.append)
     assert file.read_text() == (
         "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
         "# The images install exactly these versions.\n"
@@ -160,16 +160,14 @@ def test_generating_keeps_what_fits_and_says_what_changed(
         constraint_files.check(made, "3.11", "3.3.2")
     assert resolver.kept[0] == "apache-airflow==3.3.2\nzope-interface==8.7\n"
     assert "pytest-xdist" in resolver.asked[0].splitlines()
-    assert said == [
+    assert messages == [
         *("+ apache-airflow-providers-ftp 1", "+ b 1", "+ only-arm 1", "- zope-interface 8.7"),
         "constraints/constraints-3.11.txt: 4 packages",
     ]
     constraint_files.check(file, "3.11", "3.3.2")
 
 
-def test_upgrading_forgets_what_was_written_down(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upgrade_ignores_present_versions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
     monkeypatch.setattr(process, "run", resolver)
     constraint_files.generate("3.11", loading.load(environment={}), upgrade=True, announce=print)
@@ -187,7 +185,7 @@ def test_upgrading_forgets_what_was_written_down(
         ("error: Failed to fetch: `x`\n  Caused by: dns error\n", NetworkError),
     ],
 )
-def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
+def test_uv_error_is_one_line_and_keeps_the_file(
     root: Path, monkeypatch: pytest.MonkeyPatch, error: str, kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(process, "run", Resolver(error=error))
@@ -201,11 +199,11 @@ def test_a_failure_of_uv_is_one_line_and_keeps_the_file(
 
 
 @pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
-def test_an_extra_that_the_release_has_is_known(name: str) -> None:
+def test_extra_of_the_release_is_accepted(name: str) -> None:
     extras.check(loading.load({"airflow-extras": name}, environment={}), "3.11")
 
 
-def test_an_unknown_extra_is_refused_with_the_nearest() -> None:
+def test_unknown_extra_suggests_the_nearest() -> None:
     with pytest.raises(
         UsageError,
         match=r"^--airflow-extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
@@ -215,14 +213,14 @@ def test_an_unknown_extra_is_refused_with_the_nearest() -> None:
         extras.check(loading.load({"airflow-extras": "zzzzzz"}, environment={}), "3.9")
 
 
-def test_a_release_whose_extras_are_not_written_down_is_left_to_the_build() -> None:
+def test_extras_of_an_unrecorded_release_are_not_checked() -> None:
     chosen = loading.load(
         {"airflow-extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
     )
     extras.check(chosen, "3.11")
 
 
-def test_the_extras_of_a_release_are_written_down_once(
+def test_extras_of_a_release_are_recorded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "constraints").mkdir()
@@ -239,24 +237,24 @@ def test_the_extras_of_a_release_are_written_down_once(
         return process.Completed(command, len(asked) == 1, "", "error: no\n network")
 
     monkeypatch.setattr(process, "run", run)
-    chosen, said = loading.load(environment={}), list[str]()
+    chosen, messages = loading.load(environment={}), list[str]()
     with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
-        extras.refresh("3.11", chosen, announce=said.append)
+        extras.refresh("3.11", chosen, announce=messages.append)
     for _ in range(2):
-        extras.refresh("3.11", chosen, announce=said.append)
-    assert said == ["constraints/extras-3.3.2.txt: 2 extras"]
+        extras.refresh("3.11", chosen, announce=messages.append)
+    assert messages == ["constraints/extras-3.3.2.txt: 2 extras"]
     assert constraint_files.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
     assert len(asked) == 2
     assert asked[0][-1] == "apache-airflow==3.3.2"
 
 
-def test_every_release_of_the_matrix_has_its_extras_written_down() -> None:
+def test_every_release_of_the_matrix_has_recorded_extras() -> None:
     chosen = loading.load(environment={})
     for python in chosen.pythons:
         assert extras.path(ROOT, chosen.airflow_for(python)).exists()
 
 
-def test_requirements_that_nothing_pins_are_found(tmp_path: Path) -> None:
+def test_unpinned_requirements_are_found(tmp_path: Path) -> None:
     file = tmp_path / "constraints.txt"
     file.write_text("# made\npandas==2.0\nMy_Package>=1\n")
     wanted = (

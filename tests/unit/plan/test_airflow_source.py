@@ -66,16 +66,16 @@ def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
     folder = wheels / "a-1-py3-none-any.whl"
     folder.mkdir()
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
-        airflow_source._wheels("here")
+        airflow_source._check_wheels("here")
     folder.rmdir()
     folder.symlink_to("/etc/passwd")
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
-        airflow_source._wheels("here")
+        airflow_source._check_wheels("here")
     folder.unlink()
     folder.touch()
     (wheels / "A-2-py3-none-any.whl").touch()
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: there is another wheel of a$"):
-        airflow_source._wheels("here")
+        airflow_source._check_wheels("here")
 
 
 @given(
@@ -90,9 +90,9 @@ def test_any_good_name_of_a_wheel_is_one(
         folder = tmp_path_factory.mktemp("wheels")
         patch.setattr(airflow_source, "WHEELS", folder)
         (folder / f"{name}-{version}-{tag}.whl").touch()
-        assert airflow_source._wheels("here") is None
+        assert airflow_source._check_wheels("here") is None
         (folder / f"apache_airflow-{version}-py3-none-any.whl").touch()
-        assert airflow_source._wheels("here") == version
+        assert airflow_source._check_wheels("here") == version
 
 
 @given(name=st.text(alphabet=st.characters(exclude_characters="/\0", codec="utf-8"), max_size=40))
@@ -102,7 +102,7 @@ def test_any_other_name_is_one_line(tmp_path_factory: pytest.TempPathFactory, na
         patch.setattr(airflow_source, "WHEELS", folder)
         (folder / f"x{name}.txt").touch()
         with pytest.raises(UsageError, match=r": is no wheel, like NAME-1\.0-py3-none-any\.whl$"):
-            airflow_source._wheels("here")
+            airflow_source._check_wheels("here")
         with pytest.raises(UsageError, match=": would not be used: remove it, or install"):
             airflow_source._refuse_leftovers()
 
@@ -204,7 +204,9 @@ def test_whatever_else_is_refused_with_its_line(before: list[str], line: str) ->
     with pytest.raises(UsageError) as caught:
         constraint_files.check_lines("\n".join([*before, line]), "here")
     number = len(before) + 1
-    assert str(caught.value) == f"here:{number}: {line!r} is no constraint like name==1.2.3"
+    assert (
+        str(caught.value) == f"here:{number}: expected a constraint like name==1.2.3, got {line!r}"
+    )
 
 
 @given(rest=st.lists(REST))
