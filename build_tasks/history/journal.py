@@ -1,8 +1,7 @@
-"""The journal: the records of builds as files, in a store that stays small.
+"""The records of builds: `records/RUN/IDENTITY.json` in the cache folder.
 
-`records/RUN/IDENTITY.json` in the cache folder. Several processes write at once and need no lock:
-each file is written beside its place and put there in one move, and a run that ends removes the
-oldest.
+Several processes write without a lock: a file is moved into place when it is complete, and each run
+removes the oldest.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import serialization
 from build_tasks.history.record import SCHEMA, BuildRecord
 
-#: The whole matrix, twenty times.
+#: Records that are kept: twenty runs of the whole matrix.
 KEEP_BUILDS = 480
-#: Bytes of all records together.
+#: Bytes of all records.
 KEEP_BYTES = 64 * 1024 * 1024
-#: Seconds; what is older than a release cycle explains no build of today.
+#: Seconds for which a record is kept: a release cycle.
 KEEP_SECONDS = 90 * 86400.0
-#: Seconds after which a run that has not written anything is taken for one that was killed.
+#: Seconds without a write after which a run is taken for killed.
 ABANDONED = 86400.0
-#: How often a folder that is removed while a file is put into it is made again.
+#: Attempts to write into a folder that another process removes.
 RACES = 100
 LAST = "last"
 SUFFIX = ".json"
@@ -43,48 +42,54 @@ def folder() -> Path:
 
 
 def write(record: BuildRecord) -> Path:
-    """Write a record down and return its file; `prune` keeps the store small.
+    """Write a record, and return its file.
 
     Raises:
-        DiskError: the folder cannot be written to.
+        DiskError: the file cannot be written.
     """
     file = folder() / _run(record) / f"{_safe(record.identity)}{SUFFIX}"
+    text = serialization.to_text(record)
     try:
-        _put(file, serialization.to_text(record))
+        folder().mkdir(parents=True, exist_ok=True)
+        for attempt in range(RACES):
+            try:
+                file.parent.mkdir(exist_ok=True)
+                paths.write(file, text, aside=folder())
+            except (FileNotFoundError, FileExistsError):  # another process removed the folder
+                if attempt == RACES - 1:
+                    raise
+            else:
+                break
     except OSError as error:
         raise DiskError(f"{file}: the record cannot be written: {error.strerror}") from None
     return file
 
 
 def prune(keep: BuildRecord) -> None:
-    """Remove the oldest records beyond the bounds; looking at all of them is not for every write.
-
-    Args:
-        keep: a record whose run stays, however large it is.
-    """
+    """Remove old records and logs, but none of the run of `keep`."""
     now = time.time()
     size = 0
-    newest_first = sorted(_files(), key=lambda one: one.stat().st_mtime, reverse=True)
-    for builds, entry in enumerate(newest_first, 1):
+    newest_first = sorted(_files(), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for count, entry in enumerate(newest_first, 1):
         size += entry.stat().st_size
         old = now - entry.stat().st_mtime > KEEP_SECONDS
         file = Path(entry.path)
-        if file.parent.name != _run(keep) and (old or builds > KEEP_BUILDS or size > KEEP_BYTES):
+        if file.parent.name != _run(keep) and (old or count > KEEP_BUILDS or size > KEEP_BYTES):
             with contextlib.suppress(OSError):
                 file.unlink()
-                file.parent.rmdir()  # fails while others are in it
+                file.parent.rmdir()  # fails while it has other files
     _prune_logs(now)
     _prune_references()
 
 
 def _prune_logs(now: float) -> None:
-    """Remove the logs of runs without records, and the metadata that killed runs left."""
+    """Remove the logs of runs without records, and the metadata of killed runs."""
     kept = set(runs())
-    logs = _within(paths.cache_folder() / "logs")
-    left = [entry for entry in logs if entry.is_dir() and entry.name not in kept]
-    for entry in (*left, *_within(paths.cache_folder() / "metadata")):
+    logs = _entries(paths.cache_folder() / "logs")
+    unused = [entry for entry in logs if entry.is_dir() and entry.name not in kept]
+    for entry in (*unused, *_entries(paths.cache_folder() / "metadata")):
         with contextlib.suppress(OSError):
-            newest = max(one.stat().st_mtime for one in (entry, *_within(entry)))
+            newest = max(item.stat().st_mtime for item in (entry, *_entries(entry)))
             if now - newest > ABANDONED:
                 shutil.rmtree(entry) if entry.is_dir() else Path(entry.path).unlink()
     for entry in logs:
@@ -94,22 +99,19 @@ def _prune_logs(now: float) -> None:
 
 
 def _prune_references() -> None:
-    """Remove the oldest of the notes that buildx makes of builds, and never removes.
-
-    They lie in `refs/BUILDER/NODE` of its folder, one file for each build.
-    """
+    """Remove the oldest of buildx's files `refs/BUILDER/NODE/BUILD`, which it never removes."""
     cache = paths.cache_folder()
     for store in (cache / "buildx", *cache.glob("builders/*/buildx")):
         for node in (*store.glob("refs/*"), *store.glob("refs/*/*")):
-            notes = [entry for entry in _within(node) if entry.is_file()]
+            files = [entry for entry in _entries(node) if entry.is_file()]
             with contextlib.suppress(OSError):
-                notes.sort(key=lambda note: note.stat().st_mtime, reverse=True)
-                for note in notes[KEEP_BUILDS:]:
-                    Path(note.path).unlink()
+                files.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
+                for entry in files[KEEP_BUILDS:]:
+                    Path(entry.path).unlink()
 
 
 def runs() -> list[str]:
-    """Return the names of the runs that are written down, newest first."""
+    """Return the names of the recorded runs, newest first."""
     newest: dict[str, float] = {}
     for entry in _files():
         name = Path(entry.path).parent.name
@@ -118,159 +120,142 @@ def runs() -> list[str]:
 
 
 def of_run(name: str, announce: Announce) -> list[BuildRecord]:
-    """Return the records of a run in the order in which its builds began."""
-    inside = _within(folder() / _safe(name))
-    files = (Path(entry.path) for entry in inside if entry.name.endswith(SUFFIX))
-    found = [*_read_all(files, announce)]
-    return sorted(found, key=lambda record: (record.began, record.identity))
+    """Return the records of a run, by the time when the builds began."""
+    entries = _entries(folder() / _safe(name))
+    files = (Path(entry.path) for entry in entries if entry.name.endswith(SUFFIX))
+    return sorted(_read_all(files, announce), key=lambda record: (record.began, record.identity))
 
 
 def last_run(announce: Announce) -> list[BuildRecord]:
-    """Return the records of the newest run of which any can be read; none if there is none."""
-    return next((found for name in runs() if (found := of_run(name, announce))), [])
+    """Return the records of the newest readable run; none if there is none."""
+    return next((records for name in runs() if (records := of_run(name, announce))), [])
 
 
 def by_identity(identity: str, announce: Announce) -> Iterator[BuildRecord]:
-    """Yield the records of one build, newest first; each is read when it is asked for."""
-    wanted = f"{_safe(identity)}{SUFFIX}"
-    files = [entry for entry in _files() if entry.name == wanted]
+    """Yield the records of one build, newest first; each is read when it is needed."""
+    name = f"{_safe(identity)}{SUFFIX}"
+    files = [entry for entry in _files() if entry.name == name]
     files.sort(key=lambda entry: (entry.stat().st_mtime, entry.path), reverse=True)
     yield from _read_all((Path(entry.path) for entry in files), announce)
 
 
 def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
-    """Return the record of the same build that an explanation compares with, None without one.
+    """Return the record of the same build to compare with: the newest earlier one that succeeded.
 
-    That is the newest earlier build that ended well: one that failed made some of its steps only.
+    If none succeeded, the newest that failed, which has some of the steps.
     """
     first: BuildRecord | None = None
-    for one in by_identity(record.identity, announce):
-        if one.began < record.began and one.outcome != "skipped":
-            if one.outcome == "built":
-                return one
-            first = first or one
+    for earlier in by_identity(record.identity, announce):
+        if earlier.began < record.began and earlier.outcome != "skipped":
+            if earlier.outcome == "built":
+                return earlier
+            first = first or earlier
     return first
 
 
 def find(text: str, announce: Announce) -> list[BuildRecord]:
-    """Return the records that a person means.
+    """Return the records that a person asks for.
 
     Args:
-        text: `last`, for the last run; a run's name; a build like `ci-3.11-amd64`, or `ci-3.11` for
+        text: `last` for the last run; a run's name; a build like `ci-3.11-amd64`, or `ci-3.11` for
             the newest record of each of its platforms; or a file or folder of records.
         announce: is told what cannot be read.
 
     Raises:
-        UsageError: there is no such record, or the file is none of ours.
+        UsageError: there is no such record, or the file is not a record.
     """
     names = runs()
     if text == LAST:
-        if found := last_run(announce):
-            return found
-        raise UsageError("no build is written down yet: invoke image.build makes a record of each")
+        if records := last_run(announce):
+            return records
+        raise UsageError("no build is recorded yet: invoke image.build records each")
     if text in names:
         return of_run(text, announce)
     identities = sorted({entry.name.removesuffix(SUFFIX) for entry in _files()})
-    meant = [one for one in identities if one == text or one.startswith(f"{text}-")]
-    newest = [next(by_identity(one, announce), None) for one in meant]
-    if found := [one for one in newest if one]:
-        return found
+    matching = [name for name in identities if name == text or name.startswith(f"{text}-")]
+    newest = [next(by_identity(name, announce), None) for name in matching]
+    if records := [record for record in newest if record]:
+        return records
     path = paths.expand_user(text)
     if path.is_dir():
-        return [*_read_all(sorted(path.rglob("*.json")), announce)] or _none(
-            text, names, identities
-        )
+        records = [*_read_all(sorted(path.rglob("*.json")), announce)]
+        return records or _not_found(text, names, identities)
     if path.exists() or path.suffix == ".json":
         return read(path, announce)
-    return _none(text, names, identities)
+    return _not_found(text, names, identities)
 
 
 def read(file: Path, announce: Announce) -> list[BuildRecord]:
-    """Return the records of a file: one as it is written down, or a report of several as JSON.
+    """Return the records of a file: a record, or a report as JSON.
 
     Raises:
-        UsageError: it cannot be read, or is none of ours.
+        UsageError: it cannot be read, or is not a record.
     """
     try:
-        found, later = serialization.of_bytes(file.read_bytes())
+        records, later = serialization.of_bytes(file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UsageError(f"{file}: is no record of a build: {error}") from None
+        raise UsageError(f"{file}: not a record of a build: {error}") from None
     if later:
-        announce(_later(str(file), later))
-    return found
+        announce(_newer(str(file), later))
+    return records
 
 
-def _none(text: str, names: list[str], identities: list[str]) -> NoReturn:
+def _not_found(text: str, names: list[str], identities: list[str]) -> NoReturn:
     choices = ", ".join([LAST, *names[:3], *identities[:6], "a file or a folder of records"])
     raise UsageError(f"no record of {text!r}: choose {choices}")
 
 
 def _read_all(files: Iterable[Path], announce: Announce) -> Iterator[BuildRecord]:
-    """Yield what can be read, and say what cannot; what went meanwhile was too old anyway."""
-    newer: set[int] = set()
+    """Yield the records of files, without those that cannot be read."""
+    warned: set[int] = set()
     for file in files:
         try:
-            found, later = serialization.of_bytes(file.read_bytes())
-        except FileNotFoundError:
+            records, later = serialization.of_bytes(file.read_bytes())
+        except FileNotFoundError:  # pruned by another process
             continue
         except (OSError, ValueError) as error:
-            announce(f"warning: {file} is passed over: it is no record of a build: {error}")
+            announce(f"warning: {file} is ignored: not a record of a build: {error}")
             continue
-        if later and later not in newer:
-            newer.add(later)
-            announce(_later(str(folder()), later))
-        yield from found
+        if later and later not in warned:
+            warned.add(later)
+            announce(_newer(str(folder()), later))
+        yield from records
 
 
-def _later(place: str, schema: int) -> str:
+def _newer(place: str, schema: int) -> str:
     return (
-        f"warning: {place}: written by a later version of the suite (schema {schema}, this one "
-        f"knows {SCHEMA}): what it does not know is left out"
+        f"warning: {place}: written by a later version (schema {schema}, this one reads {SCHEMA}): "
+        "what is new in it is ignored"
     )
 
 
 def _run(record: BuildRecord) -> str:
-    """Return the name of the folder that a record is in."""
     return _safe(record.run or record.began or "run")
 
 
 def _safe(name: str) -> str:
-    """Return a name that is one component of a path, and no hidden one."""
+    """Return a name as one component of a path that is not hidden."""
     return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".")[:200] or "_"
 
 
-def _put(file: Path, text: str) -> None:
-    """Write a file as a whole; the folder may be removed by whoever finds it empty meanwhile."""
-    folder().mkdir(parents=True, exist_ok=True)
-    for attempt in range(RACES):
-        try:
-            file.parent.mkdir(exist_ok=True)
-            paths.write(file, text, aside=folder())
-        except (FileNotFoundError, FileExistsError):  # of a folder that is gone by then
-            if attempt == RACES - 1:
-                raise
-        else:
-            break
-
-
 def _files() -> Iterator[os.DirEntry[str]]:
-    """Yield the files of all records, which know what the folder says about them."""
-    for run in _within(folder()):
-        for entry in _within(run):
+    """Yield the files of all records, with their cached `stat`."""
+    for run in _entries(folder()):
+        for entry in _entries(run):
             if entry.name.endswith(SUFFIX):
                 with contextlib.suppress(OSError):
-                    entry.stat()  # which is kept
+                    entry.stat()
                     yield entry
 
 
-def _within(place: os.PathLike[str]) -> list[os.DirEntry[str]]:
-    """Return what a folder holds; nothing, if it went meanwhile (which Path.glob minds)."""
+def _entries(path: os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder; none if it is gone."""
     try:
-        with os.scandir(place) as found:
-            return [*found]
+        with os.scandir(path) as entries:
+            return [*entries]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise DiskError(f"{os.fspath(place)}: cannot be read: {error.strerror}") from None
+        raise DiskError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None

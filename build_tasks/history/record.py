@@ -1,6 +1,6 @@
-"""What one build did: its steps, where its time went, and what came of it, as plain data.
+"""The record of one build: its steps, their times, and its result, as plain data.
 
-All times are seconds from the beginning of the build: a remote builder's clock is not ours.
+All times are seconds since the beginning of the build: a remote builder has another clock.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-#: Raised when a later version of the suite could no longer read what this one wrote.
+#: Raised when a later version could no longer read what this one writes.
 SCHEMA = 1
 
 
 class StepKind(StrEnum):
-    """What a vertex of BuildKit's graph is; only `RUN`, `COPY` and the like count as steps."""
+    """What a vertex of BuildKit's graph does; only instructions like `RUN` and `COPY` are steps."""
 
     STEP = "step"  # an instruction of the Dockerfile that makes a layer
     BASE = "base"  # FROM
-    CONTEXT = "context"  # files that come from this machine
+    CONTEXT = "context"  # files from this machine
     IMPORT = "import"  # a cache reference that is read
     EXPORT = "export"  # the image, or a cache reference, that is written
     INTERNAL = "internal"  # whatever else BuildKit does
@@ -28,21 +28,18 @@ class Step:
     """One vertex of BuildKit's graph.
 
     Args:
-        digest: BuildKit's name for the operation and all that it stands on (platform, arguments,
-            base), but not for the content of files: the same in two builds that ask for the same.
-        name: the instruction as BuildKit shows it, with secrets redacted.
-        kind: what it is.
-        stage: the Dockerfile's stage, empty for what belongs to none.
-        platform: its platform, empty where BuildKit does not say.
+        digest: BuildKit's digest of the operation and all of its inputs (platform, arguments, base)
+            but the content of files.
+        name: BuildKit's name for it, redacted.
         number: its place in the stage, from 1; 0 for what is not a step.
         total: the steps of the stage.
-        inputs: the digests of what it stands on.
-        intervals: when it ran, as pairs of seconds; without overlaps, in order.
-        started: it was looked at, at least.
+        inputs: the digests of the vertices that it depends on.
+        intervals: when it ran: the beginning and end of each interval, without overlaps, in order.
+        started: it began, if only to be found in the cache.
         cached: it was not executed.
-        error: why it failed, or why a cache was not read or written; empty if it did not.
-        bytes: what it transferred, as far as BuildKit said.
-        log: the last lines that it wrote, redacted.
+        error: why it failed, or why a cache was not read or written.
+        bytes: what it transferred, as far as BuildKit reports it.
+        log: the last lines of its output, redacted.
     """
 
     digest: str
@@ -62,24 +59,24 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """The time in which it was busy."""
+        """The time for which it ran."""
         return sum(end - begin for begin, end in self.intervals)
 
     @property
     def ran(self) -> bool:
-        """Whether it is a step of the Dockerfile that was executed."""
+        """Whether it is a step that was executed."""
         return self.kind is StepKind.STEP and self.started and not self.cached
 
 
 @dataclass(frozen=True)
 class CacheUse:
-    """One cache reference that a build read or wrote.
+    """A cache reference that a build read or wrote.
 
     Args:
         reference: the reference.
         error: why it was not read or written; empty if it was.
-        seconds: what it took.
-        left_out: the suite did not let BuildKit read it, for the reason in `error`.
+        seconds: how long that took.
+        left_out: BuildKit was not asked to read it, because of `error`.
     """
 
     reference: str
@@ -89,7 +86,7 @@ class CacheUse:
 
     @property
     def absent(self) -> bool:
-        """It was not read because nobody has written it yet."""
+        """It was not read because it does not exist yet."""
         inside = "blob" in self.error or "content" in self.error
         return self.error.endswith(": not found") and not inside
 
@@ -100,36 +97,28 @@ class BuildRecord:
 
     Args:
         identity: the build's name, like `ci-3.11-amd64`.
+        run: the name of the run, which all builds of one command share.
         commit: the commit that was built from; empty without one.
-        branch: the branch that the image is named after.
-        run: the name that all builds of one command share.
         began: when it began, in UTC, as ISO 8601.
-        seconds: what it took.
+        seconds: how long it took.
         outcome: built, failed, cancelled or skipped.
-        failure: the class of the failure (engine, registry, network, ...); empty if there is none.
-        message: the failure in one line.
-        kind: ci or prod.
-        python: the image's Python.
-        platforms: its platforms.
+        failure: the class of the error: engine, registry, network, ...; empty without one.
+        message: the error.
         image: the image's name, without a tag.
-        tags: the full references that it got.
-        digest: what the registry, or the engine, calls it.
-        digests: the digest of each platform's image, by platform, as far as they are known.
-        output: what became of it: load, push, push-by-digest or none.
-        builder: the builder that built.
+        tags: the full references of the image.
+        digest: the image's digest in the registry, or in the engine.
+        digests: the digest of each platform's image, as far as they are known.
+        output: load, push, push-by-digest or none.
         command: the command, quoted for a shell and redacted.
-        attempts: how often it was tried.
-        arguments: the Dockerfile's arguments, redacted.
+        arguments: the build arguments, redacted.
         base: the base image's reference and digest.
-        files: fingerprints of what the build could copy (mode and content), by path.
-        instructions: the Dockerfile's instructions in order, each as `STAGE LINE TEXT`.
-        fingerprint: one digest of all inputs.
-        steps: the vertices, in the order in which BuildKit named them.
-        imports: the cache references that were read, in order.
-        export: the cache reference that was written, if one was to be.
-        warnings: what BuildKit's checks and the suite warned of.
+        files: a hash of the mode and content of each file that the build could copy, by path.
+        instructions: the Dockerfile's instructions, each as `STAGE LINE TEXT`.
+        fingerprint: one hash of all inputs.
+        steps: the vertices, in the order in which BuildKit announced them.
+        warnings: the warnings of BuildKit's checks and of the suite.
         versions: of buildx, BuildKit and the suite, as far as they are known.
-        log: the file with everything that was shown, if there is one.
+        log: the path of the log; empty if there is none.
     """
 
     identity: str

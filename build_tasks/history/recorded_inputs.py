@@ -1,4 +1,4 @@
-"""Keep the inputs of an image in the record of its build, and read them from there."""
+"""Store the inputs of a build in its record, and read them from it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from build_tasks.text.redaction import redact
 
 
 def recorded(record: BuildRecord) -> Inputs:
-    """Return the inputs of the image that a record is of."""
+    """Return the inputs of a recorded build."""
     instructions = [dockerfile.read(kept) for kept in record.instructions]
     return gather(instructions, record.arguments, record.files)
 
 
 def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
-    """Return a record with the inputs of its build, redacted, to be compared with later ones."""
+    """Add the inputs of a build to its record, redacted."""
     arguments = {**now.arguments, **({BASE_ARGUMENT: now.base} if now.base else {})}
     return replace(
         record,

@@ -1,7 +1,6 @@
-"""A record as JSON: the only room that knows its form, in this version of the suite and others.
+"""Records as JSON, in this version of the suite and others.
 
-A file has one record, `{"schema": 1, "identity": ...}`, or several of them,
-`{"schema": 1, "builds": [...]}`.
+A file has one record, `{"schema": 1, "identity": ...}`, or several: `{"schema": 1, "builds": [...]}`.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from typing import Any, NoReturn
 
 from build_tasks.history.record import SCHEMA, BuildRecord, StepKind
 
-#: No number of seconds or bytes is larger.
-_MOST = 2**63
+#: The largest number of seconds or bytes.
+_MAX = 2**63
 
 
 def to_text(record: BuildRecord) -> str:
-    """Return a record as a file has it, as short as JSON can be."""
-    # asdict copies whatever it meets, which takes longer than all of the encoding.
+    """Return a record as compact JSON."""
+    # asdict copies everything, which takes longer than all of the encoding.
     return json.dumps({"schema": SCHEMA, **vars(record)}, default=vars, separators=(",", ":"))
 
 
@@ -33,33 +32,30 @@ def to_report(records: Iterable[BuildRecord]) -> dict[str, Any]:
 
 
 def of_bytes(content: bytes) -> tuple[list[BuildRecord], int]:
-    """Return the records in a file, and its schema if that is a later one than ours, else 0.
+    """Return the records in a file, and its schema if that is newer than ours, else 0.
 
-    What is missing has its default, what is unknown is passed over.
+    Missing fields have their defaults, unknown ones are ignored.
 
     Raises:
-        ValueError: it holds no record.
+        ValueError: it has no record.
     """
     try:
-        return _records(json.loads(content, parse_constant=_refuse))
+        data = json.loads(content, parse_constant=_refuse)
+        if not isinstance(data, dict) or type(data.get("schema")) is not int:
+            raise ValueError("it has no schema")
+        builds = data.get("builds", [data])
+        if not isinstance(builds, list):
+            raise ValueError("its builds are not a list")  # noqa: TRY004 - an error in a file
+        records = [_decoded(BuildRecord, build) for build in builds]
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-
-
-def _records(data: Any) -> tuple[list[BuildRecord], int]:
-    if not isinstance(data, dict) or type(data.get("schema")) is not int:
-        raise ValueError("it has no schema")
-    builds = data.get("builds", [data])
-    if not isinstance(builds, list):
-        raise ValueError("its builds are no list")  # noqa: TRY004 - a file's fault, not a caller's
-    found = [_decoded(BuildRecord, build) for build in builds]
-    if not all(record.identity for record in found):
+    if not all(record.identity for record in records):
         raise ValueError("a record without an identity")
-    return found, data["schema"] if data["schema"] > SCHEMA else 0
+    return records, data["schema"] if data["schema"] > SCHEMA else 0
 
 
 def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 @cache
@@ -68,17 +64,13 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _decoded(kind: Any, value: Any) -> Any:
-    """Return what a value of JSON's is as the type of one of the record's fields.
-
-    Raises:
-        ValueError: it is of another type.
-    """
+    """Return a value of JSON as the type of a field; raise ValueError if it is of another type."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:  # X | None, the only one
         return None if value is None else _decoded(inside[0], value)
     if origin is tuple and isinstance(value, list):
-        every = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
-        return tuple(_decoded(one, item) for one, item in zip(every, value, strict=True))
+        kinds = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
+        return tuple(_decoded(each, item) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, Mapping):
         return {key: _decoded(inside[1], item) for key, item in value.items()}
     return _single(origin or kind, value)
@@ -92,16 +84,16 @@ def _single(kind: type, value: Any) -> Any:
     whole = kind is float and type(value) is int
     if type(value) is not kind and not whole:
         raise ValueError(f"{type(value).__name__} in place of {kind.__name__}")
-    if kind in {int, float} and abs(value) > _MOST:
-        raise ValueError(f"a number beyond {_MOST:g}")
+    if kind in {int, float} and abs(value) > _MAX:
+        raise ValueError(f"a number beyond {_MAX:g}")
     return float(value) if whole else value
 
 
 def _dataclass(kind: type, value: Mapping[str, Any]) -> Any:
-    given = {}
-    for one in fields(kind):
-        if one.name in value:
-            given[one.name] = _decoded(_hints(kind)[one.name], value[one.name])
-        elif one.default is MISSING and one.default_factory is MISSING:
-            given[one.name] = StepKind.INTERNAL if one.name == "kind" else ""
-    return kind(**given)
+    decoded = {}
+    for field in fields(kind):
+        if field.name in value:
+            decoded[field.name] = _decoded(_hints(kind)[field.name], value[field.name])
+        elif field.default is MISSING and field.default_factory is MISSING:
+            decoded[field.name] = StepKind.INTERNAL if field.name == "kind" else ""
+    return kind(**decoded)

@@ -114,7 +114,7 @@ def test_a_mistake_is_one_line(
 def test_without_a_record_the_message_names_the_command(bench: Bench) -> None:
     done = bench.invoke("image.report")
     assert (done.returncode, done.stdout) == (2, "")
-    assert last(done.stderr).startswith("no build is written down yet: invoke image.build")
+    assert last(done.stderr).startswith("no build is recorded yet: invoke image.build")
 
 
 def test_a_page_is_not_printed_to_a_terminal(built: Bench) -> None:

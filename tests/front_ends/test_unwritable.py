@@ -90,7 +90,7 @@ def test_a_record_that_is_none_fails_no_build(bench: Bench, content: str) -> Non
     done = bench.invoke(*ONE, FAKE_METADATA=METADATA, FAKE_STDERR=EVENT)
     assert done.returncode == 0, done.stderr
     (said,) = warnings(done.stderr)
-    assert f"{record} is passed over: it is no record of a build: " in said
+    assert f"{record} is ignored: not a record of a build: " in said
 
 
 def test_digests_that_cannot_be_written_fail_no_merge_of_the_same_run(bench: Bench) -> None:

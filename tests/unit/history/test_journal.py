@@ -149,7 +149,7 @@ def test_a_later_schema_is_said_in_one_line(heard: Heard) -> None:
         journal.write(a(name)).write_bytes(written(schema=SCHEMA + 1, identity=name))
     assert len(journal.last_run(heard)) == 3
     assert len(heard) == 1
-    assert "written by a later version of the suite (schema 2, this one knows 1)" in heard[0]
+    assert "written by a later version (schema 2, this one reads 1)" in heard[0]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_foreign_or_half_written_file_is_passed_over(content: bytes, heard: He
     assert journal.of_run("r1", heard) == [good]
     assert len(heard) == 1
     assert heard[0].startswith("warning: ")
-    assert "ci-3.12-amd64.json is passed over: it is no record of a build: " in heard[0]
+    assert "ci-3.12-amd64.json is ignored: not a record of a build: " in heard[0]
 
 
 def test_runs_are_told_newest_first(heard: Heard) -> None:
@@ -235,7 +235,7 @@ def test_records_are_found_by_what_people_call_them(heard: Heard, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("last", "no build is written down yet: invoke image.build makes a record of each"),
+        ("last", "no build is recorded yet: invoke image.build records each"),
         ("ci-3.11", "no record of 'ci-3.11': choose last, a file or a folder of records"),
         ("../run", "no record of '../run': choose last, a file or a folder of records"),
         ("no.json", "no.json: cannot be read: No such file or directory"),
@@ -260,10 +260,10 @@ def test_a_file_that_is_no_record_is_one_line(heard: Heard, tmp_path: Path) -> N
     file.write_text("{}")
     with pytest.raises(UsageError) as error:
         journal.find(str(file), heard)
-    assert str(error.value) == f"{file}: is no record of a build: it has no schema"
+    assert str(error.value) == f"{file}: not a record of a build: it has no schema"
     file.write_bytes(written(schema=7))
     assert len(journal.find(str(file), heard)) == 1
-    assert "(schema 7, this one knows 1)" in heard[0]
+    assert "(schema 7, this one reads 1)" in heard[0]
 
 
 def test_no_name_leads_out_of_the_folder() -> None:
