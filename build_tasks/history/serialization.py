@@ -1,6 +1,7 @@
 """Records as JSON, in this version of the suite and others.
 
-A file has one record, `{"schema": 1, "identity": ...}`, or several: `{"schema": 1, "builds": [...]}`.
+A file has one record, `{"schema": 1, "identity": ...}`, or several,
+`{"schema": 1, "builds": [...]}`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from build_tasks import console, paths
 from build_tasks.buildx.attempt import Listener
@@ -110,15 +110,8 @@ class Display(Listener):
     def began(self, name: str) -> None:
         """Start a build, for the first time or again."""
         row = self.rows[name]
-        row = self._change(
-            name,
-            state="building",
-            message="",
-            began=row.began or time.monotonic(),
-            attempts=row.attempts + 1,
-            recorder=None,
-        )
-        self.show_began(row)
+        began, attempts = row.began or time.monotonic(), row.attempts + 1
+        self._change(name, Row(name, "building", began=began, attempts=attempts))
 
     def start(self, spec: BuildSpec, command: str, recorder: Recorder) -> None:
         """Start an attempt of a build."""
@@ -127,7 +120,7 @@ class Display(Listener):
         with self._lock:
             log = self.log(name)
             log.begin(command)
-        self._change(name, recorder=recorder)
+        self._change(name, replace(row, recorder=recorder))
         if row.attempts <= 1 and row.recorder is None:
             with contextlib.suppress(OSError):  # a problem with the folder is the log's to report
                 target = Path(self._folder.name, log.path.name)
@@ -146,7 +139,6 @@ class Display(Listener):
         """Take a change of a vertex."""
         with self._lock:
             self.log(name).step(event)
-        self.show_step(name, event)
 
     def say(self, name: str, text: str) -> None:
         """Take a message of ours about a build."""
@@ -165,40 +157,24 @@ class Display(Listener):
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
         """Report that a build is retried after so many seconds."""
         text = f"{reason(name, error)}: retrying in {seconds:.1f} s"
-        self._change(name, state="retrying", message=text)
+        self._change(name, replace(self.rows[name], state="retrying", message=text))
         self.say(name, text)
 
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
-        """Report the outcome of a build.
-
-        Args:
-            name: the build's identity.
-            state: built, failed, skipped or cancelled.
-            error: why it failed.
-            seconds: how long it took.
-        """
+        """Report the outcome of a build: built, failed, skipped or cancelled."""
         message = reason(name, error) if error else ""
-        row = self._change(name, state=state, seconds=seconds, message=message)
+        row = replace(self.rows[name], state=state, seconds=seconds, message=message)
+        self._change(name, row)
         log = self._logs.get(name)
         if log and log.problem and not self._warned:
             self._warned = True
             self.show(name, log.problem)
-        self.show_ended(row, error)
 
     def show(self, name: str, text: str) -> None:
         """Show a message about a build."""
 
-    def show_began(self, row: Row) -> None:
-        """Show that a build begins."""
-
     def show_start(self, name: str, text: str) -> None:
         """Show what a build makes."""
-
-    def show_step(self, name: str, event: StepEvent) -> None:
-        """Show a change of a vertex."""
-
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
-        """Show the outcome of a build."""
 
     def log(self, name: str) -> Log:
         """Return the log of a build."""
@@ -206,10 +182,9 @@ class Display(Listener):
             self._logs[name] = Log(self.path(name))
         return self._logs[name]
 
-    def _change(self, name: str, **changes: Any) -> Row:
+    def _change(self, name: str, row: Row) -> None:
         with self._lock:
-            self.rows[name] = replace(self.rows[name], **changes)
-            return self.rows[name]
+            self.rows[name] = row
 
 
 def reason(name: str, error: ImagesError) -> str:

@@ -9,8 +9,7 @@ import secrets
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
-from build_tasks.progress.base import Row
-from build_tasks.progress.plain import Lines
+from build_tasks.progress.plain import Lines, Messages
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration
 
@@ -21,18 +20,20 @@ LAST = 20
 class GitHub(Lines):
     """Prints lines, and each build's log when it has ended."""
 
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
+    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
         """Print the outcome of a build, and its log as a group."""
-        if row.state == "skipped":
-            super().show_ended(row, error)
+        if state == "skipped":
+            super().ended(name, state, error, seconds)
             return
-        log = self.log(row.name)
+        Messages.ended(self, name, state, error, seconds)
+        log = self.log(name)
         lines = []
         if error:
-            title = escaping.github_property(row.name)
+            title = escaping.github_property(name)
             lines += _quoted(log.tail(LAST))
-            lines.append(f"::error title={title}::{escaping.github_data(row.message)}")
-        lines.append(f"::group::{row.name}: {row.state} in {duration(row.seconds)}")
+            message = escaping.github_data(self.rows[name].message)
+            lines.append(f"::error title={title}::{message}")
+        lines.append(f"::group::{name}: {state} in {duration(seconds)}")
         # In one write, so that no line of another build gets in between.
         console.write("\n".join([*lines, *_quoted(log.lines()), "::endgroup::", ""]))
 

@@ -16,60 +16,57 @@ from build_tasks.text.redaction import redact
 _SHOWN = frozenset({StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT})
 
 
-class Lines(Display):
-    """Prints a line for each step of several builds, with the build's name in front."""
+class Messages(Display):
+    """Prints messages only; lines of more than `width` columns are shortened."""
 
-    def __init__(self, logs: Path, *, width: int, verbose: bool = False) -> None:
+    def __init__(self, logs: Path, *, width: int = 0, verbose: bool = False) -> None:
         super().__init__(logs, verbose=verbose)
         self._width = width
-
-    def show_began(self, row: Row) -> None:
-        """Print that a build begins."""
-        if row.attempts == 1:
-            self.show(row.name, "begins")
 
     def show(self, name: str, text: str) -> None:
         """Print a message."""
         console.message(f"{name}: {text}")
 
-    def show_step(self, name: str, event: StepEvent) -> None:
-        """Print what starts to run, and which cache cannot be used."""
-        if event.moment is Moment.STARTED and (
-            event.kind is StepKind.STEP or event.name.startswith("exporting ")
-        ):
-            self._print(f"{name}: {title(event.name)}")
-        elif (
-            event.moment is Moment.FAILED
-            and event.kind in {StepKind.IMPORT, StepKind.EXPORT}
-            and not event.text.endswith(CANCELED)
-        ):
-            self._print(f"{name}: {event.name}: {event.text.rpartition(': ')[2]}")
-
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
-        """Print the outcome of a build."""
-        progress = row.progress
-        steps = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
-        word = "in" if row.state == "built" else "after"
-        after = f" {word} {duration(row.seconds)}" if row.attempts else ""
-        text = f"{row.state}{after}{f': {row.message}' if error else steps}"
-        self.show(row.name, text)
-
     def _print(self, text: str) -> None:
         console.message(shorten(text, self._width))
 
 
-class StepLines(Lines):
-    """Prints the steps of a single build, numbered as in BuildKit's plain display."""
+class Lines(Messages):
+    """Prints a line for each step of several builds, with the build's name in front."""
 
-    def show_began(self, row: Row) -> None:
-        """Print nothing: `show_start` says what is built."""
+    def began(self, name: str) -> None:
+        """Print that a build begins."""
+        super().began(name)
+        if self.rows[name].attempts == 1:
+            self.show(name, "begins")
+
+    def step(self, name: str, event: StepEvent) -> None:
+        """Print what starts to run, and which cache cannot be used."""
+        super().step(name, event)
+        cache = event.kind in {StepKind.IMPORT, StepKind.EXPORT}
+        if event.moment is Moment.STARTED and (
+            event.kind is StepKind.STEP or event.name.startswith("exporting ")
+        ):
+            self._print(f"{name}: {title(event.name)}")
+        elif event.moment is Moment.FAILED and cache and not event.text.endswith(CANCELED):
+            self._print(f"{name}: {event.name}: {event.text.rpartition(': ')[2]}")
+
+    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
+        """Print the outcome of a build."""
+        super().ended(name, state, error, seconds)
+        self.show(name, outcome(self.rows[name]))
+
+
+class StepLines(Messages):
+    """Prints the steps of a single build, numbered as in BuildKit's plain display."""
 
     def show_start(self, name: str, text: str) -> None:
         """Print what the build makes."""
         self.show(name, text)
 
-    def show_step(self, name: str, event: StepEvent) -> None:  # noqa: ARG002 - there is one build
+    def step(self, name: str, event: StepEvent) -> None:
         """Print a change of a step, a base image, a cache or an export."""
+        super().step(name, event)
         number = f"#{event.number}"
         moment = event.moment
         if moment is Moment.WARNING:
@@ -97,5 +94,12 @@ class StepLines(Lines):
             text = redact(line.text)
             console.message(text if len(text) <= self._width else shorten(text, self._width))
 
-    def show_ended(self, row: Row, error: ImagesError | None) -> None:
-        """Print nothing: the result or the error is printed last anyway."""
+
+def outcome(row: Row) -> str:
+    """Return the outcome of a build: `built in 2 min 5 s, 3 of 9 steps cached`."""
+    progress = row.progress
+    steps = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
+    time = f" {'in' if row.state == 'built' else 'after'} {duration(row.seconds)}"
+    return (
+        f"{row.state}{time if row.attempts else ''}{f': {row.message}' if row.message else steps}"
+    )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from build_tasks import console
 from build_tasks.progress.base import Display
+from build_tasks.progress.plain import Messages
 
 
-class BuildKitDisplay(Display):
+class BuildKitDisplay(Messages):
     """Leaves stderr to BuildKit's own display, and prints our messages before and after it."""
 
     takes_events = False
-
-    def show(self, name: str, text: str) -> None:
-        """Print a message."""
-        console.message(f"{name}: {text}")
 
     def show_start(self, name: str, text: str) -> None:
         """Print what the build makes."""
