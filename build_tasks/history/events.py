@@ -10,7 +10,7 @@ import base64
 import binascii
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,6 @@ from build_tasks.text.redaction import redact_known
 
 #: Bytes that are kept of one line, or of one indented event. BuildKit splits events at 1 MiB.
 MAX_BYTES = 16 * 1024 * 1024
-#: The lists of a SolveStatus: a JSON object without any of them is no event.
-_LISTS = ("vertexes", "statuses", "logs", "warnings")
 #: Fields whose text is base64.
 _BASE64 = frozenset({"data", "short", "detail"})
 
@@ -146,22 +144,10 @@ def decode(text: str) -> Line:
         status = json.loads(text)
     except (ValueError, RecursionError):
         return Line(text)
-    if status and not any(name in status for name in _LISTS):
+    if status and not _MAKERS.keys() & status.keys():
         return Line(text)
-    vertexes, statuses, logs, warnings = (_entries(status, name) for name in _LISTS)
-    return Line(
-        text,
-        (
-            *map(_vertex, vertexes),
-            *(
-                VertexStatus(_text(entry, "id"), _text(entry, "vertex"), entry["current"])
-                for entry in statuses
-                if isinstance(entry.get("current"), int)
-            ),
-            *(VertexLog(_text(entry, "vertex"), _base64(entry, "data")) for entry in logs),
-            *(VertexWarning(_base64(entry, "short")) for entry in warnings),
-        ),
-    )
+    events = [_MAKERS[name](entry) for name in _MAKERS for entry in _entries(status, name)]
+    return Line(text, tuple(events))
 
 
 def redacted(line: Line) -> str:
@@ -204,7 +190,7 @@ def _vertex(entry: dict[str, Any]) -> Vertex:
     return Vertex(
         _text(entry, "digest"),
         _text(entry, "name"),
-        tuple(filter(_is_text, inputs)) if isinstance(inputs, list) else (),
+        tuple(map(str, inputs)) if isinstance(inputs, list) else (),
         _time(entry, "started"),
         _time(entry, "completed"),
         bool(entry.get("cached")),
@@ -215,13 +201,14 @@ def _vertex(entry: dict[str, Any]) -> Vertex:
     )
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _text(entry: dict[str, Any], name: str) -> str:
     value = entry.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _integer(entry: dict[str, Any], name: str) -> int:
+    value = entry.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _time(entry: dict[str, Any], name: str) -> float | None:
@@ -231,15 +218,22 @@ def _time(entry: dict[str, Any], name: str) -> float | None:
         return None
 
 
-def _base64(entry: dict[str, Any], name: str) -> str:
-    return _from_base64(_text(entry, name))
-
-
-def _from_base64(data: str) -> str:
+def _base64(data: str) -> str:
     try:
         return base64.b64decode(data).decode(errors="replace")
     except (binascii.Error, ValueError):
         return ""
+
+
+#: Makes the events of each list of a SolveStatus.
+_MAKERS: Mapping[str, Callable[[dict[str, Any]], Event]] = {
+    "vertexes": _vertex,
+    "statuses": lambda entry: VertexStatus(
+        _text(entry, "id"), _text(entry, "vertex"), _integer(entry, "current")
+    ),
+    "logs": lambda entry: VertexLog(_text(entry, "vertex"), _base64(_text(entry, "data"))),
+    "warnings": lambda entry: VertexWarning(_base64(_text(entry, "short"))),
+}
 
 
 def _without_secrets(value: Any, key: str = "") -> Any:
@@ -250,7 +244,7 @@ def _without_secrets(value: Any, key: str = "") -> Any:
     if not isinstance(value, str):
         return value
     if key in _BASE64:
-        text = _from_base64(value)
+        text = _base64(value)
         clean = redact_known(text)
         return value if clean == text else base64.b64encode(clean.encode()).decode()
     return redact_known(value)

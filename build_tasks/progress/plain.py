@@ -98,8 +98,8 @@ class StepLines(Messages):
 def outcome(row: Row) -> str:
     """Return the outcome of a build: `built in 2 min 5 s, 3 of 9 steps cached`."""
     progress = row.progress
-    steps = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
-    time = f" {'in' if row.state == 'built' else 'after'} {duration(row.seconds)}"
-    return (
-        f"{row.state}{time if row.attempts else ''}{f': {row.message}' if row.message else steps}"
-    )
+    details = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
+    if row.message:
+        details = f": {row.message}"
+    word = "in" if row.state == "built" else "after"
+    return f"{row.state} {word} {duration(row.seconds)}{details}" if row.attempts else row.state
