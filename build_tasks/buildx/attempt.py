@@ -177,7 +177,9 @@ class _Silence:
         if quiet < self._limit:
             return
         self._limit *= 2
-        running = [shorten(step_names.short(name), 100) for name in self._recorder.running()]
+        running = [
+            shorten(step_names.short(name), 100) for name in self._recorder.snapshot().running
+        ]
         more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
         what = f"running: {'; '.join(running[:NAMED])}{more}"
         if not running:

@@ -33,7 +33,7 @@ class Snapshot:
         total: the instructions of the Dockerfile that BuildKit has named.
         done: those that are complete, including the cached ones.
         cached: those that were not executed.
-        running: the names of the vertices that run, oldest first, without BuildKit's internal ones.
+        running: the names of the vertices that run, oldest first.
     """
 
     total: int = 0
@@ -96,22 +96,14 @@ class Recorder:
         """Return the progress of the build."""
         with self._lock:
             steps = [unit for unit in self._units() if unit.parsed.kind is StepKind.STEP]
-            running = self._running()
+            states = self._vertices.values()
+            running = [state.name for state in states if state.running and not state.weak]
             return Snapshot(
                 len(steps),
                 done=sum(step.done for step in steps),
                 cached=sum(step.cached for step in steps),
-                running=tuple(
-                    redact(state.name)
-                    for state in running
-                    if state.parsed.kind is not StepKind.INTERNAL
-                ),
+                running=tuple(map(redact, running)),
             )
-
-    def running(self) -> tuple[str, ...]:
-        """Return the names of all vertices that run, oldest first."""
-        with self._lock:
-            return tuple(redact(state.name) for state in self._running())
 
     def record(self, start: BuildRecord) -> BuildRecord:
         """Return a record with the steps, caches and warnings of the build added."""
@@ -188,9 +180,6 @@ class Recorder:
     @staticmethod
     def _output(state: VertexState, lines: list[str]) -> StepEvent:
         return StepEvent(Moment.OUTPUT, state.number, kind=state.parsed.kind, log=tuple(lines))
-
-    def _running(self) -> list[VertexState]:
-        return [state for state in self._vertices.values() if state.running and not state.weak]
 
     def _zeros(self) -> tuple[float, float]:
         """Return the beginning of the build by BuildKit's clock, and by this machine's."""

@@ -45,12 +45,10 @@ class StepEvent:
     """A change of a vertex.
 
     Args:
-        moment: what changed.
-        number: the vertex's number in this build, from 1.
+        number: the vertex's number in this build, from 1; 0 for a warning.
         name: the vertex's name, redacted.
-        kind: what the vertex does.
         seconds: how long it has run.
-        text: the error or the warning.
+        text: the error or the warning, redacted.
         log: the last lines of a step that failed, redacted; of `OUTPUT` the new lines, unredacted.
     """
 
@@ -68,8 +66,6 @@ class VertexState:
     """A vertex, which has an event for each change of its state.
 
     Args:
-        digest: its digest in the graph.
-        name: BuildKit's name for it.
         number: its place among the vertices of the build, from 1.
         announced: its first event came before it started.
     """
@@ -128,17 +124,13 @@ class VertexState:
         self.error = self.error or vertex.error[:MAX_LENGTH]
         if vertex.started is not None:
             self._add_interval(vertex.started, vertex.completed)
-        moment = (
-            Moment.FAILED
-            if self.error
-            else Moment.CACHED
-            if self.cached
-            else Moment.DONE
-            if vertex.completed is not None
-            else Moment.STARTED
-            if vertex.started is not None
-            else None
-        )
+        changes = {
+            Moment.FAILED: bool(self.error),
+            Moment.CACHED: self.cached,
+            Moment.DONE: vertex.completed is not None,
+            Moment.STARTED: vertex.started is not None,
+        }
+        moment = next((moment for moment, happened in changes.items() if happened), None)
         if moment is None or moment == self._moment or self._moment in _FINAL:
             return None
         self._moment = moment

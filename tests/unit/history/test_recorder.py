@@ -294,7 +294,7 @@ def test_the_snapshot_says_where_the_build_stands() -> None:
             vertex("d", "[internal] d", started=at(1)),
         )
     )
-    running = ("[main 3/4] RUN b",)
+    running = ("[main 3/4] RUN b", "[internal] d")
     assert recorder.snapshot() == Snapshot(3, done=1, cached=1, running=running)
 
 
