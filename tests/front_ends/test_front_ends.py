@@ -45,7 +45,7 @@ def test_a_docker_context_names_the_builder_of_its_engine(bench: Bench, chosen: 
     config = bench.folder / "docker-config" / "config.json"
     config.write_text(json.dumps({"currentContext": "a+b" if chosen == "current" else "other"}))
     here = ("--python", "3.11", "--platform", "linux/amd64")
-    for done in bench.both("build_ci-3.11-amd64", ("image.build", *here), **there):
+    for done in bench.both("build_ci-3.11-amd64", ("image.build", *here), "--verbose", **there):
         assert done.returncode == 0, done.stderr
         assert " DOCKER_CONTEXT=a+b " in done.stderr  # a line to paste holds with another context
     tasks = [("image.check", *here), ("cache.usage",), ("cache.prune",), ("builder.inspect",)]

@@ -46,7 +46,7 @@ def test_a_silent_build_says_what_it_waits_for(bench: Bench, pythons: str, event
     assert done.returncode == 0, done.stderr
     names = [f"ci-{python}-amd64" for python in pythons.split(",")]
     what = (
-        "running: importing cache manifest from r/i:c; [internal] load metadata for x"
+        "running: importing cache manifest from r/i:c; load metadata for x"
         if event
         else "waiting for the builder "
     )
