@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -25,7 +26,8 @@ FAKE = """\
 printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
-  inspect) printf '%s\\n' "$FAKE_INSPECT"; exit 0 ;;
+  ls) printf '%s\\n' "$FAKE_LS"; exit 0 ;;
+  inspect) exit 0 ;;
   image) # of the engine's own, or of a registry's until it is pulled
     if [ -z "$FAKE_IMAGE" ] || { [ -n "$FAKE_MANIFEST" ] && [ ! -e "$FAKE_LOG.pulled" ]; }; then
       printf '%s\n' "${FAKE_IMAGE_ERROR:-Error: No such image: $3}" >&2
@@ -155,6 +157,12 @@ class Bench:
         """Return the builds; their metadata files without the run's name, which is random."""
         builds = [words for words in self.told() if words[1:2] == ["build"]]
         return [[_RUN.sub(r"\1.json", word) for word in words] for words in builds]
+
+
+def listing(name: str, *platforms: str, node: str = "", **facts: object) -> str:
+    """Return the line that `buildx ls --format json` prints for a builder with one node."""
+    entry = {"Name": node or name, "Endpoint": name, "Status": "running", "Platforms": platforms}
+    return json.dumps({"Name": name, "Nodes": [{**entry, **facts}]})
 
 
 def last(text: str) -> str:

@@ -14,7 +14,7 @@ from build_tasks.batch import build_jobs, summary
 from build_tasks.batch.build_jobs import BatchContext
 from build_tasks.batch.recorder import RunRecorder
 from build_tasks.batch.schedule import Outcome, Rules, Schedule, State
-from build_tasks.builders import creation
+from build_tasks.builders import nodes
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.config.options import Options
 from build_tasks.errors import UsageError
@@ -55,7 +55,7 @@ def build(
     # The registries answer while the rest is prepared.
     caches.start(spec for spec in specs if not spec.output.skip_unchanged)
     if len(specs) > 1 and specs[0].run.builder != DEFAULT:
-        creation.started(host.client, specs[0].run.builder)  # or all builds would start it at once
+        nodes.start(host.client, specs[0].run.builder)  # or all builds would start it at once
     run_id = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"
     specs = [replace(spec, run=replace(spec.run, run_id=run_id)) for spec in specs]
     logs = paths.cache_folder() / "logs" / run_id

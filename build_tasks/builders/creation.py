@@ -1,8 +1,8 @@
-"""Make sure that a dedicated builder exists and is as it is wanted; remove one.
+"""Create, start, re-create and remove dedicated builders.
 
-A builder is made in a folder beside its own, which then moves there whole: whoever finds it finds
-it complete, its nodes booted with their configuration. Two processes that boot the same container
-may otherwise start it before its configuration is in it.
+A builder is created in a temporary folder, which is then renamed: whoever finds a builder finds it
+complete, its nodes started with their configuration. Without that, two processes could start the
+same container, one of them before its configuration is in it.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.builders import configuration, inspection, inventory, probe, store
+from build_tasks.builders import desired, drift, nodes, probe, store
 from build_tasks.builders.drift import Difference
-from build_tasks.builders.inspection import Described
-from build_tasks.builders.store import Stored, StoredNode
+from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.model.builder import Builder, Driver
-from build_tasks.process import locks
 from build_tasks.text.formatting import listed
 
 Announce = Callable[[str], None]
-#: Seconds before a builder is created again: Docker stops a container within ten.
+#: Seconds before another attempt to create a builder: Docker stops a container within ten.
 PAUSES = (2.0, 10.0)
 
 
@@ -39,39 +36,41 @@ def ensure(
     recreate: bool = False,
     drop_cache: bool = False,
 ) -> list[Difference]:
-    """Make sure that a builder exists and runs; return where it differs from what is wanted.
+    """Create a builder unless it exists, start it, and return how it differs from its definition.
 
-    Any number of processes may ask for it at once: one creates it, the others wait and find it.
+    Any number of processes may do so at once: one creates the builder, the others wait.
 
     Args:
-        client: the way to the engine.
-        builder: the builder as it has to be made.
-        announce: is told what happens.
-        recreate: make it anew where it differs.
-        drop_cache: make it anew without its cache.
+        client: the engine.
+        builder: the builder as it has to be created.
+        announce: receives messages.
+        recreate: create it again if it differs.
+        drop_cache: create it again without its cache.
 
     Raises:
-        UsageError: a builder of this name is the user's own.
-        NetworkError: a node does not answer; it is named.
+        UsageError: the user's own buildx has a builder of this name.
+        NetworkError: nodes do not answer; the message names them.
         ImagesError: the builder cannot be created or does not start.
     """
     name = builder.name
     if builder.driver is Driver.DOCKER:
-        verbs.inspect(client.for_builder(name), name)
+        nodes.read(client.for_builder(name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
-    _refuse_the_users(name)
-    existed = inventory.exists(name)
-    if existed:
+    builder_tables.check_name(name, "--builder")
+    if theirs := store.users_folder(name):
+        raise UsageError(
+            f"--builder: {name} is your own, in {theirs}, and is used as it is: choose another name"
+        )
+    if existed := store.exists(name):
         _require_nodes(client, builder)
-    # Whoever waits for the one that makes it does not ask its nodes, too: fifty at once would be
-    # more than some of them answer in time.
-    fresh = not existed and _make_once(client, builder, announce)
-    found = inventory.differences(client, builder)
+    # Only the process that creates it probes the nodes: fifty concurrent probes would time out.
+    created = not existed and _create_once(client, builder, announce)
+    found = drift.differences(client, builder)
     if found and recreate:
-        _make_anew(client, builder, announce, drop_cache=drop_cache)
-        return inventory.differences(client, builder)
-    if not fresh:
+        _recreate(client, builder, announce, drop_cache=drop_cache)
+        return drift.differences(client, builder)
+    if not created:
         _start(client, name, announce)
     return found
 
@@ -83,70 +82,56 @@ def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
         UsageError: the suite has no such builder.
         ImagesError: it cannot be removed.
     """
-    if inventory.users(name):
+    if store.users_folder(name):
         raise UsageError(f"--builder: {name} is your own: remove it with docker buildx rm")
-    with _lock(name, lambda _: None):
-        if not inventory.exists(name):
-            there = listed(inventory.names()) or "none"
-            raise UsageError(f"--builder: no builder {name!r} here: there is {there}")
-        ours = client.with_builders_in(inventory.folder(name))
-        verbs.remove(ours, name, keep_cache=keep_cache)
+    with store.lock(name, lambda _: None):
+        if not store.exists(name):
+            existing = listed(store.suite_names()) or "none"
+            raise UsageError(f"--builder: no builder {name!r}: choose {existing}")
+        _remove(client, name, keep_cache=keep_cache)
         shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
 
-def started(client: Client, name: str) -> list[Described]:
-    """Start a builder's nodes, one process at a time, and return what they are.
-
-    Args:
-        client: the way to the builder.
-        name: the builder.
-    """
-    with _lock(name, lambda _: None):
-        return inspection.nodes(verbs.inspect(client, name, boot=True))
-
-
-def _make_once(client: Client, builder: Builder, announce: Announce) -> bool:
-    """Create a builder unless another process has; return whether it was this one."""
+def _create_once(client: Client, builder: Builder, announce: Announce) -> bool:
+    """Create a builder unless another process has; return whether this process did."""
     name = builder.name
-    with _lock(name, announce):
-        if inventory.exists(name):
+    with store.lock(name, announce):
+        if store.exists(name):
             return False
         _require_nodes(client, builder)
-        _make(client, builder)
+        _create(client, builder)
     announce(f"builder {name} is ready: build with it with --builder {name}")
     return True
 
 
-def _make_anew(client: Client, builder: Builder, announce: Announce, *, drop_cache: bool) -> None:
+def _recreate(client: Client, builder: Builder, announce: Announce, *, drop_cache: bool) -> None:
     name = builder.name
-    with _lock(name, announce):
-        # Of several processes that want it anew, the first has made it so.
-        if not inventory.differences(client, builder):
-            return
-        ours = client.with_builders_in(inventory.folder(name))
-        verbs.remove(ours, name, keep_cache=not drop_cache)
-        _make(client, builder)
-    announce(f"builder {name} was made anew, {_kept(builder.driver, drop_cache=drop_cache)}")
+    with store.lock(name, announce):
+        if not drift.differences(client, builder):
+            return  # another process has done it
+        _remove(client, name, keep_cache=not drop_cache)
+        _create(client, builder)
+    announce(f"builder {name} was recreated, {_kept(builder.driver, drop_cache=drop_cache)}")
 
 
 def _kept(driver: Driver, *, drop_cache: bool) -> str:
-    """Return what became of a builder's cache: only a container's is buildx's to keep or drop."""
+    """Return what happened to the cache: buildx keeps or drops only that of a container."""
     if driver is Driver.KUBERNETES:
-        return "its pods and their cache, too"
+        return "without its cache, which was in its pods"
     if driver is Driver.REMOTE:
-        return "with its cache, which is its nodes' own"
+        return "with its cache, which its nodes keep"
     return "without its cache" if drop_cache else "with its cache"
 
 
-def _make(client: Client, builder: Builder) -> None:
-    """Create a builder, again where a container of its name was ending.
+def _create(client: Client, builder: Builder) -> None:
+    """Create a builder, retrying while a container of its name is being stopped.
 
-    A `buildx rm` that was killed leaves a container that is being stopped.
+    A `buildx rm` that was killed leaves such a container.
     """
     pauses = [*PAUSES]
     while True:
         try:
-            _make_aside(client, builder)
+            _create_in_temporary_folder(client, builder)
         except EngineError as error:
             if not (error.transient and pauses):
                 raise
@@ -155,74 +140,57 @@ def _make(client: Client, builder: Builder) -> None:
             return
 
 
-def _make_aside(client: Client, builder: Builder) -> None:
-    """Create a builder aside, and move it to its place when it is complete."""
-    place = paths.builder_folder(builder.name)
-    aside = place.with_name(f".new-{builder.name}")
-    unfinished = client.with_builders_in(aside / "buildx")
-    if aside.exists():
-        _forget(unfinished, builder.name, aside)  # a run that was killed left it
-    text = configuration.text(builder)
-    (aside / "buildx").mkdir(parents=True)
-    file = aside / configuration.FILE
+def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
+    folder = paths.builder_folder(builder.name)
+    temporary = folder.with_name(f".new-{builder.name}")
+    unfinished = client.with_environment(BUILDX_CONFIG=str(temporary / "buildx"))
+
+    def clean_up() -> None:
+        """Remove an unfinished builder. A cache that it found is not its own, and stays."""
+        with contextlib.suppress(ImagesError):
+            if store.names(temporary / "buildx"):
+                verbs.remove(unfinished, builder.name, keep_cache=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+    if temporary.exists():  # left by a process that was killed
+        clean_up()
+    (temporary / "buildx").mkdir(parents=True)
+    text = desired.buildkitd_toml(builder)
+    file = temporary / desired.FILE
     if text:
         file.write_text(text, encoding="utf-8")
     try:
         verbs.create(unfinished, builder, file if text else None)
     except BaseException:
-        _forget(unfinished, builder.name, aside)
+        clean_up()
         raise
-    shutil.rmtree(place, ignore_errors=True)
-    aside.rename(place)
-
-
-def _forget(unfinished: Client, name: str, aside: Path) -> None:
-    """Leave no half of a builder; a cache that it found is somebody's, and stays."""
-    with contextlib.suppress(ImagesError):
-        if store.names(aside / "buildx"):
-            verbs.remove(unfinished, name, keep_cache=True)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
 
 
 def _start(client: Client, name: str, announce: Announce) -> None:
-    ours = client.with_builders_in(inventory.folder(name))
-    nodes = inspection.nodes(verbs.inspect(ours, name))
-    if any(node.status != "running" for node in nodes):
-        nodes = started(ours, name)
-    for node in nodes:
+    suite = client.with_environment(BUILDX_CONFIG=str(store.suite_folder(name)))
+    statuses = nodes.read(suite, name)
+    if any(node.status != "running" for node in statuses):
+        statuses = nodes.start(suite, name)
+    for node in statuses:
         if node.status != "running":
-            reason = node.error or "it was started, and does not run"
+            reason = node.error or "it was started but does not run"
             raise EngineError(f"builder {name}: node {node.name}: {reason}")
     announce(f"builder {name} exists and runs")
 
 
+def _remove(client: Client, name: str, *, keep_cache: bool) -> None:
+    suite = client.with_environment(BUILDX_CONFIG=str(store.suite_folder(name)))
+    verbs.remove(suite, name, keep_cache=keep_cache)
+
+
 def _require_nodes(client: Client, builder: Builder) -> None:
-    planned = _planned(builder)
-    probe.require(client, planned, planned.nodes)
-
-
-def _planned(builder: Builder) -> Stored:
-    """Return a builder as buildx will have it, to ask its nodes before it is there."""
-    nodes = tuple(
-        StoredNode(node.name, node.endpoint or "default", node.platforms, node.options, ())
+    """Raise NetworkError unless the nodes of a builder that need not exist yet answer."""
+    if builder.driver is Driver.KUBERNETES:
+        return  # its nodes exist only once it is created
+    planned = tuple(
+        StoredNode(node.name, node.endpoint or "default", options=node.options)
         for node in builder.nodes
     )
-    # What Kubernetes runs is there only when it was created.
-    return Stored(
-        builder.name, builder.driver, () if builder.driver is Driver.KUBERNETES else nodes
-    )
-
-
-def _refuse_the_users(name: str) -> None:
-    builder_tables.check_name(name, "--builder")
-    theirs = inventory.users(name)
-    if theirs:
-        raise UsageError(
-            f"--builder: {name} is your own, in {theirs}: it is used as it is; name the suite's "
-            "builder otherwise"
-        )
-
-
-def _lock(name: str, announce: Announce) -> contextlib.AbstractContextManager[None]:
-    path = paths.builder_folder(".locks") / name
-    return locks.hold(path, f"makes builder {name}", announce)
+    probe.require(client, StoredBuilder(builder.name, builder.driver, planned), planned)

@@ -1,47 +1,108 @@
-"""A builder as it has to be made: what is defined, and what this engine and registry add."""
+"""A builder as it has to be created: its definition, and what this engine and registry add."""
 
 from __future__ import annotations
 
+import ipaddress
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
-from build_tasks.builders import configuration
 from build_tasks.buildx.toolchain import Client
+from build_tasks.engine import images
 from build_tasks.model.builder import Builder, Driver
 from build_tasks.text.formatting import listed
 
 Announce = Callable[[str], None]
+#: The name of BuildKit's configuration file in the container of a node.
+FILE = "buildkitd.toml"
+#: Part of the name of the image that replaces BuildKit's where Docker Hub is out of reach.
+PLACEHOLDER = "/debian-buildkit:"
 
 
-def wanted(
-    client: Client, builder: Builder, registry: str, announce: Announce | None = None
+def desired_builder(
+    client: Client, definition: Builder, registry: str, announce: Announce | None = None
 ) -> Builder:
-    """Return a builder as it has to be made on this engine, for a registry.
+    """Return a builder as it has to be created on this engine.
 
     Args:
-        client: the way to the engine.
-        builder: the builder as it is defined.
+        client: the engine.
+        definition: the builder as images.toml defines it.
         registry: the registry that it will read and write.
-        announce: is told what is made for it; without it, nothing is made.
+        announce: receives messages; without it, no image is made.
 
     Raises:
-        EngineError: its image cannot be had.
+        EngineError: the image of BuildKit cannot be had.
     """
-    far = [node.name for node in builder.nodes if node.endpoint.startswith("ssh:")]
-    far += [builder.name] if builder.driver is Driver.KUBERNETES else []
-    if far and announce and configuration.loopback(registry):
-        announce(f"warning: {registry} is this machine's own: {listed(far)} cannot reach it")
-    return configuration.beside(registry, builder, _image(client, builder, announce))
+    remote = [node.name for node in definition.nodes if node.endpoint.startswith("ssh:")]
+    remote += [definition.name] if definition.driver is Driver.KUBERNETES else []
+    if remote and announce and is_loopback(registry):
+        announce(
+            f"warning: {registry} is on the loopback interface: {listed(remote)} cannot reach it"
+        )
+    return for_registry(registry, definition, _image(client, definition, announce))
+
+
+def for_registry(registry: str, builder: Builder, image: str) -> Builder:
+    """Return a builder with the options that it needs to reach a registry.
+
+    Args:
+        registry: the registry that it will read and write.
+        builder: the builder as it is defined.
+        image: the image for nodes on the engine itself that name none; empty: buildx's own.
+    """
+    if builder.driver is not Driver.CONTAINER:
+        return builder
+    # In its own network, the loopback interface is that of the container.
+    loopback = is_loopback(registry)
+    options = {**({"image": image} if image else {}), **({"network": "host"} if loopback else {})}
+    nodes = tuple(
+        node
+        if node.endpoint
+        else replace(node, options=tuple({**options, **dict(node.options)}.items()))
+        for node in builder.nodes
+    )
+    insecure = dict.fromkeys([*builder.insecure, *([registry] if loopback else [])])
+    return replace(builder, nodes=nodes, insecure=tuple(insecure))
+
+
+def buildkitd_toml(builder: Builder) -> str:
+    """Return the configuration of BuildKit; empty if its defaults are right.
+
+    The limit is `maxUsedSpace`: `keepBytes` of older BuildKits is a lower limit.
+    """
+    lines = []
+    if builder.max_used_space:
+        lines += ["[worker.oci]", "gc = true", f"maxUsedSpace = {builder.max_used_space}", ""]
+    mirrors = dict(builder.mirrors)
+    for name in dict.fromkeys([*mirrors, *builder.insecure]):
+        lines.append(f"[registry.{json.dumps(name)}]")
+        if name in mirrors:
+            lines.append(f"mirrors = {json.dumps(list(mirrors[name]))}")
+        if name in builder.insecure:
+            # BuildKit tries HTTPS without verification, then plain HTTP.
+            lines += ["http = true", "insecure = true"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def is_loopback(registry: str) -> bool:
+    """Return whether a registry is on the loopback interface."""
+    host = registry.rpartition(":")[0] or registry
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _image(client: Client, builder: Builder, announce: Announce | None) -> str:
-    """Return the stand-in for BuildKit's image, where that cannot be pulled."""
+    """Return the replacement for BuildKit's image if that cannot be pulled, otherwise ''."""
     embedded = client.embedded
     if embedded is None or embedded.hub or builder.driver is not Driver.CONTAINER:
         return ""
     if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
         return ""
-    from build_tasks.engine import images  # noqa: PLC0415 - the embedded engine's
-
     if announce is None:
         return images.buildkit_reference(embedded)
     return images.ensure_buildkit(embedded, announce)

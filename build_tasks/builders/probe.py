@@ -1,8 +1,8 @@
-"""Whether a builder's nodes answer, known within seconds.
+"""Check within seconds whether the nodes of a builder answer.
 
-buildx waits twenty for a node that hangs, and then does not say which it was. Here each is asked
-for as little as shows that it is there, all at the same time: a BuildKit for the first frame of its
-HTTP/2, a Docker Engine for its version.
+buildx waits twenty seconds for a node that hangs, and then does not name it. Here all nodes are
+asked at the same time for the least that shows that they work: a BuildKit for the first frame of
+its HTTP/2 connection, a Docker Engine for its version.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from build_tasks import process
-from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import docker, verbs
+from build_tasks.builders import nodes as builder_nodes
+from build_tasks.builders.store import StoredBuilder, StoredNode
+from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError, NetworkError
 from build_tasks.model.builder import Driver
 
-#: Seconds for a node to answer: one that is only busy must not be taken for dead.
+#: Seconds for a node to answer: enough for one that is only busy.
 ANSWER = 7.0
-#: Seconds more for a program that is told to end.
+#: Seconds more for a program to end after its timeout.
 _MARGIN = 1.0
-#: The connection preface of a client, with empty settings (RFC 9113, 3.4); a server begins with
-#: its settings, a frame of type 4.
+#: The client's connection preface with empty settings (RFC 9113, 3.4). The server answers with its
+#: own settings: a frame header of 9 bytes, whose type, the fourth byte, is 4.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_HEADER = 9
 _SETTINGS = 4
-_FRAME = 9
 
 
 @dataclass(frozen=True)
-class Silent:
+class SilentNode:
     """A node that does not answer, and why."""
 
     node: StoredNode
@@ -44,54 +45,48 @@ class Silent:
         return f"node {self.node.name} ({self.node.endpoint}) does not answer: {self.reason}"
 
 
-def silent(client: Client, builder: Stored, nodes: Iterable[StoredNode]) -> list[Silent]:
-    """Return those of some nodes that do not answer.
-
-    Args:
-        client: the way to the builder.
-        builder: the builder.
-        nodes: the nodes to ask; those on the engine itself are passed over.
-    """
-    asked = [node for node in nodes if _remote(client, builder, node)]
-    reasons = dict.fromkeys(asked, f"nothing came in {ANSWER:g} s")
+def silent_nodes(
+    client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]
+) -> list[SilentNode]:
+    """Return those of some nodes that do not answer; nodes on the engine itself are not asked."""
+    remote = [node for node in nodes if _is_remote(client, builder, node)]
+    reasons = dict.fromkeys(remote, f"nothing came in {ANSWER:g} s")
 
     def ask(node: StoredNode) -> None:
         reasons[node] = _reason(client, builder, node)
 
-    # Not a pool, which waits for all of its threads: looking up a name cannot be cut short.
-    threads = [threading.Thread(target=ask, args=(node,), daemon=True) for node in asked]
+    # A pool would wait for all of its threads, but a lookup of a name cannot be cancelled.
+    threads = [threading.Thread(target=ask, args=(node,), daemon=True) for node in remote]
     deadline = time.monotonic() + ANSWER + _MARGIN
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [Silent(node, reason) for node, reason in reasons.items() if reason]
+    return [SilentNode(node, reason) for node, reason in reasons.items() if reason]
 
 
-def require(client: Client, builder: Stored, nodes: Iterable[StoredNode]) -> None:
-    """Raise NetworkError, which names them, unless these nodes answer."""
-    found = silent(client, builder, nodes)
-    if found:
-        told = "; ".join(map(str, found))
-        raise NetworkError(f"builder {builder.name}: {told}")
+def require(client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]) -> None:
+    """Raise NetworkError, naming the nodes, unless these nodes answer."""
+    if silent := silent_nodes(client, builder, nodes):
+        raise NetworkError(f"builder {builder.name}: {'; '.join(map(str, silent))}")
 
 
-def _remote(client: Client, builder: Stored, node: StoredNode) -> bool:
+def _is_remote(client: Client, builder: StoredBuilder, node: StoredNode) -> bool:
     if builder.driver == Driver.CONTAINER:
         return not (client.owns(node.endpoint) or node.endpoint.startswith("unix:"))
     return builder.driver in {Driver.REMOTE, Driver.KUBERNETES}
 
 
-def _reason(client: Client, builder: Stored, node: StoredNode) -> str:
+def _reason(client: Client, builder: StoredBuilder, node: StoredNode) -> str:
     """Return why a node does not answer, empty if it does."""
     try:
         if builder.driver == Driver.REMOTE and node.endpoint.startswith(("tcp:", "unix:")):
-            _greet(node)
+            _handshake(node)
         elif builder.driver == Driver.CONTAINER:
             command = docker.version_command(client, node.endpoint)
             process.run(command, environment=client.environment, timeout=ANSWER)
         else:
-            verbs.inspect(client, builder.name, timeout=ANSWER)
+            builder_nodes.read(client, builder.name, timeout=ANSWER)
     except TimeoutError:
         return f"nothing came in {ANSWER:g} s"
     except (OSError, ImagesError) as error:
@@ -99,29 +94,29 @@ def _reason(client: Client, builder: Stored, node: StoredNode) -> str:
     return ""
 
 
-def _greet(node: StoredNode) -> None:
-    """Say hello to a BuildKit and hear its hello, or raise OSError."""
+def _handshake(node: StoredNode) -> None:
+    """Exchange the first frames with a BuildKit, or raise OSError."""
     deadline = time.monotonic() + ANSWER
     with _connect(node) as connection:
         connection.sendall(_PREFACE)
-        said = b""
-        while len(said) < _FRAME:
+        header = b""
+        while len(header) < _HEADER:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            more = connection.recv(_FRAME - len(said))
-            if not more:
-                raise ConnectionError("it ended the connection at once")
-            said += more
-    if said[3] != _SETTINGS:
-        raise ConnectionError("what answers there is no BuildKit")
+            chunk = connection.recv(_HEADER - len(header))
+            if not chunk:
+                raise ConnectionError("it closed the connection at once")
+            header += chunk
+    if header[3] != _SETTINGS:
+        raise ConnectionError("it is not a BuildKit")
 
 
 def _connect(node: StoredNode) -> socket.socket:
-    where = urlsplit(node.endpoint)
-    if where.scheme == "unix":
+    address = urlsplit(node.endpoint)
+    if address.scheme == "unix":
         local = socket.socket(socket.AF_UNIX)
         local.settimeout(ANSWER)
         try:
-            local.connect(where.path)
+            local.connect(address.path)
         except OSError:
             local.close()
             raise
@@ -130,13 +125,13 @@ def _connect(node: StoredNode) -> socket.socket:
     for name in ("cacert", "cert", "key"):
         if name in options and not Path(options[name]).is_file():
             raise FileNotFoundError(f"{name}: no such file: {options[name]}")
-    plain = socket.create_connection((where.hostname, where.port), ANSWER)
+    plain = socket.create_connection((address.hostname, address.port), ANSWER)
     if "cacert" not in options:
         return plain
-    import ssl  # noqa: PLC0415 - only where certificates are
+    import ssl  # noqa: PLC0415 - only for nodes with certificates
 
-    trusted = ssl.create_default_context(cafile=options["cacert"])
-    trusted.set_alpn_protocols(["h2"])
+    context = ssl.create_default_context(cafile=options["cacert"])
+    context.set_alpn_protocols(["h2"])
     if "cert" in options:
-        trusted.load_cert_chain(options["cert"], options["key"])
-    return trusted.wrap_socket(plain, server_hostname=options.get("servername", where.hostname))
+        context.load_cert_chain(options["cert"], options["key"])
+    return context.wrap_socket(plain, server_hostname=options.get("servername", address.hostname))

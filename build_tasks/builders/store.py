@@ -1,19 +1,26 @@
-"""What buildx has written down of a builder, in the folder that BUILDX_CONFIG names.
+"""Builders on disk: what buildx writes in the folders that BUILDX_CONFIG names.
 
-Read, never changed; `buildx inspect` says the same, but asks every node before it does, and waits
+The files are only read. `buildx inspect` prints the same, but asks every node first, and waits
 twenty seconds for one that hangs.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
 import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from build_tasks import paths
+from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
+from build_tasks.process import locks
 
 
 @dataclass(frozen=True)
@@ -22,21 +29,21 @@ class StoredNode:
 
     Args:
         name: its name.
-        endpoint: where it is.
-        platforms: the platforms that somebody set for it.
-        options: the driver's options.
-        files: the texts of its configuration, by name.
+        endpoint: the address of its engine or BuildKit, or the name of a docker context.
+        platforms: the platforms that were set for it.
+        options: the driver options.
+        files: the texts of its configuration files, by name.
     """
 
     name: str
     endpoint: str
-    platforms: tuple[str, ...]
-    options: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    platforms: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredBuilder:
     """One builder, as buildx will use it."""
 
     name: str
@@ -44,71 +51,120 @@ class Stored:
     nodes: tuple[StoredNode, ...]
 
 
+def suite_folder(name: str) -> Path:
+    """Return the BUILDX_CONFIG of a builder that the suite creates."""
+    return paths.builder_folder(name) / "buildx"
+
+
+def exists(name: str) -> bool:
+    """Return whether the suite has created a builder of this name."""
+    return _file(suite_folder(name), name).exists()
+
+
+def suite_names() -> list[str]:
+    """Return the names of the builders that the suite has created."""
+    folders = paths.builder_folder("").glob("[!.]*")
+    return sorted(path.name for path in folders if exists(path.name))
+
+
+def users_folder(name: str) -> Path | None:
+    """Return the user's own BUILDX_CONFIG if it has this builder, and the suite does not."""
+    folder = toolchain.users_builders()
+    return folder if _file(folder, name).exists() and not exists(name) else None
+
+
 def names(folder: Path) -> list[str]:
-    """Return the names of the builders that a folder has."""
+    """Return the names of the builders in a folder."""
     return sorted(path.name for path in (folder / "instances").glob("*"))
 
 
-def read(folder: Path, name: str) -> Stored | None:
-    """Return a builder of a folder, None if it does not have it.
+def read(folder: Path, name: str) -> StoredBuilder | None:
+    """Return a builder of a folder, None if the folder does not have it.
 
     Raises:
-        EngineError: what stands there is not what buildx writes.
+        EngineError: the file cannot be read, or was not written by buildx.
     """
-    path = folder / "instances" / name
+    path = _file(folder, name)
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        nodes = tuple(_node(item) for item in written["Nodes"] or ())
-        return Stored(name, str(written["Driver"]), nodes)
+        document = json.loads(path.read_text(encoding="utf-8"))
+        nodes = tuple(_node(item) for item in document["Nodes"] or ())
+        return StoredBuilder(name, str(document["Driver"]), nodes)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EngineError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise EngineError(f"{path}: is no builder that buildx wrote: remove the file") from None
+        raise EngineError(f"{path}: not a builder that buildx wrote: remove the file") from None
 
 
-def of(client: Client, name: str) -> Stored | None:
+def of(client: Client, name: str) -> StoredBuilder | None:
     """Return the builder that a client reaches, None if it is an engine's own.
 
     Raises:
-        EngineError: what stands there is not what buildx writes.
+        EngineError: the file cannot be read, or was not written by buildx.
     """
     return read(Path(client.environment["BUILDX_CONFIG"]), name)
 
 
-def alone(client: Client, name: str, node: str, folder: Path) -> Client:
-    """Return a client for which a builder has one node only.
+def lock(name: str, announce: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
+    """Return the lock of the process that creates, starts or removes a builder."""
+    path = paths.builder_folder(".locks") / name
+    return locks.hold(path, f"creates builder {name}", announce)
 
-    buildx adds up what the nodes of a builder say, in every version up to 0.36; each is asked for
-    itself where buildx knows no other. The driver finds a node by the node's name, not by the
-    builder's, so that it is the same one.
 
-    Args:
-        client: the way to the builder.
-        name: the builder's name.
-        node: the node's name.
-        folder: an empty folder for this alone.
+@contextlib.contextmanager
+def isolated(client: Client, name: str, node: str = "") -> Iterator[Client]:
+    """Yield a client for which buildx knows only this builder, or only one of its nodes.
+
+    `buildx ls` waits for every builder and docker context that it knows, and `buildx du` adds up
+    all nodes of a builder (up to buildx 0.36). A driver finds a node by the name of the node, so
+    the copy of a builder has the same nodes.
     """
-    path = Path(client.environment["BUILDX_CONFIG"]) / "instances" / name
-    written = json.loads(path.read_text(encoding="utf-8"))
-    nodes = [entry for entry in written["Nodes"] if entry["Name"] == node]
-    instances = folder / "instances"
-    instances.mkdir(parents=True)
-    text = json.dumps({**written, "Nodes": nodes})
-    (instances / name).write_text(text, encoding="utf-8")
-    return client.with_builders_in(folder)
+    path = _file(Path(client.environment["BUILDX_CONFIG"]), name)
+    contexts = {client.context}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "buildx" / "instances").mkdir(parents=True)
+        if path.exists():
+            document = json.loads(path.read_text(encoding="utf-8"))
+            entries = [item for item in document["Nodes"] if node in {"", item["Name"]}]
+            contexts |= {item["Endpoint"] for item in entries}
+            text = json.dumps({**document, "Nodes": entries})
+            _file(folder / "buildx", name).write_text(text, encoding="utf-8")
+        _link_docker_config(client.docker_config, folder, contexts)
+        yield client.with_environment(
+            BUILDX_CONFIG=str(folder / "buildx"), DOCKER_CONFIG=str(folder)
+        )
+
+
+def _link_docker_config(source: Path, target: Path, contexts: Iterable[str]) -> None:
+    """Make a docker configuration of links, with only some of the contexts."""
+    for path in source.glob("*"):
+        if path.name not in {"buildx", "contexts"}:
+            (target / path.name).symlink_to(path)
+    for context in contexts:
+        key = hashlib.sha256(context.encode()).hexdigest()
+        meta, tls = (Path("contexts", kind, key) for kind in ("meta", "tls"))
+        if (source / meta).is_dir():
+            (target / meta).mkdir(parents=True)  # docker overlooks a link to a folder here
+            (target / meta / "meta.json").symlink_to(source / meta / "meta.json")
+            (target / tls).parent.mkdir(parents=True, exist_ok=True)
+            (target / tls).symlink_to(source / tls)
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / "instances" / name
 
 
 def _node(item: dict[str, Any]) -> StoredNode:
+    files = (item.get("Files") or {}).items()
     return StoredNode(
         name=str(item["Name"]),
         endpoint=str(item["Endpoint"]),
         platforms=tuple(map(_platform, item.get("Platforms") or ())),
         options=tuple(sorted((item.get("DriverOpts") or {}).items())),
         files=tuple(
-            (name, base64.b64decode(text).decode(errors="replace"))
-            for name, text in sorted((item.get("Files") or {}).items())
+            (name, base64.b64decode(text).decode(errors="replace")) for name, text in sorted(files)
         ),
     )
 

@@ -86,9 +86,14 @@ def create_commands(
     return tuple(commands)
 
 
-def inspect_command(client: Client, name: str, *, boot: bool = False) -> Command:
-    """Return the command that describes a builder, and starts it if it does not run."""
-    return (*client.buildx, "inspect", *(["--bootstrap"] if boot else []), client.builder(name))
+def bootstrap_command(client: Client, name: str) -> Command:
+    """Return the command that starts the nodes of a builder."""
+    return (*client.buildx, "inspect", "--bootstrap", client.builder(name))
+
+
+def list_command(client: Client) -> Command:
+    """Return the command that lists the builders, one JSON object per line."""
+    return (*client.buildx, "ls", "--format", "json")
 
 
 def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Command:

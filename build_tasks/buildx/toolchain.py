@@ -130,8 +130,8 @@ class Client:
         ours = paths.builder_folder(name) / "buildx"
         theirs = users_builders()
         if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
-            return self if name == DEFAULT else self.with_builders_in(ours)
-        return self.with_builders_in(theirs)
+            return self if name == DEFAULT else self.with_environment(BUILDX_CONFIG=str(ours))
+        return self.with_environment(BUILDX_CONFIG=str(theirs))
 
     def beside(self, others: int) -> Client:
         """Return the client whose programs leave the cores to as many others at the same time.
@@ -142,13 +142,15 @@ class Client:
         """
         if "GOMAXPROCS" in os.environ:
             return self
-        return self._having(GOMAXPROCS=str(max(1, (os.cpu_count() or 1) // (others + 1))))
+        return self.with_environment(GOMAXPROCS=str(max(1, (os.cpu_count() or 1) // (others + 1))))
 
-    def with_builders_in(self, folder: Path) -> Client:
-        """Return the client with which buildx finds the builders that a folder has."""
-        return self._having(BUILDX_CONFIG=str(folder))
+    @property
+    def docker_config(self) -> Path:
+        """The folder of docker's configuration."""
+        return Path(self.environment.get("DOCKER_CONFIG") or paths.docker_config())
 
-    def _having(self, **variables: str) -> Client:
+    def with_environment(self, **variables: str) -> Client:
+        """Return a client with more environment variables."""
         return replace(self, environment={**self.environment, **variables})
 
 

@@ -24,15 +24,15 @@ def create(client: Client, builder: Builder, configuration: Path | None) -> None
         _stream(client, command, f"builder {builder.name}")
 
 
-def inspect(client: Client, name: str, *, boot: bool = False, timeout: float = BOOT) -> str:
-    """Return what buildx prints about a builder, after starting it if `boot` is set.
+def bootstrap(client: Client, name: str) -> None:
+    """Start the nodes of a builder.
 
     Raises:
-        ImagesError: there is no such builder, or it does not answer within `timeout` seconds.
+        ImagesError: there is no such builder, or it does not start.
     """
-    command = commands.inspect_command(client, name, boot=boot)
+    command = commands.bootstrap_command(client, name)
     process.echo(command, client.environment)
-    return capture(client, command, f"builder {name}", timeout=timeout)
+    capture(client, command, f"builder {name}", timeout=BOOT)
 
 
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:

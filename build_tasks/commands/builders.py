@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from build_tasks import console
-from build_tasks.builders import creation, describe, desired, inventory
+from build_tasks.builders import creation, describe, desired, store
 from build_tasks.commands.output import say, table, text
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError, UsageError
@@ -24,15 +24,12 @@ def create_builder(options: Options) -> None:
     if name == DEFAULT and name not in settings.builders:
         name = DEDICATED
     host = build_host.find(settings, start=True, announce=say)
-    builder = desired.wanted(host.client, settings.builder_named(name), host.names.registry, say)
+    builder = desired.desired_builder(host.client, settings.builder_named(name), host.names.registry, say)
     differences = creation.ensure(
         host.client, builder, announce=say, recreate=recreate, drop_cache=drop_cache
     )
     for difference in differences:
-        say(
-            f"{difference.where}: {difference.what} is {difference.found}, "
-            f"expected {difference.wanted}"
-        )
+        say(str(difference))
     if differences:
         cache = "" if builder.driver is Driver.KUBERNETES else " and keeps its cache"
         raise EngineError(
@@ -44,9 +41,9 @@ def create_missing(host: BuildHost) -> None:
     """Create the builder of a build if images.toml defines it and it does not exist yet."""
     name = host.settings.builder
     defined = host.settings.builder_named(name)
-    if defined.driver is Driver.DOCKER or inventory.exists(name) or inventory.users(name):
+    if defined.driver is Driver.DOCKER or store.exists(name) or store.users_folder(name):
         return
-    builder = desired.wanted(host.client, defined, host.names.registry, say)
+    builder = desired.desired_builder(host.client, defined, host.names.registry, say)
     creation.ensure(host.client, builder, announce=say)
 
 
@@ -54,7 +51,7 @@ def list_builders(options: Options) -> None:
     """List the builders and their status."""
     settings = options.settings()
     host = build_host.find(settings, start=False, announce=say)
-    rows = describe.rows(host.client, settings.builders)
+    rows = describe.list_builders(host.client, settings.builders)
     if options.flag("json"):
         console.answer(json.dumps(rows, indent=2))
     else:
@@ -69,14 +66,14 @@ def inspect_builder(options: Options) -> None:
     name = settings.builder
     builder = settings.builder_named(name)
     wanted = None
-    known = inventory.exists(name) or name in settings.builders
+    known = store.exists(name) or name in settings.builders
     if known and builder.driver is not Driver.DOCKER:
-        wanted = desired.wanted(host.client, builder, host.names.registry)
-    description = describe.look(host.client, name, wanted, settings.builders)
+        wanted = desired.desired_builder(host.client, builder, host.names.registry)
+    description = describe.describe(host.client, name, wanted, settings.builders)
     if options.flag("json"):
         console.answer(json.dumps(description, indent=2))
     else:
-        table(("builder", ""), describe.lines(description))
+        table(("builder", ""), describe.flatten(description))
 
 
 def remove_builder(options: Options) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.builders import store
-from build_tasks.builders.store import Stored
+from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.settings import Settings
@@ -34,7 +34,7 @@ class BuildHost:
     names: Names
 
     @cached_property
-    def stored(self) -> Stored | None:
+    def stored(self) -> StoredBuilder | None:
         """The builder as buildx stores it, None if it is the engine's own.
 
         Raises:

@@ -7,9 +7,9 @@ nothing at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-from build_tasks.buildx import verbs
+from build_tasks.builders import nodes, probe, store
+from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
@@ -17,9 +17,6 @@ from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.model.cache_backends import DOCKER_DRIVER_TYPES
 from build_tasks.model.matrix import Platform
 from build_tasks.text.formatting import listed
-
-if TYPE_CHECKING:
-    from build_tasks.builders.store import Stored
 
 
 def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[str], None]) -> None:
@@ -77,32 +74,28 @@ def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
             f"--load: the engine's classic image store cannot hold an image of {wanted}: turn on "
             "the containerd image store, load one platform, or --push"
         )
-    from build_tasks.builders import store  # noqa: PLC0415 - start-up time
-
     stored = store.of(client, name)
-    nodes = [node.name for node in stored.nodes] if stored else []
-    if len(nodes) > 1:
+    names = [node.name for node in stored.nodes] if stored else []
+    if len(names) > 1:
         raise EngineError(
             f"--load: an image of {wanted} can be loaded from one node only, and builder {name} "
-            f"has {listed(nodes)}: load one platform, or --push"
+            f"has {listed(names)}: load one platform, or --push"
         )
 
 
 def _settled(client: Client, name: str, platforms: list[Platform]) -> bool:
     """Return whether it is known without asking the builder that it has the platforms."""
-    from build_tasks.builders import probe, routing, store  # noqa: PLC0415 - start-up time
-
     stored = store.of(client, name)
     if stored is None:
         # A docker context's engine, or nothing: buildx knows, and says it.
         return platforms == [client.native]
-    probe.require(client, stored, routing.used(stored, platforms))
-    return routing.settled(stored, platforms) or (
+    probe.require(client, stored, nodes.required(stored, platforms))
+    return nodes.all_assigned(stored, platforms) or (
         _local(client, stored) and platforms == [client.native]
     )
 
 
-def _local(client: Client, stored: Stored) -> bool:
+def _local(client: Client, stored: StoredBuilder) -> bool:
     """Return whether a builder has one node, and that on the engine itself."""
     if stored.driver != Driver.CONTAINER or len(stored.nodes) != 1:
         return False
@@ -112,16 +105,10 @@ def _local(client: Client, stored: Stored) -> bool:
 def _route(
     client: Client, name: str, platforms: list[Platform], announce: Callable[[str], None]
 ) -> None:
-    from build_tasks.builders import inspection, routing  # noqa: PLC0415 - start-up time
-
-    nodes = inspection.nodes(verbs.inspect(client, name))
-    if any(node.status not in {"running", "error"} for node in nodes):
-        # One that does not run does not say what it can do.
-        from build_tasks.builders import creation  # noqa: PLC0415 - not on the way of a build
-
-        nodes = creation.started(client, name)
-    lists = {node.name: node.platforms for node in nodes}
-    routes = {platform: routing.route(platform, lists) for platform in platforms}
+    statuses = nodes.read(client, name)
+    if any(node.status not in {"running", "error"} for node in statuses):
+        statuses = nodes.start(client, name)  # only a running node reports its platforms
+    routes = {platform: nodes.route(platform, statuses) for platform in platforms}
     missing = [platform for platform, found in routes.items() if found is None]
     if missing:
         raise EngineError(

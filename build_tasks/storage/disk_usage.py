@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 
 from build_tasks.builders import store
-from build_tasks.builders.store import Stored
+from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import commands, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
@@ -90,12 +88,12 @@ def _of_engine(client: Client) -> Sequence[Record] | None:
         return None
 
 
-def _node(client: Client, one: Stored, node: str) -> Node:
+def _node(client: Client, one: StoredBuilder, node: str) -> Node:
     said = Node(one.name, one.driver, node)
     if len(one.nodes) == 1:
         return _ask(client, said)
-    with tempfile.TemporaryDirectory() as folder:
-        return _ask(store.alone(client, one.name, node, Path(folder)), said)
+    with store.isolated(client, one.name, node) as only:
+        return _ask(only, said)
 
 
 def _ask(client: Client, said: Node) -> Node:

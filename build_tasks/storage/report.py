@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from build_tasks.builders import inventory
+from build_tasks.builders import store
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import AuthError, ImagesError, UsageError
@@ -185,7 +185,7 @@ def _builders(host: BuildHost) -> list[str]:
     settings = host.settings.builder
     if host.settings.origins["builder"] == "--builder":
         return [settings]
-    return list(dict.fromkeys([DEFAULT, *inventory.names(), settings]))
+    return list(dict.fromkeys([DEFAULT, *store.suite_names(), settings]))
 
 
 def _references(options: Options, host: BuildHost) -> list[str]:

@@ -127,7 +127,7 @@ def test_a_builder_drifts_and_is_made_anew_with_its_cache(project: Suite) -> Non
         assert project.engine("inspect", "--format", "{{.Id}}", container) == made
 
         anew = project.good("builder.create", "--builder", name, "--recreate")
-        assert last(anew.stderr) == f"builder {name} was made anew, with its cache"
+        assert last(anew.stderr) == f"builder {name} was recreated, with its cache"
         assert project.engine("inspect", "--format", "{{.Id}}", container) != made
         assert inspected(project, name)["differences"] == []
         # Without the registry's cache: what is found is the volume's.

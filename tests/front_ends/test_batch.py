@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench, last
+from fake_docker import Bench, last, listing
 
 THREE = ("image.build", "--python", "3.9,3.11,3.13")
 IMAGE = "ghcr.io/apache/airflow/main/{}/python{}"
 DISK = "ERROR: failed to solve: no space left on device"
 FIVE = "ERROR: failed to push r/i: unexpected status from PUT request to r: 503 Service Unavailable"
 METADATA = json.dumps({"containerimage.digest": f"sha256:{'1' * 64}"})
-CAN = "Name: d\n\nNodes:\nName: d\nStatus: running\nPlatforms: linux/amd64*, linux/arm64*"
+CAN = listing("default", "linux/amd64", "linux/arm64")
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -63,7 +63,7 @@ def test_failures_of_several_classes_have_a_code_of_their_own(bench: Bench) -> N
     both = ("--platform", "linux/amd64,linux/arm64", "--push-by-digest", "--builder", "default")
     done = bench.invoke(
         *("image.build", "--python", "3.11", *both),
-        FAKE_INSPECT=CAN,
+        FAKE_LS=CAN,
         FAKE_FAILS="linux/arm64",
         FAKE_EXIT="1",
         FAKE_STDERR=DISK,

@@ -7,22 +7,14 @@ import socket
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench
+from fake_docker import Bench, listing
 
-RUNNING = """\
-Name: mine
-Driver: docker-container
-
-Nodes:
-Name:      mine0
-Endpoint:  default
-Status:    running
-BuildKit version: v0.25.1
-Platforms: linux/amd64, linux/arm64
-GC Policy rule#0:
- All:            true
- Max Used Space: 18.63GiB
-"""
+RULE = {"filter": [], "all": True, "keepDuration": 0, "maxUsedSpace": 20_000_000_000}
+PLATFORMS = ("linux/amd64", "linux/arm64")
+RUNNING = "\n".join(
+    listing(name, *PLATFORMS, node=node, Version="v0.25.1", GCPolicy=[RULE])
+    for name, node in (("default", "default"), ("mine", "mine0"), ("arm", "arm"))
+)
 
 
 def last(text: str) -> str:
@@ -44,7 +36,7 @@ def file(bench: Bench, text: str) -> dict[str, str]:
 def here(bench: Bench) -> dict[str, str]:
     """What the fake engine answers for a builder that is as it is wanted."""
     host = bench.environment["DOCKER_HOST"]
-    return {"FAKE_STORED": stored(Endpoint=host), "FAKE_INSPECT": RUNNING}
+    return {"FAKE_STORED": stored(Endpoint=host), "FAKE_LS": RUNNING}
 
 
 def test_a_builder_is_created_found_listed_inspected_and_removed(
@@ -75,11 +67,11 @@ def test_a_builder_is_created_found_listed_inspected_and_removed(
     assert node["platforms"] == ["linux/amd64", "linux/arm64"]
     assert (node["native"], node["buildkit"], node["stand-in"]) == ("linux/amd64", "v0.25.1", False)
     assert node["garbage-collection"] == [
-        {"all": True, "filters": [], "keep-duration": "", "max-used-space": 20003810181}
+        {"all": True, "filters": [], "keep-duration": "", "max-used-space": 20000000000}
     ]
     table = bench.invoke("builder.inspect", "--builder", "mine", **here).stdout
     assert "nodes[0].garbage-collection[0].max-used-space" in table
-    assert "20003810181" in table
+    assert "20000000000" in table
 
     done = bench.invoke("builder.remove", "--builder", "mine", "--keep-cache", **here)
     assert done.returncode == 0
@@ -87,7 +79,7 @@ def test_a_builder_is_created_found_listed_inspected_and_removed(
     assert not (bench.folder / "cache" / "builders" / "mine").exists()
     gone = bench.invoke("builder.remove", "--builder", "mine", **here)
     assert gone.returncode == 2
-    assert last(gone.stderr) == "--builder: no builder 'mine' here: there is none"
+    assert last(gone.stderr) == "--builder: no builder 'mine': choose none"
 
 
 def test_the_default_builder_is_looked_at_and_never_removed(
@@ -115,8 +107,8 @@ def test_a_difference_is_shown_with_exit_code_3_and_mended_on_request(
     difference = "buildkitd.toml: worker.oci.maxUsedSpace is not set, expected 20000000000"
     assert f"mine0: {difference}" in said.stderr.splitlines()
     assert last(said.stderr) == (
-        "builder mine differs from what is wanted, see above: --recreate makes it anew, with its "
-        "cache"
+        "builder mine differs from its definition, see above: --recreate recreates it and keeps "
+        "its cache"
     )
     text = "W3dvcmtlci5vY2ldCmdjID0gdHJ1ZQptYXhVc2VkU3BhY2UgPSAyMDAwMDAwMDAwMAo="
     right = stored(Endpoint=bench.environment["DOCKER_HOST"], Files={"buildkitd.toml": text})
@@ -125,7 +117,7 @@ def test_a_difference_is_shown_with_exit_code_3_and_mended_on_request(
         **{**here, **wanted, "FAKE_STORED": right},
     )
     assert mended.returncode == 0, mended.stderr
-    assert last(mended.stderr) == "builder mine was made anew, with its cache"
+    assert last(mended.stderr) == "builder mine was recreated, with its cache"
     (removed,) = [words[1:] for words in bench.told() if words[1:2] == ["rm"]]
     assert removed == ["rm", "--force", "--keep-state", "mine"]
     handed = bench.told()[-2:]
@@ -172,7 +164,7 @@ def test_a_builder_that_is_only_defined_is_no_builder_yet(bench: Bench) -> None:
     named = file(bench, "[builders.mine]\n")
     said = bench.invoke("builder.inspect", "--builder", "mine", **named)
     assert said.returncode == 3
-    assert last(said.stderr) == "builder mine is not there yet: invoke builder.create"
+    assert last(said.stderr) == "builder mine is not created yet: invoke builder.create"
     (_, row) = json.loads(bench.invoke("builder.list", "--json", **named).stdout)
     assert row == {
         "builder": "mine",
@@ -214,7 +206,7 @@ def test_a_dead_node_is_one_line_and_told_by_all_tasks(bench: Bench, here: dict[
 
 def test_a_builder_that_buildx_cannot_look_at_is_told(bench: Bench, here: dict[str, str]) -> None:
     bench.invoke("builder.create", "--builder", "mine", **here)
-    broken = {**here, "FAKE_INSPECT": "Name: mine\nError: no such context\n"}
+    broken = {**here, "FAKE_LS": json.dumps({"Name": "mine", "Err": "no such context"})}
     rows = json.loads(bench.invoke("builder.list", "--json", **broken).stdout)
     assert rows[1]["status"] == "error: builder mine: no such context"
     said = bench.invoke("builder.inspect", "--builder", "mine", **broken)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_docker import Bench, last
+from fake_docker import Bench, last, listing
 
 from build_tasks.history import journal
 from build_tasks.history.record import BuildRecord, Step, StepKind
@@ -331,12 +331,12 @@ def put_index(place: Bench, reference: str, labels: dict[str, str]) -> None:
 def test_an_unchanged_image_of_several_platforms_is_tagged_as_a_whole(place: Bench) -> None:
     both = "linux/amd64,linux/arm64"
     push = ("image.push", "--python", "3.11", "--platform", both, "--skip-unchanged")
-    node = f"Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: {both}\n"
+    node = listing("default", *both.split(","))
     text = label(place)
     image = IMAGE.removesuffix(":latest")
     put_index(place, BASE, {"amd64": "", "arm64": ""})
     put_index(place, IMAGE, {"amd64": text, "arm64": text})
-    done = place.invoke(*push, "--tag", "new", FAKE_INSPECT=node)
+    done = place.invoke(*push, "--tag", "new", FAKE_LS=node)
     assert done.returncode == 0, done.stderr
     created = [words[7:] for words in place.told() if words[1:3] == ["imagetools", "create"]]
     assert created == [["--tag", f"{image}:new", f"{image}@sha256:whole"]]
@@ -350,7 +350,7 @@ def test_an_unchanged_image_of_several_platforms_is_tagged_as_a_whole(place: Ben
     ):
         before = len(place.builds())
         put_index(place, IMAGE, labels)
-        done = place.invoke(*push, FAKE_INSPECT=node, FAKE_METADATA="{}")
+        done = place.invoke(*push, FAKE_LS=node, FAKE_METADATA="{}")
         assert ": unchanged" not in done.stderr
         assert len(place.builds()) == before + 2
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench, last, lines
+from fake_docker import Bench, last, lines, listing
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = subprocess.run(
@@ -373,25 +373,23 @@ def test_an_engine_that_cannot_export_says_what_to_do(bench: Bench) -> None:
         assert bench.invoke(*build, *options).returncode == 0
 
 
-def node(platforms: str) -> str:
-    return f"Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: {platforms}\n"
-
-
 def test_a_platform_that_the_builder_has_not_says_what_to_do(bench: Bench) -> None:
     build = ("image.build", "--python", "3.11", "--platform", "linux/arm64")
-    done = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64*, linux/386"))
+    done = bench.invoke(*build, FAKE_LS=listing("default", "linux/amd64", "linux/386"))
     assert done.returncode == 3
     (line,) = lines(done.stderr)
     assert line.startswith("builder default cannot build for linux/arm64: install qemu-user-static")
     assert bench.builds() == []
-    good = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64, linux/arm64*"))
+    good = bench.invoke(*build, FAKE_LS=listing("default", "linux/arm64", "linux/amd64"))
     assert good.returncode == 0
     assert "emulated" not in good.stderr
 
 
 def test_emulation_is_announced_with_its_cost_before_the_build(bench: Bench) -> None:
     build = ("image.build", "--python", "3.11", "--platform", "linux/arm64")
-    done = bench.invoke(*build, FAKE_INSPECT=node("linux/amd64, linux/386, linux/arm64"))
+    done = bench.invoke(
+        *build, FAKE_LS=listing("default", "linux/amd64", "linux/386", "linux/arm64")
+    )
     assert done.returncode == 0
     assert lines(done.stderr)[0] == (
         "linux/arm64 is emulated by node default of builder default: what computes takes about "

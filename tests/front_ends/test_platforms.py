@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_docker import Bench
+from fake_docker import Bench, listing
 
 BOTH = ("--platform", "linux/amd64,linux/arm64")
 BUILD = ("image.build", "--python", "3.11", *BOTH)
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11"
-CAN = (
-    "Name: default\n\nNodes:\nName: default\nStatus: running\nPlatforms: linux/amd64*, linux/arm64*"
-)
+CAN = listing("default", "linux/amd64", "linux/arm64")
 DIGESTS = {"amd64": f"sha256:{'1' * 64}", "arm64": f"sha256:{'2' * 64}"}
 METADATA = json.dumps({"containerimage.digest": DIGESTS["amd64"], "cache.manifest": "{}"})
 
@@ -90,7 +88,7 @@ def test_each_platform_is_one_build_with_its_own_cache(dedicated: Bench) -> None
     folder = dedicated.folder / "digests"
     done = dedicated.invoke(
         *(*BUILD, "--push", "--push-cache", "--builder", "mine", "--digests", str(folder)),
-        FAKE_INSPECT=CAN,
+        FAKE_LS=CAN,
         FAKE_METADATA=METADATA,
         FAKE_REGISTRY=registry(dedicated),
     )
@@ -116,7 +114,7 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     done = bench.invoke(
         *("image.build", "--kind", "prod", "--python", "3.11", *BOTH, "--prod-slim", "--push"),
         *("--digests", str(folder), "--tag", "a,b"),
-        FAKE_INSPECT=CAN,
+        FAKE_LS=CAN,
         FAKE_METADATA=METADATA,
         FAKE_FAILS="linux/arm64",
         FAKE_EXIT="1",
@@ -137,7 +135,7 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     assert f"{IMAGE.replace('/ci/', '/prod/')}:linux-arm64-slim" in second
     again = bench.invoke(
         *("image.build", "--python", "3.11", *BOTH, "--push-by-digest", "--digests", str(folder)),
-        FAKE_INSPECT=CAN,
+        FAKE_LS=CAN,
         FAKE_METADATA="{}",
     )
     assert again.returncode == 1
@@ -150,7 +148,7 @@ def test_a_digest_alone_is_not_merged(dedicated: Bench) -> None:
     done = dedicated.nox(
         *("build_ci-3.11-arm64", "--push-by-digest", "--builder", "mine"),
         *("--digests", str(folder)),
-        FAKE_INSPECT=CAN,
+        FAKE_LS=CAN,
         FAKE_METADATA=METADATA,
     )
     assert done.returncode == 0, done.stderr
@@ -162,7 +160,7 @@ def test_a_digest_alone_is_not_merged(dedicated: Bench) -> None:
 
 
 def test_several_platforms_are_built_and_then_loaded_together(bench: Bench) -> None:
-    done = bench.invoke(*BUILD, "--push-cache", FAKE_INSPECT=CAN, FAKE_METADATA=METADATA)
+    done = bench.invoke(*BUILD, "--push-cache", FAKE_LS=CAN, FAKE_METADATA=METADATA)
     assert done.returncode == 0, done.stderr
     *each, together = bench.builds()
     assert [words[words.index("--output") + 1] for words in each] == ["type=cacheonly"] * 2
@@ -177,14 +175,14 @@ def test_several_platforms_are_built_and_then_loaded_together(bench: Bench) -> N
 
 def test_what_cannot_be_loaded_says_what_to_do(bench: Bench) -> None:
     classic = '{"ServerVersion": "28", "DriverStatus": [["Backing Filesystem", "extfs"]]}'
-    done = bench.invoke(*BUILD, FAKE_INSPECT=CAN, FAKE_INFO=classic)
+    done = bench.invoke(*BUILD, FAKE_LS=CAN, FAKE_INFO=classic)
     assert done.returncode == 3
     assert last(done.stderr) == (
         "--load: the engine's classic image store cannot hold an image of linux/amd64, "
         "linux/arm64: turn on the containerd image store, load one platform, or --push"
     )
     write_builder(bench, "two", "remote", "n1", "n2")
-    done = bench.invoke(*BUILD, "--builder", "two", FAKE_INSPECT=CAN)
+    done = bench.invoke(*BUILD, "--builder", "two", FAKE_LS=CAN)
     assert done.returncode == 3
     assert "from one node only, and builder two has n1, n2: " in last(done.stderr)
     assert bench.builds() == []
@@ -192,7 +190,7 @@ def test_what_cannot_be_loaded_says_what_to_do(bench: Bench) -> None:
 
 def test_a_platform_that_fails_is_not_loaded(bench: Bench) -> None:
     error = "ERROR: failed to solve: no space left on device"
-    done = bench.invoke(*BUILD, FAKE_INSPECT=CAN, FAKE_EXIT="1", FAKE_STDERR=error)
+    done = bench.invoke(*BUILD, FAKE_LS=CAN, FAKE_EXIT="1", FAKE_STDERR=error)
     assert done.returncode == 6
     assert len(bench.builds()) == 2
     assert last(done.stderr) == "2 of 3 failed: ci-3.11-amd64 (disk), ci-3.11-arm64 (disk)"

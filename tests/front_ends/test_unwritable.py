@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench
+from fake_docker import Bench, listing
 
 EVENT = json.dumps(
     {"vertexes": [{"digest": "sha256:a", "name": "[2/2] RUN a", "started": "2026-01-01T00:00:00Z"}]}
@@ -98,7 +98,7 @@ def test_digests_that_cannot_be_written_fail_no_merge_of_the_same_run(bench: Ben
     place = str(bench.folder / "cache" / "digests")
     platforms = "linux/amd64,linux/arm64"
     both = ("--platform", platforms, "--push", "--digests", place)
-    can = "Name: d\n\nNodes:\nName: d\nStatus: running\nPlatforms: linux/amd64*, linux/arm64*"
+    can = listing("default", "linux/amd64", "linux/arm64")
     digest = f"sha256:{'1' * 64}"
     manifest = json.dumps(
         {
@@ -118,7 +118,7 @@ def test_digests_that_cannot_be_written_fail_no_merge_of_the_same_run(bench: Ben
     done = bench.invoke(
         *("image.build", "--python", "3.11", *both),
         FAKE_METADATA=METADATA,
-        FAKE_INSPECT=can,
+        FAKE_LS=can,
         FAKE_MANIFEST=manifest,
     )
     assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.builders import configuration
+from build_tasks.builders import desired
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import loading
@@ -38,7 +38,7 @@ def builders(file: str, folder: Path) -> list[Builder]:
     path.write_text(file, encoding="utf-8")
     loaded = loading.load(environment={}, file=path)
     assert loaded.builder in {"default", *loaded.builders}
-    return [configuration.beside(loaded.registry, one, "") for one in loaded.builders.values()]
+    return [desired.for_registry(loaded.registry, one, "") for one in loaded.builders.values()]
 
 
 def test_there_is_an_example_of_each_way_to_grow() -> None:
@@ -53,7 +53,7 @@ def test_there_is_an_example_of_each_way_to_grow() -> None:
 def test_an_example_makes_the_commands_beside_it(file: str, tmp_path: Path) -> None:
     made: list[Command] = []
     for one in builders(file, tmp_path):
-        text = configuration.text(one)
+        text = desired.buildkitd_toml(one)
         made += commands.create_commands(DOCKER, one, Path("buildkitd.toml") if text else None)
     assert [list(command) for command in made] == commands_beside(file)
     for command in made:
@@ -63,5 +63,5 @@ def test_an_example_makes_the_commands_beside_it(file: str, tmp_path: Path) -> N
 def test_the_file_of_the_first_example_is_the_one_beside_it(tmp_path: Path) -> None:
     (told,) = [text for kind, text in BLOCKS if text.startswith("# buildkitd.toml\n")]
     (one,) = builders(FILES[0], tmp_path)
-    assert f"# buildkitd.toml\n{configuration.text(one)}" == told
+    assert f"# buildkitd.toml\n{desired.buildkitd_toml(one)}" == told
     assert tomllib.loads(told)["worker"]["oci"]["maxUsedSpace"] == 60_000_000_000

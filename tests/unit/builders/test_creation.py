@@ -1,4 +1,4 @@
-"""How a builder is made, found, started, made anew and removed; buildx is stood in for."""
+"""How a builder is made, found, started, created again and removed; buildx is stood in for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from build_tasks import paths
-from build_tasks.builders import container, creation, desired, inventory, probe
+from build_tasks.builders import creation, desired, drift, nodes, probe, store
 from build_tasks.builders.drift import Difference
+from build_tasks.builders.nodes import NodeStatus
 from build_tasks.buildx import verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import images
@@ -37,10 +38,10 @@ class Buildx:
     def create(self, client: Client, builder: Builder, configuration: Path | None) -> None:
         self.calls.append(f"create {builder.name}")
         folder = Path(client.environment["BUILDX_CONFIG"])
-        assert not inventory.exists(builder.name)
+        assert not store.exists(builder.name)
         assert configuration is None or configuration.exists()
         (folder / "instances").mkdir()
-        nodes = [
+        entries = [
             {
                 "Name": node.name,
                 "Endpoint": node.endpoint or "default",
@@ -48,7 +49,7 @@ class Buildx:
             }
             for node in builder.nodes
         ]
-        written = json.dumps({"Driver": builder.driver.value, "Nodes": nodes})
+        written = json.dumps({"Driver": builder.driver.value, "Nodes": entries})
         (folder / "instances" / builder.name).write_text(written)
         if self.broken:
             raise EngineError(self.broken)
@@ -62,20 +63,22 @@ class Buildx:
             raise EngineError("no")
         (Path(client.environment["BUILDX_CONFIG"]) / "instances" / name).unlink()
 
-    def inspect(self, _: Client, name: str, *, boot: bool = False, timeout: float = 0) -> str:
-        self.calls.append(f"boot {name}" if boot else f"inspect {name}")
-        assert timeout >= 0
-        if boot:
-            self.status = self.booted
-        return f"Name: {name}\n\nNodes:\nName: {name}0\nStatus: {self.status}\n"
+    def bootstrap(self, _: Client, name: str) -> None:
+        self.calls.append(f"boot {name}")
+        self.status = self.booted
+
+    def read(self, _: Client, name: str, **__: float) -> list[NodeStatus]:
+        self.calls.append(f"read {name}")
+        return [NodeStatus(f"{name}0", status=self.status)]
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     one = Buildx()
-    for name in ("create", "remove", "inspect"):
+    for name in ("create", "remove", "bootstrap"):
         monkeypatch.setattr(verbs, name, getattr(one, name))
-    monkeypatch.setattr(container, "look", lambda *_: None)
+    monkeypatch.setattr(nodes, "read", one.read)
+    monkeypatch.setattr(drift, "read_container", lambda *_: None)
     return one
 
 
@@ -91,22 +94,22 @@ def ensure(said: list[str], builder: Builder, **options: bool) -> list[Differenc
 def test_a_builder_is_created_once_and_then_found(stand_in: Buildx, said: list[str]) -> None:
     for _ in range(2):
         assert ensure(said, default_builder("mine")) == []
-    assert stand_in.calls == ["create mine", "inspect mine"]
+    assert stand_in.calls == ["create mine", "read mine"]
     assert said == [
         "builder mine is ready: build with it with --builder mine",
         "builder mine exists and runs",
     ]
-    assert inventory.names() == ["mine"]
+    assert store.suite_names() == ["mine"]
 
 
 def test_a_builder_that_does_not_run_is_started(stand_in: Buildx, said: list[str]) -> None:
     ensure(said, default_builder("mine"))
     stand_in.status = "stopped"
     ensure(said, default_builder("mine"))
-    assert stand_in.calls[-2:] == ["inspect mine", "boot mine"]
+    assert stand_in.calls[-3:] == ["read mine", "boot mine", "read mine"]
     assert said[-1] == "builder mine exists and runs"
     stand_in.status = stand_in.booted = "stopped"
-    with pytest.raises(EngineError, match="node mine0: it was started, and does not run"):
+    with pytest.raises(EngineError, match="node mine0: it was started but does not run"):
         ensure(said, default_builder("mine"))
 
 
@@ -119,10 +122,10 @@ def test_a_builder_that_failed_to_start_is_forgotten(
         ensure(said, default_builder("mine"))
     # Whatever cache it found is not its own to remove.
     assert stand_in.calls == ["create mine", "remove mine but its cache"]
-    assert not inventory.exists("mine")
+    assert not store.exists("mine")
     stand_in.broken = ""
     ensure(said, default_builder("mine"))
-    assert inventory.names() == ["mine"]
+    assert store.suite_names() == ["mine"]
 
 
 @pytest.mark.parametrize(("endings", "works"), [(1, True), (2, True), (3, False)])
@@ -135,7 +138,7 @@ def test_a_container_that_was_ending_is_waited_for(
     with contextlib.nullcontext() if works else pytest.raises(EngineError):
         ensure(said, default_builder("mine"))
     assert pauses == [2, 10][:endings]
-    assert inventory.exists("mine") is works
+    assert store.exists("mine") is works
 
 
 def test_what_a_killed_run_left_is_cleared_away(stand_in: Buildx, said: list[str]) -> None:
@@ -154,13 +157,13 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
     other = Builder("mine", nodes=(Node("mine0", options=(("network", "host"),)),))
     difference = Difference("mine0", "network", "host", "not set")
     assert ensure(said, other) == [difference]
-    assert stand_in.calls[-1] == "inspect mine"
+    assert stand_in.calls[-1] == "read mine"
     assert ensure(said, other, recreate=True) == []
     assert stand_in.calls[-2:] == ["remove mine but its cache", "create mine"]
-    assert said[-1] == "builder mine was made anew, with its cache"
+    assert said[-1] == "builder mine was recreated, with its cache"
     assert ensure(said, default_builder("mine"), recreate=True, drop_cache=True) == []
     assert stand_in.calls[-2:] == ["remove mine", "create mine"]
-    assert said[-1] == "builder mine was made anew, without its cache"
+    assert said[-1] == "builder mine was recreated, without its cache"
     assert ensure(said, default_builder("mine"), recreate=True) == []
     assert said[-1] == "builder mine exists and runs"
 
@@ -170,8 +173,8 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
     [
         (Driver.CONTAINER, False, "with its cache"),
         (Driver.CONTAINER, True, "without its cache"),
-        (Driver.REMOTE, True, "with its cache, which is its nodes' own"),
-        (Driver.KUBERNETES, False, "its pods and their cache, too"),
+        (Driver.REMOTE, True, "with its cache, which its nodes keep"),
+        (Driver.KUBERNETES, False, "without its cache, which was in its pods"),
     ],
 )
 def test_what_became_of_the_cache_is_said(driver: Driver, drop: bool, kept: str) -> None:
@@ -180,7 +183,7 @@ def test_what_became_of_the_cache_is_said(driver: Driver, drop: bool, kept: str)
 
 def test_of_two_that_want_it_anew_one_makes_it(stand_in: Buildx, said: list[str]) -> None:
     ensure(said, default_builder("mine"))
-    creation._make_anew(HERE, default_builder("mine"), said.append, drop_cache=False)
+    creation._recreate(HERE, default_builder("mine"), said.append, drop_cache=False)
     assert stand_in.calls == ["create mine"]
 
 
@@ -207,10 +210,10 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
     creation.ensure(HERE, default_builder("mine"), announce=announce)
     first.join()
     assert said == [
-        f"waiting for process {os.getpid()}, which makes builder mine",
+        f"waiting for process {os.getpid()}, which creates builder mine",
         "builder mine exists and runs",
     ]
-    assert stand_in.calls == ["create mine", "inspect mine"]
+    assert stand_in.calls == ["create mine", "read mine"]
 
 
 def test_nodes_that_do_not_answer_are_known_before_anything_is_made(
@@ -218,8 +221,8 @@ def test_nodes_that_do_not_answer_are_known_before_anything_is_made(
 ) -> None:
     asked: list[str] = []
 
-    def require(_: Client, builder: object, nodes: tuple[object, ...]) -> None:
-        asked.extend(str(node.endpoint) for node in nodes)  # type: ignore[attr-defined]  # a node
+    def require(_: Client, builder: object, needed: tuple[object, ...]) -> None:
+        asked.extend(str(node.endpoint) for node in needed)  # type: ignore[attr-defined]  # a node
         assert builder
         raise EngineError("dead")
 
@@ -236,9 +239,7 @@ def test_a_builder_of_the_users_own_is_refused(
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path))
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances" / "team").touch()
-    with pytest.raises(
-        UsageError, match=r"--builder: team is your own, in .*: it is used as it is"
-    ):
+    with pytest.raises(UsageError, match=r"--builder: team is your own, in .*, and is used as it"):
         ensure(said, default_builder("team"))
     with pytest.raises(UsageError, match="team is your own: remove it with docker buildx rm"):
         creation.remove(HERE, "team")
@@ -253,24 +254,24 @@ def test_a_name_that_buildx_or_docker_would_change_is_refused(said: list[str], n
 
 def test_an_engines_own_builder_is_only_looked_at(stand_in: Buildx, said: list[str]) -> None:
     assert ensure(said, Builder("arm", Driver.DOCKER)) == []
-    assert stand_in.calls == ["inspect arm"]
+    assert stand_in.calls == ["read arm"]
     assert said == ["builder arm is the engine's own: there is nothing to create"]
 
 
 def test_a_builder_is_removed_with_or_without_its_cache(stand_in: Buildx, said: list[str]) -> None:
-    with pytest.raises(UsageError, match="no builder 'mine' here: there is none"):
+    with pytest.raises(UsageError, match="no builder 'mine': choose none"):
         creation.remove(HERE, "mine")
     ensure(said, default_builder("other"))
-    with pytest.raises(UsageError, match="no builder 'mine' here: there is other"):
+    with pytest.raises(UsageError, match="no builder 'mine': choose other"):
         creation.remove(HERE, "mine")
     creation.remove(HERE, "other", keep_cache=True)
     assert stand_in.calls[-1] == "remove other but its cache"
-    assert inventory.names() == []
+    assert store.suite_names() == []
     ensure(said, default_builder("other"))
     creation.remove(HERE, "other")
     assert stand_in.calls[-1] == "remove other"
-    with pytest.raises(EngineError, match=r"builder other is not there: invoke builder\.create"):
-        inventory.stored("other")
+    with pytest.raises(EngineError, match=r"builder other does not exist: invoke builder\.create"):
+        drift.differences(HERE, default_builder("other"))
 
 
 @pytest.fixture
@@ -289,23 +290,23 @@ def test_a_stand_in_is_taken_where_the_image_cannot_be_pulled(
 ) -> None:
     monkeypatch.setattr(images, "ensure_buildkit", lambda engine, _: f"made for {engine.release}")
     off = embedded(False)
-    made = desired.wanted(off, default_builder("a"), "ghcr.io", said.append)
+    made = desired.desired_builder(off, default_builder("a"), "ghcr.io", said.append)
     assert dict(made.nodes[0].options) == {"image": "made for trixie"}
-    named = desired.wanted(off, default_builder("a"), "ghcr.io")
+    named = desired.desired_builder(off, default_builder("a"), "ghcr.io")
     assert named.nodes[0].options[0][1].startswith("127.0.0.1:5000/debian-buildkit:trixie-")
     own = Builder("a", nodes=(Node("a0", options=(("image", "mine"),)),))
-    assert desired.wanted(off, own, "ghcr.io", said.append) == own
-    assert desired.wanted(
+    assert desired.desired_builder(off, own, "ghcr.io", said.append) == own
+    assert desired.desired_builder(
         embedded(True), default_builder("a"), "ghcr.io", said.append
     ) == default_builder("a")
 
 
 def test_who_cannot_reach_a_loopback_registry_is_said(said: list[str]) -> None:
     far = Builder("a", nodes=(Node("a0"), Node("arm", "ssh://x")))
-    desired.wanted(HERE, far, "127.0.0.1:5000", said.append)
+    desired.desired_builder(HERE, far, "127.0.0.1:5000", said.append)
     cluster = Builder("k", Driver.KUBERNETES, (Node("k0"),))
-    desired.wanted(HERE, cluster, "127.0.0.1:5000", said.append)
-    warning = "warning: 127.0.0.1:5000 is this machine's own:"
+    desired.desired_builder(HERE, cluster, "127.0.0.1:5000", said.append)
+    warning = "warning: 127.0.0.1:5000 is on the loopback interface:"
     assert said == [f"{warning} arm cannot reach it", f"{warning} k cannot reach it"]
-    desired.wanted(HERE, far, "ghcr.io", said.append)
+    desired.desired_builder(HERE, far, "ghcr.io", said.append)
     assert len(said) == 2

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.builders import probe
-from build_tasks.builders.store import Stored, StoredNode
-from build_tasks.buildx import verbs
+from build_tasks.builders import nodes, probe
+from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, CommandTimeout, NetworkError
 from build_tasks.process import Command, Completed
@@ -51,13 +50,13 @@ def a_port() -> tuple[socket.socket, str]:
     return server, f"tcp://127.0.0.1:{server.getsockname()[1]}"
 
 
-def a_node(endpoint: str, driver: str = "remote", **options: str) -> Stored:
+def a_node(endpoint: str, driver: str = "remote", **options: str) -> StoredBuilder:
     node = StoredNode("farm0", endpoint, (), tuple(options.items()), ())
-    return Stored("farm", driver, (node,))
+    return StoredBuilder("farm", driver, (node,))
 
 
-def reason(builder: Stored) -> str:
-    return "; ".join(one.reason for one in probe.silent(HERE, builder, builder.nodes))
+def reason(builder: StoredBuilder) -> str:
+    return "; ".join(one.reason for one in probe.silent_nodes(HERE, builder, builder.nodes))
 
 
 def greet(connection: socket.socket) -> None:
@@ -83,10 +82,10 @@ def test_a_buildkit_on_a_socket_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda connection: connection.recv(100), "it ended the connection at once"),
+        (lambda connection: connection.recv(100), "it closed the connection at once"),
         (
             lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n"),
-            "what answers there is no BuildKit",
+            "it is not a BuildKit",
         ),
     ],
 )
@@ -98,7 +97,7 @@ def test_what_is_no_buildkit_is_said(answer: Callable[[socket.socket], None], wh
         while connection.recv(100):  # not closed while something is unread: that resets it
             pass
 
-    with listening(server, answer if "ended" in why else after_all):
+    with listening(server, answer if "closed" in why else after_all):
         assert reason(a_node(endpoint)) == why
 
 
@@ -200,11 +199,11 @@ def test_an_engine_elsewhere_is_asked_for_its_version(monkeypatch: pytest.Monkey
 
 
 def test_a_cluster_is_asked_through_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
-    def inspect(_: Client, name: str, timeout: float) -> str:
+    def read(_: Client, name: str, timeout: float) -> None:
         assert (name, timeout) == ("farm", probe.ANSWER)
         raise CommandError("the cluster is gone")
 
-    monkeypatch.setattr(verbs, "inspect", inspect)
+    monkeypatch.setattr(nodes, "read", read)
     assert reason(a_node("kubernetes:///farm", "kubernetes")) == "the cluster is gone"
     assert reason(a_node("kube-pod://x")) == "the cluster is gone"
     assert reason(a_node("x", "docker")) == ""

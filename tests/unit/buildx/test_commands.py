@@ -147,8 +147,8 @@ def test_builders_are_created_listed_started_and_removed() -> None:
             *("--node", "b0", "--bootstrap"),
         ),
     )
-    assert commands.inspect_command(CLIENT, "b") == ("docker-buildx", "inspect", "b")
-    boot = commands.inspect_command(CLIENT, "b", boot=True)
+    assert commands.list_command(CLIENT) == ("docker-buildx", "ls", "--format", "json")
+    boot = commands.bootstrap_command(CLIENT, "b")
     assert boot == ("docker-buildx", "inspect", "--bootstrap", "b")
     remove = ("docker-buildx", "rm", "--force")
     assert commands.remove_command(CLIENT, "b") == (*remove, "b")

@@ -19,7 +19,7 @@ CLIENT = Client("docker", ("docker-buildx",), {})
     [
         lambda: verbs.create(CLIENT, builder.default_builder("b"), None),
         lambda: verbs.remove(CLIENT, "b"),
-        lambda: verbs.inspect(CLIENT, "b", boot=True),
+        lambda: verbs.bootstrap(CLIENT, "b"),
     ],
 )
 def test_a_failure_has_its_class(

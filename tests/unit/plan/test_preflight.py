@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import specs
 
-from build_tasks.builders import probe
-from build_tasks.buildx import verbs
+from build_tasks.builders import nodes, probe
+from build_tasks.builders.nodes import NodeStatus
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, NetworkError
 from build_tasks.model.build import BuildSpec, Output
@@ -43,10 +43,10 @@ class Farm:
         self.client = Client(
             "docker", ("buildx",), {"BUILDX_CONFIG": str(folder), "DOCKER_HOST": "unix:///x"}
         )
-        self.inspected: list[bool] = []
+        self.read_or_started: list[str] = []
         self.probed: list[str] = []
-        self.told = ""
-        self.booted = ""
+        self.told: list[NodeStatus] = []
+        self.booted: list[NodeStatus] = []
         self.said: list[str] = []
 
     def has(self, driver: str, *nodes: tuple[str, str, Platform | None]) -> None:
@@ -62,18 +62,21 @@ class Farm:
         text = json.dumps({"Driver": driver, "Nodes": written})
         (self.folder / "instances" / "farm").write_text(text)
 
-    def tells(self, *nodes: tuple[str, str, str]) -> str:
-        each = "\n".join(
-            f"Name: {name}\nStatus: {status}\nPlatforms: {platforms}\n"
+    def tells(self, *nodes: tuple[str, str, tuple[Platform, ...]]) -> list[NodeStatus]:
+        return [
+            NodeStatus(name, status=status, platforms=tuple(item.value for item in platforms))
             for name, status, platforms in nodes
-        )
-        return f"Name: farm\n\nNodes:\n{each}"
+        ]
 
-    def inspect(self, _: Client, name: str, *, boot: bool = False, timeout: float = 0) -> str:
+    def read(self, _: Client, name: str) -> list[NodeStatus]:
         assert name in {"farm", "default"}
-        assert timeout >= 0
-        self.inspected.append(boot)
-        return self.booted if boot else self.told
+        self.read_or_started.append("read")
+        return self.told
+
+    def start(self, _: Client, name: str) -> list[NodeStatus]:
+        assert name == "farm"
+        self.read_or_started.append("start")
+        return self.booted
 
     def require(self, *platforms: Platform, builder: str = "farm") -> None:
         specs = [spec(platform, builder) for platform in platforms]
@@ -83,10 +86,11 @@ class Farm:
 @pytest.fixture
 def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Farm:
     one = Farm(tmp_path)
-    monkeypatch.setattr(verbs, "inspect", one.inspect)
+    monkeypatch.setattr(nodes, "read", one.read)
+    monkeypatch.setattr(nodes, "start", one.start)
 
-    def require(_: Client, __: object, nodes: tuple[object, ...]) -> None:
-        one.probed += [node.name for node in nodes]  # type: ignore[attr-defined]  # nodes
+    def require(_: Client, __: object, needed: tuple[object, ...]) -> None:
+        one.probed += [node.name for node in needed]  # type: ignore[attr-defined]  # nodes
 
     monkeypatch.setattr(probe, "require", require)
     return one
@@ -96,7 +100,7 @@ def test_a_build_on_the_machine_asks_nothing(farm: Farm) -> None:
     farm.require(NATIVE, builder="default")
     farm.has("docker-container", ("farm0", "unix:///x", None))
     farm.require(NATIVE)
-    assert farm.inspected == []
+    assert farm.read_or_started == []
 
 
 def test_a_platform_that_a_node_was_set_for_asks_that_node_alone(farm: Farm) -> None:
@@ -105,14 +109,14 @@ def test_a_platform_that_a_node_was_set_for_asks_that_node_alone(farm: Farm) -> 
     assert farm.probed == ["far"]
     farm.require(FOREIGN, NATIVE)
     assert farm.probed[1:] in (["here", "far"], ["far", "here"])
-    assert (farm.inspected, farm.said) == ([], [])
+    assert (farm.read_or_started, farm.said) == ([], [])
 
 
 def test_the_machines_platform_is_not_taken_for_a_remote_nodes(farm: Farm) -> None:
     farm.has("remote", ("far", "tcp://b:1", None))
-    farm.told = farm.tells(("far", "running", f"{FOREIGN}, {NATIVE}"))
+    farm.told = farm.tells(("far", "running", (FOREIGN, NATIVE)))
     farm.require(NATIVE)
-    assert farm.inspected == [False]
+    assert farm.read_or_started == ["read"]
     assert farm.said == [
         f"{NATIVE} is emulated by node far of builder farm: what computes takes about ten times "
         "as long as on a machine of its own"
@@ -121,7 +125,7 @@ def test_the_machines_platform_is_not_taken_for_a_remote_nodes(farm: Farm) -> No
 
 def test_a_node_that_has_it_natively_and_is_passed_over_is_named(farm: Farm) -> None:
     farm.has("remote", ("a", "tcp://a:1", None), ("b", "tcp://b:1", None))
-    farm.told = farm.tells(("a", "running", f"{NATIVE}, {FOREIGN}"), ("b", "running", f"{FOREIGN}"))
+    farm.told = farm.tells(("a", "running", (NATIVE, FOREIGN)), ("b", "running", (FOREIGN,)))
     farm.require(FOREIGN)
     assert farm.probed == ["a", "b"]
     assert farm.said[0].endswith("machine of its own; b has it natively: set its platforms")
@@ -129,15 +133,15 @@ def test_a_node_that_has_it_natively_and_is_passed_over_is_named(farm: Farm) -> 
 
 def test_a_builder_that_does_not_run_is_started_to_say_what_it_can(farm: Farm) -> None:
     farm.has("docker-container", ("farm0", "unix:///x", None))
-    farm.told = farm.tells(("farm0", "stopped", ""))
-    farm.booted = farm.tells(("farm0", "running", f"{NATIVE}, {FOREIGN}"))
+    farm.told = farm.tells(("farm0", "stopped", ()))
+    farm.booted = farm.tells(("farm0", "running", (NATIVE, FOREIGN)))
     farm.require(FOREIGN)
-    assert farm.inspected == [False, True]
+    assert farm.read_or_started == ["read", "start"]
     assert "emulated by node farm0" in farm.said[0]
 
 
 def test_a_platform_that_nobody_has_says_what_to_do(farm: Farm) -> None:
-    farm.told = farm.tells(("default", "running", f"{NATIVE}"))
+    farm.told = farm.tells(("default", "running", (NATIVE,)))
     with pytest.raises(EngineError, match=f"builder default cannot build for {FOREIGN}: install"):
         farm.require(FOREIGN, builder="default")
 
@@ -155,4 +159,4 @@ def test_a_dead_node_ends_it(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_builder_that_is_not_there_is_left_to_buildx(farm: Farm) -> None:
     farm.require(NATIVE)
-    assert farm.inspected == []
+    assert farm.read_or_started == []
