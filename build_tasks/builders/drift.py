@@ -241,7 +241,7 @@ def _compare_text(node: str, wanted: str, actual: str) -> Iterator[Difference]:
 def flatten_toml(text: str) -> dict[str, str]:
     """Return the values of a TOML text by their dotted keys."""
     try:
-        return dict(_flatten(paths.toml(text), ""))
+        return dict(_flatten(paths.parse_toml(text), ""))
     except ValueError as error:
         return {"": f"not TOML: {error}"}
 

@@ -24,7 +24,9 @@ def create_builder(options: Options) -> None:
     if name == DEFAULT and name not in settings.builders:
         name = DEDICATED
     host = build_host.find(settings, start=True, announce=say)
-    builder = desired.desired_builder(host.client, settings.builder_named(name), host.names.registry, say)
+    builder = desired.desired_builder(
+        host.client, settings.builder_named(name), host.names.registry, say
+    )
     differences = creation.ensure(
         host.client, builder, announce=say, recreate=recreate, drop_cache=drop_cache
     )

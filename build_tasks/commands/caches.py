@@ -9,9 +9,9 @@ from build_tasks.storage import report
 
 def prune_cache(options: Options) -> None:
     """Prune the cache of a builder."""
-    figures(report.pruned(options, announce=say), options)
+    figures(report.prune(options, announce=say), options)
 
 
 def show_usage(options: Options) -> None:
     """Print the disk usage of builders and cache references."""
-    figures(report.used(options, announce=say), options)
+    figures(report.report_usage(options, announce=say), options)

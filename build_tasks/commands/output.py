@@ -17,7 +17,7 @@ from build_tasks.errors import from_os_error
 from build_tasks.text import escaping
 
 if TYPE_CHECKING:
-    from build_tasks.storage.figures import Report
+    from build_tasks.storage.report import Report
 
 
 @contextlib.contextmanager
@@ -62,8 +62,8 @@ def figures(report: Report, options: Options) -> None:
             table(columns, rows)
         for line in report.notes:
             say(line)
-    if report.failed:
-        raise report.failed
+    if report.error:
+        raise report.error
 
 
 def plain(value: object) -> object:

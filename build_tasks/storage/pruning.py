@@ -1,15 +1,8 @@
-"""Remove what a builder keeps, or foretell what would go.
-
-buildx has no dry run. What it would remove follows from the records and from BuildKit's rules
-(cache/manager.go of BuildKit): a record goes when nothing stands on it, so that one that stays
-keeps all that it stands on; with a ceiling, the least and longest ago used go first, one by one,
-until the rest is below it.
-"""
+"""Prune the cache of a builder, or list what pruning would remove."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,52 +16,56 @@ from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import TYPES, Record
 from build_tasks.text.formatting import listed
 
-#: Seconds for an engine to remove what it keeps.
+#: Seconds for an engine to remove its records.
 PATIENCE = 3600.0
-#: The first buildx with ceilings.
-_CEILINGS_SINCE = (0, 18)
-CEILINGS = ("max-used-space", "reserved-space", "min-free-space")
-#: What only `--all` removes.
-_KEPT = {"frontend", "internal"}
-_AGE = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+#: The first buildx with limits.
+_LIMITS_SINCE = (0, 18)
+LIMITS = ("max-used-space", "reserved-space", "min-free-space")
+#: Types that only `--all` removes.
+_INTERNAL = {"frontend", "internal"}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What may go.
+    """What pruning may remove.
 
     Args:
-        everything: also what images share, and what BuildKit keeps for itself.
-        older: only what was not used for this long.
+        everything: also internal records, and those that images share.
+        older: only records that were not used for this long.
         type: only records of this type; all if empty.
-        ceilings: bytes by the name of the option, of those that were given.
+        limits: bytes by the name of the option.
     """
 
     everything: bool = False
     older: timedelta | None = None
     type: str = ""
-    ceilings: tuple[tuple[str, int], ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
 
     @property
-    def concerns_registry(self) -> bool:
-        """Whether a registry's superseded images may go, too: they are no records of a type."""
-        return not (self.type or self.ceilings)
+    def includes_registry(self) -> bool:
+        """Whether superseded images in a registry may go, too: they have no type or limit."""
+        return not (self.type or self.limits)
 
     @property
     def filters(self) -> list[str]:
-        """The same as filters of buildx."""
+        """The filters of buildx for age and type."""
         until = [] if self.older is None else [f"until={self.older.total_seconds():.0f}s"]
         return [*until, *([f"type={self.type}"] if self.type else [])]
 
-    @property
-    def keep(self) -> int:
-        """The bytes below which nothing goes, 0 if there is no such limit."""
-        return max((limit for _, limit in self.ceilings), default=0)
+    def allows(self, record: Record, now: datetime) -> bool:
+        """Return whether a record may be removed, limits aside."""
+        internal = record.shared or record.type in _INTERNAL
+        if record.in_use or (internal and not self.everything):
+            return False
+        if self.older and record.used and record.used > now - self.older:
+            return False
+        return self.type in {"", record.type}
 
 
-def rule(options: Options) -> Rule:
-    """Return what a person allows to go.
+def parse_rule(options: Options) -> Rule:
+    """Return the rule that the options mean.
 
     Raises:
         UsageError: an age, a type or a size is wrong.
@@ -76,94 +73,49 @@ def rule(options: Options) -> Rule:
     kind = options.text("type") or ""
     if kind and kind not in TYPES:
         raise UsageError(f"--type: unknown type {kind!r}: choose {listed(TYPES)}")
-    ceilings = [(name, _size(options, name)) for name in CEILINGS if options.text(name)]
-    if options.flag("dry-run") and options.text("min-free-space"):
-        raise UsageError(
-            "--dry-run: only the engine knows how much of its disk is free: leave out "
-            "--min-free-space, or foretell with --max-used-space"
-        )
-    return Rule(options.flag("all"), _age(options.text("older")), kind, tuple(ceilings))
+    limits = tuple((name, _size(options, name)) for name in LIMITS if options.text(name))
+    return Rule(options.flag("all"), _duration(options.text("older")), kind, limits)
 
 
-def prune(client: Client, builder: str, allowed: Rule) -> list[Record]:
-    """Remove what may go, and return what went; sizes and ages are as buildx prints them.
+def prune(client: Client, builder: str, rule: Rule) -> list[Record]:
+    """Prune the cache of a builder and return the removed records, as buildx prints them.
 
     Raises:
-        EngineError: this buildx knows no ceilings.
-        ImagesError: the builder cannot be reached or does not exist.
+        EngineError: this buildx has no limits.
+        ImagesError: the builder does not exist or cannot be reached.
     """
-    if allowed.ceilings and client.version < _CEILINGS_SINCE:
-        has, needs = (".".join(map(str, parts)) for parts in (client.version, _CEILINGS_SINCE))
+    if rule.limits and client.version < _LIMITS_SINCE:
+        version, oldest = (".".join(map(str, v)) for v in (client.version, _LIMITS_SINCE))
         raise EngineError(
-            f"--{allowed.ceilings[0][0]}: buildx {has} has no ceilings: it takes {needs} or newer, "
-            "and BuildKit 0.17"
+            f"--{rule.limits[0][0]}: needs buildx {oldest} and BuildKit 0.17 or newer, this is "
+            f"buildx {version}"
         )
     command = commands.prune_command(
-        client, builder, allowed.filters, dict(allowed.ceilings), everything=allowed.everything
+        client, builder, rule.filters, dict(rule.limits), everything=rule.everything
     )
     process.echo(command, client.environment)
     text = verbs.capture(client, command, f"builder {builder}", timeout=PATIENCE)
-    return cache_records.of_text(text, datetime.now(UTC))
+    return cache_records.parse_text(text, datetime.now(UTC))
 
 
-def foretell(kept: Sequence[Record], allowed: Rule, now: datetime) -> list[Record]:
-    """Return which of a node's records would go.
+def removable(records: Sequence[Record], rule: Rule, now: datetime) -> list[Record]:
+    """Return the records of a node that a rule would remove without its limits.
 
-    Args:
-        kept: all of its records.
-        allowed: what may go.
-        now: the time to reckon ages from.
+    A record stays if another one that stays builds on it.
     """
-    standing: dict[str, int] = defaultdict(int)
-    for record in kept:
-        for parent in record.parents:
-            standing[parent] += 1
-    left = {record.id: record for record in kept if _may_go(record, allowed, now)}
-    size = cache_records.total(record for record in kept if not record.shared)
-    gone: list[Record] = []
-    while left and not (allowed.keep and size < allowed.keep):
-        free = [record for record in left.values() if not standing[record.id]]
-        for record in _ranked(free)[:1] if allowed.keep else free:
-            del left[record.id]
-            gone.append(record)
-            size -= record.size
-            for parent in record.parents:
-                standing[parent] -= 1
-        if not free:
-            break
-    return gone
+    by_id = {record.id: record for record in records}
+    kept = [record for record in records if not rule.allows(record, now)]
+    for record in kept:  # grows meanwhile
+        kept += [by_id.pop(name) for name in record.parents if name in by_id]
+    kept_ids = {record.id for record in kept}
+    return [record for record in records if record.id not in kept_ids]
 
 
-def _may_go(record: Record, allowed: Rule, now: datetime) -> bool:
-    if record.in_use or (not allowed.everything and (record.shared or record.type in _KEPT)):
-        return False
-    if allowed.older and record.used and record.used > now - allowed.older:
-        return False
-    return allowed.type in {"", record.type}
-
-
-def _ranked(free: Sequence[Record]) -> list[Record]:
-    """Return the records in the order in which BuildKit lets them go.
-
-    Its measure is the sum of two ranks: how long ago a record was used, and how often.
-    """
-    times = sorted({record.used for record in free if record.used})
-    counts = sorted({record.uses for record in free})
-    by_time = {used: number for number, used in enumerate(times, 1)}
-    by_count = {uses: number for number, uses in enumerate(counts, 1)}
-
-    def rank(record: Record) -> float:
-        recent = by_time[record.used] / len(times) if record.used else 0.0
-        return recent + by_count[record.uses] / len(counts)
-
-    return sorted(free, key=rank)
-
-
-def _age(text: str | None) -> timedelta | None:
+def _duration(text: str | None) -> timedelta | None:
     if not text:
         return None
-    if not _AGE.fullmatch(text):
-        raise UsageError(f"--older: {text!r} is no duration, like 24h, 90m or 7d")
+    if not _DURATION.fullmatch(text):
+        raise UsageError(f"--older: expected a duration like 24h, 90m or 7d, got {text!r}")
     parts = re.findall(r"([\d.]+)([dhms])", text)
     return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
@@ -171,9 +123,9 @@ def _age(text: str | None) -> timedelta | None:
 def _size(options: Options, name: str) -> int:
     text = options.text(name) or ""
     try:
-        found = cache_records.size(text)
+        size = cache_records.size(text)
     except ValueError:
-        found = 0
-    if not found:
-        raise UsageError(f"--{name}: {text!r} is no size, like 20GB or 500MB")
-    return found
+        size = 0
+    if not size:
+        raise UsageError(f"--{name}: expected a size like 20GB or 500MB, got {text!r}")
+    return size

@@ -1,140 +1,154 @@
-"""What caches cost, and what pruning them frees."""
+"""What caches cost, and what pruning them frees: data for programs, tables for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import Any
 
 from build_tasks.builders import store
 from build_tasks.config.options import Options
-from build_tasks.config.settings import Settings
+from build_tasks.engine import lifecycle
 from build_tasks.errors import AuthError, ImagesError, UsageError
 from build_tasks.model import matrix
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import BuildHost
-from build_tasks.storage import cache_records, disk_usage, figures, pruning, registry_caches
-from build_tasks.storage.cache_records import Record
-from build_tasks.storage.disk_usage import Node
-from build_tasks.storage.figures import Report
+from build_tasks.storage import cache_records, disk_usage, pruning, registry_caches
+from build_tasks.storage.cache_records import TYPES, Record
+from build_tasks.storage.disk_usage import NodeUsage
+from build_tasks.storage.pruning import Rule
 from build_tasks.text import formatting
 from build_tasks.text.formatting import plural
 
-if TYPE_CHECKING:
-    from build_tasks.engine.registry import Superseded
+Announce = Callable[[str], None]
 
 
-def used(options: Options, *, announce: Callable[[str], None]) -> Report:
-    """Return what builders and cache references keep.
+@dataclass
+class Report:
+    """Disk usage, and what could not be found out.
 
     Args:
-        options: what a person gave.
-        announce: is told what finding the engine does.
+        data: everything, with bytes and times as data.
+        tables: columns and rows for people.
+        notes: lines below the tables.
+        error: the first error of what did not answer.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    tables: list[tuple[Sequence[str], list[Sequence[str]]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    error: ImagesError | None = None
+
+
+def report_usage(options: Options, *, announce: Announce) -> Report:
+    """Return the disk usage of builders and cache references.
 
     Raises:
         ImagesError: an option is wrong, or no engine can be used.
     """
     settings = options.settings()
-    where = build_host.find(settings, start=False, announce=announce)
-    wanted = _references(options, where)
+    host = build_host.find(settings, start=False, announce=announce)
+    references = _references(options, host)
     report = Report()
     if not options.flag("remote"):
-        _local(report, where)
+        _add_builders(report, host)
     if not options.flag("local"):
-        _remote(report, where, wanted)
+        _add_references(report, host, references)
     return report
 
 
-def pruned(options: Options, *, announce: Callable[[str], None]) -> Report:
-    """Remove a builder's cache, or foretell what would go, and return the figures.
-
-    Args:
-        options: what a person gave.
-        announce: is told what finding the engine does.
+def prune(options: Options, *, announce: Announce) -> Report:
+    """Prune the cache of a builder, or list what would be removed.
 
     Raises:
         ImagesError: an option is wrong, or the builder does not answer.
     """
-    allowed = pruning.rule(options)
+    rule = pruning.parse_rule(options)
     settings = options.settings()
-    where = build_host.find(settings, start=False, announce=announce)
-    nodes = disk_usage.ask(where.client, settings.builder)
-    dry = options.flag("dry-run")
-    now = datetime.now(UTC)
-    report = Report()
-    report.failed = next((node.failure for node in nodes if node.failure), None)
+    host = build_host.find(settings, start=False, announce=announce)
+    builder, dry = settings.builder, options.flag("dry-run")
+    nodes = disk_usage.of_builder(host.client, builder)
     if dry:
-        gone = {node.name: pruning.foretell(node.records, allowed, now) for node in nodes}
+        now = datetime.now(UTC)
+        removed = {node.name: pruning.removable(node.records, rule, now) for node in nodes}
     else:
-        gone = _known(nodes, pruning.prune(where.client, settings.builder, allowed))
+        removed = _by_node(nodes, pruning.prune(host.client, builder, rule))
+    everything = [record for records in removed.values() for record in records]
     exact = all(node.exact for node in nodes)
-    everything = [record for some in gone.values() for record in some]
+    report = Report(error=next((node.error for node in nodes if node.error), None))
     report.data = {
-        "builder": settings.builder,
+        "builder": builder,
         "dry_run": dry,
         "exact": exact,
-        "bytes": cache_records.total(everything),
-        "records": len(everything),
-        "types": figures.by_type(everything),
-        "nodes": [
-            {"name": name, "bytes": cache_records.total(some), "records": len(some)}
-            for name, some in gone.items()
-        ],
+        **_sums(everything),
+        "types": _by_type(everything),
+        "nodes": [{"name": name, **_sums(records)} for name, records in removed.items()],
     }
-    report.tables.append((("type", "records", "size"), figures.type_rows(everything)))
+    report.tables.append((("type", "records", "size"), _type_rows(everything)))
     verb = "would free" if dry else "freed"
+    freed = formatting.size(cache_records.total(everything))
     report.notes.append(
-        f"builder {settings.builder}: {verb} {formatting.size(cache_records.total(everything))} in "
-        f"{plural(len(everything), 'record')}{_precision(exact=exact)}"
+        f"builder {builder}: {verb} {freed} in {plural(len(everything), 'record')}"
+        f"{_precision(exact=exact)}"
     )
-    if where.client.embedded and allowed.concerns_registry and settings.builder == DEFAULT:
-        from build_tasks.engine import lifecycle  # noqa: PLC0415 - the embedded engine's
-
-        older = allowed.older.total_seconds() if allowed.older else 0.0
-        superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
-        _registry(report, where.client.embedded.registry, superseded, verb)
+    if dry and rule.limits:
+        names = ", ".join(f"--{name}" for name, _ in rule.limits)
+        report.notes.append(f"{names}: not applied in a dry run: BuildKit chooses the records")
+    if host.client.embedded and rule.includes_registry and builder == DEFAULT:
+        _prune_registry(report, host, rule, announce, dry=dry)
     return report
 
 
-def _registry(report: Report, address: str, gone: Superseded | None, verb: str) -> None:
-    """Add what went of the embedded engine's registry, or would go."""
-    if gone is None:
+def _prune_registry(
+    report: Report, host: BuildHost, rule: Rule, announce: Announce, *, dry: bool
+) -> None:
+    """Prune the registry of the embedded engine, and add the result."""
+    older = rule.older.total_seconds() if rule.older else 0.0
+    superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
+    address = host.client.embedded.registry if host.client.embedded else ""
+    if superseded is None:
         report.notes.append(f"registry {address}: freed nothing: other processes use it; try again")
         return
-    report.data["registry"] = {"bytes": gone.bytes, "manifests": len(gone.manifests)}
+    count = len(superseded.manifests)
+    report.data["registry"] = {"bytes": superseded.bytes, "manifests": count}
     report.notes.append(
-        f"registry {address}: {verb} {formatting.size(gone.bytes)}, "
-        f"{len(gone.manifests)} manifests that no tag leads to"
+        f"registry {address}: {'would free' if dry else 'freed'} "
+        f"{formatting.size(superseded.bytes)}, {plural(count, 'manifest')} without a tag"
     )
 
 
-def _local(report: Report, host: BuildHost) -> None:
-    nodes = [node for name in _builders(host) for node in disk_usage.ask(host.client, name)]
+def _add_builders(report: Report, host: BuildHost) -> None:
+    """Add the disk usage of the named builder, or of all that the suite knows."""
+    names = [host.settings.builder]
+    if host.settings.origins["builder"] != "--builder":
+        names = [*dict.fromkeys([DEFAULT, *store.suite_names(), *names])]
+    nodes = [node for name in names for node in disk_usage.of_builder(host.client, name)]
     report.data["builders"] = [
         {
             "builder": node.builder,
             "driver": node.driver,
             "node": node.name,
             "exact": node.exact,
-            "error": str(node.failure) if node.failure else None,
+            "error": str(node.error) if node.error else None,
             "bytes": node.total,
             "reclaimable": node.reclaimable,
             "shared": node.shared,
             "records": len(node.records),
-            "types": figures.by_type(node.records),
+            "types": _by_type(node.records),
         }
         for node in nodes
     ]
     rows: list[Sequence[str]] = []
     for node in nodes:
-        about = (node.builder, node.name)
-        rows += [(*about, *row) for row in figures.type_rows(node.records)]
-        rows.append((*about, "all", str(len(node.records)), formatting.size(node.total)))
-        if node.failure:
-            report.failed = report.failed or node.failure
-        else:
+        columns = (node.builder, node.name)
+        rows += [(*columns, *row) for row in _type_rows(node.records)]
+        rows.append((*columns, "all", str(len(node.records)), formatting.size(node.total)))
+        report.error = report.error or node.error
+        if not node.error:
             report.notes.append(
                 f"builder {node.builder}, node {node.name}: "
                 f"{formatting.size(node.reclaimable)} can be freed, "
@@ -144,81 +158,91 @@ def _local(report: Report, host: BuildHost) -> None:
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
 
-def _remote(report: Report, host: BuildHost, wanted: Iterable[str]) -> None:
-    found, refused = [], []
-    for answer in registry_caches.read_all(host.client, [*wanted], host.settings.builder):
+def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> None:
+    """Add the sizes of cache references."""
+    references, denied = [], []
+    for answer in registry_caches.read_all(host.client, names, host.settings.builder):
         if isinstance(answer, AuthError):
-            # Some registries refuse what is not there, so as not to say that it is not there.
-            refused.append(answer)
+            denied.append(answer)  # some registries deny access to what does not exist
         elif isinstance(answer, ImagesError):
-            report.failed = report.failed or answer
-            break  # what one reference meets, the others of that registry will meet, too
+            report.error = report.error or answer
+            break  # the other references of that registry would fail as well
         elif answer:
-            found.append(answer)
-    if refused:
-        report.notes.append(f"cache references that were refused, or are not there: {len(refused)}")
-        report.failed = report.failed or (None if found else refused[0])
+            references.append(answer)
+    if denied:
+        report.notes.append(f"cache references that were denied or do not exist: {len(denied)}")
+        report.error = report.error or (None if references else denied[0])
     now = datetime.now(UTC)
+    distinct = registry_caches.distinct_size(references)
     report.data["references"] = [
         {
-            "reference": one.name,
-            "bytes": one.size,
-            "layers": len(one.blobs),
-            "newest": one.newest.isoformat() if one.newest else None,
+            "reference": reference.name,
+            "bytes": reference.size,
+            "layers": len(reference.blobs),
+            "newest": reference.newest.isoformat() if reference.newest else None,
         }
-        for one in found
+        for reference in references
     ]
-    report.data["references_distinct_bytes"] = registry_caches.distinct_size(found)
+    report.data["references_distinct_bytes"] = distinct
     rows: list[Sequence[str]] = [
-        (one.name, formatting.size(one.size), str(len(one.blobs)), formatting.age(one.newest, now))
-        for one in found
+        (
+            reference.name,
+            formatting.size(reference.size),
+            str(len(reference.blobs)),
+            formatting.age(reference.newest, now),
+        )
+        for reference in references
     ]
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
-        f"{plural(len(found), 'cache reference')}, "
-        f"{formatting.size(registry_caches.distinct_size(found))} with each layer counted once"
+        f"{plural(len(references), 'cache reference')}, {formatting.size(distinct)} with each "
+        "layer counted once"
     )
 
 
-def _builders(host: BuildHost) -> list[str]:
-    """Return the builders to ask: the one that was named, or all that the suite knows of."""
-    settings = host.settings.builder
-    if host.settings.origins["builder"] == "--builder":
-        return [settings]
-    return list(dict.fromkeys([DEFAULT, *store.suite_names(), settings]))
-
-
 def _references(options: Options, host: BuildHost) -> list[str]:
+    """Return the cache references of the selected part of the matrix."""
     settings = host.settings
-    kinds = tuple(ImageKind)
-    if text := options.text("kind"):
-        kinds = (ImageKind.parse(text, "--kind"),)
-    asked = options.items("python") or settings.pythons
-    pythons = [matrix.parse_python(one, "--python", settings.pythons) for one in asked]
+    kind = options.text("kind")
+    kinds = (ImageKind.parse(kind, "--kind"),) if kind else tuple(ImageKind)
+    names = options.items("python") or settings.pythons
+    pythons = [matrix.parse_python(name, "--python", settings.pythons) for name in names]
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: leave out both for both")
-    return [host.names.cache(one) for one in _matrix(kinds, pythons, settings)]
-
-
-def _matrix(kinds: Iterable[ImageKind], pythons: Iterable[str], settings: Settings) -> list[Build]:
     return [
-        Build(kind, python, platform, slim=slim)
-        for kind in kinds
-        for python in pythons
+        host.names.cache(Build(kind, python, platform, slim=slim))
+        for kind, python in product(kinds, pythons)
         for slim in ((False, True) if kind is ImageKind.PROD else (False,))
         for platform in settings.platforms or tuple(Platform)
     ]
 
 
-def _known(nodes: Sequence[Node], gone: Iterable[Record]) -> dict[str, list[Record]]:
-    """Return what went by node, told as exactly as the node told it before."""
+def _by_node(nodes: Sequence[NodeUsage], removed: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return removed records by node, with the sizes that the node reported before."""
     before = {record.id: (node.name, record) for node in nodes for record in node.records}
     result: dict[str, list[Record]] = {node.name: [] for node in nodes}
-    for record in gone:
+    for record in removed:
         node, known = before.get(record.id, (nodes[0].name, record))
         result[node].append(known if known.size else record)
     return result
 
 
 def _precision(*, exact: bool) -> str:
-    return "" if exact else " (to four digits, as buildx says it)"
+    return "" if exact else " (to four digits, as buildx prints it)"
+
+
+def _sums(records: Sequence[Record]) -> dict[str, int]:
+    return {"bytes": cache_records.total(records), "records": len(records)}
+
+
+def _by_type(records: Iterable[Record]) -> Mapping[str, Mapping[str, int]]:
+    """Return the sums of each type that occurs."""
+    by_type = {name: [record for record in records if record.type == name] for name in TYPES}
+    return {name: _sums(of_type) for name, of_type in by_type.items() if of_type}
+
+
+def _type_rows(records: Iterable[Record]) -> list[Sequence[str]]:
+    return [
+        (name, str(sums["records"]), formatting.size(sums["bytes"]))
+        for name, sums in _by_type(records).items()
+    ]

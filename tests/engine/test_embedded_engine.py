@@ -226,7 +226,7 @@ def merges_and_counts(old: Suite, tmp_path: Path) -> None:
     assert abs(kept["bytes"] - left["bytes"] - freed["bytes"]) <= kept["bytes"] * 0.01
     ceiling = old.invoke("cache.prune", "--max-used-space", "1GB")
     assert ceiling.returncode == 3
-    assert "buildx 0.13.1 has no ceilings" in last(ceiling.stderr)
+    assert "BuildKit 0.17 or newer, this is buildx 0.13.1" in last(ceiling.stderr)
 
 
 def inspect(suite: Suite, engine: EmbeddedEngine, *words: str) -> str:

@@ -52,8 +52,8 @@ def test_a_docker_context_names_the_builder_of_its_engine(bench: Bench, chosen: 
     for task in tasks:
         bench.invoke(*task, **there)
     asked = [words[1:] for words in bench.told() if words[1] not in {"version", "info", "image"}]
-    assert {words[0] for words in asked} == {"build", "imagetools", "du", "prune", "inspect"}
-    for words in asked:
+    assert {words[0] for words in asked} == {"build", "imagetools", "du", "prune", "ls"}
+    for words in (words for words in asked if words[0] != "ls"):
         assert "default" not in words
         assert "a+b" in words
 

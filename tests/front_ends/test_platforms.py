@@ -12,7 +12,7 @@ from fake_docker import Bench, listing
 BOTH = ("--platform", "linux/amd64,linux/arm64")
 BUILD = ("image.build", "--python", "3.11", *BOTH)
 IMAGE = "ghcr.io/apache/airflow/main/ci/python3.11"
-CAN = listing("default", "linux/amd64", "linux/arm64")
+CAN = "\n".join(listing(name, "linux/amd64", "linux/arm64") for name in ("default", "mine"))
 DIGESTS = {"amd64": f"sha256:{'1' * 64}", "arm64": f"sha256:{'2' * 64}"}
 METADATA = json.dumps({"containerimage.digest": DIGESTS["amd64"], "cache.manifest": "{}"})
 
@@ -314,7 +314,7 @@ def test_a_wrong_way_to_prune_is_one_line(bench: Bench) -> None:
     assert last(done.stderr).startswith("--type: unknown type 'layers': choose regular, ")
     old = bench.invoke("cache.prune", "--max-used-space", "1GB", FAKE_BUILDX_VERSION="v0.13.1")
     assert old.returncode == 3
-    assert last(old.stderr).startswith("--max-used-space: buildx 0.13.1 has no ceilings: ")
+    assert last(old.stderr).startswith("--max-used-space: needs buildx 0.18 ")
 
 
 def test_usage_is_told_by_builder_node_and_reference(bench: Bench) -> None:

@@ -122,7 +122,7 @@ def test_digests_that_cannot_be_written_fail_no_merge_of_the_same_run(bench: Ben
         FAKE_MANIFEST=manifest,
     )
     assert "Traceback" not in done.stderr
-    assert [line for line in warnings(done.stderr) if f"{digest}, and " in line]
+    assert [line for line in warnings(done.stderr) if f"{digest}, but " in line]
     # Without a merge in the same run the files are what was asked for.
     alone = bench.invoke(
         *("image.build", "--python", "3.11", "--push-by-digest", "--digests", place),

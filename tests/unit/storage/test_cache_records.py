@@ -42,31 +42,31 @@ Total:        2.008MB
 OLD = NEW.replace("Parents:\n - base\n - other", "Parents:\tbase;other").replace(":  ", ":\t\t")
 
 FOUND = [
-    Record("child", "regular", 2_008_000, False, True, ("base", "other"), NOW, 3),
-    Record("base", "frontend", 0, True, False, (), None, 0),
+    Record("child", "regular", 2_008_000, False, True, ("base", "other"), NOW),
+    Record("base", "frontend", 0, True, False, (), None),
 ]
 
 
 @pytest.mark.parametrize("text", [NEW, OLD])
 def test_what_buildx_prints_is_read(text: str) -> None:
-    assert cache_records.of_text(text, NOW + timedelta(minutes=2)) == FOUND
+    assert cache_records.parse_text(text, NOW + timedelta(minutes=2)) == FOUND
     assert cache_records.total(FOUND) == 2_008_000
 
 
 def test_a_record_that_was_not_measured_counts_nothing() -> None:
-    first, _ = cache_records.of_text(NEW.replace("2.008MB\nDesc", "-1B\nDesc"), NOW)
+    first, _ = cache_records.parse_text(NEW.replace("2.008MB\nDesc", "-1B\nDesc"), NOW)
     assert (first.id, first.size) == ("child", 0)
 
 
 def test_nothing_is_nothing() -> None:
-    assert cache_records.of_text("Total:\t0B\n", NOW) == []
-    assert cache_records.of_api({"BuildCache": None}) == []
+    assert cache_records.parse_text("Total:\t0B\n", NOW) == []
+    assert cache_records.parse_api({"BuildCache": None}) == []
 
 
 @pytest.mark.parametrize("answer", [None, [], {"message": "no"}])
 def test_what_is_no_answer_is_told_apart(answer: object) -> None:
     with pytest.raises(ValueError, match="no build cache"):
-        cache_records.of_api(answer)
+        cache_records.parse_api(answer)
 
 
 @pytest.mark.parametrize("parents", ["Parents", " Parents"])
@@ -83,13 +83,12 @@ def test_what_the_api_says_is_exact(parents: str) -> None:
         "UsageCount": 3,
     }
     never = {"ID": "n", "Type": "internal", "InUse": True, "Shared": False, "Size": -1}
-    assert cache_records.of_api({"BuildCache": [entry, {**never, "LastUsedAt": None}]}) == [
+    assert cache_records.parse_api({"BuildCache": [entry, {**never, "LastUsedAt": None}]}) == [
         Record(
             *("child", "regular", 2008317, True, False, ("base",)),
             NOW + timedelta(seconds=0.25),
-            3,
         ),
-        Record("n", "internal", 0, False, True, (), None, 0),
+        Record("n", "internal", 0, False, True, (), None),
     ]
 
 
@@ -129,5 +128,5 @@ def test_what_is_no_size_is_told_apart(text: str) -> None:
     ],
 )
 def test_ages_are_read(text: str, seconds: int) -> None:
-    (one,) = cache_records.of_text(f"ID: x\nSize: 1B\nLast used: {text}\n", NOW)
+    (one,) = cache_records.parse_text(f"ID: x\nSize: 1B\nLast used: {text}\n", NOW)
     assert one.used == NOW - timedelta(seconds=seconds)

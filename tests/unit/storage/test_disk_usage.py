@@ -69,7 +69,7 @@ def test_the_api_is_asked_over_its_socket(docker: tuple[Path, Answers], tmp_path
 def test_an_engines_own_builder_says_its_bytes_exactly(docker: tuple[Path, Answers]) -> None:
     path, answers = docker
     answers[USAGE] = (200, {"BuildCache": [RECORD]})
-    (node,) = disk_usage.ask(client(path), "default")
+    (node,) = disk_usage.of_builder(client(path), "default")
     assert (node.exact, node.total, node.reclaimable, node.shared) == (True, 7, 7, 7)
 
 
@@ -80,7 +80,7 @@ def test_what_the_api_does_not_say_buildx_does(
     path, answers = docker
     answers[USAGE] = answer
     monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, SAID, ""))
-    (node,) = disk_usage.ask(client(path), "default")
+    (node,) = disk_usage.of_builder(client(path), "default")
     assert (node.exact, node.total) == (False, 1500)
 
 
@@ -96,6 +96,6 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
         "docker", ("docker-buildx",), {"DOCKER_HOST": "ssh://there", "BUILDX_CONFIG": "/none"}
     )
     assert far.socket is None
-    (node,) = disk_usage.ask(far, "default")
+    (node,) = disk_usage.of_builder(far, "default")
     assert (node.exact, node.total) == (False, 1500)
     assert asked == [("docker-buildx", "du", "--builder", "default", "--verbose")]
