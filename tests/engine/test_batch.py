@@ -1,4 +1,4 @@
-"""Both images with three Pythons at once, on the real engine, and what can go wrong."""
+"""Both images with three Pythons at once on the real engine, with failures."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def holds_what_it_says(buildx: Suite, proxy: Proxy, engine: EmbeddedEngine, row:
     assert platforms(buildx, f"{image}@{digest}") == platforms(buildx, tag)
 
 
-def test_five_of_six_are_made_one_is_repeated_and_one_fails(
+def test_one_of_six_builds_is_retried_and_one_fails(
     project: Suite, buildx: Suite, engine: EmbeddedEngine
 ) -> None:
     # Only CI's bases come through the proxy, so that the fault meets one build.
@@ -108,7 +108,7 @@ def test_five_of_six_are_made_one_is_repeated_and_one_fails(
 
 
 @pytest.mark.nightly
-def test_the_real_images_keep_what_is_made_too(
+def test_a_failed_push_of_real_images_stops_no_other(
     suite: Suite, buildx: Suite, engine: EmbeddedEngine
 ) -> None:
     with proxied(engine.registry) as proxy:
@@ -165,7 +165,7 @@ def labels_of(buildx: Suite, reference: str) -> dict[str, str]:
     return labels
 
 
-def test_what_has_no_base_fails_alone_and_the_rest_is_built(
+def test_a_build_without_a_base_image_stops_no_other(
     project: Suite, engine: EmbeddedEngine, base: str
 ) -> None:
     if engine.hub:

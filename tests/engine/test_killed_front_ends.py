@@ -1,4 +1,4 @@
-"""Front ends that are killed: what they started ends with them, and pushes nothing more."""
+"""Killed front ends: their builds end with them, and push nothing more."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def tags(registry: str, image: str) -> list[str]:
 
 
 @pytest.mark.parametrize("pythons", ["3.11", "3.11,3.12"], ids=["one", "batch"])
-def test_a_push_ends_with_a_front_end_that_is_killed(
+def test_a_push_ends_with_a_killed_front_end(
     project: Suite, engine: EmbeddedEngine, pythons: str
 ) -> None:
-    """buildx went on to push, although the front end was gone."""
+    """Regression: buildx went on to push after the front end was killed."""
     (project.root / "Dockerfile.ci").write_text(DOCKERFILE)
     base = ("--base-image", f"{engine.registry}/debian-python:3.11")
     name = f"tests/{secrets.token_hex(4)}"

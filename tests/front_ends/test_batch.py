@@ -1,4 +1,4 @@
-"""Many builds at once, as the real nox and invoke make them with a fake docker."""
+"""Many builds at once, with the real nox and invoke and a fake docker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def happened(text: str, word: str) -> list[int]:
     return [number for number, line in enumerate(text.splitlines()) if found.match(line)]
 
 
-def test_one_that_fails_stops_no_other_and_its_class_is_the_exit_code(bench: Bench) -> None:
+def test_a_failure_stops_no_other_build_and_sets_the_exit_code(bench: Bench) -> None:
     folder = bench.folder / "cache" / "logs"
     done = bench.invoke(
         *(*THREE, "--kind", "ci,prod", "--push"),
@@ -59,7 +59,7 @@ def test_one_that_fails_stops_no_other_and_its_class_is_the_exit_code(bench: Ben
     assert len(list(folder.glob("*/*.log"))) == 6
 
 
-def test_failures_of_several_classes_have_a_code_of_their_own(bench: Bench) -> None:
+def test_failures_of_several_classes_have_exit_code_12(bench: Bench) -> None:
     both = ("--platform", "linux/amd64,linux/arm64", "--push-by-digest", "--builder", "default")
     done = bench.invoke(
         *("image.build", "--python", "3.11", *both),
@@ -72,7 +72,7 @@ def test_failures_of_several_classes_have_a_code_of_their_own(bench: Bench) -> N
     assert last(done.stderr) == "2 of 2 failed: ci-3.11-amd64 (command), ci-3.11-arm64 (disk)"
 
 
-def test_what_a_registry_broke_is_built_again(bench: Bench) -> None:
+def test_transient_errors_of_a_registry_are_retried(bench: Bench) -> None:
     done = bench.invoke(
         *THREE,
         FAKE_FAILS="python3.11:latest",
@@ -94,7 +94,7 @@ def test_what_a_registry_broke_is_built_again(bench: Bench) -> None:
         ((), "ERROR: failed to solve: r/i: not found", 4),
     ],
 )
-def test_what_does_not_pass_is_built_once(
+def test_permanent_errors_are_not_retried(
     bench: Bench, options: tuple[str, ...], said: str, code: int
 ) -> None:
     done = bench.invoke(*THREE, *options, FAKE_EXIT="1", FAKE_STDERR=said)
@@ -103,7 +103,7 @@ def test_what_does_not_pass_is_built_once(
     assert last(done.stderr).startswith("3 of 3 failed: ")
 
 
-def test_one_build_alone_is_built_again_too(bench: Bench) -> None:
+def test_a_single_build_is_retried_too(bench: Bench) -> None:
     done = bench.invoke(
         *("image.build", "--python", "3.11"), FAKE_TIMES="1", FAKE_EXIT="1", FAKE_STDERR=FIVE
     )
@@ -115,14 +115,14 @@ def test_one_build_alone_is_built_again_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_no_more_builds_run_at_once_than_jobs(bench: Bench, jobs: int) -> None:
+def test_jobs_limits_the_builds_at_once(bench: Bench, jobs: int) -> None:
     done = bench.invoke(*THREE, "--jobs", str(jobs), FAKE_SLEEP="0.5")
     assert done.returncode == 0
     begins, ends = happened(done.stderr, "begins"), happened(done.stderr, "built")
     assert begins[jobs - 1] < ends[0] < begins[jobs]
 
 
-def test_failing_fast_ends_the_others(bench: Bench) -> None:
+def test_fail_fast_ends_the_other_builds(bench: Bench) -> None:
     began = time.monotonic()
     done = bench.invoke(
         *(*THREE, "--jobs", "2", "--fail-fast"),
@@ -141,7 +141,7 @@ def test_failing_fast_ends_the_others(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("front_end", ["nox", "invoke"])
-def test_a_signal_ends_all_builds_and_says_what_was_done(bench: Bench, front_end: str) -> None:
+def test_a_signal_ends_all_builds_and_prints_the_table(bench: Bench, front_end: str) -> None:
     command = {
         "nox": ("nox", "-s", "build_all", "--", *THREE[1:], "--kind", "ci"),
         "invoke": ("invoke", *THREE),
@@ -185,7 +185,7 @@ def test_a_mistake_is_one_line_and_starts_nothing(
     assert bench.builds() == []
 
 
-def test_lines_are_no_longer_than_a_page(bench: Bench) -> None:
+def test_lines_are_cut_at_the_width(bench: Bench) -> None:
     step = {
         "digest": "sha256:a",
         "name": f"[2/3] RUN {'x' * 400}",
@@ -198,7 +198,7 @@ def test_lines_are_no_longer_than_a_page(bench: Bench) -> None:
     assert {len(line) for line in lines} == {60}
 
 
-def test_events_are_passed_on_whole_to_who_asks_for_them(bench: Bench) -> None:
+def test_rawjson_passes_on_events_unchanged(bench: Bench) -> None:
     event = json.dumps({"vertexes": [{"digest": "sha256:a", "name": "x" * 500}]})
     done = bench.invoke(*THREE, "--progress", "rawjson", FAKE_STDERR=event)
     assert done.stderr.splitlines().count(event) == 3
@@ -206,7 +206,7 @@ def test_events_are_passed_on_whole_to_who_asks_for_them(bench: Bench) -> None:
     assert quiet.stderr.splitlines()[0].startswith("build ")
 
 
-def test_github_gets_folds_and_the_end_of_what_failed_first(bench: Bench) -> None:
+def test_github_gets_groups_and_the_end_of_failed_logs_first(bench: Bench) -> None:
     done = bench.invoke(
         *THREE,
         GITHUB_ACTIONS="true",
@@ -228,7 +228,7 @@ def test_github_gets_folds_and_the_end_of_what_failed_first(bench: Bench) -> Non
             assert f"::{token}::" not in lines[:number]
 
 
-def test_bake_gets_the_plan(bench: Bench) -> None:
+def test_bake_prints_targets_and_the_command(bench: Bench) -> None:
     done = bench.invoke(
         *("bake", "--kind", "ci,prod", "--python", "3.9,3.11", "--push", "--push-cache"),
         FAKE_BUILDX_VERSION="v0.29.1",
@@ -251,21 +251,21 @@ def test_bake_gets_the_plan(bench: Bench) -> None:
     assert bench.builds() == []
 
 
-def test_a_merge_stands_beside_the_plan(bench: Bench) -> None:
+def test_bake_prints_the_merge_command_too(bench: Bench) -> None:
     both = ("--platform", "linux/amd64,linux/arm64", "--push")
     done = bench.invoke("bake", "--kind", "ci", "--python", "3.11", *both)
     assert list(json.loads(done.stdout)["target"]) == ["ci-3_11-amd64", "ci-3_11-arm64"]
     assert last(done.stderr).endswith("@DIGEST-OF-ci-3.11-arm64")
 
 
-def test_logs_of_one_run_lie_together(bench: Bench) -> None:
+def test_logs_of_one_run_are_in_one_folder(bench: Bench) -> None:
     for _ in range(2):
         assert bench.invoke(*THREE).returncode == 0
     runs = [path for path in Path(bench.folder, "cache", "logs").iterdir() if path.is_dir()]
     assert [len(list(run.glob("*.log"))) for run in runs] == [3, 3]
 
 
-def test_an_image_is_the_same_beside_another_kind_as_alone(bench: Bench) -> None:
+def test_a_build_has_the_same_command_alone_and_with_others(bench: Bench) -> None:
     def lines(kind: str) -> list[str]:
         options = ("--kind", kind, "--python", "3.11", "--platform", "linux/amd64", "--dry-run")
         return bench.invoke("image.build", *options).stdout.splitlines()

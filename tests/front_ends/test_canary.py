@@ -1,4 +1,4 @@
-"""A secret is planted everywhere it can come from, and looked for everywhere it could go to."""
+"""Plant a secret in every source, and look for it in every output and file."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def kept(folder: Path) -> str:
     ],
     ids=" ".join,
 )
-def test_nothing_that_is_shown_or_kept_has_a_canary(
-    planted: Bench, command: tuple[str, ...]
-) -> None:
+def test_no_output_or_file_has_a_canary(planted: Bench, command: tuple[str, ...]) -> None:
     done = planted.invoke(
         *command,
         FAKE_STDERR=said(plain="plain" in command),

@@ -1,4 +1,4 @@
-"""The door to other programs, with real programs."""
+"""The process package with real programs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_missing_program_is_one_line(program: str) -> None:
         process.run((program,))
 
 
-def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+def test_a_timeout_ends_a_command_and_its_children(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
     with pytest.raises(CommandTimeout, match=r"^no end after 0.5 s: sh -c "):
         process.run(sh(script), timeout=0.5)
@@ -68,13 +68,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_command_that_ignores_us_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "GRACE", 0.3)
     with pytest.raises(CommandTimeout):
         process.run(sh("trap '' TERM; sleep 60 & wait; wait"), timeout=0.5)
 
 
-def test_a_stream_is_shown_as_it_is_and_its_last_lines_are_kept(
+def test_a_stream_is_shown_unchanged_and_its_tail_is_kept(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     script = (
@@ -86,8 +86,8 @@ def test_a_stream_is_shown_as_it_is_and_its_last_lines_are_kept(
     assert len(done.stderr) <= process.TAIL_BYTES
 
 
-def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
-    """The whole way: a terminal of 70 columns, this suite on it, and a program that looks."""
+def test_a_streamed_command_gets_a_terminal_of_the_same_size() -> None:
+    """End to end: a terminal of 70 columns, the suite on it, and a program that prints the size."""
     probe = (
         "import os,sys; sys.stderr.write(f'{os.isatty(2)} {os.get_terminal_size(2).columns}\\n')"
     )
@@ -112,10 +112,8 @@ def test_a_stream_on_a_terminal_gets_a_terminal_of_the_same_size() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_stream_hides_secrets_and_keeps_the_rest(
-    terminal: bool, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    """A secret comes in two pieces; what has no end of a line is shown though the child waits."""
+def test_a_stream_is_redacted(terminal: bool, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """A secret arrives in two chunks; an incomplete line is shown while the child waits."""
     script = (
         "import sys, time; w = sys.stderr.buffer.write; f = sys.stderr.buffer.flush\n"
         "w(b'\\x1b[1A => RUN TOKEN=hun'); f(); time.sleep(0.05); w(b'ter2 x\\x1b[0m\\n'); f()\n"
@@ -136,7 +134,7 @@ def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
-def test_a_stream_whose_program_is_missing_leaves_nothing_open() -> None:
+def test_a_missing_program_leaves_no_open_file_descriptor() -> None:
     process.run(("true",))  # which starts the watchdog
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(MissingProgram):
@@ -144,7 +142,7 @@ def test_a_stream_whose_program_is_missing_leaves_nothing_open() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_spawned_command_outlives_us_and_logs(tmp_path: Path) -> None:
+def test_a_spawned_command_writes_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     pid = process.spawn(sh('echo "$X"; sleep 60'), environment={"X": "here"}, log=log)
     try:
@@ -157,7 +155,7 @@ def test_a_spawned_command_outlives_us_and_logs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_becomes_an_interruption_that_ends_the_child(
+def test_a_signal_raises_interrupted_and_ends_the_child(
     tmp_path: Path, signum: signal.Signals
 ) -> None:
     pid_file = tmp_path / "pid"
@@ -179,10 +177,10 @@ def test_a_signal_becomes_an_interruption_that_ends_the_child(
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_a_command_starts_ends_it_too(
+def test_a_signal_during_the_start_of_a_command_ends_it(
     monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
 ) -> None:
-    """On a busy machine the child runs long before the parent knows that it has one."""
+    """On a busy machine the child runs before Popen returns."""
     started = []
     start = subprocess.Popen
 
@@ -211,7 +209,7 @@ def test_another_thread_may_run_commands() -> None:
     assert ended == ["here\n"]
 
 
-def test_only_the_main_thread_listens_to_signals() -> None:
+def test_only_the_main_thread_handles_signals() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []
 
@@ -225,18 +223,18 @@ def test_only_the_main_thread_listens_to_signals() -> None:
     assert seen == [before]
 
 
-def test_a_command_is_shown_as_a_line_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_echoed_command_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     process.echo(("a", "b c"), {"Y": "2", "X": "1 1"})
     assert capsys.readouterr().err == "+ env 'X=1 1' Y=2 a 'b c'\n"
 
 
-def test_what_a_command_writes_is_read_as_it_comes() -> None:
+def test_reading_yields_the_output_of_a_command() -> None:
     with process.reading(sh("echo one; echo not shown >&2; echo two")) as data:
         assert data.readline() == b"one\n"
         assert data.read() == b"two\n"
 
 
-def test_a_command_that_fails_at_its_end_is_an_error_after_what_it_wrote() -> None:
+def test_reading_raises_if_the_command_fails_at_its_end() -> None:
     got = b""
     with (
         pytest.raises(CommandError, match=r"^sh -c .*: why$"),
@@ -246,7 +244,7 @@ def test_a_command_that_fails_at_its_end_is_an_error_after_what_it_wrote() -> No
     assert got == b"half\n"
 
 
-def test_a_command_reads_what_is_written(tmp_path: Path) -> None:
+def test_writing_yields_the_input_of_a_command(tmp_path: Path) -> None:
     content = os.urandom(1_000_000)
     with process.writing(sh(f"cat > {tmp_path}/out; echo dropped")) as command:
         command.write(content)
@@ -259,7 +257,7 @@ def write_late(command: IO[bytes], size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 10_000_000])
-def test_a_command_that_stops_reading_says_why(size: int) -> None:
+def test_writing_raises_if_the_command_stops_reading(size: int) -> None:
     with (
         pytest.raises(CommandError, match=r": why$"),
         process.writing(sh("exec <&-; echo why >&2; sleep 0.2; exit 3")) as command,
@@ -274,7 +272,7 @@ def fail_when_there(pid: Path) -> None:
 
 
 @pytest.mark.parametrize("door", [process.reading, process.writing])
-def test_an_error_of_ours_ends_the_command(tmp_path: Path, door: object) -> None:
+def test_an_exception_of_the_block_ends_the_command(tmp_path: Path, door: object) -> None:
     with (
         pytest.raises(KeyError),
         door(sh(f"echo $$ > {tmp_path}/pid; exec sleep 60")),  # type: ignore[operator]  # one of the two
@@ -284,7 +282,7 @@ def test_an_error_of_ours_ends_the_command(tmp_path: Path, door: object) -> None
 
 
 @pytest.mark.parametrize("door", [process.reading, process.writing])
-def test_a_missing_program_is_one_line_whichever_way(door: object) -> None:
+def test_reading_and_writing_report_a_missing_program(door: object) -> None:
     with (
         pytest.raises(MissingProgram),
         door(("no-such-program",)),  # type: ignore[operator]  # one of the two
@@ -292,7 +290,7 @@ def test_a_missing_program_is_one_line_whichever_way(door: object) -> None:
         pytest.fail("it started")
 
 
-def test_the_bytes_of_a_command_go_to_whom_they_are_for(
+def test_a_stream_hands_its_bytes_to_a_function(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     got: list[bytes] = []
@@ -302,7 +300,7 @@ def test_the_bytes_of_a_command_go_to_whom_they_are_for(
     assert capfd.readouterr().err == ""
 
 
-def test_an_error_of_who_takes_the_bytes_ends_the_command(tmp_path: Path) -> None:
+def test_an_exception_of_that_function_ends_the_command(tmp_path: Path) -> None:
     def refuse(_: bytes) -> None:
         raise KeyError
 
@@ -312,10 +310,10 @@ def test_an_error_of_who_takes_the_bytes_ends_the_command(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "trap '' TERM; sleep 60 & wait; wait"])
-def test_a_signal_ends_what_other_threads_run(
+def test_a_signal_ends_the_children_of_other_threads(
     tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the main thread hears of a signal; it ends the children of all."""
+    """Only the main thread receives the signal; it ends the children of all threads."""
     monkeypatch.setattr(children, "GRACE", 0.5)
     ended: list[type[BaseException] | int] = []
 
@@ -406,10 +404,8 @@ def appears(path: Path, seconds: float = 20) -> bool:
 
 @pytest.mark.parametrize("how", RUNS)
 @pytest.mark.parametrize("threads", [0, 2], ids=["threads", "main"])
-def test_what_runs_ends_with_a_process_that_is_killed(
-    tmp_path: Path, how: str, threads: int
-) -> None:
-    """buildx went on to push after SIGKILL of the front end."""
+def test_children_end_with_a_killed_process(tmp_path: Path, how: str, threads: int) -> None:
+    """Without the watchdog, buildx went on to push after SIGKILL of the front end."""
     program = COMMAND.format(folder=tmp_path) + KILLED.format(how=RUNS[how], threads=threads)
     names = ["0"] if threads else ["0", "1"]
     with subprocess.Popen(
@@ -422,7 +418,7 @@ def test_what_runs_ends_with_a_process_that_is_killed(
         assert gone(int((tmp_path / f"{name}.child").read_text()), 20)
 
 
-def test_what_ignores_a_signal_is_killed_after_its_parent_was(tmp_path: Path) -> None:
+def test_a_child_that_ignores_sigterm_is_killed_after_its_parent(tmp_path: Path) -> None:
     program = """
 from build_tasks import process
 script = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 1; done"
@@ -436,7 +432,7 @@ process.run(("sh", "-c", script))
     assert gone(pid, 30)
 
 
-def test_a_spawned_command_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+def test_a_spawned_command_outlives_a_killed_process(tmp_path: Path) -> None:
     program = f"""
 import pathlib
 from build_tasks import process
@@ -455,8 +451,8 @@ process.run(("sh", "-c", "echo > {tmp_path}/runs; sleep 60"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
-def test_a_child_that_was_not_reported_yet_ends_too(tmp_path: Path) -> None:
-    """Between its start and the report of it, the parent may be killed."""
+def test_a_child_that_was_not_reported_yet_ends_with_a_killed_process(tmp_path: Path) -> None:
+    """The parent may be killed between the start of a child and the report to the watchdog."""
     program = f"""
 from build_tasks import process
 from build_tasks.process import children
@@ -471,10 +467,8 @@ process.run(("sh", "-c", script))
 
 
 @pytest.mark.parametrize("name", [b"with spaces and 'quotes'", b"caf\xe9"])
-def test_a_killed_process_leaves_no_file_that_a_child_writes_for_it(
-    tmp_path: Path, name: bytes
-) -> None:
-    """A defect once found: each build that was killed left its metadata for a day."""
+def test_files_of_a_killed_process_are_removed(tmp_path: Path, name: bytes) -> None:
+    """Regression: each killed build left its metadata file for a day."""
     file = tmp_path / os.fsdecode(name)
     program = f"""
 import os, pathlib
@@ -492,7 +486,7 @@ process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", file))
         time.sleep(0.1)
 
 
-def test_a_name_of_two_lines_is_not_taken_for_another_files(tmp_path: Path) -> None:
+def test_a_file_name_of_two_lines_removes_no_other_file(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.touch()
     program = f"""
@@ -510,7 +504,7 @@ process.run(("sh", "-c", script))
     assert other.exists()
 
 
-def test_without_a_shell_commands_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_run_without_a_shell_for_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_SHELL", "/no/such/shell")
     with Children().run(sh("exit 3"), None, stdin=subprocess.DEVNULL) as child:
         assert child.wait() == 3

@@ -1,4 +1,4 @@
-"""A silent build says what it waits for, and a run can be stopped at any time."""
+"""A silent build announces what it waits for, and a run can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVENT = json.dumps(
 
 @pytest.mark.parametrize("pythons", ["3.11", "3.9,3.11"])
 @pytest.mark.parametrize("event", [EVENT, ""])
-def test_a_silent_build_says_what_it_waits_for(bench: Bench, pythons: str, event: str) -> None:
+def test_a_silent_build_announces_what_it_waits_for(bench: Bench, pythons: str, event: str) -> None:
     there = bench.copy(bench.folder / "project")
     attempt = there.root / "build_tasks" / "buildx" / "attempt.py"
     attempt.write_text(attempt.read_text().replace("QUIET = 15.0", "QUIET = 1.0"))
@@ -78,9 +78,7 @@ NOX = ("nox", "-s", "build_ci-3.11", "--", "--dry-run")
 
 
 @pytest.mark.parametrize("command", [INVOKE, NOX], ids=["invoke", "nox"])
-def test_ctrl_c_while_the_suite_is_read_is_no_traceback(
-    bench: Bench, command: tuple[str, ...]
-) -> None:
+def test_ctrl_c_during_imports_prints_no_traceback(bench: Bench, command: tuple[str, ...]) -> None:
     there = bench.copy(bench.folder / "project")
     mark = bench.folder / "reached"
     module = there.root / "build_tasks" / "model" / "matrix.py"
@@ -94,7 +92,7 @@ def test_ctrl_c_while_the_suite_is_read_is_no_traceback(
 
 
 @pytest.mark.parametrize("command", [INVOKE, NOX], ids=["invoke", "nox"])
-def test_ctrl_c_while_git_is_slow_ends_git(bench: Bench, command: tuple[str, ...]) -> None:
+def test_ctrl_c_ends_a_slow_git(bench: Bench, command: tuple[str, ...]) -> None:
     mark = bench.folder / "reached"
     git = bench.folder / "bin" / "git"
     git.write_text(f"#!/bin/sh\necho $$ >> {mark}\nexec sleep 60\n")

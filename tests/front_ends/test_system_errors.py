@@ -1,4 +1,4 @@
-"""What the operating system refuses is one line with a place, whatever is refused where."""
+"""Errors of the operating system are one line that names the file."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_a_file_in_the_place_of_a_cache_folder_is_one_line(bench: Bench, part: s
         assert str(place / part) in by_nox.stderr
 
 
-def test_a_version_that_cannot_be_kept_is_asked_again(bench: Bench) -> None:
-    """The file with buildx's version only spares a question."""
+def test_without_a_writable_cache_buildx_is_asked_for_its_version_again(bench: Bench) -> None:
+    """The file with buildx's version only saves a call."""
     for content in ("[[1, 2], 3]", '{"x": 1}', "[" * 100_000):
         (bench.folder / "cache").mkdir(exist_ok=True)
         (bench.folder / "cache" / "buildx-version.json").write_text(content)
@@ -105,7 +105,7 @@ def test_a_version_that_cannot_be_kept_is_asked_again(bench: Bench) -> None:
 
 
 def broken(path: Path, how: str) -> None:
-    """Put something in a program's place that the system cannot run."""
+    """Replace a program by something that the system cannot run."""
     path.unlink()
     if how == "a folder":
         path.mkdir()
@@ -164,7 +164,7 @@ def test_an_answer_that_cannot_be_written_is_one_line(bench: Bench) -> None:
     assert (gone.returncode, gone.stderr) == (0, "")  # the reader has enough
 
 
-def test_names_that_are_no_utf_8_pass(bench: Bench) -> None:
+def test_names_that_are_not_utf_8_work(bench: Bench) -> None:
     """A checkout, a cache folder, a branch and variables may have any bytes in their names."""
     odd = os.fsdecode(b"caf\xe9")
     there = bench.copy(bench.folder / odd)
@@ -179,7 +179,7 @@ def test_names_that_are_no_utf_8_pass(bench: Bench) -> None:
 
 
 @as_root
-def test_results_that_cannot_be_written_are_told_before_anything_runs(
+def test_an_unwritable_results_file_is_reported_before_anything_runs(
     bench: Bench, tmp_path: Path
 ) -> None:
     theirs = tmp_path / "theirs"

@@ -1,4 +1,4 @@
-"""What a build writes beside its image cannot be written: a warning, once, and all is well."""
+"""Files of a build besides its image cannot be written: one warning, and the build succeeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONE = ("image.build", "--python", "3.11")
 
 
 def in_the_way(bench: Bench, name: str) -> None:
-    """Put a file where the suite wants a folder, which stops root as well."""
+    """Put a file where the suite expects a folder, which stops root as well."""
     place = bench.folder / "cache" / name
     place.parent.mkdir(exist_ok=True)
     place.write_text("")
@@ -36,7 +36,7 @@ def warnings(text: str) -> list[str]:
         ("metadata", ""),
     ],
 )
-def test_a_place_that_cannot_be_written_to_fails_no_build(
+def test_a_folder_that_cannot_be_written_fails_no_build(
     bench: Bench, task: tuple[str, ...], name: str, warning: str
 ) -> None:
     in_the_way(bench, name)
@@ -68,7 +68,7 @@ def test_a_step_summary_that_cannot_be_written_fails_no_build(
     assert done.stderr.count(f"sha256:{'1' * 64}") >= len(task[-1].split(","))
 
 
-def test_the_version_of_buildx_that_cannot_be_kept_is_asked_again(bench: Bench) -> None:
+def test_without_a_cache_of_its_version_buildx_is_asked_again(bench: Bench) -> None:
     (bench.folder / "cache" / "buildx-version.json").mkdir(parents=True)
     done = bench.invoke(*ONE, FAKE_METADATA=METADATA)
     assert done.returncode == 0, done.stderr
@@ -76,14 +76,14 @@ def test_the_version_of_buildx_that_cannot_be_kept_is_asked_again(bench: Bench) 
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": ', "[" * 100_000, "\xff"])
-def test_metadata_that_are_none_fail_no_build(bench: Bench, content: str) -> None:
+def test_invalid_metadata_fails_no_build(bench: Bench, content: str) -> None:
     done = bench.invoke(*ONE, FAKE_METADATA=content)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("content", ["{}", '{"schema": 1, "identity": 7}', "[" * 100_000])
-def test_a_record_that_is_none_fails_no_build(bench: Bench, content: str) -> None:
+def test_an_invalid_record_fails_no_build(bench: Bench, content: str) -> None:
     assert bench.invoke(*ONE, FAKE_METADATA=METADATA, FAKE_STDERR=EVENT).returncode == 0
     (record,) = Path(bench.folder, "cache", "records").glob("*/*.json")
     record.write_text(content)
@@ -93,7 +93,7 @@ def test_a_record_that_is_none_fails_no_build(bench: Bench, content: str) -> Non
     assert f"{record} is ignored: not a record of a build: " in said
 
 
-def test_digests_that_cannot_be_written_fail_no_merge_of_the_same_run(bench: Bench) -> None:
+def test_an_unwritable_digest_file_fails_no_merge_of_the_same_run(bench: Bench) -> None:
     in_the_way(bench, "digests")
     place = str(bench.folder / "cache" / "digests")
     platforms = "linux/amd64,linux/arm64"

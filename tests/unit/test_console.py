@@ -1,4 +1,4 @@
-"""What is written to stdout and stderr where they take everything, something or nothing."""
+"""Messages and answers on streams that are full, closed or non-blocking."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_a_message_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not console.stdout_is_terminal()
 
 
-def test_an_answer_that_finds_no_space_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_on_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with full(monkeypatch):
         with pytest.raises(DiskError, match=r"^stdout cannot be written: No space left on device$"):
             console.answer("x")
         console.answer("x")  # it leads nowhere by now: Python itself flushes it at its end
 
 
-def test_a_closed_stdout_or_stderr_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
     monkeypatch.setattr("sys.stderr", None)
     console.message("x")
@@ -55,7 +55,7 @@ def test_a_closed_stdout_or_stderr_is_none(monkeypatch: pytest.MonkeyPatch) -> N
         console.answer("x")
 
 
-def test_a_reader_that_has_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:
@@ -63,7 +63,7 @@ def test_a_reader_that_has_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -
         console.answer("x")
 
 
-def test_a_pipe_that_is_full_loses_text_and_no_build(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_pipe_loses_text_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     stream = os.fdopen(writer, "w")
@@ -78,7 +78,7 @@ def test_a_pipe_that_is_full_loses_text_and_no_build(monkeypatch: pytest.MonkeyP
     stream.close()
 
 
-def test_letters_that_the_encoding_does_not_have_are_escaped(
+def test_characters_outside_the_encoding_are_escaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept = io.BytesIO()
@@ -87,7 +87,7 @@ def test_letters_that_the_encoding_does_not_have_are_escaped(
     assert kept.getvalue() == b"\\u2705 \\xe4\n"
 
 
-def test_messages_are_handed_to_what_draws(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_can_be_redirected(capsys: pytest.CaptureFixture[str]) -> None:
     taken: list[str] = []
     with console.redirected(taken.append):
         console.message("a\x1b[1mb")

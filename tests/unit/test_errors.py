@@ -23,7 +23,7 @@ from build_tasks.errors import from_os_error
         (errno.ENETUNREACH, errors.NetworkError, 7),
     ],
 )
-def test_what_the_system_refuses_is_one_line_with_its_place(
+def test_errors_of_the_system_are_one_line_with_the_file(
     number: int, kind: type[errors.ImagesError], code: int
 ) -> None:
     error = from_os_error(OSError(number, os.strerror(number), "/a/b"))
@@ -31,19 +31,19 @@ def test_what_the_system_refuses_is_one_line_with_its_place(
     assert str(error) == f"/a/b: {os.strerror(number)}"
 
 
-def test_a_full_disk_is_told_with_a_way_out() -> None:
+def test_a_full_disk_comes_with_advice() -> None:
     error = from_os_error(OSError(errno.ENOSPC, "No space left on device"))
     assert type(error) is errors.DiskError
     assert str(error) == "No space left on device (free some, or: invoke cache.prune)"
 
 
-def test_two_names_and_names_of_bytes_are_both_told() -> None:
+def test_errors_with_two_file_names_and_with_bytes() -> None:
     error = from_os_error(OSError(errno.EXDEV, "Invalid cross-device link", b"/a", None, "/b"))
     assert str(error) == "/a -> /b: Invalid cross-device link"
     assert str(from_os_error(OSError(errno.EBADF, "Bad file descriptor", 7))).startswith("7: ")
 
 
-def test_a_failure_without_a_place_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_errors_without_a_file_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="same file") as caught:
         shutil.copyfile(__file__, __file__)
     error = from_os_error(caught.value)

@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, whoever else writes them, and whatever is there."""
+"""Atomic writes, and reading of text files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     file = tmp_path / "file"
     paths.write(file, "one")
     with file.open() as before:
@@ -28,7 +28,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_the_umask_counts_as_for_any_file(tmp_path: Path) -> None:
+def test_the_umask_applies(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         paths.write(tmp_path / "file", "")
@@ -37,7 +37,7 @@ def test_the_umask_counts_as_for_any_file(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     paths.write(file, "old")
 
@@ -52,7 +52,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_many_write_one_file_at_once(tmp_path: Path) -> None:
+def test_concurrent_writes_of_one_file(tmp_path: Path) -> None:
     texts = [str(number) * 100_000 for number in range(8)]
     faults: list[BaseException] = []
 
@@ -73,7 +73,7 @@ def test_many_write_one_file_at_once(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     left, used = ".other.0123abcd.airflow-images", ".file.89abcdef.airflow-images"
     others = [".file.new", ".file.0123abcd.new", "x.0123abcd.airflow-images"]
     for name in (left, used, *others):
@@ -84,7 +84,7 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert names(tmp_path) == sorted([used, *others, "file"])
 
 
-def test_a_temporary_file_that_is_removed_before_it_is_locked_is_made_again(
+def test_a_temporary_file_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flock = fcntl.flock
@@ -102,7 +102,7 @@ def test_a_temporary_file_that_is_removed_before_it_is_locked_is_made_again(
     assert names(tmp_path) == ["file"]
 
 
-def test_a_long_name_has_a_temporary_one_that_is_not_too_long(tmp_path: Path) -> None:
+def test_the_temporary_name_of_a_long_name_is_short_enough(tmp_path: Path) -> None:
     name = "\u00e4" * 127
     paths.write(tmp_path / name, "text")
     assert names(tmp_path) == [name]
@@ -143,7 +143,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc")
-def test_what_is_open_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+def test_an_open_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w+b") as opened:
         (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{opened.fileno()}")
         inode = (tmp_path / "file").stat().st_ino
@@ -198,7 +198,7 @@ def test_a_text_is_read_without_a_byte_order_mark(
         (b"\xfe\xff\x00a", "it is UTF-16, not UTF-8"),
     ],
 )
-def test_what_is_no_text_is_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
     file = tmp_path / "a"
     file.write_bytes(content)
     with pytest.raises(UsageError) as caught:
@@ -206,7 +206,7 @@ def test_what_is_no_text_is_one_line(tmp_path: Path, content: bytes, reason: str
     assert str(caught.value) == f"{file}: cannot be read: {reason}"
 
 
-def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r": cannot be read: Is a directory$"):
         paths.read_text(tmp_path)
     with pytest.raises(UsageError, match=r": cannot be read: embedded null byte$"):

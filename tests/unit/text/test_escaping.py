@@ -1,4 +1,4 @@
-"""Text of other programs, made safe for each place that it goes to."""
+"""Escaping of other programs' text."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ LINK = "\x1b]8;;https://e.example\x1b\\here\x1b]8;;\x1b\\"
         ("äöü 漢字 🐍 pandas[excel] [/b]", "äöü 漢字 🐍 pandas[excel] [/b]"),
     ],
 )
-def test_what_commands_a_terminal_is_left_out(text: str, shown: str) -> None:
+def test_escape_sequences_are_removed(text: str, shown: str) -> None:
     assert escaping.plain(text) == shown
 
 
 @given(st.text(alphabet=st.sampled_from("\x1b[]P\\0;m\x07\x9b\x9c\x9d\na")))
-def test_nothing_that_is_left_commands_a_terminal(text: str) -> None:
+def test_no_escape_sequence_is_left(text: str) -> None:
     assert not {*escaping.plain(text)} & {*"\x1b\x07\x9b\x9c\x9d"}
 
 
 @pytest.mark.parametrize(
     "unit", ["\x1b]", "\x9d", "\x1b[", "\x9b1", "\x1b(", "##", "\n ", "\x1bP0"]
 )
-def test_any_text_takes_linear_time(unit: str) -> None:
+def test_escaping_takes_linear_time(unit: str) -> None:
     def took(times: int) -> float:
         text = unit * times
         began = time.process_time()
@@ -66,23 +66,23 @@ def test_any_text_takes_linear_time(unit: str) -> None:
         ("std::string ## heading", "std::string ## heading"),
     ],
 )
-def test_a_command_of_a_ci_system_is_none_any_more(text: str, shown: str) -> None:
+def test_commands_of_ci_systems_are_escaped(text: str, shown: str) -> None:
     assert escaping.terminal(text) == shown
     assert str(StepError(text)) == shown
 
 
 @given(st.text(st.characters(codec=None)))
-def test_any_text_is_xml(text: str) -> None:
+def test_any_text_becomes_valid_xml(text: str) -> None:
     element = ET.Element("a", b=escaping.xml(text))
     element.text = escaping.xml(text)
     ET.fromstring(ET.tostring(element, encoding="unicode").encode())  # noqa: S314 - our own
 
 
 @given(st.text())
-def test_markdown_keeps_no_punctuation_that_it_reads(text: str) -> None:
+def test_markdown_punctuation_becomes_entities(text: str) -> None:
     assert not {*escaping.markdown(text)} & {*"<>|`*_[]\n\"'\\~!"}
 
 
-def test_an_annotation_is_one_line_with_its_own_escapes() -> None:
+def test_workflow_commands_have_their_own_escapes() -> None:
     assert escaping.github_data("50%\r\n::warning::x") == "50%25%0A::warning::x"
     assert escaping.github_property("a:b,c%") == "a%3Ab%2Cc%25"

@@ -148,7 +148,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("line", SECRETS)
-def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
+def test_secrets_are_hidden_by_context(line: str) -> None:
     text = line.format(SECRET)
     shown = redact(text)
     assert SECRET not in shown
@@ -159,7 +159,7 @@ def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
 
 
 @pytest.mark.parametrize("secret", SHAPES)
-def test_a_credential_is_known_by_how_it_looks(secret: str) -> None:
+def test_credentials_are_hidden_by_their_prefix(secret: str) -> None:
     assert "***" in redact(f"RUN login {secret} && x")
     assert secret not in redact(f"RUN login {secret} && x")
 
@@ -176,12 +176,12 @@ def test_a_credential_is_known_by_how_it_looks(secret: str) -> None:
         ("TOKEN='abc", "TOKEN='***"),
     ],
 )
-def test_what_stands_around_a_secret_stays(text: str, shown: str) -> None:
+def test_the_context_of_a_secret_is_kept(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_none_stays(text: str) -> None:
+def test_harmless_lines_are_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
@@ -214,7 +214,7 @@ def test_what_is_none_stays(text: str) -> None:
         *("eyJaaaaaaaa.", "api ", "secret key ", "@", "a b:", "\n password ", "?sig="),
     ],
 )
-def test_a_line_of_any_kind_takes_linear_time(unit: str) -> None:
+def test_redaction_takes_linear_time(unit: str) -> None:
     def seconds(size: int) -> float:
         text = "token @ " + unit * (size // len(unit))
         best = 9.9
@@ -228,7 +228,7 @@ def test_a_line_of_any_kind_takes_linear_time(unit: str) -> None:
     assert large < 0.005 or large / small < 24, "eight times the text, and not 64 times the time"
 
 
-def test_a_line_has_a_bound_and_its_secrets_are_hidden() -> None:
+def test_long_lines_are_cut_after_redaction() -> None:
     long = f"PASSWORD={SECRET} " + "x" * 3 * LONGEST
     shown = redact(f"short\n{long}\nlast")
     assert len(shown) < LONGEST + 200
@@ -237,7 +237,7 @@ def test_a_line_has_a_bound_and_its_secrets_are_hidden() -> None:
 
 
 @given(st.text(max_size=200))
-def test_hiding_twice_changes_nothing(text: str) -> None:
+def test_redaction_is_idempotent(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
 
@@ -257,9 +257,7 @@ ENCODINGS: list[Callable[[str], str]] = [
 
 @pytest.mark.parametrize("encode", ENCODINGS)
 @pytest.mark.parametrize("value", ["s3cr3t-Value/with+all&'\"?", "correcthorsebatterystaple"])
-def test_a_known_value_is_hidden_wherever_it_stands(
-    encode: Callable[[str], str], value: str
-) -> None:
+def test_a_known_value_is_hidden_in_any_encoding(encode: Callable[[str], str], value: str) -> None:
     text = encode(value)
     shown = KnownValues([value]).hide(f"say {text}, and more", lambda _: "***")
     assert "***" in shown
@@ -269,7 +267,7 @@ def test_a_known_value_is_hidden_wherever_it_stands(
 
 
 @pytest.mark.parametrize("first", [8, 9, 12, 16, 20])
-def test_a_known_value_that_is_cut_by_a_line_is_hidden(first: int) -> None:
+def test_a_known_value_across_a_line_break_is_hidden(first: int) -> None:
     value = "abcdEFGH0123ijklMNOP4567"
     text = f"#7 1.234 say {value[:first]}\n#7 1.240 {value[first:]} end"
     shown = KnownValues([value]).hide(text, lambda _: "***")
@@ -277,12 +275,12 @@ def test_a_known_value_that_is_cut_by_a_line_is_hidden(first: int) -> None:
     assert value[:first] not in shown
 
 
-def test_pieces_of_words_stay() -> None:
+def test_parts_of_words_are_unchanged() -> None:
     text = "#7 0.1 apache-airflow is installed"
     assert KnownValues(["airflow-is-my-password"]).hide(text, lambda _: "***") == text
 
 
-def test_values_of_the_environment_and_of_files_are_known(tmp_path: Path) -> None:
+def test_known_values_come_from_the_environment_and_credentials_files(tmp_path: Path) -> None:
     files = {
         ".docker/config.json": json.dumps(
             {"auths": {"ghcr.io": {"auth": base64.b64encode(b"me:docker-pw-1").decode()}}}
@@ -336,7 +334,7 @@ def test_values_of_the_environment_and_of_files_are_known(tmp_path: Path) -> Non
     assert values.hide(plain, lambda _: "***") == plain
 
 
-def test_a_value_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_value_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     redaction.add_secret("a-registry-pw-1")
     assert redact("say a-registry-pw-1") == "say ***"
     redaction.forget()
@@ -344,7 +342,7 @@ def test_a_value_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redact("say a-registry-pw-1 from-environment-2.") == "say a-registry-pw-1 ***."
 
 
-def test_errors_hide_secrets_however_they_come_about() -> None:
+def test_errors_are_redacted() -> None:
     assert str(UsageError("--x: 'https://me:pw@host' is wrong")) == (
         "--x: 'https://me:***@host' is wrong"
     )
@@ -353,12 +351,12 @@ def test_errors_hide_secrets_however_they_come_about() -> None:
 @pytest.mark.parametrize(
     "name", ["HELLO", "TOKEN_FILE", "passwordPolicy", "tokenizer", "KEY", "", "1"]
 )
-def test_names_of_what_is_no_secret(name: str) -> None:
+def test_names_that_are_no_secrets(name: str) -> None:
     assert not is_secret_name(name)
 
 
 class TestStream:
-    def test_lines_without_a_secret_pass_byte_for_byte(self) -> None:
+    def test_lines_without_a_secret_pass_unchanged(self) -> None:
         data = b"\x1b[2A\x1b[0G\x1b[34m => [2/5] RUN x \xff\xfe  0.1s\x1b[0m\r\n\xc3\xa9\nend"
         filtered = StreamFilter(same_width=True)
         assert (
@@ -367,13 +365,13 @@ class TestStream:
             == data
         )
 
-    def test_a_secret_that_comes_in_pieces_keeps_its_width(self) -> None:
+    def test_a_secret_in_two_chunks_keeps_its_width(self) -> None:
         filtered = StreamFilter(same_width=True)
         shown = filtered.feed(b"=> RUN TOKEN=ab") + filtered.feed(b"c123 && x\x1b[0m\nTOKEN=e")
         assert shown == b"=> RUN TOKEN=****** && x\x1b[0m\n".replace(b"******", b"******")
         assert filtered.end() == b"TOKEN=*"
 
-    def test_a_line_is_not_held_back_for_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_incomplete_line_is_held_back_briefly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [100.0]
         monkeypatch.setattr(time, "monotonic", lambda: now[0])
         filtered = StreamFilter(same_width=False)
