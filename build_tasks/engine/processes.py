@@ -2,8 +2,7 @@
 
 The engine's programs get a variable that names the engine's folder, and hand it on to what they
 start: containerd, its shims, runc. A container's processes have an environment of their own, but
-their root file system lies in the engine's data. An engine of an older version of the suite has no
-such variable: its programs are recognised by their arguments.
+their root file system lies in the engine's data.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ MARKER = "AIRFLOW_EMBEDDED_ENGINE"
 GRACE = 20.0
 #: These end their children themselves when they get SIGTERM.
 _DAEMONS = ("dockerd", "docker-registry")
-_PROGRAMS = (*_DAEMONS, "containerd", "containerd-shim")
 #: A process may start another one while it is being ended.
 _ROUNDS = 5
 _PROC = Path("/proc")
@@ -70,9 +68,7 @@ def find(folders: Folders) -> list[Process]:
     return _with_descendants(
         pid
         for pid in _pids()
-        if _is_marked(pid, folders.home)
-        or _has_file_argument(pid, folders)
-        or _is_contained(pid, folders)
+        if _is_marked(pid, folders.home) or _is_contained(pid, folders.home / "data")
     )
 
 
@@ -129,21 +125,12 @@ def _is_marked(pid: int, folder: Path) -> bool:
     return any(text == exact or text.startswith(exact + b"/") for text in variables)
 
 
-def _has_file_argument(pid: int, folders: Folders) -> bool:
-    """Return whether one of the engine's programs was given a file in the engine's folders."""
-    inside = tuple(os.fsencode(folder) + b"/" for folder in (folders.home, folders.run))
-    return Process.of(pid).name.startswith(_PROGRAMS) and any(
-        argument.startswith(inside) for argument in _read(pid, "cmdline").split(b"\0")[1:]
-    )
-
-
-def _is_contained(pid: int, folders: Folders) -> bool:
+def _is_contained(pid: int, data: Path) -> bool:
     """Return whether a process's root file system lies in the engine's data."""
     if _mount_namespace(str(pid)) in {_mount_namespace("self"), ""}:
         return False
     mounts = os.fsdecode(_read(pid, "mountinfo")).splitlines()
     root = next((unescape(line) for line in mounts if line.split()[4] == "/"), "")
-    data = folders.home / "data"
     return any(f"{folder}/" in root for folder in (data, data.resolve()))
 
 

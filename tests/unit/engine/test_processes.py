@@ -63,22 +63,6 @@ def test_processes_are_found_by_their_variable(table: Table) -> None:
     assert pids(processes.find(FOLDERS)) == {10, 11}
 
 
-def test_programs_of_an_older_versions_engine_are_found_by_their_arguments(table: Table) -> None:
-    words = {
-        10: ("dockerd", f"{FOLDERS.home}/daemon.json"),
-        11: ("containerd-shim", f"{FOLDERS.run}/exec/containerd/containerd.sock"),
-        12: ("vi", f"{FOLDERS.home}/daemon.json"),
-        13: ("dockerd", "/etc/docker/daemon.json"),
-        14: ("dockerd", f"{FOLDERS.home}2/daemon.json"),
-        15: ("dockerd", "-"),
-    }
-    for pid, (name, file) in words.items():
-        table.add(pid, name)
-        (table.folder / str(pid) / "cmdline").write_text(f"{name}\0--config\0{file}\0")
-    (table.folder / "15/cmdline").unlink()
-    assert pids(processes.find(FOLDERS)) == {10, 11}
-
-
 def test_descendants_are_found_without_this_process_and_its_ancestors(table: Table) -> None:
     table.add(10, "containerd-shim", marked=FOLDERS.home)
     table.add(11, parent=10)
