@@ -78,7 +78,9 @@ class Children:
                 self.watchdog.ended(child.pid)
                 for pipe in (child.stdin, child.stdout, child.stderr):
                     if pipe is not None:
-                        pipe.close()
+                        # A child that was ended leaves input in our buffer.
+                        with contextlib.suppress(BrokenPipeError):
+                            pipe.close()
 
     def spawn(self, command: Command, *, environment: Mapping[str, str], log: Path) -> int:
         """Start a command that outlives this process, and return its process id.

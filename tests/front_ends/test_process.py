@@ -281,6 +281,17 @@ def test_an_exception_of_the_block_ends_the_command(tmp_path: Path, door: object
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+def write_and_fail(command: IO[bytes]) -> None:
+    command.write(b"less than the buffer")
+    raise KeyError
+
+
+def test_input_that_was_not_sent_does_not_hide_an_error_of_ours() -> None:
+    """A refused image ended in "Broken pipe"."""
+    with pytest.raises(KeyError), process.writing(sh("exec sleep 60")) as command:
+        write_and_fail(command)
+
+
 @pytest.mark.parametrize("door", [process.reading, process.writing])
 def test_reading_and_writing_report_a_missing_program(door: object) -> None:
     with (
