@@ -5,7 +5,6 @@ from __future__ import annotations
 from build_tasks import console, process
 from build_tasks.batch import run
 from build_tasks.buildx import commands
-from build_tasks.commands import builders
 from build_tasks.commands.output import say
 from build_tasks.config.options import Options
 from build_tasks.model.build import Output
@@ -84,6 +83,8 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
             console.answer(line)
         return
     if settings.builder in settings.builders:
+        from build_tasks.commands import builders  # noqa: PLC0415 - 10 % of a no-op build
+
         builders.create_missing(host)
     possible = [spec for spec in specs if not spec.run.refused]
     preflight.require(host.client, possible, announce=say)

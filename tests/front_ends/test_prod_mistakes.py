@@ -121,9 +121,15 @@ def test_this_project_is_no_airflow(bench: Bench) -> None:
     assert line.endswith("has the sources of airflow-images, not of apache-airflow")
 
 
-@pytest.mark.parametrize("option", ["slim", "clients", "airflow-from", "runtime-apt-deps"])
+@pytest.mark.parametrize(
+    "option", ["prod-slim", "prod-clients", "airflow-from", "dependencies-apt-runtime"]
+)
 def test_an_option_of_prod_is_none_of_ci(bench: Bench, option: str) -> None:
-    value = {"clients": ["mysql"], "airflow-from": ["wheels"], "runtime-apt-deps": ["jq"]}
+    value = {
+        "prod-clients": ["mysql"],
+        "airflow-from": ["wheels"],
+        "dependencies-apt-runtime": ["jq"],
+    }
     line = refused(bench, 2, f"--{option}", *value.get(option, []), session="build_ci-3.11")
     assert line == f"--{option}: is for the PROD image only"
 
@@ -240,12 +246,12 @@ def test_sources_that_are_none_are_refused(
 )
 def test_a_password_in_an_address_is_refused_and_not_shown(bench: Bench, source: str) -> None:
     line = refused(bench, 2, "--airflow-from", source)
-    assert line == "--airflow-from: a password in the address would be shown: leave it to git"
+    assert line == "--airflow-from: the address contains a password: leave it to git"
 
 
 def test_a_password_in_the_address_of_constraints_is_refused_and_not_shown(bench: Bench) -> None:
     line = refused(bench, 2, "--constraints-location", "https://me:geheim@host/x.txt")
-    assert line == "--constraints-location: a password in the address would be shown: use a file"
+    assert line == "--constraints-location: the address contains a password: use a file"
 
 
 @pytest.fixture
