@@ -279,7 +279,7 @@ def test_pruning_goes_to_the_named_builder(bench: Bench) -> None:
         *("--filter", "until=86400s"),
     ]
     assert last(done.stderr) == (
-        "builder mine: freed 3.5 MB in 3 records (to four digits, as buildx says it)"
+        "builder mine: freed 3.5 MB in 3 records (to four digits, as buildx prints it)"
     )
 
 
@@ -384,7 +384,7 @@ def test_what_does_not_answer_is_said_and_the_rest_is_told(bench: Bench) -> None
     registry(bench, **{"cache-linux-amd64": {"layers": layers}})
     some = bench.invoke("cache.usage", "--remote", "--python", "3.11", "--kind", "ci", **given)
     assert some.returncode == 0, some.stderr
-    assert "cache references that were refused, or are not there: 1" in some.stderr
+    assert "cache references that were denied or do not exist: 1" in some.stderr
     plugin.write_text(plugin.read_text().replace(": 403 Forbidden", ": connection refused"))
     cut = bench.invoke("cache.usage", "--remote", **given)
     assert cut.returncode == 7
