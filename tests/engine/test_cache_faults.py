@@ -72,10 +72,10 @@ class Place:
 
     def reading(self, *references: str, **changes: Any) -> BuildSpec:
         plan = CachePlan(tuple(map(cache_backends.registry, references or (self.cache,))))
-        return replace(self.spec, cache=plan, **changes)
+        return specs.change(self.spec, cache=plan, **changes)
 
     def writing(self, **changes: Any) -> BuildSpec:
-        return replace(
+        return specs.change(
             self.spec,
             cache=CachePlan(export=cache_backends.registry(self.cache).for_export(())),
             **changes,
