@@ -1,15 +1,13 @@
-"""What a build needs of its builder, and a plain word where it is not there.
+"""Check before a run that the builder can make its builds.
 
-Nothing is asked that a build does not need: a local build on the machine's own platform asks
-nothing at all.
+Only what the builds need is checked: a local build for the host's own platform asks nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from build_tasks.builders import nodes, probe, store
-from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec
@@ -19,21 +17,20 @@ from build_tasks.model.matrix import Platform
 from build_tasks.text.formatting import listed
 
 
-def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[str], None]) -> None:
+def require(client: Client, specs: Sequence[BuildSpec], *, announce: Callable[[str], None]) -> None:
     """Raise ImagesError unless the builder can make all of these builds.
 
     Args:
-        client: the way to the builder.
+        client: programs and environment.
         specs: the builds, all for one builder.
-        announce: is told what will take longer than it has to.
+        announce: takes warnings of emulated platforms.
 
     Raises:
-        NetworkError: a node that the builds need does not answer; it is named.
-        EngineError: the builder lacks what the builds need.
+        NetworkError: a node that the builds need does not answer.
+        EngineError: the builder lacks something that the builds need.
     """
-    todo = list(specs)
-    name = todo[0].run.builder
-    exports = any(spec.cache.export or spec.output.kind.pushes for spec in todo)
+    name = specs[0].run.builder
+    exports = any(spec.cache.export or spec.output.kind.pushes for spec in specs)
     if name == DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
@@ -41,85 +38,80 @@ def require(client: Client, specs: Iterable[BuildSpec], *, announce: Callable[[s
             f"a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
         )
     if name == DEFAULT:
-        _require_backends(todo)
-    together = [spec for spec in todo if spec.output.extra_platforms]
-    if together:
-        _require_loading(client, name, together[0])
-    platforms = sorted({spec.build.platform for spec in todo})
-    if name != DEFAULT and _settled(client, name, platforms):
-        return
-    if name == DEFAULT and platforms == [client.native]:
-        return
-    _route(client, name, platforms, announce)
+        _require_backends(specs)
+    multi_platform = [spec for spec in specs if spec.output.extra_platforms]
+    if multi_platform:
+        _require_loading(client, name, multi_platform[0])
+    platforms = sorted({spec.build.platform for spec in specs})
+    known = platforms == [client.native] if name == DEFAULT else _known(client, name, platforms)
+    if not known:
+        _check_routes(client, name, platforms, announce)
 
 
-def _require_backends(specs: Iterable[BuildSpec]) -> None:
-    """Raise unless an engine's own builder has the places of the builds' caches."""
+def _require_backends(specs: Sequence[BuildSpec]) -> None:
+    """Raise EngineError unless the driver `docker` supports the caches of the builds."""
     for spec in specs:
-        places = [*spec.cache.imports, *([spec.cache.export] if spec.cache.export else [])]
-        for place in places:
-            if place.type not in DOCKER_DRIVER_TYPES:
-                option = "--cache-to" if place is spec.cache.export else "--cache-from"
+        imports = [("--cache-from", backend) for backend in spec.cache.imports]
+        exports = [("--cache-to", spec.cache.export)] if spec.cache.export else []
+        for option, backend in imports + exports:
+            if backend.type not in DOCKER_DRIVER_TYPES:
                 raise EngineError(
-                    f"{option}: the engine's own builder has no cache of type={place.type}: build "
-                    f"with a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
+                    f"{option}: the engine's own builder has no cache of type={backend.type}: "
+                    "build with a dedicated builder: invoke builder.create, then "
+                    f"--builder {DEDICATED}"
                 )
 
 
 def _require_loading(client: Client, name: str, spec: BuildSpec) -> None:
-    """Raise unless an image of several platforms can be loaded from this builder."""
-    wanted = listed(spec.platforms)
+    """Raise EngineError unless the engine and the builder can load a multi-platform image."""
+    platforms = listed(spec.platforms)
     if not client.containerd_store:
         raise EngineError(
-            f"--load: the engine's classic image store cannot hold an image of {wanted}: turn on "
-            "the containerd image store, load one platform, or --push"
+            f"--load: the engine's classic image store cannot hold an image of {platforms}: turn "
+            "on the containerd image store, load one platform, or --push"
         )
     stored = store.of(client, name)
     names = [node.name for node in stored.nodes] if stored else []
     if len(names) > 1:
         raise EngineError(
-            f"--load: an image of {wanted} can be loaded from one node only, and builder {name} "
+            f"--load: an image of {platforms} can be loaded from one node only, and builder {name} "
             f"has {listed(names)}: load one platform, or --push"
         )
 
 
-def _settled(client: Client, name: str, platforms: list[Platform]) -> bool:
-    """Return whether it is known without asking the builder that it has the platforms."""
+def _known(client: Client, name: str, platforms: list[Platform]) -> bool:
+    """Return whether it is known without inspecting the builder that it has the platforms."""
     stored = store.of(client, name)
-    if stored is None:
-        # A docker context's engine, or nothing: buildx knows, and says it.
+    if stored is None:  # the engine of a docker context, or a builder that buildx will not find
         return platforms == [client.native]
     probe.require(client, stored, nodes.required(stored, platforms))
-    return nodes.all_assigned(stored, platforms) or (
-        _local(client, stored) and platforms == [client.native]
+    local = (
+        stored.driver == Driver.CONTAINER
+        and len(stored.nodes) == 1
+        and client.owns(stored.nodes[0].endpoint)
     )
+    return nodes.all_assigned(stored, platforms) or (local and platforms == [client.native])
 
 
-def _local(client: Client, stored: StoredBuilder) -> bool:
-    """Return whether a builder has one node, and that on the engine itself."""
-    if stored.driver != Driver.CONTAINER or len(stored.nodes) != 1:
-        return False
-    return client.owns(stored.nodes[0].endpoint)
-
-
-def _route(
+def _check_routes(
     client: Client, name: str, platforms: list[Platform], announce: Callable[[str], None]
 ) -> None:
+    """Raise EngineError unless a node can build for each platform; warn if it emulates."""
     statuses = nodes.read(client, name)
     if any(node.status not in {"running", "error"} for node in statuses):
         statuses = nodes.start(client, name)  # only a running node reports its platforms
     routes = {platform: nodes.route(platform, statuses) for platform in platforms}
-    missing = [platform for platform, found in routes.items() if found is None]
+    missing = [platform for platform, route in routes.items() if route is None]
     if missing:
         raise EngineError(
             f"builder {name} cannot build for {listed(missing)}: install qemu-user-static and "
             "binfmt-support on the engine's machine and restart the engine, or use a builder "
             "with a native node"
         )
-    for platform, found in routes.items():
-        if found and not found.native:
-            better = f"; {found.better} has it natively: set its platforms" if found.better else ""
+    for platform, route in routes.items():
+        if route and not route.native:
+            better = f"; {route.better} has it natively: set its platforms" if route.better else ""
             announce(
-                f"{platform} is emulated by node {found.node} of builder {name}: what computes "
+                f"{platform} is emulated by node {route.node} of builder {name}: what computes "
                 f"takes about ten times as long as on a machine of its own{better}"
             )

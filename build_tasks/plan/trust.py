@@ -1,12 +1,11 @@
-"""Who may write, as the CI system describes the run.
+"""Whether a run may write caches and images, from what the CI system says of it.
 
-A registry asks for credentials, not for intentions: whoever can push a cache reference decides what
-every later build of that branch takes over. So a run is trusted only if what started it is on a
-list: a commit of the repository's own, or a person with access to it. Any other run reads what
-trusted runs wrote and writes nothing, whatever options it has.
+Whoever can push a cache reference decides what later builds of that branch take from it. So a run
+is trusted only if the event that started it is on a list: a commit in the repository itself, or a
+person with access to it. Any other run reads what trusted runs wrote, and writes nothing.
 
-The variables are those that GitHub (and Gitea, which has the same) and GitLab document for their
-runners; the payload of GitHub's events is the one of its webhooks.
+The variables are documented by GitHub (Gitea has the same) and by GitLab for their runners. The
+payload of a GitHub event is that of its webhook.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from typing import Any
 
 from build_tasks.config.settings import Settings
 
-#: The variable with which a person vouches for a run that no CI system describes.
-VOUCHING = "AIRFLOW_IMAGES_TRUSTED"
-#: What starts a run of the repository's own code: GitHub's events, GitLab's pipeline sources.
+#: The variable that trusts a run on a CI system that is not known here.
+TRUST_VARIABLE = "AIRFLOW_IMAGES_TRUSTED"
+#: Trusted events of GitHub, and pipeline sources of GitLab: they build the repository's own code.
 GITHUB_TRUSTED = frozenset(
     {"push", "create", "release", "schedule", "workflow_dispatch", "merge_group"}
 )
 GITLAB_TRUSTED = frozenset({"push", "schedule", "web", "webide"})
-#: Variables by which other CI systems are known; the last is set by most of them.
+#: Variables that identify other CI systems; most systems set the last one.
 OTHER_SYSTEMS: Mapping[str, str] = {
     "APPVEYOR": "AppVeyor",
     "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
@@ -51,20 +50,20 @@ _OFF = {"", "0", "false", "no", "off"}
 _PULL_REQUEST = "pull_request"
 _WORKFLOW_RUN = "workflow_run"
 _MERGE_QUEUE = "a merge queue has no cache of its own"
-#: The branch that GitHub makes for an entry of a merge queue.
+#: The branch of an entry in a merge queue of GitHub.
 _QUEUED = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-\d+-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
 class CIRun:
-    """What is known of this run.
+    """What is known of a run.
 
     Args:
         distrust: why it may not write; empty if it may.
-        branch: the branch that is built, as the CI system says; empty where none does.
-        base: the branch that a pull request, or an entry of a merge queue, is for.
-        no_cache: why there is no branch whose cache the run would write, unless one is named.
-        unknown: it is not trusted because nothing tells whose code it builds.
+        branch: the branch that is built; empty if the CI system names none.
+        base: the target branch of a pull request or of an entry in a merge queue.
+        no_cache: why no cache is written unless the settings name a branch.
+        unknown: it is not trusted only because the origin of its code is unknown.
     """
 
     distrust: str = ""
@@ -75,7 +74,7 @@ class CIRun:
 
     @property
     def trusted(self) -> bool:
-        """Whether it may write caches and images."""
+        """Whether the run may write caches and images."""
         return not self.distrust
 
 
@@ -85,13 +84,13 @@ def current_run(settings: Settings) -> CIRun:
 
 
 def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRun:
-    """Return what is known of this run.
+    """Return what is known of a run.
 
     Args:
-        environment: the variables that the CI system set.
-        trusted: what the settings say. They can take trust away; only the environment, which no
-            pull request can edit, gives it, and never to a run that is known to build a fork's.
-        place: where they say so.
+        environment: the variables of the CI system.
+        trusted: the setting. It can remove trust. Only the environment, which no pull request can
+            edit, can give trust, and never to a run that is known to build a fork's code.
+        place: where the setting comes from.
     """
     if _is_on(environment, "GITHUB_ACTIONS"):
         run = _github(environment)
@@ -101,10 +100,12 @@ def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRu
         run = _other(environment)
     if not trusted and (run.trusted or run.unknown):
         return replace(run, distrust=f"{place} says so", unknown=False)
-    if run.unknown and place == VOUCHING:
+    if run.unknown and place == TRUST_VARIABLE:
         return replace(run, distrust="", unknown=False)
     if run.unknown:
-        return replace(run, distrust=f"{run.distrust} ({VOUCHING}=1 in its environment trusts it)")
+        return replace(
+            run, distrust=f"{run.distrust} ({TRUST_VARIABLE}=1 in its environment trusts it)"
+        )
     return run
 
 
@@ -129,40 +130,44 @@ def _github(environment: Mapping[str, str]) -> CIRun:
         queued = _QUEUED.fullmatch(branch)
         return CIRun(base=queued["base"] if queued else "", no_cache=_MERGE_QUEUE)
     if event.startswith(_PULL_REQUEST):
-        return replace(run, distrust=_of_pull_request(environment, event))
+        return replace(run, distrust=_distrust_pull_request(environment, event))
     if event == _WORKFLOW_RUN:
-        return _of_workflow_run(environment, run)
+        return _workflow_run(environment, run)
     if event in GITHUB_TRUSTED:
         return run
     what = f"the event {event!r}" if event else "GitHub"
     return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
 
 
-def _of_pull_request(environment: Mapping[str, str], event: str) -> str:
-    """Return why a pull request is not to be trusted: it comes from a fork, or may do."""
+def _distrust_pull_request(environment: Mapping[str, str], event: str) -> str:
+    """Return why a pull request is not trusted: it comes from a fork, or may come from one."""
     payload = _payload(environment)
-    home = _text(payload, "repository", "full_name")
-    head = payload.get(_PULL_REQUEST)
-    if not home or not isinstance(head, dict) or not isinstance(head.get("head"), dict):
+    repository = _text(payload, "repository", "full_name")
+    pull_request = payload.get(_PULL_REQUEST)
+    if (
+        not repository
+        or not isinstance(pull_request, dict)
+        or not isinstance(pull_request.get("head"), dict)
+    ):
         return f"cannot tell whether this {event} comes from a fork"
-    # A fork that was deleted is null.
-    name = _text(head, "head", "repo", "full_name") or "a deleted repository"
-    return "" if name == home else f"it builds a pull request from {name}"
+    # The repository of a deleted fork is null.
+    name = _text(pull_request, "head", "repo", "full_name") or "a deleted repository"
+    return "" if name == repository else f"it builds a pull request from {name}"
 
 
-def _of_workflow_run(environment: Mapping[str, str], run: CIRun) -> CIRun:
-    """Return what is known of a run that another workflow's end started.
+def _workflow_run(environment: Mapping[str, str], run: CIRun) -> CIRun:
+    """Return what is known of a run that was started by the end of another workflow.
 
-    It is on the main branch, and builds what the other one was about: the cache is that branch's.
+    It runs on the main branch, and builds the branch of the other workflow.
     """
     payload = _payload(environment)
-    home = _text(payload, "repository", "full_name")
+    repository = _text(payload, "repository", "full_name")
     name = _text(payload, _WORKFLOW_RUN, "head_repository", "full_name")
     event = _text(payload, _WORKFLOW_RUN, "event")
     branch = _text(payload, _WORKFLOW_RUN, "head_branch")
-    if not home or not name:
+    if not repository or not name:
         return replace(run, distrust="cannot tell whether this workflow_run comes from a fork")
-    if name != home:
+    if name != repository:
         return replace(run, distrust=f"it builds a pull request from {name}")
     if not branch or not (event in GITHUB_TRUSTED or event.startswith(_PULL_REQUEST)):
         reason = f"a workflow_run after {event!r} does not tell whose code is built"
@@ -183,7 +188,7 @@ def _payload(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _text(value: Any, *keys: str) -> str:
-    """Return the text at a path of keys; empty where there is none."""
+    """Return the text at a path of keys, or an empty text."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""
@@ -192,9 +197,9 @@ def _text(value: Any, *keys: str) -> str:
 def _gitlab(environment: Mapping[str, str]) -> CIRun:
     source = environment.get("CI_PIPELINE_SOURCE", "")
     if source == "merge_request_event" or environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"):
-        return _of_merge_request(environment)
+        return _merge_request(environment)
     if source == "external_pull_request_event":
-        return _of_external_pull_request(environment)
+        return _external_pull_request(environment)
     tag = environment.get("CI_COMMIT_TAG", "")
     run = CIRun(branch=environment.get("CI_COMMIT_BRANCH") or (f"tags/{tag}" if tag else ""))
     if source in GITLAB_TRUSTED:
@@ -203,11 +208,11 @@ def _gitlab(environment: Mapping[str, str]) -> CIRun:
     return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
 
 
-def _of_merge_request(environment: Mapping[str, str]) -> CIRun:
+def _merge_request(environment: Mapping[str, str]) -> CIRun:
     name = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "")
-    home = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
+    repository = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
     distrust = ""
-    if not name or name != home:
+    if not name or name != repository:
         distrust = f"it builds a merge request from {name or 'a deleted project'}"
     base = environment.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
     if environment.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train":
@@ -216,12 +221,12 @@ def _of_merge_request(environment: Mapping[str, str]) -> CIRun:
     return CIRun(distrust, branch or environment.get("CI_COMMIT_BRANCH", ""), base)
 
 
-def _of_external_pull_request(environment: Mapping[str, str]) -> CIRun:
+def _external_pull_request(environment: Mapping[str, str]) -> CIRun:
     prefix = "CI_EXTERNAL_PULL_REQUEST"
     name = environment.get(f"{prefix}_SOURCE_REPOSITORY", "")
-    home = environment.get(f"{prefix}_TARGET_REPOSITORY", "")
+    repository = environment.get(f"{prefix}_TARGET_REPOSITORY", "")
     distrust = ""
-    if not name or name != home:
+    if not name or name != repository:
         distrust = f"it builds a pull request from {name or 'an unknown repository'}"
     branch = environment.get(f"{prefix}_SOURCE_BRANCH_NAME", "")
     return CIRun(distrust, branch, environment.get(f"{prefix}_TARGET_BRANCH_NAME", ""))

@@ -1,4 +1,4 @@
-"""The rules of installing; what starts git or a server is tried with the front ends."""
+"""Where Airflow comes from; git and downloads are tested with the front ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def said(line: str) -> None:
 
 @pytest.mark.parametrize(("python", "airflow"), [("3.9", "3.0.6"), ("3.11", "3.3.2")])
 @pytest.mark.parametrize("mode", ["constraints", "constraints-no-providers"])
-def test_a_release_follows_the_projects_own_constraints(
+def test_release_follows_the_constraints_of_the_project(
     wheels: Path, python: str, airflow: str, mode: str
 ) -> None:
     found = airflow_source.find(chosen(constraints_mode=mode), python, said)
@@ -46,14 +46,14 @@ def test_a_release_follows_the_projects_own_constraints(
     assert file.exists()
 
 
-def test_a_folder_for_wheels_that_is_not_there_is_an_empty_one(wheels: Path) -> None:
+def test_missing_wheels_folder_is_like_an_empty_one(wheels: Path) -> None:
     wheels.rmdir()
     airflow_source.find(chosen(), "3.11", said)
     with pytest.raises(UsageError, match="there is no wheel in docker-context-files/"):
         airflow_source.find(chosen(airflow_from="wheels"), "3.11", said)
 
 
-def test_the_version_of_a_wheel_of_airflow_counts(wheels: Path) -> None:
+def test_version_is_that_of_airflows_wheel(wheels: Path) -> None:
     (wheels / "apache_airflow_core-3.9.9-py3-none-any.whl").touch()
     assert airflow_source.find(chosen(airflow_from="wheels"), "3.11", said).version == "3.3.2"
     (wheels / "Apache.Airflow-3.4.0.dev0+mine-1-py3-none-any.whl").touch()
@@ -62,7 +62,7 @@ def test_the_version_of_a_wheel_of_airflow_counts(wheels: Path) -> None:
     assert found.contexts == {"wheels": wheels}
 
 
-def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
+def test_wheels_are_files_with_unique_names(wheels: Path) -> None:
     folder = wheels / "a-1-py3-none-any.whl"
     folder.mkdir()
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
@@ -83,7 +83,7 @@ def test_only_files_are_wheels_and_one_of_each_name(wheels: Path) -> None:
     version=st.from_regex(r"[1-9][0-9]{0,3}(\.[1-9][0-9]{0,3}){0,3}(rc[1-9])?", fullmatch=True),
     tag=st.sampled_from(["py3-none-any", "cp311-cp311-manylinux_2_28_x86_64", "1-py3-none-any"]),
 )
-def test_any_good_name_of_a_wheel_is_one(
+def test_valid_wheel_names_are_accepted(
     tmp_path_factory: pytest.TempPathFactory, name: str, version: str, tag: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +96,9 @@ def test_any_good_name_of_a_wheel_is_one(
 
 
 @given(name=st.text(alphabet=st.characters(exclude_characters="/\0", codec="utf-8"), max_size=40))
-def test_any_other_name_is_one_line(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_invalid_wheel_name_is_one_line(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("wheels")
         patch.setattr(airflow_source, "WHEELS", folder)
@@ -122,7 +124,9 @@ def test_any_other_name_is_one_line(tmp_path_factory: pytest.TempPathFactory, na
         ),
     ],
 )
-def test_sources_say_their_version(tmp_path: Path, files: dict[str, str], version: str) -> None:
+def test_version_is_read_from_the_sources(
+    tmp_path: Path, files: dict[str, str], version: str
+) -> None:
     for name, text in {"pyproject.toml": "", **files}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -131,7 +135,7 @@ def test_sources_say_their_version(tmp_path: Path, files: dict[str, str], versio
     assert found.contexts == {"sources": tmp_path}
 
 
-def test_sources_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_sources_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n[project]\nname = "x"\n')
     with pytest.raises(UsageError, match="has the sources of x, not of apache-airflow"):
         airflow_checkout.find(str(tmp_path), "here", said)
@@ -142,9 +146,7 @@ def test_sources_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
         airflow_checkout.find(str(tmp_path), "here", said)
 
 
-def test_a_relative_folder_of_sources_becomes_a_whole_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyproject.toml").write_text('version = "3"')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
@@ -152,7 +154,7 @@ def test_a_relative_folder_of_sources_becomes_a_whole_path(
         assert airflow_checkout.find(name, "here", said) == (tmp_path, "3")
 
 
-def test_own_constraints_have_a_folder_by_their_content(tmp_path: Path) -> None:
+def test_own_constraints_are_copied_by_content(tmp_path: Path) -> None:
     own = tmp_path / "my pins-3.11.txt"
     own.write_text("a==1\n")
     asked = chosen(constraints_location=str(own).replace("3.11", "{python}"))
@@ -173,7 +175,7 @@ def test_own_constraints_have_a_folder_by_their_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["a\0b", "\0", "~nobody-here/x"])
-def test_what_no_file_can_be_called_is_one_line(location: str) -> None:
+def test_invalid_file_name_is_one_line(location: str) -> None:
     asked = replace(chosen(constraints_location="x"), constraints_location=location)
     with pytest.raises(UsageError, match="cannot be read"):
         airflow_source.constraints_file(asked, "3.11")
@@ -190,7 +192,7 @@ REST = st.sampled_from(["", "   ", "# a comment", "  # -r x"])
 
 
 @given(pins=st.lists(PINS, min_size=1), rest=st.lists(REST), end=st.sampled_from(["\n", "\r\n"]))
-def test_what_pip_takes_as_constraints_is_taken(pins: list[str], rest: list[str], end: str) -> None:
+def test_constraints_that_pip_accepts_are_valid(pins: list[str], rest: list[str], end: str) -> None:
     constraint_files.check_lines(end.join([*rest, *pins, *rest]), "here")
 
 
@@ -200,7 +202,7 @@ def test_what_pip_takes_as_constraints_is_taken(pins: list[str], rest: list[str]
         ["-r other.txt", "-e .", "--index-url https://x", "a==1 \\", "a b", "==1", "ü==1", "<html>"]
     ),
 )
-def test_whatever_else_is_refused_with_its_line(before: list[str], line: str) -> None:
+def test_invalid_constraint_is_refused_with_its_line(before: list[str], line: str) -> None:
     with pytest.raises(UsageError) as caught:
         constraint_files.check_lines("\n".join([*before, line]), "here")
     number = len(before) + 1
@@ -210,6 +212,6 @@ def test_whatever_else_is_refused_with_its_line(before: list[str], line: str) ->
 
 
 @given(rest=st.lists(REST))
-def test_a_file_without_constraints_is_refused(rest: list[str]) -> None:
+def test_file_without_constraints_is_refused(rest: list[str]) -> None:
     with pytest.raises(UsageError, match=r"^here: has no constraint$"):
         constraint_files.check_lines("\n".join(rest), "here")

@@ -1,4 +1,4 @@
-"""Where a run builds: its base images."""
+"""Base images of a host."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_a_base_that_cannot_be_had_does_not_keep_others_from_being_made(made: list[str]) -> None:
+def test_missing_base_does_not_prevent_the_others(made: list[str]) -> None:
     bases = found("3.9", "3.10", "3.9", "3.11", "3.13")
     assert made == ["3.9", "3.11", "3.13"]
     assert bases["3.9"] == Base("r:1/debian-python:3.9")
@@ -56,16 +56,16 @@ def test_a_base_that_cannot_be_had_does_not_keep_others_from_being_made(made: li
     assert str(bases["3.13"].error) == "no mirror"
 
 
-def test_where_no_base_can_be_had_nothing_is_made(made: list[str]) -> None:
+def test_error_if_no_base_is_available(made: list[str]) -> None:
     with pytest.raises(EngineError, match=r"no base image for Python 3\.10"):
         found("3.10", "3.12")
     assert made == []
 
 
-def test_a_dry_run_makes_none(made: list[str]) -> None:
+def test_dry_run_makes_no_base(made: list[str]) -> None:
     assert found("3.11", dry=True) == {"3.11": Base("r:1/debian-python:3.11")}
     assert made == []
 
 
-def test_a_base_that_a_person_names_is_taken(made: list[str]) -> None:
+def test_configured_base_is_used(made: list[str]) -> None:
     assert found("3.10", base="x:{python}") == {"3.10": Base("x:3.10")}

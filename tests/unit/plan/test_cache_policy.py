@@ -22,67 +22,67 @@ PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
-SAID: list[str] = []
+MESSAGES: list[str] = []
 
 
 @pytest.fixture(autouse=True)
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    SAID.clear()
+    MESSAGES.clear()
     monkeypatch.setattr(revision, "branch", lambda _: "work")
 
 
 def settle(run: CIRun, *, writes: bool = False, **options: str | list[str]) -> CachePolicy:
     given = {key.replace("_", "-"): value for key, value in options.items()}
     chosen = loading.load(given, environment={})
-    return cache_policy.resolve(chosen, run, write=writes, announce=SAID.append)
+    return cache_policy.resolve(chosen, run, write=writes, announce=MESSAGES.append)
 
 
-def test_a_pull_request_reads_its_branch_its_base_and_main_and_writes_its_own() -> None:
+def test_pull_request_reads_branch_base_and_main_and_writes_its_branch() -> None:
     found = settle(PULL, writes=True)
     assert found.read == ("fix", "v3-1-test", "main")
     assert found.write == "fix"
 
 
-def test_a_push_to_main_reads_and_writes_main_alone() -> None:
+def test_push_to_main_reads_and_writes_main() -> None:
     found = settle(CIRun(branch="main"), writes=True)
     assert (found.read, found.write) == (("main",), "main")
 
 
-def test_a_person_reads_main_and_writes_the_branch_that_is_checked_out() -> None:
+def test_local_run_writes_the_branch_that_is_checked_out() -> None:
     assert settle(CIRun()).read == ("main",)
     found = settle(CIRun(), writes=True)
     assert (found.read, found.write) == (("work", "main"), "work")
 
 
-def test_without_any_branch_no_cache_is_written_unless_one_is_named(
+def test_without_a_branch_no_cache_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(revision, "branch", lambda _: "")
     found = settle(CIRun(), writes=True, branch="v3")
     assert (found.read, found.write) == (("v3",), "")
     reason = "caches are not written: no branch is checked out: name a branch with --cache-branch"
-    assert [reason] == SAID
+    assert [reason] == MESSAGES
     assert settle(CIRun(), writes=True, cache_to="r/x:{branch}").write == ""
-    assert [reason, reason] == SAID
+    assert [reason, reason] == MESSAGES
     assert settle(CIRun(), writes=True, cache_branch="v4").write == "v4"
     assert settle(CIRun(), writes=True, cache_to="r/x:y").write
-    assert [reason, reason] == SAID
+    assert [reason, reason] == MESSAGES
 
 
-def test_a_merge_queue_reads_its_bases_cache_and_writes_none_unless_one_is_named() -> None:
+def test_merge_queue_reads_the_cache_of_its_base() -> None:
     queue = CIRun(base="v3-1-test", no_cache="it is a queue")
     found = settle(queue, writes=True)
     assert (found.read, found.write) == (("v3-1-test", "main"), "")
-    assert SAID == ["caches are not written: it is a queue: name a branch with --cache-branch"]
+    assert MESSAGES == ["caches are not written: it is a queue: name a branch with --cache-branch"]
     assert settle(queue, writes=True, cache_branch="q").write == "q"
 
 
-def test_settings_beat_what_the_ci_says() -> None:
+def test_settings_take_precedence_over_ci() -> None:
     found = settle(PULL, writes=True, cache_branch="a", cache_base="b", branch="c")
     assert (found.read, found.write) == (("a", "b", "c"), "a")
 
 
-def test_an_untrusted_run_reads_what_trusted_ones_wrote_and_writes_nothing() -> None:
+def test_untrusted_run_reads_trusted_caches_and_writes_none() -> None:
     found = settle(FORK, writes=True, cache_from=["r/evil:x"], cache_to="r/x:y")
     assert (found.read, found.write, found.sources) == (("v3-1-test", "main"), "", ())
     plan = cache_policy.plan(found, Names("r", "a", "main"), BUILD)
@@ -94,7 +94,7 @@ def test_an_untrusted_run_reads_what_trusted_ones_wrote_and_writes_nothing() -> 
 
 
 @pytest.mark.parametrize("run", [PULL, FORK])
-def test_a_release_reads_main_or_nothing(run: CIRun) -> None:
+def test_cache_imports_limit_the_branches(run: CIRun) -> None:
     assert settle(run, cache_imports="main").read == ("main",)
     found = settle(run, cache_imports="none", cache_from=["r/x:y"])
     assert (found.read, found.sources) == ((), ())
@@ -110,7 +110,7 @@ def check_export(
     cache_policy.check_export(policy, chosen, images, output)
 
 
-def test_two_builds_that_would_write_one_cache_are_refused() -> None:
+def test_shared_cache_of_two_builds_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^--cache-to: ci-3\.9 and ci-3\.11 would write the same"):
         check_export("r/a:c", Output.NONE)
     with pytest.raises(UsageError, match=r"ci-3\.9-amd64 and ci-3\.9-arm64 would write the same"):
@@ -135,7 +135,7 @@ BRANCHES = st.one_of(
 
 
 @given(st.lists(BRANCHES.filter(str.strip), min_size=2, max_size=6, unique=True))
-def test_any_branch_has_a_valid_reference_of_its_own(branches: list[str]) -> None:
+def test_every_branch_has_a_valid_and_unique_reference(branches: list[str]) -> None:
     names = Names("localhost:5000", "apache/airflow", "main")
     found = [names.for_branch(branch).cache(BUILD) for branch in branches]
     assert len(set(found)) == len(branches)
@@ -147,11 +147,11 @@ def test_any_branch_has_a_valid_reference_of_its_own(branches: list[str]) -> Non
 
 
 @pytest.mark.parametrize("branch", ["main", "v3-1-test", "v2.10", "a_b"])
-def test_a_plain_branch_is_itself(branch: str) -> None:
+def test_valid_branch_is_kept(branch: str) -> None:
     assert Names("r", "a", branch).image(BUILD) == f"r/a/{branch}/ci/python3.9"
 
 
-def test_a_branch_that_looks_like_anothers_name_does_not_take_it() -> None:
+def test_branch_cannot_take_the_shortened_name_of_another() -> None:
     long = Names("r", "a", "feature/" + "x" * 292).image(BUILD)
     taken = long.split("/")[2]
     assert taken.startswith("feature-xxx")

@@ -1,4 +1,4 @@
-"""What a build asks of its builder before it starts, and what it does not ask."""
+"""What is checked of a builder before a run, and what is not asked."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Farm:
     return one
 
 
-def test_a_build_on_the_machine_asks_nothing(farm: Farm) -> None:
+def test_native_build_asks_nothing(farm: Farm) -> None:
     farm.require(NATIVE, builder="default")
     farm.has("docker-container", ("farm0", "unix:///x", None))
     farm.require(NATIVE)
     assert farm.read_or_started == []
 
 
-def test_a_platform_that_a_node_was_set_for_asks_that_node_alone(farm: Farm) -> None:
+def test_configured_platform_probes_only_its_node(farm: Farm) -> None:
     farm.has("remote", ("here", "tcp://a:1", NATIVE), ("far", "tcp://b:1", FOREIGN))
     farm.require(FOREIGN)
     assert farm.probed == ["far"]
@@ -112,7 +112,7 @@ def test_a_platform_that_a_node_was_set_for_asks_that_node_alone(farm: Farm) -> 
     assert (farm.read_or_started, farm.said) == ([], [])
 
 
-def test_the_machines_platform_is_not_taken_for_a_remote_nodes(farm: Farm) -> None:
+def test_platform_of_the_host_is_not_that_of_a_remote_node(farm: Farm) -> None:
     farm.has("remote", ("far", "tcp://b:1", None))
     farm.told = farm.tells(("far", "running", (FOREIGN, NATIVE)))
     farm.require(NATIVE)
@@ -123,7 +123,7 @@ def test_the_machines_platform_is_not_taken_for_a_remote_nodes(farm: Farm) -> No
     ]
 
 
-def test_a_node_that_has_it_natively_and_is_passed_over_is_named(farm: Farm) -> None:
+def test_unused_native_node_is_named(farm: Farm) -> None:
     farm.has("remote", ("a", "tcp://a:1", None), ("b", "tcp://b:1", None))
     farm.told = farm.tells(("a", "running", (NATIVE, FOREIGN)), ("b", "running", (FOREIGN,)))
     farm.require(FOREIGN)
@@ -131,7 +131,7 @@ def test_a_node_that_has_it_natively_and_is_passed_over_is_named(farm: Farm) -> 
     assert farm.said[0].endswith("machine of its own; b has it natively: set its platforms")
 
 
-def test_a_builder_that_does_not_run_is_started_to_say_what_it_can(farm: Farm) -> None:
+def test_stopped_builder_is_started_to_report_its_platforms(farm: Farm) -> None:
     farm.has("docker-container", ("farm0", "unix:///x", None))
     farm.told = farm.tells(("farm0", "stopped", ()))
     farm.booted = farm.tells(("farm0", "running", (NATIVE, FOREIGN)))
@@ -140,13 +140,13 @@ def test_a_builder_that_does_not_run_is_started_to_say_what_it_can(farm: Farm) -
     assert "emulated by node farm0" in farm.said[0]
 
 
-def test_a_platform_that_nobody_has_says_what_to_do(farm: Farm) -> None:
+def test_missing_platform_names_a_remedy(farm: Farm) -> None:
     farm.told = farm.tells(("default", "running", (NATIVE,)))
     with pytest.raises(EngineError, match=f"builder default cannot build for {FOREIGN}: install"):
         farm.require(FOREIGN, builder="default")
 
 
-def test_a_dead_node_ends_it(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_node_is_an_error(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     farm.has("remote", ("far", "tcp://b:1", FOREIGN))
 
     def dead(*_: object) -> None:
@@ -157,6 +157,6 @@ def test_a_dead_node_ends_it(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> Non
         farm.require(FOREIGN)
 
 
-def test_a_builder_that_is_not_there_is_left_to_buildx(farm: Farm) -> None:
+def test_unknown_builder_is_left_to_buildx(farm: Farm) -> None:
     farm.require(NATIVE)
     assert farm.read_or_started == []
