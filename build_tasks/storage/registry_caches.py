@@ -6,7 +6,6 @@ The manifest of a cache lists its blobs with their sizes, and BuildKit adds the 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -102,4 +101,4 @@ def distinct_size(references: Iterable[Reference]) -> int:
 
 def _created(layer: Mapping[str, Any]) -> datetime | None:
     text = (layer.get("annotations") or {}).get(_CREATED)
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text)) if text else None
+    return datetime.fromisoformat(text) if text else None

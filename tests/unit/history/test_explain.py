@@ -441,3 +441,17 @@ def test_after_a_build_only_misses_are_explained() -> None:
         "  build 2/9, line 6: first",
         "    argument A: '1' -> '2'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("RUN third", "WORKDIR /third", Cause(Why.NEW, "line 12", now="WORKDIR /third")),
+        ("RUN third", "WORKDIR /b", Cause(Why.INSTRUCTION, "line 12", "WORKDIR /a", "WORKDIR /b")),
+    ],
+)
+def test_an_instruction_with_another_keyword_is_new(old: str, new: str, expected: Cause) -> None:
+    text = TEXT if expected.why is Why.NEW else TEXT.replace(old, "WORKDIR /a")
+    before = record(ALL, text=text)
+    ((_, found),) = causes(record({"main 2"}, text=TEXT.replace(old, new)), before)
+    assert found == (expected,)

@@ -513,3 +513,12 @@ def test_the_title_names_what_all_builds_share() -> None:
     other = replace(record, branch="v3", builder="default")
     assert page._title([record, other]) == "r1 · 0ee8818e53ea"
     assert page._title([BuildRecord("x")]) == "1 build: 1 built"
+
+
+def test_a_build_that_just_ended_has_a_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = terminal.brief(FAILED)
+    assert lines[0] == "steps    1 ran, 4 cached, of 9"
+    assert lines[1] == "slowest  4 min 39 s [main 6/10] install…"
+    assert not [line for line in lines if line.startswith("failure")]
+    assert max(map(len, lines)) <= 40
