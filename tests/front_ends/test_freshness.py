@@ -232,11 +232,11 @@ def kept(place: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def test_the_last_build_is_explained(kept: Bench) -> None:
     done = kept.invoke("image.explain")
     assert (done.returncode, done.stdout) == (0, "")
-    assert last(done.stderr) == "nothing missed the cache"
+    assert last(done.stderr) == "all steps were cached"
     done = kept.invoke("image.explain", "--record", "2")
     assert done.stdout.splitlines() == [
         "ci-3.11-amd64: 1 of 1 steps ran again since the build of 2026-01-01T00:00:00",
-        "  2/2, line 3: RUN true",
+        "  2/2, line 3: true",
         "    argument WORD: 'one' -> 'two'",
     ]
     assert kept.invoke("image.explain", "--record", "1").stdout == (
