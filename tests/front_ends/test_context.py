@@ -388,4 +388,6 @@ def test_a_byte_order_mark_changes_nothing(bench: Bench, tmp_path: Path, name: s
 def test_an_invalid_pattern_is_one_line(bench: Bench) -> None:
     done = bench.invoke(*BUILD, "--context-untracked", "sources/[")
     assert done.returncode == 2
-    assert "--context-untracked: 'sources/[' is no pattern like 'sources/**'" in done.stderr
+    assert (
+        "--context-untracked: expected a pattern like 'sources/**', got 'sources/['" in done.stderr
+    )
