@@ -150,7 +150,7 @@ def _keywords(job: Job) -> dict[str, Any]:
 
 def _own_options(job: Job) -> tuple[str, ...]:
     pushes = ("--push", "--push-cache") if job.push else ()
-    return (*pushes, *(("--dev-apt-deps", job.package) if job.package else ()))
+    return (*pushes, *(("--dependencies-apt-dev", job.package) if job.package else ()))
 
 
 def _arguments(job: Job) -> tuple[tuple[str, str], ...]:

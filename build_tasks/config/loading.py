@@ -83,7 +83,9 @@ def check_variables(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
         suffix = name.removeprefix(ENVIRONMENT_PREFIX)
         if suffix not in {name, *names} and not name.startswith(TEST_VARIABLES):
-            raise unknown(f"{name}: unknown setting", suffix, names, "`invoke settings`")
+            raise unknown(
+                "unknown variable", suffix, names, "`invoke settings`", prefix=ENVIRONMENT_PREFIX
+            )
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:

@@ -105,7 +105,7 @@ def collect(values: Mapping[str, object], options: Sequence[Option]) -> Options:
             loading.renamed(f"--{option.old_name}", f"--{option.name}")
             value = values[option.old_name]
         if isinstance(value, list) and not option.repeat:
-            value = ",".join(value) or None
+            value = ",".join(value) if value else None  # an empty value clears
         given[option.name] = value  # type: ignore[assignment]  # a parser's
     return Options(given)
 

@@ -248,7 +248,9 @@ def expected(noun: str, value: object, place: str) -> UsageError:
     return UsageError(f"{place}: expected {noun}, got {got}")
 
 
-def unknown(subject: str, name: str, valid: Iterable[str], listing: str = "") -> UsageError:
+def unknown(
+    subject: str, name: str, valid: Iterable[str], listing: str = "", *, prefix: str = ""
+) -> UsageError:
     """Return the error for an unknown name, with the nearest valid one or the valid ones.
 
     Args:
@@ -256,16 +258,17 @@ def unknown(subject: str, name: str, valid: Iterable[str], listing: str = "") ->
         name: the name.
         valid: the valid names.
         listing: the command that lists the valid names, where they are many.
+        prefix: what all names begin with; it does not count when the nearest one is looked for.
     """
     names = [*valid]
     near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.7)
     if near:
-        hint = f"did you mean {near[0]}?"
+        hint = f"did you mean {prefix}{near[0]}?"
     elif len(names) <= FEW or not listing:
         hint = f"choose {listed(names)}"
     else:
         hint = f"{listing} lists the valid ones"
-    return UsageError(f"{subject} {name[:80]!r}: {hint}")
+    return UsageError(f"{subject} {prefix + name[:80]!r}: {hint}")
 
 
 def _split(value: object, place: str) -> list[str]:

@@ -15,7 +15,7 @@ from build_tasks.model.installation import Installation
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.model.revision import Revision
 from build_tasks.model.types import Pairs
-from build_tasks.plan import airflow_source, arguments
+from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.selection import Image
 
 Announce = Callable[[str], None]
@@ -49,9 +49,15 @@ class ImageContent:
 
 
 def collect(
-    images: Iterable[Image], settings: Settings, revision: Revision, announce: Announce
+    images: Iterable[Image], settings: Settings, build_id: str, announce: Announce
 ) -> list[ImageContent]:
     """Return the content of images; sources and constraints are fetched where necessary.
+
+    Args:
+        images: the images.
+        settings: the effective settings.
+        build_id: the id of the build; empty for that of the CI run.
+        announce: takes messages.
 
     Raises:
         ImagesError: something that goes into an image is unusable or cannot be fetched.
@@ -62,6 +68,7 @@ def collect(
         else None
         for image in images
     }
+    commit = revision.current(ROOT, announce, build_id=build_id)
     _warn_ignored(settings, [kind for kind, _ in installations], announce)
     _warn_unpinned(settings, installations, announce)
 
@@ -89,10 +96,10 @@ def collect(
                 airflow=install.version if install else settings.airflow_for(python),
                 arguments=(
                     ("AIRFLOW_BASELINE", first),
-                    *arguments.arguments(python, settings, install, revision),
+                    *arguments.arguments(python, settings, install, commit),
                 ),
                 contexts={name: prepare(name, folder) for name, folder in folders.items()},
-                revision=revision,
+                revision=commit,
             )
         )
     return contents

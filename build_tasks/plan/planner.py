@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from build_tasks import paths
 from build_tasks.config.options import PROGRESS, Options
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.model.build import BuildSpec, ImageOutput, Output, RunOptions
 from build_tasks.model.cache import CachePolicy
@@ -17,7 +17,6 @@ from build_tasks.plan import (
     cache_policy,
     image_content,
     outputs,
-    revision,
     selection,
     trust,
 )
@@ -66,8 +65,8 @@ def plan_builds(
     """
     dry = options.flag("dry-run")
     request = check_request(options, settings, output, announce, push_cache=push_cache)
-    commit = revision.current(ROOT, announce, build_id=options.text("build-id") or "")
-    contents = image_content.collect(request.images, settings, commit, announce)
+    build_id = options.text("build-id") or ""
+    contents = image_content.collect(request.images, settings, build_id, announce)
     host = build_host.find(settings, start=not dry, announce=announce)
     outputs.check_scanner(request.output.sbom, host)
     pythons = [content.python for content in contents]

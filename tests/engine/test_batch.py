@@ -101,7 +101,7 @@ def test_one_of_six_builds_is_retried_and_one_fails(
         assert set(tries.values()) == {1}
         for row in table.values():
             holds_what_it_says(buildx, proxy, engine, row)
-    assert last(done.stderr).startswith("prod-3.13-amd64: step ")
+    assert last(done.stderr).startswith("prod-3.13-amd64: no extra nonsense (step ")
     log = re.search(r"prod-3.13-amd64: its log is (?P<path>\S+)", done.stderr)
     assert log
     assert "no extra nonsense" in Path(log["path"]).read_text()

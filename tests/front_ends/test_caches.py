@@ -158,7 +158,7 @@ def test_a_misspelt_variable_is_one_line(bench: Bench, task: str) -> None:
     done = bench.invoke(task, AIRFLOW_IMAGES_TRUSTD="0")
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "AIRFLOW_IMAGES_TRUSTD: unknown variable: did you mean AIRFLOW_IMAGES_TRUSTED?"
+        "unknown variable 'AIRFLOW_IMAGES_TRUSTD': did you mean AIRFLOW_IMAGES_TRUSTED?"
     )
 
 
@@ -242,7 +242,10 @@ def test_two_builds_that_would_write_one_cache_do_not_start(bench: Bench) -> Non
     [
         (["--cache-to", "type=ftp"], "--cache-to: unknown type 'ftp': choose registry, "),
         (["--cache-from", "type=gha,token=x"], "--cache-from: token: would be seen"),
-        (["--cache-imports", "some"], "--cache-imports: unknown 'some': choose all, main, none"),
+        (
+            ["--cache-imports", "some"],
+            "--cache-imports: unknown cache imports 'some': choose all, main, none",
+        ),
         (
             ["--output-compression", "xz"],
             "--output-compression: unknown compression 'xz': choose zstd, gzip",

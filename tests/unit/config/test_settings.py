@@ -227,10 +227,13 @@ def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
 
 def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
     with pytest.raises(
-        UsageError, match=r"^AIRFLOW_IMAGES_TRUSTD: unknown setting 'TRUSTD': did you mean TRUSTED"
+        UsageError,
+        match=r"^unknown variable 'AIRFLOW_IMAGES_TRUSTD': did you mean AIRFLOW_IMAGES_TRUSTED",
     ):
         loading.load(environment={"AIRFLOW_IMAGES_TRUSTD": "0"})
-    with pytest.raises(UsageError, match=r"unknown setting 'ZZZ': `invoke settings` lists"):
+    with pytest.raises(
+        UsageError, match=r"unknown variable 'AIRFLOW_IMAGES_ZZZ': `invoke settings` lists"
+    ):
         loading.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
     known = ("CACHE", "FILE", "ENGINE_RELEASE", "TESTS_ROUNDS")
     loading.check_variables({f"AIRFLOW_IMAGES_{name}": "" for name in known})
