@@ -34,11 +34,14 @@ def start_dockerd(folders: Folders, root: Path, *, containerd_store: bool = True
 
 
 def start_registry(folders: Folders, root: Path, address: str) -> Process:
-    """Start the registry, and return it as soon as it answers."""
+    """Start the registry, and return it as soon as it accepts its own password.
+
+    Another engine's registry may have got the port in between; it refuses this password.
+    """
     file = folders.home / "registry.yml"
     _configure(file, home=folders.home, address=address, passwords=credentials.create(folders))
     command = (str(root / "usr/bin/docker-registry"), "serve", str(file))
-    return _start("registry", command, folders, root, lambda: _registry_answers(address))
+    return _start("registry", command, folders, root, lambda: _registry_answers(address, folders))
 
 
 def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
@@ -85,12 +88,13 @@ def _dockerd_answers(socket: Path) -> bool:
     return status == HTTPStatus.OK
 
 
-def _registry_answers(address: str) -> bool:
+def _registry_answers(address: str, folders: Folders) -> bool:
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status == HTTPStatus.UNAUTHORIZED
-    except OSError:
+        headers = {"Authorization": credentials.authorization(folders)}
+        connection.request("GET", "/v2/", headers=headers)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()

@@ -24,7 +24,7 @@ from build_tasks.engine import (
     registry,
     state,
 )
-from build_tasks.engine.folders import Folders, engine_folders
+from build_tasks.engine.folders import Folders, engine_folders, machine_lock
 from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EmbeddedEngine, EngineState
 from build_tasks.errors import EngineError, ImagesError
@@ -59,7 +59,7 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
         recorded = state.read(folders)
         if recorded and not _emulates(folders, recorded, foreign):
             _emulate(folders, recorded, foreign, announce)
-    engine = state.running()
+        engine = state.running()  # before another process can get the lock, and stop it
     if engine is None:
         raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
     return engine
@@ -176,13 +176,17 @@ def _start(folders: Folders, announce: Callable[[str], None]) -> None:
     announce("Nothing is installed on this machine. To stop the engine: invoke engine.stop;")
     announce("to remove its data, too: invoke engine.stop --purge")
     release, root = packages.prepare(folders, announce)
-    port = network.free_port(state.saved_setting(folders, "registry-port"))
-    address = f"127.0.0.1:{state.save_setting(folders, 'registry-port', str(port))}"
     try:
         network.create(folders, packages.environment(root))
         dockerd = daemons.start_dockerd(folders, root)
         foreign = emulation.emulated()
-        running = {"dockerd": dockerd, "registry": daemons.start_registry(folders, root, address)}
+        with machine_lock():  # until the registry listens, no other engine may choose its port
+            port = network.free_port(state.saved_setting(folders, "registry-port"))
+            address = f"127.0.0.1:{state.save_setting(folders, 'registry-port', str(port))}"
+            running = {
+                "dockerd": dockerd,
+                "registry": daemons.start_registry(folders, root, address),
+            }
         started = EngineState(release, address, hub=False, daemons=running, foreign=foreign)
         credentials.configure(folders, address, paths.docker_config())
         hub = _reaches_hub(state.describe(folders, started))

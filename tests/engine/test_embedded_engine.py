@@ -282,7 +282,7 @@ def test_emulation_starts_and_stops_with_the_engine_and_interrupts_no_build(
                 assert time.monotonic() < deadline, "the step never began"
                 time.sleep(0.1)
             stderr = second.good(*emulate).stderr
-            assert (building.poll() is not None) == restarts
+            assert restarts or building.poll() is None
             _, err = building.communicate(timeout=120)
         assert building.returncode == 0, err[-2000:]
         assert ("waiting for builds and containers to end" in stderr) == restarts

@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,28 +70,45 @@ def test_a_daemon_that_does_not_start_is_ended_and_its_log_quoted(
     assert [process.pid for process in ended] == [4_194_304]
 
 
-def test_the_registry_is_ready_when_it_asks_for_a_password(
-    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
-) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(401)
-            self.end_headers()
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A registry that accepts one password."""
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["Authorization"] == "Basic own" else 401)
+        self.end_headers()
 
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        address = f"127.0.0.1:{server.server_port}"
-        daemons.start_registry(folders, Path("/packages"), address)
+        yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+def test_the_registry_is_ready_when_it_accepts_its_password(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders, address: str
+) -> None:
+    monkeypatch.setattr(credentials, "authorization", lambda _: "Basic own")
+    daemons.start_registry(folders, Path("/packages"), address)
     text = (folders.home / "registry.yml").read_text()
     assert f"addr: {address}\n" in text
     assert f"rootdirectory: {folders.home}/registry\n" in text
     assert "path: /passwords\n" in text
+    with pytest.raises(EngineError, match=r"^registry does not start: no disk"):
+        daemons.start_registry(folders, Path("/packages"), "127.0.0.1:1")
+
+
+def test_another_engines_registry_on_the_port_is_not_taken_for_this_ones(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders, address: str
+) -> None:
+    """A defect once found: the engine "ended at once", because its own registry had no port."""
+    monkeypatch.setattr(credentials, "authorization", lambda _: "Basic other")
     with pytest.raises(EngineError, match=r"^registry does not start: no disk"):
         daemons.start_registry(folders, Path("/packages"), address)
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from build_tasks.engine import (
     registry,
     state,
 )
-from build_tasks.engine.folders import Folders, engine_folders
+from build_tasks.engine.folders import RUN, Folders, engine_folders
 from build_tasks.engine.processes import Process
 from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EngineState
@@ -80,6 +82,46 @@ def test_an_engine_is_started_once(starts: list[str], programs: Programs) -> Non
     assert lifecycle.start(announce=pytest.fail, emulate=["amd64"]) == engine
     assert lifecycle.status()["running"] is True
     assert len(starts) == 4
+
+
+def test_two_engines_that_start_at_once_choose_different_ports(
+    starts: list[str], programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_port = network.free_port
+    locked: list[str] = []
+
+    def check_lock(step: str, result: object) -> object:
+        run = os.open(RUN, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):  # no other engine can be at this step
+                fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(run)
+        locked.append(step)
+        return result
+
+    programs()
+    monkeypatch.setattr(network, "free_port", lambda port: check_lock("port", free_port(port)))
+    monkeypatch.setattr(daemons, "start_registry", lambda *_: check_lock("registry", OWN))
+    lifecycle.start(announce=print)
+    assert locked == ["port", "registry"]
+
+
+def test_an_engine_is_returned_though_another_process_stops_it_next(
+    starts: list[str], programs: Programs, monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    hold = locks.hold
+
+    @contextlib.contextmanager
+    def stopped_next(*arguments: Any) -> Iterator[None]:
+        with hold(*arguments):
+            yield
+        state.clear(folders)
+
+    programs()
+    monkeypatch.setattr(locks, "hold", stopped_next)
+    assert lifecycle.start(announce=print).registry
+    assert state.running() is None
 
 
 @pytest.mark.parametrize("code", [0, 1])
