@@ -1,8 +1,8 @@
 """What all displays have in common: the state of each build, and its log.
 
-Each build runs in a thread of its own. A lock guards rows and logs; nothing is shown while it is
-held, because a display may wait for a slow terminal. A row is replaced as a whole, so that drawing
-needs no lock.
+Each build runs in a thread of its own. A lock guards the logs; nothing is shown while it is held,
+because a display may wait for a slow terminal. A row is replaced as a whole, by the thread of its
+build, and needs no lock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from build_tasks import console, paths
@@ -25,6 +24,10 @@ from build_tasks.history.recorder import Recorder, Snapshot
 from build_tasks.history.vertex import StepEvent
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.progress.logfile import Log
+from build_tasks.text.formatting import duration
+
+#: Columns of a line where no terminal says otherwise.
+WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ class Row:
         """The progress of the current attempt."""
         return self.recorder.snapshot() if self.recorder else Snapshot()
 
+    @property
+    def outcome(self) -> str:
+        """The end of the build: `built in 2 min 5 s, 3 of 9 steps cached`."""
+        if not self.attempts:
+            return self.state
+        progress = self.progress
+        details = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
+        if self.message:
+            details = f": {self.message}"
+        word = "in" if self.state == "built" else "after"
+        return f"{self.state} {word} {duration(self.seconds)}{details}"
+
 
 class Display(Listener):
     """Follows builds and keeps their logs; subclasses show them.
@@ -63,29 +78,26 @@ class Display(Listener):
 
     Args:
         logs: the folder for the logs.
+        width: the columns after which lines are shortened.
         verbose: show the whole command of each build.
     """
 
-    #: Whether BuildKit's events are wanted; else BuildKit writes its own display to our stderr.
-    takes_events = True
+    #: Whether the beginning of a build is shown.
+    shows_start = True
 
-    def __init__(self, logs: Path, *, verbose: bool = False) -> None:
+    def __init__(self, logs: Path, *, width: int = WIDTH, verbose: bool = False) -> None:
         self.rows: dict[str, Row] = {}
         self._folder = logs
         self._logs: dict[str, Log] = {}
         self._lock = threading.Lock()
+        self._width = width
         self._verbose = verbose
         self._warned = False  # that logs cannot be written
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -110,8 +122,8 @@ class Display(Listener):
     def began(self, name: str) -> None:
         """Start a build, for the first time or again."""
         row = self.rows[name]
-        began, attempts = row.began or time.monotonic(), row.attempts + 1
-        self._change(name, Row(name, "building", began=began, attempts=attempts))
+        began = row.began or time.monotonic()
+        self.rows[name] = Row(name, "building", began=began, attempts=row.attempts + 1)
 
     def start(self, spec: BuildSpec, command: str, recorder: Recorder) -> None:
         """Start an attempt of a build."""
@@ -120,12 +132,13 @@ class Display(Listener):
         with self._lock:
             log = self.log(name)
             log.begin(command)
-        self._change(name, replace(row, recorder=recorder))
+        self.rows[name] = replace(row, recorder=recorder)
         if row.attempts <= 1 and row.recorder is None:
             with contextlib.suppress(OSError):  # a problem with the folder is the log's to report
                 target = Path(self._folder.name, log.path.name)
                 paths.link(self._folder.with_name(log.path.name), target)
-            self.show_start(name, f"{_summary(spec)} (log: {log.path})")
+            if self.shows_start:
+                self.show(name, f"{_summary(spec)} (log: {log.path})")
         if self._verbose:
             console.message(f"+ {command}")
 
@@ -157,14 +170,14 @@ class Display(Listener):
     def again(self, name: str, error: ImagesError, seconds: float) -> None:
         """Report that a build is retried after so many seconds."""
         text = f"{reason(name, error)}: retrying in {seconds:.1f} s"
-        self._change(name, replace(self.rows[name], state="retrying", message=text))
+        self.rows[name] = replace(self.rows[name], state="retrying", message=text)
         self.say(name, text)
 
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
         """Report the outcome of a build: built, failed, skipped or cancelled."""
         message = reason(name, error) if error else ""
-        row = replace(self.rows[name], state=state, seconds=seconds, message=message)
-        self._change(name, row)
+        row = self.rows[name]
+        self.rows[name] = replace(row, state=state, seconds=seconds, message=message)
         log = self._logs.get(name)
         if log and log.problem and not self._warned:
             self._warned = True
@@ -172,19 +185,13 @@ class Display(Listener):
 
     def show(self, name: str, text: str) -> None:
         """Show a message about a build."""
-
-    def show_start(self, name: str, text: str) -> None:
-        """Show what a build makes."""
+        console.message(f"{name}: {text}")
 
     def log(self, name: str) -> Log:
         """Return the log of a build."""
         if name not in self._logs:
             self._logs[name] = Log(self.path(name))
         return self._logs[name]
-
-    def _change(self, name: str, row: Row) -> None:
-        with self._lock:
-            self.rows[name] = row
 
 
 def reason(name: str, error: ImagesError) -> str:

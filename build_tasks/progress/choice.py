@@ -7,14 +7,9 @@ import shutil
 from pathlib import Path
 
 from build_tasks import console
-from build_tasks.progress.base import Display
+from build_tasks.progress.base import WIDTH, Display
 from build_tasks.progress.github import GitHub
-from build_tasks.progress.plain import Lines, StepLines
-from build_tasks.progress.rawjson import Events
-from build_tasks.progress.single import BuildKitDisplay, Quiet
-
-#: Columns without a terminal, unless COLUMNS says otherwise.
-WIDTH = 120
+from build_tasks.progress.plain import BuildKitDisplay, Events, Lines, Quiet, StepLines
 
 
 def display(progress: str, logs: Path, *, several: bool, verbose: bool = False) -> Display:
@@ -26,29 +21,26 @@ def display(progress: str, logs: Path, *, several: bool, verbose: bool = False) 
         several: there is more than one build.
         verbose: show the whole command of each build.
     """
+    kind = _kind(progress, several=several)
+    return kind(logs, width=columns(), verbose=verbose)
+
+
+def _kind(progress: str, *, several: bool) -> type[Display]:
+    terminal = console.stderr_is_terminal()
+    auto = progress == "auto"
     if progress == "quiet":
-        return Quiet(logs, verbose=verbose)
+        return Quiet
     if progress == "rawjson":
-        return Events(logs, width=WIDTH, verbose=verbose)
-    return (_several if several else _single)(progress, logs, verbose=verbose)
-
-
-def _single(progress: str, logs: Path, *, verbose: bool) -> Display:
-    # A person, or the environment, may ask for one of BuildKit's displays.
-    if progress != "auto" or console.stderr_is_terminal() or "BUILDKIT_PROGRESS" in os.environ:
-        return BuildKitDisplay(logs, verbose=verbose)
-    return StepLines(logs, width=columns(), verbose=verbose)
-
-
-def _several(progress: str, logs: Path, *, verbose: bool) -> Display:
-    terminal = console.stderr_is_terminal() and os.environ.get("TERM") != "dumb"
-    if progress == "tty" or (progress == "auto" and terminal):
+        return Events
+    if not several:
+        # A person, or the environment, may ask for one of BuildKit's displays.
+        own = not auto or terminal or "BUILDKIT_PROGRESS" in os.environ
+        return BuildKitDisplay if own else StepLines
+    if progress == "tty" or (auto and terminal and os.environ.get("TERM") != "dumb"):
         from build_tasks.progress.live_table import LiveTable  # noqa: PLC0415 - rich is slow
 
-        return LiveTable(logs, verbose=verbose)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        return GitHub(logs, width=WIDTH, verbose=verbose)
-    return Lines(logs, width=columns(), verbose=verbose)
+        return LiveTable
+    return GitHub if os.environ.get("GITHUB_ACTIONS") == "true" else Lines
 
 
 def columns() -> int:

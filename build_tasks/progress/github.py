@@ -9,7 +9,8 @@ import secrets
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
-from build_tasks.progress.plain import Lines, Messages
+from build_tasks.progress.base import Display
+from build_tasks.progress.plain import Lines
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration
 
@@ -25,7 +26,7 @@ class GitHub(Lines):
         if state == "skipped":
             super().ended(name, state, error, seconds)
             return
-        Messages.ended(self, name, state, error, seconds)
+        Display.ended(self, name, state, error, seconds)
         log = self.log(name)
         lines = []
         if error:

@@ -8,16 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Self, TextIO, cast
+from queue import SimpleQueue
+from typing import Any, Self, TextIO, cast
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from build_tasks.console import Stderr, message, redirected
+from build_tasks.console import Stderr, redirected
 from build_tasks.history import step_names
 from build_tasks.progress.base import Display, Row
 from build_tasks.text import escaping
@@ -48,10 +47,10 @@ class LiveTable(Display):
     wait. The table is erased at the end; a table of the outcomes takes its place.
     """
 
-    def __init__(
-        self, logs: Path, *, verbose: bool = False, console: Console | None = None
-    ) -> None:
-        super().__init__(logs, verbose=verbose)
+    shows_start = False
+
+    def __init__(self, logs: Path, *, console: Console | None = None, **options: Any) -> None:
+        super().__init__(logs, **options)
         self.console = console or Console(file=cast("TextIO", Stderr()))
         self._began = time.monotonic()
         self._drawn: list[int] = []  # the columns of each line of the table
@@ -65,36 +64,30 @@ class LiveTable(Display):
         self._exits.enter_context(redirected(self._messages.put))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._exits.close()
         self._finished.set()
         self._thread.join(PATIENCE)
         if not self._thread.is_alive():  # else the terminal does not take anything
             cursor = _SHOW_CURSOR if self.console.is_terminal else ""
             self._write(self._erase() + self._new_messages() + cursor)
-        super().__exit__(kind, error, trace)
-
-    def show(self, name: str, text: str) -> None:
-        """Print a message above the table."""
-        message(f"{name}: {text}")
+        self.close()
 
     def table(self) -> Table:
         """Return the table, with as many rows as the terminal has lines for."""
-        height = self.console.height
-        table = Table(box=None, pad_edge=False, expand=True, header_style="")
-        table.add_column("build", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        table.add_column("step", no_wrap=True, justify="right")
-        table.add_column("time", no_wrap=True, justify="right")
-        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-        rows = list(self.rows.values())
-        count = max(height - _RESERVED, 1)
-        shown = rows
+        table = Table(
+            Column("build", no_wrap=True),
+            Column("state", no_wrap=True),
+            Column("step", no_wrap=True, justify="right"),
+            Column("time", no_wrap=True, justify="right"),
+            Column("", no_wrap=True, overflow="ellipsis", ratio=1),
+            box=None,
+            pad_edge=False,
+            expand=True,
+            header_style="",
+        )
+        rows = shown = list(self.rows.values())
+        count = max(self.console.height - _RESERVED, 1)
         if len(rows) > count:
             urgent = sorted(rows, key=lambda row: _URGENCY.index(row.state))[: count - 1]
             shown = [row for row in rows if row in urgent]
@@ -108,12 +101,10 @@ class LiveTable(Display):
         """Return the line under the table: `3 done, 2 running, 7 left, 1 min 5 s`."""
         states = Counter(row.state for row in self.rows.values())
         running = states["building"] + states["retrying"]
-        left = states["waiting"]
-        failed = states["failed"]
-        counts = [(len(self.rows) - running - left - failed, "done"), (failed, "failed")]
-        parts = [f"{count} {word}" for count, word in counts if count or word == "done"]
-        parts += [f"{running} running", f"{left} left", duration(time.monotonic() - self._began)]
-        return ", ".join(parts)
+        done = len(self.rows) - running - states["waiting"] - states["failed"]
+        failed = f", {states['failed']} failed" if states["failed"] else ""
+        time_ = duration(time.monotonic() - self._began)
+        return f"{done} done{failed}, {running} running, {states['waiting']} left, {time_}"
 
     def _draw_until_finished(self) -> None:
         if self.console.is_terminal:
@@ -142,11 +133,7 @@ class LiveTable(Display):
         return f"\r\x1b[{rows}A\x1b[J" if rows else ""
 
     def _new_messages(self) -> str:
-        messages = []
-        with contextlib.suppress(Empty):
-            while True:
-                messages.append(self._messages.get_nowait())
-        return "".join(messages)
+        return "".join(self._messages.get() for _ in range(self._messages.qsize()))
 
     def _write(self, text: str) -> None:
         if text:

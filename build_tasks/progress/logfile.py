@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -27,20 +28,16 @@ class Log:
         self._last: deque[str] = deque(maxlen=MAX_LINES)
         self._named: set[int] = set()
         self._file: TextIO | None = None
-        try:
+        with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8", errors="surrogateescape", buffering=1)
-        except OSError as error:
-            self._give_up(error)
 
     def close(self) -> None:
         """Close the file."""
         file, self._file = self._file, None
         if file:
-            try:
+            with self._guarded():
                 file.close()
-            except OSError as error:
-                self._give_up(error)
 
     def begin(self, command: str) -> None:
         """Write the command of an attempt, whose steps are numbered anew."""
@@ -52,29 +49,26 @@ class Log:
         line = escaping.plain(redact(text), keep_bytes=True)
         self._last.append(line)
         if self._file:
-            try:
+            with self._guarded():
                 self._file.write(f"{line}\n")
-            except OSError as error:
-                self._give_up(error)
 
     def step(self, event: StepEvent) -> None:
         """Write a change of a vertex."""
+        if event.moment is Moment.WARNING:
+            self.line(f"WARNING: {event.text}")
+            return
         number = f"#{event.number}"
         if event.name and event.number not in self._named:
             self._named.add(event.number)
             self.line(f"{number} {event.name}")
-        match event.moment:
-            case Moment.OUTPUT:
-                for line in event.log:
-                    self.line(f"{number} {line}")
-            case Moment.CACHED:
-                self.line(f"{number} CACHED")
-            case Moment.DONE:
-                self.line(f"{number} DONE {event.seconds:.1f}s")
-            case Moment.FAILED:
-                self.line(f"{number} ERROR: {event.text}")
-            case Moment.WARNING:
-                self.line(f"WARNING: {event.text}")
+        lines = {
+            Moment.OUTPUT: event.log,
+            Moment.CACHED: ("CACHED",),
+            Moment.DONE: (f"DONE {event.seconds:.1f}s",),
+            Moment.FAILED: (f"ERROR: {event.text}",),
+        }
+        for line in lines.get(event.moment, ()):
+            self.line(f"{number} {line}")
 
     def tail(self, count: int) -> list[str]:
         """Return the last lines, at most `MAX_LINES`."""
@@ -88,9 +82,14 @@ class Log:
                 return text.removesuffix("\n").split("\n")
         return [*self._last]
 
-    def _give_up(self, error: OSError) -> None:
-        self.problem = f"warning: {self.path}: the log cannot be written: {error.strerror}"
-        file, self._file = self._file, None
-        if file:
-            with contextlib.suppress(OSError):  # it tries to write its buffer once more
-                file.close()
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Give the file up if it cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            self.problem = f"warning: {self.path}: the log cannot be written: {error.strerror}"
+            file, self._file = self._file, None
+            if file:
+                with contextlib.suppress(OSError):  # it tries to write its buffer once more
+                    file.close()

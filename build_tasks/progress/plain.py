@@ -1,38 +1,25 @@
-"""Lines of text, for pipes and logs."""
+"""Displays of lines: for pipes and logs, for programs, and with little of our own."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from build_tasks import console
 from build_tasks.errors import ImagesError
-from build_tasks.history.events import Line
+from build_tasks.history.events import Line, redacted
 from build_tasks.history.record import StepKind
 from build_tasks.history.vertex import CANCELED, Moment, StepEvent
-from build_tasks.progress.base import Display, Row, title
-from build_tasks.text.formatting import duration, shorten
+from build_tasks.progress.base import Display, title
+from build_tasks.text import escaping
+from build_tasks.text.formatting import shorten
 from build_tasks.text.redaction import redact
 
-_SHOWN = frozenset({StepKind.STEP, StepKind.BASE, StepKind.IMPORT, StepKind.EXPORT})
+_CACHES = frozenset({StepKind.IMPORT, StepKind.EXPORT})
+_SHOWN = _CACHES | {StepKind.STEP, StepKind.BASE}
 
 
-class Messages(Display):
-    """Prints messages only; lines of more than `width` columns are shortened."""
-
-    def __init__(self, logs: Path, *, width: int = 0, verbose: bool = False) -> None:
-        super().__init__(logs, verbose=verbose)
-        self._width = width
-
-    def show(self, name: str, text: str) -> None:
-        """Print a message."""
-        console.message(f"{name}: {text}")
-
-    def _print(self, text: str) -> None:
-        console.message(shorten(text, self._width))
-
-
-class Lines(Messages):
+class Lines(Display):
     """Prints a line for each step of several builds, with the build's name in front."""
+
+    shows_start = False
 
     def began(self, name: str) -> None:
         """Print that a build begins."""
@@ -43,48 +30,29 @@ class Lines(Messages):
     def step(self, name: str, event: StepEvent) -> None:
         """Print what starts to run, and which cache cannot be used."""
         super().step(name, event)
-        cache = event.kind in {StepKind.IMPORT, StepKind.EXPORT}
-        if event.moment is Moment.STARTED and (
-            event.kind is StepKind.STEP or event.name.startswith("exporting ")
-        ):
-            self._print(f"{name}: {title(event.name)}")
-        elif event.moment is Moment.FAILED and cache and not event.text.endswith(CANCELED):
-            self._print(f"{name}: {event.name}: {event.text.rpartition(': ')[2]}")
+        step = event.kind is StepKind.STEP or event.name.startswith("exporting ")
+        line = ""
+        if event.moment is Moment.STARTED and step:
+            line = title(event.name)
+        elif event.moment is Moment.FAILED and event.kind in _CACHES:
+            line = f"{event.name}: {event.text.rpartition(': ')[2]}"
+        if line and not line.endswith(CANCELED):
+            console.message(shorten(f"{name}: {line}", self._width))
 
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
         """Print the outcome of a build."""
         super().ended(name, state, error, seconds)
-        self.show(name, outcome(self.rows[name]))
+        self.show(name, self.rows[name].outcome)
 
 
-class StepLines(Messages):
+class StepLines(Display):
     """Prints the steps of a single build, numbered as in BuildKit's plain display."""
-
-    def show_start(self, name: str, text: str) -> None:
-        """Print what the build makes."""
-        self.show(name, text)
 
     def step(self, name: str, event: StepEvent) -> None:
         """Print a change of a step, a base image, a cache or an export."""
         super().step(name, event)
-        number = f"#{event.number}"
-        moment = event.moment
-        if moment is Moment.WARNING:
-            self._print(f"WARNING: {event.text}")
-        elif event.kind not in _SHOWN or moment is Moment.OUTPUT:
-            return
-        elif moment is Moment.STARTED and event.kind is not StepKind.BASE:
-            self._print(f"{number} {title(event.name)}")
-        elif moment is Moment.CACHED:
-            self._print(f"{number} CACHED {title(event.name)}")
-        elif moment is Moment.DONE:
-            base = f" {title(event.name)}" if event.kind is StepKind.BASE else ""
-            self._print(f"{number} DONE {event.seconds:.1f}s{base}")
-        elif moment is Moment.FAILED:
-            for line in event.log:
-                self._print(f"{number} | {line}")
-            error = event.text.rpartition(" did not complete successfully: ")[2]
-            self._print(f"{number} ERROR: {title(event.name)}: {error}")
+        for line in _changes(event):
+            console.message(shorten(line, self._width))
 
     def line(self, name: str, line: Line) -> None:
         """Print a message of buildx."""
@@ -95,11 +63,55 @@ class StepLines(Messages):
             console.message(text if len(text) <= self._width else shorten(text, self._width))
 
 
-def outcome(row: Row) -> str:
-    """Return the outcome of a build: `built in 2 min 5 s, 3 of 9 steps cached`."""
-    progress = row.progress
-    details = f", {progress.cached} of {progress.total} steps cached" if progress.total else ""
-    if row.message:
-        details = f": {row.message}"
-    word = "in" if row.state == "built" else "after"
-    return f"{row.state} {word} {duration(row.seconds)}{details}" if row.attempts else row.state
+def _changes(event: StepEvent) -> list[str]:
+    """Return the lines for a change of a vertex; none if it is not shown."""
+    if event.moment is Moment.WARNING:
+        return [f"WARNING: {event.text}"]
+    if event.kind not in _SHOWN:
+        return []
+    name = title(event.name)
+    base = event.kind is StepKind.BASE
+    error = event.text.rpartition(" did not complete successfully: ")[2]
+    lines = {
+        Moment.STARTED: [] if base else [name],
+        Moment.CACHED: [f"CACHED {name}"],
+        Moment.DONE: [f"DONE {event.seconds:.1f}s{f' {name}' if base else ''}"],
+        Moment.FAILED: [*(f"| {line}" for line in event.log), f"ERROR: {name}: {error}"],
+    }
+    return [f"#{event.number} {line}" for line in lines.get(event.moment, ())]
+
+
+class Events(Display):
+    """Prints BuildKit's events as they are, for other programs, and our own messages."""
+
+    def line(self, name: str, line: Line) -> None:
+        """Print a line of buildx."""
+        console.write(f"{escaping.terminal(redacted(line))}\n")
+        super().line(name, line)
+
+    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
+        """Print the outcome if there are several builds."""
+        super().ended(name, state, error, seconds)
+        if len(self.rows) > 1:
+            self.show(name, self.rows[name].outcome)
+
+
+class BuildKitDisplay(Display):
+    """Leaves stderr to BuildKit's own display, and prints our messages before and after it."""
+
+    takes_events = False
+
+
+class Quiet(Display):
+    """Prints warnings, and the result of a single build."""
+
+    def show(self, name: str, text: str) -> None:
+        """Print a warning."""
+        if text.startswith("warning: "):
+            super().show(name, text)
+
+    def result(self, name: str, text: str) -> None:
+        """Print the result of a single build; several have a table at the end."""
+        super().result(name, text)
+        if len(self.rows) == 1:
+            super().show(name, text)
