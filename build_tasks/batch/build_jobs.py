@@ -17,8 +17,7 @@ from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
 from build_tasks.errors import EngineError, RegistryError
-from build_tasks.model.build import BuildSpec, Output
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.progress.base import Display
 from build_tasks.publish import digests
 from build_tasks.publish.merge import Merge

@@ -12,7 +12,6 @@ from pathlib import Path
 from build_tasks import process
 from build_tasks.errors import DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
-from build_tasks.process import Command
 
 #: uv's names of the platforms of the images.
 UV_PLATFORMS = {
@@ -23,36 +22,12 @@ UV_PLATFORMS = {
 _RESOLVE_TIMEOUT = 600.0
 
 
-def compile_command(uv: str, python: str, platform: Platform, pins: Path, output: Path) -> Command:
-    """Return the command that resolves the requirements on its standard input.
-
-    Args:
-        uv: the program.
-        python: the version of Python to resolve for; no such interpreter is needed.
-        platform: the platform to resolve for.
-        pins: constraints.
-        output: the file to write.
-    """
-    return (
-        *(uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
-        *("--python", sys.executable, "--python-version", python),
-        *("--python-platform", UV_PLATFORMS[platform]),
-        *("--constraints", str(pins), "--output-file", str(output)),
-    )
-
-
 def compile_into(
-    output: Path, python: str, platform: Platform, wanted: str, pins: Path, *options: str
+    output: Path, python: str, platform: Platform, requirements: str, pins: Path, *options: str
 ) -> None:
-    """Resolve requirements into a file; versions in the present file are kept where they fit.
+    """Resolve requirements, one a line, into a file, under the constraints in `pins`.
 
-    Args:
-        output: the file to write.
-        python: the version of Python.
-        platform: the platform.
-        wanted: the requirements, one a line.
-        pins: a file of constraints.
-        options: further options of `uv pip compile`.
+    Versions in the present file are kept where they fit. No interpreter of that Python is needed.
 
     Raises:
         DependencyError: no versions fit together.
@@ -60,8 +35,14 @@ def compile_into(
     """
     from uv import find_uv_bin  # noqa: PLC0415 - start-up time
 
-    command = (*compile_command(find_uv_bin(), python, platform, pins, output), *options)
-    completed = process.run(command, input=wanted, timeout=_RESOLVE_TIMEOUT, check=False)
+    command = (
+        *(find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *("--python", sys.executable, "--python-version", python),
+        *("--python-platform", UV_PLATFORMS[platform]),
+        *("--constraints", str(pins), "--output-file", str(output)),
+        *options,
+    )
+    completed = process.run(command, input=requirements, timeout=_RESOLVE_TIMEOUT, check=False)
     if completed.returncode:
         reason = one_line(completed.stderr)
         error = DependencyError if "No solution found" in reason else NetworkError
@@ -73,13 +54,8 @@ def one_line(stderr: str) -> str:
     return " ".join(re.sub(r"[^\x00-\x7f]", "", stderr).split())
 
 
-def wheel_sizes(python: str, platform: Platform, wanted: str) -> Mapping[str, int]:
-    """Return the bytes of the largest wheel of each package, or of its sdist without wheels.
-
-    Args:
-        python: the version of Python.
-        platform: the platform.
-        wanted: pins, one a line.
+def wheel_sizes(python: str, platform: Platform, pins: str) -> Mapping[str, int]:
+    """Return the bytes of the largest wheel of each pinned package, or of its sdist.
 
     Raises:
         NetworkError: the package index is unreachable.
@@ -89,7 +65,7 @@ def wheel_sizes(python: str, platform: Platform, wanted: str) -> Mapping[str, in
         limits.touch()
         # The format of PEP 751 has sizes; pins leave nothing to resolve.
         options = ("--no-deps", "--format", "pylock.toml")
-        compile_into(lock, python, platform, wanted, limits, *options)
+        compile_into(lock, python, platform, pins, limits, *options)
         packages = tomllib.loads(lock.read_text(encoding="utf-8"))["packages"]
     return {
         package["name"]: max(file["size"] for file in package.get("wheels") or [package["sdist"]])

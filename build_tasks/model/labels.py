@@ -1,9 +1,10 @@
-"""Labels of an image, and annotations of a pushed one."""
+"""Labels of an image, annotations of a pushed one, and the revision that they name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from build_tasks.model.matrix import Build, ImageKind
-from build_tasks.model.revision import Revision
 from build_tasks.model.types import Pairs
 
 _OCI = "org.opencontainers.image."
@@ -11,6 +12,22 @@ _TEXTS = {
     ImageKind.CI: ("airflow-ci", "Airflow CI image", "Apache Airflow with a test toolchain"),
     ImageKind.PROD: ("airflow", "Airflow PROD image", "Apache Airflow, ready to be deployed"),
 }
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit and the run that builds from it; what is unknown is empty.
+
+    Args:
+        commit: the full hash.
+        date: the commit's date in ISO 8601. The image has the same, so that equal inputs give an
+            equal image.
+        build_id: the id of the CI run.
+    """
+
+    commit: str = ""
+    date: str = ""
+    build_id: str = ""
 
 
 def labels(build: Build, *, airflow: str, base_image: str, revision: Revision) -> Pairs:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +12,6 @@ from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import NetworkError, UsageError
-from build_tasks.model.installation import Installation
 from build_tasks.plan import airflow_checkout
 
 WHEELS = ROOT / "docker-context-files"
@@ -19,6 +19,23 @@ WHEELS = ROOT / "docker-context-files"
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
 #: Seconds to download a constraints file.
 _DOWNLOAD_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How Airflow gets into the PROD image.
+
+    Args:
+        method: `release`, `wheels` or `sources`, as in the Dockerfile.
+        version: the release of Airflow.
+        constraints: the mode of the constraints files to follow.
+        contexts: folders of named build contexts, by the stage that they replace.
+    """
+
+    method: str
+    version: str
+    constraints: str = "constraints"
+    contexts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def find(settings: Settings, python: str, announce: Callable[[str], None]) -> Installation:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
-from build_tasks.model.installation import Installation
-from build_tasks.model.revision import Revision
+from build_tasks.model.labels import Revision
 from build_tasks.model.types import Pairs
+from build_tasks.plan.airflow_source import Installation
 from build_tasks.text.redaction import is_secret_name, redact
 
 

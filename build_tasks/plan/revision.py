@@ -9,7 +9,7 @@ from pathlib import Path
 
 from build_tasks.errors import ImagesError, MissingProgram
 from build_tasks.inputs import git
-from build_tasks.model.revision import Revision
+from build_tasks.model.labels import Revision
 
 #: Variables with the id of a CI run; the first one that is set counts.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")

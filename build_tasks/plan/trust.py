@@ -100,17 +100,20 @@ def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRu
         run = _other(environment)
     if not trusted and (run.trusted or run.unknown):
         return replace(run, distrust=f"{place} says so", unknown=False)
-    if run.unknown and place == TRUST_VARIABLE:
+    if not run.unknown:
+        return run
+    if place == TRUST_VARIABLE:
         return replace(run, distrust="", unknown=False)
-    if run.unknown:
-        return replace(
-            run, distrust=f"{run.distrust} ({TRUST_VARIABLE}=1 in its environment trusts it)"
-        )
-    return run
+    hint = f"({TRUST_VARIABLE}=1 in its environment trusts it)"
+    return replace(run, distrust=f"{run.distrust} {hint}")
 
 
 def _is_on(environment: Mapping[str, str], variable: str) -> bool:
     return environment.get(variable, "").strip().lower() not in _OFF
+
+
+def _unknown(run: CIRun, what: str) -> CIRun:
+    return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
 
 
 def _other(environment: Mapping[str, str]) -> CIRun:
@@ -135,8 +138,7 @@ def _github(environment: Mapping[str, str]) -> CIRun:
         return _workflow_run(environment, run)
     if event in GITHUB_TRUSTED:
         return run
-    what = f"the event {event!r}" if event else "GitHub"
-    return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
+    return _unknown(run, f"the event {event!r}" if event else "GitHub")
 
 
 def _distrust_pull_request(environment: Mapping[str, str], event: str) -> str:
@@ -144,14 +146,11 @@ def _distrust_pull_request(environment: Mapping[str, str], event: str) -> str:
     payload = _payload(environment)
     repository = _text(payload, "repository", "full_name")
     pull_request = payload.get(_PULL_REQUEST)
-    if (
-        not repository
-        or not isinstance(pull_request, dict)
-        or not isinstance(pull_request.get("head"), dict)
-    ):
+    head = pull_request.get("head") if isinstance(pull_request, dict) else None
+    if not repository or not isinstance(head, dict):
         return f"cannot tell whether this {event} comes from a fork"
     # The repository of a deleted fork is null.
-    name = _text(pull_request, "head", "repo", "full_name") or "a deleted repository"
+    name = _text(head, "repo", "full_name") or "a deleted repository"
     return "" if name == repository else f"it builds a pull request from {name}"
 
 
@@ -170,8 +169,7 @@ def _workflow_run(environment: Mapping[str, str], run: CIRun) -> CIRun:
     if name != repository:
         return replace(run, distrust=f"it builds a pull request from {name}")
     if not branch or not (event in GITHUB_TRUSTED or event.startswith(_PULL_REQUEST)):
-        reason = f"a workflow_run after {event!r} does not tell whose code is built"
-        return replace(run, distrust=reason, unknown=True)
+        return _unknown(run, f"a workflow_run after {event!r}")
     queued = _QUEUED.fullmatch(branch)
     if queued:
         return CIRun(base=queued["base"], no_cache=_MERGE_QUEUE)
@@ -197,36 +195,36 @@ def _text(value: Any, *keys: str) -> str:
 def _gitlab(environment: Mapping[str, str]) -> CIRun:
     source = environment.get("CI_PIPELINE_SOURCE", "")
     if source == "merge_request_event" or environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"):
-        return _merge_request(environment)
+        run = _gitlab_request(environment, "MERGE_REQUEST", "SOURCE_PROJECT_PATH", "PROJECT_PATH")
+        if environment.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train":
+            return replace(run, branch="", no_cache=_MERGE_QUEUE)
+        return run
     if source == "external_pull_request_event":
-        return _external_pull_request(environment)
+        repositories = ("SOURCE_REPOSITORY", "TARGET_REPOSITORY")
+        return _gitlab_request(environment, "EXTERNAL_PULL_REQUEST", *repositories)
     tag = environment.get("CI_COMMIT_TAG", "")
     run = CIRun(branch=environment.get("CI_COMMIT_BRANCH") or (f"tags/{tag}" if tag else ""))
     if source in GITLAB_TRUSTED:
         return run
-    what = f"the pipeline source {source!r}" if source else "GitLab"
-    return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
+    return _unknown(run, f"the pipeline source {source!r}" if source else "GitLab")
 
 
-def _merge_request(environment: Mapping[str, str]) -> CIRun:
-    name = environment.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "")
-    repository = environment.get("CI_MERGE_REQUEST_PROJECT_PATH", "")
+def _gitlab_request(environment: Mapping[str, str], kind: str, source: str, target: str) -> CIRun:
+    """Return what is known of a request to merge a branch.
+
+    Args:
+        environment: the variables of the CI system.
+        kind: the variables' prefix without `CI_`.
+        source: the variable with the repository of the branch.
+        target: the variable with the repository that it is to be merged into.
+    """
+    name = environment.get(f"CI_{kind}_{source}", "")
     distrust = ""
-    if not name or name != repository:
-        distrust = f"it builds a merge request from {name or 'a deleted project'}"
-    base = environment.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
-    if environment.get("CI_MERGE_REQUEST_EVENT_TYPE") == "merge_train":
-        return CIRun(distrust, base=base, no_cache=_MERGE_QUEUE)
-    branch = environment.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "")
-    return CIRun(distrust, branch or environment.get("CI_COMMIT_BRANCH", ""), base)
-
-
-def _external_pull_request(environment: Mapping[str, str]) -> CIRun:
-    prefix = "CI_EXTERNAL_PULL_REQUEST"
-    name = environment.get(f"{prefix}_SOURCE_REPOSITORY", "")
-    repository = environment.get(f"{prefix}_TARGET_REPOSITORY", "")
-    distrust = ""
-    if not name or name != repository:
-        distrust = f"it builds a pull request from {name or 'an unknown repository'}"
-    branch = environment.get(f"{prefix}_SOURCE_BRANCH_NAME", "")
-    return CIRun(distrust, branch, environment.get(f"{prefix}_TARGET_BRANCH_NAME", ""))
+    if not name or name != environment.get(f"CI_{kind}_{target}"):
+        request = kind.removeprefix("EXTERNAL_").replace("_", " ").lower()
+        distrust = f"it builds a {request} from {name or 'an unknown repository'}"
+    return CIRun(
+        distrust,
+        branch=environment.get(f"CI_{kind}_SOURCE_BRANCH_NAME", ""),
+        base=environment.get(f"CI_{kind}_TARGET_BRANCH_NAME", ""),
+    )

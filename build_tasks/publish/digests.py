@@ -14,7 +14,7 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import CommandError, DiskError, UsageError
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.text.formatting import listed
 

@@ -17,7 +17,7 @@ from build_tasks.buildx import classification, imagetools
 from build_tasks.buildx.imagetools import Index
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import DigestFile
 from build_tasks.process import Command
 from build_tasks.text.formatting import listed
 

@@ -17,8 +17,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.model import matrix
-from build_tasks.model.build import BuildSpec
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import BuildSpec, DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host, revision, selection
 from build_tasks.publish import digests

@@ -15,7 +15,7 @@ from registry_proxy import FOREVER, Proxy, proxied
 from suite import Suite, last
 
 from build_tasks.engine.state import EmbeddedEngine
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import DigestFile
 from build_tasks.publish import digests
 
 DOCKERFILE = """\

@@ -13,7 +13,7 @@ from fake_docker import Bench
 from build_tasks.errors import CommandError
 from build_tasks.inputs import context, git
 from build_tasks.inputs.context import Allowed
-from build_tasks.model.revision import Revision
+from build_tasks.model.labels import Revision
 from build_tasks.plan import airflow_checkout, revision
 
 DATE = "2026-01-02T03:04:05+00:00"

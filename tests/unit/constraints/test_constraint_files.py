@@ -95,10 +95,17 @@ def test_changes_list_added_removed_and_changed_packages() -> None:
     assert constraint_files.changes(before, after) == ["  b 1 -> 2", "- c 1", "+ d 1"]
 
 
-def test_command_resolves_for_another_python() -> None:
-    command = resolver.compile_command("uv", "3.9", Platform.ARM64, Path("pins"), Path("out"))
-    assert command == (
-        *("uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        commands.append(command)
+        return Completed(command, 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    resolver.compile_into(Path("out"), "3.9", Platform.ARM64, "x", Path("pins"))
+    assert commands[0][1:] == (
+        *("pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
         *("--python", sys.executable, "--python-version", "3.9"),
         *("--python-platform", "aarch64-manylinux_2_28"),
         *("--constraints", "pins", "--output-file", "out"),

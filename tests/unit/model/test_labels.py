@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from build_tasks.model import labels
+from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.model.revision import Revision
 
 BUILD = Build(ImageKind.PROD, "3.11", Platform.ARM64)
 REVISION = Revision("abc", "2026-01-02T03:04:05+00:00", "7")

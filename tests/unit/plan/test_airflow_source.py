@@ -13,7 +13,6 @@ from build_tasks.config import loading
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
-from build_tasks.model import installation
 from build_tasks.plan import airflow_checkout, airflow_source
 
 
@@ -39,7 +38,7 @@ def test_release_follows_the_constraints_of_the_project(
     wheels: Path, python: str, airflow: str, mode: str
 ) -> None:
     found = airflow_source.find(chosen(constraints_mode=mode), python, said)
-    assert found == installation.Installation("release", airflow, mode)
+    assert found == airflow_source.Installation("release", airflow, mode)
     assert found.contexts == {}
     file = airflow_source.constraints_file(chosen(constraints_mode=mode), python)
     assert file == ROOT / "constraints" / f"{mode}-{python}.txt"

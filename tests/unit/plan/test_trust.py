@@ -84,7 +84,7 @@ def test_pull_request_from_a_fork_is_not_trusted(tmp_path: Path, event: str) -> 
 def test_merge_request_from_a_fork_is_not_trusted() -> None:
     merge = {**MERGE, "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "me/airflow"}
     assert assess(merge).distrust == "it builds a merge request from me/airflow"
-    assert assess(MERGE).distrust == "it builds a merge request from a deleted project"
+    assert assess(MERGE).distrust == "it builds a merge request from an unknown repository"
 
 
 def after(name: object, event: str = "pull_request", branch: object = "fix") -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks.errors import CommandError, DiskError, UsageError
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.publish import digests
 

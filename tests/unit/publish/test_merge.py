@@ -17,7 +17,7 @@ from build_tasks.errors import (
     RegistryError,
     VerificationError,
 )
-from build_tasks.model.digest_file import DigestFile
+from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
 from build_tasks.publish.merge import Merge
