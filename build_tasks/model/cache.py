@@ -1,12 +1,11 @@
-"""Which caches a build reads, and which one it writes."""
+"""The caches of a build, and the settings of caches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from build_tasks.model import cache_backends
 from build_tasks.model.cache_backends import Backend
 from build_tasks.model.types import Pairs
 
@@ -74,48 +73,3 @@ class CachePlan:
         if self.export:
             options += ["--cache-to", self.export.value]
         return tuple(options)
-
-
-@dataclass(frozen=True)
-class CachePolicy:
-    """What all builds of one run may read and write.
-
-    Args:
-        mode: where cached steps may come from.
-        read: branches whose caches are read, in order.
-        write: the branch whose cache is written; empty for none.
-        sources: caches to read instead of those of the branches.
-        target: the cache to write instead of that of the branch.
-        compression: how written layers are compressed.
-    """
-
-    mode: CacheMode = CacheMode.REGISTRY
-    read: tuple[str, ...] = ()
-    write: str = ""
-    sources: tuple[Backend, ...] = ()
-    target: Backend | None = None
-    compression: Compression = Compression.ZSTD
-
-
-def plan(
-    policy: CachePolicy, reference: Callable[[str], str], placeholders: Mapping[str, str]
-) -> CachePlan:
-    """Return the caches of one build.
-
-    A build always reads its caches: BuildKit fetches only the layers that it needs.
-
-    Args:
-        policy: what the run may read and write.
-        reference: returns the build's cache reference of a branch.
-        placeholders: the build's values for cache_backends.PLACEHOLDERS.
-    """
-    imports: tuple[Backend, ...] = ()
-    if policy.mode is CacheMode.REGISTRY:
-        sources = [source.for_build(placeholders) for source in policy.sources]
-        branches = [cache_backends.registry(reference(branch)) for branch in policy.read]
-        imports = tuple(dict.fromkeys(sources or branches))
-    export = None
-    if policy.write:
-        target = policy.target or cache_backends.registry(reference(policy.write))
-        export = target.for_build(placeholders).for_export(policy.compression.attributes)
-    return CachePlan(imports, export, enabled=policy.mode is not CacheMode.DISABLED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -34,7 +35,7 @@ DOCKER_DRIVER_TYPES = frozenset(
     {BackendType.REGISTRY, BackendType.LOCAL, BackendType.INLINE, BackendType.GHA}
 )
 #: Placeholders of attributes; each build fills them in.
-PLACEHOLDERS = ("identity", "kind", "python", "architecture", "branch")
+PLACEHOLDERS = ("{identity}", "{kind}", "{python}", "{architecture}", "{branch}")
 #: Attributes with credentials, and where BuildKit finds these otherwise.
 _CREDENTIALS = {
     "token": "ACTIONS_RUNTIME_TOKEN",
@@ -79,11 +80,7 @@ class Backend:
 
     def for_build(self, placeholders: Mapping[str, str]) -> Backend:
         """Return the cache of one build, whose values replace the placeholders."""
-        attributes = []
-        for key, value in self.attributes:
-            for name, text in placeholders.items():
-                value = value.replace(f"{{{name}}}", text)  # noqa: PLW2901 - the same value
-            attributes.append((key, value))
+        attributes = [(key, value.format_map(placeholders)) for key, value in self.attributes]
         scope = _SCOPE.get(self.type)
         if scope and scope not in dict(attributes):
             attributes.append((scope, placeholders["identity"]))
@@ -159,11 +156,8 @@ def _check(backend: Backend, place: str, *, write: bool) -> None:
             )
         if value != _EXPORT.get(key, value):
             raise UsageError(f"{place}: {key}={value}: is always {_EXPORT[key]}")
-        plain = value
-        for name in PLACEHOLDERS:
-            plain = plain.replace(f"{{{name}}}", "")
-        if "{" in plain or "}" in plain:
-            names = listed(f"{{{name}}}" for name in PLACEHOLDERS)
+        if re.search("[{}]", re.sub("|".join(PLACEHOLDERS), "", value)):
+            names = listed(PLACEHOLDERS)
             raise UsageError(f"{place}: unknown placeholder in {value!r}: choose {names}")
     required = _REQUIRED.get(backend.type, ("", ""))[write]
     if required and required not in dict(backend.attributes):

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.errors import UsageError
-from build_tasks.model import cache, matrix
+from build_tasks.model import cache_backends, matrix
 from build_tasks.model.build import Output
-from build_tasks.model.cache import CacheImports, CachePlan, CachePolicy
-from build_tasks.model.cache_backends import BackendType
-from build_tasks.model.matrix import Build, ImageKind, Names, Platform
+from build_tasks.model.cache import CacheImports, CacheMode, CachePlan, Compression
+from build_tasks.model.cache_backends import Backend, BackendType
+from build_tasks.model.matrix import Build, Names, Platform
 from build_tasks.plan import revision
 from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """What all builds of one run may read and write.
+
+    Args:
+        mode: where cached steps may come from.
+        read: branches whose caches are read, in order.
+        write: the branch whose cache is written; empty for none.
+        sources: caches to read instead of those of the branches.
+        target: the cache to write instead of that of the branch.
+        compression: how written layers are compressed.
+    """
+
+    mode: CacheMode = CacheMode.REGISTRY
+    read: tuple[str, ...] = ()
+    write: str = ""
+    sources: tuple[Backend, ...] = ()
+    target: Backend | None = None
+    compression: Compression = Compression.ZSTD
 
 
 def resolve(
@@ -59,7 +81,10 @@ def resolve(
 
 
 def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
-    """Return the caches of one build."""
+    """Return the caches of one build.
+
+    A build always reads its caches: BuildKit fetches only the layers that it needs.
+    """
     placeholders = {
         "identity": build.identity,
         "kind": build.kind.value,
@@ -67,7 +92,20 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
         "architecture": build.platform.architecture,
         "branch": matrix.path_safe(policy.write or names.branch),
     }
-    return cache.plan(policy, lambda branch: names.for_branch(branch).cache(build), placeholders)
+
+    def of_branch(branch: str) -> Backend:
+        return cache_backends.registry(names.for_branch(branch).cache(build))
+
+    imports: list[Backend] = []
+    if policy.mode is CacheMode.REGISTRY:
+        imports = [source.for_build(placeholders) for source in policy.sources]
+        imports = imports or [of_branch(branch) for branch in policy.read]
+    export = None
+    if policy.write:
+        target = policy.target or of_branch(policy.write)
+        export = target.for_build(placeholders).for_export(policy.compression.attributes)
+    enabled = policy.mode is not CacheMode.DISABLED
+    return CachePlan(tuple(dict.fromkeys(imports)), export, enabled=enabled)
 
 
 def check_export(
@@ -75,11 +113,7 @@ def check_export(
 ) -> None:
     """Raise UsageError if a configured cache cannot be written, or two builds would write it.
 
-    Args:
-        policy: what the run may write.
-        settings: the effective settings.
-        images: the images of the run.
-        output: the output of the build of each platform.
+    `output` is that of the build of each platform.
     """
     if not policy.write or policy.target is None:
         return
@@ -92,11 +126,10 @@ def check_export(
             )
         return
     writers: dict[str, str] = {}
-    for kind, python in images:
+    for image in images:
         # Without platforms there is one, the engine's own, which is not known yet.
         for platform in settings.platforms or (Platform.AMD64,):
-            slim = kind is ImageKind.PROD and settings.prod_slim
-            build = Build(kind, python, platform, slim=slim)
+            build = image.build(platform)
             name = build.identity if settings.platforms else build.image_identity
             export = plan(policy, Names("", "", settings.branch), build).export
             other = writers.setdefault(str(export), name)

@@ -12,7 +12,7 @@ from build_tasks.constraints import baseline, constraint_files
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.labels import Revision
-from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.matrix import ImageKind
 from build_tasks.model.types import Pairs
 from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.airflow_source import Installation
@@ -26,26 +26,18 @@ class ImageContent:
     """What goes into an image on every platform; only the base image comes from the host.
 
     Args:
-        kind: the kind of image.
-        python: its Python, as X.Y.
-        slim: whether it is without extras.
+        image: the image.
         airflow: its release of Airflow.
         arguments: the build arguments, without the base image.
         contexts: the files of the build contexts by name; the main one has the empty name.
         revision: the commit and the run.
     """
 
-    kind: ImageKind
-    python: str
-    slim: bool
+    image: Image
     airflow: str
     arguments: Pairs
     contexts: Mapping[str, Prepared]
     revision: Revision
-
-    def build(self, platform: Platform) -> Build:
-        """Return the build for a platform."""
-        return Build(self.kind, self.python, platform, slim=self.slim)
 
 
 def collect(
@@ -53,23 +45,19 @@ def collect(
 ) -> list[ImageContent]:
     """Return the content of images; sources and constraints are fetched where necessary.
 
-    Args:
-        images: the images.
-        settings: the effective settings.
-        build_id: the id of the build; empty for that of the CI run.
-        announce: takes messages.
+    An empty `build_id` stands for that of the CI run.
 
     Raises:
         ImagesError: something that goes into an image is unusable or cannot be fetched.
     """
     installations = {
-        image: airflow_source.find(settings, image[1], announce)
-        if image[0] is ImageKind.PROD
+        image: airflow_source.find(settings, image.python, announce)
+        if image.kind is ImageKind.PROD
         else None
         for image in images
     }
     commit = revision.current(ROOT, announce, build_id=build_id)
-    _warn_ignored(settings, [kind for kind, _ in installations], announce)
+    _warn_ignored(settings, [image.kind for image in installations], announce)
     _warn_unpinned(settings, installations, announce)
 
     @cache
@@ -84,23 +72,17 @@ def collect(
         return baseline.select(ROOT, python, slim=slim, announce=announce)
 
     contents = []
-    for (kind, python), install in installations.items():
-        slim = kind is ImageKind.PROD and settings.prod_slim
-        first = select_baseline(python, slim=slim)
-        folders = {"": ROOT, **(dict(sorted(install.contexts.items())) if install else {})}
+    for image, installation in installations.items():
+        folders = {"": ROOT}
+        airflow = settings.airflow_for(image.python)
+        if installation:
+            folders |= dict(sorted(installation.contexts.items()))
+            airflow = installation.version
+        first_layer = ("AIRFLOW_BASELINE", select_baseline(image.python, slim=image.slim))
+        build_arguments = arguments.arguments(image.python, settings, installation, commit)
+        contexts = {name: prepare(name, folder) for name, folder in folders.items()}
         contents.append(
-            ImageContent(
-                kind,
-                python,
-                slim,
-                airflow=install.version if install else settings.airflow_for(python),
-                arguments=(
-                    ("AIRFLOW_BASELINE", first),
-                    *arguments.arguments(python, settings, install, commit),
-                ),
-                contexts={name: prepare(name, folder) for name, folder in folders.items()},
-                revision=commit,
-            )
+            ImageContent(image, airflow, (first_layer, *build_arguments), contexts, commit)
         )
     return contents
 
@@ -119,7 +101,8 @@ def _warn_unpinned(
 ) -> None:
     """Warn of additional packages whose version no constraints pin."""
     warnings: dict[tuple[str, ...], str] = {}
-    for (_, python), install in installations.items():
+    for image, install in installations.items():
+        python = image.python
         folder = install.contexts.get("constraints") if install else None
         mode = install.constraints if install else "constraints"
         file = folder / "constraints.txt" if folder else constraint_files.path(ROOT, python, mode)

@@ -10,7 +10,6 @@ from build_tasks.config.options import PROGRESS, Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.model.build import BuildSpec, ImageOutput, Output, RunOptions
-from build_tasks.model.cache import CachePolicy
 from build_tasks.plan import (
     build_host,
     build_inputs,
@@ -21,6 +20,7 @@ from build_tasks.plan import (
     trust,
 )
 from build_tasks.plan.build_host import Base, BuildHost
+from build_tasks.plan.cache_policy import CachePolicy
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.selection import Image
 from build_tasks.text.formatting import listed
@@ -69,7 +69,7 @@ def plan_builds(
     contents = image_content.collect(request.images, settings, build_id, announce)
     host = build_host.find(settings, start=not dry, announce=announce)
     outputs.check_scanner(request.output.sbom, host)
-    pythons = [content.python for content in contents]
+    pythons = [image.python for image in request.images]
     bases = build_host.base_images(host, pythons, host.platforms, announce, dry=dry)
     return host, make_specs(request, contents, host, bases)
 
@@ -111,9 +111,9 @@ def make_specs(
     """Return one build per image and platform, and those that load all platforms of an image."""
     specs: list[BuildSpec] = []
     for content in contents:
-        base = bases[content.python]
+        base = bases[content.image.python]
         for platform in host.platforms:
-            build = content.build(platform)
+            build = content.image.build(platform)
             run = replace(
                 request.run,
                 metadata=request.run.metadata / f"{build.identity}.json",

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FIELDS, ROOT, Settings
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
-from build_tasks.model.matrix import ImageKind
+from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.text.formatting import listed
 
-#: A kind of image, and its Python as X.Y.
-Image = tuple[ImageKind, str]
+
+class Image(NamedTuple):
+    """An image for one Python (X.Y), whatever its platform."""
+
+    kind: ImageKind
+    python: str
+    slim: bool
+
+    def build(self, platform: Platform) -> Build:
+        """Return the build for a platform."""
+        return Build(self.kind, self.python, platform, slim=self.slim)
 
 
 def select(options: Options, settings: Settings) -> list[Image]:
@@ -36,7 +47,11 @@ def select(options: Options, settings: Settings) -> list[Image]:
     released = settings.airflow_from == "release" and not settings.prod_slim
     for python in pythons if ImageKind.CI in kinds or released else ():
         extras.check(settings, python)
-    return [(kind, python) for kind in kinds for python in pythons]
+    return [
+        Image(kind, python, slim=kind is ImageKind.PROD and settings.prod_slim)
+        for kind in kinds
+        for python in pythons
+    ]
 
 
 def _check_options(settings: Settings, kinds: list[ImageKind]) -> None:

@@ -18,7 +18,7 @@ from build_tasks.config.options import Options
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, DigestFile
-from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_host, revision, selection
 from build_tasks.publish import digests
 from build_tasks.publish.merge import Merge
@@ -55,13 +55,11 @@ def merge_files(options: Options, settings: Settings, *, announce: Callable[[str
     commit = options.text("commit") or revision.current(ROOT, announce).commit
     host = build_host.find(settings, start=not options.flag("dry-run"), announce=announce)
     merges = []
-    for kind, python in selected:
-        slim = kind is ImageKind.PROD and settings.prod_slim
-        platforms = settings.platforms or tuple(Platform)
-        builds = [Build(kind, python, platform, slim=slim) for platform in platforms]
-        image = host.names.image(builds[0])
-        sources = digests.select(files, builds, image=image, commit=commit, where=folder)
-        references = tuple(f"{image}:{tag}" for tag in tags or [builds[0].tag])
+    for image in selected:
+        builds = [image.build(platform) for platform in settings.platforms or tuple(Platform)]
+        name = host.names.image(builds[0])
+        sources = digests.select(files, builds, image=name, commit=commit, where=folder)
+        references = tuple(f"{name}:{tag}" for tag in tags or [builds[0].tag])
         merges.append(Merge(settings.builder, tuple(sources), references))
     for merge in merges:
         if options.flag("dry-run"):

@@ -81,7 +81,7 @@ def to_save(
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    kind, python = _selected(options, settings)
+    kind, python, _ = _selected(options, settings)
     host = build_host.find(settings, start=False, announce=announce)
     reference = _reference(host, options, _platform(host))
     image = target.find_local(host.client, reference)
@@ -98,7 +98,7 @@ def to_save(
     return host, image, target.identify(image, platform)
 
 
-def _selected(options: Options, settings: Settings) -> tuple[ImageKind, str]:
+def _selected(options: Options, settings: Settings) -> selection.Image:
     selected = selection.select(options, settings)
     if len(selected) > 1:
         raise UsageError(f"--python: one at a time: {options.text('python')}")
@@ -113,8 +113,7 @@ def _platform(host: BuildHost) -> Platform:
 
 
 def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
-    kind, python = _selected(options, host.settings)
-    build = Build(kind, python, platform, slim=_is_slim(kind, host.settings))
+    build = _selected(options, host.settings).build(platform)
     tag = options.text("tag") or build.tag
     return f"{host.names.image(build)}:{matrix.parse_tag(tag, '--tag')}"
 

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from build_tasks.config import loading
 from build_tasks.errors import UsageError
+from build_tasks.model import cache_backends
 from build_tasks.model.build import Output
-from build_tasks.model.cache import CachePolicy
+from build_tasks.model.cache import CacheMode, CachePlan, Compression
 from build_tasks.model.matrix import Build, ImageKind, Names, Platform
 from build_tasks.plan import cache_policy, revision
+from build_tasks.plan.cache_policy import CachePolicy
+from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
 
 BUILD = Build(ImageKind.CI, "3.9", Platform.AMD64)
@@ -22,6 +25,7 @@ PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
+ALWAYS = "mode=max,ignore-error=true,image-manifest=true,oci-mediatypes=true"
 MESSAGES: list[str] = []
 
 
@@ -106,7 +110,7 @@ def check_export(
     options = {"cache-to": cache_to, "platform": platforms or None}
     chosen = loading.load(options, environment={})
     policy = CachePolicy(write=write, target=chosen.cache_to)
-    images = [(ImageKind.CI, "3.9"), (ImageKind.CI, "3.11")]
+    images = [Image(ImageKind.CI, python, slim=False) for python in ("3.9", "3.11")]
     cache_policy.check_export(policy, chosen, images, output)
 
 
@@ -156,3 +160,54 @@ def test_branch_cannot_take_the_shortened_name_of_another() -> None:
     taken = long.split("/")[2]
     assert taken.startswith("feature-xxx")
     assert Names("r", "a", taken).image(BUILD) != long
+
+
+def reference(branch: str) -> str:
+    return f"r/a/{branch}/ci/python3.9:cache-linux-amd64"
+
+
+def planned(policy: CachePolicy) -> CachePlan:
+    return cache_policy.plan(policy, Names("r", "a", "main"), BUILD)
+
+
+def test_imports_keep_their_order_and_nothing_is_exported_by_default() -> None:
+    assert planned(CachePolicy(read=("mine", "main"))).options() == (
+        *("--cache-from", f"type=registry,ref={reference('mine')}"),
+        *("--cache-from", f"type=registry,ref={reference('main')}"),
+    )
+
+
+def test_export_has_mode_max_and_ignores_errors() -> None:
+    assert planned(CachePolicy(write="mine")).options() == (
+        "--cache-to",
+        f"type=registry,ref={reference('mine')},{ALWAYS},compression=zstd,compression-level=1",
+    )
+
+
+def test_gzip_is_forced() -> None:
+    export = planned(CachePolicy(write="mine", compression=Compression.GZIP)).export
+    assert export
+    assert export.value.endswith(f"{ALWAYS},compression=gzip,force-compression=true")
+
+
+def test_local_mode_needs_no_option() -> None:
+    assert planned(CachePolicy(CacheMode.LOCAL, ("main",))).options() == ()
+
+
+def test_disabled_cache_can_still_be_exported() -> None:
+    assert planned(CachePolicy(CacheMode.DISABLED, ("main",))).options() == ("--no-cache",)
+    renewed = planned(CachePolicy(CacheMode.DISABLED, ("main",), "main"))
+    assert renewed.options()[:2] == ("--no-cache", "--cache-to")
+
+
+def test_named_caches_replace_the_branches() -> None:
+    policy = CachePolicy(
+        read=("main",),
+        write="main",
+        sources=(cache_backends.parse("r/x:{identity}", "--cache-from", write=False),),
+        target=cache_backends.parse("type=gha", "--cache-to", write=True),
+    )
+    assert planned(policy).options() == (
+        *("--cache-from", "type=registry,ref=r/x:ci-3.9-amd64"),
+        *("--cache-to", "type=gha,scope=ci-3.9-amd64,mode=max,ignore-error=true"),
+    )
