@@ -7,13 +7,13 @@ removes the oldest.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from build_tasks import paths
 from build_tasks.errors import DiskError, UsageError
@@ -69,11 +69,9 @@ def prune(keep: BuildRecord) -> None:
     """Remove old records and logs, but none of the run of `keep`."""
     now = time.time()
     size = 0
-    newest_first = sorted(_files(), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for count, entry in enumerate(newest_first, 1):
-        size += entry.stat().st_size
-        old = now - entry.stat().st_mtime > KEEP_SECONDS
-        file = Path(entry.path)
+    for count, (file, status) in enumerate(_files(), 1):
+        size += status.st_size
+        old = now - status.st_mtime > KEEP_SECONDS
         if file.parent.name != _run(keep) and (old or count > KEEP_BUILDS or size > KEEP_BYTES):
             with contextlib.suppress(OSError):
                 file.unlink()
@@ -103,20 +101,14 @@ def _prune_references() -> None:
     cache = paths.cache_folder()
     for store in (cache / "buildx", *cache.glob("builders/*/buildx")):
         for node in (*store.glob("refs/*"), *store.glob("refs/*/*")):
-            files = [entry for entry in _entries(node) if entry.is_file()]
-            with contextlib.suppress(OSError):
-                files.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
-                for entry in files[KEEP_BUILDS:]:
-                    Path(entry.path).unlink()
+            builds = _newest_first(entry for entry in _entries(node) if entry.is_file())
+            for file, _ in builds[KEEP_BUILDS:]:
+                file.unlink(missing_ok=True)
 
 
 def runs() -> list[str]:
     """Return the names of the recorded runs, newest first."""
-    newest: dict[str, float] = {}
-    for entry in _files():
-        name = Path(entry.path).parent.name
-        newest[name] = max(entry.stat().st_mtime, newest.get(name, 0.0))
-    return sorted(newest, key=lambda name: newest[name], reverse=True)
+    return [*dict.fromkeys(file.parent.name for file, _ in _files())]
 
 
 def of_run(name: str, announce: Announce) -> list[BuildRecord]:
@@ -134,9 +126,7 @@ def last_run(announce: Announce) -> list[BuildRecord]:
 def by_identity(identity: str, announce: Announce) -> Iterator[BuildRecord]:
     """Yield the records of one build, newest first; each is read when it is needed."""
     name = f"{_safe(identity)}{SUFFIX}"
-    files = [entry for entry in _files() if entry.name == name]
-    files.sort(key=lambda entry: (entry.stat().st_mtime, entry.path), reverse=True)
-    yield from _read_all((Path(entry.path) for entry in files), announce)
+    yield from _read_all((file for file, _ in _files() if file.name == name), announce)
 
 
 def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
@@ -144,13 +134,15 @@ def previous(record: BuildRecord, announce: Announce) -> BuildRecord | None:
 
     If none succeeded, the newest that failed, which has some of the steps.
     """
-    first: BuildRecord | None = None
-    for earlier in by_identity(record.identity, announce):
-        if earlier.began < record.began and earlier.outcome != "skipped":
-            if earlier.outcome == "built":
-                return earlier
-            first = first or earlier
-    return first
+    earlier = (
+        candidate
+        for candidate in by_identity(record.identity, announce)
+        if candidate.began < record.began and candidate.outcome != "skipped"
+    )
+    newest = next(earlier, None)
+    if newest and newest.outcome != "built":
+        return next((candidate for candidate in earlier if candidate.outcome == "built"), newest)
+    return newest
 
 
 def find(text: str, announce: Announce) -> list[BuildRecord]:
@@ -171,18 +163,19 @@ def find(text: str, announce: Announce) -> list[BuildRecord]:
         raise UsageError("no build is recorded yet: invoke image.build records each")
     if text in names:
         return of_run(text, announce)
-    identities = sorted({entry.name.removesuffix(SUFFIX) for entry in _files()})
+    identities = sorted({file.name.removesuffix(SUFFIX) for file, _ in _files()})
     matching = [name for name in identities if name == text or name.startswith(f"{text}-")]
     newest = [next(by_identity(name, announce), None) for name in matching]
-    if records := [record for record in newest if record]:
-        return records
+    records = [record for record in newest if record]
     path = paths.expand_user(text)
-    if path.is_dir():
+    if not records and path.is_dir():
         records = [*_read_all(sorted(path.rglob("*.json")), announce)]
-        return records or _not_found(text, names, identities)
-    if path.exists() or path.suffix == ".json":
-        return read(path, announce)
-    return _not_found(text, names, identities)
+    elif not records and (path.exists() or path.suffix == ".json"):
+        records = read(path, announce)
+    if not records:
+        choices = ", ".join([LAST, *names[:3], *identities[:6], "a file or a folder of records"])
+        raise UsageError(f"no record of {text!r}: choose {choices}")
+    return records
 
 
 def read(file: Path, announce: Announce) -> list[BuildRecord]:
@@ -198,37 +191,22 @@ def read(file: Path, announce: Announce) -> list[BuildRecord]:
     except ValueError as error:
         raise UsageError(f"{file}: not a record of a build: {error}") from None
     if later:
-        announce(_newer(str(file), later))
+        announce(
+            f"warning: a record was written by a later version (schema {later}, this one reads "
+            f"{SCHEMA}): what is new in it is ignored"
+        )
     return records
 
 
-def _not_found(text: str, names: list[str], identities: list[str]) -> NoReturn:
-    choices = ", ".join([LAST, *names[:3], *identities[:6], "a file or a folder of records"])
-    raise UsageError(f"no record of {text!r}: choose {choices}")
-
-
 def _read_all(files: Iterable[Path], announce: Announce) -> Iterator[BuildRecord]:
-    """Yield the records of files, without those that cannot be read."""
-    warned: set[int] = set()
+    """Yield the records of files, without those that cannot be read; warn of each thing once."""
+    once = functools.cache(announce)
     for file in files:
         try:
-            records, later = serialization.of_bytes(file.read_bytes())
-        except FileNotFoundError:  # pruned by another process
-            continue
-        except (OSError, ValueError) as error:
-            announce(f"warning: {file} is ignored: not a record of a build: {error}")
-            continue
-        if later and later not in warned:
-            warned.add(later)
-            announce(_newer(str(folder()), later))
-        yield from records
-
-
-def _newer(place: str, schema: int) -> str:
-    return (
-        f"warning: {place}: written by a later version (schema {schema}, this one reads {SCHEMA}): "
-        "what is new in it is ignored"
-    )
+            yield from read(file, once)
+        except UsageError as error:
+            if file.exists():  # else another process has pruned it
+                announce(f"warning: ignored: {error}")
 
 
 def _run(record: BuildRecord) -> str:
@@ -240,14 +218,18 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".")[:200] or "_"
 
 
-def _files() -> Iterator[os.DirEntry[str]]:
-    """Yield the files of all records, with their cached `stat`."""
-    for run in _entries(folder()):
-        for entry in _entries(run):
-            if entry.name.endswith(SUFFIX):
-                with contextlib.suppress(OSError):
-                    entry.stat()
-                    yield entry
+def _files() -> list[tuple[Path, os.stat_result]]:
+    """Return the files of all records with their status, newest first."""
+    entries = (entry for run in _entries(folder()) for entry in _entries(run))
+    return _newest_first(entry for entry in entries if entry.name.endswith(SUFFIX))
+
+
+def _newest_first(entries: Iterable[os.DirEntry[str]]) -> list[tuple[Path, os.stat_result]]:
+    files = []
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            files.append((Path(entry.path), entry.stat()))
+    return sorted(files, key=lambda file: (file[1].st_mtime, file[0]), reverse=True)
 
 
 def _entries(path: os.PathLike[str]) -> list[os.DirEntry[str]]:

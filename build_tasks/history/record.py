@@ -22,6 +22,10 @@ class StepKind(StrEnum):
     EXPORT = "export"  # the image, or a cache reference, that is written
     INTERNAL = "internal"  # whatever else BuildKit does
 
+    @classmethod
+    def _missing_(cls, value: object) -> StepKind:  # noqa: ARG003 - a kind of a later version
+        return cls.INTERNAL
+
 
 @dataclass(frozen=True)
 class Step:
@@ -42,9 +46,9 @@ class Step:
         log: the last lines of its output, redacted.
     """
 
-    digest: str
-    name: str
-    kind: StepKind
+    digest: str = ""
+    name: str = ""
+    kind: StepKind = StepKind.INTERNAL
     stage: str = ""
     platform: str = ""
     number: int = 0
@@ -79,7 +83,7 @@ class CacheUse:
         left_out: BuildKit was not asked to read it, because of `error`.
     """
 
-    reference: str
+    reference: str = ""
     error: str = ""
     seconds: float = 0.0
     left_out: bool = False
@@ -121,7 +125,7 @@ class BuildRecord:
         log: the path of the log; empty if there is none.
     """
 
-    identity: str
+    identity: str = ""
     run: str = ""
     commit: str = ""
     branch: str = ""

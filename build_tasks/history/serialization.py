@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
-from enum import Enum
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, NoReturn
 
-from build_tasks.history.record import SCHEMA, BuildRecord, StepKind
+from build_tasks.history.record import SCHEMA, BuildRecord, CacheUse, Step, StepKind
 
 #: The largest number of seconds or bytes.
 _MAX = 2**63
+#: The types of the fields.
+_HINTS = {kind: typing.get_type_hints(kind) for kind in (BuildRecord, Step, CacheUse)}
 
 
 def to_text(record: BuildRecord) -> str:
@@ -59,42 +59,24 @@ def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
 def _decoded(kind: Any, value: Any) -> Any:
     """Return a value of JSON as the type of a field; raise ValueError if it is of another type."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(value, dict) and (hints := _HINTS.get(kind)):
+        known = {name: item for name, item in value.items() if name in hints}
+        return kind(**{name: _decoded(hints[name], item) for name, item in known.items()})
     if origin is types.UnionType:  # X | None, the only one
         return None if value is None else _decoded(inside[0], value)
     if origin is tuple and isinstance(value, list):
         kinds = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
         return tuple(_decoded(each, item) for each, item in zip(kinds, value, strict=True))
-    if origin is dict and isinstance(value, Mapping):
+    if origin is dict and isinstance(value, dict):
         return {key: _decoded(inside[1], item) for key, item in value.items()}
-    return _single(origin or kind, value)
-
-
-def _single(kind: type, value: Any) -> Any:
-    if is_dataclass(kind) and isinstance(value, Mapping):
-        return _dataclass(kind, value)
-    if issubclass(kind, Enum) and isinstance(value, str):
-        return kind(value) if value in [*kind] else StepKind.INTERNAL
-    whole = kind is float and type(value) is int
-    if type(value) is not kind and not whole:
+    if kind is StepKind and isinstance(value, str):
+        return StepKind(value)
+    kind = origin or kind
+    if type(value) not in ((float, int) if kind is float else (kind,)):
         raise ValueError(f"{type(value).__name__} in place of {kind.__name__}")
-    if kind in {int, float} and abs(value) > _MAX:
+    if isinstance(value, float | int) and abs(value) > _MAX:
         raise ValueError(f"a number beyond {_MAX:g}")
-    return float(value) if whole else value
-
-
-def _dataclass(kind: type, value: Mapping[str, Any]) -> Any:
-    decoded = {}
-    for field in fields(kind):
-        if field.name in value:
-            decoded[field.name] = _decoded(_hints(kind)[field.name], value[field.name])
-        elif field.default is MISSING and field.default_factory is MISSING:
-            decoded[field.name] = StepKind.INTERNAL if field.name == "kind" else ""
-    return kind(**decoded)
+    return value

@@ -90,7 +90,7 @@ def test_an_invalid_record_fails_no_build(bench: Bench, content: str) -> None:
     done = bench.invoke(*ONE, FAKE_METADATA=METADATA, FAKE_STDERR=EVENT)
     assert done.returncode == 0, done.stderr
     (said,) = warnings(done.stderr)
-    assert f"{record} is ignored: not a record of a build: " in said
+    assert f"warning: ignored: {record}: not a record of a build: " in said
 
 
 def test_an_unwritable_digest_file_fails_no_merge_of_the_same_run(bench: Bench) -> None:

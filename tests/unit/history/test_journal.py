@@ -161,8 +161,8 @@ def test_a_foreign_or_half_written_file_is_passed_over(content: bytes, heard: He
     journal.write(good)
     assert journal.of_run("r1", heard) == [good]
     assert len(heard) == 1
-    assert heard[0].startswith("warning: ")
-    assert "ci-3.12-amd64.json is ignored: not a record of a build: " in heard[0]
+    assert heard[0].startswith("warning: ignored: ")
+    assert "ci-3.12-amd64.json: not a record of a build: " in heard[0]
 
 
 def test_runs_are_told_newest_first(heard: Heard) -> None:
