@@ -1,11 +1,10 @@
-"""Commands of the docker CLI for images and containers, as pure tuples."""
+"""Commands of the docker CLI for images, and for the containers of builders."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from build_tasks import process
@@ -32,56 +31,12 @@ def pull_command(client: Client, reference: str, platform: Platform) -> Command:
     return (client.docker, "pull", "--quiet", "--platform", platform.value, reference)
 
 
-def history_command(client: Client, reference: str) -> Command:
-    """Return the command that lists the layers of an image, one JSON object per line."""
+def history(client: Client, reference: str) -> list[dict[str, str]]:
+    """Return the layers of an image, uppermost first, as `docker history` prints them."""
     form = ("--no-trunc", "--human=false", "--format", "{{json .}}")
-    return (client.docker, "history", *form, reference)
-
-
-def create_command(client: Client, reference: str, options: Sequence[str]) -> Command:
-    """Return the command that creates a container which is never started."""
-    return (client.docker, "create", *options, reference, "true")
-
-
-def run_command(
-    client: Client, reference: str, options: Sequence[str], arguments: Sequence[str] = ()
-) -> Command:
-    """Return the command that runs a container."""
-    return (client.docker, "run", *options, reference, *arguments)
-
-
-def container_options(
-    name: str, label: str, platform: str, environment: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return the options that `create` and `run` share; "" is the platform of the engine."""
-    platforms = ("--platform", platform) if platform else ()
-    variables = [word for key, text in environment.items() for word in ("--env", f"{key}={text}")]
-    return ("--name", name, "--label", label, *platforms, *variables)
-
-
-def execute_command(client: Client, container: str, *arguments: str) -> Command:
-    """Return the command that runs a program in a running container."""
-    return (client.docker, "exec", container, *arguments)
-
-
-def logs_command(client: Client, container: str, lines: int) -> Command:
-    """Return the command that prints the last lines of a container's output."""
-    return (client.docker, "logs", "--tail", str(lines), container)
-
-
-def export_command(client: Client, container: str, file: Path) -> Command:
-    """Return the command that writes the file system of a container to a tar archive."""
-    return (client.docker, "export", "--output", str(file), container)
-
-
-def list_command(client: Client, label: str) -> Command:
-    """Return the command that prints the ids of all containers with a label."""
-    return (client.docker, "ps", "--all", "--quiet", "--filter", f"label={label}")
-
-
-def remove_command(client: Client, containers: Iterable[str]) -> Command:
-    """Return the command that stops and removes containers and their volumes."""
-    return (client.docker, "rm", "--force", "--volumes", *containers)
+    command = (client.docker, "history", *form, reference)
+    completed = process.run(command, environment=client.environment)
+    return [json.loads(line) for line in completed.stdout.splitlines()]
 
 
 def inspect_container_command(client: Client, endpoint: str, container: str) -> Command:
@@ -120,9 +75,8 @@ def image(client: Client, reference: str, *, timeout: float) -> Mapping[str, Any
     command = (client.docker, "image", "inspect", reference)
     completed = process.run(command, environment=client.environment, timeout=timeout, check=False)
     if completed.returncode:
-        lines = [line.strip() for line in completed.stderr.splitlines() if line.strip()]
         status = f"docker ended with exit status {completed.returncode}"
-        reason = lines[-1] if lines else status
+        reason = (completed.stderr.strip().splitlines() or [status])[-1].strip()
         if _ABSENT.search(reason):
             return None
         raise EngineError(f"the engine cannot be used: {reason}")

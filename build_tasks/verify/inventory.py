@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 import tarfile
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,11 +23,6 @@ class File:
 
     Args:
         path: its path, without the leading slash.
-        folder: whether it is a folder.
-        mode: its permissions.
-        uid: its owner.
-        gid: its group.
-        size: its size in bytes.
         machine: the processor of a program or library (`e_machine`), None for other files.
         key: whether it is a private key.
     """
@@ -39,7 +32,6 @@ class File:
     mode: int
     uid: int
     gid: int
-    size: int
     machine: int | None
     key: bool
 
@@ -50,17 +42,11 @@ def read(exported: Path) -> list[File]:
         return [_file(tar, member) for member in tar]
 
 
-def machines(files: Iterable[File]) -> Counter[int]:
-    """Return the number of programs and libraries for each processor."""
-    return Counter(file.machine for file in files if file.machine is not None)
-
-
 def _file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> File:
     content = tar.extractfile(member) if member.isfile() and member.size else None
     machine, key = _examine(content, member.size) if content else (None, False)
     path = member.name.removeprefix("./").rstrip("/")
-    owner = (member.mode, member.uid, member.gid)
-    return File(path, member.isdir(), *owner, member.size, machine, key)
+    return File(path, member.isdir(), member.mode, member.uid, member.gid, machine, key)
 
 
 def _examine(content: IO[bytes], size: int) -> tuple[int | None, bool]:

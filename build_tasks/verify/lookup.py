@@ -58,19 +58,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Callable[[str],
     build = target.identify(image, platform, kind, python)
     build = replace(build, slim=build.slim or _is_slim(build.kind, settings))
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
-    return Target(
-        client=host.client,
-        image=image,
-        build=build,
-        airflow=_airflow(settings, build, image),
-        constraints=airflow_source.constraints_file(_for_kind(settings, build), build.python),
-        extras=() if build.slim else settings.airflow_extras,
-        packages=_packages(settings, build),
-        budget=_budget(settings, build),
-        base_image=bases[build.python].reference,
-        ca_bundle=dict(host.secrets).get(CA_BUNDLE),
-        folder=paths.cache_folder() / "verify",
-    )
+    return _target(host, image, build, bases[build.python].reference)
 
 
 def to_save(
@@ -122,24 +110,29 @@ def _is_slim(kind: ImageKind, settings: Settings) -> bool:
     return kind is ImageKind.PROD and settings.prod_slim
 
 
-def _for_kind(settings: Settings, build: Build) -> Settings:
-    """Return the settings that apply to an image: CI always uses the suite's constraints."""
-    if build.kind is ImageKind.PROD:
-        return settings
-    return replace(settings, constraints_mode="constraints", constraints_location="")
-
-
-def _airflow(settings: Settings, build: Build, image: Image) -> str:
-    release = build.kind is ImageKind.CI or settings.airflow_from == "release"
-    return settings.airflow_for(build.python) if release else image.airflow
-
-
-def _packages(settings: Settings, build: Build) -> tuple[str, ...]:
-    tests = settings.ci_test_packages if build.kind is ImageKind.CI else ()
-    return (*settings.dependencies_python, *tests)
-
-
-def _budget(settings: Settings, build: Build) -> int:
+def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Target:
+    settings, tests = host.settings, tuple[str, ...]()
+    budget = settings.prod_slim_budget if build.slim else settings.prod_budget
     if build.kind is ImageKind.CI:
-        return settings.ci_budget
-    return settings.prod_slim_budget if build.slim else settings.prod_budget
+        budget, tests = settings.ci_budget, settings.ci_test_packages
+        # CI installs a release, with the constraints of the suite.
+        settings = replace(
+            settings,
+            airflow_from="release",
+            constraints_mode="constraints",
+            constraints_location="",
+        )
+    release = settings.airflow_from == "release"
+    return Target(
+        client=host.client,
+        image=image,
+        build=build,
+        airflow=settings.airflow_for(build.python) if release else image.airflow,
+        constraints=airflow_source.constraints_file(settings, build.python),
+        extras=() if build.slim else settings.airflow_extras,
+        packages=(*settings.dependencies_python, *tests),
+        budget=budget,
+        base_image=base_image,
+        ca_bundle=dict(host.secrets).get(CA_BUNDLE),
+        folder=paths.cache_folder() / "verify",
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from build_tasks.model.matrix import ImageKind
+from build_tasks.process import Completed
 from build_tasks.text import escaping
 from build_tasks.text.formatting import plural
 from build_tasks.verify.target import Target
@@ -108,3 +109,8 @@ def expect(holds: object, message: str) -> None:
     """Fail the check with a message, unless the first argument is true."""
     if not holds:
         pytest.fail(escaping.plain(message), pytrace=False)
+
+
+def expect_success(completed: Completed, message: str) -> None:
+    """Fail the check with a message and the end of the errors, unless a command succeeded."""
+    expect(not completed.returncode, f"{message}: {completed.stderr.strip()[-500:]}")

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ CHECKS = Path(__file__).parent / "checks"
 
 
 def junit_file(name: str | None) -> Path | None:
-    """Return the file for JUnit results, and create its folder.
+    """Return the file for JUnit results, and create it and its folder.
 
     pytest writes it at the end, and would fail with a traceback if it cannot.
 
@@ -32,14 +32,13 @@ def junit_file(name: str | None) -> Path | None:
     if not name:
         return None
     file = Path(name).absolute()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--junit: {name}: {error.strerror}") from None
     if file.is_dir():
         raise UsageError(f"--junit: {name}: is a folder")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.open("ab").close()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"--junit: {name}: {error.strerror}") from None
     except OSError as error:
         raise DiskError(f"--junit: {name} cannot be written: {error.strerror}") from None
     return file
@@ -76,8 +75,13 @@ def verify(
     if select:
         arguments += ["-k", select]
     target.folder.mkdir(parents=True, exist_ok=True)
-    with _without_options(), contextlib.redirect_stdout(io.StringIO() if quiet else sys.stdout):
-        status = pytest.main(arguments, plugins=[plugin])
+    users_options = os.environ.pop("PYTEST_ADDOPTS", None)
+    try:
+        with contextlib.redirect_stdout(io.StringIO() if quiet else sys.stdout):
+            status = pytest.main(arguments, plugins=[plugin])
+    finally:
+        if users_options is not None:
+            os.environ["PYTEST_ADDOPTS"] = users_options
     if status == pytest.ExitCode.INTERRUPTED:
         raise next(iter(plugin.interrupts), KeyboardInterrupt())
     if select and status in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}:
@@ -85,14 +89,3 @@ def verify(
     if status not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         raise VerificationError(f"{target.image.reference}: no check ran ({status!r})")
     return [asdict(result) for result in plugin.results]
-
-
-@contextlib.contextmanager
-def _without_options() -> Iterator[None]:
-    """Hide the pytest options of the user's own tests."""
-    options = os.environ.pop("PYTEST_ADDOPTS", None)
-    try:
-        yield
-    finally:
-        if options is not None:
-            os.environ["PYTEST_ADDOPTS"] = options

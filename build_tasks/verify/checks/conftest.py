@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from build_tasks.buildx.containers import Containers
 from build_tasks.verify import inventory
-from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import TARGET, Packages, expect
+from build_tasks.verify.plugin import TARGET, Packages, expect_success
 from build_tasks.verify.target import Target
 
 _PACKAGES = """
@@ -52,7 +52,8 @@ def target(pytestconfig: pytest.Config) -> Target:
 @pytest.fixture(scope="session")
 def containers(target: Target) -> Iterator[Containers]:
     """The containers of this verification, removed at its end."""
-    containers = Containers(target)
+    image = target.image
+    containers = Containers(target.client, image.reference, image.platform)
     yield containers
     containers.clear()
 
@@ -62,10 +63,7 @@ def files(target: Target, containers: Containers) -> list[File]:
     """All files of the image."""
     exported = target.folder / f"{containers.token}.tar"
     try:
-        completed = containers.export(exported)
-        expect(
-            not completed.returncode, f"the image cannot be exported: {completed.stderr.strip()}"
-        )
+        expect_success(containers.export(exported), "the image cannot be exported")
         return inventory.read(exported)
     finally:
         exported.unlink(missing_ok=True)
@@ -75,5 +73,5 @@ def files(target: Target, containers: Containers) -> list[File]:
 def packages(containers: Containers) -> Packages:
     """The Python distributions of the image."""
     completed = containers.python(_PACKAGES)
-    expect(not completed.returncode, f"the packages cannot be listed: {completed.stderr.strip()}")
+    expect_success(completed, "the packages cannot be listed")
     return Packages(**json.loads(completed.stdout))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from build_tasks import process
-from build_tasks.buildx import commands, docker
+from build_tasks.buildx import commands
+from build_tasks.buildx.containers import Containers
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
-from build_tasks.verify.container import Containers
-from build_tasks.verify.plugin import Packages, expect
+from build_tasks.verify.plugin import Packages, expect, expect_success
 from build_tasks.verify.target import Target
 
 _POSTGRES = Path(__file__).parents[1] / "postgres"
@@ -40,6 +39,15 @@ def verify():
 
 verify()
 """
+#: Options of a container.
+Database = tuple[str, ...]
+_DATABASE = (
+    *(
+        "--env",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow@127.0.0.1/postgres",
+    ),
+    *("--env", "CONNECTION_CHECK_SLEEP_TIME=1"),
+)
 #: Writes the DAG into the home and runs it, which fails if the home is read-only.
 _RUN = """
 set -e
@@ -58,29 +66,9 @@ except OSError as error:
 """
 
 
-@dataclass(frozen=True)
-class Database:
-    """A PostgreSQL server; containers that share its network reach it on loopback."""
-
-    container: str
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Options that put a container into the network of the database."""
-        return ("--network", f"container:{self.container}")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables that make Airflow use the database."""
-        return {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow@127.0.0.1/postgres",
-            "CONNECTION_CHECK_SLEEP_TIME": "1",
-        }
-
-
 @pytest.fixture(scope="module")
 def database(target: Target, containers: Containers, packages: Packages) -> Database:
-    """Debian's PostgreSQL in a container."""
+    """Options of a container that uses Debian's PostgreSQL, in the network of its container."""
     if "psycopg2-binary" not in {package["name"] for package in packages.distributions}:
         pytest.skip("the image has no driver for PostgreSQL")
     client = target.client
@@ -89,24 +77,21 @@ def database(target: Target, containers: Containers, packages: Packages) -> Data
     options = ("--build-arg", f"BASE_IMAGE={target.base_image}", *bundle, "--tag", tag)
     command = commands.small_build_command(client, DEFAULT, _POSTGRES, *options)
     built = process.run(command, environment=client.environment, timeout=_START * 4, check=False)
-    expect(not built.returncode, f"PostgreSQL cannot be built: {built.stderr[-1000:]}")
+    expect_success(built, "PostgreSQL cannot be built")
     started = containers.start(image=tag, options=("--init",))
-    expect(not started.returncode, f"PostgreSQL does not start: {started.stderr.strip()}")
-    return Database(started.stdout.strip())
+    expect_success(started, "PostgreSQL does not start")
+    return ("--network", f"container:{started.stdout.strip()}", *_DATABASE)
 
 
 @pytest.fixture(scope="module")
 def migrated(containers: Containers, database: Database) -> Database:
     """The database after a DAG has run, with Airflow's tables."""
-    environment = {**database.environment, "VERIFY_DAG": _DAG}
-    _expect_success(
-        containers.run("bash", "-c", _RUN, environment=environment, options=database.options)
-    )
+    _run_dag(containers, database)
     return database
 
 
 def test_a_dag_succeeds_on_sqlite(containers: Containers) -> None:
-    _expect_success(containers.run("bash", "-c", _RUN, environment={"VERIFY_DAG": _DAG}))
+    _run_dag(containers)
 
 
 def test_a_dag_succeeds_on_postgresql(migrated: Database) -> None:
@@ -118,28 +103,24 @@ def server(containers: Containers, migrated: Database) -> Iterator[str]:
     """The container of an API server, beside a scheduler."""
     started = []
     for command in ("api-server", "scheduler"):
-        completed = containers.start(
-            *("airflow", command), environment=migrated.environment, options=migrated.options
-        )
-        expect(not completed.returncode, f"{command} does not start: {completed.stderr.strip()}")
+        completed = containers.start("airflow", command, options=migrated)
+        expect_success(completed, f"{command} does not start")
         started.append(completed.stdout.strip())
     yield started[0]
-    containers.execute(docker.remove_command(containers.target.client, started))
+    containers.remove(*started)
 
 
 def test_server_and_scheduler_are_healthy(containers: Containers, server: str) -> None:
-    client = containers.target.client
-    command = docker.execute_command(client, server, "python", "-c", _HEALTH)
     deadline = time.monotonic() + _START
     answer = "nothing"
     while time.monotonic() < deadline:
-        completed = containers.execute(command)
+        completed = containers.execute(server, "python", "-c", _HEALTH)
         answer = completed.stdout.strip() or completed.stderr.strip()
         if not completed.returncode and _healthy(answer):
             return
         time.sleep(2)
-    logs = containers.execute(docker.logs_command(client, server, lines=20))
-    expect(holds=False, message=f"/api/v2/monitor/health says {answer}: {logs.stderr[-800:]}")
+    logs = containers.logs(server, lines=20).stderr[-800:]
+    pytest.fail(f"/api/v2/monitor/health says {answer}: {logs}", pytrace=False)
 
 
 def _healthy(answer: str) -> bool:
@@ -152,7 +133,12 @@ def _healthy(answer: str) -> bool:
     )
 
 
-def _expect_success(completed: Completed) -> None:
+def _run_dag(containers: Containers, options: Database = ()) -> None:
+    environment = {"VERIFY_DAG": _DAG}
+    _expect_dag(containers.run("bash", "-c", _RUN, environment=environment, options=options))
+
+
+def _expect_dag(completed: Completed) -> None:
     output = completed.stdout + completed.stderr
     expect(
         not completed.returncode and "state=success" in output.replace(" ", ""),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from datetime import datetime
 
 from build_tasks.buildx import docker
 from build_tasks.text.redaction import is_secret_name
-from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect
 from build_tasks.verify.target import Target
@@ -64,27 +62,26 @@ def test_no_bytecode_of_build_tools_is_left(files: list[File]) -> None:
     _expect_none("bytecode", files, lambda file: bool(_BUILD_TOOLS.search(f"/{file.path}")))
 
 
-def test_no_secret_is_in_it(target: Target, containers: Containers, files: list[File]) -> None:
+def test_no_secret_is_in_it(target: Target, files: list[File]) -> None:
     _expect_none("secrets", files, _is_secret)
-    steps = "\n".join(layer["CreatedBy"] for layer in _history(containers))
+    history = docker.history(target.client, target.image.reference)
+    steps = "\n".join(layer["CreatedBy"] for layer in history)
     names = [entry.partition("=")[0] for entry in target.image.config.get("Env") or []]
     names += re.findall(r"(?:ARG |ENV |[|]\d+ (?:\S+=\S* )*?)([A-Za-z_][A-Za-z0-9_]*)=", steps)
     bad = sorted({name for name in names if is_secret_name(name)})
     expect(not bad, f"the image's environment or history has {', '.join(bad)}")
 
 
-def test_it_is_within_its_budget(target: Target, containers: Containers) -> None:
-    layers = [(int(layer["Size"]), layer["CreatedBy"]) for layer in _history(containers)]
+def test_it_is_within_its_budget(target: Target) -> None:
+    history = docker.history(target.client, target.image.reference)
+    layers = [(int(layer["Size"]), layer["CreatedBy"]) for layer in history]
     total = sum(size for size, _ in layers) / 1e6
     largest = "".join(
         f"\n  {size / 1e6:7.0f} MB  {' '.join(text.split())[:100]}"
         for size, text in sorted(layers, reverse=True)[:5]
     )
-    expect(
-        not target.budget or total <= target.budget,
-        f"the image has {total:.0f} MB, its budget is {target.budget} MB; the largest layers:"
-        f"{largest}",
-    )
+    message = f"the image has {total:.0f} MB, its budget is {target.budget} MB"
+    expect(not target.budget or total <= target.budget, f"{message}; the largest layers:{largest}")
 
 
 def _expect_none(kind: str, files: list[File], unwanted: Callable[[File], bool]) -> None:
@@ -96,9 +93,3 @@ def _is_secret(file: File) -> bool:
     if file.key and not _PUBLISHED.search(file.path):
         return True
     return not file.folder and bool(_SECRETS.search(file.path))
-
-
-def _history(containers: Containers) -> list[dict[str, str]]:
-    target = containers.target
-    completed = containers.execute(docker.history_command(target.client, target.image.reference))
-    return [json.loads(line) for line in completed.stdout.splitlines()]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks.verify.container import Containers
-from build_tasks.verify.plugin import CI, PROD, expect
+from build_tasks.buildx.containers import Containers
+from build_tasks.process import Completed
+from build_tasks.verify.plugin import CI, PROD, expect, expect_success
 from build_tasks.verify.target import Target
 
-_UNREACHABLE = "postgresql+psycopg2://airflow:airflow@127.0.0.1:1/airflow"
 _USAGE_ERROR = 2
 _CLEAN_LOGS = (
     "cd logs && mkdir --parents dag/old dag/new && touch dag/new/1.log && "
@@ -46,8 +46,8 @@ def test_a_command_of_airflow_needs_no_airflow_before_it(
     target: Target, containers: Containers
 ) -> None:
     completed = containers.run("version")
-    has_version = completed.stdout.strip().endswith(target.airflow)
-    expect(has_version, f"`version`: {completed.stderr[-500:]}")
+    version = completed.stdout.strip()
+    expect(version.endswith(target.airflow), f"`version`: {version}{completed.stderr[-500:]}")
 
 
 @PROD
@@ -63,12 +63,7 @@ def test_without_a_command_it_explains_and_fails(
 
 @PROD
 def test_it_waits_for_the_database_and_gives_up(containers: Containers) -> None:
-    environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _UNREACHABLE,
-        "CONNECTION_CHECK_MAX_COUNT": "2",
-        "CONNECTION_CHECK_SLEEP_TIME": "0",
-    }
-    completed = containers.run("bash", "-c", "echo reached", environment=environment)
+    completed = _run_without_database(containers, checks=2)
     stopped = completed.returncode and "reached" not in completed.stdout
     expect(stopped, "it went on without a database")
     expect("2 of 2" in completed.stderr, f"it did not check twice: {completed.stderr[-500:]}")
@@ -76,11 +71,7 @@ def test_it_waits_for_the_database_and_gives_up(containers: Containers) -> None:
 
 @PROD
 def test_no_wait_where_none_is_wanted(containers: Containers) -> None:
-    environment = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _UNREACHABLE,
-        "CONNECTION_CHECK_MAX_COUNT": "0",
-    }
-    completed = containers.run("bash", "-c", "echo reached", environment=environment)
+    completed = _run_without_database(containers, checks=0)
     expect(completed.stdout.strip() == "reached", f"it waited: {completed.stderr[-500:]}")
 
 
@@ -108,15 +99,21 @@ def test_its_port_is_8080(target: Target) -> None:
 @pytest.mark.parametrize("path", ["/clean-logs", "/airflow-scheduler-autorestart"])
 def test_the_helpers_of_the_helm_chart_are_there(containers: Containers, path: str) -> None:
     completed = containers.run("bash", "-c", f"test -x {path} && bash -n {path}")
-    expect(not completed.returncode, f"{path} is missing or broken: {completed.stderr[-300:]}")
+    expect_success(completed, f"{path} is missing or broken")
     if path == "/clean-logs":
         completed = containers.run("bash", "-c", _CLEAN_LOGS)
-        message = f"{path} does not remove old logs alone: {completed.stdout[-300:]}"
-        expect(not completed.returncode, message)
+        expect_success(completed, f"{path} does not remove old logs alone")
 
 
 @CI
 def test_the_test_toolchain_works(containers: Containers) -> None:
-    completed = containers.run("pytest", "--version")
-    works = "pytest " in completed.stdout + completed.stderr
-    expect(works, f"pytest: {completed.stderr[-500:]}")
+    expect_success(containers.run("pytest", "--version"), "pytest")
+
+
+def _run_without_database(containers: Containers, *, checks: int) -> Completed:
+    environment = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://a:b@127.0.0.1:1/airflow",
+        "CONNECTION_CHECK_MAX_COUNT": str(checks),
+        "CONNECTION_CHECK_SLEEP_TIME": "0",
+    }
+    return containers.run("bash", "-c", "echo reached", environment=environment)

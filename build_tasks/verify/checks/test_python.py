@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from build_tasks.buildx.containers import Containers
 from build_tasks.constraints import constraint_files
-from build_tasks.verify.container import Containers
-from build_tasks.verify.plugin import Packages, expect
+from build_tasks.verify.plugin import Packages, expect, expect_success
 from build_tasks.verify.target import Target
 
 #: Installers, which no requirement needs.
@@ -21,9 +20,9 @@ _IMPORT_PROVIDERS = """
 import importlib, importlib.metadata, json
 from airflow.exceptions import AirflowOptionalProviderFeatureException as Optional
 failed, imported = {}, 0
-for entry in importlib.metadata.entry_points().select(group="apache_airflow_provider") \\
-        if hasattr(importlib.metadata.entry_points(), "select") \\
-        else importlib.metadata.entry_points()["apache_airflow_provider"]:
+points = importlib.metadata.entry_points()
+group = "apache_airflow_provider"
+for entry in points.select(group=group) if hasattr(points, "select") else points[group]:
     info = entry.load()()
     modules = {name for kind in ("operators", "sensors", "hooks", "triggers", "bundles")
                for item in info.get(kind, []) for name in item.get("python-modules", [])}
@@ -78,24 +77,22 @@ def test_everything_that_was_asked_for_is_installed(target: Target, packages: Pa
     installed = _by_name(packages)
     missing = sorted(set(_required(target, packages)) - installed.keys())
     expect(not missing, f"not installed: {', '.join(missing)}")
-    extras = installed.get("apache-airflow", {}).get("extras") or ()
+    extras = installed.get("apache-airflow", {}).get("extras") or target.extras
     known = {canonicalize_name(name) for name in extras}
-    unknown = [name for name in target.extras if known and canonicalize_name(name) not in known]
+    unknown = [name for name in target.extras if canonicalize_name(name) not in known]
     expect(not unknown, f"this Airflow has no extra {', '.join(unknown)}")
 
 
 def test_the_packages_fit_together(containers: Containers) -> None:
     check = "python -m pip check 2>/dev/null || uv pip check 2>&1"
     completed = containers.run("bash", "-c", check)
-    output = completed.stdout.strip() + completed.stderr.strip()
-    expect(not completed.returncode, f"pip check: {output}")
+    expect_success(completed, f"pip check: {completed.stdout.strip()}")
 
 
 def test_every_provider_imports(containers: Containers) -> None:
     completed = containers.python(_IMPORT_PROVIDERS)
-    match = re.search(r"^RESULT (.*)$", completed.stdout, re.MULTILINE)
-    expect(match, f"providers cannot be imported: {completed.stderr.strip()[-500:]}")
-    result = json.loads(match[1]) if match else {}
+    expect_success(completed, "providers cannot be imported")
+    result = json.loads(completed.stdout.rpartition("RESULT ")[2])
     failed = "; ".join(f"{name}: {error}" for name, error in result["failed"].items())
     expect(not failed, f"cannot be imported: {failed}")
     expect(result["imported"], "no provider has anything to import")

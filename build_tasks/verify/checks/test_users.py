@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import ImageKind
-from build_tasks.verify.container import Containers
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect
 from build_tasks.verify.target import Target

@@ -33,12 +33,10 @@ def test_an_image_is_pulled_for_one_platform() -> None:
     )
 
 
-def test_a_container_is_run_with_its_options() -> None:
-    options = docker.container_options("n", "l=1", "linux/amd64", {"A": "1 2"})
-    assert docker.run_command(CLIENT, "i", ("--rm", *options), ("bash", "-c", "x y")) == (
-        *("docker", "run", "--rm", "--name", "n", "--label", "l=1", "--platform", "linux/amd64"),
-        *("--env", "A=1 2", "i", "bash", "-c", "x y"),
-    )
+def test_the_history_lists_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = answers(monkeypatch, '{"Size": "1"}\n{"Size": "2"}\n')
+    assert docker.history(CLIENT, "a:1") == [{"Size": "1"}, {"Size": "2"}]
+    assert [command[:2] for command in commands] == [("docker", "history")]
 
 
 def test_an_image_is_described_by_docker_image_inspect(monkeypatch: pytest.MonkeyPatch) -> None:

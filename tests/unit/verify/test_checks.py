@@ -36,7 +36,6 @@ def file(path: str, machine: int | None = None, **changes: Any) -> File:
         "mode": 0o644,
         "uid": 0,
         "gid": 0,
-        "size": 1,
         "machine": machine,
         "key": False,
         **changes,
@@ -213,9 +212,9 @@ def test_health_is_of_database_and_scheduler(
 
 
 def test_a_dag_must_report_success() -> None:
-    airflow._expect_success(Completed((), 0, "state = success", ""))
-    airflow._expect_success(Completed((), 0, "", "DagRun state=success"))
+    airflow._expect_dag(Completed((), 0, "state = success", ""))
+    airflow._expect_dag(Completed((), 0, "", "DagRun state=success"))
     with pytest.raises(Failed, match=r"did not succeed \(exit status 1\)"):
-        airflow._expect_success(Completed((), 1, "state=success", ""))
+        airflow._expect_dag(Completed((), 1, "state=success", ""))
     with pytest.raises(Failed, match="state=failed"):
-        airflow._expect_success(Completed((), 0, "state=failed", ""))
+        airflow._expect_dag(Completed((), 0, "state=failed", ""))

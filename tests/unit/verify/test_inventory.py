@@ -57,7 +57,6 @@ def test_programs_tell_their_processor(tmp_path: Path) -> None:
         "short": None,
         "empty": None,
     }
-    assert inventory.machines(list(found.values())) == {62: 1, 183: 1, 22: 1}
 
 
 def test_links_and_folders_are_no_programs(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from build_tasks.config import loading
 from build_tasks.config.options import Options
-from build_tasks.config.settings import Settings
+from build_tasks.config.settings import ROOT, Settings
+from build_tasks.constraints import constraint_files
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.plan import airflow_source
 from build_tasks.verify import lookup
-from build_tasks.verify.target import Image
+from build_tasks.verify.target import Image, Target
 
 PROD = Build(ImageKind.PROD, "3.9", Platform.AMD64)
 CI = Build(ImageKind.CI, "3.9", Platform.AMD64)
@@ -49,27 +53,33 @@ def test_slim_beside_an_identity_counts() -> None:
     )
 
 
-def test_ci_uses_the_constraints_of_the_suite() -> None:
-    own = loaded(constraints_location="x", constraints_mode="constraints-no-providers")
-    assert lookup._for_kind(own, PROD) is own
-    ci = lookup._for_kind(own, CI)
-    assert (ci.constraints_mode, ci.constraints_location) == ("constraints", "")
+def expected(build: Build, **options: object) -> Target:
+    host = SimpleNamespace(client=None, secrets=(), settings=loaded(**options))
+    return lookup._target(host, IMAGE, build, "base")  # type: ignore[arg-type]  # all of a host that it uses
+
+
+def test_ci_uses_the_constraints_of_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow_source, "_copy_constraints", lambda *_: Path("copy"))
+    own = {"constraints_location": "x", "constraints_mode": "constraints-no-providers"}
+    assert expected(PROD, **own).constraints == Path("copy/constraints.txt")
+    assert expected(CI, **own).constraints == constraint_files.path(ROOT, "3.9", "constraints")
 
 
 def test_the_airflow_version_is_that_of_the_settings_or_of_the_label() -> None:
-    assert lookup._airflow(loaded(), PROD, IMAGE) == "3.0.6"
-    assert lookup._airflow(loaded(airflow_from="wheels"), PROD, IMAGE) == "3.4.0"
-    assert lookup._airflow(loaded(airflow_from="wheels"), CI, IMAGE) == "3.0.6"
+    assert expected(PROD).airflow == "3.0.6"
+    assert expected(PROD, airflow_from="wheels").airflow == "3.4.0"
+    assert expected(CI, airflow_from="wheels").airflow == "3.0.6"
 
 
 def test_the_test_toolchain_is_in_ci_only() -> None:
-    own = loaded(dependencies_python="pandas")
-    assert lookup._packages(own, PROD) == ("pandas",)
-    assert lookup._packages(own, CI) == ("pandas", *own.ci_test_packages)
+    assert expected(PROD, dependencies_python="pandas").packages == ("pandas",)
+    tests = loaded().ci_test_packages
+    assert expected(CI, dependencies_python="pandas").packages == ("pandas", *tests)
 
 
 def test_each_image_has_its_budget() -> None:
     own = loaded()
-    assert lookup._budget(own, CI) == own.ci_budget == 2600
-    assert lookup._budget(own, PROD) == own.prod_budget
-    assert lookup._budget(own, replace(PROD, slim=True)) == own.prod_slim_budget
+    assert expected(CI).budget == own.ci_budget == 2600
+    assert expected(PROD).budget == own.prod_budget
+    slim = expected(replace(PROD, slim=True))
+    assert (slim.budget, slim.extras) == (own.prod_slim_budget, ())

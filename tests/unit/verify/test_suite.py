@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,11 +7,8 @@ from types import SimpleNamespace
 import pytest
 from targets import target
 
-from build_tasks import process
 from build_tasks.errors import Interrupted, UsageError, VerificationError
-from build_tasks.process import Command, Completed
 from build_tasks.verify import suite
-from build_tasks.verify.container import Containers
 from build_tasks.verify.plugin import TARGET, Plugin, Result
 
 
@@ -185,73 +181,3 @@ def test_the_checks_find_the_target(pytestconfig: pytest.Config) -> None:
     config = SimpleNamespace(stash=pytest.Stash())
     Plugin(one, print).pytest_configure(config)  # type: ignore[arg-type]  # all of a config that it uses
     assert config.stash[TARGET] is one
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[Command]:
-    asked: list[Command] = []
-
-    def run(command: Command, **_: object) -> Completed:
-        asked.append(command)
-        return Completed(command, 1 if "broken" in command else 0, "id1\n", "")
-
-    monkeypatch.setattr(process, "run", run)
-    return asked
-
-
-OPTIONS = (
-    *("--name", "airflow-images-t-0", "--label", "airflow-images.verify=t"),
-    *("--platform", "linux/amd64"),
-)
-
-
-def containers(reference: str = "i") -> Containers:
-    one = target()
-    image = type(one.image)(reference, one.image.facts)
-    return Containers(target(image=image), "t", itertools.count())
-
-
-def test_a_container_runs_one_command_and_is_removed(commands: list[Command]) -> None:
-    containers().run("bash", "-c", "x y", environment={"A": "1 2"}, options=("--user", "1:0"))
-    assert commands == [
-        (
-            *("docker", "run", "--rm", *OPTIONS, "--env", "A=1 2", "--user", "1:0"),
-            *("i", "bash", "-c", "x y"),
-        )
-    ]
-
-
-def test_a_script_is_read_from_standard_input(commands: list[Command]) -> None:
-    containers().python("print()")
-    (command,) = commands
-    assert command == (
-        *("docker", "run", "--rm", "--interactive", *OPTIONS),
-        *("--entrypoint", "python", "i", "-"),
-    )
-
-
-def test_files_are_exported_from_a_container_that_is_not_started(commands: list[Command]) -> None:
-    containers().export(Path("/f.tar"))
-    assert commands == [
-        ("docker", "create", *OPTIONS, "i", "true"),
-        ("docker", "export", "--output", "/f.tar", "id1"),
-    ]
-    commands.clear()
-    assert containers("broken").export(Path("/f.tar")).returncode == 1
-    assert len(commands) == 1
-
-
-def test_containers_are_removed(commands: list[Command], monkeypatch: pytest.MonkeyPatch) -> None:
-    containers().clear()
-    assert commands == [
-        ("docker", "ps", "--all", "--quiet", "--filter", "label=airflow-images.verify=t"),
-        ("docker", "rm", "--force", "--volumes", "id1"),
-    ]
-    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, "", ""))
-    containers().clear()
-
-
-def test_two_verifications_do_not_share_a_name() -> None:
-    one, two = Containers(target()), Containers(target())
-    names = [containers._options()[1] for containers in (one, one, two, two)]
-    assert len(set(names)) == 4

@@ -1,0 +1,109 @@
+"""Containers of one image, which run commands and are removed together."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from build_tasks import process
+from build_tasks.buildx.toolchain import Client
+from build_tasks.process import Completed
+
+#: Seconds for a command in a container; Airflow's own take a minute under emulation.
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class Containers:
+    """Containers of one image; `clear` removes them all.
+
+    Args:
+        client: programs and environment.
+        image: the reference of the image.
+        platform: the platform of the image.
+        token: distinguishes them from those of another run.
+    """
+
+    client: Client
+    image: str
+    platform: str
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def run(
+        self,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        text: str | None = None,
+    ) -> Completed:
+        """Run a command to its end in a new container, through the image's entrypoint."""
+        interactive = () if text is None else ("--interactive",)
+        options = ("--rm", *interactive, *self._options(self.platform, environment), *options)
+        return self._docker("run", *options, self.image, *command, text=text)
+
+    def start(
+        self,
+        *command: str,
+        image: str = "",
+        environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> Completed:
+        """Start a container in the background, also of another image; its id is the output."""
+        platform = "" if image else self.platform
+        options = ("--detach", *self._options(platform, environment), *options)
+        return self._docker("run", *options, image or self.image, *command)
+
+    def python(self, script: str) -> Completed:
+        """Run a Python script in a new container, with the image's Python and no entrypoint."""
+        return self.run("-", options=("--entrypoint", "python"), text=script)
+
+    def execute(self, container: str, *command: str) -> Completed:
+        """Run a command in a running container."""
+        return self._docker("exec", container, *command)
+
+    def logs(self, container: str, lines: int) -> Completed:
+        """Return the last lines of a container's output."""
+        return self._docker("logs", "--tail", str(lines), container)
+
+    def export(self, file: Path) -> Completed:
+        """Write all files of the image to a tar file."""
+        created = self._docker("create", *self._options(self.platform), self.image, "true")
+        if created.returncode:
+            return created
+        return self._docker("export", "--output", str(file), created.stdout.strip())
+
+    def remove(self, *containers: str) -> None:
+        """Stop and remove containers and their volumes."""
+        self._docker("rm", "--force", "--volumes", *containers)
+
+    def clear(self) -> None:
+        """Remove the containers that are left."""
+        listed = self._docker("ps", "--all", "--quiet", "--filter", f"label={self._label}")
+        if containers := listed.stdout.split():
+            self.remove(*containers)
+
+    @property
+    def _label(self) -> str:
+        return f"airflow-images.verify={self.token}"
+
+    def _options(self, platform: str, environment: Mapping[str, str] | None = None) -> list[str]:
+        options = ["--name", f"airflow-images-{self.token}-{next(self._numbers)}"]
+        options += ["--label", self._label]
+        options += ["--platform", platform] if platform else []
+        for name, value in (environment or {}).items():
+            options += ["--env", f"{name}={value}"]
+        return options
+
+    def _docker(self, *arguments: str, text: str | None = None) -> Completed:
+        """Run a command of docker, whatever its exit status."""
+        return process.run(
+            (self.client.docker, *arguments),
+            environment=self.client.environment,
+            input=text,
+            timeout=TIMEOUT,
+            check=False,
+        )

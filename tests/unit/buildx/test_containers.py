@@ -1,0 +1,97 @@
+"""Containers of one image."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.buildx.containers import Containers
+from build_tasks.buildx.toolchain import Client
+from build_tasks.process import Command, Completed
+
+CLIENT = Client("docker", ("docker-buildx",), {})
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[Command]:
+    asked: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        asked.append(command)
+        return Completed(command, 1 if "broken" in command else 0, "id1\n", "")
+
+    monkeypatch.setattr(process, "run", run)
+    return asked
+
+
+OPTIONS = (
+    *("--name", "airflow-images-t-0", "--label", "airflow-images.verify=t"),
+    *("--platform", "linux/amd64"),
+)
+
+
+def containers(image: str = "i") -> Containers:
+    return Containers(CLIENT, image, "linux/amd64", "t", itertools.count())
+
+
+def test_a_container_runs_one_command_and_is_removed(commands: list[Command]) -> None:
+    containers().run("bash", "-c", "x y", environment={"A": "1 2"}, options=("--user", "1:0"))
+    assert commands == [
+        (
+            *("docker", "run", "--rm", *OPTIONS, "--env", "A=1 2", "--user", "1:0"),
+            *("i", "bash", "-c", "x y"),
+        )
+    ]
+
+
+def test_a_script_is_read_from_standard_input(commands: list[Command]) -> None:
+    containers().python("print()")
+    (command,) = commands
+    assert command == (
+        *("docker", "run", "--rm", "--interactive", *OPTIONS),
+        *("--entrypoint", "python", "i", "-"),
+    )
+
+
+def test_files_are_exported_from_a_container_that_is_not_started(commands: list[Command]) -> None:
+    containers().export(Path("/f.tar"))
+    assert commands == [
+        ("docker", "create", *OPTIONS, "i", "true"),
+        ("docker", "export", "--output", "/f.tar", "id1"),
+    ]
+    commands.clear()
+    assert containers("broken").export(Path("/f.tar")).returncode == 1
+    assert len(commands) == 1
+
+
+def test_containers_are_removed(commands: list[Command], monkeypatch: pytest.MonkeyPatch) -> None:
+    containers().clear()
+    assert commands == [
+        ("docker", "ps", "--all", "--quiet", "--filter", "label=airflow-images.verify=t"),
+        ("docker", "rm", "--force", "--volumes", "id1"),
+    ]
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, "", ""))
+    containers().clear()
+
+
+def test_two_verifications_do_not_share_a_name() -> None:
+    first, second = Containers(CLIENT, "i", ""), Containers(CLIENT, "i", "")
+    names = [containers._options("")[1] for containers in (first, first, second, second)]
+    assert len(set(names)) == 4
+
+
+def test_another_image_is_started_on_the_platform_of_the_engine(commands: list[Command]) -> None:
+    assert containers().start(image="db", options=("--init",)).stdout == "id1\n"
+    assert commands == [("docker", "run", "--detach", *OPTIONS[:4], "--init", "db")]
+
+
+def test_a_running_container_is_queried(commands: list[Command]) -> None:
+    containers().execute("id1", "true")
+    containers().logs("id1", lines=20)
+    assert commands == [
+        ("docker", "exec", "id1", "true"),
+        ("docker", "logs", "--tail", "20", "id1"),
+    ]
