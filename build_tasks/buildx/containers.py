@@ -45,16 +45,9 @@ class Containers:
         options = ("--rm", *interactive, *self._options(self.platform, environment), *options)
         return self._docker("run", *options, self.image, *command, text=text)
 
-    def start(
-        self,
-        *command: str,
-        image: str = "",
-        environment: Mapping[str, str] | None = None,
-        options: Sequence[str] = (),
-    ) -> Completed:
+    def start(self, *command: str, image: str = "", options: Sequence[str] = ()) -> Completed:
         """Start a container in the background, also of another image; its id is the output."""
-        platform = "" if image else self.platform
-        options = ("--detach", *self._options(platform, environment), *options)
+        options = ("--detach", *self._options("" if image else self.platform), *options)
         return self._docker("run", *options, image or self.image, *command)
 
     def python(self, script: str) -> Completed:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
 
 from build_tasks.buildx import docker, imagetools
 from build_tasks.buildx.toolchain import Client
@@ -28,21 +26,16 @@ class PlatformImage:
     """
 
     digest: str
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """An image in a registry, with all its platforms.
+    """An image in a registry, with the image for each platform; empty if there is none."""
 
-    Args:
-        digest: its digest.
-        images: the image for each platform.
-    """
-
-    digest: str
-    images: Mapping[str, PlatformImage]
+    digest: str = ""
+    images: Mapping[str, PlatformImage] = field(default_factory=dict)
 
 
 def of_engine(client: Client, reference: str, platform: Platform) -> PlatformImage | None:
@@ -59,8 +52,8 @@ def of_engine(client: Client, reference: str, platform: Platform) -> PlatformIma
     return PlatformImage(str(facts.get("Id", "")), labels, tuple(layers))
 
 
-def of_registry(client: Client, reference: str, builder: str) -> ImageIndex | None:
-    """Return an image of a registry, None if the registry does not have it.
+def of_registry(client: Client, reference: str, builder: str) -> ImageIndex:
+    """Return an image of a registry, which has no platforms if the registry does not have it.
 
     Args:
         client: programs and environment.
@@ -73,18 +66,18 @@ def of_registry(client: Client, reference: str, builder: str) -> ImageIndex | No
     try:
         return parse(imagetools.inspect(client, reference, builder, imagetools.JSON))
     except MissingImage:
-        return None
+        return ImageIndex()
 
 
-def parse(text: str) -> ImageIndex | None:
-    """Return an image as `imagetools inspect` describes it, None if it has no configuration.
+def parse(text: str) -> ImageIndex:
+    """Return an image as `imagetools inspect` describes it, empty if it has no configuration.
 
     Args:
         text: the description (JSON). Its `image` is a configuration, or one for each platform.
     """
     try:
         document = json.loads(text)
-        configs = document.get("image") or {}
+        configs = document["image"]
         manifest = document.get("manifest") or {}
         digest = str(manifest.get("digest", ""))
         digests = {
@@ -94,16 +87,12 @@ def parse(text: str) -> ImageIndex | None:
         if "rootfs" in configs:
             name = f"linux/{configs.get('architecture')}"
             configs, digests = {name: configs}, {name: digest}
-        images = {
-            name: _platform_image(digests.get(name, ""), config)
-            for name, config in configs.items()
-            if config
-        }
+        images = {}
+        for name, config in configs.items():
+            labels = (config.get("config") or {}).get("Labels") or {}
+            layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
+            if config:
+                images[name] = PlatformImage(digests.get(name, ""), labels, layers)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return ImageIndex(digest, images) if images else None
-
-
-def _platform_image(digest: str, config: Mapping[str, Any]) -> PlatformImage:
-    labels = (config.get("config") or {}).get("Labels") or {}
-    return PlatformImage(digest, labels, tuple((config.get("rootfs") or {}).get("diff_ids") or ()))
+        return ImageIndex()
+    return ImageIndex(digest, images)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from build_tasks import process
 from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
-from build_tasks.check import up_to_date
+from build_tasks.check import image_metadata, up_to_date
 from build_tasks.check.image_metadata import ImageIndex
-from build_tasks.errors import RegistryError
+from build_tasks.errors import ImagesError, RegistryError
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
 
@@ -33,19 +33,16 @@ def tag_unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
         RegistryError: the registry has the image but refuses the tags.
     """
     digest = unchanged(client, specs)
-    if digest:
-        output = specs[0].output
-        source = f"{output.image}@{digest}"
-        command = imagetools.create_command(
-            client, specs[0].run.builder, tags=output.tags, sources=(source,)
-        )
-        process.echo(command, client.environment)
-        completed = process.run(
-            command, environment=client.environment, timeout=TAGGING, check=False
-        )
-        if completed.returncode:
-            reason = (completed.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise RegistryError(f"{specs[0].identity}: {digest} cannot be tagged: {reason}")
+    if not digest:
+        return ""
+    output, builder = specs[0].output, specs[0].run.builder
+    sources = (f"{output.image}@{digest}",)
+    command = imagetools.create_command(client, builder, tags=output.tags, sources=sources)
+    process.echo(command, client.environment)
+    completed = process.run(command, environment=client.environment, timeout=TAGGING, check=False)
+    if completed.returncode:
+        reason = (completed.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise RegistryError(f"{specs[0].identity}: {digest} cannot be tagged: {reason}")
     return digest
 
 
@@ -57,15 +54,13 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     counts as out of date.
     """
     spec, builder = specs[0], specs[0].run.builder
-    base = up_to_date.registry_index(client, build_inputs.collect(spec).base, builder)
-    if not isinstance(base, ImageIndex):
+    base = _index(client, build_inputs.collect(spec).base, builder)
+    if not base.images:
         return ""
     default = f"{spec.output.image}:{spec.build.tag}"
     for reference in dict.fromkeys((*spec.output.tags[:1], default)):
-        index = up_to_date.registry_index(client, reference, builder)
-        if not isinstance(index, ImageIndex) or not all(
-            _is_current(index, base, each) for each in specs
-        ):
+        index = _index(client, reference, builder)
+        if not all(_is_current(index, base, each) for each in specs):
             continue
         if len(specs) == 1:
             return index.images[spec.build.platform].digest
@@ -74,11 +69,15 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     return ""
 
 
+def _index(client: Client, reference: str, builder: str) -> ImageIndex:
+    try:
+        return image_metadata.of_registry(client, reference, builder)
+    except ImagesError:
+        return ImageIndex()
+
+
 def _is_current(index: ImageIndex, base: ImageIndex, spec: BuildSpec) -> bool:
-    platform = spec.build.platform
-    image, base_image = index.images.get(platform), base.images.get(platform)
-    return bool(
-        image
-        and base_image
-        and not up_to_date.changed_parts(image, build_inputs.collect(spec), base_image)
-    )
+    image, base_image = (item.images.get(spec.build.platform) for item in (index, base))
+    if not image or not base_image:
+        return False
+    return not up_to_date.changed_parts(image, build_inputs.collect(spec), base_image)

@@ -12,9 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from textwrap import shorten
 
 from build_tasks import process
-from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
-from build_tasks.check.image_metadata import ImageIndex, PlatformImage
+from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FIELDS, FILE_VARIABLE, Settings
@@ -36,6 +35,8 @@ WIDTH = 100
 
 #: An image, None where there is none, or the error of a query.
 Answer = PlatformImage | str | None
+#: The queries for one build, by the place that is queried.
+Queries = dict[str, Future[PlatformImage | None]]
 #: Returns the record of a build, by its identity and fingerprint, if there is one.
 FindRecord = Callable[[str, str], BuildRecord | None]
 
@@ -64,38 +65,41 @@ def check(
         dry_run, settings, output=Output.NONE, push_cache=False, announce=announce
     )
     with process.pool(QUERIES) as pool:
-        queries = [
-            (spec, _submit(pool, host, spec, tags[0] if tags else spec.build.tag, options))
-            for spec in specs
-        ]
-        return [_verdict(spec, futures, options, find_record) for spec, futures in queries]
+        queries = []
+        for spec in specs:
+            reference = f"{spec.output.image}:{tags[0] if tags else spec.build.tag}"
+            queries.append((spec, reference, _submit(pool, host, spec, reference, options)))
+        return [_verdict(*query, options, find_record) for query in queries]
 
 
 def _submit(
-    pool: ThreadPoolExecutor, host: BuildHost, spec: BuildSpec, tag: str, options: Options
-) -> dict[str, tuple[str, Future[Answer]]]:
-    """Submit the queries for one build; return image and answer by the place that is queried."""
-    reference = f"{spec.output.image}:{tag}"
-    base = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
-    queries = {"base": (base, pool.submit(_base_image, host.client, base, spec))}
+    pool: ThreadPoolExecutor, host: BuildHost, spec: BuildSpec, reference: str, options: Options
+) -> Queries:
+    client, platform = host.client, spec.build.platform
+
+    def from_registry(name: str) -> PlatformImage | None:
+        index = image_metadata.of_registry(client, name, spec.run.builder)
+        return index.images.get(platform)
+
+    queries: Queries = {}
+    if not spec.run.refused:
+        base = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
+        queries["base"] = pool.submit(from_registry, base)
     if not options.flag("remote"):
-        queries["engine"] = (reference, pool.submit(_in_engine, host.client, reference, spec))
+        queries["engine"] = pool.submit(image_metadata.of_engine, client, reference, platform)
     if not options.flag("local"):
-        queries["registry"] = (reference, pool.submit(_in_registry, host.client, reference, spec))
+        queries["registry"] = pool.submit(from_registry, reference)
     return queries
 
 
 def _verdict(
-    spec: BuildSpec,
-    queries: dict[str, tuple[str, Future[Answer]]],
-    options: Options,
-    find_record: FindRecord,
+    spec: BuildSpec, reference: str, queries: Queries, options: Options, find_record: FindRecord
 ) -> Verdict:
     inputs = build_inputs.collect(spec)
-    base = queries.pop("base")[1].result()
+    answers = {place: _answer(future) for place, future in queries.items()}
+    base = answers.pop("base", spec.run.refused)
     findings = []
-    for place, (reference, future) in queries.items():
-        image = future.result()
+    for place, image in answers.items():
         if not isinstance(image, PlatformImage):
             findings.append(Finding(place, reference, problem=image or ""))
             continue
@@ -106,6 +110,13 @@ def _verdict(
         findings.append(Finding(place, reference, True, image.digest, parts, details))
     unknown = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)
+
+
+def _answer(future: Future[PlatformImage | None]) -> Answer:
+    try:
+        return future.result()
+    except ImagesError as error:
+        return str(error)
 
 
 def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:
@@ -141,27 +152,3 @@ def _command(spec: BuildSpec, options: Options) -> str:
     command += ["--", *words] if words else []
     file = os.environ.get(FILE_VARIABLE)
     return shlex.join(["env", f"{FILE_VARIABLE}={file}", *command] if file else command)
-
-
-def registry_index(client: Client, reference: str, builder: str) -> ImageIndex | str | None:
-    """Return an image of the registry, None if there is none, or the error of the query."""
-    try:
-        return image_metadata.of_registry(client, reference, builder)
-    except ImagesError as error:
-        return str(error)
-
-
-def _in_registry(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    index = registry_index(client, reference, spec.run.builder)
-    return index.images.get(spec.build.platform) if isinstance(index, ImageIndex) else index
-
-
-def _base_image(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    return spec.run.refused or _in_registry(client, reference, spec)
-
-
-def _in_engine(client: Client, reference: str, spec: BuildSpec) -> Answer:
-    try:
-        return image_metadata.of_engine(client, reference, spec.build.platform)
-    except ImagesError as error:
-        return str(error)

@@ -42,11 +42,8 @@ verify()
 #: Options of a container.
 Database = tuple[str, ...]
 _DATABASE = (
-    *(
-        "--env",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow@127.0.0.1/postgres",
-    ),
-    *("--env", "CONNECTION_CHECK_SLEEP_TIME=1"),
+    "--env=AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow@127.0.0.1/postgres",
+    "--env=CONNECTION_CHECK_SLEEP_TIME=1",
 )
 #: Writes the DAG into the home and runs it, which fails if the home is read-only.
 _RUN = """
