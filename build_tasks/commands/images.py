@@ -8,10 +8,11 @@ from build_tasks import console
 from build_tasks.commands.output import say
 from build_tasks.config.options import Options
 from build_tasks.errors import UsageError, VerificationError
+from build_tasks.model.matrix import Build
 from build_tasks.plan import build_host
 from build_tasks.text.formatting import listed, plural
 from build_tasks.verify import archive, lookup
-from build_tasks.verify.archive import SavedImage
+from build_tasks.verify.target import Image
 
 
 def verify_image(options: Options) -> None:
@@ -61,15 +62,14 @@ def load_image(options: Options) -> None:
         "platform": [platform.value for platform in settings.platforms],
     }
 
-    def accept(saved: SavedImage) -> None:
+    def accept(image: Image, build: Build) -> None:
         for field, valid in expected.items():
-            value = getattr(saved.build, field)
+            value = getattr(build, field)
             if valid and value not in valid:
                 raise UsageError(f"{file}: is for {field} {value}, not {listed(valid)}")
-        airflow, platform = saved.airflow or "unknown", saved.build.platform
-        say(f"{file}: {saved.build.identity}, Airflow {airflow} for {platform}")
+        say(f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}")
 
     with archive.opened(file) as chunks:
         host = build_host.find(settings, start=True, announce=say)
-        saved = archive.load(host.client, file, chunks, accept)
-    say(f"{saved.build.identity}: loaded {saved.reference}")
+        image, build = archive.load(host.client, file, chunks, accept)
+    say(f"{build.identity}: loaded {image.reference}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from build_tasks import paths
@@ -71,19 +71,9 @@ def write(where: Path, pushed: DigestFile) -> DigestFile:
         DiskError: it cannot be written; the message contains the digest.
     """
     file = where / f"{pushed.identity}.json"
-    build = pushed.build
-    document = {
-        "schema": SCHEMA,
-        "identity": build.identity,
-        "image": pushed.image,
-        "kind": build.kind.value,
-        "python": build.python,
-        "platform": build.platform.value,
-        "slim": build.slim,
-        "airflow": pushed.airflow,
-        "commit": pushed.commit,
-        "digest": pushed.digest,
-    }
+    content = asdict(replace(pushed, file=None))
+    document = {"schema": SCHEMA, "identity": pushed.identity, **content.pop("build"), **content}
+    del document["file"]
     try:
         where.mkdir(parents=True, exist_ok=True)
         paths.write(file, json.dumps(document, indent=2) + "\n")

@@ -13,7 +13,6 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,21 +38,6 @@ _BUFFER = 1024 * 1024
 #: Bytes of the largest JSON file of an archive, and their number; an image has two to sixty.
 _LARGEST = 1024 * 1024
 _MOST = 200
-
-
-@dataclass(frozen=True)
-class SavedImage:
-    """An image in a file.
-
-    Args:
-        reference: the name that loading restores.
-        build: the image, its Python and its platform.
-        airflow: its Airflow version.
-    """
-
-    reference: str
-    build: Build
-    airflow: str
 
 
 def save(client: Client, reference: str, file: str) -> int:
@@ -128,8 +112,8 @@ def opened(file: str) -> Iterator[Iterator[bytes]]:
 
 
 def load(
-    client: Client, file: str, chunks: Iterator[bytes], accept: Callable[[SavedImage], None]
-) -> SavedImage:
+    client: Client, file: str, chunks: Iterator[bytes], accept: Callable[[Image, Build], None]
+) -> tuple[Image, Build]:
     """Load an image from a file into the engine.
 
     Args:
@@ -145,24 +129,24 @@ def load(
     """
     command = docker.load_command(client)
     process.echo(command, client.environment)
-    described: list[SavedImage] = []
+    described: list[tuple[Image, Build]] = []
     with process.writing(command, environment=client.environment) as engine:
         archive = _ForwardedArchive(chunks, engine)
         described.append(_describe(archive, file))
-        accept(described[0])
+        accept(*described[0])
         archive.forward_end()
     if not described:  # `writing` ignores that the engine stops reading
         raise CommandError(f"{file}: docker load ended before it read the image")
-    saved = described[0]
-    image = target.find_local(client, saved.reference)
-    if image is None:
+    saved, build = described[0]
+    loaded = target.find_local(client, saved.reference)
+    if loaded is None:
         raise VerificationError(f"{file}: the engine does not have {saved.reference} after loading")
-    if (image.platform, image.python) != (saved.build.platform, saved.build.python):
+    if (loaded.platform, loaded.python) != (saved.platform, saved.python):
         raise VerificationError(
-            f"{file}: has {saved.build.platform} and Python {saved.build.python}, but "
-            f"{saved.reference} is now {image.platform} and Python {image.python}"
+            f"{file}: has {saved.platform} and Python {saved.python}, but "
+            f"{saved.reference} is now {loaded.platform} and Python {loaded.python}"
         )
-    return saved
+    return saved, build
 
 
 class _ForwardedArchive(io.RawIOBase):
@@ -224,7 +208,7 @@ def _decompressed(start: bytes, data: IO[bytes], file: str) -> Iterator[bytes]:
         raise UsageError(f"{file}: is damaged: its end is missing")
 
 
-def _describe(archive: io.RawIOBase, file: str) -> SavedImage:
+def _describe(archive: io.RawIOBase, file: str) -> tuple[Image, Build]:
     """Read a whole archive, and return the image that its JSON files describe."""
     documents: dict[str, bytes] = {}
     try:
@@ -241,10 +225,9 @@ def _describe(archive: io.RawIOBase, file: str) -> SavedImage:
     except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _foreign(file) from None
     try:
-        build = target.identify(image, Platform.parse(image.platform, file))
+        return image, target.identify(image, Platform.parse(image.platform, file))
     except UsageError:  # no labels of Airflow, or another platform
         raise _foreign(file) from None
-    return SavedImage(image.reference, build, image.airflow)
 
 
 def _foreign(file: str) -> UsageError:

@@ -23,10 +23,9 @@ from build_tasks.errors import CommandError, DiskError, UsageError, Verification
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
 from build_tasks.verify import archive
-from build_tasks.verify.archive import SavedImage
+from build_tasks.verify.target import Image
 
 CLIENT = Client("docker", ("docker-buildx",), {"X": "1"})
-SAVED = SavedImage("r/i:latest", Build(ImageKind.PROD, "3.11", Platform.AMD64), "3.3.2")
 LABELS = {
     "org.apache.airflow.image": "airflow",
     "org.apache.airflow.python.version": "3.11",
@@ -34,6 +33,7 @@ LABELS = {
 }
 CONFIG = {"os": "linux", "architecture": "amd64", "config": {"Labels": LABELS}}
 FACTS = {"Os": "linux", "Architecture": "amd64", "Config": {"Labels": LABELS}}
+SAVED = (Image("r/i:latest", FACTS), Build(ImageKind.PROD, "3.11", Platform.AMD64))
 ARCHIVE = archives.make("r/i:latest", CONFIG)
 
 
@@ -72,7 +72,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine(monkeypatch, ARCHIVE, FACTS)
 
 
-def load(file: Path, accept: Callable[[SavedImage], None] = lambda _: None) -> SavedImage:
+def load(
+    file: Path, accept: Callable[[Image, Build], None] = lambda *_: None
+) -> tuple[Image, Build]:
     with archive.opened(str(file)) as chunks:
         return archive.load(CLIENT, str(file), chunks, accept)
 
@@ -91,8 +93,8 @@ def test_a_saved_image_is_loaded(tmp_path: Path, engine: Engine) -> None:
     file = tmp_path / "file"
     assert archive.save(CLIENT, "r/i:latest", str(file)) == file.stat().st_size
     assert engine.commands == [("docker", "save", "r/i:latest")]
-    accepted: list[SavedImage] = []
-    assert load(file, accepted.append) == SAVED
+    accepted: list[object] = []
+    assert load(file, lambda *saved: accepted.append(saved)) == SAVED
     assert accepted == [SAVED]
     assert has_end(engine.loaded.getvalue())
     assert ARCHIVE.startswith(engine.loaded.getvalue().rstrip(b"\0"))
@@ -116,8 +118,8 @@ def test_a_file_may_have_several_frames(
 
 
 def test_a_refused_image_is_not_loaded(tmp_path: Path, engine: Engine) -> None:
-    def refuse(saved: SavedImage) -> None:
-        raise UsageError(f"is {saved.build.identity}")
+    def refuse(_: Image, build: Build) -> None:
+        raise UsageError(f"is {build.identity}")
 
     (tmp_path / "file").write_bytes(compressed(ARCHIVE))
     with pytest.raises(UsageError, match=r"^is prod-3.11-amd64$"):
