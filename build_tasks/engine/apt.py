@@ -67,13 +67,9 @@ def mirror() -> str:
 def update(
     folder: Path, address: str, suites: Sequence[str], announce: Callable[[str], None]
 ) -> None:
-    """Fetch the package lists; check their signatures, and their dates if the mirror is current.
+    """Fetch a mirror's package lists of some releases into a folder, and check their signatures.
 
-    Args:
-        folder: the folder for apt's configuration, lists and cache.
-        address: the mirror's address.
-        suites: the Debian releases.
-        announce: prints a warning of a suite whose index is past its validity date.
+    An index that is past its validity date is used with a warning.
     """
     for path in (folder / "lists/partial", folder / "archives/partial", folder / "etc"):
         path.mkdir(parents=True, exist_ok=True)

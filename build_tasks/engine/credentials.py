@@ -49,10 +49,7 @@ def create(folders: Folders) -> Path:
 def configure(folders: Folders, registry: str, user_config: Path) -> Path:
     """Bring the configuration folder for docker and buildx up to date, and return it.
 
-    Args:
-        folders: the engine's folders.
-        registry: host and port of the engine's registry.
-        user_config: the user's own configuration folder; it need not exist.
+    It follows the user's own folder, which need not exist.
     """
     secret = _secret(folders)
     redaction.add_secret(secret)
@@ -65,16 +62,14 @@ def configure(folders: Folders, registry: str, user_config: Path) -> Path:
     file = config / "config.json"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         paths.write(file, text)
-    entries = {path.name: path for path in user_config.iterdir()} if user_config.is_dir() else {}
-    for name in _NOT_LINKED:
-        entries.pop(name, None)
-    for path in config.iterdir():
-        if path.is_symlink() and path.name not in entries:
-            path.unlink(missing_ok=True)
-    for name, path in entries.items():
-        link = config / name
-        if not link.is_symlink() or link.readlink() != path.absolute():
-            paths.link(link, path.absolute())
+    files = user_config.iterdir() if user_config.is_dir() else ()
+    targets = {path.name: path.absolute() for path in files if path.name not in _NOT_LINKED}
+    links = {path.name: path.readlink() for path in config.iterdir() if path.is_symlink()}
+    for name in links.keys() - targets.keys():
+        (config / name).unlink(missing_ok=True)
+    for name, target in targets.items():
+        if links.get(name) != target:
+            paths.link(config / name, target)
     return config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import time
 from collections.abc import Callable
@@ -30,7 +31,11 @@ def start_dockerd(folders: Folders, root: Path, *, containerd_store: bool = True
     store = "true" if containerd_store else "false"
     _configure(file, home=folders.home, run=folders.run, bridge=folders.bridge, store=store)
     command = (str(root / "usr/sbin/dockerd"), "--config-file", str(file))
-    return _start("dockerd", command, folders, root, lambda: _dockerd_answers(folders.socket))
+
+    def status() -> int:
+        return docker_api.get(folders.socket, "/_ping", timeout=5)[0]
+
+    return _start("dockerd", command, folders, root, status)
 
 
 def start_registry(folders: Folders, root: Path, address: str) -> Process:
@@ -41,7 +46,8 @@ def start_registry(folders: Folders, root: Path, address: str) -> Process:
     file = folders.home / "registry.yml"
     _configure(file, home=folders.home, address=address, passwords=credentials.create(folders))
     command = (str(root / "usr/bin/docker-registry"), "serve", str(file))
-    return _start("registry", command, folders, root, lambda: _registry_answers(address, folders))
+    headers = {"Authorization": credentials.authorization(folders)}
+    return _start("registry", command, folders, root, lambda: _status(address, headers))
 
 
 def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
@@ -57,17 +63,20 @@ def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
 
 
 def _start(
-    name: str, command: Command, folders: Folders, root: Path, answers: Callable[[], bool]
+    name: str, command: Command, folders: Folders, root: Path, status: Callable[[], int]
 ) -> Process:
-    """Start a daemon, wait until it answers, and end it if it does not."""
+    """Start a daemon, wait until its status is that of success, and end it if it does not start."""
     log = folders.home / f"{name}.log"
     variables = packages.daemon_environment(folders, root)
     daemon = Process.of(process.spawn(command, environment=variables, log=log))
+    deadline = time.monotonic() + START
     try:
-        if not processes.answers_in_time(daemon, answers, START):
-            lines = log.read_text(errors="replace").split("\n")
-            reason = next((line for line in reversed(lines) if line.strip()), "its log is empty")
-            raise EngineError(f"{name} does not start: {reason} (see {log})")
+        while not _succeeds(status):
+            if not daemon.alive or time.monotonic() > deadline:
+                lines = log.read_text(errors="replace").strip().split("\n")
+                reason = lines[-1] or "its log is empty"
+                raise EngineError(f"{name} does not start: {reason} (see {log})")
+            time.sleep(0.1)
     except BaseException:
         processes.terminate([daemon])
         raise
@@ -80,24 +89,17 @@ def _configure(file: Path, **values: object) -> None:
     file.write_text(Template(template).substitute(values), encoding="utf-8")
 
 
-def _dockerd_answers(socket: Path) -> bool:
+def _succeeds(status: Callable[[], int]) -> bool:
     try:
-        status, _ = docker_api.get(socket, "/_ping", timeout=5)
-    except OSError:
-        return False
-    return status == HTTPStatus.OK
-
-
-def _registry_answers(address: str, folders: Folders) -> bool:
-    connection = http.client.HTTPConnection(address, timeout=5)
-    try:
-        headers = {"Authorization": credentials.authorization(folders)}
-        connection.request("GET", "/v2/", headers=headers)
-        return connection.getresponse().status == HTTPStatus.OK
+        return status() == HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()
+
+
+def _status(address: str, headers: dict[str, str]) -> int:
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=5)) as connection:
+        connection.request("GET", "/v2/", headers=headers)
+        return connection.getresponse().status
 
 
 def _is_busy(socket: Path) -> bool:

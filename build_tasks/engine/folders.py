@@ -86,9 +86,8 @@ def engine_folders() -> Folders:
 
 def buildx_plugin(packages: Path) -> Path:
     """Return the unpacked buildx plugin; its folder differs between Debian's releases."""
-    names = ("usr/libexec/docker/cli-plugins", "usr/lib/docker/cli-plugins")
-    plugins = [packages / name / "docker-buildx" for name in names]
-    return next((plugin for plugin in plugins if plugin.exists()), plugins[0])
+    plugins = packages.glob("usr/lib*/docker/cli-plugins/docker-buildx")
+    return next(plugins, packages / "usr/libexec/docker/cli-plugins/docker-buildx")
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -76,15 +76,9 @@ def ensure_python(
     with locks.hold(work.with_name(f"{python}.lock"), f"builds {name}", announce):
         if _is_complete(name, parts.values()):
             return name
-        end_orphans(work)
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            for architecture, part in parts.items():
-                if not registry.holds(part):
-                    _build_python(engine, python, architecture, work, announce)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        for architecture, part in parts.items():
+            if not registry.holds(part):
+                _build_python(engine, python, architecture, work, announce)
         # The tag is an index of all platforms that there are; each keeps a tag of its own.
         present = [part for other in ARCHITECTURES if registry.holds(part := f"{name}-{other}")]
         _buildx(engine, name, "imagetools", "create", "--tag", name, *present)
@@ -137,21 +131,27 @@ def _build_python(
     """Build and push the stand-in for one platform."""
     name, suite = f"{python_reference(engine, python)}-{architecture}", SUITES[python]
     announce(f"building {name} from Debian {suite} (only once)")
+    end_orphans(work)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     phase = Phase("starting")
-    with heartbeat(name, phase, announce):
-        command = (*_MMDEBSTRAP, f"--architectures={architecture}")
-        reason = _bootstrap(command, suite, work, engine.release, phase)
-        if reason:
-            raise EngineError(f"cannot build {name} from Debian {suite}: {reason}")
-        phase.name = "packing and pushing"
-        _buildx(
-            engine,
-            name,
-            *("build", "--provenance", "false", "--platform", f"linux/{architecture}"),
-            *("--build-arg", f"PYTHON={python}", "--build-arg", f"SUITE={suite}"),
-            *("--output", f"type=image,name={name},push=true,{_PYTHON_LAYERS}"),
-            *("--file", str(_DOCKERFILES / "python/Dockerfile"), str(work)),
-        )
+    try:
+        with heartbeat(name, phase, announce):
+            command = (*_MMDEBSTRAP, f"--architectures={architecture}")
+            reason = _bootstrap(command, suite, work, engine.release, phase)
+            if reason:
+                raise EngineError(f"cannot build {name} from Debian {suite}: {reason}")
+            phase.name = "packing and pushing"
+            _buildx(
+                engine,
+                name,
+                *("build", "--provenance", "false", "--platform", f"linux/{architecture}"),
+                *("--build-arg", f"PYTHON={python}", "--build-arg", f"SUITE={suite}"),
+                *("--output", f"type=image,name={name},push=true,{_PYTHON_LAYERS}"),
+                *("--file", str(_DOCKERFILES / "python/Dockerfile"), str(work)),
+            )
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _bootstrap(command: Command, suite: str, work: Path, release: str, phase: Phase) -> str:

@@ -48,21 +48,19 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     """
     foreign = [name for name in emulate if not emulation.native(name)]
     folders = engine_folders()
-    engine = state.running()
-    if engine and _emulates(folders, state.read(folders), foreign):
-        return engine
-    packages.check_supported()
-    with locks.hold(folders.lock, _ACTIVITY, announce):
-        if not state.running():
-            remove_leftovers(folders)
-            _start(folders, announce)
-        recorded = state.read(folders)
-        if recorded and not _emulates(folders, recorded, foreign):
-            _emulate(folders, recorded, foreign, announce)
-        engine = state.running()  # before another process can get the lock, and stop it
-    if engine is None:
-        raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
-    return engine
+    recorded = state.read_running(folders)
+    if recorded is None or not _emulates(folders, recorded, foreign):
+        packages.check_supported()
+        with locks.hold(folders.lock, _ACTIVITY, announce):
+            recorded = state.read_running(folders)
+            if recorded is None:
+                remove_leftovers(folders)
+                recorded = _start(folders, announce)
+            if not _emulates(folders, recorded, foreign):
+                recorded = _emulate(folders, recorded, foreign, announce)
+        if not recorded.complete:
+            raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
+    return state.describe(folders, recorded)
 
 
 def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
@@ -87,23 +85,24 @@ def prune(
     if dry or recorded is None:
         return registry.superseded(folders, time.time(), older)
     activity = "uses the engine's registry"
-    with locks.alone(folders.registry_lock, _PRUNING, activity, announce) as free:
-        if not free:
-            return None
-        return registry.remove_superseded(folders, recorded, time.time(), older)
+    with locks.alone(folders.registry_lock, _PRUNING, activity, announce) as alone:
+        if alone:
+            return registry.remove_superseded(folders, recorded, time.time(), older)
+    return None
 
 
 def status() -> dict[str, object]:
     """Return what `engine.status` prints, by name."""
     folders = engine_folders()
-    engine, recorded = state.running(), state.read(folders)
-    if engine is None or recorded is None:
+    recorded = state.read_running(folders)
+    if recorded is None:
         return {
             "running": False,
             "folder": str(folders.home),
             "started or stopped by process": locks.holder(folders.lock),
             "left behind": [str(left) for left in processes.find(folders)],
         }
+    engine = state.describe(folders, recorded)
     return {
         "running": True,
         "release": engine.release,
@@ -168,13 +167,14 @@ def _unmount(folders: Folders) -> None:
         process.run(("umount", "--lazy", target), check=False)
 
 
-def _start(folders: Folders, announce: Callable[[str], None]) -> None:
-    announce(
-        "no Docker Engine found: starting the embedded one (Debian's Docker Engine and buildx,"
-    )
-    announce(f"and a registry on 127.0.0.1) in {folders.home}.")
-    announce("Nothing is installed on this machine. To stop the engine: invoke engine.stop;")
-    announce("to remove its data, too: invoke engine.stop --purge")
+def _start(folders: Folders, announce: Callable[[str], None]) -> EngineState:
+    for line in (
+        "no Docker Engine found: starting the embedded one (Debian's Docker Engine and buildx,",
+        f"and a registry on 127.0.0.1) in {folders.home}.",
+        "Nothing is installed on this machine. To stop the engine: invoke engine.stop;",
+        "to remove its data, too: invoke engine.stop --purge",
+    ):
+        announce(line)
     release, root = packages.prepare(folders, announce)
     try:
         network.create(folders, packages.environment(root))
@@ -183,22 +183,20 @@ def _start(folders: Folders, announce: Callable[[str], None]) -> None:
         with machine_lock():  # until the registry listens, no other engine may choose its port
             port = network.free_port(state.saved_setting(folders, "registry-port"))
             address = f"127.0.0.1:{state.save_setting(folders, 'registry-port', str(port))}"
-            running = {
-                "dockerd": dockerd,
-                "registry": daemons.start_registry(folders, root, address),
-            }
-        started = EngineState(release, address, hub=False, daemons=running, foreign=foreign)
+            own_registry = daemons.start_registry(folders, root, address)
+        running = {"dockerd": dockerd, "registry": own_registry}
+        recorded = EngineState(release, address, hub=False, daemons=running, foreign=foreign)
         credentials.configure(folders, address, paths.docker_config())
-        hub = _reaches_hub(state.describe(folders, started))
-        state.write(folders, replace(started, hub=hub))
+        hub = _reaches_hub(state.describe(folders, recorded))
+        return state.write(folders, replace(recorded, hub=hub))
     except BaseException:
         remove_leftovers(folders)
         raise
 
 
-def _emulates(folders: Folders, recorded: EngineState | None, foreign: Sequence[str]) -> bool:
+def _emulates(folders: Folders, recorded: EngineState, foreign: Sequence[str]) -> bool:
     """Return whether dockerd knows these architectures, and they are emulated until it stops."""
-    return recorded is not None and all(
+    return all(
         name in recorded.foreign and emulation.lasts(name, folders.unique_id) for name in foreign
     )
 
@@ -208,18 +206,18 @@ def _emulate(
     recorded: EngineState,
     foreign: Sequence[str],
     announce: Callable[[str], None],
-) -> None:
+) -> EngineState:
     """Register emulators, and restart dockerd if it does not know all of them."""
     root = packages.unpack(folders, recorded.release, announce, emulation=True)
     for name in foreign:
         emulation.enable(root, name, folders.unique_id, announce)
     if set(foreign) <= set(recorded.foreign):
-        return
+        return recorded
     # dockerd looks once, when it starts, for what it can run.
     daemons.wait_until_idle(folders, announce)
     processes.terminate([recorded.daemons["dockerd"]])
     running = {**recorded.daemons, "dockerd": daemons.start_dockerd(folders, root)}
-    state.write(folders, replace(recorded, daemons=running, foreign=emulation.emulated()))
+    return state.write(folders, replace(recorded, daemons=running, foreign=emulation.emulated()))
 
 
 def _reaches_hub(engine: EmbeddedEngine) -> bool:

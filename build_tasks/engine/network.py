@@ -114,12 +114,9 @@ def bridges(folders: Folders) -> list[str]:
 def free_port(preferred: str) -> int:
     """Return a port of the loopback interface on which nothing listens."""
     for port in (*([int(preferred)] if preferred else []), *_PORTS):
-        with socket.socket() as probe:
+        with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+            probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise EngineError("no port of 127.0.0.1 is free for the registry")
 

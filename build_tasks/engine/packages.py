@@ -48,15 +48,7 @@ _HOME = re.compile(r"[^:,\\\"'`$#\x00-\x1f\x7f\ud800-\udfff]+")
 _PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: The variables that daemons inherit: proxies, certificates, and the time zone.
-INHERITED = {
-    "ALL_PROXY",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TZ",
-}
+INHERITED = re.compile("(ALL|HTTP|HTTPS|NO)_PROXY|SSL_CERT_(DIR|FILE)|TZ", re.IGNORECASE)
 
 
 def check_supported() -> None:
@@ -95,14 +87,7 @@ def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Pat
 def unpack(
     folders: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
 ) -> Path:
-    """Return the folder with a release's unpacked packages; fetch those that are missing.
-
-    Args:
-        folders: the engine's folders.
-        release: the Debian release that the engine is from.
-        announce: prints what is fetched.
-        emulation: include the emulators of other architectures.
-    """
+    """Return the folder with a release's packages, and qemu's; fetch those that are missing."""
     root = folders.packages(release)
     own = apt.codename()
     wanted = [f"{name}/{release}" for name in ENGINE]
@@ -126,13 +111,18 @@ def unpack(
     return root
 
 
-def environment(root: Path) -> dict[str, str]:
-    """Return the variables with which the unpacked programs find each other and their libraries."""
+def environment(root: Path, path: str = "") -> dict[str, str]:
+    """Return the variables with which the unpacked programs find each other and their libraries.
+
+    Args:
+        root: the folder with the packages.
+        path: what PATH has after them; by default this process's own.
+    """
     triplet = f"{platform.machine()}-linux-gnu"
     libraries = [str(root / "usr/lib" / triplet), str(root / "lib" / triplet)]
     programs = [str(root / name) for name in _PROGRAMS]
     return {
-        "PATH": os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([*programs, path or os.environ.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "XTABLES_LIBDIR": str(root / "usr/lib" / triplet / "xtables"),
     }
@@ -143,10 +133,9 @@ def daemon_environment(folders: Folders, root: Path) -> dict[str, str]:
 
     Nothing else of this process's environment is handed on: a CI job has tokens there.
     """
-    inherited = {name: text for name, text in os.environ.items() if name.upper() in INHERITED}
-    path = os.pathsep.join([*(str(root / name) for name in _PROGRAMS), _SYSTEM_PATH])
-    own = {"PATH": path, "HOME": str(folders.home), **marker(folders.home)}
-    return {**inherited, **environment(root), **own}
+    inherited = {name: text for name, text in os.environ.items() if INHERITED.fullmatch(name)}
+    own = {"HOME": str(folders.home), **marker(folders.home)}
+    return {**inherited, **environment(root, _SYSTEM_PATH), **own}
 
 
 def any_unpacked(folders: Folders) -> Path:
@@ -167,10 +156,7 @@ def runs(root: Path) -> bool:
 
 def _link_programs(root: Path) -> None:
     """Create the links that the packages' own scripts would create."""
-    links = {"usr/bin/docker-init": "tini-static"}
+    paths.link(root / "usr/bin/docker-init", Path("tini-static"))
     for name in ("iptables", "ip6tables"):
         for suffix in ("", "-save", "-restore"):
-            links[f"usr/sbin/{name}{suffix}"] = f"{name}-nft{suffix}"
-    for name, target in links.items():
-        (root / name).unlink(missing_ok=True)
-        (root / name).symlink_to(target)
+            paths.link(root / f"usr/sbin/{name}{suffix}", Path(f"{name}-nft{suffix}"))

@@ -1,4 +1,4 @@
-"""Find, await and end the processes of an engine, however they were started.
+"""Find and end the processes of an engine, however they were started.
 
 The engine's programs get a variable that names the engine's folder, and hand it on to what they
 start: containerd, its shims, runc. A container's processes have an environment of their own, but
@@ -65,11 +65,8 @@ def marker(folder: Path) -> dict[str, str]:
 
 def find(folders: Folders) -> list[Process]:
     """Return the engine's processes, those in its containers, and all their descendants."""
-    return _with_descendants(
-        pid
-        for pid in _pids()
-        if _is_marked(pid, folders.home) or _is_contained(pid, folders.home / "data")
-    )
+    home, data = folders.home, folders.home / "data"
+    return _with_descendants(lambda pid: _is_marked(pid, home) or _is_contained(pid, data))
 
 
 def end(folders: Folders) -> list[Process]:
@@ -87,7 +84,7 @@ def end(folders: Folders) -> list[Process]:
 
 def end_orphans(folder: Path) -> None:
     """End what a killed process started for a folder, whose lock this process holds."""
-    terminate(_with_descendants(pid for pid in _pids() if _is_marked(pid, folder)))
+    terminate(_with_descendants(lambda pid: _is_marked(pid, folder)))
 
 
 def terminate(processes: Iterable[Process], first: signal.Signals = signal.SIGTERM) -> None:
@@ -101,16 +98,6 @@ def terminate(processes: Iterable[Process], first: signal.Signals = signal.SIGTE
         while left and time.monotonic() < deadline:
             time.sleep(0.05)
             left = [process for process in left if process.alive]
-
-
-def answers_in_time(process: Process, answers: Callable[[], bool], seconds: float) -> bool:
-    """Wait for a daemon; return whether it answers, False if it ends or takes too long."""
-    deadline = time.monotonic() + seconds
-    while not answers():
-        if not process.alive or time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def unescape(text: str) -> str:
@@ -127,34 +114,33 @@ def _is_marked(pid: int, folder: Path) -> bool:
 
 def _is_contained(pid: int, data: Path) -> bool:
     """Return whether a process's root file system lies in the engine's data."""
-    if _mount_namespace(str(pid)) in {_mount_namespace("self"), ""}:
+    try:
+        namespaces = {(_PROC / name / "ns/mnt").readlink() for name in ("self", str(pid))}
+    except OSError:
+        return False
+    if len(namespaces) == 1:
         return False
     mounts = os.fsdecode(_read(pid, "mountinfo")).splitlines()
     root = next((unescape(line) for line in mounts if line.split()[4] == "/"), "")
     return any(f"{folder}/" in root for folder in (data, data.resolve()))
 
 
-def _mount_namespace(pid: str) -> str:
-    try:
-        return str((_PROC / pid / "ns/mnt").readlink())
-    except OSError:
-        return ""
+def _with_descendants(selects: Callable[[int], bool]) -> list[Process]:
+    """Return the processes of selected ids, and all that they started.
 
-
-def _with_descendants(pids: Iterable[int]) -> list[Process]:
-    """Return processes and all that they started, without this one and its ancestors."""
-    wanted = [*pids]
-    table = {pid: Process.of(pid) for pid in _pids()}
-    for pid in wanted:
-        children = (child.pid for child in table.values() if child.parent == pid)
-        wanted += [child for child in children if child not in wanted]
-    ancestors: set[int] = set()
-    own = os.getpid()
-    while own in table and own not in ancestors:
-        ancestors.add(own)
-        own = table[own].parent
-    found = [table[pid] for pid in wanted if pid in table and pid not in ancestors]
-    return [process for process in found if process.started]
+    This process and its ancestors are left out.
+    """
+    table = {
+        pid: Process.of(pid) for pid in sorted(int(path.name) for path in _PROC.glob("[0-9]*"))
+    }
+    pids = [pid for pid in table if selects(pid)]
+    for pid in pids:
+        children = [child.pid for child in table.values() if child.parent == pid]
+        pids += [child for child in children if child not in pids]
+    ancestor = os.getpid()
+    while ancestor in table:
+        ancestor = table.pop(ancestor).parent
+    return [table[pid] for pid in pids if pid in table and table[pid].started]
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -163,7 +149,3 @@ def _read(pid: int, name: str) -> bytes:
         return (_PROC / str(pid) / name).read_bytes()
     except OSError:
         return b""
-
-
-def _pids() -> list[int]:
-    return sorted(int(path.name) for path in _PROC.glob("[0-9]*"))

@@ -38,12 +38,35 @@ class Superseded:
 
 @dataclass(frozen=True)
 class _Repository:
-    """A repository's manifests: when each was pushed, which are tagged now, which were before."""
+    """A repository's manifests: when each was pushed, and what it names."""
 
     name: str
     pushed: dict[str, float]
+    names: dict[str, set[str]]  # digests of other manifests, layers and configurations
     tagged: set[str]
     formerly_tagged: set[str]
+
+    def unreachable(self, now: float, older: float) -> set[str]:
+        """Return the manifests that no tag leads to, except those that wait to be merged."""
+        replaced = self.formerly_tagged - self.tagged
+        untagged = self.pushed.keys() - self.tagged - self._closure(replaced)
+        untagged -= set().union(*self.names.values())
+        waiting = {
+            digest for digest in untagged if now - self.pushed[digest] < max(UNTAGGED, older)
+        }
+        recent = {digest for digest in replaced if now - self.pushed.get(digest, now) < older}
+        return self.pushed.keys() - self._closure(self.tagged | waiting | recent)
+
+    def _closure(self, digests: set[str]) -> set[str]:
+        """Return manifests and all that they name, directly and indirectly."""
+        closure: set[str] = set()
+        left = [*digests]
+        while left:
+            digest = left.pop()
+            if digest not in closure:
+                closure.add(digest)
+                left += self.names.get(digest, ())
+        return closure
 
 
 def holds(reference: str) -> bool:
@@ -78,10 +101,10 @@ def superseded(folders: Folders, now: float, older: float = 0.0) -> Superseded:
     removable: list[tuple[str, str]] = []
     needed: set[str] = set()
     for repository in _repositories(root):
-        unreachable = _unreachable(root, repository, now, older)
+        unreachable = repository.unreachable(now, older)
         removable += [(repository.name, digest) for digest in sorted(unreachable)]
         for digest in repository.pushed.keys() - unreachable:
-            needed |= {digest, *_named_by(root, digest, "manifests", "layers", "config")}
+            needed |= {digest} | repository.names[digest]
     sizes = _blob_sizes(root)
     return Superseded(tuple(removable), sum(sizes[digest] for digest in sizes.keys() - needed))
 
@@ -126,47 +149,25 @@ def _delete(address: str, authorization: str, manifests: Iterable[tuple[str, str
         connection.close()
 
 
-def _unreachable(root: Path, repository: _Repository, now: float, older: float) -> set[str]:
-    """Return the manifests that no tag leads to, except those that wait to be merged."""
-    pushed = repository.pushed
-    replaced = repository.formerly_tagged - repository.tagged
-    children = {child for digest in pushed for child in _named_by(root, digest, "manifests")}
-    untagged = pushed.keys() - repository.tagged - children - _closure(root, replaced)
-    waiting = {digest for digest in untagged if now - pushed[digest] < max(UNTAGGED, older)}
-    recent = {digest for digest in replaced if now - pushed.get(digest, now) < older}
-    return pushed.keys() - _closure(root, repository.tagged | waiting | recent)
-
-
-def _closure(root: Path, digests: Iterable[str]) -> set[str]:
-    """Return manifests and all that they name, directly and indirectly."""
-    closure: set[str] = set()
-    left = [*digests]
-    while left:
-        digest = left.pop()
-        if digest not in closure:
-            closure.add(digest)
-            left += _named_by(root, digest, "manifests")
-    return closure
-
-
-def _named_by(root: Path, digest: str, *keys: str) -> set[str]:
-    """Return the digests that a manifest has under these keys, none if it is not valid."""
+def _named_by(root: Path, digest: str) -> set[str]:
+    """Return the digests that a manifest names, none if it is not valid."""
     try:
         content = json.loads(_blob(root, digest).read_bytes())
-        values = [content[key] for key in keys if key in content]
-        entries = [
-            entry for value in values for entry in (value if isinstance(value, list) else [value])
-        ]
+        entries = [*content.get("manifests", ()), *content.get("layers", ())]
+        if "config" in content:
+            entries.append(content["config"])
         return {str(entry["digest"]) for entry in entries}
-    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return set()
 
 
 def _repositories(root: Path) -> Iterator[_Repository]:
     for folder in sorted((root / "repositories").rglob("_manifests")):
+        pushed = {_linked(link): link.stat().st_mtime for link in folder.glob("revisions/*/*/link")}
         yield _Repository(
             str(folder.parent.relative_to(root / "repositories")),
-            {_linked(link): link.stat().st_mtime for link in folder.glob("revisions/*/*/link")},
+            pushed,
+            {digest: _named_by(root, digest) for digest in pushed},
             {_linked(link) for link in folder.glob("tags/*/current/link")},
             {_linked(link) for link in folder.glob("tags/*/index/*/*/link")},
         )

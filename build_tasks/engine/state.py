@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +25,7 @@ SCHEMA = 2
 #: The size of a daemon's log, in bytes, beyond which its beginning is removed.
 LOG_BYTES = 16 * 1024 * 1024
 #: Variables by which docker reaches another engine than DOCKER_HOST says, or in another way.
-_OTHER_ENGINE = (
-    "DOCKER_API_VERSION",
-    "DOCKER_CERT_PATH",
-    "DOCKER_CONTEXT",
-    "DOCKER_TLS",
-    "DOCKER_TLS_VERIFY",
-)
+_OTHER_ENGINE = re.compile("DOCKER_(API_VERSION|CERT_PATH|CONTEXT|TLS|TLS_VERIFY)")
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -67,7 +62,7 @@ class EmbeddedEngine:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which docker and buildx reach this engine."""
-        blanked = {name: "" for name in _OTHER_ENGINE if os.environ.get(name)}
+        blanked = {name: "" for name in os.environ if _OTHER_ENGINE.fullmatch(name)}
         return {
             "BUILDX_BUILDER": "default",
             "BUILDX_CONFIG": str(paths.cache_folder() / "buildx"),
@@ -80,8 +75,8 @@ class EmbeddedEngine:
 def running() -> EmbeddedEngine | None:
     """Return the engine if both of its daemons run; this starts no program."""
     folders = engine_folders()
-    state = read(folders)
-    return describe(folders, state) if state and state.complete else None
+    state = read_running(folders)
+    return describe(folders, state) if state else None
 
 
 def describe(folders: Folders, state: EngineState) -> EmbeddedEngine:
@@ -135,11 +130,18 @@ def why_not_running() -> str:
     return "the embedded engine does not run: start it with: invoke engine.start"
 
 
-def write(folders: Folders, state: EngineState) -> None:
-    """Write the record of what runs."""
+def write(folders: Folders, state: EngineState) -> EngineState:
+    """Write the record of what runs, and return it."""
     folders.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     text = json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2)
     paths.write(folders.run / "running.json", text)
+    return state
+
+
+def read_running(folders: Folders) -> EngineState | None:
+    """Return the recorded engine if both of its daemons run."""
+    state = read(folders)
+    return state if state and state.complete else None
 
 
 def read(folders: Folders) -> EngineState | None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,6 @@ def spawned(monkeypatch: pytest.MonkeyPatch, folders: Folders) -> list[Command]:
     return commands
 
 
-def answers_at_once(_: Process, answers: Callable[[], bool], __: float) -> bool:
-    return answers()
-
-
 def test_dockerd_gets_a_configuration_of_its_own(
     spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
 ) -> None:
@@ -68,6 +65,24 @@ def test_a_daemon_that_does_not_start_is_ended_and_its_log_quoted(
     with pytest.raises(EngineError, match=message):
         daemons.start_dockerd(folders, Path("/packages"))
     assert [process.pid for process in ended] == [4_194_304]
+
+
+def test_a_daemon_that_runs_has_a_minute_to_answer(
+    spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    statuses = iter([503, 503, 200, *[503] * 600])
+    now = itertools.count(0.0, 10.0)
+    ended: list[Process] = []
+    monkeypatch.setattr(Process, "alive", True)
+    monkeypatch.setattr(processes, "terminate", ended.extend)
+    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (next(statuses), None))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    daemons.start_dockerd(folders, Path("/packages"))
+    assert not ended
+    with pytest.raises(EngineError, match=r"^dockerd does not start: no disk"):
+        daemons.start_dockerd(folders, Path("/packages"))
+    assert len(ended) == 1
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

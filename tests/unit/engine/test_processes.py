@@ -167,10 +167,3 @@ def test_a_process_that_ignores_sigterm_is_killed(
     monkeypatch.setattr(os, "kill", kill)
     processes.terminate([Process(10, 100), Process(11, 110)])
     assert signals == [(10, signal.SIGTERM), (11, signal.SIGTERM), (10, signal.SIGKILL)]
-
-
-def test_waiting_for_a_daemon_ends_with_its_answer_its_end_or_the_time() -> None:
-    own = Process.of(os.getpid())
-    assert processes.answers_in_time(own, iter([False, True]).__next__, 5)
-    assert not processes.answers_in_time(Process(4_194_304, 0), lambda: False, 5)
-    assert not processes.answers_in_time(own, lambda: False, 0.2)
