@@ -7,22 +7,19 @@ hint costs a few substring searches.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from build_tasks.text.redaction.names import SHAPES, is_secret_name
-
-if TYPE_CHECKING:
-    from build_tasks.text.redaction.known import KnownValues
+from build_tasks.text.redaction import patterns
+from build_tasks.text.redaction.known import Hide, collect
+from build_tasks.text.redaction.names import is_secret_name
 
 __all__ = [
     "HIDDEN",
+    "HOLD",
     "LONGEST",
-    "Hide",
     "StreamFilter",
     "add_secret",
-    "forget",
     "is_secret_name",
     "redact",
     "redact_known",
@@ -34,37 +31,25 @@ LONGEST = 64 * 1024
 #: Seconds that an incomplete line is held back.
 HOLD = 0.2
 
-#: Returns the replacement of a secret.
-Hide = Callable[[str], str]
-
-#: Substrings in lower case; without one of them, a line matches no pattern.
-_HINTS = (
-    *("pass", "token", "secret", "key", "cred", "auth", "pwd", "@", "pat=", "pat:", '_pat"'),
-    *("_pat ", "sig", "bearer", "basic ", "cookie", "identified by", "login", "mysql", "mariadb"),
-    *("twine", "curl", "jwt", "sas", *SHAPES),
-)
-#: The known values, once they are collected.
-_known: list[KnownValues] = []
+#: The known values, which are collected when the first text is redacted.
+_known_values = functools.cache(collect)
 
 
 def redact(text: str) -> str:
     """Return lines without secrets, each cut at LONGEST characters."""
-    return _redacted(_cut(text), _stars)
+    if len(text) > LONGEST:
+        text = "\n".join(map(_cut, text.split("\n")))
+    return _redacted(text, _stars)
 
 
 def redact_known(text: str) -> str:
     """Return a text without known values, but with what looks like a secret."""
-    return _values().hide(text, _stars)
+    return _known_values().hide(text, _stars)
 
 
 def add_secret(value: str) -> None:
     """Hide a value that is in neither the environment nor a credentials file."""
-    _values().add(value)
-
-
-def forget() -> None:
-    """Forget the known values, to collect them again from the environment when needed."""
-    _known.clear()
+    _known_values().add(value)
 
 
 class StreamFilter:
@@ -88,7 +73,7 @@ class StreamFilter:
         if newline or not self._rest:
             self._since = now
         self._rest = rest
-        shown = self._redacted(complete) + newline if newline else b""
+        shown = self._redacted(complete) + newline
         if rest and (now - self._since >= HOLD or len(rest) > LONGEST):
             shown += self.end()
         return shown
@@ -105,32 +90,12 @@ class StreamFilter:
 
 
 def _redacted(text: str, hide: Hide) -> str:
-    text = _values().hide(text, hide)
-    low = text.lower()
-    if any(hint in low for hint in _HINTS):
-        from build_tasks.text.redaction import patterns  # noqa: PLC0415 - start-up time
-
-        return patterns.hide(text, hide)
-    return text
+    return patterns.hide(_known_values().hide(text, hide), hide)
 
 
-def _values() -> KnownValues:
-    if not _known:
-        from build_tasks.text.redaction import known  # noqa: PLC0415 - start-up time
-
-        _known.append(known.collect())
-    return _known[0]
-
-
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST:
-        return text
-    return "\n".join(
-        f"{line[:LONGEST]}… ({len(line) - LONGEST} more characters)"
-        if len(line) > LONGEST
-        else line
-        for line in text.split("\n")
-    )
+def _cut(line: str) -> str:
+    more = len(line) - LONGEST
+    return f"{line[:LONGEST]}… ({more} more characters)" if more > 0 else line
 
 
 def _stars(_secret: str) -> str:

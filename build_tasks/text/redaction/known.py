@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import itertools
 import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-from build_tasks.text.redaction.names import NAME, is_secret_name, words
+from build_tasks.text.redaction.names import is_secret_name, words
+from build_tasks.text.redaction.patterns import NAME, USERINFO
 
-if TYPE_CHECKING:
-    from build_tasks.text.redaction import Hide
+#: Returns the replacement of a secret.
+Hide = Callable[[str], str]
 
 #: Characters of a value; shorter ones would be found in other words.
 _SHORTEST, _LONGEST = 6, 8192
@@ -38,12 +38,13 @@ _VARIABLES = (
     *("NETRC", "PGPASSFILE", "PIP_CONFIG_FILE", "UV_CONFIG_FILE", "REGISTRY_AUTH_FILE"),
     *("AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS"),
 )
-_SIMPLE = re.compile(r"[a-z]+|[A-Z]?[a-z-]+|[\d.]+")
-_URL = re.compile(r"\w://[^\s/@:'\"]*:(?P<value>[^\s/'\"]+)@")
-_NETRC = re.compile(r"\bpassword\s{1,8}(\S+)")
-_PEM = re.compile(r"[A-Za-z0-9+/=]{16,}")
-#: What BuildKit writes before the line of a step.
-_PREFIX = re.compile(r"(?:#\d{1,6} )?(?:\d{1,9}\.\d{1,9} )?\s{0,40}")
+_SIMPLE = r"[a-z]+|[A-Z]?[a-z-]+|[\d.]+"
+_NETRC = r"\bpassword\s{1,8}(\S+)"
+_PEM = r"[A-Za-z0-9+/=]{16,}"
+#: What can be a part of a value at a line break: the last word of a line, and the first after what
+#: BuildKit writes before the line of a step.
+_LAST = r"(?m)(?<![^\s\"'=:\\])([^\s\"'=:\\]{8,}+={0,2})(?=[\"'\\]*[ \t\r]*$)"
+_FIRST = r"(?m)(?<=^)(?:#\d{1,6} )?(?:\d{1,9}\.\d{1,9} )?[ \t]{0,40}([^\s\"'\\]{8,})"
 
 
 class KnownValues:
@@ -52,11 +53,13 @@ class KnownValues:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._needles: tuple[str, ...] = ()
         self._all = ""
-        self._add(values)
+        self.add(*values)
 
-    def add(self, value: str) -> None:
-        """Hide one more value."""
-        self._add([value])
+    def add(self, *values: str) -> None:
+        """Hide more values."""
+        needles = {needle for value in values if _is_usable(value) for needle in _encodings(value)}
+        self._needles = tuple(sorted({*self._needles, *needles}, key=lambda n: (-len(n), n)))
+        self._all = "\0".join(("", *self._needles, ""))
 
     def hide(self, text: str, replace: Hide) -> str:
         """Return lines without the values, and without parts of them at a line break."""
@@ -65,41 +68,16 @@ class KnownValues:
         for needle in self._needles:
             if needle in text:
                 text = text.replace(needle, replace(needle))
-        return "\n".join(self._without_parts(line, replace) for line in text.split("\n"))
 
-    def _add(self, values: Iterable[str]) -> None:
-        needles = {needle for value in values if _is_usable(value) for needle in _encodings(value)}
-        self._needles = tuple(sorted({*self._needles, *needles}, key=lambda n: (-len(n), n)))
-        self._all = "\n".join(self._needles)
+        def without_part(word: re.Match[str]) -> str:
+            is_part = self._has_part(word[1])
+            return word[0].replace(word[1], replace(word[1])) if is_part else word[0]
 
-    def _without_parts(self, line: str, replace: Hide) -> str:
-        """Hide a value's first part at the end of a line, and its last at the beginning."""
-        end = len(line.rstrip())
-        last = max(line.rfind(" ", 0, end), line.rfind("\t", 0, end)) + 1
-        line = self._without_part(line, last, end, replace)
-        prefix = _PREFIX.match(line)
-        first = prefix.end() if prefix else 0
-        if first >= last:
-            return line
-        stop = line.find(" ", first)
-        return self._without_part(line, first, stop if stop >= 0 else len(line), replace)
+        return re.sub(_FIRST, without_part, re.sub(_LAST, without_part, text))
 
-    def _without_part(self, line: str, begin: int, end: int, replace: Hide) -> str:
-        end = begin + len(line[begin:end].rstrip("\"'\\"))
-        for mark in "\"'=:":
-            at = line.rfind(mark, begin, end - 1 if mark == "=" else end)
-            begin = max(begin, at + 1) if at < end - _PIECE else begin
-        part = line[begin:end]
-        if len(part) < _PIECE or part not in self._all:
-            return line
-        if any(
-            needle.startswith(part)
-            or needle.endswith(part)
-            or (len(part) >= _ANY and part in needle)
-            for needle in self._needles
-        ):
-            return f"{line[:begin]}{replace(part)}{line[end:]}"
-        return line
+    def _has_part(self, part: str) -> bool:
+        ends = f"\0{part}" in self._all or f"{part}\0" in self._all
+        return ends or (len(part) >= _ANY and part in self._all)
 
 
 def collect(environment: Mapping[str, str] = os.environ, home: Path | None = None) -> KnownValues:
@@ -109,14 +87,11 @@ def collect(environment: Mapping[str, str] = os.environ, home: Path | None = Non
 
 def _values(environment: Mapping[str, str], home: Path | None) -> Iterator[str]:
     for name, text in environment.items():
-        yield from _in_urls(text)
-        names_file = words(name)[-1:] in (("file",), ("path",))
-        if (names_file and is_secret_name(name.rpartition("_")[0])) or (
-            is_secret_name(name) and text.startswith("/")
-        ):
+        of_file = words(name)[-1:] in (("file",), ("path",)) and name.rpartition("_")[0]
+        if is_secret_name(of_file or name) and (of_file or text.startswith("/")):
             yield from _in_file(Path(text))
-        if is_secret_name(name) or words(name)[-2:] == ("auth", "config"):
-            yield from _in_text(text) if text[:1] in "{-" else (text,)
+        yield from _in_urls(text)
+        yield from _in_value(name, text)
     folder = home or Path(os.path.expanduser("~"))  # noqa: PTH111 - it raises without a home
     files = [folder / file for file in _FILES]
     files += [Path(environment[name]) for name in _VARIABLES if environment.get(name)]
@@ -134,54 +109,54 @@ def _in_file(file: Path) -> Iterator[str]:
             text = opened.read(_FILE).decode(errors="replace").strip()
     except (OSError, ValueError):  # it is not readable, or no path
         return
-    if file.name.endswith(".pgpass"):
-        for line in text.splitlines():  # host:port:database:user:password, with escaped colons
-            fields = re.split(r"(?<!\\):", line, maxsplit=4)
-            yield from (re.sub(r"\\(.)", r"\1", password) for password in fields[4:])
+    if not file.name.endswith(".pgpass"):
+        yield from _in_text(text)
         return
-    yield from _in_text(text)
+    for line in text.splitlines():  # host:port:database:user:password, with escaped colons
+        fields = re.split(r"(?<!\\):", line, maxsplit=4)
+        yield from (re.sub(r"\\(.)", r"\1", password) for password in fields[4:])
 
 
 def _in_urls(text: str) -> Iterator[str]:
-    for url in _URL.finditer(text):
-        yield from (url["value"], unquote(url["value"]))
+    for url in re.finditer(USERINFO, text):
+        if url["user"]:
+            yield from (url["value"], unquote(url["value"]))
+
+
+def _in_value(name: str, value: str) -> Iterator[str]:
+    """Yield the secrets in the value of a variable, or of a key in JSON."""
+    if name == "auth":  # of a registry: base64 of user:password
+        yield value
+        with contextlib.suppress(ValueError):
+            yield base64.b64decode(value).decode().partition(":")[2]
+    elif is_secret_name(name) or words(name)[-2:] == ("auth", "config"):
+        yield from _in_text(value) if value.startswith(("{", "-")) else (value,)
 
 
 def _in_text(text: str) -> Iterator[str]:
     """Yield the secrets in a file of credentials: JSON, keys, netrc, INI, YAML, or one value."""
     if text.startswith("{"):
+        pairs: list[tuple[str, Any]] = []
         with contextlib.suppress(ValueError, RecursionError):
-            yield from _in_json(json.loads(text))
+            json.loads(text, object_pairs_hook=pairs.extend)
+            for key, value in pairs:
+                for item in value if isinstance(value, list) else [value]:
+                    if isinstance(item, str):
+                        yield from _in_value(key, item)
             return
     lines = text.splitlines()
     if len(lines) == 1 and not re.search(r"\s|://", text) and "=" not in text.rstrip("="):
         yield text
     yield from _in_urls(text)
-    yield from _NETRC.findall(text)
+    yield from re.findall(_NETRC, text)
     pem = False
     for line in lines:
         pem = (pem or line.startswith("-----BEGIN")) and not line.startswith("-----END")
-        if pem and _PEM.fullmatch(line.strip()):
+        if pem and re.fullmatch(_PEM, line.strip()):
             yield line.strip()
         for name in re.finditer(NAME, line):
             if is_secret_name(name["name"]):
                 yield line[name.end() :].strip().strip("\"'")
-
-
-def _in_json(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _in_json(item, key)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _in_json(item, name)
-    elif isinstance(value, str) and value:
-        if name == "auth":
-            yield value
-            with contextlib.suppress(binascii.Error, ValueError):
-                yield base64.b64decode(value).decode().partition(":")[2]
-        elif is_secret_name(name):
-            yield from _in_text(value) if "\n" in value else (value,)
 
 
 def _is_usable(value: str) -> bool:
@@ -189,7 +164,7 @@ def _is_usable(value: str) -> bool:
     value = value.strip()
     if not _SHORTEST <= len(value) <= _LONGEST or value.startswith(("/", "$")):
         return False
-    return len(value) >= _ANY or not _SIMPLE.fullmatch(value)
+    return len(value) >= _ANY or not re.fullmatch(_SIMPLE, value)
 
 
 def _encodings(value: str) -> Iterator[str]:

@@ -287,7 +287,7 @@ def test_a_secret_in_a_setting_is_refused_and_not_shown(file: Path, text: str, p
 def test_a_value_that_is_a_secret_elsewhere_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redaction, "_known", [KnownValues(["from-environment-1"])])
+    monkeypatch.setattr(redaction, "_known_values", lambda: KnownValues(["from-environment-1"]))
     with pytest.raises(UsageError, match=r"^--branch: '\*\*\*' contains a secret"):
         loading.load({"branch": "from-environment-1"}, environment={}, file=file)
 

@@ -505,7 +505,7 @@ def test_no_display_shows_a_secret(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_events_for_programs_hide_known_values_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redaction, "_known", [KnownValues(["a-known-value-1"])])
+    monkeypatch.setattr(redaction, "_known_values", lambda: KnownValues(["a-known-value-1"]))
     secret = {**output("v", "say a-known-value-1 TOKEN=x"), "n": 1}
     same = json.dumps(vertex("RUN TOKEN=x"))
     display = Events(tmp_path, width=100)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import shlex
 import time
@@ -142,7 +143,7 @@ HARMLESS = [
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(redaction, "_known", [KnownValues()])
+    monkeypatch.setattr(redaction, "_known_values", functools.cache(KnownValues))
     yield
     monkeypatch.undo()
 
@@ -174,6 +175,8 @@ def test_credentials_are_hidden_by_their_prefix(secret: str) -> None:
         ("MY_TOKEN=abc GITHUB_TOKEN='a b'", "MY_TOKEN=*** GITHUB_TOKEN='***'"),
         ('{"client_secret": "a\\"b", "id": 1}', '{"client_secret": "***", "id": 1}'),
         ("TOKEN='abc", "TOKEN='***"),
+        ("docker login -p a=b&c host", "docker login -p *** host"),
+        ("storage_key=abc token_key=abc", "storage_key=*** token_key=***"),
     ],
 )
 def test_the_context_of_a_secret_is_kept(text: str, shown: str) -> None:
@@ -337,7 +340,7 @@ def test_known_values_come_from_the_environment_and_credentials_files(tmp_path: 
 def test_a_known_value_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     redaction.add_secret("a-registry-pw-1")
     assert redact("say a-registry-pw-1") == "say ***"
-    redaction.forget()
+    monkeypatch.setattr(redaction, "_known_values", functools.cache(known.collect))
     monkeypatch.setenv("MY_TOKEN", "from-environment-2")
     assert redact("say a-registry-pw-1 from-environment-2.") == "say a-registry-pw-1 ***."
 
