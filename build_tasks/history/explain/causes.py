@@ -68,12 +68,13 @@ class Comparison:
 
     def _search(self, start: Use, place: str, seen: set[tuple[str, int]]) -> list[Cause]:
         """Search a step, the steps above it and the stages that they read for differences."""
+        use: Use | None = start
         below: Use | None = None
-        for use in self._upwards(start):
+        while use:
             if use.place in seen:
                 return []
             seen.add(use.place)
-            current = place if use == start else use.stage.name
+            current = place if use is start else use.stage.name
             causes = self._removed_between(use, below, current) or [*self._own(use, current)]
             for name in use.stages:
                 last = next((u for u in reversed(self.now.uses) if u.stage.name == name), None)
@@ -81,30 +82,15 @@ class Comparison:
                     causes = self._search(last, name, seen)
             if causes:
                 return causes
-            below = use
+            use, below = use.above, use
         return self._removed_between(None, below, place)
-
-    def _upwards(self, use: Use) -> Iterator[Use]:
-        """Yield a step and all above it, through the stages that its stage is based on."""
-        stage, number = use.stage, use.number
-        while True:
-            yield from (
-                other
-                for other in reversed(self.now.uses)
-                if other.stage.name == stage.name and other.number <= number
-            )
-            base = [other for other in self.now.uses if other.stage.name == stage.base.lower()]
-            if not stage.parent or not base:
-                return
-            stage, number = base[-1].stage, base[-1].number
 
     def _own(self, use: Use, place: str) -> Iterator[Cause]:
         """Yield the differences of a step itself."""
         old, line = self.aligned.earlier(use), f"line {use.instruction.line}"
         if old is None:
             if moved := self.aligned.moved(use):
-                followed = _instruction_above(self.before, moved), _instruction_above(self.now, use)
-                yield Cause(Why.MOVED, line, *followed, place)
+                yield Cause(Why.MOVED, line, _above(moved), _above(use), place)
             else:
                 yield Cause(Why.NEW, line, now=use.instruction.head, place=place)
             return
@@ -134,7 +120,7 @@ class Comparison:
             yield Cause(Why.ORDER, "", *orders, place)
 
     def _base(self, old: Use, use: Use, place: str) -> Iterator[Cause]:
-        before, now = self.before.root(old), self.now.root(use)
+        before, now = old.stage.root, use.stage.root
         digests = self.before.digest(before), self.now.digest(now)
         if before != now:
             names = (f"{before}@{digests[0]}".rstrip("@"), f"{now}@{digests[1]}".rstrip("@"))
@@ -167,13 +153,10 @@ class Comparison:
         return [Cause(Why.GONE, old.instruction.head, place=place) for old in between]
 
 
-def _instruction_above(recipe: Recipe, use: Use) -> str:
-    above = [
-        other
-        for other in recipe.uses
-        if other.stage.name == use.stage.name and other.number < use.number
-    ]
-    return above[-1].instruction.head if above else ""
+def _above(use: Use) -> str:
+    """Return the instruction above a step in the same stage, empty if it is the first."""
+    same_stage = use.above and use.above.stage == use.stage
+    return use.above.instruction.head if use.above and same_stage else ""
 
 
 def _value(text: str | None) -> str:

@@ -67,16 +67,8 @@ class Recipe:
 
     def digest(self, reference: str) -> str:
         """Return the digest of a base image; BuildKit expands short references."""
-        known = (d for r, d in self.bases.items() if r == reference or r.endswith(f"/{reference}"))
-        return next(known, "")
-
-    def root(self, use: Use) -> str:
-        """Return the image that a step's stage begins with, through the stages between."""
-        stage = use.stage
-        stages = {other.stage.name: other.stage for other in self.uses}
-        while stage.parent and stage.base.lower() in stages:
-            stage = stages[stage.base.lower()]
-        return stage.base
+        digests = (d for r, d in self.bases.items() if f"/{r}".endswith(f"/{reference}"))
+        return next(digests, "")
 
 
 def _agrees(name: str, head: str) -> bool:

@@ -26,11 +26,13 @@ class Stage:
         name: the stage.
         base: its image or stage; empty for `scratch`.
         parent: whether the base is a stage of the same Dockerfile.
+        root: the image below all the stages that it is based on.
     """
 
-    name: str
-    base: str
-    parent: bool
+    name: str = ""
+    base: str = ""
+    parent: bool = False
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Use:
         files: the paths or patterns of the build context that it reads; `.` is everything.
         stages: the stages, contexts and images that it reads.
         meaning: its meaning to BuildKit, however it is written.
+        above: the step above it, in its stage or in those that the stage is based on.
     """
 
     instruction: Instruction
@@ -56,6 +59,7 @@ class Use:
     files: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     meaning: tuple[str, ...] = ()
+    above: Use | None = field(default=None, compare=False, repr=False)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -141,6 +145,7 @@ class _Scope:
     state: dict[str, str] = field(default_factory=dict)
     configuration: dict[str, object] = field(default_factory=dict)
     flags: list[tuple[str, str]] = field(default_factory=list)
+    last: Use | None = None
 
     @property
     def values(self) -> dict[str, str]:
@@ -155,7 +160,7 @@ class _Reader:
         self.arguments = arguments
         self.global_arguments: dict[str, str] = {}
         self.scopes: dict[str, _Scope] = {}
-        self.scope = _Scope(Stage("", "", parent=False))
+        self.scope = _Scope(Stage())
         self.uses: list[Use] = []
         for instruction in instructions:
             self._follow(instruction)
@@ -181,12 +186,14 @@ class _Reader:
         base = expand(dockerfile.base(instruction), self.global_arguments)
         parent = self.scopes.get(base.lower())
         base = "" if base == "scratch" else base
-        self.scope = _Scope(Stage(instruction.stage, base, parent=parent is not None))
+        root = parent.stage.root if parent else base
+        self.scope = _Scope(Stage(instruction.stage, base, parent is not None, root))
         if parent:
             # A stage's arguments end with it; its environment, state and configuration do not.
             self.scope.environment.update(parent.environment)
             self.scope.state.update(parent.state)
             self.scope.configuration.update(parent.configuration)
+            self.scope.last = parent.last
         elif base:
             self.scope.number = 1
         flags = dockerfile.flags(instruction)[0]
@@ -229,7 +236,9 @@ class _Reader:
         if instruction.word in STEPS:
             self.scope.number += 1
             use = _use(instruction, self.scope, self.arguments.get(EPOCH))
-            self.uses.append(replace(use, stages=tuple(map(self.stage, use.stages))))
+            stages = tuple(map(self.stage, use.stages))
+            self.scope.last = replace(use, stages=stages, above=self.scope.last)
+            self.uses.append(self.scope.last)
         if instruction.word == "SHELL":
             self.scope.state["SHELL"] = " ".join(
                 semantics.exec_form(instruction.rest) or (instruction.rest,)
