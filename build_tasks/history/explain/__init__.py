@@ -83,26 +83,31 @@ def _nodes(record: BuildRecord) -> list[_Node]:
     for step in record.steps:
         if step.kind is StepKind.STEP:
             groups[step.platform, step.stage, step.number].append(step)
+    return [_Node(tuple(steps), ancestors(record, steps)) for steps in groups.values()]
+
+
+def ancestors(record: BuildRecord, steps: Sequence[Step]) -> frozenset[str]:
+    """Return the digests of everything that some steps of a build depend on, without these."""
     inputs = {step.digest: step.inputs for step in record.steps}
-    return [_Node(tuple(steps), _ancestors(steps, inputs)) for steps in groups.values()]
-
-
-def _ancestors(steps: Sequence[Step], inputs: dict[str, tuple[str, ...]]) -> frozenset[str]:
-    """Return the digests of everything that steps depend on."""
-    ancestors: set[str] = set()
+    result: set[str] = set()
     pending = [digest for step in steps for digest in step.inputs]
     while pending:
         digest = pending.pop()
-        if digest not in ancestors:
-            ancestors.add(digest)
+        if digest not in result:
+            result.add(digest)
             pending += inputs.get(digest, ())
-    return frozenset(ancestors - {step.digest for step in steps})
+    return frozenset(result - {step.digest for step in steps})
 
 
 def _causes(node: _Node, comparison: Comparison) -> Sequence[Cause]:
     before, now = comparison.before.record, comparison.now.record
     use = comparison.now.by_digest.get(node.first.digest)
-    earlier = _earlier_steps(node, comparison)
+    old = comparison.aligned.pairs.get(use.place) if use else None
+    steps = [step for step in before.steps if step.kind is StepKind.STEP]
+    # What the step was in the earlier build: the same digest, or the same instruction.
+    earlier = [step for step in steps if step.digest in node.digests] or [
+        step for step in steps if old and comparison.before.by_digest.get(step.digest) == old
+    ]
     if "--no-cache" in now.command.split():
         return [Cause(Why.DISABLED)]
     if before.outcome != "built" and not any(s.started and not s.error for s in earlier):
@@ -118,17 +123,6 @@ def _causes(node: _Node, comparison: Comparison) -> Sequence[Cause]:
     if not same_key and not (earlier and reads_context and now.files):
         return [Cause(Why.UNKNOWN)]
     return [_cache_cause(earlier, before, now)]
-
-
-def _earlier_steps(node: _Node, comparison: Comparison) -> list[Step]:
-    """Return what a step was in the earlier build: the same digest, or the same instruction."""
-    recipe_before = comparison.before
-    steps = [step for step in recipe_before.record.steps if step.kind is StepKind.STEP]
-    use = comparison.now.by_digest.get(node.first.digest)
-    old = comparison.aligned.earlier(use) if use else None
-    return [step for step in steps if step.digest in node.digests] or [
-        step for step in steps if old and recipe_before.by_digest.get(step.digest) == old
-    ]
 
 
 def _cache_cause(earlier: Sequence[Step], before: BuildRecord, now: BuildRecord) -> Cause:

@@ -27,10 +27,6 @@ class Alignment:
     removed: list[Use] = field(default_factory=list)
     stages: dict[str, str] = field(default_factory=dict)
 
-    def earlier(self, use: Use) -> Use | None:
-        """Return the earlier version of a step, None if the step is new."""
-        return self.pairs.get(use.place)
-
     def moved(self, use: Use) -> Use | None:
         """Return the removed step of the same stage with the same text."""
         stage = self.stages.get(use.stage.name)

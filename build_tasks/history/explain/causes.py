@@ -87,7 +87,7 @@ class Comparison:
 
     def _own(self, use: Use, place: str) -> Iterator[Cause]:
         """Yield the differences of a step itself."""
-        old, line = self.aligned.earlier(use), f"line {use.instruction.line}"
+        old, line = self.aligned.pairs.get(use.place), f"line {use.instruction.line}"
         if old is None:
             if moved := self.aligned.moved(use):
                 yield Cause(Why.MOVED, line, _above(moved), _above(use), place)
@@ -140,8 +140,8 @@ class Comparison:
 
     def _removed_between(self, use: Use | None, below: Use | None, place: str) -> list[Cause]:
         """Return the steps that were removed between two that follow each other now."""
-        lower = self.aligned.earlier(below) if below else None
-        upper = self.aligned.earlier(use) if use else None
+        lower = self.aligned.pairs.get(below.place) if below else None
+        upper = self.aligned.pairs.get(use.place) if use else None
         if lower is None or (use and upper is None):
             return []
         first = upper.number if upper and upper.stage.name == lower.stage.name else 0

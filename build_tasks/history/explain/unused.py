@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from build_tasks.history.explain import ancestors
 from build_tasks.history.record import BuildRecord, Step, StepKind
 
 
@@ -26,18 +27,7 @@ def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
         and not step.error
         and (written or (step.cached and read & read_before))
     }
-    by_digest = {step.digest: step for step in now.steps}
-    on_files: dict[str, bool] = {}
-
-    def depends_on_files(digest: str) -> bool:
-        step = by_digest.get(digest)
-        if digest not in on_files and step is not None:
-            on_files[digest] = False
-            on_files[digest] = step.kind is StepKind.CONTEXT or any(
-                map(depends_on_files, step.inputs)
-            )
-        return on_files.get(digest, False)
-
+    context = {step.digest for step in now.steps if step.kind is StepKind.CONTEXT}
     same_files = bool(now.files) and now.files == previous.files
     return tuple(
         step
@@ -45,5 +35,5 @@ def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
         if step.ran
         and not step.error
         and step.digest in held
-        and (same_files or not depends_on_files(step.digest))
+        and (same_files or not context & ancestors(now, [step]))
     )
