@@ -27,6 +27,7 @@ _NOTES = {
 _AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"^# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXACT = re.compile(r"===| @ |==(?!.*\*)")
 _PIN = re.compile(rf"({_NAME.pattern})==([A-Za-z0-9.!+_-]+)")
 
 
@@ -136,13 +137,13 @@ def check_lines(text: str, place: str) -> None:
 def unpinned(file: Path, requirements: Iterable[str]) -> list[str]:
     """Return the requirements whose version neither they nor a constraints file determine."""
     names = {normalize(name[0]) for line in lines(file) if (name := _NAME.match(line))}
-    result = []
-    for text in requirements:
-        name = _NAME.match(text)
-        exact = "===" in text or " @ " in text or re.search(r"==(?!.*\*)", text.partition(";")[0])
-        if name and not exact and normalize(name[0]) not in names:
-            result.append(text)
-    return result
+    return [
+        text
+        for text in requirements
+        if (name := _NAME.match(text))
+        and normalize(name[0]) not in names
+        and not _EXACT.search(text.partition(";")[0])
+    ]
 
 
 def requirements(settings: Settings, python: str) -> tuple[str, ...]:

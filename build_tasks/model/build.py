@@ -36,13 +36,9 @@ class BuildInputs:
     """What goes into a build.
 
     Args:
-        dockerfile: the Dockerfile.
-        context: the folder of the build context.
-        arguments: the build arguments, in order.
         secrets: files that RUN steps can read, by id; they enter neither image nor cache key.
         contexts: named build contexts, which replace stages of the Dockerfile.
         files: hashes of all files of the contexts.
-        labels: the image's labels.
         content: what the fingerprint in the image's label is made of.
     """
 
@@ -61,9 +57,7 @@ class DigestFile:
     """An image for one platform that was pushed by digest, without a tag.
 
     Args:
-        build: the image, its Python and its platform.
         image: the name of the image without a tag.
-        airflow: its Airflow version.
         commit: the commit that it was built from, or "".
         digest: its digest in the registry; empty before it was pushed.
         file: the file that records the digest, None before it was written.
@@ -92,7 +86,6 @@ class ImageOutput:
     """What happens to the image of a build.
 
     Args:
-        kind: load, push, push by digest, or nothing.
         image: the image's name, without a tag.
         branch: the branch that the image is named after.
         tags: references that the image gets; a merge gives those of an image pushed by digest.
@@ -101,7 +94,6 @@ class ImageOutput:
         extra_platforms: further platforms, to load a multi-platform image.
         push_from_cache: push straight from the build cache; the engine does not store the image.
         skip_unchanged: tag an up-to-date image of the registry instead of building.
-        compression: how the layers of a pushed image are compressed.
         sbom: the image of the SBOM generator for a pushed image; empty for no SBOM.
         epoch: the time of the image and its history (SOURCE_DATE_EPOCH); empty for the real one.
     """
@@ -126,7 +118,6 @@ class RunOptions:
 
     Args:
         metadata: the file for BuildKit's metadata, as messages name it.
-        builder: the builder.
         progress: BuildKit's display: auto, plain, tty, quiet or rawjson.
         run_id: names the run, whose files are its own.
         multi_node: the builder has several nodes: `buildx history` would query every one.

@@ -56,12 +56,9 @@ class Builder:
     """A dedicated builder, as configured.
 
     Args:
-        name: its name.
-        driver: its buildx driver.
         nodes: its nodes, at least one; none for the engine's own builder.
         max_used_space: bytes that the cache of each node may take; 0: BuildKit's default.
         insecure: registries without TLS, or with an untrusted certificate.
-        mirrors: mirrors by registry.
         origins: where each value was set.
     """
 

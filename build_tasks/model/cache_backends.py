@@ -31,9 +31,7 @@ class BackendType(StrEnum):
 
 
 #: Types that the driver `docker` supports, with the containerd image store.
-DOCKER_DRIVER_TYPES = frozenset(
-    {BackendType.REGISTRY, BackendType.LOCAL, BackendType.INLINE, BackendType.GHA}
-)
+DOCKER_DRIVER_TYPES = frozenset(BackendType) - {BackendType.S3, BackendType.AZBLOB}
 #: Placeholders of attributes; each build fills them in.
 PLACEHOLDERS = ("{identity}", "{kind}", "{python}", "{architecture}", "{branch}")
 #: Attributes with credentials, and where BuildKit finds these otherwise.
@@ -54,7 +52,7 @@ _EXPORT = {"mode": "max", "ignore-error": "true"}
 #: Backends that store layers as an image. These attributes give a manifest that every registry
 #: accepts.
 _LAYERED = (BackendType.REGISTRY, BackendType.LOCAL)
-_MANIFEST = (("image-manifest", "true"), ("oci-mediatypes", "true"))
+_MANIFEST = {"image-manifest": "true", "oci-mediatypes": "true"}
 _EXAMPLE = "type=registry,ref=HOST/PATH:TAG"
 
 
@@ -87,17 +85,16 @@ class Backend:
         return replace(self, attributes=tuple(attributes))
 
     def for_export(self, compression: Pairs) -> Backend:
-        """Return the cache with the attributes of an export, unless it has its own.
-
-        Args:
-            compression: attributes for backends that store layers.
-        """
+        """Return the cache with the attributes of an export, unless it has its own."""
+        if self.type is BackendType.INLINE:
+            return self
         given = dict(self.attributes)
-        defaults: Pairs = () if self.type is BackendType.INLINE else tuple(_EXPORT.items())
+        defaults = dict(_EXPORT)
         if self.type in _LAYERED:
-            defaults += _MANIFEST if "compression" in given else (*_MANIFEST, *compression)
-        added = (pair for pair in defaults if pair[0] not in given)
-        return replace(self, attributes=(*self.attributes, *added))
+            defaults |= _MANIFEST
+            defaults |= {} if "compression" in given else dict(compression)
+        # In the order of the first, with the values of the last.
+        return replace(self, attributes=tuple({**given, **defaults, **given}.items()))
 
 
 def registry(reference: str) -> Backend:
@@ -106,12 +103,9 @@ def registry(reference: str) -> Backend:
 
 
 def parse(text: str, place: str, *, write: bool) -> Backend:
-    """Return the cache that a value of `--cache-from` or `--cache-to` names.
+    """Return the cache that a value of `--cache-from`, or `--cache-to` to `write` it, names.
 
-    Args:
-        text: the value as buildx takes it: `type=gha,scope=x`, or a reference alone.
-        place: where the text stands, for errors.
-        write: whether the cache is written.
+    The value is as buildx takes it: `type=gha,scope=x`, or a reference alone.
 
     Raises:
         UsageError: the type is unknown, or an attribute is malformed, missing or not allowed.

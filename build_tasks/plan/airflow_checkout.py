@@ -26,10 +26,7 @@ _VERSION_FILES = (
 def find(source: str, place: str, announce: Callable[[str], None]) -> tuple[Path, str]:
     """Return a folder of Airflow's sources, and their version.
 
-    Args:
-        source: a folder, or a repository and a reference, like `git+https://host/path@ref`.
-        place: where that was set.
-        announce: takes messages.
+    The source is a folder, or a repository and a reference, like `git+https://host/path@ref`.
 
     Raises:
         UsageError: the sources do not exist or are not Airflow's.
@@ -54,7 +51,7 @@ def _refuse_other_project(file: Path, place: str) -> None:
         project = paths.parse_toml(paths.read_text(file)).get("project", {})
     except ValueError as error:
         raise UsageError(f"{place}: {file}: {error}") from None
-    except (FileNotFoundError, UsageError) as error:
+    except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
     name = project.get("name", "apache-airflow") if isinstance(project, dict) else None
     if name != "apache-airflow":

@@ -12,18 +12,11 @@ from build_tasks.text.redaction import is_secret_name, redact
 
 
 def arguments(
-    python: str,
-    settings: Settings,
-    installation: Installation | None,
-    revision: Revision,
+    python: str, settings: Settings, installation: Installation | None, revision: Revision
 ) -> Pairs:
     """Return the build arguments of an image; empty ones are left to the Dockerfile.
 
-    Args:
-        python: the image's Python, as X.Y.
-        settings: the effective settings.
-        installation: how Airflow gets into a PROD image; None for a CI image.
-        revision: the commit and the run.
+    A CI image has no `installation`.
 
     Raises:
         UsageError: a value is or holds a secret, like a token as the build id.

@@ -50,8 +50,7 @@ class BuildHost:
     @property
     def uses_engine_builder(self) -> bool:
         """Whether the engine itself builds (driver docker), which cannot push without a tag."""
-        configured = self.settings.builders.get(self.settings.builder)
-        builder = self.stored or configured
+        builder = self.stored or self.settings.builders.get(self.settings.builder)
         return not builder or builder.driver == Driver.DOCKER
 
     @property
@@ -80,12 +79,7 @@ class BuildHost:
 
 
 def find(settings: Settings, *, start: bool, announce: Callable[[str], None]) -> BuildHost:
-    """Return the host that the settings select.
-
-    Args:
-        settings: the effective settings.
-        start: start the embedded engine if it is selected and does not run.
-        announce: takes messages of the start.
+    """Return the host that the settings select; `start` its embedded engine if it does not run.
 
     Raises:
         ImagesError: no engine is available.
@@ -141,15 +135,8 @@ def base_images(
 ) -> dict[str, Base]:
     """Return the base images: upstream's, or placeholders where Docker Hub is out of reach.
 
-    All are checked before the first one is made. If some are not available, images with another
-    base can still be built.
-
-    Args:
-        host: where they are needed.
-        pythons: their Pythons.
-        platforms: their platforms.
-        announce: takes messages.
-        dry: make no image.
+    All are checked before the first one is made; a dry run makes none. If some are not available,
+    images with another base can still be built.
 
     Raises:
         EngineError: no base image is available.

@@ -22,12 +22,10 @@ class CachePolicy:
     """What all builds of one run may read and write.
 
     Args:
-        mode: where cached steps may come from.
         read: branches whose caches are read, in order.
         write: the branch whose cache is written; empty for none.
         sources: caches to read instead of those of the branches.
         target: the cache to write instead of that of the branch.
-        compression: how written layers are compressed.
     """
 
     mode: CacheMode = CacheMode.REGISTRY
@@ -46,13 +44,7 @@ def resolve(
     A build reads the caches of its own branch, of the branch that it will be merged into, and of
     the main branch, in this order. It writes that of its own branch alone. An untrusted run reads
     what trusted runs wrote, and writes nothing. Without any branch, from settings, CI or git, no
-    cache is written.
-
-    Args:
-        settings: the effective settings.
-        run: what the CI system says of the run.
-        write: the cache is to be written.
-        announce: takes the reason why a cache is not written.
+    cache is written: this is announced.
     """
     main = settings.branch
     base = settings.cache_base or run.base

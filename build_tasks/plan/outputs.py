@@ -28,10 +28,7 @@ _MAX_EPOCH = 253_402_300_799
 def parse(options: Options, settings: Settings, kind: Output | None) -> ImageOutput:
     """Return the output that the options ask for; its tags have no image name yet.
 
-    Args:
-        options: the options of the verb.
-        settings: the effective settings.
-        kind: the output, if the verb decides it and not the options.
+    A verb that decides the output passes its `kind`.
 
     Raises:
         UsageError: an option is wrong, or options contradict each other.
@@ -101,16 +98,15 @@ def for_build(
     """Return the output of one build."""
     image = host.names.image(build)
     kind = per_platform(requested.kind, len(host.platforms))
-    tags: tuple[str, ...] = ()
-    if requested.kind in {Output.PUSH, Output.LOAD}:
-        tags = tuple(f"{image}:{tag}" for tag in requested.tags or (build.tag,))
+    tagged = requested.kind in {Output.PUSH, Output.LOAD}
+    tags = (requested.tags or (build.tag,)) if tagged else ()
     stores = host.uses_engine_builder and host.client.version < PUSH_FROM_CACHE
     output = replace(
         requested,
         kind=kind,
         image=image,
         branch=host.settings.branch,
-        tags=tags,
+        tags=tuple(f"{image}:{tag}" for tag in tags),
         push_from_cache=not (kind.pushes and stores),
     )
     if kind is not Output.DIGEST:
@@ -121,12 +117,7 @@ def for_build(
 
 
 def load_all_platforms(last: BuildSpec, platforms: Sequence[Platform]) -> BuildSpec:
-    """Return the build that loads an image for all platforms, after each has been built.
-
-    Args:
-        last: the build for the last platform.
-        platforms: all platforms.
-    """
+    """Return the build that loads an image for all platforms, after the last one was built."""
     build = replace(last.build, platform=platforms[0])
     metadata = last.run.metadata.with_name(f"{build.image_identity}.json")
     return replace(

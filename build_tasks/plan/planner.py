@@ -53,12 +53,7 @@ def plan_builds(
 ) -> tuple[BuildHost, list[BuildSpec]]:
     """Return the host and the builds, in the order in which they have to run.
 
-    Args:
-        options: the options of the verb.
-        settings: the effective settings.
-        output: the output, if the verb decides it and not the options.
-        push_cache: write the cache, whatever the options say.
-        announce: takes messages.
+    A verb may decide the output, or that the cache is written, whatever the options say.
 
     Raises:
         ImagesError: an option is wrong, or the engine or all base images are unavailable.

@@ -18,12 +18,7 @@ from build_tasks.text.formatting import listed
 
 
 def require(client: Client, specs: Sequence[BuildSpec], *, announce: Callable[[str], None]) -> None:
-    """Raise ImagesError unless the builder can make all of these builds.
-
-    Args:
-        client: programs and environment.
-        specs: the builds, all for one builder.
-        announce: takes warnings of emulated platforms.
+    """Raise ImagesError unless the one builder of these builds can make all of them.
 
     Raises:
         NetworkError: a node that the builds need does not answer.

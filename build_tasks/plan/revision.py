@@ -22,27 +22,23 @@ _NO_COMMIT = "bad revision 'HEAD'"
 def current(root: Path, announce: Callable[[str], None], build_id: str = "") -> Revision:
     """Return the commit that is checked out in a folder, and the id of the run.
 
-    Args:
-        root: the folder.
-        announce: takes the reason why a commit cannot be read.
-        build_id: the id of the run; by default that of the CI system.
+    The id is by default that of the CI system. Why a commit cannot be read is announced.
     """
-    variables = (os.environ.get(name, "") for name in BUILD_ID_VARIABLES)
-    build_id = build_id or next(filter(None, variables), "")
+    for name in BUILD_ID_VARIABLES:
+        build_id = build_id or os.environ.get(name, "")
     try:
         output = git.ask(root, "rev-list", "--max-count=1", "--format=%cI", "HEAD", "--")
-    except git.NoRepositoryError:
-        return Revision(build_id=build_id)
     except ImagesError as error:
         no_git = isinstance(error, MissingProgram) and not git.discovered(root)
-        if str(error) != _NO_COMMIT and not no_git:
-            announce(f"warning: {root}: the commit is not known: {error}")
-        return Revision(build_id=build_id)
-    match = _REV_LIST.fullmatch(output)
-    if not match:
-        announce(f"warning: {root}: the commit is not known: git answers {output[:80]!r}")
-        return Revision(build_id=build_id)
-    return Revision(match[1], match[2], build_id)
+        no_commit = isinstance(error, git.NoRepositoryError) or str(error) == _NO_COMMIT
+        reason = "" if no_git or no_commit else str(error)
+    else:
+        if match := _REV_LIST.fullmatch(output):
+            return Revision(match[1], match[2], build_id)
+        reason = f"git answers {output[:80]!r}"
+    if reason:
+        announce(f"warning: {root}: the commit is not known: {reason}")
+    return Revision(build_id=build_id)
 
 
 def branch(root: Path) -> str:

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +87,18 @@ def current_run(settings: Settings) -> CIRun:
 def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRun:
     """Return what is known of a run.
 
-    Args:
-        environment: the variables of the CI system.
-        trusted: the setting. It can remove trust. Only the environment, which no pull request can
-            edit, can give trust, and never to a run that is known to build a fork's code.
-        place: where the setting comes from.
+    The setting `trusted` can remove trust. Only if its place is the environment, which no pull
+    request can edit, can it give trust, and never to a run that is known to build a fork's code.
     """
     if _is_on(environment, "GITHUB_ACTIONS"):
         run = _github(environment)
     elif _is_on(environment, "GITLAB_CI"):
         run = _gitlab(environment)
+    elif system := next(filter(partial(_is_on, environment), OTHER_SYSTEMS), ""):
+        name = OTHER_SYSTEMS[system]
+        run = CIRun(f"cannot tell whose code {name} builds", unknown=True)
     else:
-        run = _other(environment)
+        run = CIRun()
     if not trusted and (run.trusted or run.unknown):
         return replace(run, distrust=f"{place} says so", unknown=False)
     if not run.unknown:
@@ -114,13 +115,6 @@ def _is_on(environment: Mapping[str, str], variable: str) -> bool:
 
 def _unknown(run: CIRun, what: str) -> CIRun:
     return replace(run, distrust=f"{what} does not tell whose code is built", unknown=True)
-
-
-def _other(environment: Mapping[str, str]) -> CIRun:
-    system = next((OTHER_SYSTEMS[name] for name in OTHER_SYSTEMS if _is_on(environment, name)), "")
-    if not system:
-        return CIRun()
-    return CIRun(f"cannot tell whose code {system} builds", unknown=True)
 
 
 def _github(environment: Mapping[str, str]) -> CIRun:
@@ -212,11 +206,7 @@ def _gitlab(environment: Mapping[str, str]) -> CIRun:
 def _gitlab_request(environment: Mapping[str, str], kind: str, source: str, target: str) -> CIRun:
     """Return what is known of a request to merge a branch.
 
-    Args:
-        environment: the variables of the CI system.
-        kind: the variables' prefix without `CI_`.
-        source: the variable with the repository of the branch.
-        target: the variable with the repository that it is to be merged into.
+    `CI_<kind>_<source>` is the branch's repository, `CI_<kind>_<target>` the one to merge into.
     """
     name = environment.get(f"CI_{kind}_{source}", "")
     distrust = ""
