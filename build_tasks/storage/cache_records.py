@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 #: The types of records (client/diskusage.go of BuildKit).
@@ -22,11 +22,11 @@ TYPES = (
     "internal",
 )
 _SIZE = re.compile(r"([0-9.]+(?:e\+?[0-9]+)?)\s*([kKMGTPE]?)(i?)B?")
-_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
-_AGE = re.compile(r"(\d+|an?) (second|minute|hour|day|week|month|year)")
+_AGE = re.compile(r"(?:(\d+)|an?) (second|minute|hour|day|week|month|year)")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SECONDS |= {"month": 30 * 86400, "year": 365 * 86400}
-_FIELD = re.compile(r"^([A-Z][A-Za-z ]*):[ \t]*(.*)$|^ - (\S+)$", re.MULTILINE)
+#: A field of a record; newer versions of buildx list the parents on lines of their own.
+_FIELD = re.compile(r"^([A-Z][A-Za-z ]*):[ \t]*(.*(?:\n - \S+)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,25 @@ def parse_text(text: str, now: datetime) -> list[Record]:
         text: the output of any buildx since 0.13.
         now: when it was printed, since it contains ages.
     """
-    entries: list[dict[str, Any]] = []
-    for name, value, parent in _FIELD.findall(text):
-        if name == "ID":
-            entries.append({"ID": value, "Parents": []})
-        elif entries and parent:
-            entries[-1]["Parents"].append(parent)
-        elif entries and name in {"Parent", "Parents"}:
-            entries[-1]["Parents"] += re.split(r"[,;\s]+", value.strip()) if value else []
-        elif entries:
-            entries[-1].setdefault(name, value)  # totals with the same names follow the last record
-    return [_from_text(entry, now) for entry in entries]
+    records = []
+    for entry in re.split(r"^(?=ID:)", text, flags=re.MULTILINE)[1:]:
+        # The first value counts: totals with the same names follow the last record.
+        fields = dict(reversed(_FIELD.findall(entry)))
+        measured = fields.get("Size", "0B")
+        age = _age(fields.get("Last used", ""))
+        parents = fields.get("Parents") or fields.get("Parent") or ""
+        records.append(
+            Record(
+                id=fields["ID"],
+                type=fields.get("Type") or "regular",
+                size=0 if measured.startswith("-") else size(measured),  # -1B: not measured yet
+                shared=fields.get("Shared") == "true",
+                in_use=fields.get("Reclaimable") == "false",
+                parents=tuple(filter(None, re.split(r"\n - |[,;\s]+", parents))),
+                used=None if age is None else now - age,
+            )
+        )
+    return records
 
 
 def size(text: str) -> int:
@@ -92,8 +100,8 @@ def size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip().rstrip("*"))
     if not match:
         raise ValueError(text)
-    base = 1024 if match[3] else 1000
-    return round(float(match[1]) * float(base ** _POWERS[match[2]]))
+    power = " KMGTPE".index(match[2].upper() or " ")
+    return round(float(match[1]) * float((1024 if match[3] else 1000) ** power))
 
 
 def total(records: Iterable[Record]) -> int:
@@ -104,6 +112,7 @@ def total(records: Iterable[Record]) -> int:
 def _from_api(entry: Mapping[str, Any]) -> Record:
     # Docker 26 to 28 write a space before the key of the parents.
     fields = {key.strip(): value for key, value in entry.items()}
+    used = fields.get("LastUsedAt")
     return Record(
         id=fields["ID"],
         type=fields["Type"] or "regular",
@@ -111,28 +120,8 @@ def _from_api(entry: Mapping[str, Any]) -> Record:
         shared=bool(fields["Shared"]),
         in_use=bool(fields["InUse"]),
         parents=tuple(fields.get("Parents") or ()),
-        used=_time(fields["LastUsedAt"]) if fields.get("LastUsedAt") else None,
+        used=datetime.fromisoformat(used) if used else None,
     )
-
-
-def _from_text(entry: Mapping[str, Any], now: datetime) -> Record:
-    measured = entry.get("Size", "0B")
-    age = _age(entry.get("Last used", ""))
-    return Record(
-        id=entry["ID"],
-        type=entry.get("Type") or "regular",
-        size=0 if measured.startswith("-") else size(measured),  # -1B: not measured yet
-        shared=entry.get("Shared") == "true",
-        in_use=entry.get("Reclaimable") == "false",
-        parents=tuple(entry["Parents"]),
-        used=None if age is None else now - age,
-    )
-
-
-def _time(text: str) -> datetime:
-    """Return a time of the API, which has nanoseconds."""
-    time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text))
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _age(text: str) -> timedelta | None:
@@ -140,5 +129,5 @@ def _age(text: str) -> timedelta | None:
     match = _AGE.search(text)
     if not match:
         return None
-    number = int(match[1]) if match[1].isdecimal() else 1
-    return timedelta(seconds=0 if "Less than" in text else number * _SECONDS[match[2]])
+    number = 0 if text.startswith("Less than") else int(match[1] or 1)
+    return timedelta(seconds=number * _SECONDS[match[2]])

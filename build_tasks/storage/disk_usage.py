@@ -41,21 +41,6 @@ class NodeUsage:
     exact: bool = False
     error: ImagesError | None = None
 
-    @property
-    def total(self) -> int:
-        """The bytes of all records."""
-        return cache_records.total(self.records)
-
-    @property
-    def reclaimable(self) -> int:
-        """The bytes that nothing uses at the moment."""
-        return cache_records.total(record for record in self.records if not record.in_use)
-
-    @property
-    def shared(self) -> int:
-        """The bytes that images of the engine have, too."""
-        return cache_records.total(record for record in self.records if record.shared)
-
 
 def of_builder(client: Client, name: str) -> list[NodeUsage]:
     """Return the cache of each node of a builder, or why the node does not answer."""
@@ -63,10 +48,10 @@ def of_builder(client: Client, name: str) -> list[NodeUsage]:
     stored = store.of(client, name)
     if not stored:
         usage = NodeUsage(name, Driver.DOCKER.value, name)
-        exact = _from_api(client) if name == DEFAULT else None
-        if exact is None:
+        records = _from_api(client) if name == DEFAULT else None
+        if records is None:
             return [_from_buildx(client, usage)]
-        return [replace(usage, records=exact, exact=True)]
+        return [replace(usage, records=records, exact=True)]
     usages = []
     for node in stored.nodes:
         with store.isolated(client, name, node.name) as only:

@@ -44,15 +44,10 @@ class Rule:
     limits: tuple[tuple[str, int], ...] = ()
 
     @property
-    def includes_registry(self) -> bool:
-        """Whether superseded images in a registry may go, too: they have no type or limit."""
-        return not (self.type or self.limits)
-
-    @property
     def filters(self) -> list[str]:
         """The filters of buildx for age and type."""
-        until = [] if self.older is None else [f"until={self.older.total_seconds():.0f}s"]
-        return [*until, *([f"type={self.type}"] if self.type else [])]
+        until = [f"until={self.older.total_seconds():.0f}s"] if self.older else []
+        return until + ([f"type={self.type}"] if self.type else [])
 
     def allows(self, record: Record, now: datetime) -> bool:
         """Return whether a record may be removed, limits aside."""

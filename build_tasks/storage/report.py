@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -17,8 +17,8 @@ from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import BuildHost
-from build_tasks.storage import cache_records, disk_usage, pruning, registry_caches
-from build_tasks.storage.cache_records import TYPES, Record
+from build_tasks.storage import disk_usage, pruning, registry_caches
+from build_tasks.storage.cache_records import TYPES, Record, total
 from build_tasks.storage.disk_usage import NodeUsage
 from build_tasks.storage.pruning import Rule
 from build_tasks.text import formatting
@@ -39,7 +39,7 @@ class Report:
     """
 
     data: dict[str, Any] = field(default_factory=dict)
-    tables: list[tuple[Sequence[str], list[Sequence[str]]]] = field(default_factory=list)
+    tables: list[tuple[Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: ImagesError | None = None
 
@@ -79,45 +79,44 @@ def prune(options: Options, *, announce: Announce) -> Report:
         removed = _by_node(nodes, pruning.prune(host.client, builder, rule))
     everything = [record for records in removed.values() for record in records]
     exact = all(node.exact for node in nodes)
+    sums = _sums(everything)
     report = Report(error=next((node.error for node in nodes if node.error), None))
     report.data = {
         "builder": builder,
         "dry_run": dry,
         "exact": exact,
-        **_sums(everything),
+        **sums,
         "types": _by_type(everything),
         "nodes": [{"name": name, **_sums(records)} for name, records in removed.items()],
     }
-    report.tables.append((("type", "records", "size"), _type_rows(everything)))
-    verb = "would free" if dry else "freed"
-    freed = formatting.size(cache_records.total(everything))
+    report.tables.append((("type", "records", "size"), _type_rows(report.data)))
     report.notes.append(
-        f"builder {builder}: {verb} {freed} in {plural(len(everything), 'record')}"
-        f"{_precision(exact=exact)}"
+        f"builder {builder}: {_verb(dry=dry)} {formatting.size(sums['bytes'])} in "
+        f"{plural(sums['records'], 'record')}{_precision(exact=exact)}"
     )
     if dry and rule.limits:
         names = ", ".join(f"--{name}" for name, _ in rule.limits)
         report.notes.append(f"{names}: not applied in a dry run: BuildKit chooses the records")
-    if host.client.embedded and rule.includes_registry and builder == DEFAULT:
-        _prune_registry(report, host, rule, announce, dry=dry)
+    # Images in a registry have neither a type nor a limit.
+    if host.client.embedded and builder == DEFAULT and not (rule.type or rule.limits):
+        _prune_registry(report, host.client.embedded.registry, rule, announce, dry=dry)
     return report
 
 
 def _prune_registry(
-    report: Report, host: BuildHost, rule: Rule, announce: Announce, *, dry: bool
+    report: Report, address: str, rule: Rule, announce: Announce, *, dry: bool
 ) -> None:
     """Prune the registry of the embedded engine, and add the result."""
     older = rule.older.total_seconds() if rule.older else 0.0
     superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
-    address = host.client.embedded.registry if host.client.embedded else ""
     if superseded is None:
         report.notes.append(f"registry {address}: freed nothing: other processes use it; try again")
         return
     count = len(superseded.manifests)
     report.data["registry"] = {"bytes": superseded.bytes, "manifests": count}
     report.notes.append(
-        f"registry {address}: {'would free' if dry else 'freed'} "
-        f"{formatting.size(superseded.bytes)}, {plural(count, 'manifest')} without a tag"
+        f"registry {address}: {_verb(dry=dry)} {formatting.size(superseded.bytes)}, "
+        f"{plural(count, 'manifest')} without a tag"
     )
 
 
@@ -127,35 +126,36 @@ def _add_builders(report: Report, host: BuildHost) -> None:
     if host.settings.origins["builder"] != "--builder":
         names = [*dict.fromkeys([DEFAULT, *store.suite_names(), *names])]
     nodes = [node for name in names for node in disk_usage.of_builder(host.client, name)]
-    report.data["builders"] = [
-        {
-            "builder": node.builder,
-            "driver": node.driver,
-            "node": node.name,
-            "exact": node.exact,
-            "error": str(node.error) if node.error else None,
-            "bytes": node.total,
-            "reclaimable": node.reclaimable,
-            "shared": node.shared,
-            "records": len(node.records),
-            "types": _by_type(node.records),
-        }
-        for node in nodes
-    ]
+    report.error = next((node.error for node in nodes if node.error), None)
+    report.data["builders"] = usages = [_usage(node) for node in nodes]
     rows: list[Sequence[str]] = []
-    for node in nodes:
-        columns = (node.builder, node.name)
-        rows += [(*columns, *row) for row in _type_rows(node.records)]
-        rows.append((*columns, "all", str(len(node.records)), formatting.size(node.total)))
-        report.error = report.error or node.error
-        if not node.error:
+    for usage in usages:
+        columns = (usage["builder"], usage["node"])
+        total = ("all", str(usage["records"]), formatting.size(usage["bytes"]))
+        rows += [(*columns, *row) for row in [*_type_rows(usage), total]]
+        if not usage["error"]:
             report.notes.append(
-                f"builder {node.builder}, node {node.name}: "
-                f"{formatting.size(node.reclaimable)} can be freed, "
-                f"{formatting.size(node.shared)} is shared with images"
-                f"{_precision(exact=node.exact)}"
+                f"builder {usage['builder']}, node {usage['node']}: "
+                f"{formatting.size(usage['reclaimable'])} can be freed, "
+                f"{formatting.size(usage['shared'])} is shared with images"
+                f"{_precision(exact=usage['exact'])}"
             )
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
+
+
+def _usage(node: NodeUsage) -> dict[str, Any]:
+    records = node.records
+    return {
+        "builder": node.builder,
+        "driver": node.driver,
+        "node": node.name,
+        "exact": node.exact,
+        "error": str(node.error) if node.error else None,
+        "reclaimable": total(record for record in records if not record.in_use),
+        "shared": total(record for record in records if record.shared),
+        **_sums(records),
+        "types": _by_type(records),
+    }
 
 
 def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> None:
@@ -173,26 +173,21 @@ def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> No
         report.notes.append(f"cache references that were denied or do not exist: {len(denied)}")
         report.error = report.error or (None if references else denied[0])
     now = datetime.now(UTC)
-    distinct = registry_caches.distinct_size(references)
-    report.data["references"] = [
-        {
-            "reference": reference.name,
-            "bytes": reference.size,
-            "layers": len(reference.blobs),
-            "newest": reference.newest.isoformat() if reference.newest else None,
-        }
-        for reference in references
-    ]
-    report.data["references_distinct_bytes"] = distinct
-    rows: list[Sequence[str]] = [
-        (
-            reference.name,
-            formatting.size(reference.size),
-            str(len(reference.blobs)),
-            formatting.age(reference.newest, now),
+    usages, rows = [], []
+    for reference in references:
+        newest, layers = reference.newest, len(reference.blobs)
+        usages.append(
+            {
+                "reference": reference.name,
+                "bytes": reference.size,
+                "layers": layers,
+                "newest": newest.isoformat() if newest else None,
+            }
         )
-        for reference in references
-    ]
+        size, age = formatting.size(reference.size), formatting.age(newest, now)
+        rows.append((reference.name, size, str(layers), age))
+    distinct = registry_caches.distinct_size(references)
+    report.data |= {"references": usages, "references_distinct_bytes": distinct}
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
         f"{plural(len(references), 'cache reference')}, {formatting.size(distinct)} with each "
@@ -227,22 +222,26 @@ def _by_node(nodes: Sequence[NodeUsage], removed: Iterable[Record]) -> dict[str,
     return result
 
 
+def _verb(*, dry: bool) -> str:
+    return "would free" if dry else "freed"
+
+
 def _precision(*, exact: bool) -> str:
     return "" if exact else " (to four digits, as buildx prints it)"
 
 
-def _sums(records: Sequence[Record]) -> dict[str, int]:
-    return {"bytes": cache_records.total(records), "records": len(records)}
+def _sums(records: Collection[Record]) -> dict[str, int]:
+    return {"bytes": total(records), "records": len(records)}
 
 
-def _by_type(records: Iterable[Record]) -> Mapping[str, Mapping[str, int]]:
+def _by_type(records: Iterable[Record]) -> dict[str, dict[str, int]]:
     """Return the sums of each type that occurs."""
     by_type = {name: [record for record in records if record.type == name] for name in TYPES}
     return {name: _sums(of_type) for name, of_type in by_type.items() if of_type}
 
 
-def _type_rows(records: Iterable[Record]) -> list[Sequence[str]]:
+def _type_rows(usage: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (name, str(sums["records"]), formatting.size(sums["bytes"]))
-        for name, sums in _by_type(records).items()
+        for name, sums in usage["types"].items()
     ]

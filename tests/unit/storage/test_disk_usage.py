@@ -12,7 +12,7 @@ import pytest
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
 from build_tasks.process import Completed, docker_api
-from build_tasks.storage import disk_usage
+from build_tasks.storage import cache_records, disk_usage
 
 RECORD = {"ID": "a", "Type": "regular", "Size": 7, "Shared": True, "InUse": False}
 SAID = "ID: a\nSize: 1.5kB\nReclaimable: true\n"
@@ -70,7 +70,7 @@ def test_an_engines_own_builder_says_its_bytes_exactly(docker: tuple[Path, Answe
     path, answers = docker
     answers[USAGE] = (200, {"BuildCache": [RECORD]})
     (node,) = disk_usage.of_builder(client(path), "default")
-    assert (node.exact, node.total, node.reclaimable, node.shared) == (True, 7, 7, 7)
+    assert (node.exact, cache_records.total(node.records)) == (True, 7)
 
 
 @pytest.mark.parametrize("answer", [(404, {"message": "no"}), (200, {}), (200, "no JSON")])
@@ -81,7 +81,7 @@ def test_what_the_api_does_not_say_buildx_does(
     answers[USAGE] = answer
     monkeypatch.setattr(process, "run", lambda *_, **__: Completed(("x",), 0, SAID, ""))
     (node,) = disk_usage.of_builder(client(path), "default")
-    assert (node.exact, node.total) == (False, 1500)
+    assert (node.exact, cache_records.total(node.records)) == (False, 1500)
 
 
 def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,5 +97,5 @@ def test_an_engine_elsewhere_is_asked_through_buildx(monkeypatch: pytest.MonkeyP
     )
     assert far.socket is None
     (node,) = disk_usage.of_builder(far, "default")
-    assert (node.exact, node.total) == (False, 1500)
+    assert (node.exact, cache_records.total(node.records)) == (False, 1500)
     assert asked == [("docker-buildx", "du", "--builder", "default", "--verbose")]
