@@ -26,6 +26,11 @@ from build_tasks.text.formatting import listed
 Announce = Callable[[str], None]
 #: Seconds before another attempt to create a builder: Docker stops a container within ten.
 PAUSES = (2.0, 10.0)
+#: What happens to a cache that only its driver decides on.
+_FATES = {
+    Driver.KUBERNETES: "without its cache, which was in its pods",
+    Driver.REMOTE: "with its cache, which its nodes keep",
+}
 
 
 def ensure(
@@ -54,25 +59,27 @@ def ensure(
     """
     name = builder.name
     if builder.driver is Driver.DOCKER:
-        nodes.read(client.for_builder(name), name)
+        nodes.read(store.client_for(client, name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
     builder_tables.check_name(name, "--builder")
-    if theirs := store.users_folder(name):
+    if store.is_users(name):
         raise UsageError(
-            f"--builder: {name} is your own, in {theirs}, and is used as it is: choose another name"
+            f"--builder: {name} is your own, in {store.users_folder()}, and is used as it is: "
+            "choose another name"
         )
-    if existed := store.exists(name):
+    existed = store.exists(name)
+    if existed:
         _require_nodes(client, builder)
     # Only the process that creates it probes the nodes: fifty concurrent probes would time out.
     created = not existed and _create_once(client, builder, announce)
-    found = drift.differences(client, builder)
-    if found and recreate:
+    differences = drift.differences(client, builder)
+    if differences and recreate:
         _recreate(client, builder, announce, drop_cache=drop_cache)
         return drift.differences(client, builder)
     if not created:
-        _start(client, name, announce)
-    return found
+        _start(store.client_for(client, name), name, announce)
+    return differences
 
 
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
@@ -82,13 +89,13 @@ def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
         UsageError: the suite has no such builder.
         ImagesError: it cannot be removed.
     """
-    if store.users_folder(name):
+    if store.is_users(name):
         raise UsageError(f"--builder: {name} is your own: remove it with docker buildx rm")
     with store.lock(name, lambda _: None):
         if not store.exists(name):
             existing = listed(store.suite_names()) or "none"
             raise UsageError(f"--builder: no builder {name!r}: choose {existing}")
-        _remove(client, name, keep_cache=keep_cache)
+        verbs.remove(store.client_for(client, name), name, keep_cache=keep_cache)
         shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
 
@@ -109,18 +116,10 @@ def _recreate(client: Client, builder: Builder, announce: Announce, *, drop_cach
     with store.lock(name, announce):
         if not drift.differences(client, builder):
             return  # another process has done it
-        _remove(client, name, keep_cache=not drop_cache)
+        verbs.remove(store.client_for(client, name), name, keep_cache=not drop_cache)
         _create(client, builder)
-    announce(f"builder {name} was recreated, {_kept(builder.driver, drop_cache=drop_cache)}")
-
-
-def _kept(driver: Driver, *, drop_cache: bool) -> str:
-    """Return what happened to the cache: buildx keeps or drops only that of a container."""
-    if driver is Driver.KUBERNETES:
-        return "without its cache, which was in its pods"
-    if driver is Driver.REMOTE:
-        return "with its cache, which its nodes keep"
-    return "without its cache" if drop_cache else "with its cache"
+    fate = _FATES.get(builder.driver, "without its cache" if drop_cache else "with its cache")
+    announce(f"builder {name} was recreated, {fate}")
 
 
 def _create(client: Client, builder: Builder) -> None:
@@ -128,16 +127,16 @@ def _create(client: Client, builder: Builder) -> None:
 
     A `buildx rm` that was killed leaves such a container.
     """
-    pauses = [*PAUSES]
-    while True:
+    for pause in PAUSES:
         try:
             _create_in_temporary_folder(client, builder)
         except EngineError as error:
-            if not (error.transient and pauses):
+            if not error.transient:
                 raise
-            time.sleep(pauses.pop(0))
+            time.sleep(pause)
         else:
             return
+    _create_in_temporary_folder(client, builder)
 
 
 def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
@@ -169,20 +168,14 @@ def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
 
 
 def _start(client: Client, name: str, announce: Announce) -> None:
-    suite = client.with_environment(BUILDX_CONFIG=str(store.suite_folder(name)))
-    statuses = nodes.read(suite, name)
+    statuses = nodes.read(client, name)
     if any(node.status != "running" for node in statuses):
-        statuses = nodes.start(suite, name)
+        statuses = nodes.start(client, name)
     for node in statuses:
         if node.status != "running":
             reason = node.error or "it was started but does not run"
             raise EngineError(f"builder {name}: node {node.name}: {reason}")
     announce(f"builder {name} exists and runs")
-
-
-def _remove(client: Client, name: str, *, keep_cache: bool) -> None:
-    suite = client.with_environment(BUILDX_CONFIG=str(store.suite_folder(name)))
-    verbs.remove(suite, name, keep_cache=keep_cache)
 
 
 def _require_nodes(client: Client, builder: Builder) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from build_tasks import process
 from build_tasks.builders import desired, drift, nodes, probe, store
 from build_tasks.builders.nodes import NodeStatus
-from build_tasks.builders.store import StoredBuilder
-from build_tasks.buildx import toolchain
+from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.model.builder import DEFAULT, Builder, Driver
@@ -19,23 +18,19 @@ _ANSWER = 10.0
 
 def list_builders(client: Client, defined: Mapping[str, Builder]) -> list[dict[str, object]]:
     """Return a row for each builder that can be named; `defined` are those of images.toml."""
-    users = store.names(toolchain.users_builders())
+    users = store.names(store.users_folder())
     names = dict.fromkeys([DEFAULT, *defined, *store.suite_names(), *users])
     with process.pool(len(names)) as pool:
         return list(pool.map(lambda name: _row(client, name, defined), names))
 
 
 def _row(client: Client, name: str, defined: Mapping[str, Builder]) -> dict[str, object]:
-    own = client.for_builder(name)
+    own = store.client_for(client, name)
     stored = store.of(own, name)
-    definition = defined.get(name)
-    driver = Driver.DOCKER.value
-    if stored or definition:
-        driver = stored.driver if stored else str(definition and definition.driver.value)
-    platforms: list[str] = []
-    if stored is None and driver != Driver.DOCKER:
-        status = "not created"
-    else:
+    builder = stored or defined.get(name)
+    driver = builder.driver if builder else Driver.DOCKER
+    status, platforms = "not created", []
+    if stored or driver == Driver.DOCKER:
         try:
             statuses = _statuses(own, name, stored)
             status = _summary(statuses)
@@ -65,19 +60,24 @@ def describe(
     Raises:
         EngineError: there is no such builder.
     """
-    own = client.for_builder(name)
+    own = store.client_for(client, name)
     stored = store.of(own, name)
     if stored is None and wanted is not None:
         raise EngineError(f"builder {name} is not created yet: invoke builder.create")
     statuses = _statuses(own, name, stored)
+    driver = stored.driver if stored else Driver.DOCKER
+    kept = {node.name: node for node in stored.nodes} if stored else {}
     compared = drift.differences(client, wanted) if wanted and store.exists(name) else []
     return {
         "builder": name,
-        "driver": stored.driver if stored else Driver.DOCKER.value,
+        "driver": driver,
         "from": _origin(name, defined),
         "status": _summary(statuses),
         "folder": own.environment["BUILDX_CONFIG"],
-        "nodes": [_node(own, stored, node) for node in statuses],
+        "nodes": [
+            _node(own, driver, node, kept.get(node.name) or StoredNode(node.name, node.endpoint))
+            for node in statuses
+        ],
         "differences": [
             {
                 "where": item.node,
@@ -94,29 +94,27 @@ def flatten(value: object, key: str = "") -> list[tuple[str, str]]:
     """Return the values of a description by their dotted keys, without empty ones."""
     if isinstance(value, Mapping):
         items = [(f"{key}.{name}" if key else str(name), item) for name, item in value.items()]
-    elif isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value):
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         items = [(f"{key}[{number}]", item) for number, item in enumerate(value)]
     else:
         if isinstance(value, bool):
-            text = "yes" if value else ""
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+            value = "yes" if value else ""
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()
         return [(key, text)] if text else []
     return [line for name, item in items for line in flatten(item, name)]
 
 
 def _statuses(client: Client, name: str, stored: StoredBuilder | None) -> list[NodeStatus]:
     """Return the status of all nodes; if one hangs, without waiting for buildx to notice."""
-    silent = probe.silent_nodes(client, stored, stored.nodes) if stored else []
-    if not stored or not silent:
+    reasons = probe.silent_nodes(client, stored, stored.nodes) if stored else {}
+    if not stored or not reasons:
         return nodes.read(client, name, timeout=_ANSWER)
-    reasons = {item.node.name: item.reason for item in silent}
     return [
         NodeStatus(
             node.name,
             node.endpoint,
-            "no answer" if node.name in reasons else "answers",
-            reasons.get(node.name, ""),
+            "no answer" if node in reasons else "answers",
+            reasons.get(node, ""),
             assigned=node.platforms,
             platforms=node.platforms,
         )
@@ -124,16 +122,12 @@ def _statuses(client: Client, name: str, stored: StoredBuilder | None) -> list[N
     ]
 
 
-def _node(client: Client, stored: StoredBuilder | None, status: NodeStatus) -> dict[str, object]:
-    kept = (
-        next((node for node in stored.nodes if node.name == status.name), None) if stored else None
-    )
+def _node(client: Client, driver: str, status: NodeStatus, stored: StoredNode) -> dict[str, object]:
     container = None
-    if stored and stored.driver == Driver.CONTAINER:
-        endpoint = kept.endpoint if kept else DEFAULT
-        container = drift.read_container(client, status.name, endpoint)
-    image = container.image if container else ""
-    stored_text = dict(kept.files).get(desired.FILE, "") if kept else ""
+    if driver == Driver.CONTAINER:
+        container = drift.read_container(client, stored.name, stored.endpoint)
+    image = container.options["image"] if container else ""
+    stored_text = dict(stored.files).get(desired.FILE, "")
     return {
         "name": status.name,
         "endpoint": status.endpoint,
@@ -145,7 +139,7 @@ def _node(client: Client, stored: StoredBuilder | None, status: NodeStatus) -> d
         "platforms": list(status.platforms),
         "platforms-set": list(status.assigned),
         "native": status.native,
-        "options": dict(kept.options) if kept else {},
+        "options": dict(stored.options),
         "configuration": container.configuration if container else stored_text,
         "volume": f"{drift.container_name(status.name)}_state" if container else "",
         "garbage-collection": list(status.collection),
@@ -161,7 +155,7 @@ def _summary(statuses: Sequence[NodeStatus]) -> str:
 
 
 def _origin(name: str, defined: Mapping[str, Builder]) -> str:
-    if store.users_folder(name):
+    if store.is_users(name):
         return "you"
     if name in defined:
         return "images.toml"

@@ -10,8 +10,9 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from build_tasks import paths, process
 from build_tasks.builders import desired, store
@@ -24,6 +25,17 @@ from build_tasks.model.builder import Builder, Driver, Node
 #: The image that buildx uses by default.
 UPSTREAM = "moby/buildkit"
 _DEFAULT_NETWORKS = {"default", "bridge", ""}
+#: Options of the driver, and where docker shows them in the HostConfig of a container.
+_HOST_CONFIG = {
+    "network": "NetworkMode",
+    "memory": "Memory",
+    "memory-swap": "MemorySwap",
+    "cpu-period": "CpuPeriod",
+    "cpu-quota": "CpuQuota",
+    "cpu-shares": "CpuShares",
+    "cpuset-cpus": "CpusetCpus",
+    "cpuset-mems": "CpusetMems",
+}
 _UNSET = "not set"
 #: docker's errors for a file that is not in a container, or a container that has just ended.
 _MISSING = re.compile(r"could not find the file|no such (?:file|container)", re.IGNORECASE)
@@ -34,14 +46,7 @@ _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting that differs from the definition.
-
-    Args:
-        node: the node, or the builder.
-        setting: an option, or a key of the configuration file.
-        wanted: its value in the definition.
-        actual: its value now.
-    """
+    """One setting of a node, or of the builder, that differs from the definition."""
 
     node: str
     setting: str
@@ -57,12 +62,10 @@ class Container:
     """The container of a node.
 
     Args:
-        image: the reference of its image.
         configuration: the text of its buildkitd.toml; empty if it has none.
         options: the driver options that it was created with, as far as docker shows them.
     """
 
-    image: str
     configuration: str
     options: Mapping[str, str]
 
@@ -96,26 +99,33 @@ def compare(
     Args:
         wanted: the builder as it has to be created.
         stored: the builder as buildx will use it.
-        engine: the engine's address, for nodes without an endpoint; empty if docker decides.
+        engine: the address of nodes without an endpoint; empty if docker decides.
         container_of: returns the container of a node with the docker-container driver, if any.
     """
     if stored.driver != wanted.driver:
         return [Difference(wanted.name, "driver", wanted.driver, stored.driver)]
     nodes = {node.name: node for node in stored.nodes}
-    result = [
-        Difference(name, "node", "none", node.endpoint)
-        for name, node in nodes.items()
-        if name not in {node.name for node in wanted.nodes}
-    ]
+    unwanted = nodes.keys() - {node.name for node in wanted.nodes}
+    result = [Difference(name, "node", "none", nodes[name].endpoint) for name in sorted(unwanted)]
     text = desired.buildkitd_toml(wanted)
     for node in wanted.nodes:
         actual = nodes.get(node.name)
         if actual is None:
             result.append(Difference(node.name, "node", node.endpoint or "present", "missing"))
             continue
-        result += _compare_stored(node, node.endpoint or engine, text, actual)
-        if wanted.driver is Driver.CONTAINER:
-            result += _compare_container(node, text, container_of(actual))
+        endpoint = node.endpoint or engine
+        if actual.endpoint.startswith("kubernetes:") or not endpoint:
+            endpoint = actual.endpoint
+        wanted_settings = _settings(dict(node.options), text, endpoint, node.platforms)
+        configuration = dict(actual.files).get(desired.FILE, "")
+        stored_settings = _settings(
+            dict(actual.options), configuration, actual.endpoint, actual.platforms
+        )
+        result += _compare(node.name, wanted_settings, stored_settings)
+        # buildx creates a missing container at the next start, from its store.
+        container = container_of(actual) if wanted.driver is Driver.CONTAINER else None
+        if container:
+            result += _compare_container(node, text, container)
     # A difference in the store usually is one in the container, too: report it once.
     return list({(item.node, item.setting): item for item in reversed(result)}.values())[::-1]
 
@@ -134,11 +144,10 @@ def read_container(client: Client, node: str, endpoint: str) -> Container | None
         return None
     try:
         document = json.loads(completed.stdout)[0]
-        image = str(document["Config"]["Image"])
         options = _options(document["Config"], document["HostConfig"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise EngineError(f"{name}: docker's answer does not describe a container") from None
-    return Container(image, _configuration(client, name, endpoint), options)
+    return Container(_configuration(client, name, endpoint), options)
 
 
 def container_name(node: str) -> str:
@@ -146,22 +155,13 @@ def container_name(node: str) -> str:
     return f"buildx_buildkit_{node}"
 
 
-def _options(config: Mapping[str, object], host: Mapping[str, object]) -> dict[str, str]:
-    restart = host.get("RestartPolicy")
-    environment = config.get("Env")
-    variables = [str(item) for item in environment] if isinstance(environment, list) else []
+def _options(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, str]:
+    variables = (item.partition("=") for item in config.get("Env") or ())
     return {
         "image": str(config["Image"]),
-        "network": str(host.get("NetworkMode", "")),
-        "restart-policy": str(restart.get("Name", "")) if isinstance(restart, Mapping) else "",
-        "memory": str(host.get("Memory", 0)),
-        "memory-swap": str(host.get("MemorySwap", 0)),
-        "cpu-period": str(host.get("CpuPeriod", 0)),
-        "cpu-quota": str(host.get("CpuQuota", 0)),
-        "cpu-shares": str(host.get("CpuShares", 0)),
-        "cpuset-cpus": str(host.get("CpusetCpus", "")),
-        "cpuset-mems": str(host.get("CpusetMems", "")),
-        **{f"env.{key}": value for key, _, value in (item.partition("=") for item in variables)},
+        "restart-policy": (host.get("RestartPolicy") or {}).get("Name", ""),
+        **{option: str(host.get(key, 0)) for option, key in _HOST_CONFIG.items()},
+        **{f"env.{name}": value for name, _, value in variables},
     }
 
 
@@ -172,70 +172,63 @@ def _configuration(client: Client, container: str, endpoint: str) -> str:
     try:
         # Read all of it first: if docker is killed, its error is the cause, not a short archive.
         with process.reading(command, environment=client.environment) as stream:
-            archived = io.BytesIO(stream.read())
-        with tarfile.open(fileobj=archived) as archive:
-            files = (archive.extractfile(member) for member in archive)
-            text = b"".join(file.read() for file in files if file)
+            content = io.BytesIO(stream.read())
+        with tarfile.open(fileobj=content) as archive:
+            file = archive.extractfile(desired.FILE)
+            return file.read().decode(errors="replace") if file else ""
     except CommandError as error:
         if _MISSING.search(str(error)):
             return ""
         raise
-    except tarfile.TarError as error:
+    except (tarfile.TarError, KeyError) as error:
         raise CommandError(f"{container}: docker sent no archive: {error}") from None
-    return text.decode(errors="replace")
 
 
-def _compare_stored(
-    node: Node, endpoint: str, text: str, actual: StoredNode
+def _settings(
+    options: Mapping[str, str], text: str, endpoint: str = "", platforms: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the settings of a node; buildx writes the same TOML values in another form."""
+    settings = {"endpoint": endpoint, "platforms": ", ".join(sorted(platforms))}
+    return {
+        **{name: value for name, value in settings.items() if value},
+        **options,
+        **{f"{desired.FILE}: {key}": value for key, value in flatten_toml(text).items()},
+    }
+
+
+def _compare(
+    node: str, wanted: Mapping[str, str], actual: Mapping[str, str]
 ) -> Iterator[Difference]:
-    if endpoint and endpoint != actual.endpoint and not actual.endpoint.startswith("kubernetes:"):
-        yield Difference(node.name, "endpoint", endpoint, actual.endpoint)
-    platforms = [platform.value for platform in node.platforms]
-    if set(platforms) != set(actual.platforms):
-        wanted, has = (", ".join(names) or _UNSET for names in (platforms, actual.platforms))
-        yield Difference(node.name, "platforms", wanted, has)
-    yield from _compare_tables(node.name, "", dict(node.options), dict(actual.options))
-    yield from _compare_text(node.name, text, dict(actual.files).get(desired.FILE, ""))
+    for name in dict.fromkeys([*wanted, *actual]):
+        if wanted.get(name) != actual.get(name):
+            yield Difference(node, name, wanted.get(name, _UNSET), actual.get(name, _UNSET))
 
 
-def _compare_container(node: Node, text: str, actual: Container | None) -> Iterator[Difference]:
-    if actual is None:
-        return  # buildx creates it at the next start, from its store
-    options = dict(node.options)
-    for key, value in options.items():
-        has = _actual_option(key, value, actual.options)
-        if has != value:
-            yield Difference(node.name, key, value, has)
-    if "image" not in options and UPSTREAM not in actual.image:
-        yield Difference(node.name, "image", UPSTREAM, actual.image)
-    if "network" not in options and actual.options["network"] not in _DEFAULT_NETWORKS:
-        yield Difference(node.name, "network", _UNSET, actual.options["network"])
-    yield from _compare_text(node.name, text, actual.configuration)
+def _compare_container(node: Node, text: str, container: Container) -> Iterator[Difference]:
+    image, network = container.options["image"], container.options["network"]
+    wanted = {"image": image if UPSTREAM in image else UPSTREAM, **dict(node.options)}
+    actual = {
+        name: _running_option(name, value, container.options) for name, value in wanted.items()
+    }
+    if network not in _DEFAULT_NETWORKS:
+        actual.setdefault("network", network)
+    return _compare(node.name, _settings(wanted, text), _settings(actual, container.configuration))
 
 
-def _actual_option(option: str, wanted: str, options: Mapping[str, str]) -> str:
-    """Return an option of a container, and the wanted value if it means the same.
+def _running_option(name: str, wanted: str, running: Mapping[str, str]) -> str:
+    """Return an option of a container, or the wanted value if it means the same.
 
     Options that docker does not show cannot differ.
     """
-    has = options.get(option)
-    if option.startswith("env."):
-        return has or _UNSET
-    if has is None:
-        return wanted
-    if option in {"memory", "memory-swap"}:
+    if name not in running:
+        return _UNSET if name.startswith("env.") else wanted
+    actual = running[name]
+    if name in {"memory", "memory-swap"}:
         size = _SIZE.fullmatch(wanted.lower())
-        same = not size or int(has) == int(float(size[1]) * _UNITS[size[2] or "b"])
-        return wanted if same else has
-    # buildx may pin the image: NAME:TAG@sha256:...
-    return wanted if option == "image" and has.startswith(f"{wanted}@") else has
-
-
-def _compare_text(node: str, wanted: str, actual: str) -> Iterator[Difference]:
-    """Compare two TOML texts by their values: buildx writes the same values in another form."""
-    yield from _compare_tables(
-        node, f"{desired.FILE}: ", flatten_toml(wanted), flatten_toml(actual)
-    )
+        same = not size or int(actual) == int(float(size[1]) * _UNITS[size[2] or "b"])
+    else:
+        same = name == "image" and actual.startswith(f"{wanted}@")  # buildx may pin the image
+    return wanted if same else actual
 
 
 def flatten_toml(text: str) -> dict[str, str]:
@@ -244,15 +237,6 @@ def flatten_toml(text: str) -> dict[str, str]:
         return dict(_flatten(paths.parse_toml(text), ""))
     except ValueError as error:
         return {"": f"not TOML: {error}"}
-
-
-def _compare_tables(
-    node: str, prefix: str, wanted: Mapping[str, str], actual: Mapping[str, str]
-) -> Iterator[Difference]:
-    for key in sorted({*wanted, *actual}):
-        if wanted.get(key) != actual.get(key):
-            setting = f"{prefix}{key}"
-            yield Difference(node, setting, wanted.get(key, _UNSET), actual.get(key, _UNSET))
 
 
 def _flatten(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,27 +116,25 @@ def route(platform: Platform, nodes: Sequence[NodeStatus]) -> Route | None:
     able = [node for node in nodes if platform.value in node.platforms]
     if not able:
         return None
-    native = [node.name for node in able if node.native == platform.value]
-    if able[0].name in native:
-        return Route(able[0].name, native=True)
-    return Route(able[0].name, native=False, better=native[0] if native else "")
+    native = [node for node in able if node.native == platform.value]
+    first = able[0]
+    if first in native or not native:
+        return Route(first.name, native=first in native)
+    return Route(first.name, native=False, better=native[0].name)
 
 
-def required(builder: StoredBuilder, platforms: Iterable[Platform]) -> tuple[StoredNode, ...]:
+def required(builder: StoredBuilder, platforms: Collection[Platform]) -> tuple[StoredNode, ...]:
     """Return the nodes that builds for these platforms need.
 
     If a platform was set for no node, buildx asks all of them.
     """
-    needed: list[StoredNode] = []
-    for platform in platforms:
-        assigned = [node for node in builder.nodes if platform.value in node.platforms]
-        if not assigned:
-            return builder.nodes
-        needed += assigned
-    return tuple(dict.fromkeys(needed))
+    if not all_assigned(builder, platforms):
+        return builder.nodes
+    names = {platform.value for platform in platforms}
+    return tuple(node for node in builder.nodes if names & {*node.platforms})
 
 
-def all_assigned(builder: StoredBuilder, platforms: Iterable[Platform]) -> bool:
+def all_assigned(builder: StoredBuilder, platforms: Collection[Platform]) -> bool:
     """Return whether each of these platforms was set for a node."""
     assigned = {name for node in builder.nodes for name in node.platforms}
     return {platform.value for platform in platforms} <= assigned

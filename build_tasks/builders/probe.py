@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,21 +33,10 @@ _HEADER = 9
 _SETTINGS = 4
 
 
-@dataclass(frozen=True)
-class SilentNode:
-    """A node that does not answer, and why."""
-
-    node: StoredNode
-    reason: str
-
-    def __str__(self) -> str:
-        return f"node {self.node.name} ({self.node.endpoint}) does not answer: {self.reason}"
-
-
 def silent_nodes(
     client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]
-) -> list[SilentNode]:
-    """Return those of some nodes that do not answer; nodes on the engine itself are not asked."""
+) -> dict[StoredNode, str]:
+    """Return why some nodes do not answer; nodes on the engine itself are not asked."""
     remote = [node for node in nodes if _is_remote(client, builder, node)]
     reasons = dict.fromkeys(remote, f"nothing came in {ANSWER:g} s")
 
@@ -62,13 +50,17 @@ def silent_nodes(
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [SilentNode(node, reason) for node, reason in reasons.items() if reason]
+    return {node: reason for node, reason in reasons.items() if reason}
 
 
 def require(client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]) -> None:
     """Raise NetworkError, naming the nodes, unless these nodes answer."""
-    if silent := silent_nodes(client, builder, nodes):
-        raise NetworkError(f"builder {builder.name}: {'; '.join(map(str, silent))}")
+    messages = [
+        f"node {node.name} ({node.endpoint}) does not answer: {reason}"
+        for node, reason in silent_nodes(client, builder, nodes).items()
+    ]
+    if messages:
+        raise NetworkError(f"builder {builder.name}: {'; '.join(messages)}")
 
 
 def _is_remote(client: Client, builder: StoredBuilder, node: StoredNode) -> bool:
@@ -97,13 +89,12 @@ def _reason(client: Client, builder: StoredBuilder, node: StoredNode) -> str:
 def _handshake(node: StoredNode) -> None:
     """Exchange the first frames with a BuildKit, or raise OSError."""
     deadline = time.monotonic() + ANSWER
+    header = b""
     with _connect(node) as connection:
         connection.sendall(_PREFACE)
-        header = b""
         while len(header) < _HEADER:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            chunk = connection.recv(_HEADER - len(header))
-            if not chunk:
+            if not (chunk := connection.recv(_HEADER - len(header))):
                 raise ConnectionError("it closed the connection at once")
             header += chunk
     if header[3] != _SETTINGS:

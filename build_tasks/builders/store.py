@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import paths
-from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
+from build_tasks.model.builder import DEFAULT
 from build_tasks.process import locks
 
 
@@ -56,21 +57,34 @@ def suite_folder(name: str) -> Path:
     return paths.builder_folder(name) / "buildx"
 
 
+def users_folder() -> Path:
+    """Return the BUILDX_CONFIG of the user's own builders."""
+    return Path(os.environ.get("BUILDX_CONFIG") or paths.docker_config() / "buildx")
+
+
 def exists(name: str) -> bool:
     """Return whether the suite has created a builder of this name."""
     return _file(suite_folder(name), name).exists()
+
+
+def is_users(name: str) -> bool:
+    """Return whether a builder is the user's own, or that of a CI action."""
+    return _file(users_folder(), name).exists() and not exists(name)
+
+
+def client_for(client: Client, name: str) -> Client:
+    """Return the client that finds a builder: the user's where it is, others in their folders."""
+    if is_users(name):
+        return client.with_environment(BUILDX_CONFIG=str(users_folder()))
+    if name == DEFAULT:
+        return client
+    return client.with_environment(BUILDX_CONFIG=str(suite_folder(name)))
 
 
 def suite_names() -> list[str]:
     """Return the names of the builders that the suite has created."""
     folders = paths.builder_folder("").glob("[!.]*")
     return sorted(path.name for path in folders if exists(path.name))
-
-
-def users_folder(name: str) -> Path | None:
-    """Return the user's own BUILDX_CONFIG if it has this builder, and the suite does not."""
-    folder = toolchain.users_builders()
-    return folder if _file(folder, name).exists() and not exists(name) else None
 
 
 def names(folder: Path) -> list[str]:
@@ -158,16 +172,16 @@ def _file(folder: Path, name: str) -> Path:
 
 def _node(item: dict[str, Any]) -> StoredNode:
     files = (item.get("Files") or {}).items()
+    platforms = (
+        (platform["os"], platform["architecture"], platform.get("variant"))
+        for platform in item.get("Platforms") or ()
+    )
     return StoredNode(
         name=str(item["Name"]),
         endpoint=str(item["Endpoint"]),
-        platforms=tuple(map(_platform, item.get("Platforms") or ())),
+        platforms=tuple("/".join(filter(None, parts)) for parts in platforms),
         options=tuple(sorted((item.get("DriverOpts") or {}).items())),
         files=tuple(
             (name, base64.b64decode(text).decode(errors="replace")) for name, text in sorted(files)
         ),
     )
-
-
-def _platform(item: dict[str, str]) -> str:
-    return "/".join(filter(None, (item["os"], item["architecture"], item.get("variant", ""))))

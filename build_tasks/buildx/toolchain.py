@@ -121,18 +121,6 @@ class Client:
         architecture = platform.machine() if local else str(self.facts.get("Architecture", ""))
         return Platform.parse(architecture, "the engine's machine")
 
-    def for_builder(self, name: str) -> Client:
-        """Return the client with which a builder of this name is found where it lives.
-
-        A builder that the user, or a CI action, made stays in the user's own folder and is used
-        there; all others are the suite's own, each in a folder of its own.
-        """
-        ours = paths.builder_folder(name) / "buildx"
-        theirs = users_builders()
-        if (ours / "instances" / name).exists() or not (theirs / "instances" / name).exists():
-            return self if name == DEFAULT else self.with_environment(BUILDX_CONFIG=str(ours))
-        return self.with_environment(BUILDX_CONFIG=str(theirs))
-
     def beside(self, others: int) -> Client:
         """Return the client whose programs leave the cores to as many others at the same time.
 
@@ -190,11 +178,6 @@ def find(
     state.attach(engine, announce)
     environment = {**engine.environment, **_environment()}
     return Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-
-
-def users_builders() -> Path:
-    """Return the folder in which the user's own buildx keeps builders."""
-    return Path(os.environ.get("BUILDX_CONFIG") or paths.docker_config() / "buildx")
 
 
 def _docker_client(docker: str | None) -> Client:

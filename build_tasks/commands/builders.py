@@ -43,7 +43,7 @@ def create_missing(host: BuildHost) -> None:
     """Create the builder of a build if images.toml defines it and it does not exist yet."""
     name = host.settings.builder
     defined = host.settings.builder_named(name)
-    if defined.driver is Driver.DOCKER or store.exists(name) or store.users_folder(name):
+    if defined.driver is Driver.DOCKER or store.exists(name) or store.is_users(name):
         return
     builder = desired.desired_builder(host.client, defined, host.names.registry, say)
     creation.ensure(host.client, builder, announce=say)

@@ -86,7 +86,8 @@ def find(settings: Settings, *, start: bool, announce: Callable[[str], None]) ->
     """
     foreign = tuple(platform.architecture for platform in settings.platforms)
     client = toolchain.find(settings.engine, start=start, emulate=foreign, announce=announce)
-    return BuildHost(client.for_builder(settings.builder), settings, _names(settings, client))
+    own = store.client_for(client, settings.builder)
+    return BuildHost(own, settings, _names(settings, client))
 
 
 def names(settings: Settings) -> Names:

@@ -44,7 +44,7 @@ class NodeUsage:
 
 def of_builder(client: Client, name: str) -> list[NodeUsage]:
     """Return the cache of each node of a builder, or why the node does not answer."""
-    client = client.for_builder(name)
+    client = store.client_for(client, name)
     stored = store.of(client, name)
     if not stored:
         usage = NodeUsage(name, Driver.DOCKER.value, name)

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,7 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
     assert said[-1] == "builder mine exists and runs"
 
 
+@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize(
     ("driver", "drop", "kept"),
     [
@@ -177,8 +179,19 @@ def test_a_difference_is_told_and_mended_when_it_is_wished(
         (Driver.KUBERNETES, False, "without its cache, which was in its pods"),
     ],
 )
-def test_what_became_of_the_cache_is_said(driver: Driver, drop: bool, kept: str) -> None:
-    assert creation._kept(driver, drop_cache=drop) == kept
+def test_recreation_reports_what_happened_to_the_cache(
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver,
+    drop: bool,
+    kept: str,
+) -> None:
+    monkeypatch.setattr(probe, "require", lambda *_: None)
+    builder = Builder("mine", driver, (Node("mine0", "tcp://x:1"),))
+    ensure(said, builder)
+    changed = replace(builder, nodes=(Node("mine0", "tcp://x:1", options=(("a", "b"),)),))
+    assert ensure(said, changed, recreate=True, drop_cache=drop) == []
+    assert said[-1] == f"builder mine was recreated, {kept}"
 
 
 def test_of_two_that_want_it_anew_one_makes_it(stand_in: Buildx, said: list[str]) -> None:

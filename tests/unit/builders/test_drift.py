@@ -31,7 +31,7 @@ def stored(**changes: object) -> StoredBuilder:
 
 def runs(**options: str) -> Container:
     found = {"image": "x:1", "network": "host", "memory": "0", **options}
-    return Container(found["image"], "", found)
+    return Container("", found)
 
 
 WANTED = Builder("farm", nodes=(Node("farm0", options=(("image", "x:1"), ("network", "host"))),))
@@ -79,9 +79,9 @@ def test_each_difference_of_what_is_written_down_is_found() -> None:
         Difference("farm0", "platforms", "linux/arm64", "not set"),
         Difference("farm0", "image", "x:2", "x:1"),
         Difference("farm0", "memory", "4g", "not set"),
-        Difference("farm0", "buildkitd.toml: registry.x.http", "not set", "true"),
         Difference("farm0", "buildkitd.toml: worker.oci.gc", "true", "not set"),
         Difference("farm0", "buildkitd.toml: worker.oci.maxUsedSpace", "5", "not set"),
+        Difference("farm0", "buildkitd.toml: registry.x.http", "not set", "true"),
         Difference("farm1", "node", "present", "missing"),
     ]
 
@@ -170,7 +170,7 @@ def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process, "reading", reading)
     found = drift.read_container(HERE, "farm0", "ssh://x")
     assert found
-    assert (found.image, found.configuration) == ("x:1", "gc = true")
+    assert (found.options["image"], found.configuration) == ("x:1", "gc = true")
     assert found.options["env.A"] == "1=2"
     assert found.options["restart-policy"] == "unless-stopped"
     assert asked == [

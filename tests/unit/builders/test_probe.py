@@ -56,7 +56,7 @@ def a_node(endpoint: str, driver: str = "remote", **options: str) -> StoredBuild
 
 
 def reason(builder: StoredBuilder) -> str:
-    return "; ".join(one.reason for one in probe.silent_nodes(HERE, builder, builder.nodes))
+    return "; ".join(probe.silent_nodes(HERE, builder, builder.nodes).values())
 
 
 def greet(connection: socket.socket) -> None:
