@@ -145,7 +145,8 @@ def isolated(client: Client, name: str, node: str = "") -> Iterator[Client]:
             contexts |= {item["Endpoint"] for item in entries}
             text = json.dumps({**document, "Nodes": entries})
             _file(folder / "buildx", name).write_text(text, encoding="utf-8")
-        _link_docker_config(client.docker_config, folder, contexts)
+        config = client.environment.get("DOCKER_CONFIG") or paths.docker_config()
+        _link_docker_config(Path(config), folder, contexts)
         yield client.with_environment(
             BUILDX_CONFIG=str(folder / "buildx"), DOCKER_CONFIG=str(folder)
         )

@@ -101,12 +101,9 @@ def remove_command(client: Client, name: str, *, keep_cache: bool = False) -> Co
     return (*client.buildx, "rm", "--force", *(["--keep-state"] if keep_cache else []), name)
 
 
-def du_command(client: Client, builder: str, filters: Iterable[str] = ()) -> Command:
+def du_command(client: Client, builder: str) -> Command:
     """Return the command that lists the cache records of a builder."""
-    return (
-        *(*client.buildx, "du", *client.with_builder(builder), "--verbose"),
-        *_filter_options(filters),
-    )
+    return (*client.buildx, "du", *client.with_builder(builder), "--verbose")
 
 
 def prune_command(
@@ -128,14 +125,11 @@ def prune_command(
     """
     command = [*client.buildx, "prune", *client.with_builder(builder), "--force", "--verbose"]
     command += ["--all"] if everything else []
-    command += _filter_options(filters)
+    for text in filters:
+        command += ["--filter", text]
     for name, limit in (limits or {}).items():
         command += [f"--{name}", str(limit)]
     return tuple(command)
-
-
-def _filter_options(filters: Iterable[str]) -> list[str]:
-    return [word for text in filters for word in ("--filter", text)]
 
 
 def secret_value(name: str, path: Path) -> str:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from build_tasks import paths, process
+from build_tasks.engine.folders import read_json
 from build_tasks.errors import EngineError, ImagesError, MissingProgram
 
 #: The oldest buildx with --progress=rawjson; docs/engines.md says what newer ones add.
@@ -27,11 +28,7 @@ _FOLDERS = (
 
 
 def find(config: Path) -> Path | None:
-    """Return the plugin that docker would use, None if there is none.
-
-    Args:
-        config: the user's folder of docker's configuration.
-    """
+    """Return the plugin that docker would use; `config` is the folder of its configuration."""
     for folder in (str(config / "cli-plugins"), *_FOLDERS):
         plugin = Path(folder, "docker-buildx")
         if plugin.is_file() and os.access(plugin, os.X_OK):
@@ -41,44 +38,39 @@ def find(config: Path) -> Path | None:
 
 
 def check(plugin: Path) -> None:
-    """Refuse a plugin that is too old.
-
-    Raises:
-        EngineError: it is, or is no buildx.
-    """
-    found = version(plugin)
-    if found < OLDEST:
-        said, oldest = (".".join(map(str, parts)) for parts in (found, OLDEST))
-        raise EngineError(f"buildx {said} is too old: {oldest} or newer is needed: {INSTALL}")
+    """Raise EngineError if a plugin is too old, or is no buildx."""
+    actual = version(plugin)
+    if actual < OLDEST:
+        actual_text, oldest = (".".join(map(str, parts)) for parts in (actual, OLDEST))
+        raise EngineError(
+            f"buildx {actual_text} is too old: {oldest} or newer is needed: {INSTALL}"
+        )
 
 
 def version(plugin: Path) -> tuple[int, ...]:
-    """Return the version of a plugin, which is asked once in its life.
+    """Return the version of a plugin, which is kept until its file changes.
 
     Raises:
         MissingProgram: it cannot be started.
         EngineError: it is no buildx.
     """
-    known = paths.cache_folder() / "buildx-version.json"
-    path = plugin.resolve()
     try:
+        path = plugin.resolve()
         stat = path.stat()
     except OSError as error:
         raise MissingProgram(f"cannot start {plugin}: {error.strerror}") from None
     identity = f"{stat.st_size} {stat.st_mtime_ns}"
-    try:
-        kept = json.loads(known.read_text(encoding="utf-8"))
-        when, said = kept[str(path)]
-        found = tuple(int(number) for number in said)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        kept, when, found = {}, "", ()
-    if when == identity and found:
-        return found
-    asked = _ask(plugin)
+    file = paths.cache_folder() / "buildx-version.json"
+    known = read_json(file)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        known_identity, numbers = known[str(path)]
+        if known_identity == identity and numbers:
+            return tuple(int(number) for number in numbers)
+    numbers = _ask(plugin)
     with contextlib.suppress(OSError):  # then the next run asks again
-        known.parent.mkdir(parents=True, exist_ok=True)
-        paths.write(known, json.dumps({**kept, str(path): (identity, asked)}))
-    return asked
+        file.parent.mkdir(parents=True, exist_ok=True)
+        paths.write(file, json.dumps({**known, str(path): (identity, numbers)}))
+    return numbers
 
 
 def _ask(plugin: Path) -> tuple[int, ...]:
@@ -86,8 +78,8 @@ def _ask(plugin: Path) -> tuple[int, ...]:
 
     try:
         # "github.com/docker/buildx 0.29.1+ds1 ...", with or without a v before the number
-        said = process.run((str(plugin), "version"), timeout=ANSWER).stdout.split()
-        return Version(said[1]).release
+        words = process.run((str(plugin), "version"), timeout=ANSWER).stdout.split()
+        return Version(words[1]).release
     except (IndexError, InvalidVersion):
         raise EngineError(f"{plugin} does not say its version as buildx does") from None
     except MissingProgram:

@@ -8,26 +8,26 @@ from the user's DOCKER_CONFIG.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from build_tasks import paths, process
 from build_tasks.buildx import plugin
 from build_tasks.buildx.plugin import INSTALL
+from build_tasks.engine import packages, state
+from build_tasks.engine.folders import engine_folders, read_json
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Platform
-
-if TYPE_CHECKING:
-    from build_tasks.engine.state import EmbeddedEngine
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 #: Seconds for an engine to answer a question.
@@ -54,7 +54,7 @@ class Client:
     docker: str
     buildx: tuple[str, ...]
     environment: Mapping[str, str]
-    embedded: EmbeddedEngine | None = field(default=None)
+    embedded: EmbeddedEngine | None = None
 
     @cached_property
     def facts(self) -> Mapping[str, object]:
@@ -64,12 +64,16 @@ class Client:
             EngineError: it does not answer.
         """
         command = (self.docker, "info", "--format", "{{json .}}")
-        asked = process.run(command, environment=self.environment, timeout=ANSWER, check=False)
-        facts = _table(asked.stdout)
-        if asked.returncode or not facts.get("ServerVersion"):
-            reasons = [*asked.stderr.split("\n"), *_texts(facts.get("ServerErrors"))]
-            reason = next((text for text in reasons if text.strip()), "no answer")
-            raise EngineError(f"the engine cannot be used: {reason.strip()}")
+        completed = process.run(command, environment=self.environment, timeout=ANSWER, check=False)
+        facts: object = {}
+        with contextlib.suppress(ValueError, RecursionError):
+            facts = json.loads(completed.stdout)
+        if not isinstance(facts, dict):
+            facts = {}
+        if completed.returncode or not facts.get("ServerVersion"):
+            lines = [*completed.stderr.splitlines(), *(facts.get("ServerErrors") or [])]
+            reason = next((line.strip() for line in lines if line.strip()), "no answer")
+            raise EngineError(f"the engine cannot be used: {reason}")
         return facts
 
     @property
@@ -132,11 +136,6 @@ class Client:
             return self
         return self.with_environment(GOMAXPROCS=str(max(1, (os.cpu_count() or 1) // (others + 1))))
 
-    @property
-    def docker_config(self) -> Path:
-        """The folder of docker's configuration."""
-        return Path(self.environment.get("DOCKER_CONFIG") or paths.docker_config())
-
     def with_environment(self, **variables: str) -> Client:
         """Return a client with more environment variables."""
         return replace(self, environment={**self.environment, **variables})
@@ -164,16 +163,20 @@ def find(
     docker = shutil.which("docker")
     if choice == "docker" or (choice == "auto" and _docker_engine()):
         return _docker_client(docker)
-    from build_tasks.engine import state  # noqa: PLC0415 - not where Docker runs
-
     engine = state.running()
     own = Platform.parse(platform.machine(), "this machine").architecture
     if engine is None or (start and set(emulate) - {own}):
-        from build_tasks.engine import lifecycle, packages  # noqa: PLC0415 - not where one runs
-
-        _refuse_unless_possible(choice, docker, packages.check_supported)
+        try:
+            packages.check_supported()
+        except EngineError as error:
+            if choice == "embedded":
+                raise
+            reason = "no Docker Engine runs here" if docker else "no docker is installed"
+            raise EngineError(f"{reason}, and the embedded engine cannot: {error}") from None
         if not start:
             raise EngineError(state.why_not_running())
+        from build_tasks.engine import lifecycle  # noqa: PLC0415 - start-up time
+
         engine = lifecycle.start(announce=announce, emulate=emulate)
     state.attach(engine, announce)
     environment = {**engine.environment, **_environment()}
@@ -207,22 +210,9 @@ def _docker_engine() -> bool:
 
     The DOCKER_HOST that `engine.status` prints means the embedded engine.
     """
-    host = os.environ.get("DOCKER_HOST")
-    if host:
-        from build_tasks.engine.folders import engine_folders  # noqa: PLC0415 - only where it may be meant
-
+    if host := os.environ.get("DOCKER_HOST"):
         return host != f"unix://{engine_folders().socket}"
     return bool(_context()) or _listens(DEFAULT_SOCKET)
-
-
-def _refuse_unless_possible(choice: str, docker: str | None, supported: Callable[[], None]) -> None:
-    try:
-        supported()
-    except EngineError as error:
-        if choice == "embedded":
-            raise
-        reason = "no docker is installed" if docker is None else "no Docker Engine runs here"
-        raise EngineError(f"{reason}, and the embedded engine cannot: {error}") from None
 
 
 def _listens(address: str) -> bool:
@@ -241,27 +231,6 @@ def _context() -> str:
     """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
     if os.environ.get("DOCKER_HOST"):
         return ""
-    settings = os.environ.get("DOCKER_CONTEXT", "")
-    if not settings:
-        try:
-            text = (paths.docker_config() / "config.json").read_text(encoding="utf-8-sig")
-            current = json.loads(text).get("currentContext")
-        except (OSError, ValueError, AttributeError, RecursionError):
-            current = ""
-        settings = current if isinstance(current, str) else ""
-    return "" if settings == "default" else settings
-
-
-def _table(text: str) -> dict[str, Any]:
-    """Return a table of JSON, alone or in a list as docker answers; empty if it is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    return found if isinstance(found, dict) else {}
-
-
-def _texts(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
+    config = read_json(paths.docker_config() / "config.json")
+    context = os.environ.get("DOCKER_CONTEXT") or config.get("currentContext")
+    return context if isinstance(context, str) and context != "default" else ""
