@@ -7,34 +7,30 @@ With `--progress rawjson`, buildx writes each `client.SolveStatus` of BuildKit a
 from __future__ import annotations
 
 import base64
-import binascii
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from build_tasks.text.redaction import redact_known
 
 #: Bytes that are kept of one line, or of one indented event. BuildKit splits events at 1 MiB.
 MAX_BYTES = 16 * 1024 * 1024
+T = TypeVar("T")
 #: Fields whose text is base64.
 _BASE64 = frozenset({"data", "short", "detail"})
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """The progress group of a vertex, such as the one of a `COPY --link`."""
-
-    id: str
-    name: str = ""
-    weak: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Vertex:
-    """The state of a vertex of the build graph; times are seconds since 1970."""
+    """The state of a vertex of the build graph; times are seconds since 1970.
+
+    Args:
+        name: its own name, or the one of its progress group.
+        group: the id of its progress group, such as the one of a `COPY --link`.
+        weak: it is shown only if another vertex of its group starts.
+    """
 
     digest: str
     name: str = ""
@@ -43,7 +39,8 @@ class Vertex:
     completed: float | None = None
     cached: bool = False
     error: str = ""
-    group: Group | None = None
+    group: str = ""
+    weak: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +143,15 @@ def decode(text: str) -> Line:
         return Line(text)
     if status and not _MAKERS.keys() & status.keys():
         return Line(text)
-    events = [_MAKERS[name](entry) for name in _MAKERS for entry in _entries(status, name)]
-    return Line(text, tuple(events))
+    return Line(
+        text,
+        tuple(
+            make(entry)
+            for name, make in _MAKERS.items()
+            for entry in _field(status, name, list)
+            if isinstance(entry, dict)
+        ),
+    )
 
 
 def redacted(line: Line) -> str:
@@ -162,58 +166,30 @@ def redacted(line: Line) -> str:
     return line.text if clean == status else json.dumps(clean, separators=(",", ":"))
 
 
-def seconds(timestamp: str) -> float:
-    """Return the seconds since 1970 of a timestamp of Go: RFC 3339 with nanoseconds.
-
-    Raises:
-        ValueError: it is not a timestamp.
-    """
-    whole, rest = timestamp[:19], timestamp[19:]
-    digits = rest[1:].rstrip("Z") if rest.startswith(".") else ""
-    if rest.endswith("Z") and (digits.isdecimal() or rest == "Z"):
-        return _epoch(whole) + (float(f"0.{digits}") if digits else 0.0)
-    return datetime.fromisoformat(timestamp).timestamp()
-
-
-@functools.lru_cache(maxsize=64)
-def _epoch(whole: str) -> float:
-    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp()
-
-
-def _entries(status: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    entries = status.get(name)
-    return [item for item in entries if isinstance(item, dict)] if isinstance(entries, list) else []
-
-
 def _vertex(entry: dict[str, Any]) -> Vertex:
-    inputs, group = entry.get("inputs"), entry.get("progressGroup")
+    group = _field(entry, "progressGroup", dict)
     return Vertex(
-        _text(entry, "digest"),
-        _text(entry, "name"),
-        tuple(map(str, inputs)) if isinstance(inputs, list) else (),
+        _field(entry, "digest", str),
+        _field(group, "name", str) or _field(entry, "name", str),
+        tuple(map(str, _field(entry, "inputs", list))),
         _time(entry, "started"),
         _time(entry, "completed"),
         bool(entry.get("cached")),
-        _text(entry, "error"),
-        Group(_text(group, "id"), _text(group, "name"), bool(group.get("weak")))
-        if isinstance(group, dict)
-        else None,
+        _field(entry, "error", str),
+        _field(group, "id", str),
+        bool(group.get("weak")),
     )
 
 
-def _text(entry: dict[str, Any], name: str) -> str:
+def _field(entry: dict[str, Any], name: str, kind: type[T]) -> T:
+    """Return the value of a field, or an empty one if it is of another type."""
     value = entry.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _integer(entry: dict[str, Any], name: str) -> int:
-    value = entry.get(name)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, kind) else kind()
 
 
 def _time(entry: dict[str, Any], name: str) -> float | None:
     try:
-        return seconds(_text(entry, name))
+        return datetime.fromisoformat(_field(entry, name, str)).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -221,7 +197,7 @@ def _time(entry: dict[str, Any], name: str) -> float | None:
 def _base64(data: str) -> str:
     try:
         return base64.b64decode(data).decode(errors="replace")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return ""
 
 
@@ -229,10 +205,12 @@ def _base64(data: str) -> str:
 _MAKERS: Mapping[str, Callable[[dict[str, Any]], Event]] = {
     "vertexes": _vertex,
     "statuses": lambda entry: VertexStatus(
-        _text(entry, "id"), _text(entry, "vertex"), _integer(entry, "current")
+        _field(entry, "id", str), _field(entry, "vertex", str), _field(entry, "current", int)
     ),
-    "logs": lambda entry: VertexLog(_text(entry, "vertex"), _base64(_text(entry, "data"))),
-    "warnings": lambda entry: VertexWarning(_base64(_text(entry, "short"))),
+    "logs": lambda entry: VertexLog(
+        _field(entry, "vertex", str), _base64(_field(entry, "data", str))
+    ),
+    "warnings": lambda entry: VertexWarning(_base64(_field(entry, "short", str))),
 }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from build_tasks.history import vertex_names
 from build_tasks.history.events import Decoder, Event, Line, Vertex, VertexLog, VertexStatus
 from build_tasks.history.record import BuildRecord, CacheUse, StepKind
-from build_tasks.history.vertex import REPEATED, Moment, StepEvent, VertexState, united
+from build_tasks.history.vertex import Moment, StepEvent, VertexState, step
 from build_tasks.text.redaction import redact
 
 #: Vertices, plain messages, warnings, and characters of a message that are kept.
@@ -95,13 +95,14 @@ class Recorder:
     def snapshot(self) -> Snapshot:
         """Return the progress of the build."""
         with self._lock:
-            steps = [unit for unit in self._units() if unit.parsed.kind is StepKind.STEP]
+            units = [unit for unit in self._units() if unit[-1].parsed.kind is StepKind.STEP]
+            started = [unit for unit in units if any(state.intervals for state in unit)]
             states = self._vertices.values()
             running = [state.name for state in states if state.running and not state.weak]
             return Snapshot(
-                len(steps),
-                done=sum(step.done for step in steps),
-                cached=sum(step.cached for step in steps),
+                len(units),
+                done=sum(not any(s.open or s.error for s in unit) for unit in started),
+                cached=sum(all(state.cached for state in unit) for unit in units),
                 running=tuple(map(redact, running)),
             )
 
@@ -109,21 +110,20 @@ class Recorder:
         """Return a record with the steps, caches and warnings of the build added."""
         with self._lock:
             zeros = self._zeros()
-            steps = tuple(unit.step(zeros[unit.parsed.client]) for unit in self._units())
+            steps = tuple(step(unit, zeros[unit[-1].parsed.client]) for unit in self._units())
             warnings = tuple(self._warnings)
         imports = {use.reference: use for use in start.imports}
         export = start.export
-        for step in steps:
-            if step.kind is StepKind.IMPORT:
-                reference = vertex_names.parse(step.name).reference
+        for vertex in steps:
+            seconds = round(vertex.seconds, 6)
+            if vertex.kind is StepKind.IMPORT:
+                reference = vertex_names.parse(vertex.name).reference
                 use = imports.get(reference, CacheUse(reference))
                 imports[reference] = replace(
-                    use,
-                    error=step.error or use.error,
-                    seconds=round(use.seconds + step.seconds, 6),
+                    use, error=vertex.error or use.error, seconds=use.seconds + seconds
                 )
-            elif export and vertex_names.is_cache_export(step.name):
-                export = replace(export, error=step.error, seconds=round(step.seconds, 6))
+            elif export and vertex_names.is_cache_export(vertex.name):
+                export = replace(export, error=vertex.error, seconds=seconds)
         return replace(
             start,
             steps=steps,
@@ -175,7 +175,7 @@ class Recorder:
             return
         if moment is not Moment.STARTED and (lines := state.flush()):
             yield self._output(state, lines)
-        yield state.event(moment, state.tail(REPEATED) if moment is Moment.FAILED else ())
+        yield state.event(moment)
 
     @staticmethod
     def _output(state: VertexState, lines: list[str]) -> StepEvent:
@@ -191,8 +191,8 @@ class Recorder:
         zero = min(solver, default=self._began) - (self._delay if self._began else 0.0)
         return zero, self._began or zero
 
-    def _units(self) -> list[VertexState]:
-        """Return the vertices of this build, with each progress group as one.
+    def _units(self) -> list[list[VertexState]]:
+        """Return the vertices of this build, by progress groups.
 
         A COPY --link is a vertex that copies and one that links. A group stays hidden until a
         member that is not weak starts.
@@ -200,7 +200,7 @@ class Recorder:
         units: dict[str, list[VertexState]] = {}
         for state in self._own():
             units.setdefault(state.group or state.digest, []).append(state)
-        return [united(members) for members in units.values() if not all(m.weak for m in members)]
+        return [unit for unit in units.values() if not all(state.weak for state in unit)]
 
     def _own(self) -> list[VertexState]:
         """Return the vertices without the steps of other builds.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -100,11 +100,6 @@ class VertexState:
         return self.open and not self.cached
 
     @property
-    def done(self) -> bool:
-        """It has ended without an error."""
-        return bool(self.intervals) and not self.open and not self.error
-
-    @property
     def last(self) -> float:
         """Its last known time; 0 if there is none."""
         return max((end or begin for begin, end in self.intervals.items()), default=0.0)
@@ -117,8 +112,8 @@ class VertexState:
         """
         self.inputs = vertex.inputs or self.inputs
         if vertex.group:
-            self.group, self.weak = vertex.group.id, vertex.group.weak
-            self._rename(vertex.group.name or self.name)
+            self.group, self.weak = vertex.group, vertex.weak
+            self._rename(vertex.name)
         # Cached means "not executed": a later interval is about fetching its layers.
         self.cached = self.cached or vertex.cached
         self.error = self.error or vertex.error[:MAX_LENGTH]
@@ -136,16 +131,16 @@ class VertexState:
         self._moment = moment
         return moment
 
-    def event(self, moment: Moment, log: Sequence[str] = ()) -> StepEvent:
+    def event(self, moment: Moment) -> StepEvent:
         """Return the event for displays."""
         return StepEvent(
             moment,
             self.number,
             redact(self.name),
             self.parsed.kind,
-            sum(end - begin for begin, end in self.merged(0.0)),
+            sum(end - begin for begin, end in _united(self.intervals.items())),
             redact(self.error),
-            tuple(map(redact, log)),
+            tuple(map(redact, self.tail(REPEATED))) if moment is Moment.FAILED else (),
         )
 
     def transfer(self, name: str, current: int) -> None:
@@ -181,49 +176,6 @@ class VertexState:
             if known is None:
                 self.intervals[begin] = max(begin, end)
 
-    def merged(self, zero: float) -> tuple[tuple[float, float], ...]:
-        """Return its intervals in order and without overlaps, in seconds after `zero`."""
-        merged: list[list[float]] = []
-        for begin, end in sorted((b, e) for b, e in self.intervals.items() if e is not None):
-            if merged and begin <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
-            else:
-                merged.append([begin, end])
-        return tuple((round(begin - zero, 6), round(end - zero, 6)) for begin, end in merged)
-
-    def step(self, zero: float) -> Step:
-        """Return the vertex as it is recorded.
-
-        Args:
-            zero: the beginning of the build, in seconds since 1970.
-        """
-        return Step(
-            self.digest,
-            redact(self.name),
-            self.parsed.kind,
-            stage=self.parsed.stage,
-            platform=self.parsed.platform,
-            number=self.parsed.number,
-            total=self.parsed.total,
-            inputs=self.inputs,
-            intervals=tuple((max(a, 0.0), max(b, 0.0)) for a, b in self.merged(zero)),
-            started=bool(self.intervals),
-            cached=self.cached and self.parsed.kind is not StepKind.CONTEXT,
-            error=redact(self.error),
-            bytes=sum(self.transfers.values()),
-            log=tuple(map(redact, self.tail())),
-        )
-
-    def absorb(self, other: VertexState) -> None:
-        """Add another vertex of the same progress group."""
-        for begin, end in other.intervals.items():
-            known = self.intervals.get(begin, begin)
-            self.intervals[begin] = None if end is None or known is None else max(known, end)
-        self.error = self.error or other.error
-        self._lines.extend(other.tail())
-        for name, current in other.transfers.items():
-            self.transfer(f"{other.digest} {name}", current)
-
     def _rename(self, name: str) -> None:
         self.name = name[:MAX_LENGTH]
         self.parsed = vertex_names.parse(self.name)
@@ -234,25 +186,51 @@ class VertexState:
         self.intervals[begin] = known if end is None else max(end, begin, known or 0.0)
         if len(self.intervals) > MAX_PARTS:
             running = [begin for begin, end in self.intervals.items() if end is None]
-            self.intervals = {**dict.fromkeys(running), **dict(self.merged(0.0))}
+            self.intervals = {**dict.fromkeys(running), **dict(_united(self.intervals.items()))}
             if len(self.intervals) > MAX_PARTS // 2:
                 self.intervals = {min(self.intervals): self.last}
 
 
-def united(members: Sequence[VertexState]) -> VertexState:
-    """Return the vertices of one progress group as one.
+def step(members: Sequence[VertexState], zero: float) -> Step:
+    """Return the vertices of one progress group, or a single vertex, as a recorded step.
 
     Args:
-        members: all of them; the first that is not weak gives the digest, on which others depend.
+        members: the first that is not weak gives the digest, on which others depend.
+        zero: the beginning of the build, in seconds since 1970.
     """
-    if len(members) == 1:
-        return members[0]
     head = next(member for member in members if not member.weak)
-    own = {member.digest for member in members}
-    whole = VertexState(head.digest, head.name, min(member.number for member in members))
-    inputs = (name for member in members for name in member.inputs)
-    whole.inputs = tuple(dict.fromkeys(name for name in inputs if name not in own))
-    whole.cached = all(member.cached for member in members)
-    for member in members:
-        whole.absorb(member)
-    return whole
+    digests = {member.digest for member in members}
+    inputs = dict.fromkeys(name for member in members for name in member.inputs)
+    times = [interval for member in members for interval in member.intervals.items()]
+    log = [line for member in members for line in member.tail()]
+    return Step(
+        head.digest,
+        redact(head.name),
+        head.parsed.kind,
+        stage=head.parsed.stage,
+        platform=head.parsed.platform,
+        number=head.parsed.number,
+        total=head.parsed.total,
+        inputs=tuple(name for name in inputs if name not in digests),
+        intervals=tuple(
+            (round(max(begin - zero, 0.0), 6), round(max(end - zero, 0.0), 6))
+            for begin, end in _united(times)
+        ),
+        started=bool(times),
+        cached=all(member.cached for member in members)
+        and head.parsed.kind is not StepKind.CONTEXT,
+        error=redact(next((member.error for member in members if member.error), "")),
+        bytes=sum(sum(member.transfers.values()) for member in members),
+        log=tuple(map(redact, log[-MAX_LINES:])),
+    )
+
+
+def _united(intervals: Iterable[tuple[float, float | None]]) -> list[tuple[float, float]]:
+    """Return the intervals that have ended, in order and without overlaps."""
+    united: list[tuple[float, float]] = []
+    for begin, end in sorted((begin, end) for begin, end in intervals if end is not None):
+        if united and begin <= united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], end))
+        else:
+            united.append((begin, end))
+    return united
