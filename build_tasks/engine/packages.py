@@ -21,28 +21,7 @@ from build_tasks.errors import EngineError, ImagesError
 #: Newest first; the older one serves machines that the newer one's programs do not run on.
 RELEASES = ("unstable", "trixie")
 RELEASE_VARIABLE = "AIRFLOW_IMAGES_ENGINE_RELEASE"
-
-#: From the engine's release. Debian 12's own docker.io is 20.10, which is too old.
-ENGINE = ("docker.io", "docker-cli", "docker-buildx")
-#: From the newest release, whatever the engine's: it is static, and so runs in any container.
-INIT = "tini-static"
-#: From the machine's release: newer ones need a newer libc.
-MACHINE = (
-    "containerd",
-    "runc",
-    "docker-registry",
-    "iptables",
-    "libip4tc2",
-    "libip6tc2",
-    "libxtables12",
-    "libmnl0",
-    "libnftnl11",
-    "libnfnetlink0",
-    "libnetfilter-conntrack3",
-    "mmdebstrap",
-)
-EMULATION = "qemu-user-static"
-
+_PACKAGES = Path(__file__).with_name("configuration") / "packages.toml"
 #: What PATH (:), the options of overlay mounts (, and \\) and configuration files can hold.
 _HOME = re.compile(r"[^:,\\\"'`$#\x00-\x1f\x7f\ud800-\udfff]+")
 _PROGRAMS = ("usr/bin", "usr/sbin", "bin", "sbin")
@@ -87,12 +66,14 @@ def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Pat
 def unpack(
     folders: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
 ) -> Path:
-    """Return the folder with a release's packages, and qemu's; fetch those that are missing."""
+    """Return the folder of a release's packages; fetch those that are missing, qemu if asked."""
     root = folders.packages(release)
     own = apt.codename()
-    wanted = [f"{name}/{release}" for name in ENGINE]
-    wanted += [f"{INIT}/{RELEASES[0]}"]
-    wanted += [f"{name}/{own}" for name in (*MACHINE, *((EMULATION,) if emulation else ()))]
+    names = paths.parse_toml(_PACKAGES.read_text(encoding="utf-8"))
+    suites = {"engine": release, "newest": RELEASES[0], "machine": own}
+    if emulation:
+        suites["emulation"] = own
+    wanted = [f"{name}/{suite}" for group, suite in suites.items() for name in names[group]]
     record = root / "unpacked"
     present = record.read_text(encoding="utf-8").split() if record.exists() else []
     missing = [name for name in wanted if name not in present]
@@ -102,7 +83,7 @@ def unpack(
     root.mkdir(parents=True, exist_ok=True)
     folder = folders.home / "packages/apt"
     end_orphans(folder.parent)  # an apt whose parent was killed still holds its lock
-    apt.update(folder, apt.mirror(), [*dict.fromkeys((own, release, RELEASES[0]))], announce)
+    apt.update(folder, apt.mirror(), sorted({*suites.values()}), announce)
     for package in apt.download(folder, missing):
         apt.check(apt.run(("dpkg", "-x", str(package), str(root)), folder), package.name)
     shutil.rmtree(folder / "archives")
