@@ -9,7 +9,6 @@ from pathlib import Path
 from build_tasks.config.settings import ROOT
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import path, place
-from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
 
 #: The fraction of a baseline, by the size of its wheels, that may be out of date. A CI image
@@ -33,17 +32,8 @@ def read(file: Path) -> Sizes:
     Raises:
         UsageError: the file is missing, or a line is not a pin with a size.
     """
-    sizes = {}
-    for line in constraint_files.read_text(file).splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = _LINE.fullmatch(line.strip())
-        if not match:
-            raise UsageError(
-                f"{place(file)}: expected a pin and size like name==1.2.3  # 4567, got {line!r}"
-            )
-        sizes[match["name"], match["version"]] = int(match["size"])
-    return sizes
+    lines = constraint_files.parse(file, _LINE, "a pin and size like name==1.2.3  # 4567")
+    return {(line["name"], line["version"]): int(line["size"]) for _, line in lines}
 
 
 def stale_fraction(part: Sizes, whole: Sizes) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import paths
@@ -65,6 +65,23 @@ def read_text(file: Path) -> str:
     return text
 
 
+def parse(
+    file: Path, pattern: re.Pattern[str], expected: str
+) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield the place and the match of each line that is neither empty nor a comment.
+
+    Raises:
+        UsageError: the file cannot be read, or a line does not match the pattern.
+    """
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = pattern.fullmatch(line.strip())
+        if not match:
+            raise UsageError(f"{place(file)}:{number}: expected {expected}, got {line!r}")
+        yield f"{place(file)}:{number}", match
+
+
 def read(file: Path) -> Pins:
     """Return the pins of a constraints file.
 
@@ -72,17 +89,10 @@ def read(file: Path) -> Pins:
         UsageError: the file is missing, or a line is not a pin, or a package is pinned twice.
     """
     pins: dict[str, str] = {}
-    for number, line in enumerate(read_text(file).splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        pin = _PIN.fullmatch(line.strip())
-        if not pin:
-            raise UsageError(
-                f"{place(file)}:{number}: expected a pin like name==1.2.3, got {line!r}"
-            )
+    for line, pin in parse(file, _PIN, "a pin like name==1.2.3"):
         name = normalize(pin[1])
         if name in pins:
-            raise UsageError(f"{place(file)}:{number}: {name} is pinned twice")
+            raise UsageError(f"{line}: {name} is pinned twice")
         pins[name] = pin[2]
     return pins
 
@@ -93,8 +103,13 @@ def lines(file: Path) -> list[str]:
     Raises:
         UsageError: it cannot be read.
     """
-    stripped = (line.partition("#")[0].strip() for line in read_text(file).splitlines())
-    return [line for line in stripped if line]
+    return list(_numbered(read_text(file)).values())
+
+
+def _numbered(text: str) -> dict[int, str]:
+    """Return the lines of a text by their numbers, without comments and without empty ones."""
+    stripped = (line.partition("#")[0].strip() for line in text.splitlines())
+    return {number: line for number, line in enumerate(stripped, 1) if line}
 
 
 def check(file: Path, python: str, airflow: str) -> None:
@@ -118,20 +133,16 @@ def check_lines(text: str, place: str) -> None:
         Requirement,
     )
 
-    empty = True
-    for number, line in enumerate(text.splitlines(), 1):
-        constraint = line.partition("#")[0].strip()
-        if not constraint:
-            continue
-        empty = False
+    constraints = _numbered(text)
+    if not constraints:
+        raise UsageError(f"{place}: has no constraint")
+    for number, constraint in constraints.items():
         try:
             Requirement(constraint)
         except InvalidRequirement:
             raise UsageError(
                 f"{place}:{number}: expected a constraint like name==1.2.3, got {constraint!r}"
             ) from None
-    if empty:
-        raise UsageError(f"{place}: has no constraint")
 
 
 def unpinned(file: Path, requirements: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -78,9 +78,8 @@ def default_builder(name: str) -> Builder:
     return Builder(name, nodes=(Node(f"{name}0"),))
 
 
-def setting_rows(builders: Mapping[str, Builder]) -> list[tuple[str, object, str]]:
-    """Return key, value and origin of each setting of the builders."""
-    rows: list[tuple[str, object, str]] = []
+def setting_rows(builders: Mapping[str, Builder]) -> Iterator[tuple[str, object, str]]:
+    """Yield key, value and origin of each setting of the builders."""
     for builder in builders.values():
         values: dict[str, object] = {
             "driver": builder.driver.value,
@@ -94,6 +93,4 @@ def setting_rows(builders: Mapping[str, Builder]) -> list[tuple[str, object, str
             values[f"nodes[{number}].platforms"] = node.platforms
             values[f"nodes[{number}].options"] = dict(node.options)
         for key, value in values.items():
-            origin = builder.origins.get(key, "default")
-            rows.append((f"builders.{builder.name}.{key}", value, origin))
-    return rows
+            yield f"builders.{builder.name}.{key}", value, builder.origins.get(key, "default")

@@ -6,7 +6,7 @@ bake gives up all targets when one fails, does not retry, and loses the digests 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ def definition(specs: Iterable[BuildSpec]) -> str:
     """Return the bake file of builds, in JSON."""
     # bake does not accept dots in the name of a target.
     targets = {spec.identity.replace(".", "_"): target(spec) for spec in specs}
-    return json.dumps({"group": {"default": {"targets": [*targets]}}, "target": targets}, indent=2)
+    content = {"group": {"default": {"targets": [*targets]}}, "target": targets}
+    text = json.dumps(content, indent=2)
+    return text.replace("${", "$${").replace("%{", "%%{")  # bake reads HCL templates in texts
 
 
 def target(spec: BuildSpec) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def target(spec: BuildSpec) -> dict[str, Any]:
         "output": [commands.output_value(spec)],
         "attest": attestations,
     }
-    return {key: _escape(value) for key, value in values.items() if value}
+    return {key: value for key, value in values.items() if value}
 
 
 def reads(specs: Iterable[BuildSpec]) -> list[Path]:
@@ -56,14 +58,3 @@ def reads(specs: Iterable[BuildSpec]) -> list[Path]:
         paths |= {spec.inputs.context, spec.inputs.dockerfile}
         paths |= {path for _, path in (*spec.inputs.contexts, *spec.inputs.secrets)}
     return [path for path in sorted(paths) if not set(path.parents) & paths]
-
-
-def _escape(value: Any) -> Any:
-    """Escape the templates of HCL in all texts of a value."""
-    if isinstance(value, str):
-        return value.replace("${", "$${").replace("%{", "%%{")
-    if isinstance(value, list):
-        return [_escape(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _escape(item) for key, item in value.items()}
-    return value

@@ -100,7 +100,7 @@ def test_malformed_baseline_is_one_line_with_its_place(project: Project, line: s
     with pytest.raises(UsageError) as caught:
         baseline.read(project.file)
     assert str(caught.value) == (
-        "constraints/baseline-3.11.txt: expected a pin and size like name==1.2.3  # 4567, "
+        "constraints/baseline-3.11.txt:2: expected a pin and size like name==1.2.3  # 4567, "
         f"got {line!r}"
     )
 
