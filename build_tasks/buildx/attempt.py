@@ -72,13 +72,15 @@ class Attempt:
 
     def record(self, start: BuildRecord, spec: BuildSpec) -> BuildRecord:
         """Add what is known of the build to its record."""
-        start = replace(start, log=self.log)
+        record = replace(start, log=self.log)
         if self.recorder:
-            return cache_errors.with_names(self.recorder.record(start), spec)
-        imports, error = cache_errors.parse_display(self.completed.stderr, spec)
-        known = {use.reference: use for use in (*start.imports, *imports)}
-        export = replace(start.export, error=error) if start.export and error else start.export
-        return replace(start, imports=tuple(known.values()), export=export)
+            record = self.recorder.record(record)
+        else:
+            imports, error = cache_errors.parse_display(self.completed.stderr, spec)
+            known = {use.reference: use for use in (*start.imports, *imports)}
+            export = replace(start.export, error=error) if start.export and error else start.export
+            record = replace(record, imports=tuple(known.values()), export=export)
+        return cache_errors.with_names(record, spec)
 
 
 def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
@@ -93,7 +95,11 @@ def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
     listener.start(spec, shown, recorder)
     if not listener.takes_events:
         completed = process.stream(command, environment=client.environment)
-        _log_failure(completed, name, listener)
+        if completed.returncode:
+            # What BuildKit's display ended with: the failed step, its log and the error.
+            _, mark, end = completed.stderr.partition("------\n")
+            for text in (end if mark else completed.stderr).splitlines()[-100:]:
+                listener.line(name, Line(text))
         return Attempt(completed, log=listener.log_file(name))
     silence = _Silence(recorder, spec, listener)
 
@@ -121,12 +127,8 @@ def replay(
 ) -> BuildRecord:
     """Return the record of a finished build from the events that its builder has kept.
 
-    Args:
-        client: programs and environment.
-        spec: the build.
-        reference: buildx's name for it (`buildx.build.ref` in its metadata).
-        start: the record without the events; it is returned if the builder does not have them.
-        listener: is told the events.
+    `reference` is buildx's name for the build (`buildx.build.ref` in its metadata). The record
+    `start` is returned as it is if the builder does not have the events.
     """
     # With several nodes, buildx would wait for each of them, and one that is not needed may hang.
     if not reference or spec.run.multi_node or client.version < HISTORY:
@@ -137,9 +139,8 @@ def replay(
         completed = process.run(command, environment=client.environment, timeout=ANSWER)
     except ImagesError:
         return start
-    recorder = Recorder(
-        live=False, on_event=partial(listener.step, spec.identity) if listener else None
-    )
+    on_event = partial(listener.step, spec.identity) if listener else None
+    recorder = Recorder(live=False, on_event=on_event)
     recorder.feed(completed.stderr.encode())
     recorder.end()
     # The events say more than BuildKit's display did.
@@ -147,14 +148,6 @@ def replay(
     export = replace(start.export, error="") if start.export else None
     record = recorder.record(replace(start, imports=known, export=export))
     return cache_errors.with_names(record, spec)
-
-
-def _log_failure(completed: Completed, name: str, listener: Listener) -> None:
-    """Log what BuildKit's display ended with: the failed step, its log and the error."""
-    if completed.returncode:
-        _, mark, end = completed.stderr.partition("------\n")
-        for text in (end if mark else completed.stderr).splitlines()[-100:]:
-            listener.line(name, Line(text))
 
 
 class _Silence:
@@ -177,11 +170,9 @@ class _Silence:
         if quiet < self._limit:
             return
         self._limit *= 2
-        running = [
-            shorten(step_names.short(name), 100) for name in self._recorder.snapshot().running
-        ]
-        more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
-        what = f"running: {'; '.join(running[:NAMED])}{more}"
-        if not running:
-            what = f"waiting for the builder {self._spec.run.builder}"
+        names = self._recorder.snapshot().running
+        running = "; ".join(shorten(step_names.short(name), 100) for name in names[:NAMED])
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        waiting = f"waiting for the builder {self._spec.run.builder}"
+        what = f"running: {running}{more}" if running else waiting
         self._listener.say(self._spec.identity, f"no output for {quiet:.0f} s, {what}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from build_tasks.buildx.classification import last_error
 from build_tasks.errors import RegistryError
-from build_tasks.history import step_names
+from build_tasks.history import step_names, vertex_names
 from build_tasks.history.explain.unused import missed
 from build_tasks.history.record import BuildRecord, CacheUse, StepKind
-from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec
 from build_tasks.text.formatting import shorten
 
@@ -30,7 +30,6 @@ _DRAWN = re.compile(
     r"=> ERROR (?:importing cache manifest from (?P<reference>\S+)|"
     r"(?P<export>exporting cache to |exporting to GitHub Actions Cache))"
 )
-_IMPORTING = "importing cache manifest from "
 UNKNOWN = "BuildKit does not say why"
 
 
@@ -45,10 +44,7 @@ def notes(record: BuildRecord, spec: BuildSpec) -> list[str]:
         if use.absent:
             writes = ", this build writes it" if use.reference == written else ""
             lines.append(f"no cache yet: {use.reference} (first build of this branch){writes}")
-        elif use.error:
-            lines.append(f"warning: {_import_failure(use)}")
-    problem = export_problem(record)
-    return [*lines, f"warning: {problem}"] if problem else lines
+    return [*lines, *(f"warning: {problem}" for problem in _problems(record, absent=False))]
 
 
 def strict(record: BuildRecord, spec: BuildSpec) -> RegistryError | None:
@@ -59,14 +55,22 @@ def strict(record: BuildRecord, spec: BuildSpec) -> RegistryError | None:
     """
     read = any(not use.error for use in record.imports)
     excused = read or (record.export is not None and not record.export.error)
-    failed = [use for use in record.imports if use.error and not (use.absent and excused)]
-    messages = [_import_failure(use) for use in failed]
-    if problem := export_problem(record):
-        messages.append(problem)
-    if not messages:
+    problems = _problems(record, absent=not excused)
+    if not problems:
         return None
     built = f"the image is built: {record.digest}" if record.digest else "the build succeeded"
-    return RegistryError(f"{spec.identity}: {'; '.join(messages)} (--strict-cache; {built})")
+    return RegistryError(f"{spec.identity}: {'; '.join(problems)} (--strict-cache; {built})")
+
+
+def _problems(record: BuildRecord, *, absent: bool) -> list[str]:
+    """Return which caches were not read and written, with or without those that do not exist."""
+    problems = [
+        f"the cache {use.reference} was not read: {reason(use.error)}"
+        for use in record.imports
+        if use.error and (absent or not use.absent)
+    ]
+    export = export_problem(record)
+    return [*problems, export] if export else problems
 
 
 def export_problem(record: BuildRecord) -> str:
@@ -77,17 +81,8 @@ def export_problem(record: BuildRecord) -> str:
     return f"the cache was not written to {use.reference}: {reason(use.error)}"
 
 
-def _import_failure(use: CacheUse) -> str:
-    return f"the cache {use.reference} was not read: {reason(use.error)}"
-
-
 def called_out(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
-    """Return a warning about steps that ran although an imported cache has their results.
-
-    Args:
-        previous: the record of the previous build, if there is one.
-        now: the record of this build.
-    """
+    """Return a warning about steps that ran although an imported cache has their results."""
     steps = missed(previous, now)
     if not steps:
         return []
@@ -109,21 +104,18 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
         message: what buildx wrote last.
         record: the build, as far as its events are known.
     """
-    errors = [line for line in message.splitlines() if line.lower().startswith("error: ")]
-    error = errors[-1] if errors else ""
-    if not spec.cache.imports or not _LATE.search(error) or _PUSH.search(error):
-        return {}
-    if broken_base(record):
+    error = last_error(message)
+    if not _LATE.search(error) or _PUSH.search(error) or broken_base(record):
         return {}
     unread = {use.reference for use in record.imports if use.error}
     references = [source.reference for source in spec.cache.imports]
     suspects = [reference for reference in references if reference not in unread]
     if url := _URL.search(error):
         # A layer of another repository is a base image's: building again would not help.
-        path = f"/{url['path']}"
-        suspects = [name for name in suspects if _path_of(name).endswith(path)]
-    text = re.sub(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?", "", error)
-    return dict.fromkeys(suspects, text)
+        # A reference without a registry is in Docker Hub's library.
+        paths = {name: f"/library/{_TAG.sub('', name)}" for name in suspects}
+        suspects = [name for name in suspects if paths[name].endswith(f"/{url['path']}")]
+    return dict.fromkeys(suspects, error)
 
 
 def broken_base(record: BuildRecord) -> str:
@@ -154,10 +146,9 @@ def parse_display(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str
         name = names.setdefault(match["number"], match["text"])
         if match["text"].startswith("ERROR: "):
             error = match["text"].removeprefix("ERROR: ")
-            if name.startswith(_IMPORTING):
-                use = _with_name(CacheUse(name.removeprefix(_IMPORTING), error), spec)
-                uses[use.reference] = use
-            elif is_cache_export(name):
+            if reference := vertex_names.parse(name).reference:
+                uses[reference] = CacheUse(reference, error)
+            elif vertex_names.is_cache_export(name):
                 export = error
     for match in _DRAWN.finditer(text):
         if match["export"]:
@@ -175,20 +166,15 @@ def with_names(record: BuildRecord, spec: BuildSpec) -> BuildRecord:
 
     BuildKit calls a cache outside a registry by its type and a number: `gha:2083710910682386358`.
     """
-    return replace(record, imports=tuple(_with_name(use, spec) for use in record.imports))
+    imports = []
+    for use in record.imports:
+        kind, _, number = use.reference.partition(":")
+        names = [source.reference for source in spec.cache.imports if source.type == kind]
+        known = number.isdecimal() and len(names) == 1
+        imports.append(replace(use, reference=names[0]) if known else use)
+    return replace(record, imports=tuple(imports))
 
 
 def reason(error: str) -> str:
     """Return BuildKit's error of a cache in one line."""
     return shorten(_PREFIX.sub("", error.partition("\n")[0]), 240)
-
-
-def _with_name(use: CacheUse, spec: BuildSpec) -> CacheUse:
-    kind, _, number = use.reference.partition(":")
-    names = [source.reference for source in spec.cache.imports if source.type == kind]
-    return replace(use, reference=names[0]) if number.isdecimal() and len(names) == 1 else use
-
-
-def _path_of(reference: str) -> str:
-    """Return what a registry's URL ends with: a short name is in Docker Hub's library."""
-    return f"/library/{_TAG.sub('', reference)}"

@@ -40,7 +40,13 @@ _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: ex
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
 _TIMESTAMP = re.compile(r"^\d+\.\d+ ")
 _ABSENT = re.compile(r"\S+: not found")
+#: What BuildKit says of a base image, which it names three times.
+_BASE_IMAGE = re.compile(
+    r"^(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?:(?P=image): )?"
+)
+#: The variable that selects a docker context, instead of an option of docker.
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
+_SELECT_CONTEXT = r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1"
 _CREDENTIALS = re.compile(r"error getting credentials - err: (?P<why>.*?)(?:, out: `.*`)?$")
 #: The image that BuildKit asked a registry about.
 _ASKED = re.compile(
@@ -54,47 +60,45 @@ class _Rule:
     """A class of errors, and the pattern of their messages."""
 
     error: type[ImagesError]
-    words: re.Pattern[str]
+    words: str
     advice: str = ""
     transient: bool = False
 
-
-def _rule(
-    error: type[ImagesError], words: str, advice: str = "", *, transient: bool = False
-) -> _Rule:
-    return _Rule(error, re.compile(words, re.IGNORECASE), advice, transient)
+    def matches(self, text: str) -> bool:
+        """Return whether a text is an error of this class."""
+        return re.search(self.words, text, re.IGNORECASE) is not None
 
 
 # The first that fits wins: what a registry says about a push comes before the network's words
 # that may stand in the same line.
 _RULES = (
-    _rule(
+    _Rule(
         DiskError,
         r"no space left on device|disk quota exceeded",
         "free some, or: invoke cache.prune",
     ),
-    _rule(
+    _Rule(
         AuthError,
         r"\b401\b|\b403\b|unauthorized|authentication required|no basic auth|"
         r"access denied|insufficient_scope|denied: |forbidden",
         "check `docker login` and your rights there",
     ),
     # Before what is said of a file that COPY does not find, which has the same words around it.
-    _rule(RegistryError, r"could not fetch content descriptor|httpReadSeeker: .*not found$"),
-    _rule(
+    _Rule(RegistryError, r"could not fetch content descriptor|httpReadSeeker: .*not found$"),
+    _Rule(
         DockerfileError,
         r"dockerfile parse error|failed to read dockerfile|target stage .* could not be found|"
         r"failed to parse stage name|unknown instruction|invalid reference format|"
         r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
     ),
     # BuildKit in the builder's container answers, and ends: somebody removes or restarts it.
-    _rule(
+    _Rule(
         EngineError,
         r"failed to list workers.*\bEOF\W*$|No such container|"
         r"container \S+ is (?:not running|marked for removal)",
         transient=True,
     ),
-    _rule(
+    _Rule(
         EngineError,
         r"cannot connect to the docker daemon|docker daemon is not running|is the docker daemon|"
         r"permission denied while trying to connect|no builder .* found|failed to find driver|"
@@ -102,19 +106,15 @@ _RULES = (
         r"unknown flag|failed to list workers|error reading from server|"
         r"exec format error|to switch to context|context not found|error during connect",
     ),
-    _rule(
-        RegistryError,
-        r"unexpected status.*\b5\d\d\b|\b429\b|too many requests",
-        transient=True,
-    ),
-    _rule(NetworkError, r"no such host|x509: "),
-    _rule(
+    _Rule(RegistryError, r"unexpected status.*\b5\d\d\b|\b429\b|too many requests", transient=True),
+    _Rule(NetworkError, r"no such host|x509: "),
+    _Rule(
         NetworkError,
         r"connection refused|i/o timeout|connection reset|tls handshake|broken pipe|\bEOF$|"
         r"network is unreachable|context deadline exceeded|temporary failure in name resolution",
         transient=True,
     ),
-    _rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
+    _Rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
 )
 _NO_SOLUTION = re.compile(
     # What uv found stands above its advice, and BuildKit's display repeats only ten lines.
@@ -150,10 +150,11 @@ def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> 
         asked = [f"{step.name}: {step.error}" for step in steps if _CREDENTIALS.search(step.error)]
         return _credentials_error(completed, subject, credentials["why"], asked)
     for rule in _RULES:
-        if rule.words.search(reason):
+        if rule.matches(reason):
             advice = f" ({rule.advice})" if rule.advice else ""
-            message = f"{subject}: {_with_context(_with_base_image(reason))}{advice}"
-            return rule.error(message, transient=rule.transient)
+            message = _BASE_IMAGE.sub(r"base image \g<image>: ", reason)
+            message = _OTHER_CONTEXT.sub(_SELECT_CONTEXT, message)
+            return rule.error(f"{subject}: {message}{advice}", transient=rule.transient)
     return CommandError(f"{subject}: {reason}")
 
 
@@ -182,28 +183,26 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:
         message = f"{subject}: {shorten(lines[-1], 200)} ({step}, exit code {code})"
-    if _RULES[0].words.search(text):
+    if _RULES[0].matches(text):
         return DiskError(f"{message} ({_RULES[0].advice})")
     return StepError(message)
 
 
-def _reason(completed: Completed) -> str:
-    lines = [line.strip() for line in completed.stderr.splitlines() if line.strip()]
+def last_error(text: str) -> str:
+    """Return the last error that buildx wrote, without its prefixes; empty if there is none."""
+    lines = [line.strip() for line in text.splitlines()]
     errors = [line for line in lines if line.lower().startswith("error: ")]
-    if not (errors or lines):
-        return f"buildx ended with exit status {completed.returncode}"
-    return _PREFIXES.sub("", errors[-1] if errors else lines[-1])
+    return _PREFIXES.sub("", errors[-1]) if errors else ""
 
 
-def _with_base_image(reason: str) -> str:
-    """Shorten BuildKit's message on a base image, which names the image three times."""
-    match = re.fullmatch(
-        r"(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?P<why>.*)", reason
+def _reason(completed: Completed) -> str:
+    lines = completed.stderr.split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return (
+        last_error(completed.stderr)
+        or _PREFIXES.sub("", last)
+        or f"buildx ended with exit status {completed.returncode}"
     )
-    if not match:
-        return reason
-    why = match["why"].removeprefix(f"{match['image']}: ")
-    return f"base image {match['image']}: {why}"
 
 
 def _credentials_error(
@@ -219,11 +218,4 @@ def _credentials_error(
     return AuthError(
         f"{subject}: no credentials{place}: {why} (credsStore and credHelpers in "
         f"{paths.docker_config() / 'config.json'} name the program)"
-    )
-
-
-def _with_context(reason: str) -> str:
-    """Name the variable that selects a docker context, instead of an option of docker."""
-    return _OTHER_CONTEXT.sub(
-        r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1", reason
     )

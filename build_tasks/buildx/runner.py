@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from build_tasks.buildx import attempt, cache_errors, classification
 from build_tasks.buildx.attempt import Attempt, Listener
 from build_tasks.buildx.commands import build_command
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import DiskError, ImagesError, RegistryError
+from build_tasks.errors import DiskError, RegistryError
 from build_tasks.history.record import BuildRecord, CacheUse
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec, Output
@@ -83,13 +83,7 @@ def build(
     *,
     note: Callable[[BuildRecord], None] | None = None,
 ) -> Built:
-    """Run a build.
-
-    Args:
-        client: programs and environment.
-        spec: the build.
-        listener: is told what happens.
-        note: is called with the record, also if the build fails.
+    """Run a build, and call `note` with its record, also if it fails.
 
     Raises:
         ImagesError: the build failed; the class says how.
@@ -102,7 +96,10 @@ def build(
         last, spec, start = _attempts(client, spec, start, listener)
         record = last.record(start, spec)
         if last.completed.returncode:
-            raise _failure(last, spec, record)
+            base = cache_errors.broken_base(record)
+            about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
+            subject = about if base else spec.identity
+            raise classification.classify(last.completed, subject, record.steps)
         built = _built(client, spec, record)
         record = built.record
     except BaseException as error:
@@ -205,11 +202,9 @@ def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
 
 
 def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
-    try:
-        document = json.loads(spec.run.own_metadata.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        document = None
-    metadata: Mapping[str, Any] = document if isinstance(document, dict) else {}
+    metadata: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        metadata |= json.loads(spec.run.own_metadata.read_text(encoding="utf-8"))
     digest = str(metadata.get("containerimage.digest", ""))
     reference = str(metadata.get("buildx.build.ref", ""))
     manifest = "cache.manifest" in metadata
@@ -227,11 +222,11 @@ def _needs_replay(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> bo
     """Return whether BuildKit's own display does not say whether the caches worked."""
     if record.steps:
         return False
-    unknown = any(use.error == cache_errors.UNKNOWN for use in record.imports)
-    strict = bool(spec.run.strict_cache and spec.cache.imports)
-    export = record.export
-    unclear = export and not manifest and export.error in {"", cache_errors.UNKNOWN}
-    return unknown or strict or bool(unclear)
+    if any(use.error == cache_errors.UNKNOWN for use in record.imports):
+        return True
+    unclear = record.export and record.export.error in {"", cache_errors.UNKNOWN}
+    strict = spec.run.strict_cache and spec.cache.imports
+    return bool(strict or (unclear and not manifest))
 
 
 def _exported(record: BuildRecord, spec: BuildSpec) -> bool:
@@ -263,9 +258,3 @@ def _lost_race(tried: Attempt) -> str:
     """Return the race in the engine's image store that failed a build; empty if none did."""
     tail = tried.completed.stderr[-_TAIL:]
     return next((race for pattern, race in _LOST_RACES if pattern.search(tail)), "")
-
-
-def _failure(tried: Attempt, spec: BuildSpec, record: BuildRecord) -> ImagesError:
-    base = cache_errors.broken_base(record)
-    about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
-    return classification.classify(tried.completed, about if base else spec.identity, record.steps)
