@@ -64,17 +64,12 @@ def ratio(record: BuildRecord) -> str:
     return "/".join(map(str, counted(record)))
 
 
-def state(step: Step, absent: frozenset[str] = frozenset()) -> str:
-    """Return the state of a step, which is also its class in the page's style sheet.
-
-    Args:
-        step: the step.
-        absent: the errors of caches that have not been written yet.
-    """
-    if step.error and step.kind in {StepKind.IMPORT, StepKind.EXPORT}:
-        return "absent" if step.error in absent else "lost"
+def state(step: Step) -> str:
+    """Return the state of a step, which is also its class in the page's style sheet."""
+    if step.error and step.kind is StepKind.IMPORT and CacheUse(step.name, step.error).absent:
+        return "absent"
     if step.error:
-        return "failed"
+        return "lost" if step.kind in {StepKind.IMPORT, StepKind.EXPORT} else "failed"
     if not step.started:
         return "unreached"
     if step.kind is not StepKind.STEP:
@@ -82,9 +77,9 @@ def state(step: Step, absent: frozenset[str] = frozenset()) -> str:
     return "cached" if step.cached else "ran"
 
 
-def absent_caches(record: BuildRecord) -> frozenset[str]:
-    """Return BuildKit's errors for caches that have not been written yet."""
-    return frozenset(use.error for use in record.imports if use.absent)
+def state_text(step: Step) -> str:
+    """Return the state of a step in words."""
+    return STATES.get(state(step), state(step))
 
 
 def slowest(record: BuildRecord, count: int = 3) -> list[Step]:

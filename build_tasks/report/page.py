@@ -10,7 +10,6 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts, timeline
@@ -43,23 +42,23 @@ def html(records: Sequence[BuildRecord]) -> str:
         "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }
     script = (folder / "page.js").read_text(encoding="utf-8")
-    rows = [
-        _row(record, began) for record, began in zip(records, facts.offsets(records), strict=True)
-    ]
+    counts = [facts.counted(record) for record in records]
     page = environment.get_template("page.html").render(
         facts=facts,
+        timeline=timeline,
         LONG=timeline.LONG,
-        rows=rows,
+        LOG=LOG,
+        builds=[*zip(records, facts.offsets(records), strict=True)],
         tally=facts.tally(records),
         title=_title(records),
         clock=timeline.axis(facts.span(records)),
         zero=timeline.axis(max((record.seconds for record in records), default=0.0)),
         work=sum(record.seconds for record in records),
-        ran=sum(row["ran"] for row in rows),
-        cached=sum(row["cached"] for row in rows),
+        ran=sum(ran for ran, _ in counts),
+        cached=sum(cached for _, cached in counts),
         moved=sum(map(facts.transferred, records)),
         failed=sum(record.outcome == "failed" for record in records),
-        problems=sum(len(row["problems"]) for row in rows),
+        problems=sum(len(facts.cache_problems(record)) for record in records),
         hotspots=facts.hotspots(records, HOTSPOTS),
         filters=_filters(records),
         # These are files of this package, without anything from a build.
@@ -99,27 +98,3 @@ def _filters(records: Sequence[BuildRecord]) -> list[tuple[str, str, list[str]]]
 
 def _version(text: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else 0, part) for part in text.split(".")]
-
-
-def _row(record: BuildRecord, began: float) -> dict[str, Any]:
-    """Return a build as the template shows it."""
-    ran, cached = facts.counted(record)
-    failed = facts.failed_step(record)
-    absent = facts.absent_caches(record)
-    states = {step.digest: facts.state(step, absent) for step in record.steps}
-    steps = facts.steps(record)
-    marks, lanes = timeline.marks(record)
-    return {
-        "record": record,
-        "began": began,
-        "outcome": facts.outcome(record),
-        "states": states,
-        "cells": [(states[step.digest], timeline.describe(step, absent)) for step in steps],
-        "marks": marks,
-        "lanes": lanes,
-        "failed": failed,
-        "log": facts.log(failed, LOG) if failed else [],
-        "problems": facts.cache_problems(record),
-        "ran": ran,
-        "cached": cached,
-    }

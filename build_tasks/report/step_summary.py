@@ -130,7 +130,7 @@ def _failure(record: BuildRecord) -> str:
 def _details(record: BuildRecord) -> str:
     rows = (
         f"| {_text(facts.place(step))} | {_code(facts.instruction(step)[:WIDTH])} "
-        f"| {_state(step)} | {duration(step.seconds)} "
+        f"| {facts.state_text(step)} | {duration(step.seconds)} "
         f"| {size(step.bytes) if step.bytes else ''} |\n"
         for step in record.steps
         if step.kind is StepKind.STEP or step.seconds >= 1
@@ -141,11 +141,6 @@ def _details(record: BuildRecord) -> str:
     return (
         f"<details><summary>{summary}</summary>\n\n{digest}{table}{''.join(rows)}\n</details>\n\n"
     )
-
-
-def _state(step: Step) -> str:
-    state = facts.state(step)
-    return facts.STATES.get(state, state)
 
 
 def _code(text: str) -> str:

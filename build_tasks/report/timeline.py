@@ -53,7 +53,6 @@ def axis(span: float) -> Axis:
 
 def marks(record: BuildRecord) -> tuple[tuple[Mark, ...], int]:
     """Return the bars of a build and the number of lanes; a bar takes the first free lane."""
-    absent = facts.absent_caches(record)
     intervals = [(*interval, step) for step in record.steps for interval in step.intervals]
     ends: list[float] = []
     bars = []
@@ -63,22 +62,17 @@ def marks(record: BuildRecord) -> tuple[tuple[Mark, ...], int]:
         if lane == len(ends):
             ends.append(end)
         ends[lane] = max(end, ends[lane])
-        about = describe(step, absent)
         label = facts.instruction(step)[:LONG]
-        bars.append(Mark(facts.state(step, absent), begin, end - begin, lane, label, about))
+        bars.append(Mark(facts.state(step), begin, end - begin, lane, label, describe(step)))
     return tuple(bars), max(len(ends), 1)
 
 
-def describe(step: Step, absent: frozenset[str] = frozenset()) -> str:
+def describe(step: Step) -> str:
     """Return the text of a step's tooltip: its name, its state and times, its error."""
-    state = facts.state(step, absent)
     took = f" {duration(step.seconds)}" if step.seconds else ""
     began = f", at {duration(step.intervals[0][0])}" if step.intervals else ""
     moved = f", {size(step.bytes)}" if step.bytes else ""
-    lines = [
-        facts.named(step)[:LONG],
-        f"{facts.STATES.get(state, state)}{took}{began}{moved}",
-    ]
-    if step.error and state != "absent":
-        lines.append(plain(step.error)[:LONG])
-    return "\n".join(lines)
+    text = f"{facts.named(step)[:LONG]}\n{facts.state_text(step)}{took}{began}{moved}"
+    if step.error and facts.state(step) != "absent":
+        text += f"\n{plain(step.error)[:LONG]}"
+    return text
