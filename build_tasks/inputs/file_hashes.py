@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from build_tasks import paths
@@ -76,14 +77,20 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         UsageError: a file cannot be read.
     """
     result: dict[str, str] = {}
-    real = _RealFolders(str(root))
     moment = time.time_ns()
+
+    @cache
+    def real(folder: str) -> bool:
+        """Return whether a folder is reached without a link; for git, others are removed."""
+        above = folder.rpartition("/")[0]
+        return not folder or (real(above) and not os.path.islink(f"{root}/{folder}"))  # noqa: PTH114 - thousands
+
     for path in sorted(names):
         try:
             status = os.lstat(f"{root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if not real[path.rpartition("/")[0]]:
+        if not real(path.rpartition("/")[0]):
             continue
         # ctime cannot be set by programs: it changes even where an edit keeps mtime.
         state = [
@@ -100,7 +107,9 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
             continue
         _require_utf_8(f"{root}/{path}", path, "its name")
         content = _content(f"{root}/{path}", kind)
-        result[path] = f"{_mode(status.st_mode, executable=names[path])} {content}"
+        runs = status.st_mode & stat.S_IXUSR if names[path] is None else names[path]
+        mode = LINK if kind == stat.S_IFLNK else "100755" if runs else "100644"
+        result[path] = f"{mode} {content}"
         if moment - status.st_ctime_ns < REST:
             state[0] = 0
         now.known[path] = [*state, result[path]]
@@ -129,26 +138,6 @@ def write(folder: Path, index: Index) -> None:
     """Write the index to a folder."""
     text = json.dumps([_FORMAT, index.known, index.snapshot], separators=(",", ":"))
     paths.write(folder / "index.json", text)
-
-
-class _RealFolders(dict[str, bool]):
-    """Whether a folder is reached without a link; for git, files behind a link are removed."""
-
-    def __init__(self, root: str) -> None:
-        super().__init__({"": True})
-        self._root = root
-
-    def __missing__(self, folder: str) -> bool:
-        link = os.path.islink(f"{self._root}/{folder}")  # noqa: PTH114 - thousands of them
-        self[folder] = real = not link and self[folder.rpartition("/")[0]]
-        return real
-
-
-def _mode(bits: int, *, executable: bool | None) -> str:
-    if stat.S_ISLNK(bits):
-        return LINK
-    runs = bits & stat.S_IXUSR if executable is None else executable
-    return "100755" if runs else "100644"
 
 
 def _require_utf_8(path: str, text: str, what: str) -> None:

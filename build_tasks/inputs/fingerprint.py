@@ -78,11 +78,11 @@ def gather(
     read, effects = files, ""
     counted = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
     if not dockerfile.not_understood(instructions):
-        uses = inputs.effects(instructions, arguments).uses
+        uses = inputs.needed(instructions, arguments)
         read = {path: files[path] for use in uses for path in use.reads(files)}
         # Arguments are a part of their own: the effects have their names, not their values.
         symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
-        effects = inputs.effects(instructions, symbols).text
+        effects = inputs.effects(instructions, symbols)
         counted = frozenset(n for n in counted if json.dumps(f"\0{n}\0")[1:-1] in effects)
     return Inputs(
         tuple(instructions),

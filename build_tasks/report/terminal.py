@@ -32,7 +32,7 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
         head = f"{record.identity}: {facts.outcome(record)} in {duration(record.seconds)}{tries}"
         rows = (f"{label:7}  {text}".rstrip() for label, text in _rows(record))
         return "".join(f"{_cut(line, columns)}\n" for line in (head, *rows))
-    text = _table((_cells(record) for record in records), columns)
+    text = _table(records, columns)
     lines = []
     for record in records:
         lines += [record.message] if record.message else []
@@ -55,17 +55,6 @@ def _terminal_columns() -> int:
     return shutil.get_terminal_size((UNLIMITED, 24)).columns
 
 
-def _cells(record: BuildRecord) -> list[str]:
-    return [
-        record.identity,
-        facts.outcome(record),
-        duration(record.seconds),
-        facts.ratio(record),
-        str(record.attempts),
-        facts.short_digest(record.digest),
-    ]
-
-
 def _rows(record: BuildRecord) -> Iterator[tuple[str, str]]:
     """Yield the lines of one build, each as a label and a text."""
     ran, cached = facts.counted(record)
@@ -85,7 +74,7 @@ def _rows(record: BuildRecord) -> Iterator[tuple[str, str]]:
             yield "", f"| {line}"
 
 
-def _table(rows: Iterable[Sequence[str]], width: int) -> str:
+def _table(records: Iterable[BuildRecord], width: int) -> str:
     from rich.console import Console  # noqa: PLC0415 - start-up time
     from rich.table import Table  # noqa: PLC0415 - start-up time
     from rich.text import Text  # noqa: PLC0415 - start-up time
@@ -94,8 +83,16 @@ def _table(rows: Iterable[Sequence[str]], width: int) -> str:
     for column in table.columns:
         column.no_wrap = True
         column.overflow = "ellipsis"
-    for row in rows:
-        table.add_row(*(Text(escaping.plain(cell)) for cell in row))
+    for record in records:
+        cells = (
+            record.identity,
+            facts.outcome(record),
+            duration(record.seconds),
+            facts.ratio(record),
+            str(record.attempts),
+            facts.short_digest(record.digest),
+        )
+        table.add_row(*(Text(escaping.plain(cell)) for cell in cells))
     page = io.StringIO()
     Console(file=page, width=width, color_system=None, force_terminal=False).print(table)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())

@@ -81,26 +81,8 @@ class Use:
         return any(_matches(path, pattern) for pattern in self.files)
 
 
-@dataclass(frozen=True)
-class Effects:
-    """What a Dockerfile makes.
-
-    Args:
-        uses: the steps that its last stage depends on.
-        text: everything that the image depends on except the files, as JSON.
-    """
-
-    uses: tuple[Use, ...]
-    text: str
-
-
 def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
-    """Return the steps of a Dockerfile.
-
-    Args:
-        instructions: the Dockerfile.
-        arguments: the build arguments.
-    """
+    """Return the steps of a Dockerfile with some build arguments."""
     return tuple(_Reader(instructions, arguments).uses)
 
 
@@ -111,8 +93,8 @@ def needed(instructions: Sequence[Instruction], arguments: Mapping[str, str]) ->
     return tuple(use for use in reader.uses if use.stage.name in stages)
 
 
-def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> Effects:
-    """Return what a Dockerfile makes: equal texts and equal files make equal images."""
+def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> str:
+    """Return all that an image depends on but files, as JSON: equal texts make equal images."""
     reader = _Reader(instructions, arguments)
     order = reader.needed_stages()
     numbers = {name: str(number) for number, name in enumerate(order)}
@@ -130,8 +112,7 @@ def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -
         stages.append((parent, scope.flags, steps))
     last = reader.scopes[order[0]] if order else reader.scope
     image = {**last.configuration, "ENV": [*last.environment.items()], "STATE": last.state}
-    kept = tuple(use for use in reader.uses if use.stage.name in order)
-    return Effects(kept, json.dumps([stages, image], sort_keys=True))
+    return json.dumps([stages, image], sort_keys=True)
 
 
 @dataclass
