@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from build_tasks import process
-from build_tasks.engine.processes import marker
+from build_tasks.engine.processes import MARKER
 from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
 from build_tasks.process import Command, Completed
 
@@ -74,9 +74,7 @@ def update(
     for path in (folder / "lists/partial", folder / "archives/partial", folder / "etc"):
         path.mkdir(parents=True, exist_ok=True)
     (folder / "apt.conf").write_text(_configuration(folder), encoding="utf-8")
-    command = ("apt-get", "update", "--error-on=any")
-    _write_sources(folder, address, suites, ())
-    updated = run(command, folder)
+    updated = _update(folder, address, suites, ())
     expired = dict(_EXPIRED.findall(updated.stderr))
     if updated.returncode and expired:
         for suite, since in expired.items():
@@ -84,8 +82,7 @@ def update(
                 f"warning: the mirror's index of {suite} is out of date (since {since}); "
                 "its signature is checked"
             )
-        _write_sources(folder, address, suites, expired)
-        updated = run(command, folder)
+        updated = _update(folder, address, suites, expired)
     check(updated, "the package lists")
 
 
@@ -101,7 +98,7 @@ def download(folder: Path, names: Sequence[str]) -> list[Path]:
 
 def run(command: Command, folder: Path) -> Completed:
     """Run a command of apt or dpkg with the configuration of `update`."""
-    variables = {"APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C", **marker(folder.parent)}
+    variables = {"APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C", MARKER: str(folder.parent)}
     return process.run(command, environment=variables, timeout=_FETCH, check=False)
 
 
@@ -121,15 +118,16 @@ def check(completed: Completed, subject: str) -> None:
     raise CommandError(f"cannot fetch {subject}: {reason}")
 
 
-def _write_sources(
+def _update(
     folder: Path, address: str, suites: Iterable[str], expired: Collection[str]
-) -> None:
-    """Write the list of sources; the validity dates of expired suites are not checked."""
+) -> Completed:
+    """Fetch the package lists; the validity dates of expired suites are not checked."""
     lines = []
     for suite in suites:
         date = "check-valid-until=no " if suite in expired else ""
         lines.append(f"deb [{date}signed-by={KEYRING}] {address} {suite} main\n")
     (folder / "etc/sources.list").write_text("".join(lines), encoding="utf-8")
+    return run(("apt-get", "update", "--error-on=any"), folder)
 
 
 def _configuration(folder: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from build_tasks import process
 from build_tasks.engine import apt, packages, registry
 from build_tasks.engine.folders import engine_folders
-from build_tasks.engine.processes import end_orphans, marker
+from build_tasks.engine.processes import MARKER, end_orphans
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Command, locks
@@ -167,7 +167,7 @@ def _bootstrap(command: Command, suite: str, work: Path, release: str, phase: Ph
     variables = {
         **packages.environment(engine_folders().packages(release)),
         "TMPDIR": str(work),  # a killed mmdebstrap leaves its temporary files there
-        **marker(work),
+        MARKER: str(work),
     }
     target, stderr = str(work / "rootfs.tar"), ""
     for unchecked, mirror in itertools.product(((), (_UNCHECKED_DATE,)), ((), (apt.mirror(),))):

@@ -15,7 +15,7 @@ from pathlib import Path
 from build_tasks import paths, process
 from build_tasks.engine import apt
 from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
-from build_tasks.engine.processes import end_orphans, marker
+from build_tasks.engine.processes import MARKER, end_orphans
 from build_tasks.errors import EngineError, ImagesError
 
 #: Newest first; the older one serves machines that the newer one's programs do not run on.
@@ -115,7 +115,7 @@ def daemon_environment(folders: Folders, root: Path) -> dict[str, str]:
     Nothing else of this process's environment is handed on: a CI job has tokens there.
     """
     inherited = {name: text for name, text in os.environ.items() if INHERITED.fullmatch(name)}
-    own = {"HOME": str(folders.home), **marker(folders.home)}
+    own = {"HOME": str(folders.home), MARKER: str(folders.home)}
     return {**inherited, **environment(root, _SYSTEM_PATH), **own}
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from build_tasks.engine.folders import Folders
 
-#: The variable; its value is the folder that the process works for.
+#: The variable of the programs of an engine; its value is the folder that they work for.
 MARKER = "AIRFLOW_EMBEDDED_ENGINE"
 #: Seconds between SIGTERM and SIGKILL; dockerd gives containers ten.
 GRACE = 20.0
@@ -56,11 +56,6 @@ class Process:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pid})"
-
-
-def marker(folder: Path) -> dict[str, str]:
-    """Return the variable for a program that works for an engine."""
-    return {MARKER: str(folder)}
 
 
 def find(folders: Folders) -> list[Process]:
