@@ -6,6 +6,7 @@ import ipaddress
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import images
@@ -22,13 +23,7 @@ PLACEHOLDER = "/debian-buildkit:"
 def desired_builder(
     client: Client, definition: Builder, registry: str, announce: Announce | None = None
 ) -> Builder:
-    """Return a builder as it has to be created on this engine.
-
-    Args:
-        client: the engine.
-        definition: the builder as images.toml defines it.
-        registry: the registry that it will read and write.
-        announce: receives messages; without it, no image is made.
+    """Return a builder as it has to be created for a registry; without `announce`, make no image.
 
     Raises:
         EngineError: the image of BuildKit cannot be had.
@@ -45,20 +40,19 @@ def desired_builder(
 def for_registry(registry: str, builder: Builder, image: str) -> Builder:
     """Return a builder with the options that it needs to reach a registry.
 
-    Args:
-        registry: the registry that it will read and write.
-        builder: the builder as it is defined.
-        image: the image for nodes on the engine itself that name none; empty: buildx's own.
+    The image is for nodes on the engine itself that name none; empty: buildx's own.
     """
     if builder.driver is not Driver.CONTAINER:
         return builder
     # In its own network, the loopback interface is that of the container.
     loopback = is_loopback(registry)
-    options = {**({"image": image} if image else {}), **({"network": "host"} if loopback else {})}
+    defaults = {"image": image} if image else {}
+    if loopback:
+        defaults["network"] = "host"
     nodes = tuple(
-        node
-        if node.endpoint
-        else replace(node, options=tuple({**options, **dict(node.options)}.items()))
+        replace(node, options=tuple((defaults | dict(node.options)).items()))
+        if not node.endpoint
+        else node
         for node in builder.nodes
     )
     insecure = dict.fromkeys([*builder.insecure, *([registry] if loopback else [])])
@@ -87,11 +81,9 @@ def buildkitd_toml(builder: Builder) -> str:
 
 def is_loopback(registry: str) -> bool:
     """Return whether a registry is on the loopback interface."""
-    host = registry.rpartition(":")[0] or registry
-    if host == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        host = urlsplit(f"//{registry}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -10,13 +10,13 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from build_tasks import paths, process
 from build_tasks.builders import desired, store
-from build_tasks.builders.store import StoredBuilder, StoredNode
+from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import ANSWER, Client
 from build_tasks.errors import CommandError, EngineError
@@ -80,28 +80,11 @@ def differences(client: Client, wanted: Builder) -> list[Difference]:
     stored = store.read(store.suite_folder(name), name)
     if stored is None:
         raise EngineError(f"builder {name} does not exist: invoke builder.create --builder {name}")
-    return compare(
-        wanted,
-        stored,
-        client.host or client.context,
-        lambda node: read_container(client, node.name, node.endpoint),
-    )
+    return compare(client, wanted, stored)
 
 
-def compare(
-    wanted: Builder,
-    stored: StoredBuilder,
-    engine: str,
-    container_of: Callable[[StoredNode], Container | None],
-) -> list[Difference]:
-    """Return how a stored builder differs from its definition.
-
-    Args:
-        wanted: the builder as it has to be created.
-        stored: the builder as buildx will use it.
-        engine: the address of nodes without an endpoint; empty if docker decides.
-        container_of: returns the container of a node with the docker-container driver, if any.
-    """
+def compare(client: Client, wanted: Builder, stored: StoredBuilder) -> list[Difference]:
+    """Return how a stored builder, and the containers of its nodes, differ from the definition."""
     if stored.driver != wanted.driver:
         return [Difference(wanted.name, "driver", wanted.driver, stored.driver)]
     nodes = {node.name: node for node in stored.nodes}
@@ -113,7 +96,7 @@ def compare(
         if actual is None:
             result.append(Difference(node.name, "node", node.endpoint or "present", "missing"))
             continue
-        endpoint = node.endpoint or engine
+        endpoint = node.endpoint or client.host or client.context
         if actual.endpoint.startswith("kubernetes:") or not endpoint:
             endpoint = actual.endpoint
         wanted_settings = _settings(dict(node.options), text, endpoint, node.platforms)
@@ -123,9 +106,9 @@ def compare(
         )
         result += _compare(node.name, wanted_settings, stored_settings)
         # buildx creates a missing container at the next start, from its store.
-        container = container_of(actual) if wanted.driver is Driver.CONTAINER else None
-        if container:
-            result += _compare_container(node, text, container)
+        if wanted.driver is Driver.CONTAINER:
+            container = read_container(client, actual.name, actual.endpoint)
+            result += _compare_container(node, text, container) if container else ()
     # A difference in the store usually is one in the container, too: report it once.
     return list({(item.node, item.setting): item for item in reversed(result)}.values())[::-1]
 

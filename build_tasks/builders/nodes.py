@@ -28,8 +28,6 @@ class NodeStatus:
     """One node, as `buildx ls` reports it.
 
     Args:
-        name: its name.
-        endpoint: where it is.
         status: `running`, `stopped`, `inactive` or `error`.
         error: why it cannot be used.
         version: the version of BuildKit.

@@ -89,8 +89,13 @@ def _reason(client: Client, builder: StoredBuilder, node: StoredNode) -> str:
 def _handshake(node: StoredNode) -> None:
     """Exchange the first frames with a BuildKit, or raise OSError."""
     deadline = time.monotonic() + ANSWER
+    address = urlsplit(node.endpoint)
+    local = address.scheme == "unix"
     header = b""
-    with _connect(node) as connection:
+    with socket.socket(socket.AF_UNIX) if local else _connect(node) as connection:
+        if local:
+            connection.settimeout(ANSWER)
+            connection.connect(address.path)
         connection.sendall(_PREFACE)
         while len(header) < _HEADER:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
@@ -103,15 +108,6 @@ def _handshake(node: StoredNode) -> None:
 
 def _connect(node: StoredNode) -> socket.socket:
     address = urlsplit(node.endpoint)
-    if address.scheme == "unix":
-        local = socket.socket(socket.AF_UNIX)
-        local.settimeout(ANSWER)
-        try:
-            local.connect(address.path)
-        except OSError:
-            local.close()
-            raise
-        return local
     options = dict(node.options)
     for name in ("cacert", "cert", "key"):
         if name in options and not Path(options[name]).is_file():

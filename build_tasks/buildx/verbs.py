@@ -15,32 +15,20 @@ BOOT = 120.0
 
 
 def create(client: Client, builder: Builder, configuration: Path | None) -> None:
-    """Create a builder and boot its nodes.
-
-    Raises:
-        ImagesError: it cannot be created or does not start.
-    """
+    """Create a builder and boot its nodes, or raise ImagesError."""
     for command in commands.create_commands(client, builder, configuration):
         _stream(client, command, f"builder {builder.name}")
 
 
 def bootstrap(client: Client, name: str) -> None:
-    """Start the nodes of a builder.
-
-    Raises:
-        ImagesError: there is no such builder, or it does not start.
-    """
+    """Start the nodes of a builder, or raise ImagesError."""
     command = commands.bootstrap_command(client, name)
     process.echo(command, client.environment)
     capture(client, command, f"builder {name}", timeout=BOOT)
 
 
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
-    """Remove a builder, and its cache unless that is kept.
-
-    Raises:
-        ImagesError: there is no such builder, or it cannot be removed.
-    """
+    """Remove a builder, and its cache unless that is kept, or raise ImagesError."""
     command = commands.remove_command(client, name, keep_cache=keep_cache)
     _stream(client, command, f"builder {name}")
 

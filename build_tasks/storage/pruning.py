@@ -80,9 +80,9 @@ def prune(client: Client, builder: str, rule: Rule) -> list[Record]:
         ImagesError: the builder does not exist or cannot be reached.
     """
     if rule.limits and client.version < _LIMITS_SINCE:
-        version, oldest = (".".join(map(str, v)) for v in (client.version, _LIMITS_SINCE))
+        version = ".".join(map(str, client.version))
         raise EngineError(
-            f"--{rule.limits[0][0]}: needs buildx {oldest} and BuildKit 0.17 or newer, this is "
+            f"--{rule.limits[0][0]}: needs buildx 0.18 and BuildKit 0.17 or newer, this is "
             f"buildx {version}"
         )
     command = commands.prune_command(

@@ -40,7 +40,10 @@ WANTED = Builder("farm", nodes=(Node("farm0", options=(("image", "x:1"), ("netwo
 def differences(
     wanted: Builder, found: StoredBuilder, running: Container | None = None, engine: str = ""
 ) -> list[Difference]:
-    return drift.compare(wanted, found, engine, lambda _: running)
+    client = Client("docker", ("docker-buildx",), {"DOCKER_HOST": engine})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(drift, "read_container", lambda *_: running)
+        return drift.compare(client, wanted, found)
 
 
 @pytest.mark.parametrize("answer", ["", "{}", "[3]", '[{"Config": {}}]', "[" * 100_000])
