@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
@@ -68,9 +67,7 @@ class Builder:
     max_used_space: int = 0
     insecure: tuple[str, ...] = ()
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    origins: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
-    )
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def default_builder(name: str) -> Builder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -105,10 +105,6 @@ class Names:
     registry: str
     repository: str
     branch: str
-
-    def for_branch(self, branch: str) -> Names:
-        """Return the names of the same images on another branch."""
-        return replace(self, branch=branch)
 
     def image(self, build: Build) -> str:
         """Return the image's name without a tag, as Airflow names its own."""

@@ -12,6 +12,7 @@ from build_tasks import paths
 from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
 from build_tasks.inputs import git
 from build_tasks.process import Completed, locks
+from build_tasks.text.formatting import listed
 
 #: Seconds for git to fetch one commit.
 _FETCH_TIMEOUT = 1800.0
@@ -119,8 +120,7 @@ def _fetch(source: str, place: str, announce: Callable[[str], None]) -> Path:
         entries = git.run(repository, "ls-tree", "-r", "-z", commit).stdout.split("\0")
     submodules = [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
     if submodules:
-        names = ", ".join(submodules)
-        announce(f"warning: {url}@{reference}: submodules are not fetched: {names}")
+        announce(f"warning: {url}@{reference}: submodules are not fetched: {listed(submodules)}")
     return folder
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
@@ -35,7 +34,7 @@ class Installation:
     method: str
     version: str
     constraints: str = "constraints"
-    contexts: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    contexts: Mapping[str, Path] = field(default_factory=dict)
 
 
 def find(settings: Settings, python: str, announce: Callable[[str], None]) -> Installation:
@@ -62,7 +61,7 @@ def find(settings: Settings, python: str, announce: Callable[[str], None]) -> In
         contexts["constraints"] = _copy_constraints(settings, python)
     else:
         constraint_files.check(constraints_file(settings, python), python, release)
-    return Installation(method, version, settings.constraints_mode, MappingProxyType(contexts))
+    return Installation(method, version, settings.constraints_mode, contexts)
 
 
 def constraints_file(settings: Settings, python: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.errors import UsageError
@@ -86,7 +86,7 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
     }
 
     def of_branch(branch: str) -> Backend:
-        return cache_backends.registry(names.for_branch(branch).cache(build))
+        return cache_backends.registry(replace(names, branch=branch).cache(build))
 
     imports: list[Backend] = []
     if policy.mode is CacheMode.REGISTRY:

@@ -140,8 +140,7 @@ BRANCHES = st.one_of(
 
 @given(st.lists(BRANCHES.filter(str.strip), min_size=2, max_size=6, unique=True))
 def test_every_branch_has_a_valid_and_unique_reference(branches: list[str]) -> None:
-    names = Names("localhost:5000", "apache/airflow", "main")
-    found = [names.for_branch(branch).cache(BUILD) for branch in branches]
+    found = [Names("localhost:5000", "apache/airflow", name).cache(BUILD) for name in branches]
     assert len(set(found)) == len(branches)
     for reference in found:
         path, _, tag = reference.removeprefix("localhost:5000/").partition(":")
