@@ -52,13 +52,9 @@ class CacheStatus:
 
 
 def look_up(client: Client, reference: str, builder: str, *, local: bool) -> CacheStatus:
-    """Look up a cache reference in its registry.
+    """Look up a cache reference in its registry, with the registry settings of a builder.
 
-    Args:
-        client: programs and environment.
-        reference: the cache reference.
-        builder: the builder whose registry settings apply.
-        local: the builder uses the network of this machine.
+    `local` says whether the builder uses the network of this machine.
     """
     try:
         imagetools.inspect(client, reference, builder, CONFIG, timeout=DEADLINE)
@@ -131,12 +127,12 @@ class Lookup:
     def _look_up(self, reference: str) -> CacheStatus:
         """Look up a reference, unless its registry has timed out already."""
         name = _registry(reference)
-        if name in self._silent:
-            return self._silent[name]
-        status = look_up(self._client, reference, self._builder, local=self._local)
-        if status.silent:
+        if name not in self._silent:
+            status = look_up(self._client, reference, self._builder, local=self._local)
+            if not status.silent:
+                return status
             self._silent[name] = status
-        return status
+        return self._silent[name]
 
 
 def _references(spec: BuildSpec) -> list[str]:

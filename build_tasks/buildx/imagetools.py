@@ -46,14 +46,6 @@ class Index:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect_command(client: Client, reference: str, builder: str, *form: str) -> Command:
-    """Return the command that asks a registry for an image."""
-    return (
-        *(*client.buildx, "imagetools", "inspect", *client.with_builder(builder)),
-        *(*form, reference),
-    )
-
-
 def create_command(
     client: Client,
     builder: str,
@@ -157,7 +149,8 @@ def parse_index(raw: str, reference: str) -> Index:
 def _inspect(
     client: Client, reference: str, builder: str, form: Sequence[str], timeout: float
 ) -> str:
-    command = inspect_command(client, reference, builder, *form)
+    options = (*client.with_builder(builder), *form)
+    command = (*client.buildx, "imagetools", "inspect", *options, reference)
     try:
         completed = process.run(
             command, environment=client.environment, timeout=timeout, check=False

@@ -72,14 +72,7 @@ def merge_files(options: Options, settings: Settings, *, announce: Callable[[str
 def resume_hint(
     folder: Path, pushed: Sequence[DigestFile], missing: Sequence[BuildSpec], tags: Sequence[str]
 ) -> str:
-    """Return which platforms of an image were pushed, and the commands that build the others.
-
-    Args:
-        folder: the folder of digest files.
-        pushed: the platforms that were pushed.
-        missing: the builds that failed.
-        tags: full references for the image.
-    """
+    """Return which platforms of an image were pushed, and the commands that build the others."""
     first = pushed[0].build
     image = f"{first.kind}-{first.python}"
     options = ["--prod-slim"] if first.slim else []

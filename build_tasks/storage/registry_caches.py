@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
@@ -88,17 +87,13 @@ def parse(name: str, raw: str) -> Reference:
         entries = manifest.get("layers") or manifest.get("manifests") or []
         layers = [entry for entry in entries if entry["mediaType"] != _CONFIG]
         blobs = {str(layer["digest"]): int(layer["size"]) for layer in layers}
-        times = [_created(layer) for layer in layers]
+        times = [(layer.get("annotations") or {}).get(_CREATED) for layer in layers]
+        newest = max(map(datetime.fromisoformat, filter(None, times)), default=None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{name}: is not a cache of BuildKit") from None
-    return Reference(name, blobs, max(filter(None, times), default=None))
+    return Reference(name, blobs, newest)
 
 
 def distinct_size(references: Iterable[Reference]) -> int:
     """Return the bytes of references together, each layer counted once."""
     return sum({digest: n for item in references for digest, n in item.blobs.items()}.values())
-
-
-def _created(layer: Mapping[str, Any]) -> datetime | None:
-    text = (layer.get("annotations") or {}).get(_CREATED)
-    return datetime.fromisoformat(text) if text else None

@@ -54,8 +54,7 @@ class Plugin:
     announce: Callable[[str], None]
     results: list[Result] = field(default_factory=list)
     interrupts: list[BaseException] = field(default_factory=list)
-    groups: Counter[str] = field(default_factory=Counter)
-    started: list[str] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Put the image where the fixtures find it."""
@@ -63,21 +62,17 @@ class Plugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Announce the number of checks, and that they take a while."""
-        self.groups.update(_group(item.nodeid) for item in session.items)
-        checks = plural(self.groups.total(), "check")
-        minutes = ", which take several minutes: they run Airflow"
-        self.announce(
-            f"{self.target.image.reference}: running {checks} in "
-            f"{plural(len(self.groups), 'group')}{minutes if 'airflow' in self.groups else ''}"
-        )
+        groups = Counter(_group(item.nodeid) for item in session.items)
+        for number, (group, checks) in enumerate(groups.items(), 1):
+            self.groups[group] = f"[{number}/{len(groups)}] {group}: {plural(checks, 'check')}"
+        total = f"{plural(groups.total(), 'check')} in {plural(len(groups), 'group')}"
+        minutes = ", which take several minutes: they run Airflow" if "airflow" in groups else ""
+        self.announce(f"{self.target.image.reference}: running {total}{minutes}")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Announce the group of a check, if it is the first one."""
-        group = _group(nodeid)
-        if group not in self.started:
-            self.started.append(group)
-            position = f"[{len(self.started)}/{len(self.groups)}]"
-            self.announce(f"{position} {group}: {plural(self.groups[group], 'check')}")
+        if line := self.groups.pop(_group(nodeid), ""):
+            self.announce(line)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Keep the exception that interrupts the run; pytest only returns a status."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from build_tasks.text.formatting import listed
 PULL = 3600.0
 #: Seconds for the engine to answer.
 ANSWER = 60.0
-_LABEL = "org.apache.airflow."
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,23 @@ class Image:
 
     @property
     def kind(self) -> str:
-        """The kind of its label, or ""."""
+        """The kind of image that its labels name, or ""."""
         kinds = {"airflow-ci": "ci", "airflow": "prod"}
-        return kinds.get(self.labels.get(f"{_LABEL}image", ""), "")
+        return kinds.get(self.label("image"), "")
 
     @property
     def python(self) -> str:
-        """The Python version of its label, or ""."""
-        return self.labels.get(f"{_LABEL}python.version", "")
+        """The Python version that its labels name, or ""."""
+        return self.label("python.version")
 
     @property
     def airflow(self) -> str:
-        """The Airflow version of its label, or ""."""
-        return self.labels.get(f"{_LABEL}version", "")
+        """The Airflow version that its labels name, or ""."""
+        return self.label("version")
+
+    def label(self, name: str) -> str:
+        """Return the text of an Airflow label, or ""."""
+        return self.labels.get(f"org.apache.airflow.{name}", "")
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def identify(
         ImageKind.parse(kind, "--kind"),
         parse_python(".".join(python.split(".")[:2]), "--python"),
         platform,
-        slim=image.labels.get(f"{_LABEL}slim") == "true",
+        slim=image.label("slim") == "true",
     )
 
 
@@ -163,9 +167,8 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
             raise UsageError(
                 f"{reference}: has no image for {platform}: choose --platform of {listed(names)}"
             )
-        name = reference.partition("@")[0]
-        tag = name.rpartition("/")[2].partition(":")[1:]
-        reference = f"{name.removesuffix(''.join(tag))}@{digests[platform]}"
+        repository = re.sub(r"(:[^/]*)?(@.*)?$", "", reference)
+        reference = f"{repository}@{digests[platform]}"
     command = docker.pull_command(client, reference, platform)
     process.echo(command, client.environment)
     completed = process.run(command, environment=client.environment, timeout=PULL, check=False)

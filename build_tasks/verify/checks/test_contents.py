@@ -30,20 +30,18 @@ _PUBLISHED = re.compile(r"/(?:site|dist)-packages/")
 _BUILD_TOOLS = re.compile(
     r"/(?:pip|setuptools|wheel|uv|hatchling|flit_core|poetry|Cython|maturin)/(?:.*/)?__pycache__/"
 )
-_PREFIX = "org.apache.airflow."
-_WANTED = ("python.version", "version", "image", "uid")
 
 
 def test_its_labels_say_what_it_is(target: Target) -> None:
-    labels, build = target.image.labels, target.build
-    missing = [f"{_PREFIX}{name}" for name in _WANTED if not labels.get(f"{_PREFIX}{name}")]
+    image, build = target.image, target.build
+    wanted = ("python.version", "version", "image", "uid")
+    missing = [f"org.apache.airflow.{name}" for name in wanted if not image.label(name)]
     expect(not missing, f"no label {', '.join(missing)}")
-    python = ".".join(target.image.python.split(".")[:2])
+    python = ".".join(image.python.split(".")[:2])
     expect(python == build.python, f"the label says Python {python}, not {build.python}")
-    airflow = target.image.airflow
+    airflow = image.airflow
     expect(airflow == target.airflow, f"the label says Airflow {airflow}, not {target.airflow}")
-    created = labels.get("org.opencontainers.image.created")
-    if created:
+    if created := image.labels.get("org.opencontainers.image.created"):
         datetime.fromisoformat(created)
 
 

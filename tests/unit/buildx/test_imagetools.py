@@ -59,11 +59,17 @@ def test_an_answer_that_is_not_a_manifest_is_one_line(raw: str) -> None:
         imagetools.parse_index(raw, "i")
 
 
-def test_inspect_is_one_command() -> None:
-    assert imagetools.inspect_command(CLIENT, "a:1", "b", "--raw") == (
-        *("docker-buildx", "imagetools", "inspect", "--builder", "b"),
-        *("--raw", "a:1"),
-    )
+def test_inspect_is_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        commands.append(command)
+        return Completed(command, 0, "{}", "")
+
+    monkeypatch.setattr(process, "run", run)
+    assert imagetools.inspect(CLIENT, "a:1", "b") == "{}"
+    inspect = ("docker-buildx", "imagetools", "inspect", "--builder", "b", "--raw", "a:1")
+    assert commands == [inspect]
 
 
 HEAD = 'failed to do request: Head "http://127.0.0.1:39085/v2/p/q/manifests/1"'
