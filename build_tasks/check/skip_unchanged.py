@@ -20,11 +20,8 @@ TAGGING = 60.0
 def tag_unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     """Tag an up-to-date image of the registry with the tags of its builds, and return its digest.
 
-    The image keeps the commit, the build id and the date of the build that made it.
-
-    Args:
-        client: programs and environment.
-        specs: the builds of one image that is pushed, one for each platform.
+    `specs` are the builds of one image, one for each platform. The image keeps the commit, the
+    build id and the date of the build that made it.
 
     Returns:
         The digest; "" if there is no such image, and the builds are needed.

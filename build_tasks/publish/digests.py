@@ -54,14 +54,13 @@ def record(
         raise CommandError(f"{pushed.identity}: pushed, but buildx reported no digest")
     pushed = replace(pushed, digest=digest)
     try:
-        written = write(where, pushed)
+        pushed = write(where, pushed)
+        announce(f"wrote its digest to {pushed.file}")
     except DiskError as error:
         if not merged_here:
             raise
         announce(f"warning: {error}")
-        return pushed
-    announce(f"wrote its digest to {written.file}")
-    return written
+    return pushed
 
 
 def write(where: Path, pushed: DigestFile) -> DigestFile:
@@ -71,9 +70,9 @@ def write(where: Path, pushed: DigestFile) -> DigestFile:
         DiskError: it cannot be written; the message contains the digest.
     """
     file = where / f"{pushed.identity}.json"
-    content = asdict(replace(pushed, file=None))
+    content = asdict(pushed)
+    del content["file"]
     document = {"schema": SCHEMA, "identity": pushed.identity, **content.pop("build"), **content}
-    del document["file"]
     try:
         where.mkdir(parents=True, exist_ok=True)
         paths.write(file, json.dumps(document, indent=2) + "\n")
@@ -95,10 +94,9 @@ def remove(where: Path, build: Build, *, merged_here: bool = False) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
+        reason = f"{build.identity}: {file} cannot be removed: {error.strerror}"
         if not merged_here:
-            raise DiskError(
-                f"{build.identity}: {file} cannot be removed: {error.strerror}"
-            ) from None
+            raise DiskError(reason) from None
 
 
 def read(where: Path) -> list[DigestFile]:

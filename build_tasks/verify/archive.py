@@ -195,11 +195,9 @@ def _decompressed(start: bytes, data: IO[bytes], file: str) -> Iterator[bytes]:
         while chunk:
             frame = frame or decompressor.decompressobj()
             yield frame.decompress(chunk)
+            chunk = frame.unused_data or data.read(_CHUNK)
             if frame.eof:
-                chunk, frame = frame.unused_data, None
-            else:
-                chunk = b""
-            chunk = chunk or data.read(_CHUNK)
+                frame = None
     except zstandard.ZstdError as error:
         raise UsageError(f"{file}: is damaged: {error}") from None
     except OSError as error:

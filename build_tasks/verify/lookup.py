@@ -37,11 +37,6 @@ def expand_identity(options: Options) -> Options:
 def to_verify(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> Target:
     """Return the image to verify: the one that `--image` names, or that of a build.
 
-    Args:
-        options: the options of the command.
-        settings: the effective settings.
-        announce: is told what starting an engine, or making a base image, does.
-
     Raises:
         ImagesError: an option is wrong, or the image cannot be found.
     """

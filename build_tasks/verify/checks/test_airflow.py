@@ -23,19 +23,17 @@ _START = 300.0
 _DAG = """
 from airflow.sdk import dag, task
 
+@task
+def number():
+    return 6
+
+@task
+def check(value):
+    assert value * 7 == 42
 
 @dag(schedule=None)
 def verify():
-    @task
-    def number():
-        return 6
-
-    @task
-    def check(value):
-        assert value * 7 == 42
-
     check(number())
-
 
 verify()
 """
@@ -122,12 +120,8 @@ def test_server_and_scheduler_are_healthy(containers: Containers, server: str) -
 
 def _healthy(answer: str) -> bool:
     parts = json.loads(answer)
-    scheduler = parts["scheduler"]
-    return (
-        parts["metadatabase"]["status"] == "healthy"
-        and scheduler["status"] == "healthy"
-        and bool(scheduler["latest_scheduler_heartbeat"])
-    )
+    statuses = {parts[name]["status"] for name in ("metadatabase", "scheduler")}
+    return statuses == {"healthy"} and bool(parts["scheduler"]["latest_scheduler_heartbeat"])
 
 
 def _run_dag(containers: Containers, options: Database = ()) -> None:
