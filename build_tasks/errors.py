@@ -149,7 +149,11 @@ class Interrupted(KeyboardInterrupt):
 
 def from_os_error(error: OSError) -> ImagesError:
     """Return the error for an exception of the operating system that no module expected."""
-    names = [_text(name) for name in (error.filename, error.filename2) if name is not None]
+    names = [
+        os.fsdecode(name) if isinstance(name, bytes) else str(name)  # or a descriptor's number
+        for name in (error.filename, error.filename2)
+        if name is not None
+    ]
     reason = error.strerror or str(error) or type(error).__name__
     message = f"{' -> '.join(names)}: {reason}" if names else reason
     if error.errno in _DISK_FULL:
@@ -157,8 +161,3 @@ def from_os_error(error: OSError) -> ImagesError:
     if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
         return NetworkError(message)
     return DiskError(message) if names else ImagesError(message)
-
-
-def _text(name: object) -> str:
-    """Return a file name, or the number of a descriptor, as text."""
-    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from build_tasks.errors import Interrupted, MissingProgram
 from build_tasks.process.commands import Command, Environment
-from build_tasks.process.signals import deferred
+from build_tasks.process.signals import deferred, in_main_thread
 from build_tasks.process.watchdog import Watchdog
 
 #: Seconds between SIGTERM and SIGKILL; BuildKit needs about one to cancel a build.
@@ -32,7 +32,7 @@ class Children:
         self.watchdog = Watchdog()
         #: Referenced, because Python warns of a child that is garbage-collected while it runs.
         self._detached: list[subprocess.Popen[bytes]] = []
-        self._of_threads: list[subprocess.Popen[bytes]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
         self._stopping = threading.Event()
 
     @contextlib.contextmanager
@@ -63,9 +63,11 @@ class Children:
                     stderr=stderr,
                     start_new_session=True,
                 )
+                self._running.append(child)
                 self.watchdog.started(child.pid)
-            with self._stoppable(child):
-                yield child
+            if self._stopping.is_set() and not in_main_thread():
+                raise Interrupted
+            yield child
             child.wait()
         except BaseException as error:
             if child:
@@ -75,6 +77,7 @@ class Children:
             raise
         finally:
             if child:
+                self._running.remove(child)
                 self.watchdog.ended(child.pid)
                 for pipe in (child.stdin, child.stdout, child.stderr):
                     if pipe is not None:
@@ -113,7 +116,7 @@ class Children:
 
     @contextlib.contextmanager
     def stoppable_threads(self) -> Iterator[Callable[[], None]]:
-        """Yield a function that ends the children of other threads, and refuses new ones.
+        """Yield a function that ends all children, and refuses new ones of other threads.
 
         After the block, threads may start children again.
         """
@@ -135,7 +138,7 @@ class Children:
 
     def _stop_threads(self) -> None:
         self._stopping.set()
-        children = [*self._of_threads]
+        children = [*self._running]
         for child in children:
             _signal(child, signal.SIGTERM)
         until = time.monotonic() + GRACE
@@ -145,20 +148,6 @@ class Children:
         finally:
             for child in children:
                 _signal(child, signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def _stoppable(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
-        """List a child that another thread has started, so that the main thread can end it."""
-        if threading.current_thread() is threading.main_thread():
-            yield
-            return
-        self._of_threads.append(child)
-        try:
-            if self._stopping.is_set():
-                raise Interrupted
-            yield
-        finally:
-            self._of_threads.remove(child)
 
 
 #: The children of this process.

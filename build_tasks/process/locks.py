@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 #: Seconds of waiting before it is announced.
@@ -34,9 +36,7 @@ def hold(path: Path, activity: str, announce: Announce) -> Iterator[None]:
     """
     descriptor = _open(path)
     try:
-        if not _acquire(descriptor, fcntl.LOCK_EX, PATIENCE):
-            _announce_wait(path, activity, announce)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _acquire(descriptor, fcntl.LOCK_EX, partial(_announce_wait, path, activity, announce))
         yield
     finally:
         os.close(descriptor)
@@ -52,9 +52,7 @@ def share(path: Path, activity: str, announce: Announce) -> None:
     """
     with _sharing:
         descriptor = _shared[path] if path in _shared else _shared.setdefault(path, _open(path))
-        if not _acquire(descriptor, fcntl.LOCK_SH, PATIENCE):
-            _announce_wait(path, activity, announce)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _acquire(descriptor, fcntl.LOCK_SH, partial(_announce_wait, path, activity, announce))
 
 
 @contextlib.contextmanager
@@ -69,12 +67,9 @@ def alone(path: Path, seconds: float, activity: str, announce: Announce) -> Iter
     """
     share(path, activity, announce)
     descriptor = _shared[path]
+    announce_wait = partial(_announce_wait, path, activity, announce)
     try:
-        acquired = _acquire(descriptor, fcntl.LOCK_EX, PATIENCE)
-        if not acquired:
-            _announce_wait(path, activity, announce)
-            acquired = _acquire(descriptor, fcntl.LOCK_EX, seconds)
-        yield acquired
+        yield _acquire(descriptor, fcntl.LOCK_EX, announce_wait, PATIENCE + seconds)
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
 
@@ -101,13 +96,21 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
 
 
-def _acquire(descriptor: int, operation: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def _acquire(
+    descriptor: int, operation: int, announce_wait: Callable[[], None], seconds: float = math.inf
+) -> bool:
+    """Return whether a lock was acquired in time."""
+    began = time.monotonic()
+    announced = False
     while True:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
             return True
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > PATIENCE and not announced:
+            announce_wait()
+            announced = True
+        if waited > seconds:
             return False
         time.sleep(0.05)
 

@@ -32,7 +32,7 @@ _HANDLER = _Handler()
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Turn ^C, SIGTERM and SIGHUP into `Interrupted` in the block, in the main thread only."""
-    if not _in_main_thread():
+    if not in_main_thread():
         yield
         return
     before = {signum: signal.signal(signum, _HANDLER) for signum in _STOPPED_BY}
@@ -46,7 +46,7 @@ def interruptible() -> Iterator[None]:
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Defer signals until the block ends, so that no child is leaked while it is started."""
-    if not _in_main_thread():
+    if not in_main_thread():
         yield
         return
     _HANDLER.deferring = True
@@ -59,5 +59,6 @@ def deferred() -> Iterator[None]:
         raise Interrupted(signum)
 
 
-def _in_main_thread() -> bool:
+def in_main_thread() -> bool:
+    """Return whether this is the thread that receives signals."""
     return threading.current_thread() is threading.main_thread()
