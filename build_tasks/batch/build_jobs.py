@@ -24,14 +24,6 @@ from build_tasks.publish.merge import Merge
 
 
 @dataclass(frozen=True)
-class JobResult:
-    """What a job made: a line that says so, and the digest where it is known."""
-
-    text: str
-    digest: str = ""
-
-
-@dataclass(frozen=True)
 class BatchContext:
     """What the jobs of one run share.
 
@@ -79,85 +71,79 @@ class _ExistingImage:
         self._lock = threading.Lock()
         self._digest: str | None = None
 
-    def tag(self) -> JobResult | None:
-        """Tag the image instead of building it; None if it has to be built.
+    def tag(self) -> str:
+        """Tag the image instead of building it, and return its digest; "" if it must be built.
 
         Raises:
             RegistryError: the registry refuses the tags.
         """
-        output = self._specs[0].output
-        if not output.skip_unchanged:
-            return None
+        if not self._specs[0].output.skip_unchanged:
+            return ""
         with self._lock:
             if self._digest is None:
                 self._digest = skip_unchanged.tag_unchanged(self._context.client, self._specs)
-        if not self._digest:
-            return None
-        tags = ", ".join(output.tags)
-        return JobResult(f"unchanged, tagged {tags} {self._digest}", self._digest)
+        return self._digest
 
 
-def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> JobResult:
+def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> str:
+    """Build one image, and return a line on the result."""
     say = partial(context.display.say, spec.identity)
     part = spec.output.digest_file
     merged_here = bool(spec.output.tags)
     if spec.run.refused:
         context.recorder.add_refused(spec)
         raise EngineError(spec.run.refused)
-    if result := existing.tag():
-        context.recorder.add_skipped(spec, result.digest)
-        result = JobResult("unchanged", result.digest) if part else result
-        context.display.result(spec.identity, result.text)
-        return result
+    if digest := existing.tag():
+        context.recorder.add_skipped(spec, digest)
+        text = "unchanged" if part else _unchanged(spec, digest)
+        context.display.result(spec.identity, text)
+        return text
     if part:
         digests.remove(context.folder, spec.build, merged_here=merged_here)
     spec = context.caches.readable(spec, say)
-    built = _run(context, spec)
+    record = partial(context.recorder.add, spec)
+    built = runner.build(context.client, spec, context.display, note=record)
+    context.recorder.complete(spec, built, context.display)
     for note in built.notes(spec):
         say(note)
     if spec.output.kind is Output.NONE and spec.cache.export and not built.cache_exported:
         raise RegistryError(f"{spec.identity}: {cache_errors.export_problem(built.record)}")
     if context.single:
-        context.recorder.summarize(spec, say)
-    result = _result(built, spec)
-    context.display.result(spec.identity, result.text)
+        for line in context.recorder.summarize(spec):
+            say(line)
+    text = _result(built, spec)
+    context.display.result(spec.identity, text)
     if part:
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
         )
     if error := built.strict(spec):
         raise error
-    return result
+    return text
 
 
-def _run(context: BatchContext, spec: BuildSpec) -> Built:
-    record = partial(context.recorder.add, spec)
-    built = runner.build(context.client, spec, context.display, note=record)
-    context.recorder.complete(spec, built, context.display)
-    return built
-
-
-def _merge(
-    context: BatchContext, specs: Sequence[BuildSpec], existing: _ExistingImage
-) -> JobResult:
+def _merge(context: BatchContext, specs: Sequence[BuildSpec], existing: _ExistingImage) -> str:
+    """Merge the platforms of an image, and return a line on the result."""
     name = specs[0].build.image_identity
-    result = existing.tag()
-    if result is None:
+    if digest := existing.tag():
+        text = _unchanged(specs[0], digest)
+    else:
         sources = tuple(context.parts[spec.identity] for spec in specs)
         merge = Merge(specs[0].run.builder, sources, specs[0].output.tags)
         digest = merge.run(context.client, partial(context.display.text, name))
-        result = JobResult(f"{merge.summary} {digest}", digest)
-    context.display.result(name, result.text)
-    return result
+        text = f"{merge.summary} {digest}"
+    context.display.result(name, text)
+    return text
 
 
-def _result(built: Built, spec: BuildSpec) -> JobResult:
+def _unchanged(spec: BuildSpec, digest: str) -> str:
+    return f"unchanged, tagged {', '.join(spec.output.tags)} {digest}"
+
+
+def _result(built: Built, spec: BuildSpec) -> str:
     output = spec.output
-    text = {
-        Output.LOAD: f"loaded {', '.join(output.tags)}",
-        Output.PUSH: f"pushed {', '.join(output.tags)}",
-        Output.DIGEST: f"pushed {output.image}",
-        Output.NONE: f"wrote {spec.cache.export.reference}" if spec.cache.export else "built",
-    }[output.kind]
-    digest = built.digest if output.kind is not Output.NONE else ""
-    return JobResult(f"{text} {digest}".rstrip(), digest)
+    if output.kind is Output.NONE:
+        return f"wrote {spec.cache.export.reference}" if spec.cache.export else "built"
+    verb = "loaded" if output.kind is Output.LOAD else "pushed"
+    subject = output.image if output.kind is Output.DIGEST else ", ".join(output.tags)
+    return f"{verb} {subject} {built.digest}".rstrip()

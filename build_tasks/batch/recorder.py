@@ -48,11 +48,9 @@ class RunRecorder:
         record = replace(record, run=self.run)
         with self._warning("the record of the build is not kept"):
             record = recorded_inputs.noted(record, build_inputs.collect(spec))
-        with self._lock:
-            before = self.records.get(spec.identity)
-            attempts = record.attempts + (before.attempts if before else 0)
-            self.records[spec.identity] = record = replace(record, attempts=attempts)
-        self._write(record)
+        before = self.records.get(spec.identity)  # which only this build's thread replaces
+        attempts = record.attempts + (before.attempts if before else 0)
+        self._keep(replace(record, attempts=attempts))
 
     def complete(self, spec: BuildSpec, built: Built, listener: Listener) -> None:
         """Add the steps of a build that BuildKit's own display has shown."""
@@ -69,8 +67,7 @@ class RunRecorder:
                 warnings=replayed.warnings,
                 digests=replayed.digests,
             )
-        self.records[spec.identity] = record
-        self._write(record)
+        self._keep(record)
 
     def add_skipped(self, spec: BuildSpec, digest: str) -> None:
         """Record that an unchanged image was tagged and not built."""
@@ -83,17 +80,16 @@ class RunRecorder:
         refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
         self.add(spec, replace(refused, attempts=0))
 
-    def summarize(self, spec: BuildSpec, announce: Announce) -> None:
-        """Announce what the only build of a run did, and why."""
+    def summarize(self, spec: BuildSpec) -> Iterator[str]:
+        """Yield lines on what the only build of a run did, and why."""
         record = self.records[spec.identity]
         with self._warning("what the build did is not summed up"):
             if record.steps:
-                for line in terminal.brief(record):
-                    announce(f"  {line}")
-        self.explain(record, announce)
+                yield from (f"  {line}" for line in terminal.brief(record))
+        yield from self.explain(record)
 
-    def explain(self, record: BuildRecord, announce: Announce) -> None:
-        """Announce why a build ran steps that the build before had run, if it did."""
+    def explain(self, record: BuildRecord) -> Iterator[str]:
+        """Yield lines on why a build ran steps that the build before had run, if it did."""
         if record.outcome == "cancelled" or not any(step.ran for step in record.steps):
             return
         with self._warning("what the build did is not summed up"):
@@ -101,7 +97,7 @@ class RunRecorder:
             if before is not None:
                 lines = explanation.lines(explain(before, record))
                 for line in (*cache_errors.called_out(before, record), *lines):
-                    announce(line.removeprefix(f"{record.identity}: "))
+                    yield line.removeprefix(f"{record.identity}: ")
 
     def close(self) -> None:
         """Remove old records, and write the summary of a GitHub Actions step."""
@@ -112,7 +108,8 @@ class RunRecorder:
             with self._warning("the builds are not in the step's summary"):
                 step_summary.publish(list(self.records.values()))
 
-    def _write(self, record: BuildRecord) -> None:
+    def _keep(self, record: BuildRecord) -> None:
+        self.records[record.identity] = record
         with self._warning("the record of the build is not kept"):
             journal.write(record)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from time import gmtime, strftime
 
@@ -22,7 +21,6 @@ from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEFAULT
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.progress import choice
-from build_tasks.progress.base import Display
 from build_tasks.publish import digests, multiplatform
 
 Announce = Callable[[str], None]
@@ -50,7 +48,7 @@ def build(
     Raises:
         ImagesError: the error of the build that failed; SeveralErrors if several did.
     """
-    rules = _rules(host, options)
+    rules = _rules(options, host.nodes)
     caches = Lookup(host.client, specs[0].run.builder, local=host.local)
     # The registries answer while the rest is prepared.
     caches.start(spec for spec in specs if not spec.output.skip_unchanged)
@@ -85,37 +83,34 @@ def build(
     finally:
         caches.end()
         _report(context.recorder, outcomes, announce)
-    _announce_failures(context, specs, outcomes, display, announce)
+    _announce_failures(context, specs, outcomes, announce)
     if error := summary.error(outcomes):
         raise error
 
 
 def check(options: Options) -> None:
     """Raise UsageError if an option that says how builds are run is wrong."""
-    _number(options, "jobs", least=1)
-    _number(options, "retries", least=0)
+    _rules(options, nodes=1)
 
 
-def _rules(host: BuildHost, options: Options) -> Rules:
-    jobs = _number(options, "jobs", least=1)
-    retries = _number(options, "retries", least=0)
-    default = host.nodes * min(JOBS_PER_NODE, JOBS_PER_CORE * (os.cpu_count() or 1))
+def _rules(options: Options, nodes: int) -> Rules:
+    jobs = nodes * min(JOBS_PER_NODE, JOBS_PER_CORE * (os.cpu_count() or 1))
     return Rules(
-        slots=default if jobs is None else jobs,
-        retries=RETRIES if retries is None else retries,
+        slots=_number(options, "jobs", least=1, default=jobs),
+        retries=_number(options, "retries", least=0, default=RETRIES),
         fail_fast=options.flag("fail-fast"),
     )
 
 
-def _number(options: Options, name: str, *, least: int) -> int | None:
+def _number(options: Options, name: str, *, least: int, default: int) -> int:
     text = options.text(name)
     if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) < least:
-        raise UsageError(f"--{name}: expected an integer >= {least}, got {text[:40]!r}")
-    if int(text[:20]) > _LARGEST:
-        raise UsageError(f"--{name}: expected an integer <= {_LARGEST}, got {text[:40]!r}")
-    return int(text)
+        return default
+    number = int(text[:20]) if text.isascii() and text.isdecimal() else -1
+    if not least <= number <= _LARGEST:
+        limit = f"<= {_LARGEST}" if number > _LARGEST else f">= {least}"
+        raise UsageError(f"--{name}: expected an integer {limit}, got {text[:40]!r}")
+    return number
 
 
 def _report(recorder: RunRecorder, outcomes: Sequence[Outcome], announce: Announce) -> None:
@@ -125,42 +120,29 @@ def _report(recorder: RunRecorder, outcomes: Sequence[Outcome], announce: Announ
         for row in summary.table(outcomes, width):
             announce(row)
         for identity, record in recorder.records.items():
-            recorder.explain(record, partial(_announce_about, announce, identity))
+            for line in recorder.explain(record):
+                announce(f"{identity}: {line}")
     recorder.close()
-
-
-def _announce_about(announce: Announce, identity: str, line: str) -> None:
-    announce(f"{identity}: {line}")
 
 
 def _announce_failures(
     context: BatchContext,
     specs: Sequence[BuildSpec],
     outcomes: Sequence[Outcome],
-    display: Display,
     announce: Announce,
 ) -> None:
     """Announce what need not be built again, and the logs of the builds that failed."""
-    for identity, line in _kept_parts(context, specs, outcomes).items():
-        announce(f"{identity}: {line}")
-    for outcome in outcomes:
-        log = display.path(outcome.name)
-        if len(outcomes) > 1 and outcome.error and log.exists():
-            announce(f"{outcome.name}: its log is {log}")
-
-
-def _kept_parts(
-    context: BatchContext, specs: Sequence[BuildSpec], outcomes: Sequence[Outcome]
-) -> Mapping[str, str]:
-    """Return a line on the pushed platforms of each image that lacks one, by a failed build."""
     not_built = {outcome.name for outcome in outcomes if outcome.state is not State.BUILT}
-    lines = {}
     for _, group in groupby(specs, key=lambda spec: spec.output.image):
         of_image = list(group)
         parts = [context.parts[s.identity] for s in of_image if s.identity in context.parts]
         missing = [spec for spec in of_image if spec.identity in not_built]
         if parts and missing:
-            lines[missing[0].identity] = multiplatform.resume_hint(
+            hint = multiplatform.resume_hint(
                 context.folder, parts, missing, of_image[0].output.tags
             )
-    return lines
+            announce(f"{missing[0].identity}: {hint}")
+    for outcome in outcomes:
+        log = context.display.path(outcome.name)
+        if len(outcomes) > 1 and outcome.error and log.exists():
+            announce(f"{outcome.name}: its log is {log}")

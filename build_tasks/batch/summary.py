@@ -45,5 +45,4 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
     if outcome.error:
         message = shorten(str(outcome.error).removeprefix(f"{outcome.name}: "), 200)
         return outcome.name, f"failed ({outcome.error.kind})", seconds, attempts, message
-    result = outcome.result.text if outcome.result else ""
-    return outcome.name, outcome.state, seconds, attempts, result
+    return outcome.name, outcome.state, seconds, attempts, outcome.result or ""

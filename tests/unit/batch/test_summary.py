@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from build_tasks.batch import summary
-from build_tasks.batch.build_jobs import JobResult
 from build_tasks.batch.schedule import Outcome, State
 from build_tasks.errors import (
     CommandTimeout,
@@ -25,9 +24,7 @@ def failed(
     return Outcome(name, State.FAILED, error=error, attempts=attempts, seconds=2.0)
 
 
-BUILT = Outcome(
-    "a", State.BUILT, JobResult("pushed r/i sha256:1", "sha256:1"), attempts=1, seconds=3.0
-)
+BUILT = Outcome("a", State.BUILT, "pushed r/i sha256:1", attempts=1, seconds=3.0)
 SKIPPED = Outcome("s", State.SKIPPED)
 CANCELLED = Outcome("c", State.CANCELLED, attempts=1, seconds=1.0)
 

@@ -431,11 +431,11 @@ def test_after_a_build_only_misses_are_explained() -> None:
         return replace(record(**changes), began=f"2026-01-0{day}", run=str(day))
 
     first = began(1, ran=ALL)
-    recorder.explain(first, said.append)
+    said += recorder.explain(first)
     journal.write(first)
-    recorder.explain(began(2), said.append)
+    said += recorder.explain(began(2))
     assert said == []
-    recorder.explain(began(3, ran={"build 2"}, arguments={"A": "2"}), said.append)
+    said += recorder.explain(began(3, ran={"build 2"}, arguments={"A": "2"}))
     assert said == [
         "1 of 6 steps ran again since the build of 2026-01-01",
         "  build 2/9, line 6: first",
