@@ -187,16 +187,9 @@ class Schedule:
         """Call the job's function, retrying transient errors with exponential back-off."""
         began = time.monotonic()
         attempts = 0
-        state, result, error = State.FAILED, None, None
-        while attempts <= self._rules.retries and not self._stopped.is_set():
-            if attempts and error:
-                pause = min(self._rules.pause * 2 ** (attempts - 1), LONGEST_PAUSE)
-                pause += random.uniform(0, self._rules.pause / 2)  # noqa: S311 - no cryptography
-                self._listener.again(job.name, error, pause)
-                if self._stopped.wait(pause):
-                    break
+        while True:
             attempts += 1
-            error = None
+            state, result, error = State.FAILED, None, None
             try:
                 result, state = job.work(), State.BUILT
             except ImagesError as caught:
@@ -207,7 +200,12 @@ class Schedule:
             except BaseException:
                 if not self._stopped.is_set():
                     raise
-            if not (error and error.transient):
+            if not (error and error.transient) or attempts > self._rules.retries:
+                break
+            pause = min(self._rules.pause * 2 ** (attempts - 1), LONGEST_PAUSE)
+            pause += random.uniform(0, self._rules.pause / 2)  # noqa: S311 - no cryptography
+            self._listener.again(job.name, error, pause)
+            if self._stopped.wait(pause):
                 break
         if state is State.FAILED and self._stopped.is_set():
             state, error = State.CANCELLED, None  # it failed because it was ended
