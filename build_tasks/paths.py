@@ -18,8 +18,6 @@ from build_tasks.errors import UsageError
 #: Temporary files: `.NAME.RANDOM.airflow-images`, with at most 50 characters (200 bytes) of a name.
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.airflow-images")
 _NAME = 50
-#: Symbolic links that are followed, as in Linux.
-_LINKS = 40
 
 
 def cache_folder() -> Path:
@@ -156,17 +154,15 @@ def link(path: Path, target: Path) -> None:
 
 def _regular_file(file: Path) -> Path | None:
     """Return the file to replace, None if it is a pipe, a device or an open file."""
-    for _ in range(_LINKS):
-        if not file.is_symlink():
-            break
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    while file.is_symlink():
         # Links like /dev/stdout lead to what is open, whatever name they show.
         if file.parent.resolve().parts[1:2] in {("dev",), ("proc",)}:
             return None
         file = file.parent / file.readlink()
-    try:
-        mode = file.stat().st_mode
-    except FileNotFoundError:
-        return file
     return file if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
 
 
