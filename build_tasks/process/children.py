@@ -41,7 +41,7 @@ class Children:
         command: Command,
         environment: Environment | None,
         *,
-        stdin: int,
+        stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:

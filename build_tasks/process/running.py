@@ -59,8 +59,7 @@ def reading(command: Command, *, environment: Environment | None = None) -> Iter
         MissingProgram: the program cannot be started.
         CommandError: the command failed.
     """
-    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with _checked(command, environment, stdin=devnull, stdout=pipe) as child:
+    with _checked(command, environment, stdout=subprocess.PIPE) as child:
         assert child.stdout  # noqa: S101 - it is a pipe
         yield child.stdout
 
@@ -73,8 +72,7 @@ def writing(command: Command, *, environment: Environment | None = None) -> Iter
         MissingProgram: the program cannot be started.
         CommandError: the command failed, or stopped reading.
     """
-    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with _checked(command, environment, stdin=pipe, stdout=devnull) as child:
+    with _checked(command, environment, stdin=subprocess.PIPE) as child:
         assert child.stdin  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):  # its exit status and stderr say why
             yield child.stdin
@@ -83,18 +81,18 @@ def writing(command: Command, *, environment: Environment | None = None) -> Iter
 
 @contextlib.contextmanager
 def _checked(
-    command: Command, environment: Environment | None, *, stdin: int, stdout: int
+    command: Command,
+    environment: Environment | None,
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a running child; afterwards, raise CommandError with its last line if it failed."""
-    with (
-        tempfile.TemporaryFile() as stderr,
-        CHILDREN.run(
-            command, environment, stdin=stdin, stdout=stdout, stderr=stderr.fileno()
-        ) as child,
-    ):
-        yield child
-        returncode = child.wait()
+    streams = {"stdin": stdin, "stdout": stdout}
+    with tempfile.TemporaryFile() as stderr:
+        with CHILDREN.run(command, environment, **streams, stderr=stderr.fileno()) as child:
+            yield child
         stderr.seek(0)
         text = stderr.read().decode(errors="replace")
-        if returncode:
-            raise CommandError(failure(Completed(command, returncode, "", text)))
+        if child.returncode:
+            raise CommandError(failure(Completed(command, child.returncode, "", text)))

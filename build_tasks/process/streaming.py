@@ -56,9 +56,7 @@ def stream(
             tty.setraw(writer)  # no translation of line ends
             _copy_window_size(reader)
         stdout = None if shown else writer
-        with CHILDREN.run(
-            command, environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=writer
-        ) as child:
+        with CHILDREN.run(command, environment, stdout=stdout, stderr=writer) as child:
             os.close(writer)
             writer = -1
             try:
