@@ -103,7 +103,8 @@ def _prune_references() -> None:
         for node in (*store.glob("refs/*"), *store.glob("refs/*/*")):
             builds = _newest_first(entry for entry in _entries(node) if entry.is_file())
             for file, _ in builds[KEEP_BUILDS:]:
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    file.unlink()
 
 
 def runs() -> list[str]:

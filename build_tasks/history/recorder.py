@@ -135,14 +135,15 @@ class Recorder:
     def _take(self, line: Line) -> None:
         if self._on_line:
             self._on_line(line)
-        events: list[StepEvent] = []
+        changes: list[StepEvent] = []
         with self._lock:
             if line.events is None:
                 self._messages.append(redact(line.text[:_MAX_LENGTH]))
             elif not self._ended:
-                events = [found for event in line.events for found in self._apply(event)]
-        for event in events if self._on_event else ():
-            self._on_event(event)  # type: ignore[misc]  # checked above
+                changes = [change for event in line.events for change in self._apply(event)]
+        if self._on_event:
+            for change in changes:
+                self._on_event(change)
 
     def _apply(self, event: Event) -> Iterator[StepEvent]:
         if isinstance(event, Vertex):
