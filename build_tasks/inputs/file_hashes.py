@@ -125,13 +125,11 @@ def read(folder: Path) -> Index:
     """Return the index in a folder; an empty one if there is none, or it is damaged."""
     try:
         version, known, snapshot = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        valid = all(
-            isinstance(state, list) and isinstance(state[-1], str) for state in known.values()
-        )
-    except (OSError, ValueError, TypeError, AttributeError, IndexError, RecursionError):
-        return Index()
-    valid = valid and version == _FORMAT and isinstance(snapshot, str)
-    return Index(known, snapshot) if valid else Index()
+        if version == _FORMAT and all(isinstance(state[-1], str) for state in known.values()):
+            return Index(known, str(snapshot))
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        pass
+    return Index()
 
 
 def write(folder: Path, index: Index) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
@@ -131,8 +131,8 @@ class Comparison:
     def _files(self, use: Use, place: str) -> Iterator[Cause]:
         before, now = self.before.record.files, self.now.record.files
         for path in use.reads(sorted({*before, *now})):
-            old_mode, old_content = _mode_and_content(before, path)
-            mode, content = _mode_and_content(now, path)
+            old_mode, _, old_content = before.get(path, "").partition(" ")
+            mode, _, content = now.get(path, "").partition(" ")
             if old_content != content:
                 yield Cause(Why.CONTENT, path, old_content, content, place)
             elif old_mode != mode:
@@ -162,11 +162,6 @@ def _above(use: Use) -> str:
 def _value(text: str | None) -> str:
     """Return a value as text; an empty one differs from one that is not set."""
     return "" if text is None else text or '""'
-
-
-def _mode_and_content(files: Mapping[str, str], path: str) -> tuple[str, str]:
-    mode, _, content = files.get(path, "").partition(" ")
-    return mode, content
 
 
 def _first_difference(before: str, now: str) -> tuple[str, str]:
