@@ -29,10 +29,8 @@ class StoredNode:
     """One node, as buildx will use it.
 
     Args:
-        name: its name.
         endpoint: the address of its engine or BuildKit, or the name of a docker context.
         platforms: the platforms that were set for it.
-        options: the driver options.
         files: the texts of its configuration files, by name.
     """
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 #: The types of records (client/diskusage.go of BuildKit).
 TYPES = (
@@ -60,7 +59,23 @@ def parse_api(answer: object) -> list[Record]:
     """
     if not isinstance(answer, Mapping) or "BuildCache" not in answer:
         raise ValueError("no build cache in the answer")
-    return [_from_api(entry) for entry in answer["BuildCache"] or []]
+    records = []
+    for entry in answer["BuildCache"] or ():
+        # Docker 26 to 28 write a space before the key of the parents.
+        fields = {key.strip(): value for key, value in entry.items()}
+        used = fields.get("LastUsedAt")
+        records.append(
+            Record(
+                id=fields["ID"],
+                type=fields["Type"] or "regular",
+                size=max(int(fields["Size"]), 0),
+                shared=bool(fields["Shared"]),
+                in_use=bool(fields["InUse"]),
+                parents=tuple(fields.get("Parents") or ()),
+                used=datetime.fromisoformat(used) if used else None,
+            )
+        )
+    return records
 
 
 def parse_text(text: str, now: datetime) -> list[Record]:
@@ -107,21 +122,6 @@ def size(text: str) -> int:
 def total(records: Iterable[Record]) -> int:
     """Return the bytes of some records."""
     return sum(record.size for record in records)
-
-
-def _from_api(entry: Mapping[str, Any]) -> Record:
-    # Docker 26 to 28 write a space before the key of the parents.
-    fields = {key.strip(): value for key, value in entry.items()}
-    used = fields.get("LastUsedAt")
-    return Record(
-        id=fields["ID"],
-        type=fields["Type"] or "regular",
-        size=max(int(fields["Size"]), 0),
-        shared=bool(fields["Shared"]),
-        in_use=bool(fields["InUse"]),
-        parents=tuple(fields.get("Parents") or ()),
-        used=datetime.fromisoformat(used) if used else None,
-    )
 
 
 def _age(text: str) -> timedelta | None:
