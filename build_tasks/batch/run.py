@@ -16,7 +16,6 @@ from build_tasks.batch.schedule import Outcome, Rules, Schedule, State
 from build_tasks.builders import nodes
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.config.options import Options
-from build_tasks.errors import UsageError
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEFAULT
 from build_tasks.plan.build_host import BuildHost
@@ -30,8 +29,6 @@ RETRIES = 2
 #: (two cores, three rounds); of builds that run their steps, more at once only want more memory.
 JOBS_PER_CORE = 4
 JOBS_PER_NODE = 8
-#: The most that `--jobs` and `--retries` take.
-_LARGEST = 1000
 
 
 def build(
@@ -88,29 +85,14 @@ def build(
         raise error
 
 
-def check(options: Options) -> None:
-    """Raise UsageError if an option that says how builds are run is wrong."""
-    _rules(options, nodes=1)
-
-
 def _rules(options: Options, nodes: int) -> Rules:
-    jobs = nodes * min(JOBS_PER_NODE, JOBS_PER_CORE * (os.cpu_count() or 1))
+    jobs, retries = options.number("jobs"), options.number("retries")
+    default = nodes * min(JOBS_PER_NODE, JOBS_PER_CORE * (os.cpu_count() or 1))
     return Rules(
-        slots=_number(options, "jobs", least=1, default=jobs),
-        retries=_number(options, "retries", least=0, default=RETRIES),
+        slots=default if jobs is None else jobs,
+        retries=RETRIES if retries is None else retries,
         fail_fast=options.flag("fail-fast"),
     )
-
-
-def _number(options: Options, name: str, *, least: int, default: int) -> int:
-    text = options.text(name)
-    if text is None:
-        return default
-    number = int(text[:20]) if text.isascii() and text.isdecimal() else -1
-    if not least <= number <= _LARGEST:
-        limit = f"<= {_LARGEST}" if number > _LARGEST else f">= {least}"
-        raise UsageError(f"--{name}: expected an integer {limit}, got {text[:40]!r}")
-    return number
 
 
 def _report(recorder: RunRecorder, outcomes: Sequence[Outcome], announce: Announce) -> None:

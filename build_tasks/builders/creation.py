@@ -62,7 +62,7 @@ def ensure(
         nodes.read(store.client_for(client, name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
-    builder_tables.check_name(name, "--builder")
+    builder_tables.parse_name(name, "--builder")
     if store.is_users(name):
         raise UsageError(
             f"--builder: {name} is your own, in {store.users_folder()}, and is used as it is: "

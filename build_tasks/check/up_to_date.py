@@ -142,7 +142,7 @@ def _details(parts: Sequence[str], record: BuildRecord, inputs: Inputs) -> tuple
 def _command(spec: BuildSpec, options: Options) -> str:
     """Return the command that builds the image, with the options of this command."""
     build = spec.build
-    names = {field.name for field in FIELDS if field.option} | {"tag"}
+    names = {field.name for field in FIELDS} | {"tag"}
     words: list[str] = []
     for name, value in options.given.items():
         if name in names and value and name != "platform":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-from build_tasks import console
 from build_tasks.builders import creation, describe, desired, store
-from build_tasks.commands.output import say, table, text
+from build_tasks.commands.output import show
 from build_tasks.config.options import Options
+from build_tasks.console import message
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.plan import build_host
@@ -23,15 +21,15 @@ def create_builder(options: Options) -> None:
     name = settings.builder
     if name == DEFAULT and name not in settings.builders:
         name = DEDICATED
-    host = build_host.find(settings, start=True, announce=say)
+    host = build_host.find(settings, start=True, announce=message)
     builder = desired.desired_builder(
-        host.client, settings.builder_named(name), host.names.registry, say
+        host.client, settings.builder_named(name), host.names.registry, message
     )
     differences = creation.ensure(
-        host.client, builder, announce=say, recreate=recreate, drop_cache=drop_cache
+        host.client, builder, announce=message, recreate=recreate, drop_cache=drop_cache
     )
     for difference in differences:
-        say(str(difference))
+        message(str(difference))
     if differences:
         cache = "" if builder.driver is Driver.KUBERNETES else " and keeps its cache"
         raise EngineError(
@@ -45,26 +43,23 @@ def create_missing(host: BuildHost) -> None:
     defined = host.settings.builder_named(name)
     if defined.driver is Driver.DOCKER or store.exists(name) or store.is_users(name):
         return
-    builder = desired.desired_builder(host.client, defined, host.names.registry, say)
-    creation.ensure(host.client, builder, announce=say)
+    builder = desired.desired_builder(host.client, defined, host.names.registry, message)
+    creation.ensure(host.client, builder, announce=message)
 
 
 def list_builders(options: Options) -> None:
     """List the builders and their status."""
     settings = options.settings()
-    host = build_host.find(settings, start=False, announce=say)
+    host = build_host.find(settings, start=False, announce=message)
     rows = describe.list_builders(host.client, settings.builders)
-    if options.flag("json"):
-        console.answer(json.dumps(rows, indent=2))
-    else:
-        columns = ("builder", "driver", "status", "platforms", "from")
-        table(columns, [[text(row[column]) for column in columns] for row in rows])
+    columns = ("builder", "driver", "status", "platforms", "from")
+    show(options, rows, columns, [[row[column] for column in columns] for row in rows])
 
 
 def inspect_builder(options: Options) -> None:
     """Print a builder's nodes, and how they differ from images.toml."""
     settings = options.settings()
-    host = build_host.find(settings, start=False, announce=say)
+    host = build_host.find(settings, start=False, announce=message)
     name = settings.builder
     builder = settings.builder_named(name)
     wanted = None
@@ -72,10 +67,7 @@ def inspect_builder(options: Options) -> None:
     if known and builder.driver is not Driver.DOCKER:
         wanted = desired.desired_builder(host.client, builder, host.names.registry)
     description = describe.describe(host.client, name, wanted, settings.builders)
-    if options.flag("json"):
-        console.answer(json.dumps(description, indent=2))
-    else:
-        table(("builder", ""), describe.flatten(description))
+    show(options, description, ("builder", ""), describe.flatten(description))
 
 
 def remove_builder(options: Options) -> None:
@@ -83,5 +75,5 @@ def remove_builder(options: Options) -> None:
     settings = options.settings()
     if settings.builder == DEFAULT:
         raise UsageError("--builder: name the builder to remove; default is the engine's own")
-    host = build_host.find(settings, start=False, announce=say)
+    host = build_host.find(settings, start=False, announce=message)
     creation.remove(host.client, settings.builder, keep_cache=options.flag("keep-cache"))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-from build_tasks import console
 from build_tasks.check import up_to_date
 from build_tasks.commands.build import whole_matrix
-from build_tasks.commands.output import say
+from build_tasks.commands.output import show_json
 from build_tasks.config.options import Options
+from build_tasks.console import answer, message
 from build_tasks.errors import RegistryError, StaleError, UsageError
 from build_tasks.history import journal
 from build_tasks.history.explain import explain, explanation
@@ -20,13 +18,13 @@ def check_image(options: Options) -> None:
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: give at most one of them")
     verdicts = up_to_date.check(
-        whole_matrix(options), options.settings(), find_record=_recorded, announce=say
+        whole_matrix(options), options.settings(), find_record=_recorded, announce=message
     )
     if options.flag("json"):
-        console.answer(json.dumps([verdict.data for verdict in verdicts], indent=2))
+        show_json([verdict.data for verdict in verdicts])
     else:
         for verdict in verdicts:
-            console.answer("\n".join(verdict.lines))
+            answer("\n".join(verdict.lines))
     if options.flag("fail"):
         stale = [verdict.identity for verdict in verdicts if verdict.stale]
         if stale:
@@ -38,26 +36,26 @@ def check_image(options: Options) -> None:
 
 def explain_image(options: Options) -> None:
     """Explain why a build, by default the last one, ran steps that an earlier build had run."""
-    records = journal.find(options.text("record") or journal.LAST, say)
+    records = journal.find(options.text("record") or journal.LAST, message)
     base = options.text("from")
-    earlier = {record.identity: record for record in journal.find(base, say)} if base else {}
+    earlier = {record.identity: record for record in journal.find(base, message)} if base else {}
     missing = [record.identity for record in records if base and record.identity not in earlier]
     if missing:
         raise UsageError(f"--from {base}: has no build of {', '.join(missing)}")
     explanations = [
-        explain(earlier.get(record.identity) or journal.previous(record, say), record)
+        explain(earlier.get(record.identity) or journal.previous(record, message), record)
         for record in records
     ]
     if options.flag("json"):
-        console.answer(json.dumps([item.data for item in explanations], indent=2))
+        show_json([item.data for item in explanations])
         return
     for item in explanations:
         for line in explanation.lines(item):
-            console.answer(line)
+            answer(line)
     if not any(item.ran for item in explanations):
-        say("all steps were cached")
+        message("all steps were cached")
 
 
 def _recorded(identity: str, fingerprint: str) -> BuildRecord | None:
-    records = journal.by_identity(identity, say)
+    records = journal.by_identity(identity, message)
     return next((record for record in records if record.fingerprint == fingerprint), None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from build_tasks.commands.output import say
 from build_tasks.config.options import Options
+from build_tasks.console import message
 from build_tasks.constraints import baseline, constraint_files, extras
 from build_tasks.model import matrix
 
@@ -13,7 +13,9 @@ def generate_constraints(options: Options) -> None:
     settings = options.settings()
     for text in options.items("python") or settings.pythons:
         python = matrix.parse_python(text, "--python", settings.pythons)
-        extras.refresh(python, settings, announce=say)
+        extras.refresh(python, settings, announce=message)
         extras.check(settings, python)
-        constraint_files.generate(python, settings, upgrade=options.flag("upgrade"), announce=say)
-        baseline.refresh(python, announce=say)
+        constraint_files.generate(
+            python, settings, upgrade=options.flag("upgrade"), announce=message
+        )
+        baseline.refresh(python, announce=message)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from build_tasks import console
-from build_tasks.commands.output import say
+from build_tasks.commands.output import show_json
 from build_tasks.config.options import Options
+from build_tasks.console import message
 from build_tasks.errors import UsageError, VerificationError
 from build_tasks.model.matrix import Build
 from build_tasks.plan import build_host
@@ -21,17 +19,17 @@ def verify_image(options: Options) -> None:
 
     options = lookup.expand_identity(options)
     junit = suite.junit_file(options.text("junit"))
-    target = lookup.to_verify(options, options.settings(), announce=say)
+    target = lookup.to_verify(options, options.settings(), announce=message)
     results = suite.verify(
         target,
-        announce=say,
+        announce=message,
         junit=junit,
         quiet=options.flag("json"),
         select=options.text("select") or "",
     )
     reference = target.image.reference
     if options.flag("json"):
-        console.answer(json.dumps({"image": reference, "checks": results}, indent=2))
+        show_json({"image": reference, "checks": results})
     failed = [result for result in results if result["outcome"] == "failed"]
     if failed:
         reason = failed[0]["message"].partition("\n")[0]
@@ -39,15 +37,15 @@ def verify_image(options: Options) -> None:
             f"{reference}: {len(failed)} of {plural(len(results), 'check')} failed, first "
             f"{failed[0]['check']}: {reason}"
         )
-    say(f"{reference}: passed {plural(len(results), 'check')}")
+    message(f"{reference}: passed {plural(len(results), 'check')}")
 
 
 def save_image(options: Options) -> None:
     """Save an image of the engine to a file, compressed with zstd."""
-    host, image, build = lookup.to_save(options, options.settings(), announce=say)
+    host, image, build = lookup.to_save(options, options.settings(), announce=message)
     file = options.text("file") or f"{build.identity}.tar.zst"
     size = archive.save(host.client, image.reference, file)
-    say(f"{build.identity}: saved {image.reference} to {file}, {size / 1e6:.0f} MB")
+    message(f"{build.identity}: saved {image.reference} to {file}, {size / 1e6:.0f} MB")
 
 
 def load_image(options: Options) -> None:
@@ -67,9 +65,9 @@ def load_image(options: Options) -> None:
             value = getattr(build, field)
             if valid and value not in valid:
                 raise UsageError(f"{file}: is for {field} {value}, not {listed(valid)}")
-        say(f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}")
+        message(f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}")
 
     with archive.opened(file) as chunks:
-        host = build_host.find(settings, start=True, announce=say)
+        host = build_host.find(settings, start=True, announce=message)
         image, build = archive.load(host.client, file, chunks, accept)
-    say(f"{build.identity}: loaded {image.reference}")
+    message(f"{build.identity}: loaded {image.reference}")

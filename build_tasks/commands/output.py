@@ -31,12 +31,22 @@ def reported() -> Iterator[None]:
         raise from_os_error(error) from None
 
 
-def say(line: str) -> None:
-    """Print a message."""
-    console.message(line)
+def show(
+    options: Options, data: object, columns: Iterable[str], rows: Iterable[Iterable[object]]
+) -> None:
+    """Print the data with `--json`, else a table."""
+    if options.flag("json"):
+        show_json(data)
+    else:
+        table(columns, rows)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+def show_json(data: object) -> None:
+    """Print data as JSON."""
+    console.answer(json.dumps(data, indent=2, default=_plain))
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table."""
     from rich.console import Console  # noqa: PLC0415 - start-up time
     from rich.table import Table  # noqa: PLC0415 - start-up time
@@ -45,7 +55,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     drawn = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         # Text, not markup: rich would read `pandas[excel]` as a style and leave it out.
-        drawn.add_row(*(Text(escaping.plain(cell)) for cell in row))
+        drawn.add_row(*(Text(escaping.plain(_text(cell))) for cell in row))
     # A pipe has no width: programs want whole lines.
     buffer = io.StringIO()
     width = None if console.stdout_is_terminal() else 1000
@@ -53,25 +63,25 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     console.answer(buffer.getvalue(), end="")
 
 
-def figures(report: Report, options: Options) -> None:
+def show_report(report: Report, options: Options) -> None:
     """Print a report as JSON or as tables, then raise its error if it has one."""
     if options.flag("json"):
-        console.answer(json.dumps(report.data, indent=2))
+        show_json(report.data)
     else:
         for columns, rows in report.tables:
             table(columns, rows)
         for line in report.notes:
-            say(line)
+            console.message(line)
     if report.error:
         raise report.error
 
 
-def plain(value: object) -> object:
+def _plain(value: object) -> object:
     """Return a value that JSON can contain."""
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-def text(value: object) -> str:
+def _text(value: object) -> str:
     """Return a value as text for people."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {item}" for key, item in value.items())

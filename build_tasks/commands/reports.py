@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from build_tasks import console
-from build_tasks.commands.output import plain, say, table, text
+from build_tasks.commands.output import show
 from build_tasks.config import loading
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.config.parsing import Choice
+from build_tasks.console import answer, message, stdout_is_terminal
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import journal, serialization
 from build_tasks.history.record import BuildRecord
@@ -27,7 +27,7 @@ def report_image(options: Options) -> None:
     """Report builds, by default those of the last run."""
     output = options.text("output")
     name = _format(options, output)
-    if name == "html" and not output and console.stdout_is_terminal():
+    if name == "html" and not output and stdout_is_terminal():
         raise UsageError("--format html: name a file with --output, like report.html")
     renderers: dict[str, Callable[[Sequence[BuildRecord]], str]] = {
         "table": terminal.summary,
@@ -36,17 +36,17 @@ def report_image(options: Options) -> None:
         "junit": junit_xml.junit,
         "html": page.html,
     }
-    records = journal.find(options.text("record") or journal.LAST, announce=say)
+    records = journal.find(options.text("record") or journal.LAST, announce=message)
     rendered = renderers[name](records)
     if not output:
-        console.answer(rendered, end="")
+        answer(rendered, end="")
         return
     content = rendered.encode(errors="surrogateescape")
     try:
         Path(output).write_bytes(content)
     except OSError as error:
         raise DiskError(f"--output: {output} cannot be written: {error.strerror}") from None
-    say(f"wrote {output}: {len(content) / 1e3:.0f} kB, {plural(len(records), 'build')}")
+    message(f"wrote {output}: {len(content) / 1e3:.0f} kB, {plural(len(records), 'build')}")
 
 
 def _format(options: Options, output: str | None) -> str:
@@ -63,12 +63,8 @@ def _format(options: Options, output: str | None) -> str:
 def show_settings(options: Options) -> None:
     """Print each setting, its value and its origin."""
     rows = loading.rows(options.settings())
-    if options.flag("json"):
-        data = {key: {"value": plain(value), "from": origin} for key, value, origin in rows}
-        console.answer(json.dumps(data, indent=2, default=str))
-    else:
-        columns = ("setting", "value", "from")
-        table(columns, [(key, text(value), origin) for key, value, origin in rows])
+    data = {key: {"value": value, "from": origin} for key, value, origin in rows}
+    show(options, data, ("setting", "value", "from"), rows)
 
 
 def show_matrix(options: Options) -> None:
@@ -95,8 +91,5 @@ def show_matrix(options: Options) -> None:
         }
         for build in builds
     ]
-    if options.flag("json"):
-        console.answer(json.dumps({"include": rows}, indent=2))
-    else:
-        columns = ("identity", "airflow", "image")
-        table(columns, [[row[column] for column in columns] for row in rows])
+    columns = ("identity", "airflow", "image")
+    show(options, {"include": rows}, columns, [[row[column] for column in columns] for row in rows])

@@ -1,35 +1,50 @@
-"""Parse the tables [builders.NAME] of images.toml, which define dedicated builders."""
+"""Parse the tables [builders.NAME] of images.toml, which define dedicated builders.
+
+buildx itself checks the options of its drivers.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from build_tasks.config import buildx_drivers, parsing
+from build_tasks.config import parsing
 from build_tasks.config.parsing import Choice, Items, expected, unknown
 from build_tasks.errors import UsageError
 from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
 from build_tasks.model.matrix import Platform
-from build_tasks.text.formatting import listed
+from build_tasks.text.redaction import is_secret_name
 
 _NODE_KEYS = ("endpoint", "name", "options", "platforms")
-_KEYS = ("insecure-registries", "max-used-space", "mirrors", "nodes", "options")
-#: The keys that each driver takes: builders that run elsewhere are configured there.
-_DRIVER_KEYS: Mapping[Driver, tuple[str, ...]] = {
-    Driver.DOCKER: (),
-    Driver.REMOTE: ("nodes", "options"),
-    Driver.CONTAINER: _KEYS,
-    Driver.KUBERNETES: _KEYS,
+_KEYS = ("driver", "insecure-registries", "max-used-space", "mirrors", "nodes", "options")
+#: The keys of drivers that do not take all: builders that run elsewhere are configured there.
+_DRIVER_KEYS = {Driver.DOCKER: ("driver",), Driver.REMOTE: ("driver", "nodes", "options")}
+#: Parsers of endpoints; the kubernetes driver takes none.
+_ENDPOINTS = {
+    Driver.REMOTE: parsing.matching(
+        r"tcp://(?:\[[0-9a-fA-F:]+\]|[^\s/@:]+):[0-9]{1,5}|unix:///\S+|"
+        r"(?:docker-container|kube-pod)://[^\s/]\S*|ssh://[^\s/]\S*",
+        "tcp://HOST:PORT, unix:///PATH, docker-container://NAME, kube-pod://POD or ssh://",
+    ),
+    Driver.CONTAINER: parsing.matching(
+        r"(?:tcp|ssh)://[^\s/]\S*|unix:///\S+|[A-Za-z0-9][A-Za-z0-9_.+-]+",
+        "ssh://USER@HOST, tcp://HOST:PORT, unix:///PATH or a docker context",
+    ),
 }
-_NAME = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
-#: buildx, docker and Kubernetes accept these names for what buildx creates.
-_name = parsing.matching(_NAME, "a name of lower-case letters, digits and '-'")
+#: Driver options that name files.
+_FILES = frozenset(("cacert", "cert", "key"))
+
+#: Parses the name of a builder or of a node, which buildx, docker and Kubernetes all accept.
+parse_name = parsing.matching(
+    r"[a-z](?:[a-z0-9-]*[a-z0-9])?", "a name of lower-case letters, digits and '-'"
+)
 _mirror = parsing.matching(
-    re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]+)?"),
+    r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]+)?",
     "a mirror like mirror.example.com:5000/path",
 )
+
+T = TypeVar("T")
 
 
 def parse(value: object, place: str) -> Mapping[str, Builder]:
@@ -45,42 +60,29 @@ def parse(value: object, place: str) -> Mapping[str, Builder]:
     )
 
 
-def check_name(name: str, place: str) -> None:
-    """Raise UsageError unless buildx, docker and Kubernetes all accept a builder's name."""
-    _name(name, place)
-
-
 def _builder(name: str, value: object, place: str) -> Builder:
-    table = _table(value, ("driver", *_KEYS), place)
-    check_name(name, place)
-    driver = Choice("driver", tuple(Driver))(
-        table.get("driver", Driver.CONTAINER), f"{place}.driver"
-    )
+    table = _table(value, _KEYS, place)
+    parse_name(name, place)
+    driver = _get(table, "driver", Choice("driver", tuple(Driver)), Driver.CONTAINER, place)
     if name == DEFAULT and driver is not Driver.DOCKER:
         raise UsageError(
             f"{place}.driver: {DEFAULT} is the engine's own builder, whose driver is docker: "
             "choose another name"
         )
-    for key in table:
-        if key not in {"driver", *_DRIVER_KEYS[driver]}:
-            valid = listed(_DRIVER_KEYS[driver]) or "no other keys"
-            raise UsageError(f"{place}.{key}: the {driver} driver takes {valid}")
-    size = table.get("max-used-space")
+    _check_keys(table, _DRIVER_KEYS.get(driver, _KEYS), f"{place}: the {driver} driver has no key")
     return Builder(
         name,
         driver,
         () if driver is Driver.DOCKER else _nodes(name, driver, table, place),
-        0 if size is None else parsing.disk_space(size, f"{place}.max-used-space"),
-        Items(parsing.registry_host)(
-            table.get("insecure-registries", []), f"{place}.insecure-registries"
-        ),
-        _mirrors(table.get("mirrors", {}), f"{place}.mirrors"),
+        _get(table, "max-used-space", parsing.disk_space, 0, place),
+        _get(table, "insecure-registries", Items(parsing.registry_host), (), place),
+        _get(table, "mirrors", _mirrors, (), place),
         MappingProxyType(_origins(table, place)),
     )
 
 
 def _nodes(name: str, driver: Driver, builder: Mapping[str, Any], place: str) -> tuple[Node, ...]:
-    shared = buildx_drivers.parse_options(builder.get("options", {}), f"{place}.options")
+    shared = _options(builder.get("options", {}), f"{place}.options")
     place = f"{place}.nodes"
     tables = builder.get("nodes", [{}])
     if not isinstance(tables, list) or not tables:
@@ -89,13 +91,13 @@ def _nodes(name: str, driver: Driver, builder: Mapping[str, Any], place: str) ->
     for number, value in enumerate(tables):
         node = f"{place}[{number}]"
         table = _table(value, _NODE_KEYS, node)
-        own = buildx_drivers.parse_options(table.get("options", {}), f"{node}.options")
+        options = shared | _options(table.get("options", {}), f"{node}.options")
         nodes.append(
             Node(
-                _name(table.get("name", f"{name}{number}"), f"{node}.name"),
-                buildx_drivers.parse_endpoint(driver, table.get("endpoint"), f"{node}.endpoint"),
-                Items(Platform.parse)(table.get("platforms", []), f"{node}.platforms"),
-                tuple({**shared, **own}.items()),
+                _get(table, "name", parse_name, f"{name}{number}", node),
+                _endpoint(driver, table.get("endpoint"), f"{node}.endpoint"),
+                _get(table, "platforms", Items(Platform.parse), (), node),
+                tuple(options.items()),
             )
         )
     _check_distinct(nodes, driver, place)
@@ -121,6 +123,46 @@ def _check_distinct(nodes: list[Node], driver: Driver, place: str) -> None:
             seen[item] = number
 
 
+def _endpoint(driver: Driver, value: object, place: str) -> str:
+    """Return the endpoint of a node, empty text where the driver needs none."""
+    if value is None and driver is not Driver.REMOTE:
+        return ""
+    if driver is Driver.KUBERNETES:
+        raise UsageError(f"{place}: the kubernetes driver takes none: it uses KUBECONFIG")
+    return _ENDPOINTS[driver](value, place)
+
+
+def _options(value: object, place: str) -> dict[str, str]:
+    """Return driver options as buildx takes them; `env.NAME` may be a key or a nested table.
+
+    Raises:
+        UsageError: an option is a secret or a relative path, or neither text nor a number.
+    """
+    if not isinstance(value, Mapping):
+        raise expected('a table like { network = "host" }', value, place)
+    flat: dict[str, object] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            flat |= {f"{key}.{name}": inner for name, inner in item.items()}
+        else:
+            flat[key] = item
+    options: dict[str, str] = {}
+    for key, item in flat.items():
+        option = f"{place}.{key}"
+        if not isinstance(item, str | int):
+            raise expected("a string or a number", item, option)
+        text = str(item).lower() if isinstance(item, bool) else str(item)
+        if key in _FILES and not text.startswith("/"):
+            raise expected("an absolute path", item, option)
+        if is_secret_name(key.removeprefix("env.")):
+            raise UsageError(
+                f"{option}: looks like a secret, and everyone who can inspect the builder can "
+                "read its options: pass secrets to builds"
+            )
+        options[key] = text
+    return options
+
+
 def _origins(table: Mapping[str, Any], place: str) -> dict[str, str]:
     """Return where each value of a builder and of its nodes comes from."""
     origins = {key: f"{place}.{key}" for key in table}
@@ -143,7 +185,18 @@ def _mirrors(value: object, place: str) -> tuple[tuple[str, tuple[str, ...]], ..
 def _table(value: object, keys: Collection[str], place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise expected("a table", value, place)
-    for key in value:
-        if key not in keys:
-            raise unknown(f"{place}: unknown key", key, keys)
+    _check_keys(value, keys, f"{place}: unknown key")
     return value
+
+
+def _check_keys(table: Iterable[str], keys: Collection[str], subject: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise unknown(subject, key, keys)
+
+
+def _get(
+    table: Mapping[str, Any], key: str, parse: Callable[[Any, str], T], default: T, place: str
+) -> T:
+    """Return the parsed value of a key, or the default if the table does not have it."""
+    return parse(table[key], f"{place}.{key}") if key in table else default

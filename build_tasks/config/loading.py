@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +20,9 @@ from build_tasks.config.settings import (
     ENVIRONMENT_PREFIX,
     FIELDS,
     FILE_VARIABLE,
+    FORMER_KEYS,
     ROOT,
-    Field,
+    TABLES,
     Settings,
     variable,
 )
@@ -36,8 +37,9 @@ TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
 _USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
 #: Where the credentials of an address belong.
 _ALTERNATIVES = {"airflow.from": "leave it to git", "constraints.location": "use a file"}
-_KEYS = {item.key for item in FIELDS}
-_TABLES = {key.partition(".")[0] for key in _KEYS if "." in key}
+
+#: Raw values and their origins, by key.
+Origins = dict[str, tuple[Any, str]]
 
 
 def load(
@@ -49,7 +51,7 @@ def load(
     """Return the effective settings.
 
     Args:
-        options: values by option.
+        options: values by option; None, False and an empty list are not given.
         environment: environment variables.
         file: the settings file; by default the one that AIRFLOW_IMAGES_FILE names, or the
             project's images.toml.
@@ -57,35 +59,26 @@ def load(
     Raises:
         UsageError: a key, a variable or a value is wrong.
     """
-    check_variables(environment)
+    variables = read_environment(environment)
     path = file or Path(environment.get(FILE_VARIABLE) or ROOT / "images.toml")
-    content = _read(path)
+    given = _read_file(path) | variables
+    for item in FIELDS:
+        value = (options or {}).get(item.name)
+        if value not in (None, False, []):
+            given[item.key] = (value, f"--{item.name}")
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for item in FIELDS:
-        value, origin = _find(item, options or {}, environment, content, path.name)
-        if origin != "default":
-            _refuse_user_information(value, origin)
+        value, origin = given.get(item.key, (item.default, "default"))
+        if item.key in given:
+            advice = _ALTERNATIVES.get(item.key, "docs/building.md says where credentials belong")
+            _refuse_secrets(value, origin, advice, _hide_user_information)
             raw, value = value, item.parse(value, origin)
             # After parsing: its errors hide secrets too, and say more.
-            _refuse_secrets(raw, origin, _ALTERNATIVES.get(item.key, ""))
+            _refuse_secrets(raw, origin, advice, redact)
         values[item.attribute] = value
         origins[item.key] = origin
     return Settings(**values, origins=MappingProxyType(origins))
-
-
-def check_variables(environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a variable with the suite's prefix that sets nothing."""
-    known = {item.variable for item in FIELDS}
-    known |= {variable(item.old_key) for item in FIELDS if item.old_key}
-    known.update(OTHER_VARIABLES)
-    names = sorted(name.removeprefix(ENVIRONMENT_PREFIX) for name in known)
-    for name in sorted(environment):
-        suffix = name.removeprefix(ENVIRONMENT_PREFIX)
-        if suffix not in {name, *names} and not name.startswith(TEST_VARIABLES):
-            raise unknown(
-                "unknown variable", suffix, names, "`invoke settings`", prefix=ENVIRONMENT_PREFIX
-            )
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:
@@ -105,49 +98,73 @@ def renamed(old: str, new: str) -> None:
     console.message(f"{old} is now called {new}")
 
 
-def _find(
-    item: Field,
-    options: Mapping[str, object],
-    environment: Mapping[str, str],
-    content: Mapping[str, object],
-    file_name: str,
-) -> tuple[object, str]:
-    """Return the value of a setting and its origin."""
-    given = options.get(item.name) if item.option else None
-    if given is not None and given is not False and given != []:
-        return given, f"--{item.name}"
-    if item.variable in environment:
-        return environment[item.variable], item.variable
-    if item.old_key and variable(item.old_key) in environment:
-        renamed(variable(item.old_key), item.variable)
-        return environment[variable(item.old_key)], variable(item.old_key)
-    if item.key in content:
-        return content[item.key], f"{file_name}: {item.key}"
-    return item.default, "default"
+def read_environment(environment: Mapping[str, str]) -> Origins:
+    """Return the values of variables, or raise UsageError for one that sets nothing."""
+    keys = {item.variable: item.key for item in FIELDS}
+    former = {variable(old): variable(new) for old, new in FORMER_KEYS.items()}
+    values: Origins = {}
+    for name in sorted(environment):
+        if name in former:
+            renamed(name, former[name])
+            values.setdefault(keys[former[name]], (environment[name], name))
+        elif name in keys:
+            values[keys[name]] = (environment[name], name)
+        elif name.startswith(ENVIRONMENT_PREFIX) and not (
+            name in OTHER_VARIABLES or name.startswith(TEST_VARIABLES)
+        ):
+            suffix = name.removeprefix(ENVIRONMENT_PREFIX)
+            valid = [item.removeprefix(ENVIRONMENT_PREFIX) for item in (*keys, *OTHER_VARIABLES)]
+            raise unknown(
+                "unknown variable", suffix, valid, "`invoke settings`", prefix=ENVIRONMENT_PREFIX
+            )
+    return values
 
 
-def _refuse_secrets(value: object, origin: str, alternative: str) -> None:
+def _read_file(path: Path) -> Origins:
+    """Return the values of a settings file."""
+    try:
+        tables = paths.parse_toml(paths.read_text(path))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path.name}: {error}") from None
+    content: dict[str, object] = {}
+    for name, value in tables.items():
+        if name not in TABLES:
+            content[name] = value
+        elif isinstance(value, dict):
+            content |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            raise expected(f"a table [{name}]", value, f"{path.name}: {name}")
+    for old, new in FORMER_KEYS.items():
+        if old in content:
+            renamed(f"{path.name}: {old}", new)
+            content.setdefault(new, content.pop(old))
+    keys = {item.key for item in FIELDS}
+    for key in content:
+        if key not in keys:
+            table, _, name = key.rpartition(".")
+            valid = sorted(
+                item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table
+            )
+            place = f"{path.name}: [{table}]" if table else path.name
+            raise unknown(f"{place}: unknown key", name, valid, "`invoke settings`")
+    return {key: (value, f"{path.name}: {key}") for key, value in content.items()}
+
+
+def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str], str]) -> None:
     """Raise UsageError if a value contains a secret: settings are displayed, and enter images."""
     for text in _texts(value):
-        shown = redact(text)
-        if shown != text and alternative:
-            raise UsageError(f"{origin}: the address contains a password: {alternative}")
+        shown = hide(text)
         if shown != text:
             raise UsageError(
-                f"{origin}: {shown!r} contains a secret (***), which commands and logs would show: "
-                "docs/building.md says where credentials belong"
+                f"{origin}: {shown!r} contains a secret (***), which commands and logs would "
+                f"show: {advice}"
             )
 
 
-def _refuse_user_information(value: object, origin: str) -> None:
-    """Raise UsageError for `user:password@host`, which no reference or address may contain."""
-    for text in _texts(value):
-        if _USER_INFORMATION.search(text):
-            shown = _USER_INFORMATION.sub("***@", redact(text))
-            raise UsageError(
-                f"{origin}: {shown!r} contains a user name and password: use `docker login`; "
-                "docs/building.md says where credentials belong"
-            )
+def _hide_user_information(text: str) -> str:
+    return _USER_INFORMATION.sub("***@", text)
 
 
 def _texts(value: object, name: str = "") -> Iterator[str]:
@@ -160,34 +177,3 @@ def _texts(value: object, name: str = "") -> Iterator[str]:
             yield from _texts(item, name)
     elif isinstance(value, str):
         yield f"{name}={value}" if name else value
-
-
-def _read(path: Path) -> dict[str, object]:
-    """Return the values of a settings file by dotted key."""
-    try:
-        tables = paths.parse_toml(paths.read_text(path))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path.name}: {error}") from None
-    content: dict[str, object] = {}
-    for name, value in tables.items():
-        if name not in _TABLES:
-            content[name] = value
-        elif isinstance(value, dict):
-            content |= {f"{name}.{key}": inner for key, inner in value.items()}
-        else:
-            raise expected(f"a table [{name}]", value, f"{path.name}: {name}")
-    for item in FIELDS:
-        if item.old_key in content:
-            renamed(f"{path.name}: {item.old_key}", item.key)
-            content.setdefault(item.key, content.pop(item.old_key))
-    for key in content:
-        if key not in _KEYS:
-            table, _, name = key.rpartition(".")
-            valid = sorted(
-                item.rpartition(".")[2] for item in _KEYS if item.rpartition(".")[0] == table
-            )
-            place = f"{path.name}: [{table}]" if table else path.name
-            raise unknown(f"{place}: unknown key", name, valid, "`invoke settings`")
-    return content

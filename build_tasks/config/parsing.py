@@ -34,26 +34,18 @@ CLIENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 # The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
-# Debian policy 5.6.1 (a package), PEP 685 (an extra).
-_REGISTRY = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]+)?"
-)
-_REPOSITORY = re.compile(
-    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
-)
-_APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?")
-_EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+# Debian policy 5.6.1 (a package), PEP 685 (an extra). `re` compiles them when they are needed.
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]+)?"
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_APT = r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"
+_EXTRA = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 #: Requirements that need no parser: a name, with at most one bound and one Python marker.
-_PLAIN = re.compile(
-    rf"{_EXTRA.pattern}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
+_PLAIN = (
+    rf"{_EXTRA}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
     r"""(?:; python_version (?:[<>=!]=|[<>]) (?P<quote>["'])3\.[0-9]+(?P=quote))?"""
 )
 #: Versions that are normalized (PEP 440) already.
-_RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*")
-_BUILDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SPACE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([kKMGT])B")
-# A comma that begins a new item: not one inside [extras], nor before `<3` in `pandas>=2,<3`.
-_COMMA = re.compile(r",(?![^\[]*\])(?!\s*[<>=!~])")
+_RELEASE = r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*"
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 T = TypeVar("T")
@@ -104,11 +96,11 @@ class Items(Generic[T]):
         return items
 
 
-def matching(pattern: re.Pattern[str], noun: str) -> Callable[[object, str], str]:
-    """Return a parser of text that matches a pattern."""
+def matching(pattern: str, noun: str) -> Callable[[object, str], str]:
+    """Return a parser of text that matches a regular expression."""
 
     def parse(value: object, place: str) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise expected(noun, value, place)
         return value
 
@@ -141,21 +133,22 @@ def megabytes(value: object, place: str) -> int:
 
 
 def disk_space(value: object, place: str) -> int:
-    """Return a number of bytes from text like `20GB`, in powers of 1000 as docker counts."""
-    match = _SPACE.fullmatch(value) if isinstance(value, str) else None
+    """Return a number of bytes from text like `20GB` (powers of 1000) or `20GiB`."""
+    pattern = r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kKMGT])(i?)B"
+    match = re.fullmatch(pattern, value) if isinstance(value, str) else None
     if not match or not float(match[1]):
         raise expected("a size like 20GB or 500MB", value, place)
-    return round(float(match[1]) * int(1000 ** " KMGT".index(match[2].upper())))
+    base = 1024 if match[3] else 1000
+    return round(float(match[1]) * float(base ** " KMGT".index(match[2].upper())))
 
 
-registry_host = matching(_REGISTRY, "a host with an optional port, like ghcr.io")
-repository = matching(_REPOSITORY, "a lower-case path like apache/airflow")
-builder_name = matching(_BUILDER, "a name of letters, digits, '_', '.' and '-'")
-
-
-def registry(value: object, place: str) -> str:
-    """Return a registry's host and port, or empty text for the default one."""
-    return "" if value == "" else registry_host(value, place)
+_HOST_NOUN = "a host with an optional port, like ghcr.io"
+registry_host = matching(_HOST, _HOST_NOUN)
+registry = matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
+repository = matching(f"{_COMPONENT}(?:/{_COMPONENT})*", "a lower-case path like apache/airflow")
+builder_name = matching(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a name of letters, digits, '_', '.' and '-'"
+)
 
 
 def pattern(value: str, place: str) -> str:
@@ -199,7 +192,7 @@ def image_template(value: object, place: str) -> str:
 
 def version(value: object, place: str) -> str:
     """Return a normalized version (PEP 440)."""
-    if isinstance(value, str) and _RELEASE.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_RELEASE, value):
         return value
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - start-up time
 
@@ -222,7 +215,7 @@ def versions(value: object, place: str) -> Mapping[str, str]:
 
 def requirement(value: str, place: str) -> str:
     """Return a normalized requirement (PEP 508)."""
-    if _PLAIN.fullmatch(value):  # the parser would cost a tenth of a no-op build
+    if re.fullmatch(_PLAIN, value):  # the parser would cost a tenth of a no-op build
         return value
     from packaging.requirements import (  # noqa: PLC0415 - start-up time
         InvalidRequirement,
@@ -235,7 +228,6 @@ def requirement(value: str, place: str) -> str:
         raise expected("a requirement like pytest or pytest>=8", value, place) from None
 
 
-texts = Items(text)
 extras = Items(matching(_EXTRA, "the name of an extra"), distinct=False)
 apt_packages = Items(matching(_APT, "the name of a Debian package"), distinct=False)
 requirements = Items(requirement, distinct=False)
@@ -273,7 +265,9 @@ def unknown(
 
 def _split(value: object, place: str) -> list[str]:
     if isinstance(value, str):
-        return [item.strip() for item in _COMMA.split(value) if item.strip()]
+        # Not at a comma inside [extras], nor before `<3` in `pandas>=2,<3`.
+        items = re.split(r",(?![^\[]*\])(?!\s*[<>=!~])", value)
+        return [item.strip() for item in items if item.strip()]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
     raise expected('a list of strings like ["a", "b"]', value, place)

@@ -1,58 +1,93 @@
-"""Parse the options of one verb, and print its help."""
+"""Parse the command lines of verbs, and print their help."""
 
 from __future__ import annotations
 
-import argparse
-import re
+import shutil
+import textwrap
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import NoReturn
 
 from build_tasks import console
-from build_tasks.config.options import Group, Option, Options, collect
+from build_tasks.config import loading
+from build_tasks.config.options import FORMER_NAMES, GROUPS, Option, Options, collect
 from build_tasks.config.parsing import unknown
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import UsageError
+from build_tasks.front.verbs import Verb
+
+#: The column of the explanations in help.
+_COLUMN = 24
 
 
-def parse(
-    name: str,
-    options: Sequence[Option],
-    words: Sequence[str],
-    *,
-    command: str = "",
-    examples: Sequence[str] = (),
-) -> Options:
+def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Options:
     """Return the options that a command line gives.
 
     Args:
-        name: the task or session, for errors.
-        options: the options of the verb.
+        verb: the verb.
         words: the command line after the command.
-        command: the command before the options, for help; the name by default.
-        examples: options for examples in help.
+        place: the task or session, for errors.
+        command: the command before the options, for help; the place by default.
 
     Raises:
         UsageError: an option is unknown, lacks its value or has one too many.
         SystemExit: after printing help or the version.
     """
-    parser = _Parser(name, options, command or name, examples)
-    if {"-h", "--help"} & {*words}:
-        console.answer(parser.format_help(), end="")
-        raise SystemExit(0)
-    if "--version" in words:
-        console.answer(version())
-        raise SystemExit(0)
-    return collect(vars(parser.parse_args(words)), options)
+    options, rest = read(verb, words, place, command or place)
+    if rest:
+        raise _unknown(verb, "argument", rest[0], place)
+    return options
 
 
-def unknown_option(word: str, options: Sequence[Option], place: str) -> UsageError:
-    """Return the error for a word of a command line that is no option there."""
-    name = word.partition("=")[0] if word.startswith("-") else word
-    noun = "option" if word.startswith("-") else "argument"
-    known = [f"--{option.name}" for option in options if not option.positional]
-    return unknown(f"{place}: unknown {noun}", name, known, "-h")
+def read(
+    verb: Verb, words: Sequence[str], place: str, command: str
+) -> tuple[Options, Sequence[str]]:
+    """Return the options at the beginning of a command line, and the words after them.
+
+    The arguments and errors are those of `parse`.
+    """
+    arguments = [option.name for option in verb.options if option.positional]
+    values: dict[str, list[str]] = {}
+    rest = [*words]
+    while rest and (_is_option(rest[0]) or arguments):
+        word = rest.pop(0)
+        if not _is_option(word):
+            values[arguments.pop(0)] = [word]
+            continue
+        if word in {"-h", "--help", "--version"}:
+            console.answer(version() if word == "--version" else describe(verb, command))
+            raise SystemExit(0)
+        name, equals, value = word.partition("=")
+        option = _option(verb, name, place)
+        if option.flag and equals:
+            raise UsageError(f"{name}: takes no value")
+        if not (option.flag or equals):
+            if not rest:
+                raise UsageError(f"{name}: needs a value")
+            value = rest.pop(0)
+        if option.name in values and not (option.flag or option.several or option.repeat):
+            raise UsageError(f"{name}: given twice")
+        values.setdefault(option.name, []).append(value)
+    return collect(values, verb.options), rest
+
+
+def describe(verb: Verb, command: str) -> str:
+    """Return the help of a verb.
+
+    Args:
+        verb: the verb.
+        command: the command before the options.
+    """
+    lines = [f"usage: {command} [OPTIONS]", "", "options:"]
+    lines += _entry("-h, --help", "show this help and exit")
+    lines += _entry("--version", "show the version and exit")
+    for group in GROUPS:
+        options = [option for option in verb.options if option.group == group]
+        lines += ["", f"{group}:"] if options else []
+        for option in options:
+            lines += _entry(option.usage, option.help)
+    examples = [f"  {command} {example}".rstrip() for example in verb.examples]
+    return "\n".join([*lines, "", "examples:", *examples])
 
 
 def version() -> str:
@@ -64,53 +99,33 @@ def version() -> str:
         return str(project["project"]["version"])
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser with options in groups, whose errors are one line."""
-
-    def __init__(
-        self, name: str, options: Sequence[Option], command: str, examples: Sequence[str]
-    ) -> None:
-        lines = [f"  {command} {example}".rstrip() for example in examples]
-        super().__init__(
-            prog=name,
-            usage=f"{command} [OPTIONS]",
-            epilog="\n".join(["examples:", *lines]) if lines else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        self._known = options
-        self.add_argument("--version", action="store_true", help="show the version and exit")
-        groups = {group: self.add_argument_group(group) for group in Group}
-        for option in options:
-            _add(groups[option.group], option)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError for a mistake that argparse found."""
-        word = message.removeprefix("unrecognized arguments: ")
-        if word != message:
-            raise unknown_option(word.split(" ")[0], self._known, self.prog)
-        match = re.fullmatch(r"argument (--[\w-]+)(?:/\S+)?: (.*)", message, re.DOTALL)
-        if match and "expected one argument" in match[2]:
-            raise UsageError(f"{match[1]}: needs a value")
-        if match and "ignored explicit argument" in match[2]:
-            raise UsageError(f"{match[1]}: takes no value")
-        raise UsageError(f"{self.prog}: {message!r}")
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"  # a hyphen alone is standard input
 
 
-def _add(group: argparse._ArgumentGroup, option: Option) -> None:
-    text = option.help.replace("%", "%%")
-    if option.positional:
-        group.add_argument(option.name, nargs="?", help=text, metavar=option.metavar)
-    elif option.flag:
-        group.add_argument(f"--{option.name}", dest=option.name, help=text, action="store_true")
-    else:
-        action = "append" if option.several or option.repeat else "store"
-        value = option.placeholder
-        group.add_argument(
-            f"--{option.name}", dest=option.name, help=text, action=action, metavar=value
-        )
-    if option.old_name:
-        action = "store_true" if option.flag else "store"
-        group.add_argument(
-            f"--{option.old_name}", dest=option.old_name, help=argparse.SUPPRESS, action=action
-        )
+def _option(verb: Verb, word: str, place: str) -> Option:
+    """Return the option that has a name now or had it before."""
+    name = word.removeprefix("--")
+    for option in verb.options:
+        if option.name in {name, FORMER_NAMES.get(name)}:
+            if option.name != name:
+                loading.renamed(word, f"--{option.name}")
+            return option
+    raise _unknown(verb, "option", word, place)
+
+
+def _unknown(verb: Verb, noun: str, word: str, place: str) -> UsageError:
+    known = [f"--{option.name}" for option in verb.options if not option.positional]
+    return unknown(f"{place}: unknown {noun}", word, known, "-h")
+
+
+def _entry(usage: str, text: str) -> Iterator[str]:
+    """Yield the lines of one option in help."""
+    start = f"  {usage}  "
+    lines = textwrap.wrap(
+        text, max(shutil.get_terminal_size().columns - _COLUMN - 2, 30), break_on_hyphens=False
+    )
+    if len(start) <= _COLUMN:
+        start += " " * (_COLUMN - len(start)) + lines.pop(0)
+    yield start.rstrip()
+    yield from (" " * _COLUMN + line for line in lines)

@@ -16,15 +16,14 @@ startup.end_on_interrupt()
 
 from build_tasks import console
 from build_tasks.commands.output import reported
-from build_tasks.config import options
 from build_tasks.config.settings import FILE_VARIABLE
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
-from build_tasks.front.verbs import Verb
+from build_tasks.front.verbs import VERBS
 
 PROGRAM = "airflow-images-check"
 FILE = "images.toml"
-CHECK = Verb("check.check_image", options.CHECK_HOOK, ("", "--kind prod --fail"))
+CHECK = VERBS["image.check"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with reported():
-            given = command_line.parse(PROGRAM, CHECK.options, words, examples=CHECK.examples)
+            given = command_line.parse(CHECK, words, PROGRAM)
             if Path(FILE).is_file():
                 os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
             CHECK.run(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nox
@@ -68,19 +69,16 @@ def _register(
     name: str, verb: Verb, title: str, fixed: Mapping[str, str], tags: Sequence[str]
 ) -> None:
     """Register the session of a verb with some options that are fixed by its name."""
-    options = [option for option in verb.options if option.name not in fixed]
-    examples = [re.sub(r"--(kind|python) \S+ ?", "", text) for text in verb.examples]
+    verb = replace(
+        verb,
+        examples=tuple(re.sub(r"--(kind|python) \S+ ?", "", text) for text in verb.examples),
+        options=tuple(option for option in verb.options if option.name not in fixed),
+    )
 
     def body(session: nox.Session) -> None:
         try:
             with reported():
-                given = command_line.parse(
-                    name,
-                    options,
-                    session.posargs,
-                    command=f"nox -s {name} --",
-                    examples=examples,
-                )
+                given = command_line.parse(verb, session.posargs, name, f"nox -s {name} --")
             verb.run(Options({**given.given, **fixed}))
         except ImagesError as error:
             session.error(str(error))

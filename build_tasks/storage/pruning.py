@@ -11,6 +11,7 @@ from build_tasks import process
 from build_tasks.buildx import commands, verbs
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
+from build_tasks.config.parsing import disk_space
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.storage import cache_records
 from build_tasks.storage.cache_records import TYPES, Record
@@ -68,7 +69,9 @@ def parse_rule(options: Options) -> Rule:
     kind = options.text("type") or ""
     if kind and kind not in TYPES:
         raise UsageError(f"--type: unknown type {kind!r}: choose {listed(TYPES)}")
-    limits = tuple((name, _size(options, name)) for name in LIMITS if options.text(name))
+    limits = tuple(
+        (name, disk_space(text, f"--{name}")) for name in LIMITS if (text := options.text(name))
+    )
     return Rule(options.flag("all"), _duration(options.text("older")), kind, limits)
 
 
@@ -113,14 +116,3 @@ def _duration(text: str | None) -> timedelta | None:
         raise UsageError(f"--older: expected a duration like 24h, 90m or 7d, got {text!r}")
     parts = re.findall(r"([\d.]+)([dhms])", text)
     return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
-
-
-def _size(options: Options, name: str) -> int:
-    text = options.text(name) or ""
-    try:
-        size = cache_records.size(text)
-    except ValueError:
-        size = 0
-    if not size:
-        raise UsageError(f"--{name}: expected a size like 20GB or 500MB, got {text!r}")
-    return size

@@ -258,8 +258,8 @@ def test_options_may_be_repeated_and_former_names_work(bench: Bench) -> None:
     assert len(by_task.stdout.splitlines()) == 2
     assert by_task.stdout.count("ADDITIONAL_PYTHON_DEPS=pandas") == 2
     assert lines(by_task.stderr)[:2] == [
-        "--cache is now called --cache-mode",
         "--python-deps is now called --dependencies-python",
+        "--cache is now called --cache-mode",
     ]
     options = ("--python", "3.11", "--python", "3.12", "--dry-run", "--python-deps", "pandas")
     by_session = bench.nox("build_all", "--kind", "ci", *options, "--cache=local")

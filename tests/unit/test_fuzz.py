@@ -138,9 +138,7 @@ def _settings(content: bytes, folder: Path) -> None:
 
 def _options(content: bytes, _: Path) -> None:
     words = content.decode(errors="surrogateescape").split("\n")
-    given = command_line.parse(
-        "session", VERBS["image.build"].options, [w for w in words if "-h" not in w]
-    )
+    given = command_line.parse(VERBS["image.build"], [w for w in words if "-h" not in w], "session")
     given.settings()
 
 

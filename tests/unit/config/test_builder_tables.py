@@ -141,11 +141,11 @@ TCP = 'endpoint = "tcp://x:1"\n'
         ),
         (
             '[builders.a]\ndriver = "docker"\noptions = {}',
-            "builders.a.options: the docker driver takes no other keys",
+            "builders.a: the docker driver has no key 'options': choose driver",
         ),
         (
             f'{REMOTE}max-used-space = "1GB"',
-            "builders.a.max-used-space: the remote driver takes nodes, options",
+            "builders.a: the remote driver has no key 'max-used-space': choose driver, nodes, op",
         ),
         (
             "[builders.a]\noptions = 3",
@@ -173,7 +173,7 @@ TCP = 'endpoint = "tcp://x:1"\n'
         ),
         (
             f'{NODE}endpoint = "ssh://me:pw@x"',
-            "builders.a.nodes[0].endpoint: an endpoint must not contain a password",
+            "builders: 'endpoint=ssh://me:***@x' contains a secret (***), which commands and logs",
         ),
         (
             f"{NODE}endpoint = 3",

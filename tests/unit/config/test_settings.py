@@ -236,7 +236,7 @@ def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
     ):
         loading.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
     known = ("CACHE", "FILE", "ENGINE_RELEASE", "TESTS_ROUNDS")
-    loading.check_variables({f"AIRFLOW_IMAGES_{name}": "" for name in known})
+    loading.read_environment({f"AIRFLOW_IMAGES_{name}": "" for name in known})
 
 
 def test_every_variable_that_the_code_names_is_known() -> None:
@@ -244,7 +244,7 @@ def test_every_variable_that_the_code_names_is_known() -> None:
     texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
     named = {name for text in texts for name in re.findall(r"AIRFLOW_IMAGES_[A-Z_]*[A-Z]", text)}
     assert len(named) > 3
-    loading.check_variables(dict.fromkeys(named, ""))
+    loading.read_environment(dict.fromkeys(named, ""))
 
 
 @pytest.mark.parametrize(
