@@ -65,7 +65,9 @@ def load_image(options: Options) -> None:
             value = getattr(build, field)
             if valid and value not in valid:
                 raise UsageError(f"{file}: is for {field} {value}, not {listed(valid)}")
-        message(f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}")
+        message(
+            f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}"
+        )
 
     with archive.opened(file) as chunks:
         host = build_host.find(settings, start=True, announce=message)
