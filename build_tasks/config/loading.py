@@ -24,7 +24,6 @@ from build_tasks.config.settings import (
     ROOT,
     TABLES,
     Settings,
-    variable,
 )
 from build_tasks.errors import UsageError
 from build_tasks.model import builder
@@ -50,11 +49,8 @@ def load(
 ) -> Settings:
     """Return the effective settings.
 
-    Args:
-        options: values by option; None, False and an empty list are not given.
-        environment: environment variables.
-        file: the settings file; by default the one that AIRFLOW_IMAGES_FILE names, or the
-            project's images.toml.
+    Options that are None, False or an empty list are not given. By default, the file is the one
+    that AIRFLOW_IMAGES_FILE names, or the project's images.toml.
 
     Raises:
         UsageError: a key, a variable or a value is wrong.
@@ -101,7 +97,10 @@ def renamed(old: str, new: str) -> None:
 def read_environment(environment: Mapping[str, str]) -> Origins:
     """Return the values of variables, or raise UsageError for one that sets nothing."""
     keys = {item.variable: item.key for item in FIELDS}
-    former = {variable(old): variable(new) for old, new in FORMER_KEYS.items()}
+    former = {
+        f"{ENVIRONMENT_PREFIX}{old.upper()}": f"{ENVIRONMENT_PREFIX}{new.upper()}"
+        for old, new in FORMER_KEYS.items()
+    }
     values: Origins = {}
     for name in sorted(environment):
         if name in former:

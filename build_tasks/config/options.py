@@ -79,7 +79,9 @@ class Option:
         """The option with the placeholder of its value."""
         value = f"{{{','.join(self.choices)}}}" if self.choices else self.metavar
         name = "" if self.positional else f"--{self.name} "
-        return f"{name}{value}{'[,...]' if self.several else ''}".rstrip()
+        return (
+            f"{name}{value}{'[,...]' if self.several else ' ...' if self.repeat else ''}".rstrip()
+        )
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,7 @@ class Options:
 
 
 def collect(values: Mapping[str, Any], options: Sequence[Option]) -> Options:
-    """Return the options that a parser read.
-
-    Args:
-        values: by name, the values of an option in their order; what is empty was not given.
-        options: the options of the verb.
+    """Return the options that a parser read, from lists of values or values by name.
 
     Raises:
         UsageError: a number is wrong.

@@ -22,16 +22,12 @@ from build_tasks.text.formatting import listed
 
 #: The most names that an error message lists.
 FEW = 12
-#: The kinds of constraint files that Airflow publishes.
-CONSTRAINTS_MODES = ("constraints", "constraints-no-providers", "constraints-source-providers")
 #: The Debian packages of the database clients that an image can have.
-CLIENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "postgres": ("postgresql-client",),
-        "mysql": ("default-mysql-client",),
-        "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
-    }
-)
+CLIENTS: Mapping[str, tuple[str, ...]] = {
+    "postgres": ("postgresql-client",),
+    "mysql": ("default-mysql-client",),
+    "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
+}
 
 # The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra). `re` compiles them when they are needed.
@@ -54,12 +50,7 @@ S = TypeVar("S", bound=str)
 
 @dataclass(frozen=True)
 class Choice(Generic[S]):
-    """A parser of one of a few values.
-
-    Args:
-        noun: what the value is, for the error.
-        values: the valid values.
-    """
+    """A parser of one of a few values, with their noun for the error."""
 
     noun: str
     values: tuple[S, ...]
@@ -67,22 +58,14 @@ class Choice(Generic[S]):
     def __call__(self, value: object, place: str) -> S:
         """Return the valid value that equals this one."""
         name = text(value, place)
-        for valid in self.values:
-            if valid == name:
-                return valid
-        raise UsageError(
-            f"{place}: unknown {self.noun} {value!r}: choose {listed(map(str, self.values))}"
-        )
+        if name not in self.values:
+            raise unknown(f"{place}: unknown {self.noun}", name, self.values)
+        return self.values[self.values.index(name)]
 
 
 @dataclass(frozen=True)
 class Items(Generic[T]):
-    """A parser of a list.
-
-    Args:
-        item: the parser of each item.
-        distinct: refuse an item that occurs twice.
-    """
+    """A parser of a list of items, which may have to be distinct."""
 
     item: Callable[[str, str], T]
     distinct: bool = True
@@ -107,11 +90,7 @@ def matching(pattern: str, noun: str) -> Callable[[object, str], str]:
     return parse
 
 
-def text(value: object, place: str) -> str:
-    """Return text."""
-    if not isinstance(value, str):
-        raise expected("a string", value, place)
-    return value
+text = matching(r"(?s:.*)", "a string")
 
 
 def boolean(value: object, place: str) -> bool:
@@ -146,6 +125,7 @@ _HOST_NOUN = "a host with an optional port, like ghcr.io"
 registry_host = matching(_HOST, _HOST_NOUN)
 registry = matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
 repository = matching(f"{_COMPONENT}(?:/{_COMPONENT})*", "a lower-case path like apache/airflow")
+image_template = matching(r"(?:[^\s{}]|\{python\})+", "an image like python:{python}-slim-bookworm")
 builder_name = matching(
     r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a name of letters, digits, '_', '.' and '-'"
 )
@@ -179,15 +159,6 @@ def pythons(value: object, place: str) -> tuple[str, ...]:
     if not versions:
         raise expected("at least one Python version, like 3.11", value, place)
     return versions
-
-
-def image_template(value: object, place: str) -> str:
-    """Return an image reference in which `{python}` is replaced by the version."""
-    reference = text(value, place)
-    plain = reference.replace("{python}", "3.11")
-    if not plain or re.search(r"[\s{}]", plain):
-        raise expected("an image like python:{python}-slim-bookworm", reference, place)
-    return reference
 
 
 def version(value: object, place: str) -> str:
@@ -232,6 +203,11 @@ extras = Items(matching(_EXTRA, "the name of an extra"), distinct=False)
 apt_packages = Items(matching(_APT, "the name of a Debian package"), distinct=False)
 requirements = Items(requirement, distinct=False)
 clients = Items(Choice("database client", tuple(CLIENTS)))
+#: The kinds of constraint files that Airflow publishes.
+constraints_mode = Choice(
+    "constraints mode",
+    ("constraints", "constraints-no-providers", "constraints-source-providers"),
+)
 
 
 def expected(noun: str, value: object, place: str) -> UsageError:
@@ -245,12 +221,9 @@ def unknown(
 ) -> UsageError:
     """Return the error for an unknown name, with the nearest valid one or the valid ones.
 
-    Args:
-        subject: the place, and what the name should be: `image.build: unknown option`.
-        name: the name.
-        valid: the valid names.
-        listing: the command that lists the valid names, where they are many.
-        prefix: what all names begin with; it does not count when the nearest one is looked for.
+    The subject says the place and the noun: `image.build: unknown option`. The listing is the
+    command that lists the names where they are many. The prefix, which all names have, does not
+    make one of them nearer.
     """
     names = [*valid]
     near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.7)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -50,22 +51,22 @@ class Field:
     """One setting.
 
     Args:
-        attribute: its attribute of Settings.
         parse: returns the typed value of a value from TOML, a variable or an option.
         default: the typed value where it is not set.
         help: what its option is for; without it, no option sets it.
         metavar: the placeholder of its value in help; the last word of the name by default.
         kind: the only image that it is for; None for all.
         repeat: the option may be repeated, but takes no list in one value.
+        attribute: its attribute of Settings.
     """
 
-    attribute: str
     parse: Callable[[Any, str], Any]
     default: Any
     help: str = ""
     metavar: str = ""
     kind: ImageKind | None = None
     repeat: bool = False
+    attribute: str = ""
 
     @property
     def key(self) -> str:
@@ -82,17 +83,12 @@ class Field:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return variable(self.key)
+        return ENVIRONMENT_PREFIX + self.name.upper().replace("-", "_")
 
 
-def variable(key: str) -> str:
-    """Return the environment variable that sets a key."""
-    return ENVIRONMENT_PREFIX + key.upper().replace(".", "_").replace("-", "_")
-
-
-def _setting(parse: Callable[[Any, str], T], default: T, help: str = "", **more: Any) -> T:
-    """Return the attribute of a setting; its arguments are those of Field."""
-    metadata = {"parse": parse, "default": default, "help": help, **more}
+def _setting(parse: Callable[[Any, str], T], default: T, *arguments: Any, **named: Any) -> T:
+    """Return the attribute of a setting; the arguments are those of Field."""
+    metadata = {"field": partial(Field, parse, default, *arguments, **named)}
     return field(metadata=metadata)  # type: ignore[no-any-return]
 
 
@@ -102,13 +98,10 @@ class Settings:
 
     origins: Mapping[str, str]
     registry: str = _setting(
-        parsing.registry,
-        "",
-        "registry (default: ghcr.io, or the embedded engine's)",
-        metavar="HOST",
+        parsing.registry, "", "registry (default: ghcr.io, or the embedded engine's)", "HOST"
     )
     repository: str = _setting(
-        parsing.repository, "apache/airflow", "path of the project in the registry", metavar="PATH"
+        parsing.repository, "apache/airflow", "path of the project in the registry", "PATH"
     )
     branch: str = _setting(parsing.text, "main", "branch that the images are built from")
     engine: str = _setting(
@@ -116,14 +109,14 @@ class Settings:
         "auto",
         "Docker engine; auto: the installed one, else the embedded one",
     )
-    builder: str = _setting(parsing.builder_name, "default", "buildx builder", metavar="NAME")
+    builder: str = _setting(parsing.builder_name, "default", "buildx builder", "NAME")
     builders: Mapping[str, Builder] = _setting(builder_tables.parse, MappingProxyType({}))
     pythons: tuple[str, ...] = _setting(parsing.pythons, ("3.11",))
     platforms: tuple[Platform, ...] = _setting(
         Items(Platform.parse), (), "platforms to build for (default: the engine's own)"
     )
     ca_bundle: str = _setting(
-        parsing.text, "", "CA bundle for steps (default: the embedded engine's)", metavar="FILE"
+        parsing.text, "", "CA bundle for steps (default: the embedded engine's)", "FILE"
     )
     cache_mode: CacheMode = _setting(
         Choice("cache mode", tuple(CacheMode)), CacheMode.REGISTRY, "caches to use"
@@ -140,38 +133,27 @@ class Settings:
         "branches whose caches are read; main is the setting `branch`",
     )
     cache_from: tuple[Backend, ...] = _setting(
-        parsing.cache_sources,
-        (),
-        "further cache to read, in buildx's syntax; may be repeated",
-        metavar="CACHE",
-        repeat=True,
+        parsing.cache_sources, (), "more caches to read, in buildx's syntax", "CACHE", repeat=True
     )
     cache_to: Backend | None = _setting(
-        parsing.cache_target, None, "other cache to write, in buildx's syntax", metavar="CACHE"
+        parsing.cache_target, None, "other cache to write, in buildx's syntax", "CACHE"
     )
     output_compression: Compression = _setting(
-        Choice("compression", tuple(Compression)),
-        Compression.ZSTD,
-        "compression of pushed layers; gzip is for old consumers",
+        Choice("compression", tuple(Compression)), Compression.ZSTD, "compression of pushed layers"
     )
     #: Whether runs may write caches and images; only its variable trusts unknown CI events.
     trusted: bool = _setting(parsing.boolean, default=True)
     context_untracked: tuple[str, ...] = _setting(
-        Items(parsing.pattern),
-        (),
-        "untracked files that enter the build context, like sources/**",
-        metavar="PATTERN",
+        Items(parsing.pattern), (), "untracked files in the context, like sources/**", "PATTERN"
     )
     context_ignored: tuple[str, ...] = _setting(
         Items(parsing.pattern),
         (),
-        "git-ignored files that enter it, like airflow-core/src/airflow/ui/dist/**",
-        metavar="PATTERN",
+        "git-ignored files in the context, like **/ui/dist/**",
+        "PATTERN",
     )
     base_image: str = _setting(
-        parsing.image_template,
-        "python:{python}-slim-bookworm",
-        "upstream base image, always pulled; {python} is the version",
+        parsing.image_template, "python:{python}-slim-bookworm", "upstream image, always pulled"
     )
     airflow_version: str = _setting(parsing.version, "3.3.2")
     #: The release of Airflow for some Python versions.
@@ -181,14 +163,14 @@ class Settings:
         "release",
         "what PROD installs: release, wheels (those in docker-context-files/), a folder of "
         "Airflow's sources, or git+URL@REF",
-        metavar="SOURCE",
-        kind=ImageKind.PROD,
+        "SOURCE",
+        ImageKind.PROD,
     )
     airflow_extras: tuple[str, ...] = _setting(
-        parsing.extras, (), "extras of apache-airflow", metavar="EXTRA"
+        parsing.extras, (), "extras of apache-airflow", "EXTRA"
     )
     constraints_mode: str = _setting(
-        Choice("constraints mode", parsing.CONSTRAINTS_MODES),
+        parsing.constraints_mode,
         "constraints",
         "constraint file that PROD follows",
         kind=ImageKind.PROD,
@@ -202,20 +184,13 @@ class Settings:
         kind=ImageKind.PROD,
     )
     dependencies_python: tuple[str, ...] = _setting(
-        parsing.requirements, (), "additional Python packages", metavar="REQUIREMENT"
+        parsing.requirements, (), "additional Python packages", "REQUIREMENT"
     )
     dependencies_apt_dev: tuple[str, ...] = _setting(
-        parsing.apt_packages,
-        (),
-        "additional Debian packages of the CI image and of PROD's build stage",
-        metavar="PACKAGE",
+        parsing.apt_packages, (), "more Debian packages of CI and PROD's build stage", "PACKAGE"
     )
     dependencies_apt_runtime: tuple[str, ...] = _setting(
-        parsing.apt_packages,
-        (),
-        "additional Debian packages of the PROD image",
-        metavar="PACKAGE",
-        kind=ImageKind.PROD,
+        parsing.apt_packages, (), "more Debian packages of PROD", "PACKAGE", ImageKind.PROD
     )
     ci_test_packages: tuple[str, ...] = _setting(parsing.requirements, ())
     #: The largest sizes of images in MB.
@@ -223,10 +198,7 @@ class Settings:
     prod_budget: int = _setting(parsing.megabytes, 0)
     prod_slim_budget: int = _setting(parsing.megabytes, 0)
     prod_slim: bool = _setting(
-        parsing.boolean,
-        default=False,
-        help="PROD without extras and database clients",
-        kind=ImageKind.PROD,
+        parsing.boolean, False, "PROD without extras and clients", kind=ImageKind.PROD
     )
     prod_clients: tuple[str, ...] = _setting(
         parsing.clients, (), "database clients of the PROD image", kind=ImageKind.PROD
@@ -235,10 +207,7 @@ class Settings:
     uv_version: str = _setting(parsing.version, "0.9.18")
     pip_version: str = _setting(parsing.version, "25.3")
     sbom_scanner: str = _setting(
-        parsing.image_template,
-        "docker/buildkit-syft-scanner:stable-1",
-        "image that generates the SBOM for --sbom",
-        metavar="IMAGE",
+        parsing.image_template, "docker/buildkit-syft-scanner:stable-1", "image that makes SBOMs"
     )
 
     def builder_named(self, name: str) -> Builder:
@@ -250,4 +219,6 @@ class Settings:
         return self.airflow_versions.get(python, self.airflow_version)
 
 
-FIELDS = tuple(Field(item.name, **item.metadata) for item in fields(Settings) if item.metadata)
+FIELDS: tuple[Field, ...] = tuple(
+    item.metadata["field"](attribute=item.name) for item in fields(Settings) if item.metadata
+)

@@ -42,10 +42,7 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
 def read(
     verb: Verb, words: Sequence[str], place: str, command: str
 ) -> tuple[Options, Sequence[str]]:
-    """Return the options at the beginning of a command line, and the words after them.
-
-    The arguments and errors are those of `parse`.
-    """
+    """Return the options at the beginning of a command line, and the rest; else like `parse`."""
     arguments = [option.name for option in verb.options if option.positional]
     values: dict[str, list[str]] = {}
     rest = [*words]
@@ -72,12 +69,7 @@ def read(
 
 
 def describe(verb: Verb, command: str) -> str:
-    """Return the help of a verb.
-
-    Args:
-        verb: the verb.
-        command: the command before the options.
-    """
+    """Return the help of a verb, which stands after this command."""
     lines = [f"usage: {command} [OPTIONS]", "", "options:"]
     lines += _entry("-h, --help", "show this help and exit")
     lines += _entry("--version", "show the version and exit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import nox
@@ -23,12 +23,8 @@ from build_tasks.model.matrix import ImageKind, Platform
 #: The options of nox that name sessions, and those that list them.
 _SELECTING = frozenset(("-s", "-e", "--session", "--sessions"))
 _LISTING = frozenset(("-l", "--list", "--list-sessions"))
-#: The verbs that are for one image and Python.
-_OF_IMAGES = (
-    ("build", VERBS["image.build"], "Build the {} image with Python {}."),
-    ("merge", VERBS["image.merge"], "Merge the platforms of the {} image with Python {}."),
-    ("verify", VERBS["image.verify"], "Verify the {} image with Python {}."),
-)
+#: The verbs of one image and Python.
+_TITLES = {"build": "Build", "merge": "Merge the platforms of", "verify": "Verify"}
 
 
 def register(words: Sequence[str]) -> None:
@@ -42,38 +38,33 @@ def register(words: Sequence[str]) -> None:
             pythons = loading.load().pythons
     except ImagesError as error:
         sys.exit(f"nox > {error}")
-    listed = [] if _LISTING & {*words} else [*Platform]
-    for name, verb, title in _OF_IMAGES:
-        for python in pythons:
-            for kind in ImageKind:
-                fixed = {"kind": kind.value, "python": python}
-                tags = [f"{name}_{kind}", f"python-{python}"]
-                text = title.format(kind.upper(), python)
-                _register(f"{name}_{kind}-{python}", verb, text, fixed, tags)
-                for platform in listed if name == "build" else ():
-                    identity = f"{kind}-{python}-{platform.architecture}"
-                    on_platform = {**fixed, "platform": platform.value}
-                    _register(f"build_{identity}", verb, f"Build {identity}.", on_platform, tags)
-    _register("build_all", BUILD_ALL, "Build the whole matrix, or the selected part.", {}, [])
+    listing = bool(_LISTING & {*words})
+    for (name, title), python, kind in product(_TITLES.items(), pythons, ImageKind):
+        verb, session = VERBS[f"image.{name}"], f"{name}_{kind}-{python}"
+        fixed = {"kind": kind.value, "python": python}
+        tags = (f"{name}_{kind}", f"python-{python}")
+        text = f"{title} the {kind.upper()} image with Python {python}"
+        _register(session, verb, f"{text}.", fixed, *tags)
+        for platform in Platform if name == "build" and not listing else ():
+            on_platform = {**fixed, "platform": platform.value}
+            architecture = platform.architecture
+            _register(
+                f"{session}-{architecture}", verb, f"{text} on {architecture}.", on_platform, *tags
+            )
+    _register("build_all", BUILD_ALL, "Build the whole matrix, or the selected part.", {})
     for python in pythons:
-        _register(
-            f"constraints-{python}",
+        verb, title = (
             VERBS["constraints.generate"],
             f"Resolve constraints/constraints-{python}.txt.",
-            {"python": python},
-            ["constraints"],
         )
+        _register(f"constraints-{python}", verb, title, {"python": python}, "constraints")
 
 
-def _register(
-    name: str, verb: Verb, title: str, fixed: Mapping[str, str], tags: Sequence[str]
-) -> None:
+def _register(name: str, verb: Verb, title: str, fixed: Mapping[str, str], *tags: str) -> None:
     """Register the session of a verb with some options that are fixed by its name."""
-    verb = replace(
-        verb,
-        examples=tuple(re.sub(r"--(kind|python) \S+ ?", "", text) for text in verb.examples),
-        options=tuple(option for option in verb.options if option.name not in fixed),
-    )
+    examples = [re.sub(r"--(kind|python) \S+ ?", "", text) for text in verb.examples]
+    options = [option for option in verb.options if option.name not in fixed]
+    verb = Verb(verb.function, examples, *options)
 
     def body(session: nox.Session) -> None:
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from build_tasks import process
@@ -12,7 +11,6 @@ from build_tasks.config.options import FORMATS, PROGRESS, SETTINGS, Option, Opti
 from build_tasks.model.matrix import ImageKind
 
 
-@dataclass(frozen=True)
 class Verb:
     """One verb, which is a task of invoke and may be a session of nox.
 
@@ -22,9 +20,10 @@ class Verb:
         options: the options that it takes.
     """
 
-    function: str
-    examples: tuple[str, ...]
-    options: tuple[Option, ...]
+    def __init__(self, function: str, examples: Sequence[str], *options: Option) -> None:
+        self.function = function
+        self.examples = examples
+        self.options = options
 
     @property
     def body(self) -> Callable[[Options], None]:
@@ -46,23 +45,19 @@ class Verb:
             self.body(given)
 
 
-def _verb(function: str, examples: tuple[str, str], *options: Option) -> Verb:
-    return Verb(function, examples, options)
-
-
 _KINDS = tuple(map(str, ImageKind))
-KIND = Option("kind", "what", "image (default: ci)", choices=_KINDS)
-KINDS = Option("kind", "what", "images (default: ci)", choices=_KINDS, several=True)
 PYTHON = Option("python", "what", "Python versions", "X.Y", several=True)
+IMAGE = (Option("kind", "what", "image (default: ci)", choices=_KINDS), PYTHON)
 TAG = Option("tag", "output", "tag of the image (default: latest)", "TAG")
 TAGS = Option("tag", "output", "tags of the image (default: latest)", "TAG", several=True)
 DIGESTS = Option("digests", "output", "folder of digests (default: dist/digests)", "FOLDER")
 DRY_RUN = Option("dry-run", "run", "print the commands and start nothing")
 JSON = Option("json", "output", "print JSON")
+SHOWN = (JSON, *SETTINGS)
 RECORD = "last, a run, a build like ci-3.11, or a file"
 #: The options of a build that change the image, its output or its cache.
 BUILD_OUTPUT = (
-    KINDS,
+    Option("kind", "what", "images (default: ci)", choices=_KINDS, several=True),
     PYTHON,
     TAGS,
     Option("load", "output", "load the image into the engine (the default)"),
@@ -88,25 +83,23 @@ BUILD = (
 _EXAMPLES = ("--python 3.11", "--kind prod --python 3.11,3.12 --push --push-cache")
 
 VERBS: Mapping[str, Verb] = {
-    "bake": _verb("build.bake", ("", "--kind ci --push"), *BUILD_OUTPUT),
-    "builder.create": _verb(
+    "bake": Verb("build.bake", ("", "--kind ci --push"), *BUILD_OUTPUT),
+    "builder.create": Verb(
         "builders.create_builder",
         ("", "--builder cached --recreate"),
         Option("recreate", "run", "recreate a builder that differs, keeping its cache"),
         Option("drop-cache", "run", "with --recreate: drop its cache"),
         *SETTINGS,
     ),
-    "builder.inspect": _verb(
-        "builders.inspect_builder", ("--builder cached", "--json"), JSON, *SETTINGS
-    ),
-    "builder.list": _verb("builders.list_builders", ("", "--json"), JSON, *SETTINGS),
-    "builder.remove": _verb(
+    "builder.inspect": Verb("builders.inspect_builder", ("--builder cached", "--json"), *SHOWN),
+    "builder.list": Verb("builders.list_builders", ("", "--json"), *SHOWN),
+    "builder.remove": Verb(
         "builders.remove_builder",
         ("--builder cached", "--builder cached --keep-cache"),
         Option("keep-cache", "run", "keep the cache volume"),
         *SETTINGS,
     ),
-    "cache.prune": _verb(
+    "cache.prune": Verb(
         "caches.prune_cache",
         ("--dry-run", "--older 240h --max-used-space 20GB"),
         Option("all", "what", "also remove shared and internal records"),
@@ -116,39 +109,36 @@ VERBS: Mapping[str, Verb] = {
         Option("reserved-space", "what", "size that is always kept, like 5GB", "SIZE"),
         Option("min-free-space", "what", "free disk space to reach, like 10GB", "SIZE"),
         Option("dry-run", "run", "print what would be removed, and remove nothing"),
-        JSON,
-        *SETTINGS,
+        *SHOWN,
     ),
-    "cache.push": _verb("build.push_cache", _EXAMPLES, *BUILD),
-    "cache.usage": _verb(
+    "cache.push": Verb("build.push_cache", _EXAMPLES, *BUILD),
+    "cache.usage": Verb(
         "caches.show_usage",
         ("--local", "--remote --json"),
         Option("local", "what", "only the builders"),
         Option("remote", "what", "only the cache references of the registry"),
-        KIND,
-        PYTHON,
-        JSON,
-        *SETTINGS,
+        *IMAGE,
+        *SHOWN,
     ),
-    "constraints.generate": _verb(
+    "constraints.generate": Verb(
         "constraints.generate_constraints",
         ("--python 3.11", "--upgrade"),
         PYTHON,
         Option("upgrade", "run", "take the newest versions instead of the pinned ones"),
     ),
-    "engine.start": _verb(
+    "engine.start": Verb(
         "engine.start_engine",
         ("", "--emulate arm64"),
         Option("emulate", "run", "architectures to emulate, like arm64", "ARCH", several=True),
     ),
-    "engine.status": _verb("engine.show_engine", ("", "--json"), JSON),
-    "engine.stop": _verb(
+    "engine.status": Verb("engine.show_engine", ("", "--json"), JSON),
+    "engine.stop": Verb(
         "engine.stop_engine",
         ("", "--purge"),
         Option("purge", "run", "also remove all data of the engine"),
     ),
-    "image.build": _verb("build.build", _EXAMPLES, *BUILD),
-    "image.check": _verb(
+    "image.build": Verb("build.build", _EXAMPLES, *BUILD),
+    "image.check": Verb(
         "check.check_image",
         ("", "--kind prod --remote --fail"),
         Option("kind", "what", "images (default: both)", choices=_KINDS, several=True),
@@ -157,10 +147,9 @@ VERBS: Mapping[str, Verb] = {
         Option("local", "where", "check only the engine"),
         Option("remote", "where", "check only the registry"),
         Option("fail", "run", "exit with code 13 if an image is out of date"),
-        JSON,
-        *SETTINGS,
+        *SHOWN,
     ),
-    "image.explain": _verb(
+    "image.explain": Verb(
         "check.explain_image",
         ("--record ci-3.11", "--from ci-3.10 --json"),
         # Not positional: invoke requires a positional argument, and the default is the last run.
@@ -168,27 +157,25 @@ VERBS: Mapping[str, Verb] = {
         Option("from", "what", f"compare with {RECORD} (default: the build before)", "RECORD"),
         JSON,
     ),
-    "image.load": _verb(
+    "image.load": Verb(
         "images.load_image",
         ("prod-3.11-amd64.tar.zst", "ci.tar.zst --kind ci --python 3.11"),
         Option("file", "what", "file that image.save wrote", "FILE", positional=True),
-        KIND,
-        PYTHON,
+        *IMAGE,
         *SETTINGS,
     ),
-    "image.merge": _verb(
+    "image.merge": Verb(
         "build.merge_image",
         ("--python 3.11", "--kind prod --python 3.11 --tag latest,3.3.2"),
-        KIND,
-        PYTHON,
+        *IMAGE,
         TAGS,
         DIGESTS,
         Option("commit", "what", "commit of the digests (default: the checked out one)", "SHA"),
         DRY_RUN,
         *SETTINGS,
     ),
-    "image.push": _verb("build.push_image", _EXAMPLES, *BUILD),
-    "image.report": _verb(
+    "image.push": Verb("build.push_image", _EXAMPLES, *BUILD),
+    "image.report": Verb(
         "reports.report_image",
         ("--record ci-3.11", "--output report.html"),
         Option("record", "what", f"{RECORD} or folder (default: last)", "RECORD"),
@@ -196,28 +183,25 @@ VERBS: Mapping[str, Verb] = {
         Option("output", "output", "file to write, like report.html (default: stdout)", "FILE"),
         JSON,
     ),
-    "image.save": _verb(
+    "image.save": Verb(
         "images.save_image",
         ("--python 3.11", "--python 3.11 --file ci.tar.zst"),
         Option("file", "output", "file to write (default: IDENTITY.tar.zst)", "FILE"),
         TAG,
-        KIND,
-        PYTHON,
+        *IMAGE,
         *SETTINGS,
     ),
-    "image.verify": _verb(
+    "image.verify": Verb(
         "images.verify_image",
         ("prod-3.11", "--python 3.11 --junit checks.xml"),
         Option("image", "what", "name, digest or build like prod-3.11", "IMAGE", positional=True),
-        KIND,
-        PYTHON,
+        *IMAGE,
         TAG,
         Option("select", "run", "run only the checks that pytest's -k selects", "EXPRESSION"),
         Option("junit", "output", "write the results as JUnit XML", "FILE"),
-        JSON,
-        *SETTINGS,
+        *SHOWN,
     ),
-    "matrix": _verb("reports.show_matrix", ("", "--json"), JSON, *SETTINGS),
-    "settings": _verb("reports.show_settings", ("", "--json"), JSON, *SETTINGS),
+    "matrix": Verb("reports.show_matrix", ("", "--json"), *SHOWN),
+    "settings": Verb("reports.show_settings", ("", "--json"), *SHOWN),
 }
-BUILD_ALL = _verb("build.build_all", ("--kind ci", "--push --push-cache"), *BUILD)
+BUILD_ALL = Verb("build.build_all", ("--kind ci", "--push --push-cache"), *BUILD)

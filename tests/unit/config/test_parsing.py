@@ -68,8 +68,8 @@ def test_clients_are_a_few() -> None:
 
 
 def test_a_choice_is_one_of_a_few_values() -> None:
-    mode = parsing.Choice("constraints mode", parsing.CONSTRAINTS_MODES)
-    for name in parsing.CONSTRAINTS_MODES:
+    mode = parsing.constraints_mode
+    for name in mode.values:
         assert mode(name, "here") == name
     with pytest.raises(UsageError, match=r"^here: unknown constraints mode 'x': choose "):
         mode("x", "here")
