@@ -66,15 +66,13 @@ def load(
     origins: dict[str, str] = {}
     for item in FIELDS:
         value, origin = given.get(item.key, (item.default, "default"))
-        if item.key in given:
-            advice = _ALTERNATIVES.get(item.key, "docs/building.md says where credentials belong")
-            _refuse_secrets(value, origin, advice, _hide_user_information)
-            raw, value = value, item.parse(value, origin)
-            # After parsing: its errors hide secrets too, and say more.
-            _refuse_secrets(raw, origin, advice, redact)
-        values[item.attribute] = value
+        advice = _ALTERNATIVES.get(item.key, "docs/building.md says where credentials belong")
+        _refuse_secrets(value, origin, advice, _hide_user_information)
+        values[item.key] = item.parse(value, origin)
+        # After parsing: its errors hide secrets too, and say more.
+        _refuse_secrets(value, origin, advice, redact)
         origins[item.key] = origin
-    return Settings(**values, origins=MappingProxyType(origins))
+    return Settings(MappingProxyType(values), MappingProxyType(origins))
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:
@@ -84,7 +82,7 @@ def rows(settings: Settings) -> list[tuple[str, object, str]]:
         if item.key == "builders" and settings.builders:
             result += builder.setting_rows(settings.builders)
         else:
-            result.append((item.key, getattr(settings, item.attribute), settings.origins[item.key]))
+            result.append((item.key, settings.values[item.key], settings.origins[item.key]))
     return result
 
 

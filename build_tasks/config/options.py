@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from build_tasks.config import loading
 from build_tasks.config.parsing import Choice, Items
@@ -43,8 +42,7 @@ _GROUPS: Mapping[str, Group] = {
 }
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option; without a metavar or choices it is a flag.
 
     Args:
@@ -84,11 +82,10 @@ class Option:
         )
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options that a user gave to one verb, by name."""
 
-    given: Mapping[str, str | bool | list[str] | None] = field(default_factory=dict)
+    given: Mapping[str, str | bool | list[str] | None]
 
     def text(self, name: str) -> str | None:
         """Return the value of an option, None if it was not given."""
@@ -144,10 +141,10 @@ def _check_number(name: str, text: str, least: int) -> None:
         raise UsageError(f"--{name}: expected an integer <= {LARGEST}, got {text[:40]!r}")
 
 
-def _of_setting(setting: Field) -> Option:
+def _of_setting(setting: Field[Any]) -> Option:
     parse = setting.parse
     item = parse.item if isinstance(parse, Items) else parse
-    default = "" if setting.default in ("", (), None, False) else f" (default: {setting.default})"
+    default = f" (default: {setting.default})" if setting.default else ""
     flag = setting.default is False
     return Option(
         setting.name,

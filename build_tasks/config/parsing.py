@@ -48,7 +48,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=str)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Choice(Generic[S]):
     """A parser of one of a few values, with their noun for the error."""
 
@@ -63,7 +63,7 @@ class Choice(Generic[S]):
         return self.values[self.values.index(name)]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Items(Generic[T]):
     """A parser of a list of items, which may have to be distinct."""
 

@@ -111,11 +111,12 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
     if build.kind is ImageKind.CI:
         budget, tests = settings.ci_budget, settings.ci_test_packages
         # CI installs a release, with the constraints of the suite.
-        settings = replace(
-            settings,
-            airflow_from="release",
-            constraints_mode="constraints",
-            constraints_location="",
+        settings = settings.replace(
+            {
+                "airflow.from": "release",
+                "constraints.mode": "constraints",
+                "constraints.location": "",
+            }
         )
     release = settings.airflow_from == "release"
     return Target(

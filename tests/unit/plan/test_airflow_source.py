@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,7 +174,7 @@ def test_own_constraints_are_copied_by_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["a\0b", "\0", "~nobody-here/x"])
 def test_invalid_file_name_is_one_line(location: str) -> None:
-    asked = replace(chosen(constraints_location="x"), constraints_location=location)
+    asked = chosen().replace({"constraints.location": location})
     with pytest.raises(UsageError, match="cannot be read"):
         airflow_source.constraints_file(asked, "3.11")
 
