@@ -8,13 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from build_tasks.buildx import cache_errors, runner
+from build_tasks.buildx import runner
 from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.history import journal, recorded_inputs
-from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
@@ -93,10 +92,17 @@ class RunRecorder:
         if record.outcome == "cancelled" or not any(step.ran for step in record.steps):
             return
         with self._warning("what the build did is not summed up"):
+            # A no-op build has nothing to explain.
+            from build_tasks.history.explain import (  # noqa: PLC0415 - start-up time
+                explain,
+                explanation,
+                unused,
+            )
+
             before = journal.previous(record, self.announce)
             if before is not None:
                 lines = explanation.lines(explain(before, record))
-                for line in (*cache_errors.called_out(before, record), *lines):
+                for line in (*unused.warnings(before, record), *lines):
                     yield line.removeprefix(f"{record.identity}: ")
 
     def close(self) -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from build_tasks.buildx.classification import last_error
 from build_tasks.errors import RegistryError
-from build_tasks.history import step_names, vertex_names
-from build_tasks.history.explain.unused import missed
+from build_tasks.history import vertex_names
 from build_tasks.history.record import BuildRecord, CacheUse, StepKind
 from build_tasks.model.build import BuildSpec
 from build_tasks.text.formatting import shorten
@@ -79,18 +78,6 @@ def export_problem(record: BuildRecord) -> str:
     if not use or not use.error:
         return ""
     return f"the cache was not written to {use.reference}: {reason(use.error)}"
-
-
-def called_out(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
-    """Return a warning about steps that ran although an imported cache has their results."""
-    steps = missed(previous, now)
-    if not steps:
-        return []
-    seconds = sum(step.seconds for step in steps)
-    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-    read = ", ".join(use.reference for use in now.imports if not use.error)
-    what = f"{shorten(step_names.short(steps[0].name), 80)}{more}, which ran for {seconds:.1f} s"
-    return [f"warning: the cache {read} was read and should have had {what}"]
 
 
 def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from build_tasks.history import step_names
 from build_tasks.history.explain import ancestors
 from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.text.formatting import shorten
+
+
+def warnings(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
+    """Return a warning about steps that ran although an imported cache has their results."""
+    steps = missed(previous, now)
+    if not steps:
+        return []
+    seconds = sum(step.seconds for step in steps)
+    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+    read = ", ".join(use.reference for use in now.imports if not use.error)
+    what = f"{shorten(step_names.short(steps[0].name), 80)}{more}, which ran for {seconds:.1f} s"
+    return [f"warning: the cache {read} was read and should have had {what}"]
 
 
 def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:

@@ -186,17 +186,6 @@ def test_a_cache_in_no_registry_keeps_the_name_that_a_person_gave_it() -> None:
         assert named(name) == name
 
 
-def test_a_cache_that_should_have_hit_is_called_out() -> None:
-    step = Step("s", "[2/2] RUN x", StepKind.STEP, intervals=((0.0, 2.5),), started=True)
-    other = replace(step, digest="t", name="[3/3] RUN y")
-    before = BuildRecord("x", steps=(step, other), export=CacheUse(ONE))
-    now = BuildRecord("x", steps=(step, other), imports=(CacheUse(ONE), REFUSED))
-    assert cache_errors.called_out(before, now) == [
-        f"warning: the cache {ONE} was read and should have had x and 1 more, which ran for 5.0 s"
-    ]
-    assert cache_errors.called_out(None, now) == []
-
-
 def test_a_layer_that_no_cached_step_made_is_the_base_images() -> None:
     error = "short read: expected 100 bytes but got 90: unexpected EOF"
     base = Step("b", "[1/3] FROM r/python:3.11@sha256:1", StepKind.BASE)

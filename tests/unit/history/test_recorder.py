@@ -14,6 +14,7 @@ import pytest
 
 from build_tasks.buildx import classification
 from build_tasks.errors import StepError
+from build_tasks.history.explain import unused
 from build_tasks.history.explain.unused import missed
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.history.recorder import Recorder, Snapshot
@@ -335,6 +336,18 @@ STEP = Step("s", "[2/2] RUN x", StepKind.STEP, inputs=("base",), started=True)
 CONTEXT = Step("c", "[internal] load build context", StepKind.CONTEXT, started=True)
 WRITTEN = BuildRecord("x", steps=(STEP,), export=CacheUse(CACHE), files={"a": "1"})
 READ = BuildRecord("x", steps=(STEP,), imports=(CacheUse(CACHE),), files={"a": "1"})
+
+
+def test_a_cache_that_should_have_hit_is_a_warning() -> None:
+    step = replace(STEP, intervals=((0.0, 2.5),))
+    other = replace(step, digest="t", name="[3/3] RUN y")
+    before = BuildRecord("x", steps=(step, other), export=CacheUse(CACHE))
+    unread = CacheUse("h/other:c", "unauthorized")
+    now = BuildRecord("x", steps=(step, other), imports=(CacheUse(CACHE), unread))
+    assert unused.warnings(before, now) == [
+        f"warning: the cache {CACHE} was read and should have had x and 1 more, which ran for 5.0 s"
+    ]
+    assert unused.warnings(None, now) == []
 
 
 def test_a_step_that_the_cache_has_had_and_that_ran_is_missed() -> None:
