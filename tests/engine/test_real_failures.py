@@ -48,7 +48,6 @@ def test_a_failing_step_is_named_with_its_last_line(project: Suite) -> None:
     ("dockerfile", "said"),
     [
         ("FORM x\n", "dockerfile parse error on line 1: unknown instruction: FORM"),
-        (f"{SMALL}COPY nothing /\n", '"/nothing": not found'),
         (f"{SMALL}RUN --mont=x true\n", "unknown flag: --mont"),
     ],
 )
@@ -161,7 +160,7 @@ def full_disk(engine: Embedded, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_one_line(project: Suite, engine: Embedded, full_disk: Path) -> None:
-    small = project.having(AIRFLOW_IMAGES_CACHE=str(full_disk))
+    small = project.having(AIRFLOW_IMAGES_CACHE=str(full_disk), DOCKER_CONFIG=project.config)
     small.good("engine.start")
     try:
         image = f"{engine.registry}/debian-python:{{python}}"

@@ -129,11 +129,14 @@ def test_usage_of_a_registry_that_lacks_some_references_is_no_fault(place: Place
     assert reference["layers"]
 
 
+CHECK = ("image.check", "--kind", "ci", "--python", "3.11")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_check_says_what_is_wrong_with_the_registry(place: Place, fault: str) -> None:
     how, _, words = FAULTS[fault]
     happened = place.proxy.fault("/ci/python3.11/manifests/", **how)
-    returncode, out, err = place.run("image.check", "--python", "3.11", "--remote", "--fail")
+    returncode, out, err = place.run(*CHECK, "--remote", "--fail")
     assert happened.happened
     assert returncode == 4, err
     assert "ci-3.11-amd64: not known\n  the registry did not answer: " in out
