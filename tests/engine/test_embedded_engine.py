@@ -166,6 +166,7 @@ def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
     assert (state.folders().home / "packages" / "unstable").exists()  # the link's target stays
 
 
+@pytest.mark.nightly
 def test_the_older_engine_and_buildx_do_the_job(
     suite: Suite, engine: Embedded, tmp_path: Path
 ) -> None:
