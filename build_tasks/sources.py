@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -92,11 +93,7 @@ def _fetched(source: str, place: str, announce: Callable[[str], None]) -> Path:
         raise UsageError(f"{place}: {reference!r} is no branch, tag or commit")
     if not shutil.which("git"):
         raise MissingProgram(f"{place}: git is not installed")
-    home = (
-        places.cache_folder()
-        / "sources"
-        / hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
-    )
+    home = places.cache_folder() / "sources" / hashlib.sha256(os.fsencode(url)).hexdigest()[:12]
     home.parent.mkdir(parents=True, exist_ok=True)
     fresh = home / "new"
     announce(f"fetching {reference} of {url}")

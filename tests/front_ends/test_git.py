@@ -301,6 +301,12 @@ def fetched(address: str, said: list[str]) -> Path:
     return sources.find(f"git+{address}", "here", said.append)[0]
 
 
+def test_a_repository_may_have_any_bytes_in_its_name(tree: Path, said: list[str]) -> None:
+    """A defect once found: the address could not be hashed."""
+    odd = tree.rename(tree.with_name(os.fsdecode(b"caf\xe9")))
+    assert (fetched(f"file://{odd}@work", said) / "crlf").is_file()
+
+
 def test_a_fetch_runs_no_program_and_has_the_repositorys_bytes(
     tree: Path, said: list[str], hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

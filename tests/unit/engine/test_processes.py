@@ -63,20 +63,26 @@ def test_a_process_of_an_engine_is_known_by_its_variable(table: Table) -> None:
     assert pids(processes.find(WHERE)) == {10, 11}
 
 
-def test_a_program_of_an_older_versions_engine_is_known_by_its_files(table: Table) -> None:
+@pytest.mark.parametrize("home", [b"/cache/my engine", b"/cache/caf\xe9"])
+def test_a_program_of_an_older_versions_engine_is_known_by_its_files(
+    table: Table, home: bytes
+) -> None:
+    where = Folders(Path(os.fsdecode(home)))
     words = {
-        10: ("dockerd", f"{WHERE.home}/daemon.json"),
-        11: ("containerd-shim", f"{WHERE.run}/exec/containerd/containerd.sock"),
-        12: ("vi", f"{WHERE.home}/daemon.json"),
+        10: ("dockerd", f"{where.home}/daemon.json"),
+        11: ("containerd-shim", f"{where.run}/exec/containerd/containerd.sock"),
+        12: ("vi", f"{where.home}/daemon.json"),
         13: ("dockerd", "/etc/docker/daemon.json"),
-        14: ("dockerd", f"{WHERE.home}2/daemon.json"),
+        14: ("dockerd", f"{where.home}2/daemon.json"),
         15: ("dockerd", "-"),
     }
     for pid, (name, file) in words.items():
         table.add(pid, name)
-        (table.folder / str(pid) / "cmdline").write_text(f"{name}\0--config\0{file}\0")
+        (table.folder / str(pid) / "cmdline").write_bytes(
+            os.fsencode(f"{name}\0--config\0{file}\0")
+        )
     (table.folder / "15/cmdline").unlink()
-    assert pids(processes.find(WHERE)) == {10, 11}
+    assert pids(processes.find(where)) == {10, 11}
 
 
 def test_what_it_started_is_found_with_it_but_not_who_asks(table: Table) -> None:
