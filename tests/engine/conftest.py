@@ -47,6 +47,16 @@ def cache() -> Path:
     return places.cache_folder() / "tests"
 
 
+@pytest.fixture
+def metadata(cache: Path) -> Path:
+    """The folder of metadata, without what commands left that tests ran as they are shown."""
+    folder = cache / "metadata"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def engine(cache: Path) -> Iterator[embedded.Embedded]:
     """The embedded engine, with nothing in its cache of builds."""

