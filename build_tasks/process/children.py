@@ -46,7 +46,7 @@ def child_of(
     """Yield a running child, and leave no process of its group behind."""
     child = None
     try:
-        with whole(command):
+        with whole():
             watchdog.prepare()
             watched = {**(environment or {}), watchdog.VARIABLE: watchdog.MARK}
             child = _start(command, watched, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -115,21 +115,24 @@ def end_others() -> None:
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads that may run programs; ^C ends those, and does not wait for what they ask.
+    """Yield threads that may run programs; ^C ends those, whether they are waited for or not.
 
     Args:
         workers: the most that run at once.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time
+    from build_tasks.process.threads import Threads  # noqa: PLC0415 - start-up time
 
+    executor = Threads(workers)
     try:
-        with ThreadPoolExecutor(workers) as executor:
-            try:
-                yield executor
-            except KeyboardInterrupt:
-                executor.shutdown(wait=False, cancel_futures=True)
-                end_others()
-                raise
+        try:
+            yield executor
+            executor.shutdown()
+        except KeyboardInterrupt:
+            executor.shutdown(wait=False, cancel_futures=True)
+            end_others()
+            raise
+        finally:
+            executor.shutdown()
     finally:
         allow_others()  # not before all threads have ended
 

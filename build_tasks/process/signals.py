@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 from build_tasks.errors import Interrupted
-from build_tasks.process.commands import Command
 
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: What the main thread is starting, and the signals that came meanwhile.
-_starting: list[Command] = []
+#: An entry for each thing that the main thread is starting, and the signals that came meanwhile.
+_starting: list[None] = []
 _waiting: list[int] = []
 
 
@@ -42,12 +41,12 @@ def interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(command: Command) -> Iterator[None]:
-    """Let signals wait while a command is started: the child would be nobody's to end."""
+def whole() -> Iterator[None]:
+    """Let signals wait while a child or a thread is started: it would be nobody's to end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _starting.append(command)
+    _starting.append(None)
     try:
         yield
     finally:

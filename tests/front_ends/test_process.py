@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -29,6 +30,11 @@ def sh(script: str) -> process.Command:
 def test_a_command_is_captured() -> None:
     done = process.run(sh('cat; echo "$X" >&2'), environment={"X": "there"}, input="here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "here", "there\n")
+
+
+def test_what_a_command_reads_may_be_any_bytes() -> None:
+    done = process.run(("od", "-A", "n", "-t", "x1"), input=os.fsdecode(b"caf\xe9"))
+    assert done.stdout.split() == ["63", "61", "66", "e9"]
 
 
 def test_a_failure_is_one_line_with_its_reason() -> None:
@@ -354,6 +360,55 @@ def test_a_signal_ends_what_other_threads_run(
     assert ended[-1] == 0
 
 
+def wait_in_a_thread(pid: Path) -> None:
+    with process.interruptible(), process.pool(2) as pool:
+        pool.submit(process.run, sh(f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+
+
+def test_a_signal_while_a_thread_starts_ends_what_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect once found: the thread's program ran to its end, and the run waited for it."""
+    start_thread, start = threading.Thread.start, subprocess.Popen
+
+    def interrupted(thread: threading.Thread) -> None:
+        start_thread(thread)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # Python runs a signal's handler between two instructions
+
+    def late(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        time.sleep(0.5)  # by then, all that is known to run has been ended
+        return start(*command, **options)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    monkeypatch.setattr(subprocess, "Popen", late)
+    before = threading.active_count()
+    with pytest.raises(Interrupted):
+        wait_in_a_thread(tmp_path / "pid")
+    try:
+        assert threading.active_count() == before
+    finally:
+        if appears(tmp_path / "pid", seconds=2):
+            pid = int((tmp_path / "pid").read_text())
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_signal_while_threads_are_waited_for_ends_what_they_run(tmp_path: Path) -> None:
+    """A defect once found: only while the caller did something of its own."""
+
+    def send() -> None:
+        if appears(tmp_path / "pid"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises(Interrupted):
+        wait_in_a_thread(tmp_path / "pid")
+    assert gone(int((tmp_path / "pid").read_text()))
+    sender.join()
+
+
 def wait_for_ever() -> None:
     time.sleep(60)
 
@@ -402,6 +457,20 @@ def appears(path: Path, seconds: float = 20) -> bool:
     return path.exists()
 
 
+def disappears(path: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def kill_when(path: Path, program: str) -> None:
+    """Start a program of Python, and kill it when a file is there that its child makes."""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(path)
+        killed.kill()
+
+
 @pytest.mark.parametrize("how", RUNS)
 @pytest.mark.parametrize("threads", [0, 2], ids=["threads", "main"])
 def test_what_runs_ends_with_a_process_that_is_killed(
@@ -443,9 +512,7 @@ pid = process.spawn(("sleep", "60"), environment={{}}, log=pathlib.Path("{tmp_pa
 pathlib.Path("{tmp_path}/pid").write_text(str(pid))
 process.run(("sh", "-c", "echo > {tmp_path}/runs; sleep 60"))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "runs")
-        killed.kill()
+    kill_when(tmp_path / "runs", program)
     pid = int((tmp_path / "pid").read_text())
     time.sleep(1)
     assert alive(pid)
@@ -462,9 +529,7 @@ watchdog.started = lambda group: None
 script = "setsid sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
 process.run(("sh", "-c", script))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "pid")
-        killed.kill()
+    kill_when(tmp_path / "pid", program)
     assert gone(int((tmp_path / "pid").read_text()), 20)
 
 
@@ -481,30 +546,22 @@ file = os.fsdecode({os.fsencode(file)!r})
 process.remove_if_killed(pathlib.Path(file))
 process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", file))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(file)
-        killed.kill()
-    deadline = time.monotonic() + 30
-    while file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    kill_when(file, program)
+    disappears(file)
 
 
 def test_a_name_of_two_lines_is_not_taken_for_another_files(tmp_path: Path) -> None:
-    other = tmp_path / "other"
+    other, last = tmp_path / "other", tmp_path / "last"
     other.touch()
     program = f"""
 import pathlib
 from build_tasks import process
 process.remove_if_killed(pathlib.Path("/none\\nfile {other}"))
-script = "sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
-process.run(("sh", "-c", script))
+process.remove_if_killed(pathlib.Path("{last}"))
+process.run(("sh", "-c", "echo > {last}; sleep 60"))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "pid")
-        killed.kill()
-    assert gone(int((tmp_path / "pid").read_text()), 20)
-    time.sleep(0.5)  # files are removed after the children
+    kill_when(last, program)
+    disappears(last)  # files are removed in the order in which they were named
     assert other.exists()
 
 
