@@ -87,9 +87,8 @@ def with_docker(line: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     reach = {"BUILDX_CONFIG", "DOCKER_HOST"}
     environment = {name: text for name, text in said.items() if name in reach}
     # The embedded engine's registry asks for a password.
-    known = Path(said.get("DOCKER_CONFIG", ""), "config.json")
-    if known.is_file():
-        shutil.copy(known, folder)
+    if "DOCKER_CONFIG" in said:
+        shutil.copy(Path(said["DOCKER_CONFIG"], "config.json"), folder)
     # Bake asks whether it may read outside of the working directory; here it may.
     own = {"DOCKER_CONFIG": str(folder), "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
     return [str(docker), "buildx"], {**os.environ, **environment, **own}

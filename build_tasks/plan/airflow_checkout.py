@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def _fetch(source: str, place: str, announce: Callable[[str], None]) -> Path:
     url, reference = _parse(source, place)
     if not shutil.which("git"):
         raise MissingProgram(f"{place}: git is not installed")
-    digest = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
+    digest = hashlib.sha256(os.fsencode(url)).hexdigest()[:12]
     repository = paths.cache_folder() / "sources" / digest
     repository.parent.mkdir(parents=True, exist_ok=True)
     checkout = repository / "new"

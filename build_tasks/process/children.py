@@ -10,8 +10,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from build_tasks.errors import Interrupted, MissingProgram
 from build_tasks.process.commands import Command, Environment
@@ -23,6 +24,18 @@ GRACE = 7.0
 
 #: Errors of the system's limits, not of the program.
 _LIMITS = frozenset((errno.E2BIG, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Executor(ThreadPoolExecutor):
+    """Defers signals while a thread starts: Python would lose the thread, and its child with it."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        with deferred():
+            return super().submit(fn, *args, **kwargs)
 
 
 class Children:
@@ -128,13 +141,17 @@ class Children:
     @contextlib.contextmanager
     def pool(self, workers: int) -> Iterator[ThreadPoolExecutor]:
         """Yield threads that may run programs, which ^C ends."""
-        with self.stoppable_threads() as stop, ThreadPoolExecutor(workers) as executor:
+        executor = _Executor(workers)
+        with self.stoppable_threads() as stop:
             try:
                 yield executor
+                executor.shutdown()
             except KeyboardInterrupt:
                 executor.shutdown(wait=False, cancel_futures=True)
                 stop()
                 raise
+            finally:
+                executor.shutdown()
 
     def _stop_threads(self) -> None:
         self._stopping.set()

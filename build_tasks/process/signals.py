@@ -45,7 +45,7 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Defer signals until the block ends, so that no child is leaked while it is started."""
+    """Defer signals until the block ends, so that no child or thread is lost while it starts."""
     if not in_main_thread():
         yield
         return

@@ -49,6 +49,16 @@ def cache() -> Path:
     return paths.cache_folder() / "tests"
 
 
+@pytest.fixture
+def metadata(cache: Path) -> Path:
+    """The metadata folder, emptied: tests that ran a shown command left a file there."""
+    folder = cache / "metadata"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def engine(cache: Path) -> Iterator[EmbeddedEngine]:
     """The embedded engine, with nothing in its cache of builds."""

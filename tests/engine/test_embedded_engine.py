@@ -167,6 +167,7 @@ def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
     assert (engine_folders().home / "packages" / "unstable").exists()  # the link's target stays
 
 
+@pytest.mark.nightly
 def test_the_older_engine_and_buildx_build_run_merge_and_prune(
     suite: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:

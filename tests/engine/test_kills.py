@@ -121,7 +121,7 @@ RUN head --bytes 3000000 /dev/urandom > /large
 
 
 @pytest.fixture
-def killed(project: Suite, base: str, tmp_path: Path) -> Suite:
+def killed(project: Suite, base: str, metadata: Path, tmp_path: Path) -> Suite:
     """A project with small images, each of whose builds has all steps to run."""
     for name in ("Dockerfile", "Dockerfile.ci"):
         (project.root / name).write_text(DOCKERFILE)

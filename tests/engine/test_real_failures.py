@@ -48,6 +48,7 @@ def test_a_failing_step_is_named_with_its_last_line(project: Suite) -> None:
     ("dockerfile", "said"),
     [
         ("FORM x\n", "dockerfile parse error on line 1: unknown instruction: FORM"),
+        (f"{SMALL}FROM main\nCOPY --from=main /nothing /\n", '"/nothing": not found'),
         (f"{SMALL}RUN --mont=x true\n", "unknown flag: --mont"),
     ],
 )

@@ -79,7 +79,9 @@ def test_credential_helpers_of_the_user_are_kept_and_used(
     text = json.dumps({"credsStore": "test", "credHelpers": {"ghcr.io": "test"}})
     (config / "config.json").write_text(text)
     user = small.having(
-        DOCKER_CONFIG=str(config), PATH=f"{programs}{os.pathsep}{small.environment['PATH']}"
+        DOCKER_CONFIG=str(config),
+        PATH=f"{programs}{os.pathsep}{small.environment['PATH']}",
+        AIRFLOW_IMAGES_REPOSITORY=f"tests/helpers-{tmp_path.name}",  # nobody else pushes there
     )
     user.good(*BUILD, "--push", "--push-cache")
     user.good("cache.prune", "--all")

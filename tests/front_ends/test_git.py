@@ -302,6 +302,12 @@ def fetched(address: str, said: list[str]) -> Path:
     return airflow_checkout.find(f"git+{address}", "here", said.append)[0]
 
 
+def test_the_address_of_a_repository_may_be_any_bytes(tree: Path, said: list[str]) -> None:
+    """Regression: the address could not be hashed."""
+    odd = tree.rename(tree.with_name(os.fsdecode(b"caf\xe9")))
+    assert (fetched(f"file://{odd}@work", said) / "crlf").is_file()
+
+
 def test_a_fetch_runs_no_program_and_has_the_repositorys_bytes(
     tree: Path, said: list[str], hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

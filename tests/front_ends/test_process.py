@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -30,6 +31,11 @@ def sh(script: str) -> process.Command:
 def test_a_command_is_captured() -> None:
     done = process.run(sh('cat; echo "$X" >&2'), environment={"X": "there"}, input="here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "here", "there\n")
+
+
+def test_the_input_of_a_command_may_be_any_bytes() -> None:
+    done = process.run(("od", "-A", "n", "-t", "x1"), input=os.fsdecode(b"caf\xe9"))
+    assert done.stdout.split() == ["63", "61", "66", "e9"]
 
 
 def test_a_failure_is_one_line_with_its_reason() -> None:
@@ -365,6 +371,55 @@ def test_a_signal_ends_the_children_of_other_threads(
     assert ended[-1] == 0
 
 
+def sleep_in_a_thread(pid: Path) -> None:
+    with process.interruptible(), process.pool(2) as pool:
+        pool.submit(process.run, sh(f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+
+
+def test_a_signal_while_a_thread_starts_ends_its_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the thread's program ran to its end, and the run waited for it."""
+    start_thread, start = threading.Thread.start, subprocess.Popen
+
+    def interrupted(thread: threading.Thread) -> None:
+        start_thread(thread)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # Python runs a signal's handler between two instructions
+
+    def late(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        time.sleep(0.5)  # by then, all known children were ended
+        return start(*command, **options)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    monkeypatch.setattr(subprocess, "Popen", late)
+    before = threading.active_count()
+    with pytest.raises(Interrupted):
+        sleep_in_a_thread(tmp_path / "pid")
+    try:
+        assert threading.active_count() == before
+    finally:
+        if appears(tmp_path / "pid", seconds=2):
+            pid = int((tmp_path / "pid").read_text())
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_signal_while_a_pool_waits_for_its_threads_ends_their_children(tmp_path: Path) -> None:
+    """Regression: ^C ended them only while the block ran."""
+
+    def send() -> None:
+        if appears(tmp_path / "pid"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises(Interrupted):
+        sleep_in_a_thread(tmp_path / "pid")
+    assert gone(int((tmp_path / "pid").read_text()))
+    sender.join()
+
+
 def wait_for_ever() -> None:
     time.sleep(60)
 
@@ -413,6 +468,20 @@ def appears(path: Path, seconds: float = 20) -> bool:
     return path.exists()
 
 
+def disappears(path: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def kill_when(path: Path, program: str) -> None:
+    """Run a Python program, and kill it once its child has created a file."""
+    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
+        assert appears(path)
+        killed.kill()
+
+
 @pytest.mark.parametrize("how", RUNS)
 @pytest.mark.parametrize("threads", [0, 2], ids=["threads", "main"])
 def test_children_end_with_a_killed_process(tmp_path: Path, how: str, threads: int) -> None:
@@ -452,9 +521,7 @@ pid = process.spawn(("sleep", "60"), environment={{}}, log=pathlib.Path("{tmp_pa
 pathlib.Path("{tmp_path}/pid").write_text(str(pid))
 process.run(("sh", "-c", "echo > {tmp_path}/runs; sleep 60"))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "runs")
-        killed.kill()
+    kill_when(tmp_path / "runs", program)
     pid = int((tmp_path / "pid").read_text())
     time.sleep(1)
     assert alive(pid)
@@ -471,9 +538,7 @@ children.CHILDREN.watchdog.started = lambda group: None
 script = "setsid sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
 process.run(("sh", "-c", script))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "pid")
-        killed.kill()
+    kill_when(tmp_path / "pid", program)
     assert gone(int((tmp_path / "pid").read_text()), 20)
 
 
@@ -488,30 +553,22 @@ file = os.fsdecode({os.fsencode(file)!r})
 process.remove_if_killed(pathlib.Path(file))
 process.run(("sh", "-c", 'echo > "$1"; sleep 60', "sh", file))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(file)
-        killed.kill()
-    deadline = time.monotonic() + 30
-    while file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    kill_when(file, program)
+    disappears(file)
 
 
 def test_a_file_name_of_two_lines_removes_no_other_file(tmp_path: Path) -> None:
-    other = tmp_path / "other"
+    other, last = tmp_path / "other", tmp_path / "last"
     other.touch()
     program = f"""
 import pathlib
 from build_tasks import process
 process.remove_if_killed(pathlib.Path("/none\\nfile {other}"))
-script = "sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
-process.run(("sh", "-c", script))
+process.remove_if_killed(pathlib.Path("{last}"))
+process.run(("sh", "-c", "echo > {last}; sleep 60"))
 """
-    with subprocess.Popen([PYTHON, "-c", program], cwd=Path(__file__).parents[2]) as killed:
-        assert appears(tmp_path / "pid")
-        killed.kill()
-    assert gone(int((tmp_path / "pid").read_text()), 20)
-    time.sleep(0.5)  # files are removed after the children
+    kill_when(last, program)
+    disappears(last)  # files are removed in order
     assert other.exists()
 
 
