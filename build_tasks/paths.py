@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
+
 from build_tasks.errors import UsageError
 
 #: Temporary files: `.NAME.RANDOM.airflow-images`, with at most 50 characters (200 bytes) of a name.
@@ -31,8 +33,6 @@ def cache_folder() -> Path:
         if name.startswith("~") and folder == Path(name):
             raise UsageError(f"AIRFLOW_IMAGES_CACHE: there is no home folder for {name!r}")
         return folder.absolute()
-    import platformdirs  # noqa: PLC0415 - start-up time
-
     try:
         return platformdirs.user_cache_path("airflow-images")
     except RuntimeError:

@@ -8,6 +8,7 @@ its HTTP/2 connection, a Docker Engine for its version.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -115,8 +116,6 @@ def _connect(node: StoredNode) -> socket.socket:
     plain = socket.create_connection((address.hostname, address.port), ANSWER)
     if "cacert" not in options:
         return plain
-    import ssl  # noqa: PLC0415 - only for nodes with certificates
-
     context = ssl.create_default_context(cafile=options["cacert"])
     context.set_alpn_protocols(["h2"])
     if "cert" in options:

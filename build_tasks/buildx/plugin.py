@@ -8,6 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
+from packaging.version import InvalidVersion, Version
+
 from build_tasks import paths, process
 from build_tasks.engine.folders import read_json
 from build_tasks.errors import EngineError, ImagesError, MissingProgram
@@ -74,8 +76,6 @@ def version(plugin: Path) -> tuple[int, ...]:
 
 
 def _ask(plugin: Path) -> tuple[int, ...]:
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - asked once
-
     try:
         # "github.com/docker/buildx 0.29.1+ds1 ...", with or without a v before the number
         words = process.run((str(plugin), "version"), timeout=ANSWER).stdout.split()

@@ -146,7 +146,8 @@ def _command(spec: BuildSpec, options: Options) -> str:
     words: list[str] = []
     for name, value in options.given.items():
         if name in names and value and name != "platform":
-            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+            for item in value if isinstance(value, list) else [value]:
+                words += [f"--{name}"] if item is True else [f"--{name}", str(item)]
     platform = f"-{build.platform.architecture}" if options.text("platform") else ""
     command = ["nox", "-s", f"build_{build.kind}-{build.python}{platform}"]
     command += ["--", *words] if words else []

@@ -6,7 +6,6 @@ Answers go to stdout, everything else to stderr.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from build_tasks import console
 from build_tasks.config.options import Options
 from build_tasks.errors import from_os_error
-from build_tasks.text import escaping
+from build_tasks.text.formatting import UNLIMITED
 
 if TYPE_CHECKING:
     from build_tasks.storage.report import Report
@@ -48,19 +47,11 @@ def show_json(data: object) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table."""
-    from rich.console import Console  # noqa: PLC0415 - start-up time
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-    from rich.text import Text  # noqa: PLC0415 - start-up time
+    from build_tasks.text import tables  # noqa: PLC0415 - rich is slow
 
-    drawn = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        # Text, not markup: rich would read `pandas[excel]` as a style and leave it out.
-        drawn.add_row(*(Text(escaping.plain(_text(cell))) for cell in row))
-    # A pipe has no width: programs want whole lines.
-    buffer = io.StringIO()
-    width = None if console.stdout_is_terminal() else 1000
-    Console(file=buffer, width=width, force_terminal=False).print(drawn)
-    console.answer(buffer.getvalue(), end="")
+    width = None if console.stdout_is_terminal() else UNLIMITED
+    cells = (map(_text, row) for row in rows)
+    console.answer(tables.render(columns, cells, width), end="")
 
 
 def show_report(report: Report, options: Options) -> None:

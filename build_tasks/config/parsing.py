@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from packaging.version import InvalidVersion, Version
+
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
@@ -165,8 +167,6 @@ def version(value: object, place: str) -> str:
     """Return a normalized version (PEP 440)."""
     if isinstance(value, str) and re.fullmatch(_RELEASE, value):
         return value
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - start-up time
-
     try:
         return str(Version(text(value, place)))
     except InvalidVersion:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from email.parser import HeaderParser
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from build_tasks import process
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files, resolver
@@ -65,8 +67,6 @@ def refresh(python: str, settings: Settings, *, announce: Callable[[str], None])
 
 
 def _fetch(python: str, airflow: str) -> list[str]:
-    from uv import find_uv_bin  # noqa: PLC0415 - start-up time
-
     with tempfile.TemporaryDirectory() as folder:
         command = (
             *(find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", folder),

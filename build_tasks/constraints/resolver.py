@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from build_tasks import process
 from build_tasks.errors import DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
@@ -33,8 +35,6 @@ def compile_into(
         DependencyError: no versions fit together.
         NetworkError: the package index is unreachable.
     """
-    from uv import find_uv_bin  # noqa: PLC0415 - start-up time
-
     command = (
         *(find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
         *("--python", sys.executable, "--python-version", python),

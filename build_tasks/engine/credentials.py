@@ -10,6 +10,7 @@ folder is not changed, and the secret is on no command line.
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -100,8 +101,6 @@ def _secret(folders: Folders) -> str:
 
 def _crypt(password: str, salt: str) -> str:
     """Return crypt(3) of a password, from the library that every Debian has."""
-    import ctypes  # noqa: PLC0415 - only the first start needs it, every build imports this module
-
     try:
         crypt = ctypes.CDLL("libcrypt.so.1").crypt
     except OSError:

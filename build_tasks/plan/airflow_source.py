@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
-from build_tasks.errors import NetworkError, UsageError
+from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_checkout
 
 WHEELS = ROOT / "docker-context-files"
 #: Files that may be in the folder of wheels.
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
-#: Seconds to download a constraints file.
-_DOWNLOAD_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,6 @@ def _refuse_leftovers() -> None:
 
 def _check_wheels(place: str) -> str | None:
     """Check the wheels, and return the version of Airflow's, if there is one."""
-    from packaging.utils import (  # noqa: PLC0415 - start-up time
-        InvalidWheelFilename,
-        parse_wheel_filename,
-    )
-
     files = _wheel_files()
     if not files:
         raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
@@ -115,7 +110,12 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
     """
     place = settings.origins["constraints.location"]
     location = settings.constraints_location.replace("{python}", python)
-    text = _download(location, place) if "://" in location else _read(location, place)
+    if "://" in location:
+        from build_tasks.plan import download  # noqa: PLC0415 - urllib is slow
+
+        text = download.text(location, place)
+    else:
+        text = _read(location, place)
     text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraint_files.check_lines(text, f"{place}: {location}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -136,25 +136,3 @@ def _read(location: str, place: str) -> str:
         raise UsageError(f"{place}: {location}: cannot be read: {error.strerror}") from None
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
-
-
-def _download(location: str, place: str) -> str:
-    import http.client  # noqa: PLC0415 - start-up time
-    import urllib.error  # noqa: PLC0415 - start-up time
-    import urllib.request  # noqa: PLC0415 - start-up time
-
-    if "@" in location.partition("://")[2].partition("/")[0]:
-        raise UsageError(f"{place}: a password in the address would be shown: use a file")
-    if not location.startswith(("https://", "http://")):
-        raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
-    try:
-        with urllib.request.urlopen(location, timeout=_DOWNLOAD_TIMEOUT) as response:  # noqa: S310 - checked
-            content: bytes = response.read()
-    except urllib.error.HTTPError as error:
-        raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None
-    except (http.client.InvalidURL, ValueError):
-        raise UsageError(f"{place}: {location!r} is no web address") from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise NetworkError(f"{place}: {location}: {reason}") from None
-    return content.decode("utf-8-sig", errors="replace")

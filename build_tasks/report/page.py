@@ -11,6 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import jinja2
+from markupsafe import Markup
+
 from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts, timeline
 from build_tasks.text import escaping
@@ -24,9 +27,6 @@ HOTSPOTS = 6
 
 def html(records: Sequence[BuildRecord]) -> str:
     """Return records as one self-contained page."""
-    import jinja2  # noqa: PLC0415 - start-up time
-    from markupsafe import Markup  # noqa: PLC0415 - start-up time
-
     folder = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts
 from build_tasks.text import escaping
-from build_tasks.text.formatting import duration, shorten, size
+from build_tasks.text.formatting import UNLIMITED, duration, shorten, size
 
 #: Lines of a failed step's log.
 LOG = 10
-#: Columns where there is no terminal, so that no line is cut.
-UNLIMITED = 1000
 _COLUMNS = ("build", "outcome", "time", "ran/cached", "tries", "digest")
 
 
@@ -25,20 +22,33 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
         records: the builds.
         width: columns of the longest line; by default the terminal's.
     """
+    from build_tasks.text import tables  # noqa: PLC0415 - rich is slow
+
     columns = width or _terminal_columns()
     if len(records) == 1:
         (record,) = records
         tries = f" at try {record.attempts}" if record.attempts > 1 else ""
         head = f"{record.identity}: {facts.outcome(record)} in {duration(record.seconds)}{tries}"
         rows = (f"{label:7}  {text}".rstrip() for label, text in _rows(record))
-        return "".join(f"{_cut(line, columns)}\n" for line in (head, *rows))
-    text = _table(records, columns)
-    lines = []
+        return "".join(f"{tables.cut(line, columns)}\n" for line in (head, *rows))
+    cells = (
+        (
+            record.identity,
+            facts.outcome(record),
+            duration(record.seconds),
+            facts.ratio(record),
+            str(record.attempts),
+            facts.short_digest(record.digest),
+        )
+        for record in records
+    )
+    table = tables.render(_COLUMNS, cells, columns, wrap=False)
+    lines = [line.rstrip() for line in table.splitlines()]
     for record in records:
         lines += [record.message] if record.message else []
         lines += [f"{record.identity}: {line}" for line in facts.cache_problems(record)]
     lines.append(f"{facts.tally(records)}, in {duration(facts.span(records))}")
-    return text + "".join(f"{_cut(line, columns)}\n" for line in lines)
+    return "".join(f"{tables.cut(line, columns)}\n" for line in lines)
 
 
 def brief(record: BuildRecord) -> list[str]:
@@ -72,35 +82,3 @@ def _rows(record: BuildRecord) -> Iterator[tuple[str, str]]:
     if step_that_failed := facts.failed_step(record):
         for line in facts.log(step_that_failed, LOG):
             yield "", f"| {line}"
-
-
-def _table(records: Iterable[BuildRecord], width: int) -> str:
-    from rich.console import Console  # noqa: PLC0415 - start-up time
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-    from rich.text import Text  # noqa: PLC0415 - start-up time
-
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-        column.overflow = "ellipsis"
-    for record in records:
-        cells = (
-            record.identity,
-            facts.outcome(record),
-            duration(record.seconds),
-            facts.ratio(record),
-            str(record.attempts),
-            facts.short_digest(record.digest),
-        )
-        table.add_row(*(Text(escaping.plain(cell)) for cell in cells))
-    page = io.StringIO()
-    Console(file=page, width=width, color_system=None, force_terminal=False).print(table)
-    return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
-
-
-def _cut(line: str, width: int) -> str:
-    from rich.text import Text  # noqa: PLC0415 - start-up time
-
-    text = Text(" ".join(escaping.plain(line).splitlines()))
-    text.truncate(width, overflow="ellipsis")
-    return text.plain

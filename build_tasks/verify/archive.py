@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import zstandard
+
 from build_tasks import paths, process
 from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import Client
@@ -55,8 +57,6 @@ def save(client: Client, reference: str, file: str) -> int:
         CommandError: the engine cannot save the image.
         DiskError: the file cannot be written.
     """
-    import zstandard  # noqa: PLC0415 - start-up time
-
     command = docker.save_command(client, reference)
     output_file = _output(file)
     process.echo(command, client.environment)
@@ -187,8 +187,6 @@ def _decompressed(start: bytes, data: IO[bytes], file: str) -> Iterator[bytes]:
 
     The readers of zstandard also bound their memory, but ignore that the end of a file is missing.
     """
-    import zstandard  # noqa: PLC0415 - start-up time
-
     decompressor = zstandard.ZstdDecompressor()
     frame, chunk = None, start
     try:
