@@ -78,10 +78,12 @@ def test_an_image_that_nobody_has_is_out_of_date_and_that_is_no_failure(place: B
 
 
 def test_asking_to_fail_gives_a_code_of_its_own(place: Bench) -> None:
-    done = place.invoke(*CHECK, "--fail", "--airflow-extras", "ftp", "--platform", "amd64")
+    caches = ("--cache-from", "ghcr.io/a/b:c", "--cache-from", "ghcr.io/a/b:d")
+    done = place.invoke(*CHECK, "--fail", "--airflow-extras", "ftp", "--platform", "amd64", *caches)
     assert done.returncode == 13
     assert last(done.stderr) == "out of date: ci-3.11-amd64"
-    assert last(done.stdout) == "  nox -s build_ci-3.11-amd64 -- --airflow-extras ftp"
+    options = " ".join((*caches, "--airflow-extras", "ftp"))
+    assert last(done.stdout) == f"  nox -s build_ci-3.11-amd64 -- {options}"
 
 
 def test_the_registry_or_the_engine_may_have_it(place: Bench) -> None:
