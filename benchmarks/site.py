@@ -24,7 +24,7 @@ from benchmarks.scenarios import Peer, Scenario
 from benchmarks.shelf import Shelf
 from build_tasks import paths, process
 from build_tasks.config import loading
-from build_tasks.engine import apt, images, lifecycle, state
+from build_tasks.engine import apt, lifecycle, stand_ins, state
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import CommandError, EngineError
@@ -185,7 +185,7 @@ def open_site(python: str, folder: Path) -> Iterator[Site]:
     os.environ["AIRFLOW_IMAGES_CACHE"] = str(home)
     engine = lifecycle.start(announce=_say)
     try:
-        base = images.ensure_python(engine, python, [apt.architecture()], _say)
+        base = stand_ins.ensure_python(engine, python, [apt.architecture()], _say)
         plugins = home / "docker/cli-plugins"
         plugins.mkdir(parents=True, exist_ok=True)
         (plugins / "docker-buildx").unlink(missing_ok=True)

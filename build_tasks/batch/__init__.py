@@ -1,1 +1,1 @@
-"""Many builds at once: bounded, keeping going, repeating what the world broke."""
+"""Run several builds at once: with a limit, with retries, and without stopping at a failure."""

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from build_tasks.batch.recorder import RunRecorder
+from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Job
 from build_tasks.buildx import cache_errors, runner
 from build_tasks.buildx.cache_lookup import Lookup

@@ -1,4 +1,4 @@
-"""Build what a plan has, several builds at once, and report what became of them."""
+"""Run the builds of a plan, several at once, and report their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from time import gmtime, strftime
 from build_tasks import console, paths, process
 from build_tasks.batch import build_jobs, summary
 from build_tasks.batch.build_jobs import BatchContext
-from build_tasks.batch.recorder import RunRecorder
+from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Outcome, Rules, Schedule, State
 from build_tasks.builders import nodes
 from build_tasks.buildx.cache_lookup import Lookup

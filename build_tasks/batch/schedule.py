@@ -1,4 +1,4 @@
-"""Run jobs that need each other: at most so many at once, retrying what may pass.
+"""Run jobs that depend on each other, up to a limit at once, and retry transient errors.
 
 A job is a function, and nothing here knows what it does. Jobs run in threads, since all they do is
 wait for other programs.

@@ -16,7 +16,7 @@ from build_tasks import paths
 from build_tasks.builders import desired, drift, nodes, probe, store
 from build_tasks.builders.drift import Difference
 from build_tasks.builders.store import StoredBuilder, StoredNode
-from build_tasks.buildx import verbs
+from build_tasks.buildx import management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
 from build_tasks.errors import EngineError, ImagesError, UsageError
@@ -95,7 +95,7 @@ def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
         if not store.exists(name):
             existing = listed(store.suite_names()) or "none"
             raise UsageError(f"--builder: no builder {name!r}: choose {existing}")
-        verbs.remove(store.client_for(client, name), name, keep_cache=keep_cache)
+        management.remove(store.client_for(client, name), name, keep_cache=keep_cache)
         shutil.rmtree(paths.builder_folder(name), ignore_errors=True)
 
 
@@ -116,7 +116,7 @@ def _recreate(client: Client, builder: Builder, announce: Announce, *, drop_cach
     with store.lock(name, announce):
         if not drift.differences(client, builder):
             return  # another process has done it
-        verbs.remove(store.client_for(client, name), name, keep_cache=not drop_cache)
+        management.remove(store.client_for(client, name), name, keep_cache=not drop_cache)
         _create(client, builder)
     fate = _FATES.get(builder.driver, "without its cache" if drop_cache else "with its cache")
     announce(f"builder {name} was recreated, {fate}")
@@ -148,7 +148,7 @@ def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
         """Remove an unfinished builder. A cache that it found is not its own, and stays."""
         with contextlib.suppress(ImagesError):
             if store.names(temporary / "buildx"):
-                verbs.remove(unfinished, builder.name, keep_cache=True)
+                management.remove(unfinished, builder.name, keep_cache=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
     if temporary.exists():  # left by a process that was killed
@@ -159,7 +159,7 @@ def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
     if text:
         file.write_text(text, encoding="utf-8")
     try:
-        verbs.create(unfinished, builder, file if text else None)
+        management.create(unfinished, builder, file if text else None)
     except BaseException:
         clean_up()
         raise

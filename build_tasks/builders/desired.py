@@ -1,4 +1,4 @@
-"""A builder as it has to be created: its definition, and what this engine and registry add."""
+"""The desired state of a builder: its definition, and what this engine and registry add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import images
+from build_tasks.engine import stand_ins
 from build_tasks.model.builder import Builder, Driver
 from build_tasks.text.formatting import listed
 
@@ -96,5 +96,5 @@ def _image(client: Client, builder: Builder, announce: Announce | None) -> str:
     if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
         return ""
     if announce is None:
-        return images.buildkit_reference(embedded)
-    return images.ensure_buildkit(embedded, announce)
+        return stand_ins.buildkit_reference(embedded)
+    return stand_ins.ensure_buildkit(embedded, announce)

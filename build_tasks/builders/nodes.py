@@ -9,7 +9,7 @@ from typing import Any
 
 from build_tasks.builders import store
 from build_tasks.builders.store import StoredBuilder, StoredNode
-from build_tasks.buildx import commands, verbs
+from build_tasks.buildx import commands, management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.matrix import Platform
@@ -66,7 +66,7 @@ class Route:
     better: str = ""
 
 
-def read(client: Client, name: str, *, timeout: float = verbs.BOOT) -> list[NodeStatus]:
+def read(client: Client, name: str, *, timeout: float = management.BOOT) -> list[NodeStatus]:
     """Return what the nodes of a builder report.
 
     Raises:
@@ -77,7 +77,7 @@ def read(client: Client, name: str, *, timeout: float = verbs.BOOT) -> list[Node
     assigned = {node.name: node.platforms for node in stored.nodes} if stored else {}
     with store.isolated(client, name) as only:
         command = commands.list_command(only)
-        text = verbs.capture(only, command, f"builder {name}", timeout=timeout)
+        text = management.capture(only, command, f"builder {name}", timeout=timeout)
     try:
         builders = [json.loads(line) for line in text.splitlines()]
         # buildx 0.13 prints a builder once more for each of its nodes.
@@ -98,7 +98,7 @@ def read(client: Client, name: str, *, timeout: float = verbs.BOOT) -> list[Node
 def start(client: Client, name: str) -> list[NodeStatus]:
     """Start the nodes of a builder, one process at a time, and return their status."""
     with store.lock(name, lambda _: None):
-        verbs.bootstrap(client, name)
+        management.bootstrap(client, name)
         return read(client, name)
 
 

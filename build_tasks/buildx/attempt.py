@@ -1,4 +1,4 @@
-"""Run `buildx build` once, and follow it."""
+"""Run `buildx build` once, and pass its events to a listener."""
 
 from __future__ import annotations
 

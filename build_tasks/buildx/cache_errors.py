@@ -1,4 +1,4 @@
-"""Find the cache imports and exports that failed: BuildKit goes on, and mentions them at most."""
+"""Find cache imports and exports that failed: BuildKit itself continues, with at most a message."""
 
 from __future__ import annotations
 

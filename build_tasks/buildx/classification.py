@@ -1,4 +1,4 @@
-"""Classify the failure of a buildx command by what it wrote last.
+"""Classify the failure of a buildx command by its last error message.
 
 The patterns match the messages of BuildKit and buildx 0.13 to 0.29. An error that matches none is
 reported in its own words.

@@ -1,4 +1,4 @@
-"""The way to an engine: which docker, which buildx, with which environment.
+"""Find the engine of a run: which docker, which buildx, with which environment.
 
 An engine that the docker CLI reaches is used where it is. Where there is none, and nobody asked
 for a certain one, the embedded engine takes its place. Nothing of the user's is changed: builders

@@ -1,1 +1,1 @@
-"""Ask whether an image is up to date."""
+"""Check whether an image is up to date."""

@@ -1,6 +1,7 @@
-"""The engine's Debian packages: which ones, unpacked where, run with which environment.
+"""Unpack the engine's Debian packages, and make the environment that their programs run in.
 
-Nothing is installed on the machine: `dpkg -x` unpacks the packages into the cache folder.
+`configuration/packages.toml` lists them. Nothing is installed on the machine: `dpkg -x` unpacks the
+packages into the cache folder.
 """
 
 from __future__ import annotations

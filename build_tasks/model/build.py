@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from build_tasks.inputs.fingerprint import Inputs
+from build_tasks.model.aliases import FileHashes, Pairs
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Build, Platform
-from build_tasks.model.types import FileHashes, Pairs
 
 #: The variable that sets the time of what is built (reproducible-builds.org).
 EPOCH = "SOURCE_DATE_EPOCH"

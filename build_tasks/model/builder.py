@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from build_tasks.errors import UsageError
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.matrix import Platform
-from build_tasks.model.types import Pairs
 from build_tasks.text.formatting import listed
 
 #: The engine's own builder, which cannot be created or removed.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.types import Pairs
 
 
 class CacheMode(StrEnum):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from build_tasks.errors import UsageError
-from build_tasks.model.types import Pairs
+from build_tasks.model.aliases import Pairs
 from build_tasks.text.formatting import listed
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.matrix import Build, ImageKind
-from build_tasks.model.types import Pairs
 
 _OCI = "org.opencontainers.image."
 _TEXTS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
-from build_tasks.model.types import Pairs
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.text.redaction import is_secret_name, redact
 

@@ -15,7 +15,7 @@ from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.settings import Settings
-from build_tasks.engine import images
+from build_tasks.engine import stand_ins
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.inputs import ca_bundle
 from build_tasks.model.build import CA_BUNDLE
@@ -147,13 +147,13 @@ def base_images(
     if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
         return {python: Base(image.replace("{python}", python)) for python in pythons}
     result = {
-        python: _base(python, partial(images.python_reference, embedded, python))
+        python: _base(python, partial(stand_ins.python_reference, embedded, python))
         for python in pythons
     }
     architectures = [platform.architecture for platform in platforms]
     for python, base in () if dry else [*result.items()]:
         if not base.error:
-            make = partial(images.ensure_python, embedded, python, architectures, announce)
+            make = partial(stand_ins.ensure_python, embedded, python, architectures, announce)
             result[python] = _base(python, make)
     errors = [base.error for base in result.values() if base.error]
     if len(errors) == len(result):

@@ -11,9 +11,9 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
-from build_tasks.model.types import Pairs
 from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.plan.selection import Image

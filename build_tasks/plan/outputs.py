@@ -1,4 +1,4 @@
-"""What happens to the images: loaded, pushed, pushed by digest for a merge, or nothing."""
+"""The output of builds: loaded, pushed, pushed by digest for a merge, or none."""
 
 from __future__ import annotations
 

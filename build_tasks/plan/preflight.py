@@ -1,4 +1,4 @@
-"""Check before a run that the builder can make its builds.
+"""Check before a run that the builder can run the builds.
 
 Only what the builds need is checked: a local build for the host's own platform asks nothing.
 """

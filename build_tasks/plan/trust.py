@@ -1,4 +1,4 @@
-"""Whether a run may write caches and images, from what the CI system says of it.
+"""Whether a run may write caches and images, from the event that started it.
 
 Whoever can push a cache reference decides what later builds of that branch take from it. So a run
 is trusted only if the event that started it is on a list: a commit in the repository itself, or a

@@ -1,4 +1,4 @@
-"""What a command is, how it looks, and what is left of it when it has ended."""
+"""Commands and their results, and how both are shown."""
 
 from __future__ import annotations
 

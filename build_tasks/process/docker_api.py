@@ -1,4 +1,4 @@
-"""Ask the Docker API on a Unix socket, for what no docker command says exactly."""
+"""Query the Docker API on a Unix socket: the state of a daemon, and sizes that docker rounds."""
 
 from __future__ import annotations
 

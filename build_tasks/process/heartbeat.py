@@ -1,4 +1,4 @@
-"""Announce what a silent job does, every few seconds."""
+"""Report every few seconds what a job without output of its own is doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks between processes, which announce whom they wait for.
+"""Locks between processes; a wait is announced, with the process that holds the lock.
 
 The kernel releases a lock when its holder ends, however that ends.
 """

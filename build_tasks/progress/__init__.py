@@ -1,1 +1,1 @@
-"""What several builds at once look like while they run; one alone has BuildKit's own display."""
+"""Displays of running builds; a single build on a terminal has BuildKit's own display."""

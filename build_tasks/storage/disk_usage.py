@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from build_tasks.builders import store
-from build_tasks.buildx import commands, verbs
+from build_tasks.buildx import commands, management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.model.builder import DEFAULT, Driver
@@ -74,7 +74,7 @@ def _from_buildx(client: Client, usage: NodeUsage) -> NodeUsage:
     subject = f"builder {usage.builder}, node {usage.name}"
     command = commands.du_command(client, usage.builder)
     try:
-        text = verbs.capture(client, command, subject, timeout=PATIENCE)
+        text = management.capture(client, command, subject, timeout=PATIENCE)
     except ImagesError as error:
         return replace(usage, error=error)
     return replace(usage, records=tuple(cache_records.parse_text(text, datetime.now(UTC))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from build_tasks import process
-from build_tasks.buildx import commands, verbs
+from build_tasks.buildx import commands, management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
 from build_tasks.config.parsing import disk_space
@@ -92,7 +92,7 @@ def prune(client: Client, builder: str, rule: Rule) -> list[Record]:
         client, builder, rule.filters, dict(rule.limits), everything=rule.everything
     )
     process.echo(command, client.environment)
-    text = verbs.capture(client, command, f"builder {builder}", timeout=PATIENCE)
+    text = management.capture(client, command, f"builder {builder}", timeout=PATIENCE)
     return cache_records.parse_text(text, datetime.now(UTC))
 
 

@@ -1,4 +1,4 @@
-"""What caches cost, and what pruning them frees: data for programs, tables for people."""
+"""Report the disk usage of caches, and what pruning frees: as data and as tables."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Does an image hold what it says? A suite of pytest that runs against any image."""
+"""Verify an image with a pytest suite that runs against any image; save and load images."""

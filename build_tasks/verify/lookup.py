@@ -1,4 +1,4 @@
-"""Find the image that the options mean, and what it has to contain."""
+"""Find the image that the options select, and what it has to contain."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from suite import Suite, clean
 
 from build_tasks import paths
-from build_tasks.engine import apt, images, lifecycle, packages
+from build_tasks.engine import apt, lifecycle, packages, stand_ins
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
@@ -92,7 +92,7 @@ def suite(engine: EmbeddedEngine, cache: Path) -> Suite:
 def base(engine: EmbeddedEngine, suite: Suite) -> str:
     """The base image of Python 3.11 for this machine, made where it has to be."""
     if not engine.hub:
-        return images.ensure_python(engine, "3.11", [apt.architecture()], print)
+        return stand_ins.ensure_python(engine, "3.11", [apt.architecture()], print)
     words = suite.good("image.build", "--python", "3.11", "--dry-run").stdout.split()
     return next(word for word in words if word.startswith("BASE_IMAGE=")).partition("=")[2]
 

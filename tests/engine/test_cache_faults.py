@@ -30,7 +30,7 @@ from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import images
+from build_tasks.engine import stand_ins
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import AuthError, ImagesError, NetworkError, RegistryError
 from build_tasks.history.record import BuildRecord, StepKind
@@ -102,7 +102,7 @@ def place(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Place]:
     name = f"{engine.registry}/tests/faults-{secrets.token_hex(4)}"
     environment = {**engine.environment, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     client = Client(str(engine.docker), (str(engine.buildx),), environment, engine)
-    base = images.ensure_python(engine, "3.11", [client.native.architecture], print)
+    base = stand_ins.ensure_python(engine, "3.11", [client.native.architecture], print)
     spec = specs.make(
         dockerfile=tmp_path / "context" / "Dockerfile",
         context=tmp_path / "context",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from suite import Suite, last, steps
 
-from build_tasks.engine import emulation, images, packages, state
+from build_tasks.engine import emulation, packages, stand_ins, state
 from build_tasks.engine import processes as procs
 from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
 from build_tasks.engine.state import EmbeddedEngine, EngineState
@@ -238,12 +238,12 @@ def inspect(suite: Suite, engine: EmbeddedEngine, *words: str) -> str:
 
 @pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
 def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: EmbeddedEngine) -> None:
-    amd64 = f"{images.python_reference(engine, '3.11')}-amd64"
-    images.ensure_python(engine, "3.11", ["amd64"], print)
+    amd64 = f"{stand_ins.python_reference(engine, '3.11')}-amd64"
+    stand_ins.ensure_python(engine, "3.11", ["amd64"], print)
     digest = "{{json .Manifest.Digest}}"
     before = inspect(suite, engine, "--format", digest, amd64)
     suite.good("engine.start", "--emulate", "arm64")
-    name = images.ensure_python(engine, "3.11", ["arm64"], print)
+    name = stand_ins.ensure_python(engine, "3.11", ["arm64"], print)
     index = inspect(suite, engine, "--raw", name)
     assert before.strip().strip('"') in index
     assert index.count('"architecture": "arm64"') == 1
@@ -332,7 +332,7 @@ def test_an_engine_whose_network_was_taken_gets_another_one(
         (project.root / "Dockerfile.ci").write_text(
             "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN apt-get -o Acquire::Retries=0 update\n"
         )
-        images.ensure_python(engine, "3.11", ["amd64"], print)
+        stand_ins.ensure_python(engine, "3.11", ["amd64"], print)
         base = f"{engine.registry}/debian-python:{{python}}"
         project.good("image.build", "--python", "3.11", "--base-image", base)
     finally:

@@ -14,7 +14,7 @@ import pytest
 from remote import remote
 from suite import Suite, last, parsed
 
-from build_tasks.engine import emulation, images
+from build_tasks.engine import emulation, stand_ins
 from build_tasks.engine.folders import Folders, engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 
@@ -83,7 +83,7 @@ def two(
 ) -> Iterator[Nodes]:
     """A builder of the user's own: two daemons, one for amd64, one for arm64 by emulation."""
     suite.good("engine.start", "--emulate", "arm64")
-    images.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
+    stand_ins.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
     folder = tmp_path_factory.mktemp("second")
     (folder / "engine").mkdir()
     (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
@@ -196,7 +196,7 @@ def test_one_reference_for_two_nodes_loses_half_of_the_segments(
     (tmp_path / "Dockerfile").write_text(SMALL)
     reference = f"{two.image('ci')}:one-cache"
     raw = ("build", "--builder", BUILDER, "--platform", BOTH, "--progress", "rawjson")
-    base = ("--build-arg", f"BASE_IMAGE={images.python_reference(engine, '3.11')}")
+    base = ("--build-arg", f"BASE_IMAGE={stand_ins.python_reference(engine, '3.11')}")
     cache_to = f"type=registry,ref={reference},mode=max,image-manifest=true,oci-mediatypes=true"
     out = ("--output", "type=cacheonly")
     first = two.buildx(*raw, *base, *out, "--cache-to", cache_to, str(tmp_path))

@@ -17,9 +17,9 @@ from build_tasks import paths
 from build_tasks.builders import creation, desired, drift, nodes, probe, store
 from build_tasks.builders.drift import Difference
 from build_tasks.builders.nodes import NodeStatus
-from build_tasks.buildx import verbs
+from build_tasks.buildx import management
 from build_tasks.buildx.toolchain import Client
-from build_tasks.engine import images
+from build_tasks.engine import stand_ins
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.builder import Builder, Driver, Node, default_builder
@@ -77,7 +77,7 @@ class Buildx:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Buildx:
     one = Buildx()
     for name in ("create", "remove", "bootstrap"):
-        monkeypatch.setattr(verbs, name, getattr(one, name))
+        monkeypatch.setattr(management, name, getattr(one, name))
     monkeypatch.setattr(nodes, "read", one.read)
     monkeypatch.setattr(drift, "read_container", lambda *_: None)
     return one
@@ -211,7 +211,7 @@ def test_who_comes_while_it_is_made_waits_and_finds_it(
         go_on.wait(10)
         create(client, builder, configuration)
 
-    monkeypatch.setattr(verbs, "create", slowly)
+    monkeypatch.setattr(management, "create", slowly)
     first = threading.Thread(target=ensure, args=([], default_builder("mine")))
     first.start()
     assert begun.wait(10)
@@ -301,7 +301,9 @@ def embedded() -> Callable[[bool], Client]:
 def test_a_stand_in_is_taken_where_the_image_cannot_be_pulled(
     embedded: Callable[[bool], Client], monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(images, "ensure_buildkit", lambda engine, _: f"made for {engine.release}")
+    monkeypatch.setattr(
+        stand_ins, "ensure_buildkit", lambda engine, _: f"made for {engine.release}"
+    )
     off = embedded(False)
     made = desired.desired_builder(off, default_builder("a"), "ghcr.io", said.append)
     assert dict(made.nodes[0].options) == {"image": "made for trixie"}

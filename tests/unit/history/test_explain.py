@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from build_tasks.batch.recorder import RunRecorder
+from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.buildx.toolchain import Client
 from build_tasks.history import journal
 from build_tasks.history.explain import explain, explanation

@@ -14,8 +14,8 @@ import pytest
 
 from build_tasks.buildx import classification
 from build_tasks.errors import StepError
-from build_tasks.history.explain import unused
-from build_tasks.history.explain.unused import missed
+from build_tasks.history.explain import unused_caches
+from build_tasks.history.explain.unused_caches import missed
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.history.recorder import Recorder, Snapshot
 from build_tasks.history.vertex import MAX_LINES, MAX_PARTS, Moment, StepEvent
@@ -344,10 +344,10 @@ def test_a_cache_that_should_have_hit_is_a_warning() -> None:
     before = BuildRecord("x", steps=(step, other), export=CacheUse(CACHE))
     unread = CacheUse("h/other:c", "unauthorized")
     now = BuildRecord("x", steps=(step, other), imports=(CacheUse(CACHE), unread))
-    assert unused.warnings(before, now) == [
+    assert unused_caches.warnings(before, now) == [
         f"warning: the cache {CACHE} was read and should have had x and 1 more, which ran for 5.0 s"
     ]
-    assert unused.warnings(None, now) == []
+    assert unused_caches.warnings(None, now) == []
 
 
 def test_a_step_that_the_cache_has_had_and_that_ran_is_missed() -> None:

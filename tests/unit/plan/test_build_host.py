@@ -8,7 +8,7 @@ import pytest
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import loading
-from build_tasks.engine import images
+from build_tasks.engine import stand_ins
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
 from build_tasks.model.matrix import Names, Platform
@@ -41,9 +41,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(python)
         if python == "3.13":
             raise EngineError("no mirror")
-        return images.python_reference(engine, python)
+        return stand_ins.python_reference(engine, python)
 
-    monkeypatch.setattr(images, "ensure_python", ensure)
+    monkeypatch.setattr(stand_ins, "ensure_python", ensure)
     return done
 
 

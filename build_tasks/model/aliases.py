@@ -1,4 +1,4 @@
-"""Names for the shapes of plain data."""
+"""Type aliases: names for the shapes of plain data."""
 
 from __future__ import annotations
 

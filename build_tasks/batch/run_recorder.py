@@ -96,13 +96,13 @@ class RunRecorder:
             from build_tasks.history.explain import (  # noqa: PLC0415 - start-up time
                 explain,
                 explanation,
-                unused,
+                unused_caches,
             )
 
             before = journal.previous(record, self.announce)
             if before is not None:
                 lines = explanation.lines(explain(before, record))
-                for line in (*unused.warnings(before, record), *lines):
+                for line in (*unused_caches.warnings(before, record), *lines):
                     yield line.removeprefix(f"{record.identity}: ")
 
     def close(self) -> None:

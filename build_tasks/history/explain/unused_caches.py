@@ -1,4 +1,4 @@
-"""Steps that ran although a cache that was read holds them."""
+"""Warn of imported caches that were not used: a step ran although a cache has its result."""
 
 from __future__ import annotations
 

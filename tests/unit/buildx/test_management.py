@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from build_tasks import process
-from build_tasks.buildx import verbs
+from build_tasks.buildx import management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model import builder
@@ -17,9 +17,9 @@ CLIENT = Client("docker", ("docker-buildx",), {})
 @pytest.mark.parametrize(
     "verb",
     [
-        lambda: verbs.create(CLIENT, builder.default_builder("b"), None),
-        lambda: verbs.remove(CLIENT, "b"),
-        lambda: verbs.bootstrap(CLIENT, "b"),
+        lambda: management.create(CLIENT, builder.default_builder("b"), None),
+        lambda: management.remove(CLIENT, "b"),
+        lambda: management.bootstrap(CLIENT, "b"),
     ],
 )
 def test_a_failure_has_its_class(
@@ -38,5 +38,5 @@ def test_the_command_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(process, "stream", lambda command, **_: Completed(command, 0, "", ""))
-    verbs.remove(CLIENT, "b")
+    management.remove(CLIENT, "b")
     assert capsys.readouterr().err == "+ docker-buildx rm --force b\n"

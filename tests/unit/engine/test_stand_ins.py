@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.engine import apt, images, processes, registry
+from build_tasks.engine import apt, processes, registry, stand_ins
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
@@ -26,7 +26,7 @@ ENGINE = EmbeddedEngine(
     release="unstable",
     ca_bundle=None,
 )
-SCRIPTS = Path(images.__file__).with_name("dockerfiles") / "buildkit"
+SCRIPTS = Path(stand_ins.__file__).with_name("dockerfiles") / "buildkit"
 Stream = Callable[..., Completed]
 
 
@@ -55,9 +55,9 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch, *stderr: str) -> list[Command]:
 
 
 def test_only_pythons_that_debian_released_have_a_stand_in() -> None:
-    assert images.python_reference(ENGINE, "3.9") == "127.0.0.1:1/debian-python:3.9"
+    assert stand_ins.python_reference(ENGINE, "3.9") == "127.0.0.1:1/debian-python:3.9"
     with pytest.raises(EngineError, match=r"no base image for Python 3\.10: .* 3\.9, 3\.11, 3\.13"):
-        images.python_reference(ENGINE, "3.10")
+        stand_ins.python_reference(ENGINE, "3.10")
 
 
 def test_an_index_without_a_wanted_platform_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +66,10 @@ def test_an_index_without_a_wanted_platform_is_incomplete(monkeypatch: pytest.Mo
     text = {"x:1": '{"digest": "sha256:a"}', "x:1-amd64": "{}", "x:1-arm64": "{}"}
     monkeypatch.setattr(registry, "digest", lambda name: digests.get(name, ""))
     monkeypatch.setattr(registry, "manifest", lambda name: text.get(name, ""))
-    assert images._is_complete("x:1", ["x:1-amd64"])
-    assert not images._is_complete("x:1", ["x:1-amd64", "x:1-arm64"])
-    assert not images._is_complete("x:2", ["x:1-amd64"])
-    assert not images._is_complete("x:1", ["x:1-other"])
+    assert stand_ins._is_complete("x:1", ["x:1-amd64"])
+    assert not stand_ins._is_complete("x:1", ["x:1-amd64", "x:1-arm64"])
+    assert not stand_ins._is_complete("x:2", ["x:1-amd64"])
+    assert not stand_ins._is_complete("x:1", ["x:1-other"])
 
 
 def test_a_base_is_built_pushed_and_added_to_the_index(
@@ -78,7 +78,7 @@ def test_a_base_is_built_pushed_and_added_to_the_index(
     expired = "E: Release file is expired\n"
     bootstraps = bootstrap(monkeypatch, expired, expired)
     commands = programs()
-    name = images.ensure_python(ENGINE, "3.9", ["amd64"], print)
+    name = stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], print)
     assert name == "127.0.0.1:1/debian-python:3.9"
     target = str(engine_folders().home / "bases/3.9/rootfs.tar")
     assert bootstraps[0][0] == "mmdebstrap"
@@ -105,18 +105,18 @@ def test_only_missing_platforms_are_built(
     bootstraps = bootstrap(monkeypatch)
     commands = programs()
     monkeypatch.setattr(registry, "holds", lambda name: name.endswith("-amd64"))
-    name = images.ensure_python(ENGINE, "3.9", ["amd64", "arm64"], print)
+    name = stand_ins.ensure_python(ENGINE, "3.9", ["amd64", "arm64"], print)
     assert ["--architectures=arm64" in command for command in bootstraps] == [True]
     index = ("docker-buildx", "imagetools", "create", "--tag", name, f"{name}-amd64")
     assert commands[-1] == index
 
 
 def test_a_base_that_is_there_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_is_complete", lambda *_: True)
-    assert images.ensure_python(ENGINE, "3.9", ["amd64"], pytest.fail).endswith(":3.9")
+    monkeypatch.setattr(stand_ins, "_is_complete", lambda *_: True)
+    assert stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], pytest.fail).endswith(":3.9")
     checks = iter([False, True])  # another process builds it meanwhile
-    monkeypatch.setattr(images, "_is_complete", lambda *_: next(checks))
-    assert images.ensure_python(ENGINE, "3.9", ["amd64"], pytest.fail).endswith(":3.9")
+    monkeypatch.setattr(stand_ins, "_is_complete", lambda *_: next(checks))
+    assert stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], pytest.fail).endswith(":3.9")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_base_that_is_there_is_not_built_again(monkeypatch: pytest.MonkeyPatch
 def test_a_failed_bootstrap_is_one_line(monkeypatch: pytest.MonkeyPatch, stderr: str) -> None:
     bootstrap(monkeypatch, *[stderr] * 4)
     with pytest.raises(EngineError, match=r"cannot build \S+ from Debian bullseye: (E: no|mmdeb)"):
-        images.ensure_python(ENGINE, "3.9", ["amd64"], print)
+        stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], print)
 
 
 def test_a_failed_build_is_one_line(
@@ -134,7 +134,7 @@ def test_a_failed_build_is_one_line(
     bootstrap(monkeypatch)
     programs(docker_buildx=(1, "", "no space"))
     with pytest.raises(EngineError, match=r"cannot build \S+-amd64: docker-buildx: no space"):
-        images.ensure_python(ENGINE, "3.9", ["amd64"], print)
+        stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], print)
 
 
 def test_progress_of_a_bootstrap_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_progress_of_a_bootstrap_is_announced(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.01)
     monkeypatch.setattr(process, "stream", stream)
     with pytest.raises(EngineError):
-        images.ensure_python(ENGINE, "3.9", ["amd64"], messages.append)
+        stand_ins.ensure_python(ENGINE, "3.9", ["amd64"], messages.append)
     assert (
         messages[0]
         == "building 127.0.0.1:1/debian-python:3.9-amd64 from Debian bullseye (only once)"
@@ -165,20 +165,20 @@ def test_progress_of_a_bootstrap_is_announced(monkeypatch: pytest.MonkeyPatch) -
 def test_buildkits_stand_in_is_built_once(
     monkeypatch: pytest.MonkeyPatch, programs: Callable[..., list[Command]]
 ) -> None:
-    monkeypatch.setattr(images, "ensure_python", lambda *_: "base:1")
-    name = images.buildkit_reference(ENGINE)
+    monkeypatch.setattr(stand_ins, "ensure_python", lambda *_: "base:1")
+    name = stand_ins.buildkit_reference(ENGINE)
     assert re.fullmatch(r"127\.0\.0\.1:1/debian-buildkit:unstable-[0-9a-f]{8}", name)
     commands = programs()
-    assert images.ensure_buildkit(ENGINE, print) == name
+    assert stand_ins.ensure_buildkit(ENGINE, print) == name
     build = commands[-1]
     assert "BASE=base:1" in build
     assert f"packages={engine_folders().packages('unstable')}" in build
     assert build[-1] == str(SCRIPTS)
     monkeypatch.setattr(registry, "holds", lambda reference: reference == name)
-    assert images.ensure_buildkit(ENGINE, pytest.fail) == name
+    assert stand_ins.ensure_buildkit(ENGINE, pytest.fail) == name
     answers = iter([False, True])  # another process builds it meanwhile
     monkeypatch.setattr(registry, "holds", lambda _: next(answers))
-    assert images.ensure_buildkit(ENGINE, pytest.fail) == name
+    assert stand_ins.ensure_buildkit(ENGINE, pytest.fail) == name
 
 
 @pytest.mark.parametrize(
