@@ -79,7 +79,7 @@ def build(
                 outcomes = [schedule.outcomes[name] for name in names if name in schedule.outcomes]
     finally:
         caches.end()
-        _report(context.recorder, outcomes, announce)
+        _report(context, outcomes, announce)
     _announce_failures(context, specs, outcomes, announce)
     if error := summary.error(outcomes):
         raise error
@@ -95,15 +95,19 @@ def _rules(options: Options, nodes: int) -> Rules:
     )
 
 
-def _report(recorder: RunRecorder, outcomes: Sequence[Outcome], announce: Announce) -> None:
-    """Announce the table of outcomes and why steps ran again, and write the step's summary."""
+def _report(context: BatchContext, outcomes: Sequence[Outcome], announce: Announce) -> None:
+    """Announce the table of outcomes, show why steps ran again, and write the step's summary."""
+    recorder = context.recorder
+    for outcome in outcomes:
+        if outcome.state is State.CANCELLED:
+            recorder.cancel(outcome.name)
     if len(outcomes) > 1:
         width = choice.columns() if console.stderr_is_terminal() else None
         for row in summary.table(outcomes, width):
             announce(row)
         for identity, record in recorder.records.items():
             for line in recorder.explain(record):
-                announce(f"{identity}: {line}")
+                context.display.show(identity, line)
     recorder.close()
 
 

@@ -79,6 +79,11 @@ class RunRecorder:
         refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
         self.add(spec, replace(refused, attempts=0))
 
+    def cancel(self, identity: str) -> None:
+        """Record that a build was ended; what buildx said of its end is no failure of the build."""
+        if record := self.records.get(identity):
+            self._keep(replace(record, outcome="cancelled", failure="", message=""))
+
     def summarize(self, spec: BuildSpec) -> Iterator[str]:
         """Yield lines on what the only build of a run did, and why."""
         record = self.records[spec.identity]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from build_tasks.batch.schedule import Outcome
@@ -9,6 +10,8 @@ from build_tasks.errors import ImagesError, SeveralErrors
 from build_tasks.text.formatting import duration, listed, shorten
 
 HEADER = ("build", "outcome", "time", "tries", "")
+#: What stands before a result or an error that has lines of its own.
+_INDENT = "  "
 
 
 def error(outcomes: Sequence[Outcome]) -> ImagesError | None:
@@ -26,17 +29,31 @@ def table(outcomes: Iterable[Outcome], width: int | None) -> list[str]:
 
     Args:
         outcomes: one for each row.
-        width: columns to which error messages are cut. Tags and digests are never cut.
+        width: columns after which a result or an error has lines of its own, wrapped between words:
+            a tag, a digest or a reason is never cut. None for unlimited.
     """
-    rows = [(HEADER, False), *((_cells(outcome), bool(outcome.error)) for outcome in outcomes)]
-    widths = [max(len(cells[column]) for cells, _ in rows) for column in range(len(HEADER) - 1)]
+    rows = [HEADER, *map(_cells, outcomes)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEADER) - 1)]
     lines = []
-    for cells, failed in rows:
-        padded = [cell.ljust(size) for cell, size in zip(cells, widths, strict=False)]
-        line = "  ".join([*padded, cells[-1]]).rstrip()
-        cut = failed and width is not None and len(line) > width
-        lines.append(f"{line[: width - 1]}…" if cut and width else line)
+    for *cells, text in rows:
+        start = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))
+        line = f"{start}  {text}".rstrip()
+        if width is None or len(line) <= width:
+            lines.append(line)
+            continue
+        lines += [start.rstrip(), *_wrapped(text, width)]
     return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(_INDENT) + 1),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from build_tasks.config.parsing import unknown
 from build_tasks.errors import ImagesError, Interrupted, UsageError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS, Verb
+from build_tasks.text.formatting import listed
 
 
 class _VerbTask(Task[Callable[..., None]]):
@@ -107,6 +108,9 @@ def _parse(words: Sequence[str]) -> dict[str, Names[str]]:
         if word not in VERBS and name:
             raise UsageError(f"{name}: takes no argument {word!r}, and no task has that name")
         if word not in VERBS:
+            of_group = [verb for verb in VERBS if verb.startswith(f"{word}.")]
+            if of_group:
+                raise UsageError(f"{word!r} is a group of tasks: choose {listed(of_group)}")
             raise unknown("unknown task", word, VERBS, "invoke -l")
         name = word
         options, words = command_line.read(VERBS[name], words, name, f"invoke {name}")

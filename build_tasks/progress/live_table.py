@@ -73,6 +73,11 @@ class LiveTable(Display):
             self._write(self._erase() + self._new_messages() + cursor)
         self.close()
 
+    def result(self, name: str, text: str) -> None:
+        """Write to the log what a build made; the table of the outcomes shows it."""
+        with self._lock:
+            self.log(name).line(text)
+
     def table(self) -> Table:
         """Return the table, with as many rows as the terminal has lines for."""
         table = Table(

@@ -19,14 +19,6 @@ _SHOWN = _CACHES | {StepKind.STEP, StepKind.BASE}
 class Lines(Display):
     """Prints a line for each step of several builds, with the build's name in front."""
 
-    shows_start = False
-
-    def began(self, name: str) -> None:
-        """Print that a build begins."""
-        super().began(name)
-        if self.rows[name].attempts == 1:
-            self.show(name, "begins")
-
     def step(self, name: str, event: StepEvent) -> None:
         """Print what starts to run, and which cache cannot be used."""
         super().step(name, event)

@@ -118,8 +118,19 @@ def test_a_single_build_is_retried_too(bench: Bench) -> None:
 def test_jobs_limits_the_builds_at_once(bench: Bench, jobs: int) -> None:
     done = bench.invoke(*THREE, "--jobs", str(jobs), FAKE_SLEEP="0.5")
     assert done.returncode == 0
-    begins, ends = happened(done.stderr, "begins"), happened(done.stderr, "built")
+    begins, ends = happened(done.stderr, "building"), happened(done.stderr, "built")
     assert begins[jobs - 1] < ends[0] < begins[jobs]
+
+
+def test_quiet_builds_print_the_table_and_no_explanation(bench: Bench) -> None:
+    times = {"started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z"}
+    step = {"digest": "sha256:a", "name": "[2/2] RUN true", **times}
+    event = json.dumps({"vertexes": [step]})
+    assert bench.invoke(*THREE, FAKE_STDERR=event).returncode == 0
+    assert " ran again since the build of " in bench.invoke(*THREE, FAKE_STDERR=event).stderr
+    done = bench.invoke(*THREE, "--progress", "quiet", FAKE_STDERR=event)
+    names = [line.split()[0] for line in done.stderr.splitlines()]
+    assert names == ["build", "ci-3.9-amd64", "ci-3.11-amd64", "ci-3.13-amd64"]
 
 
 def test_fail_fast_ends_the_other_builds(bench: Bench) -> None:
@@ -156,6 +167,8 @@ def test_a_signal_ends_all_builds_and_prints_the_table(bench: Bench, front_end: 
     assert bench.told().count(["ended"]) == 3
     assert [row[0] for row in rows(err).values()] == ["cancelled"] * 3
     assert "Traceback" not in err
+    records = (bench.folder / "cache" / "records").glob("*/*.json")
+    assert [json.loads(file.read_text())["outcome"] for file in records] == ["cancelled"] * 3
 
 
 def test_the_whole_matrix_is_one_session(bench: Bench) -> None:

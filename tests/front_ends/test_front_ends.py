@@ -185,6 +185,8 @@ def test_an_unknown_option_is_one_line_in_both(bench: Bench) -> None:
     [
         (("imag.build",), "unknown task 'imag.build': did you mean image.build?"),
         (("nothing",), "unknown task 'nothing': invoke -l lists the valid ones"),
+        (("engine",),
+         "'engine' is a group of tasks: choose engine.start, engine.status, engine.stop"),
         (("image.build", "x"), "image.build: takes no argument 'x', and no task has that name"),
         (("engine.stop", "--all"), "engine.stop: unknown option '--all': choose --purge"),
         (("image.build", "--wholly-else"),

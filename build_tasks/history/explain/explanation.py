@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -13,6 +14,8 @@ from build_tasks.text.formatting import shorten
 #: Causes of one step that are shown; the rest are counted.
 SHOWN = 5
 _WIDTH = 72
+#: What a person does not need of a time in UTC: `.498941+00:00`.
+_FRACTION = re.compile(r"(?:\.\d+)?\+00:00$")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def lines(explanation: Explanation) -> list[str]:
     head = f"{explanation.identity}: {explanation.ran} of {explanation.steps} steps ran"
     if not explanation.since:
         return [f"{head}: there is no earlier build to compare with"]
-    text = [f"{head} again since the build of {explanation.since}"]
+    since = _FRACTION.sub("Z", explanation.since)
+    text = [f"{head} again since the build of {since}"]
     for causes, misses in groupby(explanation.misses, key=lambda miss: miss.causes):
         for miss in misses:
             line = f", line {miss.line}" if miss.line else ""

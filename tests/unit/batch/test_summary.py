@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from build_tasks.batch import summary
@@ -68,9 +70,19 @@ def test_the_table_has_a_row_for_each_build() -> None:
     ]
 
 
-def test_the_table_cuts_errors_and_never_tags_and_digests() -> None:
-    _, built, bad = summary.table([BUILT, failed("bb", reason="x" * 90)], 40)
-    assert built.endswith("pushed r/i sha256:1")
-    assert len(built) > 40
-    assert len(bad) == 40
-    assert bad.endswith("…")
+def test_a_narrow_table_cuts_no_tag_no_digest_and_no_reason() -> None:
+    digest = f"sha256:{'1' * 64}"
+    pushed = replace(
+        BUILT, result=f"pushed ghcr.io/apache/airflow/main/ci/python3.11:latest {digest}"
+    )
+    bad = failed("bb", reason="E: no such package (step 'install Airflow and its providers')")
+    assert summary.table([pushed, bad, SKIPPED], 80) == [
+        "build  outcome        time   tries",
+        "a      built          3.0 s  1",
+        "  pushed ghcr.io/apache/airflow/main/ci/python3.11:latest",
+        f"  {digest}",
+        "bb     failed (step)  2.0 s  1",
+        "  E: no such package (step 'install Airflow and its providers')",
+        "s      skipped",
+    ]
+    assert f"  {digest}" in summary.table([pushed], 1)

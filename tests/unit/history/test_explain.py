@@ -117,6 +117,13 @@ def test_a_first_build_is_one_line() -> None:
     ]
 
 
+def test_the_time_of_the_earlier_build_has_no_fraction() -> None:
+    found = explanation.Explanation("ci-3.11-amd64", "2026-01-01T00:00:00.498941+00:00", 1, 6)
+    assert explanation.lines(found) == [
+        "ci-3.11-amd64: 1 of 6 steps ran again since the build of 2026-01-01T00:00:00Z"
+    ]
+
+
 def test_an_argument_has_both_values_and_consequences() -> None:
     now = record({"build 2", "build 3", "main 4"}, arguments={"A": "2"})
     (miss,) = explain(BEFORE, now).misses

@@ -37,6 +37,8 @@ BEGAN = "2026-01-01T00:00:00.1Z"
 ENDED = "2026-01-01T00:00:02.35Z"
 STREAMS = Path(__file__).parents[2] / "data" / "streams"
 CI = "ci-3.9-amd64"
+#: What is shown as its build starts.
+SUMMARY = "building and pushing r/i:1 for linux/amd64"
 
 
 def vertex(name: str, **fields: Any) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def play(display: Display) -> None:
 def test_lines_say_what_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play(Lines(tmp_path, width=100))
     assert capsys.readouterr().err.splitlines() == [
-        "ci-3.9-amd64: begins",
+        f"ci-3.9-amd64: {SUMMARY} (log: {tmp_path}/ci-3.9-amd64.log)",
         "ci-3.9-amd64: [2/3] a",
         "ci-3.9-amd64: cut: retrying in 1.2 s",
         "ci-3.9-amd64: warning: x",
@@ -437,6 +439,16 @@ def test_a_table_leaves_nothing_after_its_terminal_became_narrower(tmp_path: Pat
     # The row of 100 columns takes two lines of 50, header and total one each.
     assert "\r\x1b[4A\x1b[J" in shown.getvalue()
     table.close()
+
+
+def test_what_a_build_made_is_left_to_the_table_of_outcomes(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    table = LiveTable(tmp_path, console=terminal(width=60, file=shown))
+    table.expect([CI])
+    with table:
+        table.result(CI, "pushed r/i:1 sha256:1")
+    assert "pushed" not in shown.getvalue()
+    assert (tmp_path / f"{CI}.log").read_text() == "pushed r/i:1 sha256:1\n"
 
 
 def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path) -> None:
