@@ -24,7 +24,7 @@ from build_tasks.model.builder import Builder, Driver
 from build_tasks.text.formatting import listed
 
 Announce = Callable[[str], None]
-#: Seconds before another attempt to create a builder: Docker stops a container within ten.
+#: Seconds before another attempt to create or start a builder: Docker stops a container within ten.
 PAUSES = (2.0, 10.0)
 #: What happens to a cache that only its driver decides on.
 _FATES = {
@@ -123,20 +123,25 @@ def _recreate(client: Client, builder: Builder, announce: Announce, *, drop_cach
 
 
 def _create(client: Client, builder: Builder) -> None:
-    """Create a builder, retrying while a container of its name is being stopped.
+    """Create a builder, also while a container of its name is being stopped.
 
     A `buildx rm` that was killed leaves such a container.
     """
+    _retry(lambda: _create_in_temporary_folder(client, builder))
+
+
+def _retry(attempt: Callable[[], None]) -> None:
+    """Call a function until it raises no transient error."""
     for pause in PAUSES:
         try:
-            _create_in_temporary_folder(client, builder)
+            attempt()
         except EngineError as error:
             if not error.transient:
                 raise
             time.sleep(pause)
         else:
             return
-    _create_in_temporary_folder(client, builder)
+    attempt()
 
 
 def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
@@ -168,14 +173,19 @@ def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
 
 
 def _start(client: Client, name: str, announce: Announce) -> None:
-    statuses = nodes.read(client, name)
-    if any(node.status != "running" for node in statuses):
-        statuses = nodes.start(client, name)
-    for node in statuses:
+    if any(node.status != "running" for node in nodes.read(client, name)):
+        _retry(lambda: _start_nodes(client, name))
+    announce(f"builder {name} exists and runs")
+
+
+def _start_nodes(client: Client, name: str) -> None:
+    for node in nodes.start(client, name):
         if node.status != "running":
             reason = node.error or "it was started but does not run"
-            raise EngineError(f"builder {name}: node {node.name}: {reason}")
-    announce(f"builder {name} exists and runs")
+            # On a busy machine the connection to a node that has just started may end.
+            raise EngineError(
+                f"builder {name}: node {node.name}: {reason}", transient=bool(node.error)
+            )
 
 
 def _require_nodes(client: Client, builder: Builder) -> None:

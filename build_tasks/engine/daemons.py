@@ -16,6 +16,7 @@ from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
 from build_tasks.errors import EngineError
 from build_tasks.process import Command, docker_api
+from build_tasks.text.formatting import listed
 
 #: Seconds for a daemon to answer; dockerd took 2 to 5.
 START = 60.0
@@ -52,13 +53,14 @@ def start_registry(folders: Folders, root: Path, address: str) -> Process:
 
 def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
     """Wait until no build and no container runs, so that dockerd can be restarted."""
-    if not _is_busy(folders.socket):
-        return
-    announce("waiting for builds and containers to end: the engine has to restart")
     deadline = time.monotonic() + PATIENCE
-    while _is_busy(folders.socket):
+    announced: list[str] = []
+    while running := _running(folders.socket):
         if time.monotonic() > deadline:
-            raise EngineError("the engine has to restart, but a build or a container does not end")
+            raise EngineError(f"the engine has to restart, but {listed(running)} did not end")
+        if running != announced:
+            announce(f"waiting for the end of {listed(running)}: the engine has to restart")
+            announced = running
         time.sleep(1)
 
 
@@ -102,12 +104,13 @@ def _status(address: str, headers: dict[str, str]) -> int:
         return connection.getresponse().status
 
 
-def _is_busy(socket: Path) -> bool:
-    """Return whether a container runs, or a build, which holds records of the cache."""
+def _running(socket: Path) -> list[str]:
+    """Return the containers that run, and whether a build does, which holds cache records."""
     try:
         _, containers = docker_api.get(socket, "/v1.44/containers/json", timeout=PATIENCE)
         _, usage = docker_api.get(socket, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
     except OSError:
-        return False  # a dockerd that does not answer builds nothing
+        return []  # a dockerd that does not answer builds nothing
+    names = [f"container {item['Names'][0].removeprefix('/')}" for item in containers or []]
     cache = usage.get("BuildCache") if isinstance(usage, dict) else None
-    return bool(containers) or any(record["InUse"] for record in cache or [])
+    return ["a build"] * any(record["InUse"] for record in cache or []) + sorted(names)

@@ -35,6 +35,7 @@ class Buildx:
         self.status = self.booted = "running"
         self.broken = ""
         self.endings = 0
+        self.errors: list[str] = []
 
     def create(self, client: Client, builder: Builder, configuration: Path | None) -> None:
         self.calls.append(f"create {builder.name}")
@@ -70,6 +71,8 @@ class Buildx:
 
     def read(self, _: Client, name: str, **__: float) -> list[NodeStatus]:
         self.calls.append(f"read {name}")
+        if self.status == "running" and self.errors:
+            return [NodeStatus(f"{name}0", status="inactive", error=self.errors.pop())]
         return [NodeStatus(f"{name}0", status=self.status)]
 
 
@@ -112,6 +115,20 @@ def test_a_builder_that_does_not_run_is_started(stand_in: Buildx, said: list[str
     stand_in.status = stand_in.booted = "stopped"
     with pytest.raises(EngineError, match="node mine0: it was started but does not run"):
         ensure(said, default_builder("mine"))
+
+
+@pytest.mark.parametrize("errors", [1, 3, 4])
+def test_a_connection_that_ends_while_a_node_starts_is_made_again(
+    stand_in: Buildx, said: list[str], monkeypatch: pytest.MonkeyPatch, errors: int
+) -> None:
+    """Regression: one of fifty processes failed, because the node's answer was cut."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    ensure(said, default_builder("mine"))
+    stand_in.errors = ["error reading from server: EOF"] * errors
+    with pytest.raises(EngineError, match="EOF") if errors > 3 else contextlib.nullcontext():
+        ensure(said, default_builder("mine"))
+    assert pauses == [*creation.PAUSES[: errors - 1]]
 
 
 @pytest.mark.parametrize("broken", ["for now", "for good"])

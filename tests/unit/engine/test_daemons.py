@@ -129,10 +129,14 @@ def test_another_engines_registry_on_the_port_is_not_taken_for_this_ones(
 
 
 @pytest.mark.parametrize(
-    "busy", [{CONTAINERS: [{"Id": "x"}]}, {USAGE: {"BuildCache": [{"InUse": True}]}}]
+    ("busy", "names"),
+    [
+        ({CONTAINERS: [{"Names": ["/b"]}, {"Names": ["/a"]}]}, "container a, container b"),
+        ({USAGE: {"BuildCache": [{"InUse": True}]}}, "a build"),
+    ],
 )
 def test_a_restart_waits_for_builds_and_containers(
-    monkeypatch: pytest.MonkeyPatch, folders: Folders, busy: dict[str, object]
+    monkeypatch: pytest.MonkeyPatch, folders: Folders, busy: dict[str, object], names: str
 ) -> None:
     answers = {**IDLE, **busy}
     waits: list[float] = []
@@ -147,13 +151,13 @@ def test_a_restart_waits_for_builds_and_containers(
     messages: list[str] = []
     daemons.wait_until_idle(folders, messages.append)
     assert len(waits) == 2
-    assert messages == ["waiting for builds and containers to end: the engine has to restart"]
+    assert messages == [f"waiting for the end of {names}: the engine has to restart"]
 
 
 def test_a_restart_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch, folders: Folders) -> None:
     monkeypatch.setattr(daemons, "PATIENCE", -1.0)
-    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [1]))
-    with pytest.raises(EngineError, match="a build or a container does not end"):
+    monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [{"Names": ["/a"]}]))
+    with pytest.raises(EngineError, match="but container a did not end"):
         daemons.wait_until_idle(folders, print)
 
 
