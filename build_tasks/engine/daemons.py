@@ -111,6 +111,7 @@ def _running(socket: Path) -> list[str]:
         _, usage = docker_api.get(socket, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
     except OSError:
         return []  # a dockerd that does not answer builds nothing
-    names = [f"container {item['Names'][0].removeprefix('/')}" for item in containers or []]
+    listing = containers if isinstance(containers, list) else []
+    names = [f"container {item['Names'][0].removeprefix('/')}" for item in listing]
     cache = usage.get("BuildCache") if isinstance(usage, dict) else None
     return ["a build"] * any(record["InUse"] for record in cache or []) + sorted(names)
