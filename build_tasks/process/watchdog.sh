@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # End the children of a process that was killed: sh watchdog.sh NAME=VALUE < PIPE
 #
 # Reads lines: `started GROUP`, `ended GROUP`, `file PATH`. The pipe ends with the process. Then
@@ -7,7 +8,7 @@
 # No process gets SIGTERM more than twice: at the third, buildx and docker exit without cleaning up.
 # SIGKILL follows after 7 seconds, as in children.py.
 trap '' HUP INT TERM
-mark=$1 groups= marked= seconds=7
+mark=$1 groups='' marked='' seconds=7
 shift
 while IFS=" " read -r verb value; do
   case $verb in
@@ -21,6 +22,7 @@ while IFS=" " read -r verb value; do
 done
 for group in $groups; do kill -s TERM -- "-$group"; done
 while :; do
+  # shellcheck disable=SC2013 # a name in /proc has no space
   for file in $(grep -lsF "$mark" /proc/[0-9]*/environ); do
     pid=${file#/proc/} pid=${pid%/environ}
     case " $marked $groups " in *" $pid "*) continue ;; esac

@@ -199,7 +199,7 @@ TCP = 'endpoint = "tcp://x:1"\n'
         (f'{NODE}platforms = ["vax"]', "builders.a.nodes[0].platforms: unknown platform 'vax'"),
         (
             f"{REMOTE}{NODE}{TCP}{NODE}{TCP}",
-            "builders.a.nodes[0].platforms: missing: one of several nodes could get builds fo",
+            "builders.a.nodes[0].platforms: missing: one of several nodes could get builds",
         ),
         (
             f'{NODE}platforms = ["amd64"]\n{NODE}platforms = ["arm64"]',
