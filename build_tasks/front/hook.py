@@ -1,6 +1,6 @@
 """The pre-commit hook: check the images of any repository with an images.toml.
 
-A commit passes whatever the result, unless `--fail` is given. Nothing is built.
+A commit passes whatever the result, unless `--fail` is given or ^C ends it. Nothing is built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ startup.end_on_interrupt()
 from build_tasks import console
 from build_tasks.commands.output import reported
 from build_tasks.config.settings import FILE_VARIABLE
-from build_tasks.errors import ImagesError
+from build_tasks.errors import ImagesError, Interrupted
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS
 
@@ -42,4 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImagesError as error:
         console.message(f"{PROGRAM}: {error}")
         return error.exit_code if "--fail" in words else 0
+    except Interrupted as error:  # ends the commit, too
+        console.message(f"{PROGRAM}: {error}")
+        return error.exit_code
     return 0

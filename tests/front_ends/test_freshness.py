@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -199,6 +200,18 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
     assert hook("--fail")[0] == 2
     assert hook("--fial")[0] == 0
     assert not place.builds()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_hook_and_the_commit_without_a_traceback(
+    place: Bench, signum: signal.Signals
+) -> None:
+    program = f"import os, sys; sys.path.insert(0, {str(place.root)!r})\n"
+    program += "from build_tasks.commands import check\nfrom build_tasks.front import hook\n"
+    program += f"check.check_image = lambda _: os.kill(os.getpid(), {signum.value})\n"
+    done = place.run_program(sys.executable, "-c", f"{program}sys.exit(hook.main())")
+    assert done.returncode == 128 + signum
+    assert done.stderr == f"airflow-images-check: stopped by {signum.name}\n"
 
 
 def record(run: str, *, word: str, cached: bool) -> BuildRecord:
