@@ -75,7 +75,7 @@ class _ExistingImage:
         """Tag the image instead of building it, and return its digest; "" if it must be built.
 
         Raises:
-            RegistryError: the registry refuses the tags.
+            ImagesError: the registry refuses the tags, or does not answer.
         """
         if not self._specs[0].output.skip_unchanged:
             return ""

@@ -159,7 +159,7 @@ def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> 
 
 
 def of_registry(completed: Completed, reference: str) -> ImagesError:
-    """Return the error of a failed `imagetools inspect`.
+    """Return the error of a failed command that reads or tags an image of a registry.
 
     Only `REFERENCE: not found` means that the image does not exist: other errors end in the same
     words.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from build_tasks import process
-from build_tasks.buildx import imagetools
+from build_tasks.buildx import classification, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata, up_to_date
 from build_tasks.check.image_metadata import ImageIndex
-from build_tasks.errors import ImagesError, RegistryError
+from build_tasks.errors import ImagesError
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
 
@@ -27,7 +27,7 @@ def tag_unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
         The digest; "" if there is no such image, and the builds are needed.
 
     Raises:
-        RegistryError: the registry has the image but refuses the tags.
+        ImagesError: the registry has the image but refuses the tags, or does not answer.
     """
     digest = unchanged(client, specs)
     if not digest:
@@ -38,8 +38,8 @@ def tag_unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     process.echo(command, client.environment)
     completed = process.run(command, environment=client.environment, timeout=TAGGING, check=False)
     if completed.returncode:
-        reason = (completed.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise RegistryError(f"{specs[0].identity}: {digest} cannot be tagged: {reason}")
+        subject = f"{specs[0].identity}: {digest} cannot be tagged"
+        raise classification.of_registry(completed, subject)
     return digest
 
 

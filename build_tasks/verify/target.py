@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import process
-from build_tasks.buildx import docker, imagetools
+from build_tasks.buildx import classification, docker, imagetools
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import EngineError, RegistryError, UsageError
+from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
 
@@ -173,5 +173,5 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
     process.echo(command, client.environment)
     completed = process.run(command, environment=client.environment, timeout=PULL, check=False)
     if completed.returncode:
-        raise RegistryError(f"{reference}: {(completed.stderr.strip().splitlines() or [''])[-1]}")
+        raise classification.of_registry(completed, reference)
     return reference

@@ -370,16 +370,25 @@ def test_an_unchanged_image_of_several_platforms_is_tagged_as_a_whole(place: Ben
         assert len(place.builds()) == before + 2
 
 
-def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("ERROR: denied", 4),
+        ("ERROR: failed to push x: unexpected status: 403 Forbidden", 5),
+        ("ERROR: dial tcp 10.0.0.1:443: connection refused", 7),
+    ],
+)
+def test_a_tag_that_the_registry_refuses_is_one_line(place: Bench, answer: str, code: int) -> None:
     put(place, IMAGE, layers=["1", "2", "3"], label=label(place))
     fake = Path(place.environment["DOCKER_CONFIG"]) / "cli-plugins/docker-buildx"
-    refusing = '[ "$2" = create ] && { echo "ERROR: denied" >&2; exit 1; }'
+    refusing = f'[ "$2" = create ] && {{ echo "{answer}" >&2; exit 1; }}'
     text = fake.read_text().replace('[ "$2" = create ] && exit 0', refusing)
     assert refusing in text
     fake.write_text(text)
-    done = place.invoke("image.push", "--python", "3.11", "--skip-unchanged")
-    assert done.returncode == 4
-    assert "cannot be tagged: ERROR: denied" in last(done.stderr)
+    push = ("image.push", "--python", "3.11", "--skip-unchanged", "--retries", "0")
+    done = place.invoke(*push)
+    assert done.returncode == code
+    assert f"cannot be tagged: {answer.removeprefix('ERROR: ')}" in last(done.stderr)
 
 
 @pytest.mark.parametrize("more", [("--load",), ("--push-by-digest",)])

@@ -6,7 +6,14 @@ import pytest
 
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import EngineError, RegistryError, UsageError
+from build_tasks.errors import (
+    AuthError,
+    DiskError,
+    EngineError,
+    ImagesError,
+    RegistryError,
+    UsageError,
+)
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
 from build_tasks.verify import target
@@ -23,7 +30,7 @@ def image(**labels: str) -> Image:
 class Engine:
     """Fake process.run: the manifest in a registry, and the images of the engine after a pull."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, raw: object, *, pull: int = 0) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, raw: object, *, pull: str = "") -> None:
         self.raw, self.pull, self.has = raw, pull, set[str]()
         self.silent = False
         monkeypatch.setattr(process, "run", self)
@@ -37,7 +44,7 @@ class Engine:
         if command[1] == "pull":
             if not self.silent:
                 self.has.add(reference)
-            return Completed(command, self.pull, "", "first\ndenied\n" if self.pull else "")
+            return Completed(command, bool(self.pull), "", self.pull)
         return Completed(command, 0, json.dumps(self.raw), "")
 
 
@@ -122,10 +129,26 @@ def test_another_platform_is_not_pulled(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
-def test_a_failed_pull_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(monkeypatch, INDEX, pull=1)
-    with pytest.raises(RegistryError, match=r"^i@sha256:2: denied$"):
+@pytest.mark.parametrize(
+    ("answer", "error", "reason"),
+    [
+        ("denied", RegistryError, "denied"),
+        ("Error response from daemon: unauthorized: x", AuthError, "Error .*: x .*docker login"),
+        ("write /data: no space left on device", DiskError, "write /data: no space"),
+    ],
+)
+def test_a_failed_pull_has_its_class_and_its_reason(
+    monkeypatch: pytest.MonkeyPatch, answer: str, error: type[ImagesError], reason: str
+) -> None:
+    Engine(monkeypatch, INDEX, pull=f"first\n{answer}\n")
+    with pytest.raises(error, match=rf"^i@sha256:2: {reason}") as caught:
         target.find(CLIENT, "i", Platform.AMD64)
-    engine.pull, engine.has, engine.silent = 0, set(), True
+    assert type(caught.value) is error
+
+
+def test_an_image_that_is_not_there_after_its_pull_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Engine(monkeypatch, INDEX).silent = True
     with pytest.raises(EngineError, match="does not have the image that it pulled"):
         target.find(CLIENT, "i", Platform.AMD64)
