@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -72,10 +72,16 @@ Event = Vertex | VertexStatus | VertexLog | VertexWarning
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of buildx's output, with its events; None for a plain message."""
+    """A line of buildx's output.
+
+    Args:
+        events: its events; None for a plain message.
+        status: the JSON object that they were decoded from.
+    """
 
     text: str
     events: tuple[Event, ...] | None = None
+    status: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 class Decoder:
@@ -151,6 +157,7 @@ def decode(text: str) -> Line:
             for entry in _field(status, name, list)
             if isinstance(entry, dict)
         ),
+        status,
     )
 
 
@@ -161,9 +168,8 @@ def redacted(line: Line) -> str:
     """
     if line.events is None:
         return redact_known(line.text)
-    status = json.loads(line.text)
-    clean = _without_secrets(status)
-    return line.text if clean == status else json.dumps(clean, separators=(",", ":"))
+    clean = _without_secrets(line.status)
+    return line.text if clean == line.status else json.dumps(clean, separators=(",", ":"))
 
 
 def _vertex(entry: dict[str, Any]) -> Vertex:

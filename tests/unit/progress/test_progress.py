@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import specs
@@ -521,7 +522,12 @@ def test_events_for_programs_hide_known_values_only(
     secret = {**output("v", "say a-known-value-1 TOKEN=x"), "n": 1}
     same = json.dumps(vertex("RUN TOKEN=x"))
     display = Events(tmp_path, width=100)
-    begin(display, CI).write(same, secret, "a line a-known-value-1")
+    build = begin(display, CI)
+    with monkeypatch.context() as patch:
+        decoder = Mock(wraps=json.loads)
+        patch.setattr(json, "loads", decoder)
+        build.write(same, secret, "a line a-known-value-1")
+    assert decoder.call_count == 2  # once for each event
     display.close()
     _, first, second, third = capsys.readouterr().err.splitlines()
     assert first == same
