@@ -24,6 +24,6 @@ def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
         arguments={name: redact(text) for name, text in arguments.items()},
         base=(now.base, record.base[1]),
         files=dict(now.files),
-        instructions=tuple(redact(str(one)) for one in now.instructions),
+        instructions=tuple(redact(str(line)) for line in now.instructions),
         fingerprint=now.fingerprint,
     )

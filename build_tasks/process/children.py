@@ -83,13 +83,13 @@ class Children:
             yield child
             child.wait()
         except BaseException as error:
-            if child:
+            if child is not None:
                 _end(child)
             elif isinstance(error, OSError) and error.errno not in _LIMITS:
                 raise _not_started(command, error) from None
             raise
         finally:
-            if child:
+            if child is not None:
                 self._running.remove(child)
                 self.watchdog.ended(child.pid)
                 for pipe in (child.stdin, child.stdout, child.stderr):

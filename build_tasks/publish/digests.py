@@ -30,7 +30,7 @@ def folder(text: str | None) -> Path:
 
 
 def record(
-    where: Path,
+    folder: Path,
     pushed: DigestFile,
     digest: str,
     announce: Callable[[str], None],
@@ -40,7 +40,7 @@ def record(
     """Write the digest of a pushed image to a file.
 
     Args:
-        where: the folder for the file.
+        folder: the folder for the file.
         pushed: the image, without its digest.
         digest: the digest that buildx reported.
         announce: is told the name of the file.
@@ -54,7 +54,7 @@ def record(
         raise CommandError(f"{pushed.identity}: pushed, but buildx reported no digest")
     pushed = replace(pushed, digest=digest)
     try:
-        pushed = write(where, pushed)
+        pushed = write(folder, pushed)
         announce(f"wrote its digest to {pushed.file}")
     except DiskError as error:
         if not merged_here:
@@ -63,18 +63,18 @@ def record(
     return pushed
 
 
-def write(where: Path, pushed: DigestFile) -> DigestFile:
+def write(folder: Path, pushed: DigestFile) -> DigestFile:
     """Write a digest file into a folder, and return it with its path.
 
     Raises:
         DiskError: it cannot be written; the message contains the digest.
     """
-    file = where / f"{pushed.identity}.json"
+    file = folder / f"{pushed.identity}.json"
     content = asdict(pushed)
     del content["file"]
     document = {"schema": SCHEMA, "identity": pushed.identity, **content.pop("build"), **content}
     try:
-        where.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         paths.write(file, json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise DiskError(
@@ -84,13 +84,13 @@ def write(where: Path, pushed: DigestFile) -> DigestFile:
     return replace(pushed, file=file)
 
 
-def remove(where: Path, build: Build, *, merged_here: bool = False) -> None:
+def remove(folder: Path, build: Build, *, merged_here: bool = False) -> None:
     """Remove the digest file of an earlier build, so that a failed build leaves none.
 
     Raises:
         DiskError: it cannot be removed, and another run would read it.
     """
-    file = where / f"{build.identity}.json"
+    file = folder / f"{build.identity}.json"
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
@@ -99,19 +99,19 @@ def remove(where: Path, build: Build, *, merged_here: bool = False) -> None:
             raise DiskError(reason) from None
 
 
-def read(where: Path) -> list[DigestFile]:
+def read(folder: Path) -> list[DigestFile]:
     """Return the digest files in a folder and in its subfolders.
 
     Raises:
         UsageError: there is no such folder, or a JSON file in it is not a digest file.
     """
-    if not where.is_dir():
-        raise UsageError(f"{where}: no such folder: name the folder of digests with --digests")
-    return [_read(file) for file in sorted(where.rglob("*.json"))]
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder: name the folder of digests with --digests")
+    return [_read(file) for file in sorted(folder.rglob("*.json"))]
 
 
 def select(
-    files: Sequence[DigestFile], builds: Sequence[Build], *, image: str, commit: str, where: Path
+    files: Sequence[DigestFile], builds: Sequence[Build], *, image: str, commit: str, folder: Path
 ) -> list[DigestFile]:
     """Return the digest files of the platforms of one image, in the order of `builds`.
 
@@ -120,12 +120,12 @@ def select(
         builds: the image for each of its platforms.
         image: the expected name of the image, without a tag.
         commit: the expected commit, or its beginning; "" for any single commit.
-        where: the folder of the files, for errors.
+        folder: the folder of the files, for errors.
 
     Raises:
         UsageError: one is missing, ambiguous, or does not match the others.
     """
-    selected = [_of_build(files, build, where) for build in builds]
+    selected = [_of_build(files, build, folder) for build in builds]
     for pushed in selected:
         if pushed.image != image:
             raise UsageError(
@@ -141,16 +141,16 @@ def select(
         by_value = {getattr(pushed, name): pushed.identity for pushed in selected}
         if len(by_value) > 1:
             values = listed(f"{build} of {text[:12] or 'none'}" for text, build in by_value.items())
-            raise UsageError(f"{where}: not of one {name}: {values}: build the older one again")
+            raise UsageError(f"{folder}: not of one {name}: {values}: build the older one again")
     return selected
 
 
-def _of_build(files: Sequence[DigestFile], build: Build, where: Path) -> DigestFile:
+def _of_build(files: Sequence[DigestFile], build: Build, folder: Path) -> DigestFile:
     matches = [pushed for pushed in files if pushed.build == build]
     if not matches:
         others = listed(sorted({pushed.identity for pushed in files})) or "none"
         raise UsageError(
-            f"{where}: no digest of {build.identity}, only of {others}: build it with: nox -s "
+            f"{folder}: no digest of {build.identity}, only of {others}: build it with: nox -s "
             f"build_{build.kind}-{build.python}-{build.platform.architecture} -- --push-by-digest"
         )
     for other in matches[1:]:

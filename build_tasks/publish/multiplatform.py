@@ -58,7 +58,7 @@ def merge_files(options: Options, settings: Settings, *, announce: Callable[[str
     for image in selected:
         builds = [image.build(platform) for platform in settings.platforms or tuple(Platform)]
         name = host.names.image(builds[0])
-        sources = digests.select(files, builds, image=name, commit=commit, where=folder)
+        sources = digests.select(files, builds, image=name, commit=commit, folder=folder)
         references = tuple(f"{name}:{tag}" for tag in tags or [builds[0].tag])
         merges.append(Merge(settings.builder, tuple(sources), references))
     for merge in merges:

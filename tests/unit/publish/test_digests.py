@@ -22,7 +22,7 @@ def pushed(platform: Platform = Platform.AMD64, **changes: object) -> DigestFile
 
 
 def select(folder: Path, commit: str = "") -> list[DigestFile]:
-    return digests.select(digests.read(folder), BUILDS, image=IMAGE, commit=commit, where=folder)
+    return digests.select(digests.read(folder), BUILDS, image=IMAGE, commit=commit, folder=folder)
 
 
 def both(folder: Path, **of_arm64: object) -> None:
