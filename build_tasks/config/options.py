@@ -151,7 +151,7 @@ def _of_setting(setting: Field[Any]) -> Option:
         _GROUPS.get(setting.key.partition(".")[0], "what"),
         setting.help + default,
         "" if flag else setting.metavar or setting.name.upper().rpartition("-")[2],
-        tuple(map(str, item.values)) if isinstance(item, Choice) else (),
+        tuple(map(str, item.values)) if isinstance(item, Choice) and not setting.metavar else (),
         several=isinstance(parse, Items),
         repeat=setting.repeat,
     )

@@ -49,7 +49,8 @@ class Field(Generic[T]):
         parse: returns the typed value of a value from TOML, a variable or an option.
         default: the value where it is not set, as in TOML.
         help: what its option is for; without it, no option sets it.
-        metavar: the placeholder of its value in help; the last word of the name by default.
+        metavar: the placeholder of its value in help; by default the valid values of a choice, else
+            the last word of the name.
         kind: the only image that it is for; None for all.
         repeat: the option may be repeated, but takes no list in one value.
     """
@@ -106,24 +107,30 @@ class Settings:
         Items(Platform.parse), [], "platforms to build for (default: the engine's own)"
     )
     ca_bundle = Field(
-        parsing.text, "", "CA bundle for steps (default: the embedded engine's)", "FILE"
+        parsing.text, "", "CA bundle for steps (default: SSL_CERT_FILE, or the embedded engine's)", "FILE"
     )
     cache_mode = Field(Choice("cache mode", tuple(CacheMode)), "registry", "caches to use")
     cache_branch = Field(
         parsing.text, "", "branch whose cache is written (default: the CI's, else git's, else none)"
     )
     cache_base = Field(
-        parsing.text, "", "branch whose cache is read next (default: the pull request's target)"
+        parsing.text, "", "branch whose cache is also read (default: the pull request's base)"
     )
     cache_imports = Field(
         Choice("cache imports", tuple(CacheImports)),
         "all",
-        "branches whose caches are read; main is the setting `branch`",
+        "branches whose caches are read; main: only that of --branch",
     )
     cache_from = Field(
-        parsing.cache_sources, [], "more caches to read, in buildx's syntax", "CACHE", repeat=True
+        parsing.cache_sources,
+        [],
+        "caches to read instead, in buildx's syntax",
+        "CACHE",
+        repeat=True,
     )
-    cache_to = Field(parsing.cache_target, "", "other cache to write, in buildx's syntax", "CACHE")
+    cache_to = Field(
+        parsing.cache_target, "", "cache to write instead, in buildx's syntax", "CACHE"
+    )
     output_compression = Field(
         Choice("compression", tuple(Compression)), "zstd", "compression of pushed layers"
     )
@@ -151,21 +158,36 @@ class Settings:
     )
     airflow_extras = Field(parsing.extras, [], "extras of apache-airflow", "EXTRA")
     constraints_mode = Field(
-        parsing.constraints_mode, "constraints", "constraint file of PROD", kind=ImageKind.PROD
+        parsing.constraints_mode,
+        "constraints",
+        "constraint file of PROD: constraints, constraints-no-providers or "
+        "constraints-source-providers",
+        "MODE",
+        kind=ImageKind.PROD,
     )
     #: Bounds that a release needs and does not declare, like `paramiko<4`.
     constraints_limits = Field(parsing.requirements, [])
     constraints_location = Field(
-        parsing.text, "", "constraint file or URL for PROD; may have {python}", kind=ImageKind.PROD
+        parsing.text,
+        "",
+        "constraint file or URL for PROD, with {python} for the version",
+        kind=ImageKind.PROD,
     )
     dependencies_python = Field(
         parsing.requirements, [], "additional Python packages", "REQUIREMENT"
     )
     dependencies_apt_dev = Field(
-        parsing.apt_packages, [], "more Debian packages of CI and PROD's build stage", "PACKAGE"
+        parsing.apt_packages,
+        [],
+        "additional Debian packages of CI and of PROD's build stage",
+        "PACKAGE",
     )
     dependencies_apt_runtime = Field(
-        parsing.apt_packages, [], "more Debian packages of PROD", "PACKAGE", kind=ImageKind.PROD
+        parsing.apt_packages,
+        [],
+        "additional Debian packages of PROD",
+        "PACKAGE",
+        kind=ImageKind.PROD,
     )
     ci_test_packages = Field(parsing.requirements, [])
     #: The largest sizes of images in MB.

@@ -70,7 +70,9 @@ def read(
 
 def describe(verb: Verb, command: str) -> str:
     """Return the help of a verb, which stands after this command."""
-    lines = [f"usage: {command} [OPTIONS]", "", "options:"]
+    summary = (verb.body.__doc__ or "").partition("\n")[0]
+    width = max(shutil.get_terminal_size().columns - 2, 30)
+    lines = [f"usage: {command} [OPTIONS]", "", *textwrap.wrap(summary, width), "", "options:"]
     lines += _entry("-h, --help", "show this help and exit")
     lines += _entry("--version", "show the version and exit")
     for group in GROUPS:

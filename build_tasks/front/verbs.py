@@ -46,19 +46,26 @@ class Verb:
 
 
 _KINDS = tuple(map(str, ImageKind))
-PYTHON = Option("python", "what", "Python versions", "X.Y", several=True)
-IMAGE = (Option("kind", "what", "image (default: ci)", choices=_KINDS), PYTHON)
+IMAGES = (
+    Option("kind", "what", "images (default: ci)", choices=_KINDS, several=True),
+    Option("python", "what", "Python versions (required)", "X.Y", several=True),
+)
+KIND = Option("kind", "what", "image (default: ci)", choices=_KINDS)
+IMAGE = (KIND, Option("python", "what", "Python version (required)", "X.Y"))
+ALL_PYTHONS = Option("python", "what", "Python versions (default: all)", "X.Y", several=True)
+ALL_IMAGES = (
+    Option("kind", "what", "images (default: both)", choices=_KINDS, several=True),
+    ALL_PYTHONS,
+)
 TAG = Option("tag", "output", "tag of the image (default: latest)", "TAG")
 TAGS = Option("tag", "output", "tags of the image (default: latest)", "TAG", several=True)
-DIGESTS = Option("digests", "output", "folder of digests (default: dist/digests)", "FOLDER")
+DIGESTS = Option("digests", "output", "folder of digest files (default: dist/digests)", "FOLDER")
 DRY_RUN = Option("dry-run", "run", "print the commands and start nothing")
 JSON = Option("json", "output", "print JSON")
 SHOWN = (JSON, *SETTINGS)
 RECORD = "last, a run, a build like ci-3.11, or a file"
 #: The options of a build that change the image, its output or its cache.
 BUILD_OUTPUT = (
-    Option("kind", "what", "images (default: ci)", choices=_KINDS, several=True),
-    PYTHON,
     TAGS,
     Option("load", "output", "load the image into the engine (the default)"),
     Option("push", "output", "push the image to its registry"),
@@ -70,20 +77,21 @@ BUILD_OUTPUT = (
     Option("strict-cache", "cache", "fail, after the push, if a cache was not read or written"),
     *SETTINGS,
 )
-BUILD = (
+BUILD_OPTIONS = (
     *BUILD_OUTPUT,
     DIGESTS,
-    Option("progress", "run", "BuildKit's display (default: auto)", choices=PROGRESS),
+    Option("progress", "run", "display of the build (default: auto)", choices=PROGRESS),
     Option("jobs", "run", "concurrent builds (default: by nodes and cores)", "N", least=1),
     Option("retries", "run", "retries after a transient error (default: 2)", "N", least=0),
     Option("fail-fast", "run", "stop all builds when one fails"),
     DRY_RUN,
     Option("verbose", "run", "show the whole buildx command of each build"),
 )
+BUILD = (*IMAGES, *BUILD_OPTIONS)
 _EXAMPLES = ("--python 3.11", "--kind prod --python 3.11,3.12 --push --push-cache")
 
 VERBS: Mapping[str, Verb] = {
-    "bake": Verb("build.bake", ("", "--kind ci --push"), *BUILD_OUTPUT),
+    "bake": Verb("build.bake", ("", "--kind ci --push"), *ALL_IMAGES, *BUILD_OUTPUT),
     "builder.create": Verb(
         "builders.create_builder",
         ("", "--builder cached --recreate"),
@@ -103,9 +111,9 @@ VERBS: Mapping[str, Verb] = {
         "caches.prune_cache",
         ("--dry-run", "--older 240h --max-used-space 20GB"),
         Option("all", "what", "also remove shared and internal records"),
-        Option("older", "what", "only what was not used for this time, like 24h", "TIME"),
+        Option("older", "what", "only records that were not used for this time, like 24h", "TIME"),
         Option("type", "what", "only records of this type, like exec.cachemount", "TYPE"),
-        Option("max-used-space", "what", "size that may be left, like 20GB", "SIZE"),
+        Option("max-used-space", "what", "upper limit of what is left, like 20GB", "SIZE"),
         Option("reserved-space", "what", "size that is always kept, like 5GB", "SIZE"),
         Option("min-free-space", "what", "free disk space to reach, like 10GB", "SIZE"),
         Option("dry-run", "run", "print what would be removed, and remove nothing"),
@@ -117,13 +125,14 @@ VERBS: Mapping[str, Verb] = {
         ("--local", "--remote --json"),
         Option("local", "what", "only the builders"),
         Option("remote", "what", "only the cache references of the registry"),
-        *IMAGE,
+        Option("kind", "what", "image (default: both)", choices=_KINDS),
+        ALL_PYTHONS,
         *SHOWN,
     ),
     "constraints.generate": Verb(
         "constraints.generate_constraints",
         ("--python 3.11", "--upgrade"),
-        PYTHON,
+        ALL_PYTHONS,
         Option("upgrade", "run", "take the newest versions instead of the pinned ones"),
     ),
     "engine.start": Verb(
@@ -141,8 +150,7 @@ VERBS: Mapping[str, Verb] = {
     "image.check": Verb(
         "check.check_image",
         ("", "--kind prod --remote --fail"),
-        Option("kind", "what", "images (default: both)", choices=_KINDS, several=True),
-        Option("python", "what", "Python versions (default: all)", "X.Y", several=True),
+        *ALL_IMAGES,
         TAG,
         Option("local", "where", "check only the engine"),
         Option("remote", "where", "check only the registry"),
@@ -161,16 +169,18 @@ VERBS: Mapping[str, Verb] = {
         "images.load_image",
         ("prod-3.11-amd64.tar.zst", "ci.tar.zst --kind ci --python 3.11"),
         Option("file", "what", "file that image.save wrote", "FILE", positional=True),
-        *IMAGE,
+        Option("kind", "what", "load the file only if it has this image", choices=_KINDS),
+        Option("python", "what", "load it only if it is for one of these", "X.Y", several=True),
         *SETTINGS,
     ),
     "image.merge": Verb(
         "build.merge_image",
         ("--python 3.11", "--kind prod --python 3.11 --tag latest,3.3.2"),
-        *IMAGE,
+        KIND,
+        IMAGES[1],
         TAGS,
         DIGESTS,
-        Option("commit", "what", "commit of the digests (default: the checked out one)", "SHA"),
+        Option("commit", "what", "commit of the digest files (default: git HEAD)", "SHA"),
         DRY_RUN,
         *SETTINGS,
     ),
@@ -195,7 +205,8 @@ VERBS: Mapping[str, Verb] = {
         "images.verify_image",
         ("prod-3.11", "--python 3.11 --junit checks.xml"),
         Option("image", "what", "name, digest or build like prod-3.11", "IMAGE", positional=True),
-        *IMAGE,
+        KIND,
+        Option("python", "what", "Python version (required without IMAGE)", "X.Y"),
         TAG,
         Option("select", "run", "run only the checks that pytest's -k selects", "EXPRESSION"),
         Option("junit", "output", "write the results as JUnit XML", "FILE"),
@@ -204,4 +215,6 @@ VERBS: Mapping[str, Verb] = {
     "matrix": Verb("reports.show_matrix", ("", "--json"), *SHOWN),
     "settings": Verb("reports.show_settings", ("", "--json"), *SHOWN),
 }
-BUILD_ALL = Verb("build.build_all", ("--kind ci", "--push --push-cache"), *BUILD)
+BUILD_ALL = Verb(
+    "build.build_all", ("--kind ci", "--push --push-cache"), *ALL_IMAGES, *BUILD_OPTIONS
+)

@@ -9,7 +9,7 @@ from build_tasks.config.options import FORMER_NAMES, SETTINGS, Options
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import UsageError
 from build_tasks.front import command_line
-from build_tasks.front.verbs import BUILD_ALL, VERBS
+from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
 
 BUILD = VERBS["image.build"]
 
@@ -82,14 +82,17 @@ def test_of_few_options_all_are_listed() -> None:
 
 
 @pytest.mark.parametrize("name", [*VERBS])
-def test_help_has_every_option_and_two_examples(
-    capsys: pytest.CaptureFixture[str], name: str
+def test_help_says_what_a_verb_does_and_has_every_option_and_two_examples(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     verb = VERBS[name]
     with pytest.raises(SystemExit) as exit_:
         command_line.parse(verb, ["-h"], name, f"invoke {name}")
     assert exit_.value.code == 0
     shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert (verb.body.__doc__ or "-")[:50].partition("\n")[0] in shown
     for option in verb.options:
         assert f"  --{option.name}" in shown or option.positional
     assert not any(f"--{former} " in shown for former in FORMER_NAMES)
@@ -106,6 +109,17 @@ def test_help_groups_options_and_shows_the_valid_values(
     assert titles == ["options:", "what:", "where:", "cache:", "output:", "run:", "examples:"]
     assert "--cache-mode {registry,local,disabled}" in shown
     assert "--python X.Y[,...]" in shown
+    assert "--constraints-mode MODE" in shown  # its values are too long for a placeholder
+
+
+def test_help_names_the_defaults_of_each_verb() -> None:
+    def of(verb: Verb) -> list[str]:
+        return [option.help for option in verb.options if option.name in {"kind", "python"}]
+
+    required = ["images (default: ci)", "Python versions (required)"]
+    everything = ["images (default: both)", "Python versions (default: all)"]
+    assert of(VERBS["image.build"]) == required
+    assert of(VERBS["bake"]) == of(BUILD_ALL) == of(VERBS["image.check"]) == everything
 
 
 @pytest.mark.parametrize("verb", [*VERBS.values(), BUILD_ALL], ids=lambda verb: verb.function)
