@@ -107,7 +107,10 @@ class Settings:
         Items(Platform.parse), [], "platforms to build for (default: the engine's own)"
     )
     ca_bundle = Field(
-        parsing.text, "", "CA bundle for steps (default: SSL_CERT_FILE, or the embedded engine's)", "FILE"
+        parsing.text,
+        "",
+        "CA bundle for steps (default: SSL_CERT_FILE, or the embedded engine's)",
+        "FILE",
     )
     cache_mode = Field(Choice("cache mode", tuple(CacheMode)), "registry", "caches to use")
     cache_branch = Field(
