@@ -1,4 +1,4 @@
-"""Builds beside their peers: the same work, on the same engine and registry, in one run."""
+"""Compare builds with those of other tools: the same work, on the same engine and registry."""
 
 import sys
 from pathlib import Path

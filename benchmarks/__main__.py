@@ -1,4 +1,4 @@
-"""Measure builds beside their peers: `nox -s bench`, or `python -m benchmarks -h`."""
+"""Compare builds with those of other tools: `nox -s bench`, or `python -m benchmarks -h`."""
 
 from __future__ import annotations
 
@@ -58,26 +58,37 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     """Return what was asked for; an unknown name ends with a line that has the valid ones."""
     parser = argparse.ArgumentParser(
         "bench",
-        description="Measure builds beside their peers, on an engine of their own.",
-        epilog="`nox -s bench -- matrix [ROUNDS]` measures eight warm builds beside one bake.",
+        description="Compare builds with those of other tools (peers), on a separate engine.",
+        epilog="`nox -s bench -- matrix [ROUNDS]` compares eight cached builds with one bake.",
     )
     parser.add_argument(
         "--scenarios",
         type=_several(scenarios.NAMES),
         default=scenarios.NAMES,
-        help=f"several with commas: {', '.join(scenarios.NAMES)} (default: all)",
+        help=f"scenarios, with commas: {', '.join(scenarios.NAMES)} (default: all)",
     )
     parser.add_argument(
         "--peers",
         type=_several([peer.value for peer in Peer]),
         default=[peer.value for peer in Peer],
-        help=f"several with commas: {', '.join(Peer)} (default: all)",
+        help=f"peers, with commas: {', '.join(Peer)} (default: all)",
     )
-    parser.add_argument("--rounds", type=_positive, help="of each build (default: 1, no-op 9)")
-    parser.add_argument("--json", type=Path, help="file for the samples (default: in --output)")
-    parser.add_argument("--output", type=Path, default=ROOT / "build/bench", help="folder")
-    parser.add_argument("--again", type=Path, help="measure nothing: take this file's samples")
-    parser.add_argument("--publish", action="store_true", help="write docs/performance.md, too")
+    parser.add_argument(
+        "--rounds", type=_positive, help="rounds of each build (default: 1, no-op 9)"
+    )
+    parser.add_argument(
+        "--json", type=Path, help="file for the samples (default: results.json in --output)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "build/bench",
+        help="folder for the results (default: build/bench)",
+    )
+    parser.add_argument("--again", type=Path, help="measure nothing; read the samples of this file")
+    parser.add_argument(
+        "--publish", action="store_true", help="also write docs/performance.md and its chart"
+    )
     return parser.parse_args(words)
 
 

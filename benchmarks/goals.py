@@ -1,4 +1,4 @@
-"""What a run is held to, and what limits it where it is not reached."""
+"""The goals of a run, and for each why it is not reached, if so."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ GOALS = (
         "cold, pushed, cache exported: faster than raw",
         _faster("cold", Peer.RAW),
         2.2,
-        limit="by BuildKit's events, what all peers do alike (base 4 s, Debian's packages 14 s, uv "
-        "4 s, installing 11 to 13 s) takes 33 to 36 s; the export, which is all that can be set, "
-        "takes 8 s where raw's takes 24 s. Without any export it would be 1.7.",
+        limit="the steps that all peers run (base 4 s, Debian's packages 14 s, uv 4 s, installing "
+        "11 to 13 s) take 33 to 36 s by BuildKit's events; only the export can be made faster, and "
+        "takes 8 s instead of raw's 24 s. Without any export it would be 1.7 x.",
     ),
     Goal(
         "one pin bumped: faster than raw",
         _faster("pin", Peer.RAW),
         4,
-        limit="installing the difference takes 2 s; before it, BuildKit fetches and unpacks the "
-        "layers that the step stands on, as for raw. A layer that is linked in would need none of "
-        "them, but cannot remove what the version before had.",
+        limit="installing the difference takes 2 s; before that, BuildKit fetches and unpacks the "
+        "layers below the step, as for raw. A linked layer would need none of them, but cannot "
+        "remove files of the version before.",
     ),
     Goal(
         "one pin bumped: fewer bytes pushed than raw",
@@ -78,9 +78,9 @@ GOALS = (
         "nothing changed: faster than pull then build",
         _faster("unchanged", Peer.CLASSIC),
         40,
-        limit="pulling grows with the image, which has 376 MB here; ours does not: 0.8 s by "
-        "BuildKit's events (linking the sources 0.3 s, cache 0.4 s, image 0.1 s), the rest is the "
-        "start of buildx, invoke and the suite.",
+        limit="the time of a pull depends on the size of the image (376 MB here), the suite's "
+        "does not: 0.8 s by BuildKit's events (linking the sources 0.3 s, cache 0.4 s, image "
+        "0.1 s), the rest is the start of buildx, invoke and the suite.",
     ),
     Goal("nothing changed: share of the image pulled", _share, 1, most=True, unit="%"),
     Goal(
@@ -100,8 +100,8 @@ GOALS = (
         lambda run: ratio(run.seconds("no-op", Peer.INVOKE), run.seconds("no-op", Peer.RAW)),
         1.3,
         most=True,
-        limit="raw names no cache there and asks no registry: the very same command through "
-        "docker is the fair neighbour. The line above says where the time goes; beside that "
-        "command it is invoke's own start, and the import of the suite's modules.",
+        limit="raw names no cache and queries no registry here; the row with invoke's own "
+        "arguments is comparable. The line above says where the time goes: beside that command, "
+        "into the start of invoke and the import of the suite's modules.",
     ),
 )

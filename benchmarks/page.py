@@ -66,12 +66,13 @@ def profile(run: Results) -> str:
     parts = {
         "invoke's own start (`invoke --version`)": start,
         "the command that it runs (the buildx plugin, called directly)": plugin,
-        "the rest, which is ours": whole - start - plugin,
+        "the suite itself": whole - start - plugin,
     }
     told = "; ".join(f"{what} {1000 * seconds:.0f} ms" for what, seconds in parts.items())
     return (
-        f"Where a no-op's {1000 * whole:.0f} ms through invoke go: {told}. "
-        f"Calling the plugin saves {1000 * (docker - plugin):.0f} ms of docker's own start.\n"
+        f"The {1000 * whole:.0f} ms of a no-op through invoke: {told}. "
+        f"Calling the plugin directly saves {1000 * (docker - plugin):.0f} ms of docker's own "
+        "start.\n"
     )
 
 
@@ -93,7 +94,7 @@ def page(run: Results) -> str:
     parts += [text for text in [profile(run)] if text]
     missed = limits(run)
     if missed:
-        parts += ["What is not reached, and why:\n", "\n".join([*missed, ""])]
+        parts += ["These goals are not reached:\n", "\n".join([*missed, ""])]
     return "\n".join(parts)
 
 

@@ -202,8 +202,8 @@ def test_the_page_says_where_the_time_of_a_no_op_goes() -> None:
     assert page.profile(RUN) == ""
     more = [sample("no-op", peer, 0.3) for peer in (Peer.START, Peer.PLUGIN, Peer.SAME)]
     text = page.page(replace(RUN, samples=(*RUN.samples, *more)))
-    assert "Where a no-op's 1000 ms through invoke go" in text
-    assert "the rest, which is ours 400 ms." in text
+    assert "The 1000 ms of a no-op through invoke: " in text
+    assert "the suite itself 400 ms." in text
 
 
 def test_the_page_describes_the_machine_and_names_no_path() -> None:
