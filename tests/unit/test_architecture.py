@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,36 @@ def test_only_the_driver_makes_command_lines_of_docker_and_buildx() -> None:
         package_of(path) for path in MODULES if makes.search(path.read_text(encoding="utf-8"))
     }
     assert guilty <= {"buildx", "engine"}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Not even from inside a function."""
+    graph = {
+        f"build_tasks.{name_of(path).removesuffix('.__init__')}": imports(path) for path in MODULES
+    }
+    for name, imported in graph.items():
+        parents = {one.rpartition(".")[0] for one in imported}
+        graph[name] = (imported | parents) & graph.keys() - {name}
+    TopologicalSorter(graph).prepare()
+
+
+def test_functions_are_short_and_import_little() -> None:
+    """Imports inside functions are for heavy libraries, and for what few commands need."""
+    lazy = 0
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= 60, f"{name_of(path)}.{node.name} has {lines} lines"
+                lazy += sum(isinstance(one, ast.Import | ast.ImportFrom) for one in ast.walk(node))
+    assert lazy <= 15
+
+
+def test_images_of_registries_are_read_in_one_module() -> None:
+    """It decides what "not found" means; the engine asks once whether Docker Hub answers."""
+    asks = re.compile(r"""["']imagetools["'],\s*["']inspect["']""")
+    guilty = {name_of(path) for path in MODULES if asks.search(path.read_text(encoding="utf-8"))}
+    assert guilty == {"buildx.imagetools", "engine.lifecycle"}
 
 
 def test_only_the_console_writes_to_stdout_and_stderr() -> None:
