@@ -31,8 +31,9 @@ class ImagesError(Exception):
     @property
     def kind(self) -> str:
         """Return the class in one word: `engine`, `registry`, `network`."""
-        name = type(self).__name__
         words = {"CommandTimeout": "timeout", "MissingProgram": "program"}
+        names = (kind.__name__ for kind in type(self).__mro__)
+        name = next(name for name in names if name in words or name.endswith("Error"))
         return words.get(name, name.removesuffix("Error").lower())
 
 

@@ -18,7 +18,7 @@ from build_tasks.buildx import attempt, cache_errors, classification
 from build_tasks.buildx.attempt import Attempt, Listener
 from build_tasks.buildx.commands import build_command
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import DiskError, RegistryError
+from build_tasks.errors import DiskError, ImagesError, RegistryError, from_os_error
 from build_tasks.history.record import BuildRecord, CacheUse
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec, Output
@@ -250,7 +250,9 @@ def _with_outcome(record: BuildRecord, error: BaseException) -> BuildRecord:
     """Return the record of a build that ended with an error."""
     if isinstance(error, KeyboardInterrupt):
         return replace(record, outcome="cancelled")
-    kind = type(error).__name__.removesuffix("Error").lower()
+    if isinstance(error, OSError):
+        error = from_os_error(error)
+    kind = error.kind if isinstance(error, ImagesError) else type(error).__name__.lower()
     return replace(record, outcome="failed", failure=kind, message=redact(str(error)))
 
 

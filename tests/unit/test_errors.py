@@ -8,7 +8,23 @@ from pathlib import Path
 import pytest
 
 from build_tasks import errors
+from build_tasks.buildx.imagetools import RegistryTimeout
 from build_tasks.errors import from_os_error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (errors.StepError, "step"),
+        (errors.CommandError, "command"),
+        (errors.CommandTimeout, "timeout"),
+        (errors.MissingProgram, "program"),
+        (errors.MissingImage, "registry"),
+        (RegistryTimeout, "network"),
+    ],
+)
+def test_a_kind_is_a_word_that_people_know(error: type[errors.ImagesError], kind: str) -> None:
+    assert error("x").kind == kind
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import specs
@@ -23,6 +24,7 @@ from build_tasks.errors import (
     EngineError,
     ImagesError,
     Interrupted,
+    MissingProgram,
     StepError,
 )
 from build_tasks.history.record import BuildRecord
@@ -159,6 +161,28 @@ def test_a_failed_step_has_its_last_line_in_the_error_and_in_the_record(
     assert failed.log[-1] == "line 3"
     assert (noted[0].outcome, noted[0].failure) == ("failed", "step")
     assert noted[0].steps
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MissingProgram("cannot start docker-buildx: gone"), "program"),
+        (OSError(28, "No space left on device", "/x"), "disk"),
+        (RuntimeError("x"), "runtimeerror"),
+    ],
+)
+def test_the_record_and_the_table_name_the_class_of_an_error_alike(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(process, "stream", Mock(side_effect=error))
+    noted: list[BuildRecord] = []
+    with pytest.raises(type(error)):
+        runner.build(client, spec(tmp_path), Heard(), note=noted.append)
+    assert (noted[0].outcome, noted[0].failure) == ("failed", kind)
 
 
 def test_an_error_that_is_json_keeps_its_cause(
