@@ -120,8 +120,8 @@ def broken_base(record: BuildRecord) -> str:
     late = any(_LATE.search(step.error) for step in failed)
     if not late or any(step.cached and step.kind is StepKind.STEP for step in needed):
         return ""
-    bases = [step.name.partition(" FROM ")[2] for step in needed if step.kind is StepKind.BASE]
-    return bases[0].partition("@")[0] if len(bases) == 1 else ""
+    parsed = [vertex_names.parse(step.name) for step in needed if step.kind is StepKind.BASE]
+    return parsed[0].instruction.removeprefix("FROM ").partition("@")[0] if len(parsed) == 1 else ""
 
 
 def parse_display(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:

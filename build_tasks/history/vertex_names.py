@@ -36,6 +36,7 @@ class VertexName:
         platform: its platform; empty if the name has none.
         number: its place in the stage, from 1; 0 if it is not an instruction.
         total: the number of instructions of the stage.
+        instruction: its text, like `FROM python`; empty if it is not an instruction.
         reference: the cache reference that it imports.
         client: it is a vertex of buildx, not of BuildKit.
     """
@@ -45,6 +46,7 @@ class VertexName:
     platform: str = ""
     number: int = 0
     total: int = 0
+    instruction: str = ""
     reference: str = ""
     client: bool = False
 
@@ -58,7 +60,8 @@ def parse(name: str) -> VertexName:
         platform = next((word for word in words if _PLATFORM.fullmatch(word)), "")
         stage = words[-1] if words and words[-1] != platform else ""
         kind = StepKind.BASE if match["text"].startswith("FROM ") else StepKind.STEP
-        return VertexName(kind, stage, platform, int(match["number"]), int(match["total"]))
+        numbers = int(match["number"]), int(match["total"])
+        return VertexName(kind, stage, platform, *numbers, match["text"])
     if name.startswith(_IMPORT):
         return VertexName(StepKind.IMPORT, reference=name.removeprefix(_IMPORT))
     client = bool(_CLIENT.match(name))

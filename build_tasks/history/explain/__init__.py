@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from build_tasks.history import vertex_names
 from build_tasks.history.explain.alignment import align
 from build_tasks.history.explain.causes import Cause, Comparison, Why
 from build_tasks.history.explain.explanation import Explanation, Miss
@@ -65,11 +66,10 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
         use = new.by_digest.get(node.first.digest)
         after = [other for other in ran if node.digests & other.ancestors]
         after.sort(key=lambda other: (other.first.stage, other.first.number))
-        prefix, _, text = node.first.name.partition("] ")
         misses.append(
             Miss(
                 node.name,
-                text if prefix.startswith("[") else node.first.name,
+                vertex_names.parse(node.first.name).instruction or node.first.name,
                 use.instruction.line if use else 0,
                 tuple(_causes(node, comparison)),
                 tuple(other.name for other in after),

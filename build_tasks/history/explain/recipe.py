@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from build_tasks.history import vertex_names
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import inputs
@@ -72,7 +73,8 @@ class Recipe:
 
 
 def _agrees(name: str, head: str) -> bool:
-    words = zip(name.partition("] ")[2].split()[:3], head.split()[:3], strict=False)
+    text = vertex_names.parse(name).instruction
+    words = zip(text.split()[:3], head.split()[:3], strict=False)
     return all(word == own or "$" in own or word.startswith("(") for word, own in words)
 
 
