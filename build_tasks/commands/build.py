@@ -59,9 +59,8 @@ def bake(options: Options) -> None:
     command = commands.bake_command(client, settings.builder, bake_file.reads(specs))
     message("build it with this command, from any folder:")
     message(f"  {process.quote(command, client.environment)} < FILE")
-    for line in multiplatform.shell_lines(client, specs):
-        if line.startswith("# "):  # a merge, which a bake file cannot express
-            message(f"and then:\n  {line.removeprefix('# ')}")
+    for line in multiplatform.merge_lines(client, specs):  # which a bake file cannot express
+        message(f"and then:\n  {line}")
 
 
 def whole_matrix(options: Options) -> Options:

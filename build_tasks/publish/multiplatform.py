@@ -28,18 +28,27 @@ from build_tasks.text.formatting import listed
 def shell_lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
     """Yield the builds as shell commands; merges are comments, since their digests are unknown."""
     for _, group in groupby(specs, key=lambda spec: spec.output.image):
-        sources = []
-        for spec in group:
+        of_image = list(group)
+        for spec in of_image:
             if spec.run.refused:
                 yield f"# {spec.identity} cannot be built: {spec.run.refused}"
-                continue
-            yield process.quote(commands.build_command(client, spec), client.environment)
-            if spec.output.digest_file and spec.output.tags:
+            else:
+                yield process.quote(commands.build_command(client, spec), client.environment)
+        for line in merge_lines(client, of_image):
+            yield f"# {line}"
+
+
+def merge_lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
+    """Yield the merges of builds as shell commands, with a word in place of each digest."""
+    for _, group in groupby(specs, key=lambda spec: spec.output.image):
+        sources = []
+        for spec in group:
+            if spec.output.digest_file and spec.output.tags and not spec.run.refused:
                 unknown = f"DIGEST-OF-{spec.identity}"
                 sources.append(replace(spec.output.digest_file, digest=unknown))
         if sources:
             merge = Merge(spec.run.builder, tuple(sources), spec.output.tags)
-            yield f"# {process.quote(merge.command(client), client.environment)}"
+            yield process.quote(merge.command(client), client.environment)
 
 
 def merge_files(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> None:
