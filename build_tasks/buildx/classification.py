@@ -44,6 +44,14 @@ _ABSENT = re.compile(r"\S+: not found")
 _BASE_IMAGE = re.compile(
     r"^(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?:(?P=image): )?"
 )
+#: What apt, pip, uv, git and curl print where a server cannot be reached.
+_UNREACHABLE = re.compile(
+    r"(?:could not|unable to|failed to) connect to|(?:could not|temporary failure) (?:in name )?resolv|"
+    r"temporary failure in name resolution|connection (?:timed out|reset|failed|refused)|"
+    r"error sending request|operation timed out|read timed out|max retries exceeded|"
+    r"network is unreachable|\b50[0234] (?:server error|bad gateway|service unavailable|gateway time)",
+    re.IGNORECASE,
+)
 #: The variable that selects a docker context, instead of an option of docker.
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
 _SELECT_CONTEXT = r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1"
@@ -185,7 +193,7 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         message = f"{subject}: {shorten(lines[-1], 200)} ({step}, exit code {code})"
     if _RULES[0].matches(text):
         return DiskError(f"{message} ({_RULES[0].advice})")
-    return StepError(message)
+    return StepError(message, transient=_UNREACHABLE.search(text) is not None)
 
 
 def last_error(text: str) -> str:

@@ -135,7 +135,7 @@ def test_docker_host_beats_the_context(
     docker("context", "create", "nowhere", "--docker", "host=unix:///nonexistent/docker.sock")
     docker("context", "use", "nowhere")
     shown = user.having(DOCKER_HOST=engine.host, DOCKER_CONTEXT="nowhere").good(
-        "image.build", *ONE, "--tag", "host"
+        "image.build", *ONE, "--tag", "host", "--verbose"
     )
     assert "--builder default " in shown.stderr
     assert docker("context", "rm", "--force", "nowhere")
