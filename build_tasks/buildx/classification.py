@@ -46,10 +46,11 @@ _BASE_IMAGE = re.compile(
 )
 #: What apt, pip, uv, git and curl print where a server cannot be reached.
 _UNREACHABLE = re.compile(
-    r"(?:could not|unable to|failed to) connect to|(?:could not|temporary failure) (?:in name )?resolv|"
-    r"temporary failure in name resolution|connection (?:timed out|reset|failed|refused)|"
-    r"error sending request|operation timed out|read timed out|max retries exceeded|"
-    r"network is unreachable|\b50[0234] (?:server error|bad gateway|service unavailable|gateway time)",
+    r"(?:could not|unable to|failed to) connect to|could not resolve host|"
+    r"temporary failure (?:in name )?resol|"
+    r"connection (?:timed out|reset|failed|refused)|error sending request|operation timed out|"
+    r"read timed out|max retries exceeded|network is unreachable|"
+    r"\b50[0234] (?:server error|bad gateway|service unavailable|gateway time)",
     re.IGNORECASE,
 )
 #: The variable that selects a docker context, instead of an option of docker.
