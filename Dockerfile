@@ -1,19 +1,19 @@
-# The PROD image: Airflow like in the official image, small, without what is only needed for building.
+# The PROD image: Airflow as in the official image, without what is only needed for building.
 #
 # There are two stages. `build` has compilers and makes the virtual environment; `main` starts from the
-# same base and copies that environment. The order is from what changes rarely to what changes with
-# every build. Each argument is declared right before its first use, so that a new value repeats no
-# step above, and other packages in `main` repeat no step of `build`.
+# same base image and copies that environment. What changes rarely comes first. Each argument is declared
+# right before its first use, so that a new value repeats no step above. Other Debian packages in `main`
+# repeat no step of `build`.
 #
 # Steps that use the network read an optional CA bundle from the secret `ca-bundle`. A secret is part
 # neither of the image nor of a step's cache key.
 #
-# BuildKit shows a RUN by the first line of its heredoc: a comment that says what the step does.
+# BuildKit names a RUN by the first line of its heredoc, so that line is a comment that says what the step does.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# Stages that a build context of the same name can replace: other constraints, wheels, and a checkout
-# of Airflow's sources.
+# A build context with the name of one of these stages replaces it: with other constraints, with wheels,
+# or with Airflow's sources.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -29,7 +29,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ARG AIRFLOW_PYTHON_VERSION=3.11
 
-# With another Python, a later step would fail with a message that does not say why.
+# Without this check, a later step would fail with another Python, and its message would not say why.
 RUN <<EOF
 # check the Python version of the base image
 found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -44,8 +44,8 @@ ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 ARG TARGETARCH
 ARG ADDITIONAL_DEV_APT_DEPS=""
 
-# Downloads are in cache mounts: they stay on the builder and out of the image. Debian's release pins
-# the versions, a cache mount has the package lists, and a list of words must be split.
+# Downloads are in cache mounts: they stay on the builder and are not in the image. The ignored rules:
+# Debian's release pins the versions, a cache mount has the package lists, and a list of words must be split.
 # hadolint ignore=DL3008,DL3009,SC2086
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
@@ -91,7 +91,7 @@ ENV HOME=/home/airflow \
 
 ARG AIRFLOW_UV_VERSION=0.9.18
 
-# uv comes from PyPI. The base image may lack pip, so a temporary environment has it.
+# uv comes from PyPI. The base image may lack pip, so a temporary environment provides it.
 # hadolint ignore=DL3042 # the cache is a mount
 RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
@@ -109,8 +109,8 @@ EOF
 USER 50000
 
 # The Python packages are in two layers. This one has a set of versions that seldom changes, and its
-# cache key depends on that set and on uv alone; see docs/caching.md. The image copies the finished
-# environment, so no layer of it has old versions.
+# cache key depends only on that set and on the steps above; see docs/caching.md. The image copies the
+# finished environment, so none of its layers has old versions.
 ARG AIRFLOW_BASELINE=baseline
 
 RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VERSION}.txt,target=/run/baseline.txt \
@@ -132,8 +132,8 @@ ARG AIRFLOW_EXTRAS=""
 ARG AIRFLOW_INSTALLATION_METHOD=release
 ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 
-# This layer has exactly the versions of the constraints, as if the environment had been empty. pip is
-# for users who extend the image. No bytecode: it would be a third of the layer.
+# This step makes an environment with exactly the versions of the constraints, as if it had been empty. pip
+# is for users who extend the image. Bytecode is not compiled: it would be a third of the layer.
 # hadolint ignore=SC2086,SC3001,SC3054 # a list of words is to be split, and the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
@@ -229,7 +229,7 @@ EOF
 
 ARG ADDITIONAL_PYTHON_DEPS=""
 
-# A step of its own, so that other packages do not install Airflow again.
+# This is a separate step, so that a change of these packages does not install Airflow again.
 # hadolint ignore=SC2086 # a list of words is to be split
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
@@ -249,8 +249,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 
-# Group 0 has the user's permissions, so that OpenShift's random users, which are in it, can run everything.
-# ~/.local is the environment's path in the official image.
+# OpenShift runs containers as a random user in group 0, so group 0 has the permissions of the user airflow.
+# In the official image, the environment is ~/.local.
 RUN <<EOF
 # create the user airflow and its folders
 useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
@@ -298,8 +298,8 @@ ENV AIRFLOW_HOME=/opt/airflow \
     VIRTUAL_ENV=/opt/venv \
     PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-# With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps
-# owner and mode only of what is inside of a copied folder.
+# With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps the
+# owner and mode of a folder's content, but not of the folder.
 COPY --link --from=build /opt/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
@@ -498,7 +498,7 @@ USER 50000
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
 CMD []
 
-# Only these values differ in every build: no step follows them.
+# These values differ in every build, so no step follows them.
 ARG AIRFLOW_VERSION=3.3.2
 ARG BUILD_ID=""
 ARG COMMIT_SHA=""
