@@ -94,7 +94,7 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
     if immutable:
         folder, hashes = root, file_hashes.of(root, names)
     else:
-        folder, hashes = snapshot.take(root, names)
+        folder, hashes = snapshot.take(root, names, announce)
     return Prepared(folder, {path: text for path, text in hashes.items() if path in listing.files})
 
 

@@ -9,17 +9,18 @@ knows a context by the last part of its path, which stays the same, so it is sen
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from build_tasks.errors import DiskError, ImagesError
 from build_tasks.inputs import file_hashes
 from build_tasks.inputs.file_hashes import ChangedError, Index
+from build_tasks.process import locks
 
 #: Seconds that a snapshot stays after its last use.
 KEPT = 24 * 3600
@@ -32,13 +33,18 @@ SPAN = 1 << 28
 _NEW = "new"
 _CHUNK = 1 << 20
 
+Lock = Callable[[], contextlib.AbstractContextManager[None]]
 
-def take(root: Path, names: Mapping[str, bool | None]) -> tuple[Path, dict[str, str]]:
+
+def take(
+    root: Path, names: Mapping[str, bool | None], announce: Callable[[str], None]
+) -> tuple[Path, dict[str, str]]:
     """Return a snapshot of a folder, and the mode and hash of each file in it.
 
     Args:
         root: the folder.
         names: its files, and whether git says that they are executable.
+        announce: is told whom a wait is for.
 
     Raises:
         UsageError: a file cannot be read.
@@ -46,9 +52,10 @@ def take(root: Path, names: Mapping[str, bool | None]) -> tuple[Path, dict[str, 
         ImagesError: files change faster than they can be read.
     """
     home = file_hashes.home(root)
+    lock = partial(locks.hold, home / "lock", f"copies the files of {root}", announce)
     for _ in range(ATTEMPTS):
         try:
-            return _take(root, names, home)
+            return _take(root, names, home, lock)
         except ChangedError:
             continue
         except OSError as error:
@@ -66,16 +73,16 @@ def seconds(fingerprint: str) -> int:
     return EPOCH + int(fingerprint.rpartition(" ")[2][:12], 16) % SPAN
 
 
-def _take(root: Path, names: Mapping[str, bool | None], home: Path) -> tuple[Path, dict[str, str]]:
+def _take(
+    root: Path, names: Mapping[str, bool | None], home: Path, lock: Lock
+) -> tuple[Path, dict[str, str]]:
     before, now = file_hashes.read(home), Index()
     hashes = file_hashes.look(root, names, before, now)
     now.snapshot = before.snapshot if now.known == before.known else _name(hashes)
     base = root.name or "root"
     folder = home / now.snapshot / base
     home.mkdir(parents=True, exist_ok=True)
-    # filelock would take a tenth of the time of all this.
-    with (home / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock():
         try:
             os.utime(folder.parent)  # it is in use
         except FileNotFoundError:

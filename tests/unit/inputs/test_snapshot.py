@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from build_tasks.errors import DiskError, ImagesError, UsageError
 from build_tasks.inputs import context, file_hashes, snapshot
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.inputs.file_hashes import ChangedError
+from build_tasks.process import locks
 
 EVERYTHING = Allowed(everything=True)
 
@@ -26,7 +28,7 @@ EVERYTHING = Allowed(everything=True)
 def prepare(root: Path) -> Prepared:
     said: list[str] = []
     found = context.prepare(root, EVERYTHING, said.append)
-    assert said == []
+    assert [line for line in said if not line.startswith("waiting for ")] == []
     return found
 
 
@@ -39,6 +41,20 @@ def tree(tmp_path: Path) -> Path:
     (root / "a" / "run").chmod(0o775)
     (root / "two").write_text("2")
     return root
+
+
+def test_a_wait_for_another_copy_names_its_process(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    home = file_hashes.home(tree)
+    lines: SimpleQueue[str] = SimpleQueue()
+    with ThreadPoolExecutor() as pool:
+        with locks.hold(home / "lock", "copies the files", lines.put):
+            prepared = pool.submit(context.prepare, tree, EVERYTHING, lines.put)
+            line = lines.get(timeout=30)
+        assert set(prepared.result(30).files) == {"a/one.py", "a/run", "two"}
+    assert line == f"waiting for process {os.getpid()}, which copies the files of {tree}"
 
 
 @pytest.fixture
