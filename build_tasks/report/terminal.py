@@ -12,6 +12,8 @@ from build_tasks.text.formatting import UNLIMITED, duration, shorten, size
 
 #: Lines of a failed step's log.
 LOG = 10
+#: What is wrapped and never cut, and what a build itself prints.
+_WHOLE = frozenset(("digest", "warning", "failure"))
 _COLUMNS = ("build", "outcome", "time", "ran/cached", "tries", "digest")
 
 
@@ -29,8 +31,11 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
         (record,) = records
         tries = f" at try {record.attempts}" if record.attempts > 1 else ""
         head = f"{record.identity}: {facts.outcome(record)} in {duration(record.seconds)}{tries}"
-        rows = (f"{label:7}  {text}".rstrip() for label, text in _rows(record))
-        return "".join(f"{tables.cut(line, columns)}\n" for line in (head, *rows))
+        lines = [head]
+        for label, text in _rows(record):
+            line = f"{label:7}  {text}".rstrip()
+            lines += tables.wrapped(line, columns, 9) if label in _WHOLE else [line]
+        return "".join(f"{tables.cut(line, columns)}\n" for line in lines)
     cells = (
         (
             record.identity,
@@ -45,8 +50,9 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
     table = tables.render(_COLUMNS, cells, columns, wrap=False)
     lines = [line.rstrip() for line in table.splitlines()]
     for record in records:
-        lines += [record.message] if record.message else []
-        lines += [f"{record.identity}: {line}" for line in facts.cache_problems(record)]
+        problems = (f"{record.identity}: {line}" for line in facts.cache_problems(record))
+        for line in filter(None, (record.message, *problems)):
+            lines += tables.wrapped(line, columns, 2)
     lines.append(f"{facts.tally(records)}, in {duration(facts.span(records))}")
     return "".join(f"{tables.cut(line, columns)}\n" for line in lines)
 
@@ -57,7 +63,7 @@ def brief(record: BuildRecord) -> list[str]:
     return [
         f"{label:7}  {shorten(escaping.plain(text), columns - 9)}".rstrip()
         for label, text in _rows(record)
-        if label not in {"digest", "warning", "failure"}
+        if label not in _WHOLE
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -21,11 +22,11 @@ def render(
         columns: the headings.
         rows: the cells of each row.
         width: columns of the longest line; None for the terminal's.
-        wrap: wrap cells that are too long; else cut them.
+        wrap: wrap cells that are too long, words that are too long, too; else cut them.
     """
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=not wrap)
+        table.add_column(column, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
     for row in rows:
         # Text, not markup: rich would read `pandas[excel]` as a style and leave it out.
         table.add_row(*(Text(escaping.plain(cell)) for cell in row))
@@ -36,6 +37,24 @@ def render(
 
 def cut(line: str, width: int) -> str:
     """Return one line of at most so many columns, without control sequences."""
-    text = Text(" ".join(escaping.plain(line).splitlines()))
+    text = Text(_plain(line))
     text.truncate(width, overflow="ellipsis")
     return text.plain
+
+
+def wrapped(line: str, width: int, indent: int) -> list[str]:
+    """Return one line as several of at most so many columns, without control sequences.
+
+    Args:
+        line: the text.
+        width: columns of the longest line.
+        indent: spaces before all lines but the first.
+    """
+    lines = textwrap.wrap(
+        _plain(line), width, subsequent_indent=" " * indent, break_on_hyphens=False
+    )
+    return [cut(part, width) for part in lines]
+
+
+def _plain(line: str) -> str:
+    return " ".join(escaping.plain(line).splitlines())

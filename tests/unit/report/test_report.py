@@ -212,6 +212,22 @@ def test_no_line_is_longer_than_the_terminal(some: list[BuildRecord], width: int
         assert cell_len(line) <= width
 
 
+def test_a_reason_is_not_cut_at_80_columns() -> None:
+    reason = (
+        "no such package: apache-airflow-providers-nothing (step 'install Airflow', exit code 42)"
+    )
+    reference = "ghcr.io/apache/airflow/main/ci/python3.11:cache-linux-amd64"
+    export = CacheUse(reference, error="401 Unauthorized: authentication required")
+    one, other = (
+        BuildRecord(name, outcome="failed", message=f"{name}: {reason}", export=export)
+        for name in ("ci-3.11-amd64", "prod-3.11-amd64")
+    )
+    for some in ([one], [one, other]):
+        words = " ".join(terminal.summary(some, 80).split())
+        assert words.count(f"ci-3.11-amd64: {reason}") == 1
+        assert words.count("401 Unauthorized") == len(some)
+
+
 def test_the_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert max(map(len, terminal.summary(RUN).splitlines())) == 40
