@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def html(records: Sequence[BuildRecord]) -> str:
         ran=sum(ran for ran, _ in counts),
         cached=sum(cached for _, cached in counts),
         moved=sum(map(facts.transferred, records)),
-        failed=sum(record.outcome == "failed" for record in records),
+        missing=_missing(records),
         problems=sum(len(facts.cache_problems(record)) for record in records),
         hotspots=facts.hotspots(records, HOTSPOTS),
         filters=_filters(records),
@@ -67,6 +68,12 @@ def html(records: Sequence[BuildRecord]) -> str:
         allowed=base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
     )
     return escaping.plain(page)
+
+
+def _missing(records: Sequence[BuildRecord]) -> Counter[str]:
+    """Return how often there is no image, by outcome: failed or cancelled."""
+    outcomes = (record.outcome for record in records)
+    return Counter(outcome for outcome in outcomes if outcome not in {"built", "skipped"})
 
 
 def _title(records: Sequence[BuildRecord]) -> str:

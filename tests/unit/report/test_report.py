@@ -475,6 +475,19 @@ def test_a_page_can_have_no_builds() -> None:
     assert "<title>0 builds" in page.html([])
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "tile"),
+    [
+        (("built", "skipped"), "2 of 2 all built"),
+        (("built", "failed", "cancelled", "cancelled"), "1 of 4 1 failed, 2 cancelled"),
+    ],
+)
+def test_the_first_tile_counts_the_images(outcomes: tuple[str, ...], tile: str) -> None:
+    text = page.html([BuildRecord(str(n), outcome=one) for n, one in enumerate(outcomes)])
+    (first, *_) = re.findall(r'<div class="tile.*?">(.*?)</div>', text)
+    assert " ".join(re.sub(r"<[^>]+>", " ", first).split()) == tile
+
+
 STATES: list[tuple[dict[str, Any], str]] = [
     ({}, "unreached"),
     ({"started": True}, "ran"),
