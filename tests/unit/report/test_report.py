@@ -512,8 +512,8 @@ def test_the_documentation_names_every_key_and_bound() -> None:
     assert keys == {one.name for one in fields(BuildRecord)}
     keys = {key for line in step.splitlines() for key in _keys(line)}
     assert keys == {one.name for one in fields(Step)}
-    assert f"| builds | {journal.KEEP_BUILDS}:" in text
-    assert f"| bytes | {journal.KEEP_BYTES // 1024**2} MiB together |" in text
+    assert f"| number of builds | {journal.KEEP_BUILDS}:" in text
+    assert f"| size | {journal.KEEP_BYTES // 1024**2} MiB in all |" in text
     assert f"| age | {journal.KEEP_SECONDS / 86400:.0f} days |" in text
     one = next(one for one in RUN if one.identity == "prod-3.11-arm64")
     assert terminal.summary([one], 100) in text
