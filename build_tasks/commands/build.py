@@ -24,17 +24,17 @@ def build_all(options: Options) -> None:
 
 
 def push_image(options: Options) -> None:
-    """Build the selected images, mostly from caches, and push them."""
+    """Build the selected images, and push them."""
     _build(options, output=None if options.flag("push-by-digest") else Output.PUSH)
 
 
 def push_cache(options: Options) -> None:
-    """Build the selected images, mostly from caches, and push only their caches."""
+    """Build the selected images, and push only their caches."""
     _build(options, output=Output.NONE, push_cache=True)
 
 
 def merge_image(options: Options) -> None:
-    """Merge the platforms of an image, which were pushed by digest, and tag it."""
+    """Merge platforms that were pushed by digest into one image, and tag it."""
     settings = options.settings()
     ci_run = trust.current_run(settings)
     if not ci_run.trusted:

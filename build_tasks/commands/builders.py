@@ -13,7 +13,7 @@ from build_tasks.plan.build_host import BuildHost
 
 
 def create_builder(options: Options) -> None:
-    """Create and start a dedicated builder, or check that it is as images.toml defines it."""
+    """Create and start a dedicated builder, or compare it with its definition."""
     settings = options.settings()
     recreate, drop_cache = options.flag("recreate"), options.flag("drop-cache")
     if drop_cache and not recreate:
@@ -57,7 +57,7 @@ def list_builders(options: Options) -> None:
 
 
 def inspect_builder(options: Options) -> None:
-    """Print a builder's nodes, and how they differ from images.toml."""
+    """Print a builder's nodes, and how they differ from its definition."""
     settings = options.settings()
     host = build_host.find(settings, start=False, announce=message)
     name = settings.builder

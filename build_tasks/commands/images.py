@@ -49,7 +49,7 @@ def save_image(options: Options) -> None:
 
 
 def load_image(options: Options) -> None:
-    """Load an image from a file that image.save wrote, unless it is another image."""
+    """Load an image from a file, unless it is another image than the options name."""
     file = options.text("file")
     if not file:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")

@@ -69,7 +69,7 @@ BUILD_OUTPUT = (
     TAGS,
     Option("load", "output", "load the image into the engine (the default)"),
     Option("push", "output", "push the image to its registry"),
-    Option("push-by-digest", "output", "push the image without a tag, for a later merge"),
+    Option("push-by-digest", "output", "push the image without a tag, for image.merge"),
     Option("skip-unchanged", "output", "with --push: tag an up-to-date image, build nothing"),
     Option("sbom", "output", "with --push: attach an SBOM"),
     Option("build-id", "output", "id of the build, for the image's labels", "ID"),
