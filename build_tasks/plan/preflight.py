@@ -105,8 +105,8 @@ def _check_routes(
         )
     for platform, route in routes.items():
         if route and not route.native:
-            better = f"; {route.better} has it natively: set its platforms" if route.better else ""
+            better = f"; {route.better} is native: set its platforms" if route.better else ""
             announce(
-                f"{platform} is emulated by node {route.node} of builder {name}: what computes "
-                f"takes about ten times as long as on a machine of its own{better}"
+                f"{platform} is emulated by node {route.node} of builder {name}: steps that "
+                f"compute take about ten times as long as on a native machine{better}"
             )

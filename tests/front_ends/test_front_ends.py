@@ -394,8 +394,8 @@ def test_emulation_is_announced_with_its_cost_before_the_build(bench: Bench) -> 
     )
     assert done.returncode == 0
     assert lines(done.stderr)[0] == (
-        "linux/arm64 is emulated by node default of builder default: what computes takes about "
-        "ten times as long as on a machine of its own"
+        "linux/arm64 is emulated by node default of builder default: steps that compute take "
+        "about ten times as long as on a native machine"
     )
 
 

@@ -118,8 +118,8 @@ def test_platform_of_the_host_is_not_that_of_a_remote_node(farm: Farm) -> None:
     farm.require(NATIVE)
     assert farm.read_or_started == ["read"]
     assert farm.said == [
-        f"{NATIVE} is emulated by node far of builder farm: what computes takes about ten times "
-        "as long as on a machine of its own"
+        f"{NATIVE} is emulated by node far of builder farm: steps that compute take about ten "
+        "times as long as on a native machine"
     ]
 
 
@@ -128,7 +128,7 @@ def test_unused_native_node_is_named(farm: Farm) -> None:
     farm.told = farm.tells(("a", "running", (NATIVE, FOREIGN)), ("b", "running", (FOREIGN,)))
     farm.require(FOREIGN)
     assert farm.probed == ["a", "b"]
-    assert farm.said[0].endswith("machine of its own; b has it natively: set its platforms")
+    assert farm.said[0].endswith("native machine; b is native: set its platforms")
 
 
 def test_stopped_builder_is_started_to_report_its_platforms(farm: Farm) -> None:
