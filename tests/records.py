@@ -174,7 +174,6 @@ def build(kind: str, python: str, machine: str) -> BuildRecord:
             if step.kind is StepKind.IMPORT
         ),
         export=CacheUse(reference, seconds=1.2),
-        versions={"buildx": "v0.29.1", "buildkit": "v0.25.1", "suite": "0.1.0"},
     )
 
 

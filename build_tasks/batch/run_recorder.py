@@ -64,7 +64,6 @@ class RunRecorder:
                 imports=replayed.imports,
                 export=replayed.export,
                 warnings=replayed.warnings,
-                digests=replayed.digests,
             )
         self._keep(record)
 

@@ -111,7 +111,6 @@ class BuildRecord:
         image: the image's name, without a tag.
         tags: the full references of the image.
         digest: the image's digest in the registry, or in the engine.
-        digests: the digest of each platform's image, as far as they are known.
         output: load, push, push-by-digest or none.
         command: the command, quoted for a shell and redacted.
         arguments: the build arguments, redacted.
@@ -121,7 +120,6 @@ class BuildRecord:
         fingerprint: one hash of all inputs.
         steps: the vertices, in the order in which BuildKit announced them.
         warnings: the warnings of BuildKit's checks and of the suite.
-        versions: of buildx, BuildKit and the suite, as far as they are known.
         log: the path of the log; empty if there is none.
     """
 
@@ -140,7 +138,6 @@ class BuildRecord:
     image: str = ""
     tags: tuple[str, ...] = ()
     digest: str = ""
-    digests: dict[str, str] = field(default_factory=dict)
     output: str = ""
     builder: str = ""
     command: str = ""
@@ -154,5 +151,4 @@ class BuildRecord:
     imports: tuple[CacheUse, ...] = ()
     export: CacheUse | None = None
     warnings: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
     log: str = ""

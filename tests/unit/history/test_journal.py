@@ -43,13 +43,11 @@ RECORDS = st.builds(
     identity=TEXT.filter(bool),
     seconds=FINITE,
     platforms=TEXTS,
-    digests=st.dictionaries(TEXT, TEXT, max_size=3),
     base=st.tuples(TEXT, TEXT),
     files=st.dictionaries(TEXT, TEXT, max_size=3),
     steps=st.lists(STEPS, max_size=3).map(tuple),
     imports=st.lists(USES, max_size=3).map(tuple),
     export=st.none() | USES,
-    versions=st.dictionaries(TEXT, TEXT, max_size=3),
 )
 
 
@@ -395,7 +393,7 @@ def test_several_write_and_remove_at_once(monkeypatch: pytest.MonkeyPatch, heard
     "field",
     [
         '"arguments": []',
-        '"digests": "x"',
+        '"files": "x"',
         '"steps": [{"digest": "a", "name": "b", "kind": "step", "intervals": [[1]]}]',
         '"steps": [[]]',
         '"seconds": 1e999',
