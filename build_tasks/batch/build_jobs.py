@@ -16,7 +16,7 @@ from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
-from build_tasks.errors import EngineError, RegistryError
+from build_tasks.errors import RegistryError
 from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.progress.base import Display
 from build_tasks.publish import digests
@@ -91,8 +91,8 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     part = spec.output.digest_file
     merged_here = bool(spec.output.tags)
     if spec.run.refused:
-        context.recorder.add_refused(spec)
-        raise EngineError(spec.run.refused)
+        context.recorder.add_refused(spec, spec.run.refused)
+        raise spec.run.refused
     if digest := existing.tag():
         context.recorder.add_skipped(spec, digest)
         text = "unchanged" if part else _unchanged(spec, digest)

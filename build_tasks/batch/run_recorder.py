@@ -72,10 +72,10 @@ class RunRecorder:
         record = runner.new_record(self.client, spec)
         self.add(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
 
-    def add_refused(self, spec: BuildSpec) -> None:
+    def add_refused(self, spec: BuildSpec, error: ImagesError) -> None:
         """Record that a build could not start."""
         record = runner.new_record(self.client, spec)
-        refused = replace(record, outcome="failed", failure="engine", message=spec.run.refused)
+        refused = replace(record, outcome="failed", failure=error.kind, message=str(error))
         self.add(spec, replace(refused, attempts=0))
 
     def cancel(self, identity: str) -> None:

@@ -97,7 +97,7 @@ def _verdict(
 ) -> Verdict:
     inputs = build_inputs.collect(spec)
     answers = {place: _answer(future) for place, future in queries.items()}
-    base = answers.pop("base", spec.run.refused)
+    base = answers.pop("base", str(spec.run.refused))
     findings = []
     for place, image in answers.items():
         if not isinstance(image, PlatformImage):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from build_tasks.errors import EngineError
 from build_tasks.inputs.fingerprint import Inputs
 from build_tasks.model.aliases import FileHashes, Pairs
 from build_tasks.model.cache import CachePlan, Compression
@@ -122,7 +123,7 @@ class RunOptions:
         run_id: names the run, whose files are its own.
         multi_node: the builder has several nodes: `buildx history` would query every one.
         strict_cache: fail, after the build, if a cache was not read or not written.
-        refused: why the build cannot run, known before anything starts; empty if it can.
+        refused: why the build cannot run, known before anything starts; None if it can.
     """
 
     metadata: Path
@@ -131,7 +132,7 @@ class RunOptions:
     run_id: str = ""
     multi_node: bool = False
     strict_cache: bool = False
-    refused: str = ""
+    refused: EngineError | None = None
 
     @property
     def own_metadata(self) -> Path:

@@ -113,7 +113,7 @@ def make_specs(
                 request.run,
                 metadata=request.run.metadata / f"{build.identity}.json",
                 multi_node=host.nodes > 1,
-                refused=str(base.error or ""),
+                refused=base.error,
             )
             spec = BuildSpec(
                 build,
