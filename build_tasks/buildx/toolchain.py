@@ -26,6 +26,7 @@ from build_tasks.engine import packages, state
 from build_tasks.engine.folders import engine_folders, read_json
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, MissingProgram
+from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Platform
 
@@ -201,7 +202,7 @@ def _environment() -> dict[str, str]:
     plain = {name: text for name, text in _PLAIN.items() if name not in os.environ}
     # buildx makes a build argument of it, which every WORKDIR, COPY and ADD depends on: the time
     # is given to the image's output instead.
-    hidden = {"SOURCE_DATE_EPOCH": ""} if os.environ.get("SOURCE_DATE_EPOCH") else {}
+    hidden = {EPOCH: ""} if os.environ.get(EPOCH) else {}
     return {"BUILDX_CONFIG": str(paths.cache_folder() / "buildx"), **plain, **hidden}
 
 

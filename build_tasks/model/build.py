@@ -12,8 +12,6 @@ from build_tasks.model.aliases import FileHashes, Pairs
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Build, Platform
 
-#: The variable that sets the time of what is built (reproducible-builds.org).
-EPOCH = "SOURCE_DATE_EPOCH"
 #: The id of the secret with the CA bundle for RUN steps.
 CA_BUNDLE = "ca-bundle"
 

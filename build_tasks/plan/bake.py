@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks.buildx import commands
-from build_tasks.model.build import EPOCH, BuildSpec
+from build_tasks.inputs.dockerfile.inputs import EPOCH
+from build_tasks.model.build import BuildSpec
 
 
 def definition(specs: Iterable[BuildSpec]) -> str:

@@ -11,9 +11,10 @@ from build_tasks.config.settings import ROOT
 from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.dockerfile import inputs as steps
-from build_tasks.inputs.fingerprint import LABEL, Inputs
+from build_tasks.inputs.dockerfile.inputs import EPOCH
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import labels
-from build_tasks.model.build import EPOCH, BuildInputs, BuildSpec
+from build_tasks.model.build import BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.image_content import ImageContent
@@ -35,7 +36,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
     return BuildInputs(
         dockerfile=ROOT / build.kind.dockerfile,
         context=content.contexts[""].folder,
-        arguments=(("BASE_IMAGE", base_image), *content.arguments),
+        arguments=((BASE_ARGUMENT, base_image), *content.arguments),
         secrets=host.secrets,
         contexts=tuple((name, item.folder) for name, item in content.contexts.items() if name),
         files=files,

@@ -10,8 +10,9 @@ from build_tasks.buildx import imagetools
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import ImagesError, UsageError
+from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model import matrix
-from build_tasks.model.build import EPOCH, BuildSpec, DigestFile, ImageOutput, Output
+from build_tasks.model.build import BuildSpec, DigestFile, ImageOutput, Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Build, Platform
 from build_tasks.plan.build_host import BuildHost

@@ -14,7 +14,8 @@ from build_tasks.inputs.dockerfile.expansion import expand, variables
 
 #: Instructions that change what the steps below them do.
 _STATE = ("SHELL", "USER", "WORKDIR")
-#: The argument with the time of the files that a step writes; BuildKit always looks at it.
+#: The argument with the time of the files that a step writes (reproducible-builds.org); BuildKit
+#: always looks at it.
 EPOCH = "SOURCE_DATE_EPOCH"
 
 
