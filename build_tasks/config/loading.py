@@ -137,16 +137,22 @@ def _read_file(path: Path) -> Origins:
         if old in content:
             renamed(f"{path.name}: {old}", new)
             content.setdefault(new, content.pop(old))
-    keys = {item.key for item in FIELDS}
-    for key in content:
-        if key not in keys:
-            table, _, name = key.rpartition(".")
-            valid = sorted(
-                item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table
-            )
-            place = f"{path.name}: [{table}]" if table else path.name
-            raise unknown(f"{place}: unknown key", name, valid, "`invoke settings`")
+    for key, value in content.items():
+        _check_key(path, key, value)
     return {key: (value, f"{path.name}: {key}") for key, value in content.items()}
+
+
+def _check_key(path: Path, key: str, value: object) -> None:
+    """Raise UsageError for an unknown key or table of a settings file."""
+    keys = {item.key for item in FIELDS}
+    if key in keys:
+        return
+    table, _, name = key.rpartition(".")
+    if isinstance(value, dict) and not table:
+        raise unknown(f"{path.name}: unknown table", name, sorted({*TABLES, "builders"}))
+    valid = sorted(item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table)
+    place = f"{path.name}: [{table}]" if table else path.name
+    raise unknown(f"{place}: unknown key", name, valid, "`invoke settings`")
 
 
 def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str], str]) -> None:

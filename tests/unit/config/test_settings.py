@@ -77,6 +77,11 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
             "images.toml: unknown key 'colour': choose branch, builder, builders, ca-bundle, ",
         ),
         ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
+        ("[cach]\nmode = 1", "images.toml: unknown table 'cach': did you mean cache?"),
+        (
+            "[colour]\nred = 1",
+            "images.toml: unknown table 'colour': choose airflow, base, builders, ",
+        ),
         ("cache = 1", "images.toml: cache: expected a table [cache], got 1"),
         ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),
         ("[cache]\nmode = 3", "images.toml: cache.mode: expected a string, got 3"),
