@@ -75,6 +75,9 @@ class LiveTable(Display):
 
     def result(self, name: str, text: str) -> None:
         """Write to the log what a build made; the table of the outcomes shows it."""
+        if not self.console.is_terminal:
+            super().result(name, text)
+            return
         with self._lock:
             self.log(name).line(text)
 

@@ -458,8 +458,9 @@ def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path) -> None:
     table.expect([CI])
     with table:
         table.say(CI, "a message")
+        table.result(CI, "pushed r/i:1 sha256:1")
         time.sleep(2 / live_table.RATE)
-    assert shown.getvalue() == f"{CI}: a message\n"
+    assert shown.getvalue() == f"{CI}: a message\n{CI}: pushed r/i:1 sha256:1\n"
 
 
 def test_the_option_and_the_terminal_choose_the_display(
