@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from build_tasks.batch.schedule import Outcome
 from build_tasks.errors import ImagesError, SeveralErrors
+from build_tasks.progress.base import reason
 from build_tasks.text.formatting import duration, listed, shorten
 
 HEADER = ("build", "outcome", "time", "tries", "")
@@ -60,6 +61,6 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
     attempts = str(outcome.attempts) if outcome.attempts else ""
     seconds = duration(outcome.seconds) if outcome.attempts else ""
     if outcome.error:
-        message = shorten(str(outcome.error).removeprefix(f"{outcome.name}: "), 200)
+        message = shorten(reason(outcome.name, outcome.error), 200)
         return outcome.name, f"failed ({outcome.error.kind})", seconds, attempts, message
     return outcome.name, outcome.state, seconds, attempts, outcome.result or ""

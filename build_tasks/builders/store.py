@@ -19,7 +19,7 @@ from typing import Any
 
 from build_tasks import paths
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import EngineError
+from build_tasks.errors import DiskError, EngineError
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import locks
 
@@ -94,7 +94,8 @@ def read(folder: Path, name: str) -> StoredBuilder | None:
     """Return a builder of a folder, None if the folder does not have it.
 
     Raises:
-        EngineError: the file cannot be read, or was not written by buildx.
+        DiskError: the file cannot be read.
+        EngineError: it was not written by buildx.
     """
     path = _file(folder, name)
     try:
@@ -104,7 +105,7 @@ def read(folder: Path, name: str) -> StoredBuilder | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise EngineError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DiskError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EngineError(f"{path}: not a builder that buildx wrote: remove the file") from None
 
@@ -113,7 +114,8 @@ def of(client: Client, name: str) -> StoredBuilder | None:
     """Return the builder that a client reaches, None if it is an engine's own.
 
     Raises:
-        EngineError: the file cannot be read, or was not written by buildx.
+        DiskError: the file cannot be read.
+        EngineError: it was not written by buildx.
     """
     return read(Path(client.environment["BUILDX_CONFIG"]), name)
 

@@ -38,7 +38,7 @@ class BuildHost:
         """The builder as buildx stores it, None if it is the engine's own.
 
         Raises:
-            EngineError: the file is not one of buildx.
+            ImagesError: the file is not one of buildx, or cannot be read.
         """
         return store.of(self.client, self.settings.builder)
 

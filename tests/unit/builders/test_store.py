@@ -9,7 +9,7 @@ import pytest
 from build_tasks.builders import store
 from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import EngineError
+from build_tasks.errors import DiskError, EngineError
 
 
 def test_what_buildx_wrote_down_is_read(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_what_buildx_did_not_write_is_one_line(tmp_path: Path, text: str) -> Non
         store.read(tmp_path, "farm")
     (tmp_path / "instances" / "farm").unlink()
     (tmp_path / "instances" / "farm").mkdir()
-    with pytest.raises(EngineError, match="instances/farm: cannot be read: Is a directory"):
+    with pytest.raises(DiskError, match="instances/farm: cannot be read: Is a directory"):
         store.read(tmp_path, "farm")
 
 
