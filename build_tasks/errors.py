@@ -23,98 +23,73 @@ class ImagesError(Exception):
     """
 
     exit_code = 1
+    #: The class in one word: `engine`, `registry`, `network`.
+    kind = "images"
+
+    def __init_subclass__(cls, *, exit_code: int = 0, kind: str = "") -> None:
+        if exit_code:
+            cls.exit_code = exit_code
+            cls.kind = kind or cls.__name__.removesuffix("Error").lower()
 
     def __init__(self, message: str = "", *, transient: bool = False) -> None:
         super().__init__(escaping.terminal(redact(message)))
         self.transient = transient
 
-    @property
-    def kind(self) -> str:
-        """Return the class in one word: `engine`, `registry`, `network`."""
-        words = {"CommandTimeout": "timeout", "MissingProgram": "program"}
-        names = (kind.__name__ for kind in type(self).__mro__)
-        name = next(name for name in names if name in words or name.endswith("Error"))
-        return words.get(name, name.removesuffix("Error").lower())
 
-
-class UsageError(ImagesError):
+class UsageError(ImagesError, exit_code=2):
     """Report a wrong option, environment variable, settings file or constraints file."""
 
-    exit_code = 2
 
-
-class EngineError(ImagesError):
+class EngineError(ImagesError, exit_code=3):
     """Report that there is no usable engine, or that it lacks what a build needs."""
 
-    exit_code = 3
 
-
-class RegistryError(ImagesError):
+class RegistryError(ImagesError, exit_code=4):
     """Report that a registry does not answer, lacks an image, or answers with an error."""
-
-    exit_code = 4
 
 
 class MissingImage(RegistryError):
     """Report that a registry answers that it does not have an image."""
 
 
-class AuthError(ImagesError):
+class AuthError(ImagesError, exit_code=5):
     """Report that a registry refuses the credentials, or requires some."""
 
-    exit_code = 5
 
-
-class DiskError(ImagesError):
+class DiskError(ImagesError, exit_code=6):
     """Report a full disk, or a file or folder that cannot be used."""
 
-    exit_code = 6
 
-
-class NetworkError(ImagesError):
+class NetworkError(ImagesError, exit_code=7):
     """Report a connection that was cut, refused, or timed out."""
 
-    exit_code = 7
 
-
-class DependencyError(ImagesError):
+class DependencyError(ImagesError, exit_code=8):
     """Report that no set of package versions satisfies the requirements."""
 
-    exit_code = 8
 
-
-class DockerfileError(ImagesError):
+class DockerfileError(ImagesError, exit_code=9):
     """Report a Dockerfile that BuildKit cannot parse or solve."""
 
-    exit_code = 9
 
-
-class StepError(ImagesError):
+class StepError(ImagesError, exit_code=10):
     """Report a step of the Dockerfile that failed."""
 
-    exit_code = 10
 
-
-class VerificationError(ImagesError):
+class VerificationError(ImagesError, exit_code=11):
     """Report an image that fails its verification."""
 
-    exit_code = 11
 
-
-class StaleError(ImagesError):
+class StaleError(ImagesError, exit_code=13):
     """Report an image that is out of date."""
 
-    exit_code = 13
 
-
-class CommandError(ImagesError):
+class CommandError(ImagesError, exit_code=1):
     """Report another program's failure that fits no other class."""
 
 
-class SeveralErrors(ImagesError):
+class SeveralErrors(ImagesError, exit_code=12):
     """Report several builds that failed; the exit code is theirs if they have the same."""
-
-    exit_code = 12
 
     def __init__(self, message: str, errors: Sequence[ImagesError] = ()) -> None:
         super().__init__(message)
@@ -124,16 +99,12 @@ class SeveralErrors(ImagesError):
             self.exit_code = codes.pop()
 
 
-class CommandTimeout(ImagesError):
+class CommandTimeout(ImagesError, exit_code=124, kind="timeout"):
     """Report a program that did not end in time; the exit code is GNU timeout's."""
 
-    exit_code = 124
 
-
-class MissingProgram(ImagesError):
+class MissingProgram(ImagesError, exit_code=127, kind="program"):
     """Report a program that cannot be started; the exit code is the shell's."""
-
-    exit_code = 127
 
 
 class Interrupted(KeyboardInterrupt):

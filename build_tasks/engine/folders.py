@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,61 +17,30 @@ from build_tasks import paths
 RUN = Path("/run")
 
 
-@dataclass(frozen=True)
 class Folders:
     """The files of one engine."""
 
-    home: Path
-
-    @property
-    def unique_id(self) -> str:
-        """The part of the names of kernel objects that no other engine has."""
-        return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:8]
-
-    @property
-    def run(self) -> Path:
-        """Sockets and process ids: in /run, because a socket's path is at most 107 bytes long."""
-        return RUN / f"airflow-images-{self.unique_id}"
-
-    @property
-    def lock(self) -> Path:
-        """The lock for starting, stopping and removing the engine."""
-        return self.home.with_name(f"{self.home.name}.lock")
-
-    @property
-    def registry_lock(self) -> Path:
-        """The lock that every process shares that may push to the registry."""
-        return self.home / "registry.lock"
-
-    @property
-    def registry(self) -> Path:
-        """The registry's storage (distribution's registry/storage/paths.go)."""
-        return self.home / "registry/docker/registry/v2"
-
-    @property
-    def removed(self) -> Path:
-        """The new name of `home` while it is being removed."""
-        return self.home.with_name(f"{self.home.name}.removed")
-
-    @property
-    def socket(self) -> Path:
-        """The socket of the Docker API."""
-        return self.run / "docker.sock"
-
-    @property
-    def bridge(self) -> str:
-        """The bridge of the engine's containers (interface names have at most 15 bytes)."""
-        return f"afi-{self.unique_id}"
-
-    @property
-    def private(self) -> Path:
-        """The folder that only root can read."""
-        return self.home / "private"
-
-    @property
-    def docker_config(self) -> Path:
-        """The configuration folder of docker and buildx for this engine (DOCKER_CONFIG)."""
-        return self.private / "docker"
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        #: The part of the names of kernel objects that no other engine has.
+        self.unique_id = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
+        #: The bridge of the engine's containers (interface names have at most 15 bytes).
+        self.bridge = f"afi-{self.unique_id}"
+        #: Sockets and process ids: in /run, because a socket's path is at most 107 bytes long.
+        self.run = RUN / f"airflow-images-{self.unique_id}"
+        self.socket = self.run / "docker.sock"
+        #: The lock for starting, stopping and removing the engine.
+        self.lock = home.with_name(f"{home.name}.lock")
+        #: The lock that every process shares that may push to the registry.
+        self.registry_lock = home / "registry.lock"
+        #: The registry's storage (distribution's registry/storage/paths.go).
+        self.registry = home / "registry/docker/registry/v2"
+        #: The new name of `home` while it is being removed.
+        self.removed = home.with_name(f"{home.name}.removed")
+        #: The folder that only root can read.
+        self.private = home / "private"
+        #: The configuration folder of docker and buildx for this engine (DOCKER_CONFIG).
+        self.docker_config = self.private / "docker"
 
     def packages(self, release: str) -> Path:
         """Return the folder into which a release's packages are unpacked."""

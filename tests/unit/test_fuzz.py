@@ -187,17 +187,11 @@ def _events(content: bytes, _: Path) -> None:
     serialization.to_text(recorder.record(BuildRecord("x")))
 
 
-class _Folders(Folders):
-    """The folders of an engine that leaves nothing in /run."""
-
-    @property
-    def run(self) -> Path:
-        return self.home
-
-
 def _engine(content: bytes, folder: Path) -> None:
+    folders = Folders(folder)
+    folders.run = folder  # not in /run
     (folder / "running.json").write_bytes(content)
-    found = state.read(_Folders(folder))
+    found = state.read(folders)
     assert found is None or found.complete in {True, False}
 
 

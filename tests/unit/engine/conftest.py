@@ -17,7 +17,7 @@ Commands = list[Command]
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     """The folders of an engine that leaves nothing in /run."""
-    monkeypatch.setattr(Folders, "run", tmp_path / "run")
+    monkeypatch.setattr("build_tasks.engine.folders.RUN", tmp_path)
     return Folders(tmp_path / "engine")
 
 

@@ -20,7 +20,7 @@ from build_tasks.engine import (
     registry,
     state,
 )
-from build_tasks.engine.folders import RUN, Folders, engine_folders
+from build_tasks.engine.folders import Folders, engine_folders
 from build_tasks.engine.processes import Process
 from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EngineState
@@ -85,13 +85,13 @@ def test_an_engine_is_started_once(starts: list[str], programs: Programs) -> Non
 
 
 def test_two_engines_that_start_at_once_choose_different_ports(
-    starts: list[str], programs: Programs, monkeypatch: pytest.MonkeyPatch
+    starts: list[str], folders: Folders, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free_port = network.free_port
     locked: list[str] = []
 
     def check_lock(step: str, result: object) -> object:
-        run = os.open(RUN, os.O_RDONLY)
+        run = os.open(folders.run.parent, os.O_RDONLY)
         try:
             with pytest.raises(BlockingIOError):  # no other engine can be at this step
                 fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -285,7 +285,7 @@ def test_only_the_engines_own_mounts_are_unmounted_innermost_first(
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "\n".join(lines))
     commands = programs()
     unmount(folders)
-    targets = [f"{folders.run}/exec/netns/1", f"{data}/x y/z", f"{data}/x y", data]
+    targets = [f"{data}/x y/z", f"{data}/x y", data, f"{folders.run}/exec/netns/1"]
     assert [command[-1] for command in commands] == targets
     commands.clear()
     lines[:] = [f"1 0 0:1 / {data} rw - ext4 /dev/vdb rw"]  # a disk of the user's
