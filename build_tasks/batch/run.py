@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from time import gmtime, strftime
@@ -19,10 +19,10 @@ from build_tasks.config.options import Options
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEFAULT
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.process import Announce
 from build_tasks.progress import choice
 from build_tasks.publish import digests, multiplatform
 
-Announce = Callable[[str], None]
 RETRIES = 2
 #: Default number of builds at once, for each core and at most for each node of a builder. Eight
 #: builds from the cache took 4.1 to 4.9 s at once, 4.8 to 5.9 s by fours and 5.3 to 6.2 s by twos

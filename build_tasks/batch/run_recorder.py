@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from build_tasks.buildx import runner
@@ -17,9 +17,8 @@ from build_tasks.history import journal, recorded_inputs
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
+from build_tasks.process import Announce
 from build_tasks.report import step_summary, terminal
-
-Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from string import Template
 
 from build_tasks import process
 from build_tasks.engine.processes import MARKER
 from build_tasks.errors import CommandError, DiskError, EngineError, NetworkError
-from build_tasks.process import Command, Completed
+from build_tasks.process import Announce, Command, Completed
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 #: Seconds for apt to fetch lists or packages (140 MB) over a slow line.
@@ -64,9 +64,7 @@ def mirror() -> str:
     raise EngineError(f"apt has no source for {release}: add one to /etc/apt/sources.list.d")
 
 
-def update(
-    folder: Path, address: str, suites: Sequence[str], announce: Callable[[str], None]
-) -> None:
+def update(folder: Path, address: str, suites: Sequence[str], announce: Announce) -> None:
     """Fetch a mirror's package lists of some releases into a folder, and check their signatures.
 
     An index that is past its validity date is used with a warning.

@@ -15,7 +15,7 @@ from build_tasks.engine import credentials, packages, processes
 from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
 from build_tasks.errors import EngineError
-from build_tasks.process import Command, docker_api
+from build_tasks.process import Announce, Command, docker_api
 from build_tasks.text.formatting import listed
 
 #: Seconds for a daemon to answer; dockerd took 2 to 5.
@@ -51,7 +51,7 @@ def start_registry(folders: Folders, root: Path, address: str) -> Process:
     return _start("registry", command, folders, root, lambda: _status(address, headers))
 
 
-def wait_until_idle(folders: Folders, announce: Callable[[str], None]) -> None:
+def wait_until_idle(folders: Folders, announce: Announce) -> None:
     """Wait until no build and no container runs, so that dockerd can be restarted."""
     deadline = time.monotonic() + PATIENCE
     announced: list[str] = []

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import process
 from build_tasks.engine.folders import RUN, machine_lock
 from build_tasks.errors import EngineError
+from build_tasks.process import Announce
 
 #: The kernel's names of Debian's architectures.
 KERNEL_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -43,9 +43,7 @@ def lasts(architecture: str, engine_id: str) -> bool:
     return any(name == own or not _EMBEDDED_ENGINE.search(name) for name in _entries(architecture))
 
 
-def enable(
-    packages: Path, architecture: str, engine_id: str, announce: Callable[[str], None]
-) -> None:
+def enable(packages: Path, architecture: str, engine_id: str, announce: Announce) -> None:
     """Register an emulator, if none is registered that lasts."""
     with machine_lock():
         if not (_BINFMT / "register").exists():

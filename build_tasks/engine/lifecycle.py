@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from build_tasks.engine.folders import Folders, engine_folders, machine_lock
 from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EmbeddedEngine, EngineState
 from build_tasks.errors import EngineError, ImagesError
-from build_tasks.process import locks
+from build_tasks.process import Announce, locks
 
 #: An upstream image that can be read if Docker Hub can be reached.
 _UPSTREAM = "python:3.11-slim-bookworm"
@@ -39,7 +39,7 @@ _PRUNING = 30.0
 _ACTIVITY = "starts or stops the embedded engine"
 
 
-def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> EmbeddedEngine:
+def start(*, announce: Announce, emulate: Sequence[str] = ()) -> EmbeddedEngine:
     """Return the engine; start it if it does not run. Any number of processes may do so at once.
 
     Args:
@@ -63,7 +63,7 @@ def start(*, announce: Callable[[str], None], emulate: Sequence[str] = ()) -> Em
     return state.describe(folders, recorded)
 
 
-def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
+def stop(*, announce: Announce, purge: bool = False) -> list[str]:
     """Stop the engine and undo what it changed; return a line for each thing that was undone."""
     folders = engine_folders()
     if not any(path.exists() for path in (folders.home, folders.run, folders.removed)):
@@ -72,9 +72,7 @@ def stop(*, announce: Callable[[str], None], purge: bool = False) -> list[str]:
         return [*remove_leftovers(folders), *(_purge(folders) if purge else [])]
 
 
-def prune(
-    *, announce: Callable[[str], None], older: float = 0.0, dry: bool = False
-) -> Superseded | None:
+def prune(*, announce: Announce, older: float = 0.0, dry: bool = False) -> Superseded | None:
     """Remove from the registry what no tag leads to, if it has an age in seconds.
 
     Returns:
@@ -167,7 +165,7 @@ def _unmount(folders: Folders) -> None:
         process.run(("umount", "--lazy", target), check=False)
 
 
-def _start(folders: Folders, announce: Callable[[str], None]) -> EngineState:
+def _start(folders: Folders, announce: Announce) -> EngineState:
     for line in (
         "no Docker Engine found: starting the embedded one (Debian's Docker Engine and buildx,",
         f"and a registry on 127.0.0.1) in {folders.home}.",
@@ -205,7 +203,7 @@ def _emulate(
     folders: Folders,
     recorded: EngineState,
     foreign: Sequence[str],
-    announce: Callable[[str], None],
+    announce: Announce,
 ) -> EngineState:
     """Register emulators, and restart dockerd if it does not know all of them."""
     root = packages.unpack(folders, recorded.release, announce, emulation=True)

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import paths, process
@@ -18,6 +17,7 @@ from build_tasks.engine import apt
 from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
 from build_tasks.engine.processes import MARKER, end_orphans
 from build_tasks.errors import EngineError, ImagesError
+from build_tasks.process import Announce
 
 #: Newest first; the older one serves machines that the newer one's programs do not run on.
 RELEASES = ("unstable", "trixie")
@@ -48,7 +48,7 @@ def check_supported() -> None:
         raise EngineError("the embedded engine needs the program ip: install iproute2")
 
 
-def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Path]:
+def prepare(folders: Folders, announce: Announce) -> tuple[str, Path]:
     """Unpack the newest release that runs on this machine; return its name and folder."""
     pinned = os.environ.get(RELEASE_VARIABLE)
     if pinned and pinned not in RELEASES:
@@ -64,9 +64,7 @@ def prepare(folders: Folders, announce: Callable[[str], None]) -> tuple[str, Pat
     )
 
 
-def unpack(
-    folders: Folders, release: str, announce: Callable[[str], None], *, emulation: bool = False
-) -> Path:
+def unpack(folders: Folders, release: str, announce: Announce, *, emulation: bool = False) -> Path:
     """Return the folder of a release's packages; fetch those that are missing, qemu if asked."""
     root = folders.packages(release)
     own = apt.codename()

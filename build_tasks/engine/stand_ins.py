@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from build_tasks import process
@@ -17,7 +17,7 @@ from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.processes import MARKER, end_orphans
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, ImagesError
-from build_tasks.process import Command, locks
+from build_tasks.process import Announce, Command, locks
 from build_tasks.process.heartbeat import Phase, heartbeat
 
 #: The releases of Debian by the Python that they ship. 3.10 and 3.12 were in none.
@@ -61,7 +61,7 @@ def ensure_python(
     engine: EmbeddedEngine,
     python: str,
     architectures: Sequence[str],
-    announce: Callable[[str], None],
+    announce: Announce,
 ) -> str:
     """Return the name of the stand-in for a Python's base image; build it if it is missing.
 
@@ -93,7 +93,7 @@ def buildkit_reference(engine: EmbeddedEngine) -> str:
     return f"{engine.registry}/debian-buildkit:{engine.release}-{recipe.hexdigest()[:8]}"
 
 
-def ensure_buildkit(engine: EmbeddedEngine, announce: Callable[[str], None]) -> str:
+def ensure_buildkit(engine: EmbeddedEngine, announce: Announce) -> str:
     """Return the name of the stand-in for BuildKit's image; build it if it is missing."""
     name = buildkit_reference(engine)
     if registry.holds(name):
@@ -126,7 +126,7 @@ def _build_python(
     python: str,
     architecture: str,
     work: Path,
-    announce: Callable[[str], None],
+    announce: Announce,
 ) -> None:
     """Build and push the stand-in for one platform."""
     name, suite = f"{python_reference(engine, python)}-{architecture}", SUITES[python]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from build_tasks import paths
 from build_tasks.engine import credentials
 from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders, read_json
 from build_tasks.engine.processes import Process
-from build_tasks.process import locks
+from build_tasks.process import Announce, locks
 
 #: 2 is the first with a registry that asks for a password; an older engine is started anew.
 SCHEMA = 2
@@ -94,7 +93,7 @@ def describe(folders: Folders, state: EngineState) -> EmbeddedEngine:
     )
 
 
-def attach(engine: EmbeddedEngine, announce: Callable[[str], None]) -> None:
+def attach(engine: EmbeddedEngine, announce: Announce) -> None:
     """Prepare this process for using the engine.
 
     The registry's lock is shared until this process ends: what it pushes must not be collected

@@ -7,7 +7,7 @@ child's group: with SIGTERM, on which BuildKit cancels the build, and SIGKILL af
 from __future__ import annotations
 
 from build_tasks.process.children import CHILDREN, GRACE
-from build_tasks.process.commands import Command, Completed, Environment, echo, quote
+from build_tasks.process.commands import Announce, Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
 from build_tasks.process.streaming import TAIL_BYTES, stream
@@ -15,6 +15,7 @@ from build_tasks.process.streaming import TAIL_BYTES, stream
 __all__ = [
     "GRACE",
     "TAIL_BYTES",
+    "Announce",
     "Command",
     "Completed",
     "Environment",

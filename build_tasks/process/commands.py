@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from build_tasks import console
 from build_tasks.text.redaction import redact
 
+#: Takes a line that tells people what goes on.
+Announce = Callable[[str], None]
 Command = tuple[str, ...]
 #: Variables to set for a child, over this process's own; None removes one.
 Environment = Mapping[str, str | None]

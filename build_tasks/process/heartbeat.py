@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from build_tasks.process.commands import Announce
 
 #: Seconds between two announcements.
 INTERVAL = 10.0
@@ -20,7 +22,7 @@ class Phase:
 
 
 @contextlib.contextmanager
-def heartbeat(subject: str, phase: Phase, announce: Callable[[str], None]) -> Iterator[None]:
+def heartbeat(subject: str, phase: Phase, announce: Announce) -> Iterator[None]:
     """Announce, while the block runs, the subject's phase and the seconds so far."""
     done = threading.Event()
     began = time.monotonic()

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from build_tasks.process.commands import Announce
+
 #: Seconds of waiting before it is announced.
 PATIENCE = 0.5
 _LOCKS = Path("/proc/locks")
 #: The descriptors of the locks that this process shares until it ends.
 _shared: dict[Path, int] = {}
 _sharing = threading.Lock()
-
-Announce = Callable[[str], None]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from build_tasks import paths
@@ -15,6 +14,7 @@ from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source, build_host, selection
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 from build_tasks.verify import target
 from build_tasks.verify.target import Image, Target
@@ -34,7 +34,7 @@ def expand_identity(options: Options) -> Options:
     return Options({**options.given, **fields, "prod-slim": slim, "image": None})
 
 
-def to_verify(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> Target:
+def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Target:
     """Return the image to verify: the one that `--image` names, or that of a build.
 
     Raises:
@@ -57,7 +57,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Callable[[str],
 
 
 def to_save(
-    options: Options, settings: Settings, *, announce: Callable[[str], None]
+    options: Options, settings: Settings, *, announce: Announce
 ) -> tuple[BuildHost, Image, Build]:
     """Return the engine's image to save, and its build.
 

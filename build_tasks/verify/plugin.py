@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from build_tasks.model.matrix import ImageKind
-from build_tasks.process import Completed
+from build_tasks.process import Announce, Completed
 from build_tasks.text import escaping
 from build_tasks.text.formatting import plural
 from build_tasks.verify.target import Target
@@ -51,7 +50,7 @@ class Plugin:
     """Holds the image, announces each group of checks, and collects results."""
 
     target: Target
-    announce: Callable[[str], None]
+    announce: Announce
     results: list[Result] = field(default_factory=list)
     interrupts: list[BaseException] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from build_tasks.errors import DiskError, UsageError, VerificationError
+from build_tasks.process import Announce
 from build_tasks.verify.plugin import Plugin
 from build_tasks.verify.target import Target
 
@@ -47,7 +47,7 @@ def junit_file(name: str | None) -> Path | None:
 def verify(
     target: Target,
     *,
-    announce: Callable[[str], None],
+    announce: Announce,
     junit: Path | None = None,
     quiet: bool = False,
     select: str = "",
