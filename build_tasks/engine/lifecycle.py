@@ -200,10 +200,7 @@ def _emulates(folders: Folders, recorded: EngineState, foreign: Sequence[str]) -
 
 
 def _emulate(
-    folders: Folders,
-    recorded: EngineState,
-    foreign: Sequence[str],
-    announce: Announce,
+    folders: Folders, recorded: EngineState, foreign: Sequence[str], announce: Announce
 ) -> EngineState:
     """Register emulators, and restart dockerd if it does not know all of them."""
     root = packages.unpack(folders, recorded.release, announce, emulation=True)

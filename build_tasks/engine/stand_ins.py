@@ -58,10 +58,7 @@ def python_reference(engine: EmbeddedEngine, python: str) -> str:
 
 
 def ensure_python(
-    engine: EmbeddedEngine,
-    python: str,
-    architectures: Sequence[str],
-    announce: Announce,
+    engine: EmbeddedEngine, python: str, architectures: Sequence[str], announce: Announce
 ) -> str:
     """Return the name of the stand-in for a Python's base image; build it if it is missing.
 
@@ -122,11 +119,7 @@ def _is_complete(name: str, parts: Iterable[str]) -> bool:
 
 
 def _build_python(
-    engine: EmbeddedEngine,
-    python: str,
-    architecture: str,
-    work: Path,
-    announce: Announce,
+    engine: EmbeddedEngine, python: str, architecture: str, work: Path, announce: Announce
 ) -> None:
     """Build and push the stand-in for one platform."""
     name, suite = f"{python_reference(engine, python)}-{architecture}", SUITES[python]

@@ -21,7 +21,7 @@ PULL = 3600.0
 ANSWER = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Image:
     """An image of the engine.
 
@@ -33,36 +33,15 @@ class Image:
     reference: str
     facts: Mapping[str, Any]
 
-    @property
-    def platform(self) -> str:
-        """Its platform, by its configuration."""
-        return f"{self.facts.get('Os')}/{self.facts.get('Architecture')}"
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The configuration of its containers."""
-        return self.facts.get("Config") or {}
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Its labels."""
-        return self.config.get("Labels") or {}
-
-    @property
-    def kind(self) -> str:
-        """The kind of image that its labels name, or ""."""
-        kinds = {"airflow-ci": "ci", "airflow": "prod"}
-        return kinds.get(self.label("image"), "")
-
-    @property
-    def python(self) -> str:
-        """The Python version that its labels name, or ""."""
-        return self.label("python.version")
-
-    @property
-    def airflow(self) -> str:
-        """The Airflow version that its labels name, or ""."""
-        return self.label("version")
+    def __post_init__(self) -> None:
+        self.platform = f"{self.facts.get('Os')}/{self.facts.get('Architecture')}"
+        #: The configuration of its containers.
+        self.config: Mapping[str, Any] = self.facts.get("Config") or {}
+        self.labels: Mapping[str, str] = self.config.get("Labels") or {}
+        # What its labels say, or "": its kind, its Python and its Airflow.
+        self.kind = {"airflow-ci": "ci", "airflow": "prod"}.get(self.label("image"), "")
+        self.python = self.label("python.version")
+        self.airflow = self.label("version")
 
     def label(self, name: str) -> str:
         """Return the text of an Airflow label, or ""."""

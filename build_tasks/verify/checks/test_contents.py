@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from datetime import datetime
+
+import pytest
 
 from build_tasks.buildx import docker
 from build_tasks.text.redaction import is_secret_name
@@ -12,24 +15,28 @@ from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import PROD, expect
 from build_tasks.verify.target import Target
 
-_COMPILERS = re.compile(
-    r"(?:^|/)s?bin/(?:[a-z0-9_]+-linux-gnu-)?"
-    r"(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|as|make|cmake|ninja|rustc|cargo|go|gfortran)"
-    r"(?:-[0-9.]+)?$"
-)
-_CACHES = re.compile(
-    r"^(?:var/cache/apt/(?:archives/)?[^/]+\.(?:deb|bin)|var/lib/apt/lists/[^/]+_[^/]+|"
-    r"var/cache/(?:pip|uv)/.+|root/\.cache/.+|home/[^/]+/\.cache/.+|tmp/.+)$"
-)
-_SECRETS = re.compile(
-    r"(?:^|/)(?:\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.docker/config\.json|"
-    r"id_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials)$|^run/secrets/.+"
+#: Leftovers of a build that no PROD image contains.
+LEFTOVERS = {
+    "compilers": re.compile(
+        r"/s?bin/(?:[a-z0-9_]+-linux-gnu-)?"
+        r"(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|as|make|cmake|ninja|rustc|cargo|go|gfortran)"
+        r"(?:-[0-9.]+)?$"
+    ),
+    "caches": re.compile(
+        r"^/(?:var/cache/apt/(?:archives/)?[^/]+\.(?:deb|bin)|var/lib/apt/lists/[^/]+_[^/]+|"
+        r"var/cache/(?:pip|uv)/.+|root/\.cache/.+|home/[^/]+/\.cache/.+|tmp/.+)$"
+    ),
+    "bytecode": re.compile(
+        r"/(?:pip|setuptools|wheel|uv|hatchling|flit_core|poetry|Cython|maturin)/"
+        r"(?:.*/)?__pycache__/"
+    ),
+}
+SECRETS = re.compile(
+    r"/(?:\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.docker/config\.json|"
+    r"id_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials)$|^/run/secrets/.+"
 )
 #: Packages contain published keys for their own tests.
 _PUBLISHED = re.compile(r"/(?:site|dist)-packages/")
-_BUILD_TOOLS = re.compile(
-    r"/(?:pip|setuptools|wheel|uv|hatchling|flit_core|poetry|Cython|maturin)/(?:.*/)?__pycache__/"
-)
 
 
 def test_its_labels_say_what_it_is(target: Target) -> None:
@@ -46,22 +53,14 @@ def test_its_labels_say_what_it_is(target: Target) -> None:
 
 
 @PROD
-def test_no_compiler_is_left(files: list[File]) -> None:
-    _expect_none("compilers", files, lambda file: bool(_COMPILERS.search(file.path)))
-
-
-@PROD
-def test_no_cache_of_packages_is_left(files: list[File]) -> None:
-    _expect_none("caches", files, lambda file: not file.folder and bool(_CACHES.match(file.path)))
-
-
-@PROD
-def test_no_bytecode_of_build_tools_is_left(files: list[File]) -> None:
-    _expect_none("bytecode", files, lambda file: bool(_BUILD_TOOLS.search(f"/{file.path}")))
+@pytest.mark.parametrize("kind", LEFTOVERS)
+def test_nothing_of_a_build_is_left(files: list[File], kind: str) -> None:
+    _expect_none(kind, (file.path for file in files if _matches(file, LEFTOVERS[kind])))
 
 
 def test_no_secret_is_in_it(target: Target, files: list[File]) -> None:
-    _expect_none("secrets", files, _is_secret)
+    keys = [file.path for file in files if file.key and not _PUBLISHED.search(file.path)]
+    _expect_none("secrets", [*keys, *(file.path for file in files if _matches(file, SECRETS))])
     history = docker.history(target.client, target.image.reference)
     steps = "\n".join(layer["CreatedBy"] for layer in history)
     names = [entry.partition("=")[0] for entry in target.image.config.get("Env") or []]
@@ -82,12 +81,10 @@ def test_it_is_within_its_budget(target: Target) -> None:
     expect(not target.budget or total <= target.budget, f"{message}; the largest layers:{largest}")
 
 
-def _expect_none(kind: str, files: list[File], unwanted: Callable[[File], bool]) -> None:
-    paths = [f"/{file.path}" for file in files if unwanted(file)]
-    expect(not paths, f"{kind}: {', '.join(paths[:5])}")
+def _expect_none(kind: str, paths: Iterable[str]) -> None:
+    names = ", ".join(f"/{path}" for path in itertools.islice(paths, 5))
+    expect(not names, f"{kind}: {names}")
 
 
-def _is_secret(file: File) -> bool:
-    if file.key and not _PUBLISHED.search(file.path):
-        return True
-    return not file.folder and bool(_SECRETS.search(file.path))
+def _matches(file: File, pattern: re.Pattern[str]) -> bool:
+    return not file.folder and bool(pattern.search(f"/{file.path}"))
