@@ -25,24 +25,15 @@ from build_tasks.publish.merge import Merge
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What the jobs of one run share.
-
-    Args:
-        client: the way to buildx.
-        folder: the folder of digest files.
-        display: shows the builds.
-        recorder: records what the builds did.
-        caches: knows which caches can be read.
-        single: the run has one build.
-        parts: the images pushed for a merge, by identity.
-    """
+    """What the jobs of one run share."""
 
     client: Client
-    folder: Path
+    folder: Path  # of digest files
     display: Display
     recorder: RunRecorder
     caches: Lookup
-    single: bool = False
+    single: bool = False  # the run has one build
+    #: The images pushed for a merge, by identity.
     parts: dict[str, DigestFile] = field(default_factory=dict)
 
 

@@ -34,13 +34,7 @@ JOBS_PER_NODE = 8
 def build(
     host: BuildHost, specs: Sequence[BuildSpec], options: Options, *, announce: Announce
 ) -> None:
-    """Run builds, and report what became of them.
-
-    Args:
-        host: where to build.
-        specs: the builds, of which those of one image are next to each other.
-        options: the options given.
-        announce: is told what concerns all builds.
+    """Run builds, of which those of one image are next to each other, and report their results.
 
     Raises:
         ImagesError: the error of the build that failed; SeveralErrors if several did.

@@ -26,18 +26,12 @@ class RunRecorder:
     """Keeps the records of a run's builds, which run in threads.
 
     A record or a report that fails is a warning, given once: it never fails a build.
-
-    Args:
-        run: the run's name.
-        client: the way to buildx.
-        announce: is told what cannot be recorded.
-        records: by identity.
     """
 
     run: str
     client: Client
     announce: Announce
-    records: dict[str, BuildRecord] = field(default_factory=dict)
+    records: dict[str, BuildRecord] = field(default_factory=dict)  # by identity
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _warned: set[str] = field(default_factory=set)
 

@@ -19,8 +19,7 @@ from typing import Any, Protocol
 
 from build_tasks.errors import ImagesError, from_os_error
 
-#: Seconds before the first retry, which double up to the longest pause.
-PAUSE = 1.0
+#: Seconds between two attempts at most.
 LONGEST_PAUSE = 30.0
 #: Seconds that jobs have to return after their programs were ended.
 PATIENCE = 20.0
@@ -37,39 +36,33 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A function to call once the jobs that it needs have succeeded.
+    """A function to call once the jobs that it needs have succeeded."""
 
-    Args:
-        name: unique, like `ci-3.11-amd64`.
-        work: returns the result, or raises ImagesError.
-        needs: names of other jobs.
-    """
-
-    name: str
-    work: Callable[[], Any]
-    needs: tuple[str, ...] = ()
+    name: str  # unique, like `ci-3.11-amd64`
+    work: Callable[[], Any]  # returns the result, or raises ImagesError
+    needs: tuple[str, ...] = ()  # names of other jobs
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job; `seconds` include the pauses between its attempts."""
+    """What became of a job."""
 
     name: str
     state: State
     result: Any = None
     error: ImagesError | None = None
     attempts: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # with the pauses between its attempts
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How jobs are run; `pause` is the number of seconds before the first retry."""
+    """How jobs are run."""
 
     slots: int
     retries: int = 2
     fail_fast: bool = False
-    pause: float = PAUSE
+    pause: float = 1.0  # seconds before the first retry; they double up to the longest pause
 
 
 class Listener(Protocol):

@@ -19,21 +19,15 @@ _SMALL = 64 * 1024
 
 @dataclass(frozen=True)
 class File:
-    """A file or folder of the image.
+    """A file or folder of the image."""
 
-    Args:
-        path: its path, without the leading slash.
-        machine: the processor of a program or library (`e_machine`), None for other files.
-        key: whether it is a private key.
-    """
-
-    path: str
+    path: str  # without the leading slash
     folder: bool
     mode: int
     uid: int
     gid: int
-    machine: int | None
-    key: bool
+    machine: int | None  # the processor of a program or library (`e_machine`)
+    key: bool  # whether it is a private key
 
 
 def read(exported: Path) -> list[File]:

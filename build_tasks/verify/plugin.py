@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,25 +20,16 @@ PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
 
 
-@dataclass(frozen=True)
-class Result:
-    """The result of a check.
-
-    Args:
-        check: its name.
-        outcome: passed, failed or skipped.
-        seconds: its duration.
-        message: why it failed or was skipped.
-    """
+class Result(NamedTuple):
+    """The result of a check."""
 
     check: str
-    outcome: str
+    outcome: str  # passed, failed or skipped
     seconds: float
-    message: str = ""
+    message: str = ""  # why it failed or was skipped
 
 
-@dataclass(frozen=True)
-class Packages:
+class Packages(NamedTuple):
     """The Python distributions of the image, and the environment for their markers."""
 
     environment: dict[str, str]

@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,4 +87,4 @@ def verify(
         raise UsageError(f"--select: {select!r} selects no check")
     if status not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         raise VerificationError(f"{target.image.reference}: no check ran ({status!r})")
-    return [asdict(result) for result in plugin.results]
+    return [result._asdict() for result in plugin.results]

@@ -23,15 +23,10 @@ ANSWER = 60.0
 
 @dataclass
 class Image:
-    """An image of the engine.
+    """An image of the engine."""
 
-    Args:
-        reference: its name, or its digest.
-        facts: what `docker image inspect` prints.
-    """
-
-    reference: str
-    facts: Mapping[str, Any]
+    reference: str  # its name, or its digest
+    facts: Mapping[str, Any]  # what `docker image inspect` prints
 
     def __post_init__(self) -> None:
         self.platform = f"{self.facts.get('Os')}/{self.facts.get('Architecture')}"
@@ -50,33 +45,19 @@ class Image:
 
 @dataclass(frozen=True)
 class Target:
-    """An image, and what it has to contain.
-
-    Args:
-        client: programs and environment.
-        image: the image.
-        build: the expected image, Python and platform.
-        airflow: the expected Airflow version.
-        constraints: the constraints file of its packages.
-        extras: the expected extras of Airflow.
-        packages: further expected requirements.
-        budget: its maximum size in MB, 0 for any.
-        base_image: a base image for the PostgreSQL that it is tried with.
-        ca_bundle: CA certificates for the build of that PostgreSQL.
-        folder: temporary files.
-    """
+    """An image, and what it has to contain."""
 
     client: Client
     image: Image
     build: Build
-    airflow: str
-    constraints: Path
-    extras: tuple[str, ...]
-    packages: tuple[str, ...]
-    budget: int
-    base_image: str
-    ca_bundle: Path | None
-    folder: Path
+    airflow: str  # the version
+    constraints: Path  # of its packages
+    extras: tuple[str, ...]  # of Airflow
+    packages: tuple[str, ...]  # further requirements
+    budget: int  # its maximum size in MB, 0 for any
+    base_image: str  # for the PostgreSQL that it is tried with
+    ca_bundle: Path | None  # for the build of that PostgreSQL
+    folder: Path  # for temporary files
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:
@@ -108,24 +89,17 @@ def find_local(client: Client, reference: str) -> Image | None:
 def identify(
     image: Image, platform: Platform, kind: str | None = None, python: str | None = None
 ) -> Build:
-    """Return which build made an image, by its labels.
-
-    Args:
-        image: the image.
-        platform: its platform.
-        kind: overrides the label.
-        python: overrides the label.
+    """Return which build made an image, by its labels, or by a kind and a Python instead of those.
 
     Raises:
         UsageError: a label is missing.
     """
-    kind = kind or image.kind
+    kind, python = kind or image.kind, python or image.python
     if not kind:
         raise UsageError(
             f"{image.reference}: no label says which image it is: add --kind with one of "
             f"{listed(ImageKind)}"
         )
-    python = python or image.python
     if not python:
         raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
     return Build(
