@@ -14,7 +14,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import zstandard
 
@@ -45,12 +45,8 @@ _MOST = 200
 def save(client: Client, reference: str, file: str) -> int:
     """Write an image of the engine to a file, and return the size in bytes.
 
-    A regular file is replaced once it is complete. A pipe or a device is written to.
-
-    Args:
-        client: programs and environment.
-        reference: the image.
-        file: the file; `-` for standard output.
+    A regular file is replaced once it is complete. A pipe, a device or `-`, the standard output, is
+    written to.
 
     Raises:
         UsageError: the file cannot be created there.
@@ -86,10 +82,7 @@ def _output(file: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 
 @contextlib.contextmanager
 def opened(file: str) -> Iterator[Iterator[bytes]]:
-    """Open a file of `save`, and yield the chunks of the archive in it.
-
-    Args:
-        file: the file, which may be a pipe; `-` for standard input.
+    """Open a file of `save`, a pipe or `-`, the standard input; yield the chunks of the archive.
 
     Raises:
         UsageError: it cannot be read, or is not compressed with zstd.
@@ -117,7 +110,7 @@ def load(
     """Load an image from a file into the engine.
 
     Args:
-        client: programs and environment.
+        client: the engine.
         file: the file, for errors.
         chunks: what `opened` yields.
         accept: is told the image before the engine gets it; may raise to refuse it.
@@ -157,22 +150,16 @@ class _ForwardedArchive(io.RawIOBase):
     """
 
     def __init__(self, chunks: Iterator[bytes], output: IO[bytes]) -> None:
-        self._chunks = chunks
+        self._chunks = filter(None, chunks)
         self._output = output
         self._held = memoryview(b"")
         self._rest = memoryview(b"")
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
+    def read(self, size: int = -1, /) -> bytes:
         self._output.write(self._held)
-        while not self._rest and (chunk := next(self._chunks, None)) is not None:
-            self._rest = memoryview(chunk)
-        size = min(len(buffer), len(self._rest))
-        self._held, self._rest = self._rest[:size], self._rest[size:]
-        buffer[:size] = self._held
-        return size
+        rest = self._rest or memoryview(next(self._chunks, b""))
+        self._held, self._rest = rest[:size], rest[size:]
+        return bytes(self._held)
 
     def forward_end(self) -> None:
         """Decompress the rest, which checks its checksum, and forward the end of the archive."""
@@ -204,7 +191,7 @@ def _decompressed(start: bytes, data: IO[bytes], file: str) -> Iterator[bytes]:
         raise UsageError(f"{file}: is damaged: its end is missing")
 
 
-def _describe(archive: io.RawIOBase, file: str) -> tuple[Image, Build]:
+def _describe(archive: _ForwardedArchive, file: str) -> tuple[Image, Build]:
     """Read a whole archive, and return the image that its JSON files describe."""
     documents: dict[str, bytes] = {}
     try:
