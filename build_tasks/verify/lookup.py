@@ -51,7 +51,8 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     platform = _platform(host)
     image = target.find(host.client, name or _reference(host, options, platform), platform)
     build = target.identify(image, platform, kind, python)
-    build = replace(build, slim=build.slim or _is_slim(build.kind, settings))
+    slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
+    build = replace(build, slim=slim)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     return _target(host, image, build, bases[build.python].reference)
 
@@ -101,29 +102,20 @@ def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
     return f"{host.names.image(build)}:{matrix.parse_tag(tag, '--tag')}"
 
 
-def _is_slim(kind: ImageKind, settings: Settings) -> bool:
-    return kind is ImageKind.PROD and settings.prod_slim
-
-
 def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Target:
     settings, tests = host.settings, tuple[str, ...]()
     budget = settings.prod_slim_budget if build.slim else settings.prod_budget
     if build.kind is ImageKind.CI:
         budget, tests = settings.ci_budget, settings.ci_test_packages
         # CI installs a release, with the constraints of the suite.
-        settings = settings.replace(
-            {
-                "airflow.from": "release",
-                "constraints.mode": "constraints",
-                "constraints.location": "",
-            }
-        )
-    release = settings.airflow_from == "release"
+        release = {"airflow.from": "release", "constraints.mode": "constraints"}
+        settings = settings.replace({**release, "constraints.location": ""})
+    released = settings.airflow_from == "release"
     return Target(
         client=host.client,
         image=image,
         build=build,
-        airflow=settings.airflow_for(build.python) if release else image.airflow,
+        airflow=settings.airflow_for(build.python) if released else image.airflow,
         constraints=airflow_source.constraints_file(settings, build.python),
         extras=() if build.slim else settings.airflow_extras,
         packages=(*settings.dependencies_python, *tests),

@@ -30,10 +30,10 @@ class Result(NamedTuple):
 
 
 class Packages(NamedTuple):
-    """The Python distributions of the image, and the environment for their markers."""
+    """The Python distributions of the image."""
 
-    environment: dict[str, str]
-    distributions: list[dict[str, Any]]
+    environment: dict[str, str]  # for their markers
+    distributions: dict[str, dict[str, Any]]  # by canonical name
 
 
 @dataclass(frozen=True)

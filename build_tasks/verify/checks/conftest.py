@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from build_tasks.buildx.containers import Containers
 from build_tasks.verify import inventory
@@ -25,7 +27,7 @@ for package in importlib.metadata.distributions():
         "extras": package.metadata.get_all("Provides-Extra") or [],
         "local": package.read_text("direct_url.json") is not None,
     })
-print(json.dumps({"environment": default_environment(), "distributions": packages}))
+print(json.dumps([default_environment(), packages]))
 """
 
 
@@ -74,4 +76,8 @@ def packages(containers: Containers) -> Packages:
     """The Python distributions of the image."""
     completed = containers.python(_PACKAGES)
     expect_success(completed, "the packages cannot be listed")
-    return Packages(**json.loads(completed.stdout))
+    environment, distributions = json.loads(completed.stdout)
+    by_name: dict[str, Any] = {
+        canonicalize_name(package["name"]): package for package in distributions
+    }
+    return Packages(environment, by_name)

@@ -64,7 +64,7 @@ except OSError as error:
 @pytest.fixture(scope="module")
 def database(target: Target, containers: Containers, packages: Packages) -> Database:
     """Options of a container that uses Debian's PostgreSQL, in the network of its container."""
-    if "psycopg2-binary" not in {package["name"] for package in packages.distributions}:
+    if "psycopg2-binary" not in packages.distributions:
         pytest.skip("the image has no driver for PostgreSQL")
     client = target.client
     tag = f"airflow-images/postgres:{target.build.python}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -59,22 +58,20 @@ def test_airflow_is_the_release_asked_for(target: Target, containers: Containers
 def test_each_pinned_package_has_its_version(target: Target, packages: Packages) -> None:
     pins = _pins(target, packages)
     wrong = []
-    for package in packages.distributions:
-        pin = pins.get(canonicalize_name(package["name"]))
-        if not pin or package["local"]:
-            continue
-        if not pin.specifier.contains(package["version"], prereleases=True):
+    for name, package in packages.distributions.items():
+        pin = None if package["local"] else pins.get(name)
+        if pin and not pin.specifier.contains(package["version"], prereleases=True):
             wrong.append(f"{package['name']} {package['version']}, not {pin.specifier}")
     expect(not wrong, f"off {target.constraints.name}: {'; '.join(wrong)}")
 
 
 def test_nothing_is_installed_that_nobody_asked_for(target: Target, packages: Packages) -> None:
-    extra = sorted(_by_name(packages).keys() - set(_required(target, packages)) - _INSTALLERS)
+    extra = sorted(packages.distributions.keys() - set(_required(target, packages)) - _INSTALLERS)
     expect(not extra, f"no requirement leads to {', '.join(extra)}")
 
 
 def test_everything_that_was_asked_for_is_installed(target: Target, packages: Packages) -> None:
-    installed = _by_name(packages)
+    installed = packages.distributions
     missing = sorted(set(_required(target, packages)) - installed.keys())
     expect(not missing, f"not installed: {', '.join(missing)}")
     extras = installed.get("apache-airflow", {}).get("extras") or target.extras
@@ -98,10 +95,6 @@ def test_every_provider_imports(containers: Containers) -> None:
     expect(result["imported"], "no provider has anything to import")
 
 
-def _by_name(packages: Packages) -> dict[str, dict[str, Any]]:
-    return {canonicalize_name(package["name"]): package for package in packages.distributions}
-
-
 def _pins(target: Target, packages: Packages) -> dict[str, Requirement]:
     pins = [Requirement(line) for line in constraint_files.lines(target.constraints)]
     return {
@@ -113,7 +106,7 @@ def _pins(target: Target, packages: Packages) -> dict[str, Requirement]:
 
 def _required(target: Target, packages: Packages) -> Iterator[str]:
     """Yield the names of all packages that are required, directly or by installed packages."""
-    installed = _by_name(packages)
+    installed = packages.distributions
     extras = f"[{','.join(target.extras)}]" if target.extras else ""
     pending = [Requirement(text) for text in (f"apache-airflow{extras}", *target.packages)]
     visited: set[tuple[str, str]] = set()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from targets import target
 
 from build_tasks.model.matrix import Build, ImageKind, Platform
@@ -27,7 +28,8 @@ def package(name: str, *requires: str, version: str = "1", local: bool = False) 
 
 
 def packages(*distributions: dict[str, Any]) -> Packages:
-    return Packages({"python_version": "3.11", "extra": ""}, list(distributions))
+    by_name: dict[str, Any] = {canonicalize_name(one["name"]): one for one in distributions}
+    return Packages({"python_version": "3.11", "extra": ""}, by_name)
 
 
 def file(path: str, machine: int | None = None, **changes: Any) -> File:
@@ -99,7 +101,7 @@ def test_an_extra_package_is_named() -> None:
     installed = packages(package("apache-airflow", "a"), package("A"), package("pip"))
     python.test_nothing_is_installed_that_nobody_asked_for(target(), installed)
     python.test_everything_that_was_asked_for_is_installed(target(), installed)
-    more = packages(*installed.distributions, package("Left_over"))
+    more = packages(*installed.distributions.values(), package("Left_over"))
     with pytest.raises(Failed, match=r"^no requirement leads to left-over$"):
         python.test_nothing_is_installed_that_nobody_asked_for(target(), more)
 
