@@ -10,9 +10,9 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
+from build_tasks.text.formatting import timestamp
 from build_tasks.text.redaction import redact_known
 
 #: Bytes that are kept of one line, or of one indented event. BuildKit splits events at 1 MiB.
@@ -194,10 +194,7 @@ def _field(entry: dict[str, Any], name: str, kind: type[T]) -> T:
 
 
 def _time(entry: dict[str, Any], name: str) -> float | None:
-    try:
-        return datetime.fromisoformat(_field(entry, name, str)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
+    return timestamp(_field(entry, name, str))
 
 
 def _base64(data: str) -> str:

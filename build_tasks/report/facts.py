@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from build_tasks.history import step_names
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.text.escaping import plain
-from build_tasks.text.formatting import plural
+from build_tasks.text.formatting import plural, timestamp
 
 #: Seconds below which a step is not listed among the slowest.
 NOTICEABLE = 0.05
@@ -41,7 +40,7 @@ def instruction(step: Step) -> str:
 
 def place(step: Step) -> str:
     """Return a step's stage and number, like `main 2/10`; empty for BuildKit's own vertices."""
-    return plain(f"{step.stage} {step.number}/{step.total}").strip() if step.number else ""
+    return f"{step.stage} {step.number}/{step.total}".strip() if step.number else ""
 
 
 def named(step: Step) -> str:
@@ -111,7 +110,7 @@ def outcome(record: BuildRecord) -> str:
     """Return how a build ended, with the class of a failure and its step."""
     step = failed_step(record)
     failed_place = f"[{place(step)}]" if step and place(step) else ""
-    return plain(" ".join(filter(None, (record.outcome, record.failure, failed_place))))
+    return " ".join(filter(None, (record.outcome, record.failure, failed_place)))
 
 
 def cache_problems(record: BuildRecord) -> list[str]:
@@ -119,7 +118,7 @@ def cache_problems(record: BuildRecord) -> list[str]:
     uses: list[tuple[str, CacheUse]] = [("read", use) for use in record.imports]
     uses += [("written", record.export)] if record.export else []
     return [
-        " ".join(plain(f"cache not {verb}: {use.reference}: {use.error}").split())
+        " ".join(f"cache not {verb}: {use.reference}: {use.error}".split())
         for verb, use in uses
         if use.error and not use.absent
     ]
@@ -137,7 +136,7 @@ def short_digest(digest: str) -> str:
 
 def offsets(records: Sequence[BuildRecord]) -> list[float]:
     """Return when each build began, in seconds after the first."""
-    times = [_timestamp(record.began) for record in records]
+    times = [timestamp(record.began) for record in records]
     first = min((time for time in times if time is not None), default=0.0)
     return [0.0 if time is None else time - first for time in times]
 
@@ -164,10 +163,3 @@ def tally(records: Sequence[BuildRecord]) -> str:
     outcomes = Counter(record.outcome for record in records)
     parts = ", ".join(f"{number} {name}" for name, number in outcomes.items())
     return f"{plural(len(records), 'build')}: {parts}"
-
-
-def _timestamp(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None

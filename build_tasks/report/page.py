@@ -10,15 +10,11 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from build_tasks.history.record import BuildRecord
-from build_tasks.report import facts, timeline
-from build_tasks.text import escaping
-from build_tasks.text.formatting import duration, size
+from build_tasks.report import documents, facts, timeline
 
 #: Lines of a failed step's log.
 LOG = 40
@@ -28,24 +24,14 @@ HOTSPOTS = 6
 
 def html(records: Sequence[BuildRecord]) -> str:
     """Return records as one self-contained page."""
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
+    # These are files of this package, without anything from a build.
+    style, script = (
+        Markup((documents.FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704
+        for name in ("page.css", "page.js")
     )
-    environment.filters |= {
-        "duration": duration,
-        "size": size,
-        "plain": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
-    }
-    script = (folder / "page.js").read_text(encoding="utf-8")
     counts = [facts.counted(record) for record in records]
-    page = environment.get_template("page.html").render(
-        facts=facts,
+    return documents.render(
+        "page.html",
         timeline=timeline,
         LONG=timeline.LONG,
         LOG=LOG,
@@ -62,12 +48,10 @@ def html(records: Sequence[BuildRecord]) -> str:
         problems=sum(len(facts.cache_problems(record)) for record in records),
         hotspots=facts.hotspots(records, HOTSPOTS),
         filters=_filters(records),
-        # These are files of this package, without anything from a build.
-        style=Markup((folder / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
+        style=style,
+        script=script,
         allowed=base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
     )
-    return escaping.plain(page)
 
 
 def _missing(records: Sequence[BuildRecord]) -> Counter[str]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from build_tasks.errors import DiskError
 from build_tasks.history.record import BuildRecord, Step, StepKind
-from build_tasks.report import facts
-from build_tasks.text.escaping import markdown as _text
-from build_tasks.text.formatting import duration, size
+from build_tasks.report import documents, facts
+from build_tasks.text import escaping
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 #: Bytes that one step may write (GitHub: 1 MiB), less a reserve.
@@ -26,11 +25,8 @@ WIDTH = 120
 LOG = 30
 _WAITING, _MOVING = "·", "░"
 _SIGNS = {"ran": "█", "cached": "▒", "failed": "✖"}
-_LEGEND = "`█` ran, `▒` cached, `░` moved data, `✖` failed, `·` waited"
-_HEAD = (
-    "| | build | outcome | time | ran/cached | tries | timeline | digest |\n"
-    "| --- | --- | --- | ---: | ---: | ---: | --- | --- |\n"
-)
+#: Ends each part of the template.
+_END = "\f\n"
 _CUT = "\n\n_The rest is cut: GitHub takes 1 MiB for each step._\n"
 
 
@@ -41,8 +37,19 @@ def markdown(records: Sequence[BuildRecord], limit: int = LIMIT) -> str:
         records: the builds.
         limit: bytes; what does not fit is left out from the end.
     """
+    span = facts.span(records)
+    begins = zip(records, facts.offsets(records), strict=True)
+    document = documents.render(
+        "step_summary.md",
+        escaping.markdown,
+        tally=facts.tally(records),
+        span=span,
+        builds=[(record, timeline(record, begin, span)) for record, begin in begins],
+        log_of=_log,
+        WIDTH=WIDTH,
+    )
     page = ""
-    for part in _parts(records):
+    for part in document.split(_END):
         if len((page + part).encode()) + len(_CUT) > limit:
             return page + _CUT if len(page) + len(_CUT) <= limit else ""
         page += part
@@ -68,31 +75,6 @@ def publish(records: Sequence[BuildRecord]) -> bool:
     return True
 
 
-def _parts(records: Sequence[BuildRecord]) -> Iterator[str]:
-    """Yield the page in parts; it may end after each of them."""
-    span = facts.span(records)
-    yield f"### {facts.tally(records)}, in {duration(span)}\n\n"
-    yield _HEAD
-    for begin, record in zip(facts.offsets(records), records, strict=True):
-        cells = [
-            {"built": "✅", "failed": "❌"}.get(record.outcome, "⚪"),
-            _code(record.identity),
-            _text(facts.outcome(record)),
-            duration(record.seconds),
-            facts.ratio(record),
-            str(record.attempts),
-            f"<code>{timeline(record, begin, span)}</code>",
-            _code(facts.short_digest(record.digest)) if record.digest else "",
-        ]
-        yield f"| {' | '.join(cells)} |\n"
-    yield f"\n{_LEGEND}\n\n"
-    yield from (_failure(record) for record in records if record.outcome == "failed")
-    for record in records:
-        for line in facts.cache_problems(record):
-            yield f"> ⚠️ {_code(record.identity)}: {_text(line)}\n\n"
-    yield from map(_details, records)
-
-
 def timeline(record: BuildRecord, offset: float, span: float, blocks: int = BLOCKS) -> str:
     """Return what a build did over time, one character for each part of the span.
 
@@ -116,32 +98,10 @@ def timeline(record: BuildRecord, offset: float, span: float, blocks: int = BLOC
     return "".join(signs)
 
 
-def _failure(record: BuildRecord) -> str:
+def _log(record: BuildRecord) -> str:
+    """Return the log of the step that failed, in a fence that it cannot close."""
     step = facts.failed_step(record)
-    head = f"#### ❌ {_code(record.identity)}\n\n{_text(record.message)}\n\n"
     log = "\n".join(facts.log(step, LOG)) if step else ""
-    if not log:
-        return head
     longest = max(map(len, re.findall(r"`+", log)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{head}{fence}text\n{log}\n{fence}\n\n"
-
-
-def _details(record: BuildRecord) -> str:
-    rows = (
-        f"| {_text(facts.place(step))} | {_code(facts.instruction(step)[:WIDTH])} "
-        f"| {facts.state_text(step)} | {duration(step.seconds)} "
-        f"| {size(step.bytes) if step.bytes else ''} |\n"
-        for step in record.steps
-        if step.kind is StepKind.STEP or step.seconds >= 1
-    )
-    summary = f"{_code(record.identity)}: {duration(record.seconds)}"
-    digest = f"{_code(f'{record.image}@{record.digest}')}\n\n" if record.digest else ""
-    table = "| | step | | time | moved |\n| --- | --- | --- | ---: | ---: |\n"
-    return (
-        f"<details><summary>{summary}</summary>\n\n{digest}{table}{''.join(rows)}\n</details>\n\n"
-    )
-
-
-def _code(text: str) -> str:
-    return f"<code>{_text(text)}</code>"
+    return f"{fence}text\n{log}\n{fence}\n\n" if log else ""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from build_tasks.history.record import BuildRecord, Step
 from build_tasks.report import facts
-from build_tasks.text.escaping import plain
 from build_tasks.text.formatting import duration, size
 
 #: Characters of a name or an error that are shown.
@@ -74,5 +73,5 @@ def describe(step: Step) -> str:
     moved = f", {size(step.bytes)}" if step.bytes else ""
     text = f"{facts.named(step)[:LONG]}\n{facts.state_text(step)}{took}{began}{moved}"
     if step.error and facts.state(step) != "absent":
-        text += f"\n{plain(step.error)[:LONG]}"
+        text += f"\n{step.error[:LONG]}"
     return text

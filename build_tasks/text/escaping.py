@@ -48,11 +48,6 @@ def terminal(text: str) -> str:
     return _CI_ANYWHERE.sub("# #", _CI_LINE.sub(r"\\", plain(text, keep_bytes=True)))
 
 
-def xml(text: str) -> str:
-    """Return text that XML allows; the writer of the document escapes markup."""
-    return plain(text)
-
-
 def markdown(text: str) -> str:
     """Return one line for Markdown and HTML, with punctuation as entities."""
     line = " ".join(plain(text).split())

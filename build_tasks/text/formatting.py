@@ -1,4 +1,4 @@
-"""Format sizes, times, lists and long texts for people."""
+"""Format sizes, times, lists and long texts for people, and read times."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def age(then: datetime | None, now: datetime) -> str:
         if seconds >= step:
             return f"{seconds / step:.0f} {unit} ago"
     return "now"
+
+
+def timestamp(text: str) -> float | None:
+    """Return a time in ISO 8601 as seconds since 1970; None if it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def duration(seconds: float) -> str:

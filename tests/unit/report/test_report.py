@@ -425,6 +425,12 @@ def test_the_page_escapes_any_text() -> None:
     text.encode()
 
 
+def test_a_sequence_of_the_terminal_ends_with_its_value() -> None:
+    record = BuildRecord("x\x1b]0;", kind="y\x07", python="z")
+    text = page.html([record])
+    assert 'data-name="x0;" data-kind="y" data-python="z"' in text
+
+
 @given(st.lists(ANY, max_size=2))
 @settings(deadline=None, max_examples=30)
 def test_the_page_can_be_made_of_any_records(some: list[BuildRecord]) -> None:
