@@ -11,7 +11,7 @@ from build_tasks.buildx import cache_errors
 from build_tasks.buildx.commands import build_command, history_logs_command
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 from build_tasks.history.events import Line
 from build_tasks.history.record import BuildRecord
 from build_tasks.history.recorder import Recorder
@@ -171,7 +171,7 @@ class _Silence:
             return
         self._limit *= 2
         names = self._recorder.snapshot().running
-        running = "; ".join(shorten(step_names.short(name), 100) for name in names[:NAMED])
+        running = "; ".join(shorten(vertex_names.parse(name).short, 100) for name in names[:NAMED])
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         waiting = f"waiting for the builder {self._spec.run.builder}"
         what = f"running: {running}{more}" if running else waiting

@@ -111,17 +111,14 @@ def broken_base(record: BuildRecord) -> str:
     A step needs the layers of the steps and of the image below it. If none of these steps comes
     from a cache, a layer that cannot be fetched is the image's.
     """
-    steps = {step.digest: step for step in record.steps}
-    failed = [step for step in record.steps if step.error and step.kind is StepKind.STEP]
-    below = {step.digest for step in failed}
-    while more := {name for key in below if key in steps for name in steps[key].inputs} - below:
-        below |= more
-    needed = [steps[digest] for digest in below if digest in steps]
+    failed = [step for step in record.dockerfile_steps if step.error]
+    below = record.below(*failed)
+    needed = [step for step in record.steps if step.digest in below]
     late = any(_LATE.search(step.error) for step in failed)
     if not late or any(step.cached and step.kind is StepKind.STEP for step in needed):
         return ""
     parsed = [vertex_names.parse(step.name) for step in needed if step.kind is StepKind.BASE]
-    return parsed[0].instruction.removeprefix("FROM ").partition("@")[0] if len(parsed) == 1 else ""
+    return parsed[0].text.removeprefix("FROM ").partition("@")[0] if len(parsed) == 1 else ""
 
 
 def parse_display(text: str, spec: BuildSpec) -> tuple[tuple[CacheUse, ...], str]:

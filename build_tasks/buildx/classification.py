@@ -24,7 +24,7 @@ from build_tasks.errors import (
     RegistryError,
     StepError,
 )
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 from build_tasks.history.record import Step, StepKind
 from build_tasks.history.vertex import CANCELED
 from build_tasks.process import Completed
@@ -183,7 +183,7 @@ def of_registry(completed: Completed, reference: str) -> ImagesError:
 
 
 def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> ImagesError:
-    step = f"step {shorten(step_names.short(name), 100)!r}"
+    step = f"step {shorten(vertex_names.parse(name).short, 100)!r}"
     lines = [line.strip() for line in log if not _NOISE.search(line)]
     text = "\n".join(lines)
     if _NO_SOLUTION.search(text):

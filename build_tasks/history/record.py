@@ -71,6 +71,11 @@ class Step:
         """Whether it is a step that was executed."""
         return self.kind is StepKind.STEP and self.started and not self.cached
 
+    @property
+    def place(self) -> str:
+        """Its stage and number, like `main 2/10`; empty for BuildKit's own vertices."""
+        return f"{self.stage} {self.number}/{self.total}".strip() if self.number else ""
+
 
 @dataclass(frozen=True)
 class CacheUse:
@@ -152,3 +157,20 @@ class BuildRecord:
     export: CacheUse | None = None
     warnings: tuple[str, ...] = ()
     log: str = ""
+
+    @property
+    def dockerfile_steps(self) -> list[Step]:
+        """The instructions of the Dockerfile that make layers."""
+        return [step for step in self.steps if step.kind is StepKind.STEP]
+
+    def below(self, *steps: Step) -> set[str]:
+        """Return the digests of everything that some steps depend on, without these."""
+        inputs = {step.digest: step.inputs for step in self.steps}
+        result: set[str] = set()
+        pending = [digest for step in steps for digest in step.inputs]
+        while pending:
+            digest = pending.pop()
+            if digest not in result:
+                result.add(digest)
+                pending += inputs.get(digest, ())
+        return result - {step.digest for step in steps}

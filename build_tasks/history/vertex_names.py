@@ -1,4 +1,9 @@
-"""Read the names of BuildKit's vertices: nothing else says what a vertex is."""
+"""Read the names of BuildKit's vertices: nothing else says what a vertex is.
+
+BuildKit names a step by its instruction: its place, all of its flags, and of a heredoc the first
+line. Tables and reports show a short name: of a RUN, the comment that its heredoc begins with, or
+its command.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,13 @@ _CLIENT = re.compile(
     r"\[internal\] (?:booting |load local bake |waiting for |connecting )|resolving provenance|"
     r"merging manifest list |pushing \S+ with docker|importing to docker|\[internal\] pushing "
 )
+_FLAG = re.compile(r"--(?P<name>[a-z-]+)(?:=(?P<value>\S+))?\s+")
+#: `<<EOF`, and in a RUN its first line: `<<EOF (umask 0002...)`.
+_HEREDOC = re.compile(r"<<-?[\"']?\w+[\"']?(?: \((?P<line>.*?)(?:\.\.\.)?\)$)?")
+#: A comment, or the shell's no-op where there is no heredoc: `RUN : install uv && pip install uv`.
+_COMMENT = re.compile(r"#+\s*(?P<comment>.+)|:\s+(?P<words>[^;&]+?)\s*(?:;|&&|$)")
+#: What says little about an image: Docker Hub's name, and the digest.
+_IMAGE = re.compile(r"\bdocker\.io/(?:library/)?|@sha256:[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -32,23 +44,42 @@ class VertexName:
 
     Args:
         kind: what the vertex does.
+        text: its instruction, like `FROM python`, or all of its name but `[internal]`.
         stage: its stage; empty for none.
         platform: its platform; empty if the name has none.
         number: its place in the stage, from 1; 0 if it is not an instruction.
         total: the number of instructions of the stage.
-        instruction: its text, like `FROM python`; empty if it is not an instruction.
         reference: the cache reference that it imports.
         client: it is a vertex of buildx, not of BuildKit.
     """
 
     kind: StepKind
+    text: str
     stage: str = ""
     platform: str = ""
     number: int = 0
     total: int = 0
-    instruction: str = ""
     reference: str = ""
     client: bool = False
+
+    @functools.cached_property
+    def short(self) -> str:
+        """A short name in one line, like `copy sources/dags` or `install Airflow`."""
+        text = " ".join(self.text.split())
+        word, _, rest = text.partition(" ")
+        if word not in {"RUN", "COPY", "ADD"}:
+            return _IMAGE.sub("", text)
+        flags: dict[str, str] = {}
+        while flag := _FLAG.match(rest):
+            flags[flag["name"]] = flag["value"] or ""
+            rest = rest[flag.end() :]
+        return _run(rest) if word == "RUN" else _copy(word, rest, flags.get("from", ""))
+
+    @property
+    def title(self) -> str:
+        """The short name with its place: `[main 4/9] install Airflow`."""
+        place = f"{self.stage} {self.number}/{self.total}".strip()
+        return f"[{place}] {self.short}" if self.number else self.short
 
 
 @functools.lru_cache(maxsize=4096)
@@ -61,17 +92,35 @@ def parse(name: str) -> VertexName:
         stage = words[-1] if words and words[-1] != platform else ""
         kind = StepKind.BASE if match["text"].startswith("FROM ") else StepKind.STEP
         numbers = int(match["number"]), int(match["total"])
-        return VertexName(kind, stage, platform, *numbers, match["text"])
+        return VertexName(kind, match["text"], stage, platform, *numbers)
     if name.startswith(_IMPORT):
-        return VertexName(StepKind.IMPORT, reference=name.removeprefix(_IMPORT))
-    client = bool(_CLIENT.match(name))
+        return VertexName(StepKind.IMPORT, name, reference=name.removeprefix(_IMPORT))
+    kind, client = StepKind.INTERNAL, bool(_CLIENT.match(name))
     if _CONTEXT.match(name) and not client and " load metadata " not in name:
-        return VertexName(StepKind.CONTEXT)
-    if _EXPORT.match(name):
-        return VertexName(StepKind.EXPORT, client=client)
-    return VertexName(StepKind.INTERNAL, client=client)
+        kind = StepKind.CONTEXT
+    elif _EXPORT.match(name):
+        kind = StepKind.EXPORT
+    return VertexName(kind, name.removeprefix("[internal] "), client=client)
 
 
 def is_cache_export(name: str) -> bool:
     """Return whether a vertex writes a cache."""
     return bool(_CACHE_EXPORT.match(name))
+
+
+def _run(command: str) -> str:
+    heredoc = _HEREDOC.search(command)
+    line = (heredoc["line"] or "") if heredoc else ""
+    if heredoc and not heredoc.start() and line:
+        command = line
+    comment = _COMMENT.match(line or command)
+    return (comment["comment"] or comment["words"]) if comment else command or "RUN"
+
+
+def _copy(word: str, rest: str, origin: str) -> str:
+    *sources, target = rest.split() or [""]
+    if not sources:
+        return f"{word} {rest}".strip()
+    if all(_HEREDOC.match(source) for source in sources):
+        return f"write {target}"
+    return " ".join((word.lower(), *sources, *(("from", origin) if origin else ())))

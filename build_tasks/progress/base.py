@@ -18,7 +18,6 @@ from typing import Self
 from build_tasks import console, paths
 from build_tasks.buildx.attempt import Listener
 from build_tasks.errors import ImagesError
-from build_tasks.history import step_names, vertex_names
 from build_tasks.history.events import Line
 from build_tasks.history.recorder import Recorder, Snapshot
 from build_tasks.history.vertex import StepEvent
@@ -197,14 +196,6 @@ class Display(Listener):
 def reason(name: str, error: ImagesError) -> str:
     """Return an error without the build's name in front."""
     return str(error).removeprefix(f"{name}: ")
-
-
-def title(name: str) -> str:
-    """Return the short name of a vertex, with its place: `[main 4/9] install Airflow`."""
-    vertex = vertex_names.parse(name)
-    stage = f"{vertex.stage} " if vertex.stage else ""
-    place = f"[{stage}{vertex.number}/{vertex.total}] " if vertex.number else ""
-    return f"{place}{step_names.short(name)}"
 
 
 def _summary(spec: BuildSpec) -> str:

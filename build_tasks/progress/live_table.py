@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from build_tasks.console import Stderr, redirected
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 from build_tasks.progress.base import Display, Row
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration, shorten
@@ -156,5 +156,5 @@ def _cells(row: Row) -> Iterator[Text]:
     yield Text(f"{progress.done}/{progress.total}" if progress.total else "")
     seconds = row.seconds or (time.monotonic() - row.began if row.began else 0)
     yield Text(duration(seconds) if seconds else "")
-    step = step_names.short(progress.running[-1]) if progress.running else ""
+    step = vertex_names.parse(progress.running[-1]).short if progress.running else ""
     yield Text(" ".join(escaping.plain(row.message or step).split()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
+from build_tasks.history import vertex_names
 from build_tasks.history.events import Line, redacted
 from build_tasks.history.record import StepKind
 from build_tasks.history.vertex import CANCELED, Moment, StepEvent
-from build_tasks.progress.base import Display, title
+from build_tasks.progress.base import Display
 from build_tasks.text import escaping
 from build_tasks.text.formatting import shorten
 from build_tasks.text.redaction import redact
@@ -25,7 +26,7 @@ class Lines(Display):
         step = event.kind is StepKind.STEP or event.name.startswith("exporting ")
         line = ""
         if event.moment is Moment.STARTED and step:
-            line = title(event.name)
+            line = vertex_names.parse(event.name).title
         elif event.moment is Moment.FAILED and event.kind in _CACHES:
             line = f"{event.name}: {event.text.rpartition(': ')[2]}"
         if line and not line.endswith(CANCELED):
@@ -61,7 +62,7 @@ def _changes(event: StepEvent) -> list[str]:
         return [f"WARNING: {event.text}"]
     if event.kind not in _SHOWN:
         return []
-    name = title(event.name)
+    name = vertex_names.parse(event.name).title
     base = event.kind is StepKind.BASE
     error = event.text.rpartition(" did not complete successfully: ")[2]
     lines = {

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
 from build_tasks.text.escaping import plain
 from build_tasks.text.formatting import plural, timestamp
@@ -35,27 +35,18 @@ class Hotspot:
 
 def instruction(step: Step) -> str:
     """Return a step's short name, like `install uv`."""
-    return step_names.short(plain(step.name))
-
-
-def place(step: Step) -> str:
-    """Return a step's stage and number, like `main 2/10`; empty for BuildKit's own vertices."""
-    return f"{step.stage} {step.number}/{step.total}".strip() if step.number else ""
+    return vertex_names.parse(plain(step.name)).short
 
 
 def named(step: Step) -> str:
     """Return a step's place and short name, like `[main 2/10] install uv`."""
-    return f"[{place(step)}] {instruction(step)}" if place(step) else instruction(step)
-
-
-def steps(record: BuildRecord) -> list[Step]:
-    """Return the steps of the Dockerfile."""
-    return [step for step in record.steps if step.kind is StepKind.STEP]
+    return vertex_names.parse(plain(step.name)).title
 
 
 def counted(record: BuildRecord) -> tuple[int, int]:
     """Return how many steps ran, and how many were cached."""
-    return sum(step.ran for step in steps(record)), sum(step.cached for step in steps(record))
+    steps = record.dockerfile_steps
+    return sum(step.ran for step in steps), sum(step.cached for step in steps)
 
 
 def ratio(record: BuildRecord) -> str:
@@ -109,7 +100,7 @@ def failed_step(record: BuildRecord) -> Step | None:
 def outcome(record: BuildRecord) -> str:
     """Return how a build ended, with the class of a failure and its step."""
     step = failed_step(record)
-    failed_place = f"[{place(step)}]" if step and place(step) else ""
+    failed_place = f"[{step.place}]" if step and step.place else ""
     return " ".join(filter(None, (record.outcome, record.failure, failed_place)))
 
 
@@ -151,9 +142,9 @@ def hotspots(records: Iterable[BuildRecord], count: int) -> list[Hotspot]:
     """Return the instructions in which all builds together spent most time."""
     times: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for record in records:
-        for step in steps(record):
+        for step in record.dockerfile_steps:
             if step.ran and step.seconds:
-                times[record.kind, place(step), instruction(step)].append(step.seconds)
+                times[record.kind, step.place, instruction(step)].append(step.seconds)
     spots = [Hotspot(*key, sum(seconds), len(seconds)) for key, seconds in times.items()]
     return sorted(spots, key=lambda spot: spot.seconds, reverse=True)[:count]
 

@@ -74,7 +74,7 @@ def _terminal_columns() -> int:
 def _rows(record: BuildRecord) -> Iterator[tuple[str, str]]:
     """Yield the lines of one build, each as a label and a text."""
     ran, cached = facts.counted(record)
-    yield "steps", f"{ran} ran, {cached} cached, of {len(facts.steps(record))}"
+    yield "steps", f"{ran} ran, {cached} cached, of {len(record.dockerfile_steps)}"
     for number, step in enumerate(facts.slowest(record)):
         yield "" if number else "slowest", f"{duration(step.seconds)}  {facts.named(step)}"
     if moved := facts.transferred(record):

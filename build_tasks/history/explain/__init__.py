@@ -6,9 +6,7 @@ it depends on. So a step needs a reason only if none of the steps that it depend
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from build_tasks.history import vertex_names
 from build_tasks.history.explain.alignment import align
@@ -18,32 +16,6 @@ from build_tasks.history.explain.recipe import recipe
 from build_tasks.history.record import BuildRecord, Step, StepKind
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A step of the Dockerfile; BuildKit makes several vertices of one `COPY --link`."""
-
-    steps: tuple[Step, ...]
-    ancestors: frozenset[str]
-
-    @property
-    def first(self) -> Step:
-        return self.steps[0]
-
-    @property
-    def ran(self) -> bool:
-        return any(step.ran for step in self.steps)
-
-    @property
-    def digests(self) -> frozenset[str]:
-        return frozenset(step.digest for step in self.steps)
-
-    @property
-    def name(self) -> str:
-        step = self.first
-        name = f"{step.stage} {step.number}/{step.total}".strip()
-        return f"{name} ({step.platform})" if step.platform else name
-
-
 def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
     """Return why steps of a build ran again.
 
@@ -51,62 +23,47 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
         before: the build to compare with, None if there is none.
         now: the build.
     """
-    nodes = _nodes(now)
-    ran = [node for node in nodes if node.ran]
+    ran = [step for step in now.dockerfile_steps if step.ran]
+    numbers = len(ran), len(now.dockerfile_steps)
     if before is None:
-        return Explanation(now.identity, "", len(ran), len(nodes))
-    since = before.began or before.run or "?"
-    executed = {digest for node in ran for digest in node.digests}
+        return Explanation(now.identity, "", *numbers)
     old, new = recipe(before), recipe(now)
     comparison = Comparison(old, new, align(old.uses, new.uses))
+    below = {step.digest: now.below(step) for step in ran}
     misses = []
-    for node in ran:
-        if node.ancestors & executed:
+    for step in ran:
+        if below[step.digest] & below.keys():
             continue
-        use = new.by_digest.get(node.first.digest)
-        after = [other for other in ran if node.digests & other.ancestors]
-        after.sort(key=lambda other: (other.first.stage, other.first.number))
+        use = new.by_digest.get(step.digest)
+        after = [other for other in ran if step.digest in below[other.digest]]
+        after.sort(key=lambda other: (other.stage, other.number))
         misses.append(
             Miss(
-                node.name,
-                vertex_names.parse(node.first.name).instruction or node.first.name,
+                _name(step),
+                vertex_names.parse(step.name).text,
                 use.instruction.line if use else 0,
-                tuple(_causes(node, comparison)),
-                tuple(other.name for other in after),
+                tuple(_causes(step, comparison)),
+                tuple(map(_name, after)),
             )
         )
-    return Explanation(now.identity, since, len(ran), len(nodes), tuple(misses))
+    since = before.began or before.run or "?"
+    return Explanation(now.identity, since, *numbers, tuple(misses))
 
 
-def _nodes(record: BuildRecord) -> list[_Node]:
-    groups: defaultdict[tuple[str, str, int], list[Step]] = defaultdict(list)
-    for step in record.steps:
-        if step.kind is StepKind.STEP:
-            groups[step.platform, step.stage, step.number].append(step)
-    return [_Node(tuple(steps), ancestors(record, steps)) for steps in groups.values()]
+def _name(step: Step) -> str:
+    return f"{step.place} ({step.platform})" if step.platform else step.place
 
 
-def ancestors(record: BuildRecord, steps: Sequence[Step]) -> frozenset[str]:
-    """Return the digests of everything that some steps of a build depend on, without these."""
-    inputs = {step.digest: step.inputs for step in record.steps}
-    result: set[str] = set()
-    pending = [digest for step in steps for digest in step.inputs]
-    while pending:
-        digest = pending.pop()
-        if digest not in result:
-            result.add(digest)
-            pending += inputs.get(digest, ())
-    return frozenset(result - {step.digest for step in steps})
-
-
-def _causes(node: _Node, comparison: Comparison) -> Sequence[Cause]:
+def _causes(step: Step, comparison: Comparison) -> Sequence[Cause]:
     before, now = comparison.before.record, comparison.now.record
-    use = comparison.now.by_digest.get(node.first.digest)
+    use = comparison.now.by_digest.get(step.digest)
     old = comparison.aligned.pairs.get(use.place) if use else None
-    steps = [step for step in before.steps if step.kind is StepKind.STEP]
+    same_key = [other for other in before.dockerfile_steps if other.digest == step.digest]
     # What the step was in the earlier build: the same digest, or the same instruction.
-    earlier = [step for step in steps if step.digest in node.digests] or [
-        step for step in steps if old and comparison.before.by_digest.get(step.digest) == old
+    earlier = same_key or [
+        other
+        for other in before.dockerfile_steps
+        if old and comparison.before.by_digest.get(other.digest) == old
     ]
     if "--no-cache" in now.command.split():
         return [Cause(Why.DISABLED)]
@@ -114,15 +71,15 @@ def _causes(node: _Node, comparison: Comparison) -> Sequence[Cause]:
         return [Cause(Why.UNFINISHED, before.outcome)]
     if causes := comparison.causes(use) if use else []:
         return causes
-    same_key = any(step.digest in node.digests for step in earlier)
     # The build context has another digest in each build, and so has every step that reads it.
+    below = now.below(step)
     reads_context = any(
-        step.digest in node.ancestors and step.kind in {StepKind.CONTEXT, StepKind.INTERNAL}
-        for step in now.steps
+        other.digest in below and other.kind in {StepKind.CONTEXT, StepKind.INTERNAL}
+        for other in now.steps
     )
-    if not same_key and not (earlier and reads_context and now.files):
-        return [Cause(Why.UNKNOWN)]
-    return [_cache_cause(earlier, before, now)]
+    if same_key or (earlier and reads_context and now.files):
+        return [_cache_cause(earlier, before, now)]
+    return [Cause(Why.UNKNOWN)]
 
 
 def _cache_cause(earlier: Sequence[Step], before: BuildRecord, now: BuildRecord) -> Cause:

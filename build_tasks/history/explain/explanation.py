@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 from build_tasks.history.explain.causes import Cause, Why
 from build_tasks.text.formatting import shorten
 
@@ -74,7 +74,7 @@ def lines(explanation: Explanation) -> list[str]:
         for miss in misses:
             line = f", line {miss.line}" if miss.line else ""
             then = f"; then {', '.join(miss.consequences)}" if miss.consequences else ""
-            name = shorten(step_names.short(miss.text), _WIDTH)
+            name = shorten(vertex_names.parse(miss.text).short, _WIDTH)
             text.append(f"  {miss.step}{line}: {name}{then}")
         text += [f"    {_sentence(cause)}" for cause in causes[:SHOWN]]
         if len(causes) > SHOWN:

@@ -73,7 +73,7 @@ class Recipe:
 
 
 def _agrees(name: str, head: str) -> bool:
-    text = vertex_names.parse(name).instruction
+    text = vertex_names.parse(name).text
     words = zip(text.split()[:3], head.split()[:3], strict=False)
     return all(word == own or "$" in own or word.startswith("(") for word, own in words)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from build_tasks.history import step_names
-from build_tasks.history.explain import ancestors
+from build_tasks.history import vertex_names
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.text.formatting import shorten
 
@@ -16,7 +15,8 @@ def warnings(previous: BuildRecord | None, now: BuildRecord) -> list[str]:
     seconds = sum(step.seconds for step in steps)
     more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
     read = ", ".join(use.reference for use in now.imports if not use.error)
-    what = f"{shorten(step_names.short(steps[0].name), 80)}{more}, which ran for {seconds:.1f} s"
+    first = shorten(vertex_names.parse(steps[0].name).short, 80)
+    what = f"{first}{more}, which ran for {seconds:.1f} s"
     return [f"warning: the cache {read} was read and should have had {what}"]
 
 
@@ -35,11 +35,8 @@ def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
     written = bool(export and not export.error and export.reference in read)
     held = {
         step.digest
-        for step in previous.steps
-        if step.kind is StepKind.STEP
-        and step.started
-        and not step.error
-        and (written or (step.cached and read & read_before))
+        for step in previous.dockerfile_steps
+        if step.started and not step.error and (written or (step.cached and read & read_before))
     }
     context = {step.digest for step in now.steps if step.kind is StepKind.CONTEXT}
     same_files = bool(now.files) and now.files == previous.files
@@ -49,5 +46,5 @@ def missed(previous: BuildRecord | None, now: BuildRecord) -> tuple[Step, ...]:
         if step.ran
         and not step.error
         and step.digest in held
-        and (same_files or not context & ancestors(now, [step]))
+        and (same_files or not context & now.below(step))
     )

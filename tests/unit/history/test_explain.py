@@ -379,16 +379,6 @@ def test_an_unknown_cause_is_not_guessed() -> None:
     assert explain(bare, bare).misses[0].causes == (Cause(Why.COLLECTED),)
 
 
-def test_two_vertices_of_one_step_count_once() -> None:
-    made = record({"main 4"})
-    link = replace(
-        made.steps[-1], digest="link", name="[main 4/9] LINK COPY", inputs=(made.steps[-1].digest,)
-    )
-    found = explain(BEFORE, replace(made, steps=(*made.steps, replace(link, platform=""))))
-    assert (found.ran, found.steps) == (1, 6)
-    assert [miss.consequences for miss in found.misses] == [()]
-
-
 def test_platforms_have_steps_of_their_own() -> None:
     steps = tuple(
         replace(step, platform=platform, digest=f"{platform}{step.digest}", inputs=())

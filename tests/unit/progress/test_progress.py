@@ -121,21 +121,6 @@ def test_another_attempt_begins_anew(tmp_path: Path) -> None:
     display.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        (
-            "[main 4/9] RUN --mount=type=cache,id=uv <<EOF (# install uv...)",
-            "[main 4/9] install uv",
-        ),
-        ("[2/3] COPY a b /c", "[2/3] copy a b"),
-        ("exporting to image", "exporting to image"),
-    ],
-)
-def test_a_step_has_its_place_and_short_name(name: str, text: str) -> None:
-    assert base.title(name) == text
-
-
 def test_a_log_reads_as_buildkits_plain_display(tmp_path: Path) -> None:
     display = Display(tmp_path / "run")
     attempt = begin(display, CI)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks.history import step_names
+from build_tasks.history import vertex_names
 
 MOUNTS = "--mount=type=cache,id=uv-amd64,target=/var/cache/uv --mount=type=tmpfs,target=/tmp "
 
@@ -48,4 +48,19 @@ MOUNTS = "--mount=type=cache,id=uv-amd64,target=/var/cache/uv --mount=type=tmpfs
     ],
 )
 def test_a_vertex_has_a_short_name(vertex_name: str, short: str) -> None:
-    assert step_names.short(vertex_name) == short
+    assert vertex_names.parse(vertex_name).short == short
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "[main 4/9] RUN --mount=type=cache,id=uv <<EOF (# install uv...)",
+            "[main 4/9] install uv",
+        ),
+        ("[2/3] COPY a b /c", "[2/3] copy a b"),
+        ("exporting to image", "exporting to image"),
+    ],
+)
+def test_a_step_has_its_place_and_short_name(name: str, text: str) -> None:
+    assert vertex_names.parse(name).title == text
