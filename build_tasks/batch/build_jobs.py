@@ -13,10 +13,10 @@ from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Job
 from build_tasks.buildx import cache_errors, runner
 from build_tasks.buildx.cache_lookup import Lookup
-from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
 from build_tasks.errors import RegistryError
+from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.progress.base import Display
 from build_tasks.publish import digests
@@ -94,11 +94,11 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     spec = context.caches.readable(spec, say)
     record = partial(context.recorder.add, spec)
     built = runner.build(context.client, spec, context.display, note=record)
-    context.recorder.complete(spec, built, context.display)
-    for note in built.notes(spec):
+    for note in cache_errors.notes(built, spec):
         say(note)
-    if spec.output.kind is Output.NONE and spec.cache.export and not built.cache_exported:
-        raise RegistryError(f"{spec.identity}: {cache_errors.export_problem(built.record)}")
+    problem = cache_errors.export_problem(built)
+    if problem and spec.output.kind is Output.NONE:
+        raise RegistryError(f"{spec.identity}: {problem}")
     if context.single:
         for line in context.recorder.summarize(spec):
             say(line)
@@ -108,7 +108,7 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
         )
-    if error := built.strict(spec):
+    if spec.run.strict_cache and (error := cache_errors.strict(built, spec)):
         raise error
     return text
 
@@ -131,7 +131,7 @@ def _unchanged(spec: BuildSpec, digest: str) -> str:
     return f"unchanged, tagged {', '.join(spec.output.tags)} {digest}"
 
 
-def _result(built: Built, spec: BuildSpec) -> str:
+def _result(built: BuildRecord, spec: BuildSpec) -> str:
     output = spec.output
     if output.kind is Output.NONE:
         return f"wrote {spec.cache.export.reference}" if spec.cache.export else "built"

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from build_tasks.buildx import runner
-from build_tasks.buildx.attempt import Listener
-from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.history import journal, recorded_inputs
@@ -43,22 +41,6 @@ class RunRecorder:
         before = self.records.get(spec.identity)  # which only this build's thread replaces
         attempts = record.attempts + (before.attempts if before else 0)
         self._keep(replace(record, attempts=attempts))
-
-    def complete(self, spec: BuildSpec, built: Built, listener: Listener) -> None:
-        """Add the steps of a build that BuildKit's own display has shown."""
-        if built.record.steps:
-            return
-        record = self.records[spec.identity]
-        with self._warning("the record of the build has no steps"):
-            replayed = runner.complete(self.client, spec, built, listener)
-            record = replace(
-                record,
-                steps=replayed.steps,
-                imports=replayed.imports,
-                export=replayed.export,
-                warnings=replayed.warnings,
-            )
-        self._keep(record)
 
     def add_skipped(self, spec: BuildSpec, digest: str) -> None:
         """Record that an unchanged image was tagged and not built."""

@@ -61,26 +61,28 @@ class Attempt:
     """A finished attempt.
 
     Args:
+        spec: the build that was attempted.
         completed: the command; with events, its `stderr` has only the plain messages.
         recorder: followed the events; None if BuildKit's own display had them.
         log: the path of the log.
     """
 
+    spec: BuildSpec
     completed: Completed
     recorder: Recorder | None = None
     log: str = ""
 
-    def record(self, start: BuildRecord, spec: BuildSpec) -> BuildRecord:
+    def record(self, start: BuildRecord) -> BuildRecord:
         """Add what is known of the build to its record."""
         record = replace(start, log=self.log)
         if self.recorder:
             record = self.recorder.record(record)
         else:
-            imports, error = cache_errors.parse_display(self.completed.stderr, spec)
+            imports, error = cache_errors.parse_display(self.completed.stderr, self.spec)
             known = {use.reference: use for use in (*start.imports, *imports)}
             export = replace(start.export, error=error) if start.export and error else start.export
             record = replace(record, imports=tuple(known.values()), export=export)
-        return cache_errors.with_names(record, spec)
+        return cache_errors.with_names(record, self.spec)
 
 
 def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
@@ -100,7 +102,7 @@ def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
             _, mark, end = completed.stderr.partition("------\n")
             for text in (end if mark else completed.stderr).splitlines()[-100:]:
                 listener.line(name, Line(text))
-        return Attempt(completed, log=listener.log_file(name))
+        return Attempt(spec, completed, log=listener.log_file(name))
     silence = _Silence(recorder, spec, listener)
 
     def take(chunk: bytes) -> None:
@@ -115,15 +117,11 @@ def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
     finally:
         recorder.end()
     completed = replace(completed, stderr=recorder.messages)
-    return Attempt(completed, recorder, listener.log_file(name))
+    return Attempt(spec, completed, recorder, listener.log_file(name))
 
 
 def replay(
-    client: Client,
-    spec: BuildSpec,
-    reference: str,
-    start: BuildRecord,
-    listener: Listener | None = None,
+    client: Client, spec: BuildSpec, reference: str, start: BuildRecord, listener: Listener
 ) -> BuildRecord:
     """Return the record of a finished build from the events that its builder has kept.
 
@@ -137,17 +135,16 @@ def replay(
     command = history_logs_command(client, spec.run.builder, build)
     try:
         completed = process.run(command, environment=client.environment, timeout=ANSWER)
-    except ImagesError:
+    except (ImagesError, OSError):
         return start
-    on_event = partial(listener.step, spec.identity) if listener else None
-    recorder = Recorder(live=False, on_event=on_event)
+    recorder = Recorder(live=False, on_event=partial(listener.step, spec.identity))
     recorder.feed(completed.stderr.encode())
     recorder.end()
     # The events say more than BuildKit's display did.
     known = tuple(use for use in start.imports if use.error != cache_errors.UNKNOWN)
     export = replace(start.export, error="") if start.export else None
     record = recorder.record(replace(start, imports=known, export=export))
-    return cache_errors.with_names(record, spec)
+    return cache_errors.with_names(record, spec) if record.steps else start
 
 
 class _Silence:

@@ -16,7 +16,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from build_tasks.buildx import imagetools
@@ -35,38 +35,8 @@ CONNECT = 2.0
 AT_ONCE = 8
 HTTPS = 443
 CONFIG = ("--format", "{{json .Image}}")
+NO_ANSWER = f"no answer within {DEADLINE:g} s"
 _TAGGED = re.compile(r"(?P<registry>[^/]+)/[^:@]+:[^:@]+")
-
-
-@dataclass(frozen=True)
-class CacheStatus:
-    """Whether a build can read a cache reference.
-
-    Args:
-        reason: why it is left out of the build, or "".
-        silent: its registry did not answer in time.
-    """
-
-    reason: str = ""
-    silent: bool = False
-
-
-def look_up(client: Client, reference: str, builder: str, *, local: bool) -> CacheStatus:
-    """Look up a cache reference in its registry, with the registry settings of a builder.
-
-    `local` says whether the builder uses the network of this machine.
-    """
-    try:
-        imagetools.inspect(client, reference, builder, CONFIG, timeout=DEADLINE)
-    except MissingImage:
-        return CacheStatus(f"{reference}: not found")
-    except RegistryTimeout:
-        # Only a firewall that lets the builder pass drops the connection from here.
-        reachable = local or _accepts_connections(_registry(reference))
-        return CacheStatus(f"no answer within {DEADLINE:g} s" if reachable else "", silent=True)
-    except ImagesError:
-        pass
-    return CacheStatus()
 
 
 class Lookup:
@@ -84,14 +54,14 @@ class Lookup:
         self._local = local
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, "caches")
-        self._lookups: dict[str, Future[CacheStatus]] = {}
-        self._silent: dict[str, CacheStatus] = {}
+        self._lookups: dict[str, Future[str]] = {}
+        self._silent: dict[str, str] = {}
 
     def start(self, specs: Iterable[BuildSpec]) -> None:
         """Start to look up the caches that builds read, without waiting for results."""
         for spec in specs:
             for reference in _references(spec):
-                if not self._embedded_status(reference):
+                if not self._is_embedded(reference):
                     self._submit(reference)
 
     def readable(self, spec: BuildSpec, announce: Callable[[str], None]) -> BuildSpec:
@@ -99,40 +69,49 @@ class Lookup:
         self.start([spec])
         reasons = {}
         for reference in _references(spec):
-            status = self._embedded_status(reference) or self._submit(reference).result()
-            if status.reason:
-                reasons[reference] = status.reason
-            if status.reason and status.silent:
-                announce(f"warning: the cache {reference} is left out: {status.reason}")
+            if self._is_embedded(reference):
+                reason = "" if registry.holds(reference) else f"{reference}: not found"
+            else:
+                reason = self._submit(reference).result()
+            if reason:
+                reasons[reference] = reason
+            if reason == NO_ANSWER:
+                announce(f"warning: the cache {reference} is left out: {reason}")
         return replace(spec, cache=spec.cache.without(reasons)) if reasons else spec
 
     def end(self) -> None:
         """Cancel the lookups that have not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _embedded_status(self, reference: str) -> CacheStatus | None:
-        """Return the status from the files of the embedded registry; None for other registries."""
+    def _is_embedded(self, reference: str) -> bool:
+        """Return whether a tag is in the embedded registry, whose files say what it has."""
         embedded = self._client.embedded
         tagged = _TAGGED.fullmatch(reference)
-        if not (embedded and tagged and tagged["registry"] == embedded.registry):
-            return None
-        return CacheStatus("" if registry.holds(reference) else f"{reference}: not found")
+        return bool(embedded and tagged and tagged["registry"] == embedded.registry)
 
-    def _submit(self, reference: str) -> Future[CacheStatus]:
+    def _submit(self, reference: str) -> Future[str]:
         with self._lock:
             if reference not in self._lookups:
                 self._lookups[reference] = self._pool.submit(self._look_up, reference)
             return self._lookups[reference]
 
-    def _look_up(self, reference: str) -> CacheStatus:
-        """Look up a reference, unless its registry has timed out already."""
+    def _look_up(self, reference: str) -> str:
+        """Return why a cache is left out of the build; empty if the build has to read it."""
         name = _registry(reference)
-        if name not in self._silent:
-            status = look_up(self._client, reference, self._builder, local=self._local)
-            if not status.silent:
-                return status
-            self._silent[name] = status
-        return self._silent[name]
+        if name in self._silent:
+            return self._silent[name]
+        try:
+            imagetools.inspect(self._client, reference, self._builder, CONFIG, timeout=DEADLINE)
+        except MissingImage:
+            return f"{reference}: not found"
+        except RegistryTimeout:
+            # Only a firewall that lets the builder pass drops the connection from here.
+            reachable = self._local or _accepts_connections(name)
+            self._silent[name] = NO_ANSWER if reachable else ""
+            return self._silent[name]
+        except ImagesError:
+            pass
+        return ""
 
 
 def _references(spec: BuildSpec) -> list[str]:

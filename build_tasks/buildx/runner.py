@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from build_tasks.buildx import attempt, cache_errors, classification
 from build_tasks.buildx.attempt import Attempt, Listener
 from build_tasks.buildx.commands import build_command
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import DiskError, ImagesError, RegistryError, from_os_error
+from build_tasks.errors import DiskError, ImagesError, from_os_error
 from build_tasks.history.record import BuildRecord, CacheUse
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec, Output
@@ -48,60 +48,34 @@ _LOST_RACES = (
 )
 
 
-@dataclass(frozen=True)
-class Built:
-    """A build that succeeded.
-
-    Args:
-        identity: the build's name.
-        digest: the digest of the pushed image in the registry, or of the loaded one in the engine;
-            empty if it is not known.
-        cache_exported: the cache was written.
-        record: what the build did; without steps after BuildKit's own display: see `complete`.
-        reference: buildx's name for the build; empty if it is not known.
-    """
-
-    identity: str
-    digest: str
-    cache_exported: bool
-    record: BuildRecord = field(default=BuildRecord(""), compare=False, repr=False)
-    reference: str = field(default="", compare=False)
-
-    def notes(self, spec: BuildSpec) -> list[str]:
-        """Return a line for each cache that was not read or not written."""
-        return cache_errors.notes(self.record, spec)
-
-    def strict(self, spec: BuildSpec) -> RegistryError | None:
-        """Return the error that `--strict-cache` makes of a cache that does not work."""
-        return cache_errors.strict(self.record, spec) if spec.run.strict_cache else None
-
-
 def build(
     client: Client,
     spec: BuildSpec,
     listener: Listener,
     *,
     note: Callable[[BuildRecord], None] | None = None,
-) -> Built:
-    """Run a build, and call `note` with its record, also if it fails.
+) -> BuildRecord:
+    """Run a build and return its record; call `note` with the record, also if the build fails.
 
     Raises:
         ImagesError: the build failed; the class says how.
     """
     began = time.monotonic()
     spec = _with_metadata(spec)
-    start = new_record(client, spec, build_command(client, spec))
-    record = start
+    record = new_record(client, spec, build_command(client, spec))
     try:
-        last, spec, start = _attempts(client, spec, start, listener)
-        record = last.record(start, spec)
+        last, record = _attempts(client, spec, record, listener)
         if last.completed.returncode:
             base = cache_errors.broken_base(record)
             about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
             subject = about if base else spec.identity
             raise classification.classify(last.completed, subject, record.steps)
-        built = _built(client, spec, record)
-        record = built.record
+        metadata = _metadata(spec)
+        record = replace(record, digest=str(metadata.get("containerimage.digest", "")))
+        if not record.steps:  # BuildKit's own display had the events
+            reference = str(metadata.get("buildx.build.ref", ""))
+            record = attempt.replay(client, last.spec, reference, record, listener)
+        record = _with_export(record, spec, manifest="cache.manifest" in metadata)
     except BaseException as error:
         record = _with_outcome(record, error)
         raise
@@ -111,16 +85,7 @@ def build(
         record = replace(record, seconds=round(time.monotonic() - began, 3))
         if note:
             note(record)
-    return replace(built, record=record)
-
-
-def complete(
-    client: Client, spec: BuildSpec, built: Built, listener: Listener | None = None
-) -> BuildRecord:
-    """Return a build's record with its steps; its builder is asked for them if necessary."""
-    if built.record.steps:
-        return built.record
-    return attempt.replay(client, spec, built.reference, built.record, listener)
+    return record
 
 
 def new_record(client: Client, spec: BuildSpec, command: Command = ()) -> BuildRecord:
@@ -166,18 +131,18 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
 
 def _attempts(
     client: Client, spec: BuildSpec, start: BuildRecord, listener: Listener
-) -> tuple[Attempt, BuildSpec, BuildRecord]:
-    """Return the last attempt, with its build and the beginning of its record."""
+) -> tuple[Attempt, BuildRecord]:
+    """Return the last attempt, and the record with what is known of it."""
     races = 0
     while True:
         spec.run.own_metadata.unlink(missing_ok=True)
         process.remove_if_killed(spec.run.own_metadata)
         spec.run.own_metadata.touch()  # a full disk has no room for it later
         tried = attempt.run(client, spec, listener)
+        record = tried.record(start)
         if not tried.completed.returncode:
-            return tried, spec, start
-        lost = cache_errors.lost(spec, tried.completed.stderr, tried.record(start, spec))
-        if lost:
+            return tried, record
+        if lost := cache_errors.lost(spec, tried.completed.stderr, record):
             for reference, error in lost.items():
                 reason = cache_errors.reason(error)
                 listener.say(
@@ -192,7 +157,7 @@ def _attempts(
             races += 1
             listener.say(spec.identity, f"{race}: retrying")
         else:
-            return tried, spec, start
+            return tried, record
         start = replace(start, attempts=start.attempts + 1)
 
 
@@ -201,49 +166,36 @@ def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
     return tuple(CacheUse(name, error, left_out=True) for name, error in spec.cache.left_out)
 
 
-def _built(client: Client, spec: BuildSpec, record: BuildRecord) -> Built:
+def _metadata(spec: BuildSpec) -> dict[str, Any]:
+    """Return what buildx says of a build that succeeded, empty if that cannot be read."""
     metadata: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
         metadata |= json.loads(spec.run.own_metadata.read_text(encoding="utf-8"))
-    digest = str(metadata.get("containerimage.digest", ""))
-    reference = str(metadata.get("buildx.build.ref", ""))
-    manifest = "cache.manifest" in metadata
-    record = replace(record, digest=digest)
-    if _needs_replay(record, spec, manifest=manifest):
-        record = attempt.replay(client, spec, reference, record)
-    export = record.export
-    exported = export is not None and (manifest or _exported(record, spec))
-    if export and not exported and not export.error:
-        record = replace(record, export=replace(export, error=cache_errors.UNKNOWN))
-    return Built(spec.identity, digest, exported, record, reference)
+    return metadata
 
 
-def _needs_replay(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> bool:
-    """Return whether BuildKit's own display does not say whether the caches worked."""
-    if record.steps:
-        return False
-    if any(use.error == cache_errors.UNKNOWN for use in record.imports):
-        return True
-    unclear = record.export and record.export.error in {"", cache_errors.UNKNOWN}
-    strict = spec.run.strict_cache and spec.cache.imports
-    return bool(strict or (unclear and not manifest))
+def _with_export(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> BuildRecord:
+    """Return the record of a build with an error for a cache that was not written.
 
-
-def _exported(record: BuildRecord, spec: BuildSpec) -> bool:
-    """Return whether a cache was written that is not in buildx's metadata.
-
-    The metadata has the manifests of caches in registries and folders. An inline cache is part of
-    the image; every other export is a vertex.
+    buildx's metadata has the manifests of caches in registries and folders. An inline cache is
+    part of the image; every other export is a vertex.
     """
-    target = spec.cache.export
-    if target is None or record.export is None or record.export.error:
-        return False
-    if target.type is BackendType.INLINE:
-        return spec.output.kind is not Output.NONE
-    if record.steps:
-        return any(is_cache_export(step.name) for step in record.steps)
-    # BuildKit's own display showed no error, and the builder has no events.
-    return target.type is not BackendType.REGISTRY
+    target, export = spec.cache.export, record.export
+    if target is None or export is None:
+        return record
+    if manifest:
+        written = True
+    elif export.error:
+        written = False
+    elif target.type is BackendType.INLINE:
+        written = spec.output.kind is not Output.NONE
+    elif record.steps:
+        written = any(is_cache_export(step.name) for step in record.steps)
+    else:
+        # BuildKit's own display showed no error, and the builder has no events.
+        written = target.type is not BackendType.REGISTRY
+    error = "" if written else export.error or cache_errors.UNKNOWN
+    return replace(record, export=replace(export, error=error))
 
 
 def _with_outcome(record: BuildRecord, error: BaseException) -> BuildRecord:

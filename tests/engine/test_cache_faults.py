@@ -25,10 +25,9 @@ from registry_proxy import FOREVER, TOKEN, Proxy, proxied, silent
 from suite import Suite, last
 
 from build_tasks import process
-from build_tasks.buildx import imagetools, runner
+from build_tasks.buildx import cache_errors, imagetools, runner
 from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.cache_lookup import Lookup
-from build_tasks.buildx.runner import Built, complete
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import stand_ins
 from build_tasks.engine.state import EmbeddedEngine
@@ -89,7 +88,7 @@ class Place:
         image = (self.client.docker, "image", "rm", "--force", *self.spec.output.tags)
         process.run(image, environment=self.client.environment)
 
-    def pushed(self, built: Built) -> bool:
+    def pushed(self, built: BuildRecord) -> bool:
         """Return whether the registry has the image under the digest that was reported."""
         raw = imagetools.inspect(self.client, f"{self.spec.output.image}@{built.digest}")
         return bool(built.digest) and '"mediaType"' in raw
@@ -134,7 +133,7 @@ class Tried:
     """
 
     spec: BuildSpec
-    built: Built
+    built: BuildRecord
     word: float
     other: float
     heard: Heard
@@ -175,8 +174,8 @@ def tried(place: Place, spec: BuildSpec) -> Tried:
 def written(place: Place) -> Place:
     """The place, after a build that wrote the cache; the engine has forgotten all."""
     built = runner.build(place.client, place.writing(), Listener())
-    assert built.cache_exported
-    assert built.notes(place.writing()) == []
+    assert not cache_errors.export_problem(built)
+    assert cache_errors.notes(built, place.writing()) == []
     place.forget()
     return place
 
@@ -190,10 +189,10 @@ def ran(record: BuildRecord) -> list[int]:
     return sorted(step.number for step in record.steps if step.ran)
 
 
-def build(place: Place, spec: BuildSpec, listener: Listener | None = None) -> Built:
+def build(place: Place, spec: BuildSpec, listener: Listener | None = None) -> BuildRecord:
     built = runner.build(place.client, spec, listener or Listener())
     assert place.pushed(built)
-    assert len([s for s in built.record.steps if s.kind is StepKind.STEP]) >= 2
+    assert len([s for s in built.steps if s.kind is StepKind.STEP]) >= 2
     return built
 
 
@@ -204,10 +203,10 @@ def add_a_step(place: Place) -> None:
 
 def test_a_cache_in_order_is_read_without_a_word(written: Place) -> None:
     built = build(written, written.reading())
-    assert ran(built.record) == []
-    assert built.notes(written.reading()) == []
-    assert built.record.attempts == 1
-    assert built.record.imports[0].reference == written.cache
+    assert ran(built) == []
+    assert cache_errors.notes(built, written.reading()) == []
+    assert built.attempts == 1
+    assert built.imports[0].reference == written.cache
 
 
 @pytest.mark.parametrize(
@@ -224,11 +223,11 @@ def test_a_cache_that_cannot_be_read_is_named_with_the_reason(
     happened = written.proxy.fault(MANIFEST, **fault)
     built = build(written, written.reading())
     assert happened.happened
-    assert ran(built.record) == [2, 3]
-    (note,) = built.notes(written.reading())
+    assert ran(built) == [2, 3]
+    (note,) = cache_errors.notes(built, written.reading())
     assert note.startswith(f"warning: the cache {written.cache} was not read: ")
     assert why in note
-    strict = built.strict(written.reading(strict_cache=True))
+    strict = cache_errors.strict(built, written.reading(strict_cache=True))
     assert type(strict) is RegistryError
     assert written.cache in str(strict)
     assert built.digest in str(strict)
@@ -237,17 +236,17 @@ def test_a_cache_that_cannot_be_read_is_named_with_the_reason(
 def test_a_manifest_that_is_cut_is_a_cache_that_cannot_be_read(written: Place) -> None:
     written.proxy.fault("/manifests/", method="GET", cut=True)
     built = build(written, written.reading())
-    assert ran(built.record) == [2, 3]
-    (note,) = built.notes(written.reading())
+    assert ran(built) == [2, 3]
+    (note,) = cache_errors.notes(built, written.reading())
     assert note == f"warning: the cache {written.cache} was not read: unexpected EOF"
 
 
 def test_a_cache_that_nobody_has_written_is_said_calmly(place: Place) -> None:
     built = build(place, place.reading())
-    assert built.notes(place.reading()) == [
+    assert cache_errors.notes(built, place.reading()) == [
         f"no cache yet: {place.cache} (first build of this branch)"
     ]
-    strict = built.strict(place.reading(strict_cache=True))
+    strict = cache_errors.strict(built, place.reading(strict_cache=True))
     assert f"the cache {place.cache} was not read: {place.cache}: not found" in str(strict)
 
 
@@ -257,11 +256,11 @@ def test_a_first_build_that_writes_the_cache_is_strict_enough(place: Place) -> N
         spec, cache=replace(spec.cache, export=cache_backends.registry(place.cache).for_export(()))
     )
     built = build(place, spec)
-    assert built.cache_exported
-    assert built.notes(spec) == [
+    assert not cache_errors.export_problem(built)
+    assert cache_errors.notes(built, spec) == [
         f"no cache yet: {place.cache} (first build of this branch), this build writes it"
     ]
-    assert built.strict(spec) is None
+    assert cache_errors.strict(built, spec) is None
 
 
 @pytest.mark.parametrize(
@@ -284,13 +283,13 @@ def test_a_layer_that_cannot_be_fetched_costs_the_cache_and_not_the_build(
     heard = Heard()
     built = build(written, written.reading(), heard)
     assert happened.happened
-    assert ran(built.record) == [2, 3, 4]
-    assert built.record.attempts == 2
+    assert ran(built) == [2, 3, 4]
+    assert built.attempts == 2
     (message,) = heard.messages
     assert message.startswith(f"a layer of the cache {written.cache} could not be fetched (")
-    (note,) = built.notes(written.reading())
+    (note,) = cache_errors.notes(built, written.reading())
     assert note.startswith(f"warning: the cache {written.cache} was not read: ")
-    assert built.strict(written.reading(strict_cache=True))
+    assert cache_errors.strict(built, written.reading(strict_cache=True))
 
 
 @pytest.mark.parametrize(
@@ -323,10 +322,10 @@ def test_an_image_is_loaded_though_its_layers_cannot_be_fetched(written: Place) 
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     spec = written.reading(kind=Output.LOAD)
     built = runner.build(written.client, spec, Listener())
-    assert (ran(built.record), built.record.attempts) == ([2, 3], 2)
+    assert (ran(built), built.attempts) == ([2, 3], 2)
     shown = (written.client.docker, "image", "inspect", spec.output.tags[0])
     assert process.run(shown, environment=written.client.environment).returncode == 0
-    (note,) = built.notes(spec)
+    (note,) = cache_errors.notes(built, spec)
     assert "500 Internal Server Error" in note
 
 
@@ -337,25 +336,25 @@ def test_only_the_cache_that_breaks_is_left_out(written: Place, engine: Embedded
     add_a_step(written)
     written.proxy.fault(LAYER, method="GET", after=1, status=500)
     built = build(written, spec)
-    notes = built.notes(spec)
+    notes = cache_errors.notes(built, spec)
     assert f"no cache yet: {other} (first build of this branch)" in notes
-    if built.record.attempts == 2:  # which of two with the same layers BuildKit asks is its own
+    if built.attempts == 2:  # which of two with the same layers BuildKit asks is its own
         assert any(written.cache in note for note in notes)
 
 
 def test_what_passes_at_the_second_time_is_no_fault(written: Place) -> None:
     written.proxy.fault(LAYER, method="GET", cut=True, times=1)
     built = build(written, written.reading())
-    assert (ran(built.record), built.notes(written.reading())) == ([], [])
+    assert (ran(built), cache_errors.notes(built, written.reading())) == ([], [])
 
 
 def test_a_registry_that_stalls_is_waited_for(written: Place) -> None:
     stall = written.proxy.fault(MANIFEST, stall=10, times=1)
     built = build(written, written.reading())
     assert stall.happened == 1
-    assert (ran(built.record), built.notes(written.reading())) == ([], [])
-    assert built.record.seconds > 10
-    assert built.record.imports[0].seconds > 9
+    assert (ran(built), cache_errors.notes(built, written.reading())) == ([], [])
+    assert built.seconds > 10
+    assert built.imports[0].seconds > 9
 
 
 @pytest.mark.parametrize(
@@ -375,11 +374,11 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_reason(
     happened = place.proxy.fault(**fault)
     built = build(place, place.writing())
     assert happened.happened
-    assert not built.cache_exported
-    (note,) = built.notes(place.writing())
+    assert cache_errors.export_problem(built)
+    (note,) = cache_errors.notes(built, place.writing())
     assert note.startswith(f"warning: the cache was not written to {place.cache}: ")
     assert why in note
-    strict = built.strict(place.writing(strict_cache=True))
+    strict = cache_errors.strict(built, place.writing(strict_cache=True))
     assert type(strict) is RegistryError
     assert f"the image is built: {built.digest}" in str(strict)
 
@@ -388,8 +387,8 @@ def test_a_registry_that_stalls_is_written_to_all_the_same(place: Place) -> None
     stall = place.proxy.fault(UPLOAD, method="POST", stall=10, times=1)
     built = build(place, place.writing())
     assert stall.happened == 1
-    assert built.cache_exported
-    assert built.notes(place.writing()) == []
+    assert not cache_errors.export_problem(built)
+    assert cache_errors.notes(built, place.writing()) == []
 
 
 @pytest.mark.parametrize("kind", ["gha", "local", "inline"])
@@ -408,16 +407,19 @@ def test_a_cache_outside_of_a_registry_is_written_and_read(
         place = replace(place, client=replace(place.client, environment=environment))
         writing = specs.change(place.spec, cache=CachePlan(export=put(target)), strict_cache=True)
         built = build(place, writing)
-        assert built.cache_exported
-        assert (built.notes(writing), built.strict(writing)) == ([], None)
+        assert not cache_errors.export_problem(built)
+        assert (cache_errors.notes(built, writing), cache_errors.strict(built, writing)) == (
+            [],
+            None,
+        )
         assert bool(service.entries) is (kind == "gha")
         place.forget()
         place_read = cache_backends.parse(source, "--cache-from", write=False)
         reading = specs.change(place.spec, cache=CachePlan((place_read,)), strict_cache=True)
         built = build(place, reading)
-    assert ran(built.record) == []
-    assert [use.reference for use in built.record.imports] == [place_read.reference]
-    assert (built.notes(reading), built.strict(reading)) == ([], None)
+    assert ran(built) == []
+    assert [use.reference for use in built.imports] == [place_read.reference]
+    assert (cache_errors.notes(built, reading), cache_errors.strict(built, reading)) == ([], None)
 
 
 def test_a_cache_service_that_refuses_is_named(place: Place) -> None:
@@ -427,8 +429,8 @@ def test_a_cache_service_that_refuses_is_named(place: Place) -> None:
         place = replace(place, client=replace(place.client, environment=environment))
         writing = specs.change(place.spec, cache=CachePlan(export=put("type=gha,scope=x")))
         built = build(place, writing)
-    assert not built.cache_exported
-    (note,) = built.notes(writing)
+    assert cache_errors.export_problem(built)
+    (note,) = cache_errors.notes(built, writing)
     assert note.startswith("warning: the cache was not written to type=gha,scope=x,mode=max")
     assert "a fault of the tests" in note
 
@@ -475,10 +477,10 @@ def test_a_registry_that_never_answers_stops_no_build(
     assert happened.happened
     assert done.word < 15
     assert done.other < 20
-    assert ran(done.built.record) == [2, 3]
-    (note,) = done.built.notes(done.spec)
+    assert ran(done.built) == [2, 3]
+    (note,) = cache_errors.notes(done.built, done.spec)
     assert note == f"warning: the cache {written.cache} was not read: no answer within 8 s"
-    strict = done.built.strict(done.spec)
+    strict = cache_errors.strict(done.built, done.spec)
     assert type(strict) is RegistryError
     assert written.cache in str(strict)
 
@@ -489,13 +491,13 @@ def test_a_host_that_only_accepts_connections_stops_no_build(place: Place) -> No
         done = tried(place, place.reading(f"{host}/a:x", f"{host}/b:x"))
     assert done.word < 15
     assert done.other < 20
-    assert len(done.built.notes(done.spec)) == 2
+    assert len(cache_errors.notes(done.built, done.spec)) == 2
 
 
 def test_a_cache_that_is_not_there_is_left_out_before_the_build(place: Place) -> None:
     done = tried(place, place.reading())
     assert done.spec.cache.imports == ()
-    assert done.built.notes(done.spec) == [
+    assert cache_errors.notes(done.built, done.spec) == [
         f"no cache yet: {place.cache} (first build of this branch)"
     ]
     assert Moment.FAILED not in {event.moment for event in done.heard.events}
@@ -504,7 +506,7 @@ def test_a_cache_that_is_not_there_is_left_out_before_the_build(place: Place) ->
 def test_a_cache_that_is_there_is_left_to_the_build(written: Place) -> None:
     spec = looked_up(written, written.reading())
     assert spec == written.reading()
-    assert ran(build(written, spec).record) == []
+    assert ran(build(written, spec)) == []
 
 
 @pytest.mark.parametrize(
@@ -563,17 +565,17 @@ def test_a_registry_that_answers_nonsense_is_named_with_the_reason(
     spec = looked_up(written, written.reading(strict_cache=True))
     built = build(written, spec)
     assert happened.happened
-    (note,) = built.notes(spec)
+    (note,) = cache_errors.notes(built, spec)
     assert note.startswith(f"warning: the cache {written.cache} was not read: ")
     assert why in note
-    assert type(built.strict(spec)) is RegistryError
+    assert type(cache_errors.strict(built, spec)) is RegistryError
 
 
 @pytest.mark.parametrize("uses", [1, pytest.param(2, marks=NIGHTLY)])
 def test_a_token_that_expires_while_a_cache_is_read_is_named(written: Place, uses: int) -> None:
     written.proxy.guard(uses=uses)
     built = build(written, looked_up(written, written.reading()))
-    (note,) = built.notes(written.reading())
+    (note,) = cache_errors.notes(built, written.reading())
     assert note.startswith(f"warning: the cache {written.cache} was not read: ")
     assert "401 Unauthorized" in note
 
@@ -582,7 +584,7 @@ def test_a_token_that_expires_while_a_cache_is_read_is_named(written: Place, use
 def test_a_token_that_expires_while_a_cache_is_written_is_named(place: Place, uses: int) -> None:
     place.proxy.guard(uses=uses)
     built = build(place, place.writing())
-    (note,) = built.notes(place.writing())
+    (note,) = cache_errors.notes(built, place.writing())
     assert note.startswith(f"warning: the cache was not written to {place.cache}: ")
     assert "401 Unauthorized" in note
 
@@ -691,11 +693,11 @@ def test_a_display_of_buildkits_own_hides_no_fault(
         built = runner.build(written.client, spec, Heard(takes_events=False))
         text = shown.getvalue()
     assert written.pushed(built)
-    read, wrote = built.notes(spec)
+    read, wrote = cache_errors.notes(built, spec)
     assert read.startswith(f"warning: the cache {written.cache} was not read: unexpected status")
     assert wrote.startswith(f"warning: the cache was not written to {export}: unexpected status")
     assert {"plain": b"#1 [internal]", "auto": b"[+] Building"}[progress] in text
-    assert ran(complete(written.client, spec, built)) == [2, 3]
+    assert ran(built) == [2, 3]
 
 
 def test_a_strict_build_fails_after_the_push_and_says_the_digest(

@@ -141,7 +141,7 @@ def test_many_load_one_image_at_once(engine: EmbeddedEngine, tmp_path: Path) -> 
             several = [specs.change(spec, run_id=f"{number}-{one}") for one in range(LOADS)]
             built = list(pool.map(lambda one: runner.build(client, one, heard), several))
             assert len({one.digest for one in built}) == 1
-            assert max(one.record.attempts for one in built) <= 3
+            assert max(one.attempts for one in built) <= 3
             shown = (client.docker, "image", "inspect", "--format", "{{.Id}}", spec.output.tags[0])
             loaded = process.run(shown, environment=environment)
             assert loaded.stdout.strip() == built[0].digest

@@ -13,9 +13,8 @@ import specs
 from listening import Heard
 
 from build_tasks import process
-from build_tasks.buildx import attempt, runner
+from build_tasks.buildx import attempt, cache_errors, runner
 from build_tasks.buildx.attempt import Listener
-from build_tasks.buildx.runner import Built
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import (
     CommandError,
@@ -126,9 +125,8 @@ def test_a_listener_hears_lines_and_steps_and_the_record_has_everything(
     fake = use(monkeypatch, Buildx((0, stream("first"))))
     heard = Heard()
     noted: list[BuildRecord] = []
-    built = runner.build(client, spec(tmp_path), heard, note=noted.append)
+    record = runner.build(client, spec(tmp_path), heard, note=noted.append)
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "rawjson"
-    record = built.record
     assert noted == [record]
     assert (record.kind, record.python, record.platforms) == ("ci", "3.11", ("linux/amd64",))
     assert (record.digest, record.output, record.builder) == ("sha256:1", "push", "default")
@@ -144,9 +142,9 @@ def test_a_listener_hears_lines_and_steps_and_the_record_has_everything(
     assert ("step one",) in [event.log for event in heard.events]
     assert any(event.moment is Moment.WARNING for event in heard.events)
     assert heard.messages == []
-    (note,) = built.notes(spec(tmp_path))
+    (note,) = cache_errors.notes(record, spec(tmp_path))
     assert note == f"no cache yet: {CACHE} (first build of this branch), this build writes it"
-    assert built.strict(spec(tmp_path)) is None
+    assert cache_errors.strict(record, spec(tmp_path)) is None
 
 
 def test_a_failed_step_has_its_last_line_in_the_error_and_in_the_record(
@@ -214,8 +212,8 @@ def test_a_cache_that_breaks_a_build_is_left_out(
     built = runner.build(client, spec(tmp_path, cache=CachePlan((READ,))), heard)
     assert "--cache-from" in fake.commands[0]
     assert "--cache-from" not in fake.commands[1]
-    assert built.record.attempts == 2
-    (note,) = built.notes(spec(tmp_path))
+    assert built.attempts == 2
+    (note,) = cache_errors.notes(built, spec(tmp_path))
     assert note == (
         f"warning: the cache {CACHE} was not read: short read: expected 9 bytes but got 8: EOF"
     )
@@ -257,9 +255,9 @@ def test_an_export_is_judged_by_its_vertex_whatever_its_backend(
     use(monkeypatch, Buildx((0, events), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target))
     built = runner.build(client, asked, Listener())
-    assert built.cache_exported is (error is None)
+    assert bool(cache_errors.export_problem(built)) is (error is not None)
     wrong = f"warning: the cache was not written to {target.reference}: {error}"
-    assert built.notes(asked) == ([wrong] if error else [])
+    assert cache_errors.notes(built, asked) == ([wrong] if error else [])
 
 
 def test_an_inline_cache_needs_an_image(
@@ -267,7 +265,7 @@ def test_an_inline_cache_needs_an_image(
 ) -> None:
     use(monkeypatch, Buildx((0, exported(name="x")), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), INLINE), kind=Output.NONE)
-    assert not runner.build(client, asked, Listener()).cache_exported
+    assert cache_errors.export_problem(runner.build(client, asked, Listener()))
 
 
 @pytest.mark.parametrize(("target", "fine"), [(GHA, True), (READ.for_export(()), False)])
@@ -281,7 +279,8 @@ def test_a_display_without_an_error_is_all_that_a_silent_builder_tells(
     """An export to a registry is in the metadata; of others nothing more is known."""
     use(monkeypatch, Buildx((0, b"#1 DONE 0.1s\n"), manifest=False))
     asked = spec(tmp_path, cache=CachePlan((), target), progress="plain")
-    assert runner.build(client, asked, DRAWS).cache_exported is fine
+    built = runner.build(client, asked, DRAWS)
+    assert bool(cache_errors.export_problem(built)) is not fine
 
 
 def test_a_cache_that_was_left_out_before_is_in_the_record(
@@ -291,22 +290,21 @@ def test_a_cache_that_was_left_out_before_is_in_the_record(
     cache = CachePlan((READ,)).without({"r/gone:x": "r/gone:x: not found"})
     built = runner.build(client, spec(tmp_path, cache=cache), Listener())
     assert fake.commands[0].count("--cache-from") == 1
-    gone, broken = built.record.imports
+    gone, broken = built.imports
     assert (gone.reference, gone.absent, gone.left_out) == ("r/gone:x", True, True)
     assert (broken.reference, broken.absent, broken.left_out) == (CACHE, False, True)
-    assert built.notes(spec(tmp_path, cache=cache))[0] == (
+    assert cache_errors.notes(built, spec(tmp_path, cache=cache))[0] == (
         "no cache yet: r/gone:x (first build of this branch)"
     )
 
 
-def test_buildkits_own_display_is_asked_for_no_more_than_it_leaves_open(
+def test_the_builder_is_asked_for_the_steps_that_buildkits_own_display_has_shown(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
     built = runner.build(client, spec(tmp_path), DRAWS)
     assert fake.commands[0][fake.commands[0].index("--progress") + 1] == "auto"
-    assert (fake.asked, built.record.steps) == ([], ())
-    assert runner.complete(client, spec(tmp_path), built).steps
+    assert built.steps
     assert fake.asked[-1] == (
         *("docker-buildx", "history", "logs", "--builder", "default"),
         *("--progress", "rawjson", "x"),
@@ -318,8 +316,7 @@ def test_a_builder_of_several_nodes_is_not_asked_for_the_past(
 ) -> None:
     fake = use(monkeypatch, Buildx((0, b"[+] Building 1.0s FINISHED\n"), history=stream("cached")))
     one = spec(tmp_path, multi_node=True)
-    built = runner.build(client, one, DRAWS)
-    assert runner.complete(client, one, built) == built.record
+    assert runner.build(client, one, DRAWS).steps == ()
     assert fake.asked == []
 
 
@@ -331,10 +328,9 @@ def test_what_a_terminal_leaves_open_the_history_says(
 ) -> None:
     use(monkeypatch, Buildx((0, DRAWN), history=stream("first")))
     built = runner.build(client, spec(tmp_path), DRAWS)
-    assert built.notes(spec(tmp_path)) == [
+    assert cache_errors.notes(built, spec(tmp_path)) == [
         f"no cache yet: {CACHE} (first build of this branch), this build writes it"
     ]
-    assert runner.complete(client, spec(tmp_path), built) is built.record
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -346,7 +342,7 @@ def test_without_a_history_the_display_is_all_that_is_known(
         monkeypatch.setattr(attempt, "HISTORY", (99,))
     use(monkeypatch, Buildx((0, DRAWN)))
     built = runner.build(client, spec(tmp_path), DRAWS)
-    (note,) = built.notes(spec(tmp_path))
+    (note,) = cache_errors.notes(built, spec(tmp_path))
     assert note == f"warning: the cache {CACHE} was not read: BuildKit does not say why"
 
 
@@ -356,11 +352,11 @@ def test_a_cache_that_was_not_written_has_a_reason_in_any_case(
     use(monkeypatch, Buildx((0, b'"exporting cache error writing')))
     one = spec(tmp_path, progress="quiet", strict_cache=True)
     built = runner.build(client, one, DRAWS)
-    assert not built.cache_exported
-    assert built.notes(one) == [
+    assert cache_errors.export_problem(built)
+    assert cache_errors.notes(built, one) == [
         f"warning: the cache was not written to {CACHE}: BuildKit does not say why"
     ]
-    assert built.strict(one)
+    assert cache_errors.strict(built, one)
 
 
 def test_a_build_that_is_stopped_is_recorded_as_cancelled(
@@ -415,7 +411,8 @@ def test_a_build_returns_its_digest(
     metadata = {"containerimage.digest": "sha256:1", "cache.manifest": "{}"}
     monkeypatch.setattr(process, "stream", Streams(metadata=metadata))
     built = runner.build(client, spec(tmp_path), Listener())
-    assert built == Built("ci-3.11-amd64", "sha256:1", True)
+    assert (built.identity, built.digest) == ("ci-3.11-amd64", "sha256:1")
+    assert not cache_errors.export_problem(built)
 
 
 def test_metadata_of_an_earlier_build_is_ignored(
@@ -448,7 +445,7 @@ def test_a_build_that_lost_a_race_in_the_engine_is_repeated(
 ) -> None:
     monkeypatch.setattr(process, "stream", Streams(error))
     heard = Heard()
-    assert runner.build(client, spec(tmp_path), heard).record.attempts == 2
+    assert runner.build(client, spec(tmp_path), heard).attempts == 2
     (said,) = heard.messages
     assert said.startswith(message)
     assert said.endswith(": retrying")
