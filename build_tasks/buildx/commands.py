@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from build_tasks.buildx.toolchain import Client
+from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model import labels
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.builder import Builder
@@ -28,9 +30,37 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.inputs.secrets:
-        command += ["--secret", secret_value(name, path)]
+        command += ["--secret", _secret_value(name, path)]
     command += [*spec.cache.options(), *_output_options(spec)]
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
+
+
+def bake_target(spec: BuildSpec) -> dict[str, Any]:
+    """Return the target of a bake file that does the same as `build_command`."""
+    inputs, output = spec.inputs, spec.output
+    attestations = ["type=provenance," + ("mode=min" if output.kind.pushes else "disabled=true")]
+    if output.sbom and output.kind.pushes:
+        attestations.append(f"type=sbom,generator={output.sbom}")
+    values = {
+        "description": spec.identity,
+        "context": str(inputs.context),
+        "dockerfile": str(inputs.dockerfile),
+        "platforms": [platform.value for platform in spec.platforms],
+        "pull": True,
+        "no-cache": not spec.cache.enabled,
+        # bake would pass the variable as a build argument, which is a part of cache keys.
+        "args": {EPOCH: "", **dict(inputs.arguments)},
+        "labels": dict(inputs.labels),
+        "annotations": _annotation_values(spec),
+        "contexts": {name: str(folder) for name, folder in inputs.contexts},
+        "secret": [_secret_value(name, file) for name, file in inputs.secrets],
+        "cache-from": [backend.value for backend in spec.cache.imports],
+        "cache-to": [spec.cache.export.value] if spec.cache.export else [],
+        "tags": _output_tags(spec),
+        "output": [_output_value(spec)],
+        "attest": attestations,
+    }
+    return {key: value for key, value in values.items() if value}
 
 
 def small_build_command(client: Client, builder: str, context: Path, *options: str) -> Command:
@@ -132,12 +162,12 @@ def prune_command(
     return tuple(command)
 
 
-def secret_value(name: str, path: Path) -> str:
+def _secret_value(name: str, path: Path) -> str:
     """Return the value of `--secret` for a file."""
     return f"id={name},{csv_value([f'src={path}'])}"
 
 
-def output_tags(spec: BuildSpec) -> list[str]:
+def _output_tags(spec: BuildSpec) -> list[str]:
     """Return the tags that the build itself gives to the image."""
     if spec.output.kind is Output.DIGEST:
         # An engine's own builder cannot push without a tag (driver docker, up to buildx 0.36).
@@ -145,7 +175,7 @@ def output_tags(spec: BuildSpec) -> list[str]:
     return [] if spec.output.kind is Output.NONE else [*spec.output.tags]
 
 
-def output_value(spec: BuildSpec) -> str:
+def _output_value(spec: BuildSpec) -> str:
     """Return the value of `--output`.
 
     An image is pushed from the cache: nothing is unpacked or stored locally, and layers that only
@@ -168,7 +198,7 @@ def output_value(spec: BuildSpec) -> str:
     return csv_value(["type=image", *name, *pushed, *compression, *epoch])
 
 
-def annotation_values(spec: BuildSpec) -> list[str]:
+def _annotation_values(spec: BuildSpec) -> list[str]:
     """Return the values of `--annotation`: those of a pushed image are its OCI labels."""
     if not spec.output.kind.pushes:
         return []
@@ -179,12 +209,12 @@ def annotation_values(spec: BuildSpec) -> list[str]:
 def _output_options(spec: BuildSpec) -> list[str]:
     # Attestations make an index of every image, whose digest changes with each build. Images for
     # the local engine have none; those of pushed images leave out the build arguments.
-    options = [word for tag in output_tags(spec) for word in ("--tag", tag)]
-    value = output_value(spec)
+    options = [word for tag in _output_tags(spec) for word in ("--tag", tag)]
+    value = _output_value(spec)
     options += ["--load"] if value == "type=docker" else ["--output", value]
     options += ["--provenance", "mode=min" if spec.output.kind.pushes else "false"]
     if spec.output.sbom and spec.output.kind.pushes:
         options += ["--sbom", f"generator={spec.output.sbom}"]
-    for annotation in annotation_values(spec):
+    for annotation in _annotation_values(spec):
         options += ["--annotation", annotation]
     return options

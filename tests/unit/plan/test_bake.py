@@ -94,13 +94,13 @@ def target_of_command(spec: BuildSpec) -> dict[str, Any]:
     ],
 )
 def test_target_and_command_are_the_same_build(spec: BuildSpec) -> None:
-    target = bake.target(spec)
+    target = commands.bake_target(spec)
     assert target.pop("description") == spec.identity
     assert target == target_of_command(spec)
 
 
 def test_target_has_the_attributes_of_bake() -> None:
-    assert bake.target(SPEC) == {
+    assert commands.bake_target(SPEC) == {
         "description": "ci-3.11-amd64",
         "context": "/p",
         "dockerfile": "/p/Dockerfile.ci",
