@@ -15,7 +15,6 @@ from collections.abc import Callable
 from build_tasks import paths
 from build_tasks.builders import desired, drift, nodes, probe, store
 from build_tasks.builders.drift import Difference
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx import management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
@@ -27,7 +26,7 @@ Announce = Callable[[str], None]
 #: Seconds before another attempt to create or start a builder: Docker stops a container within ten.
 PAUSES = (2.0, 10.0)
 #: What happens to a cache that only its driver decides on.
-_FATES = {
+_FATES: dict[str, str] = {
     Driver.KUBERNETES: "without its cache, which was in its pods",
     Driver.REMOTE: "with its cache, which its nodes keep",
 }
@@ -58,7 +57,7 @@ def ensure(
         ImagesError: the builder cannot be created or does not start.
     """
     name = builder.name
-    if builder.driver is Driver.DOCKER:
+    if builder.driver == Driver.DOCKER:
         nodes.read(store.client_for(client, name), name)
         announce(f"builder {name} is the engine's own: there is nothing to create")
         return []
@@ -190,10 +189,5 @@ def _start_nodes(client: Client, name: str) -> None:
 
 def _require_nodes(client: Client, builder: Builder) -> None:
     """Raise NetworkError unless the nodes of a builder that need not exist yet answer."""
-    if builder.driver is Driver.KUBERNETES:
-        return  # its nodes exist only once it is created
-    planned = tuple(
-        StoredNode(node.name, node.endpoint or "default", options=node.options)
-        for node in builder.nodes
-    )
-    probe.require(client, StoredBuilder(builder.name, builder.driver, planned), planned)
+    if builder.driver != Driver.KUBERNETES:  # its nodes exist only once it is created
+        probe.require(client, builder, builder.nodes)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from build_tasks import process
 from build_tasks.builders import desired, drift, nodes, probe, store
 from build_tasks.builders.nodes import NodeStatus
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, ImagesError
-from build_tasks.model.builder import DEFAULT, Builder, Driver
+from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
 
 #: Seconds for a builder to report its nodes.
 _ANSWER = 10.0
@@ -75,7 +74,7 @@ def describe(
         "status": _summary(statuses),
         "folder": own.environment["BUILDX_CONFIG"],
         "nodes": [
-            _node(own, driver, node, kept.get(node.name) or StoredNode(node.name, node.endpoint))
+            _node(own, driver, node, kept.get(node.name) or Node(node.name, node.endpoint))
             for node in statuses
         ],
         "differences": [
@@ -104,7 +103,7 @@ def flatten(value: object, key: str = "") -> list[tuple[str, str]]:
     return [line for name, item in items for line in flatten(item, name)]
 
 
-def _statuses(client: Client, name: str, stored: StoredBuilder | None) -> list[NodeStatus]:
+def _statuses(client: Client, name: str, stored: Builder | None) -> list[NodeStatus]:
     """Return the status of all nodes; if one hangs, without waiting for buildx to notice."""
     reasons = probe.silent_nodes(client, stored, stored.nodes) if stored else {}
     if not stored or not reasons:
@@ -122,7 +121,7 @@ def _statuses(client: Client, name: str, stored: StoredBuilder | None) -> list[N
     ]
 
 
-def _node(client: Client, driver: str, status: NodeStatus, stored: StoredNode) -> dict[str, object]:
+def _node(client: Client, driver: str, status: NodeStatus, stored: Node) -> dict[str, object]:
     container = None
     if driver == Driver.CONTAINER:
         container = drift.read_container(client, stored.name, stored.endpoint)

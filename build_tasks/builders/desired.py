@@ -29,7 +29,7 @@ def desired_builder(
         EngineError: the image of BuildKit cannot be had.
     """
     remote = [node.name for node in definition.nodes if node.endpoint.startswith("ssh:")]
-    remote += [definition.name] if definition.driver is Driver.KUBERNETES else []
+    remote += [definition.name] if definition.driver == Driver.KUBERNETES else []
     if remote and announce and is_loopback(registry):
         announce(
             f"warning: {registry} is on the loopback interface: {listed(remote)} cannot reach it"
@@ -42,7 +42,7 @@ def for_registry(registry: str, builder: Builder, image: str) -> Builder:
 
     The image is for nodes on the engine itself that name none; empty: buildx's own.
     """
-    if builder.driver is not Driver.CONTAINER:
+    if builder.driver != Driver.CONTAINER:
         return builder
     # In its own network, the loopback interface is that of the container.
     loopback = is_loopback(registry)
@@ -91,7 +91,7 @@ def is_loopback(registry: str) -> bool:
 def _image(client: Client, builder: Builder, announce: Announce | None) -> str:
     """Return the replacement for BuildKit's image if that cannot be pulled, otherwise ''."""
     embedded = client.embedded
-    if embedded is None or embedded.hub or builder.driver is not Driver.CONTAINER:
+    if embedded is None or embedded.hub or builder.driver != Driver.CONTAINER:
         return ""
     if all(node.endpoint or "image" in dict(node.options) for node in builder.nodes):
         return ""

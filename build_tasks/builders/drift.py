@@ -16,7 +16,6 @@ from typing import Any
 
 from build_tasks import paths, process
 from build_tasks.builders import desired, store
-from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import ANSWER, Client
 from build_tasks.errors import CommandError, EngineError
@@ -83,7 +82,7 @@ def differences(client: Client, wanted: Builder) -> list[Difference]:
     return compare(client, wanted, stored)
 
 
-def compare(client: Client, wanted: Builder, stored: StoredBuilder) -> list[Difference]:
+def compare(client: Client, wanted: Builder, stored: Builder) -> list[Difference]:
     """Return how a stored builder, and the containers of its nodes, differ from the definition."""
     if stored.driver != wanted.driver:
         return [Difference(wanted.name, "driver", wanted.driver, stored.driver)]
@@ -106,7 +105,7 @@ def compare(client: Client, wanted: Builder, stored: StoredBuilder) -> list[Diff
         )
         result += _compare(node.name, wanted_settings, stored_settings)
         # buildx creates a missing container at the next start, from its store.
-        if wanted.driver is Driver.CONTAINER:
+        if wanted.driver == Driver.CONTAINER:
             container = read_container(client, actual.name, actual.endpoint)
             result += _compare_container(node, text, container) if container else ()
     # A difference in the store usually is one in the container, too: report it once.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from build_tasks.builders import store
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx import commands, management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
+from build_tasks.model.builder import Builder, Node
 from build_tasks.model.matrix import Platform
 
 #: Limits in a garbage collection rule of BuildKit; before 0.17 it has only the last one.
@@ -121,7 +121,7 @@ def route(platform: Platform, nodes: Sequence[NodeStatus]) -> Route | None:
     return Route(first.name, native=False, better=native[0].name)
 
 
-def required(builder: StoredBuilder, platforms: Collection[Platform]) -> tuple[StoredNode, ...]:
+def required(builder: Builder, platforms: Collection[Platform]) -> tuple[Node, ...]:
     """Return the nodes that builds for these platforms need.
 
     If a platform was set for no node, buildx asks all of them.
@@ -132,7 +132,7 @@ def required(builder: StoredBuilder, platforms: Collection[Platform]) -> tuple[S
     return tuple(node for node in builder.nodes if names & {*node.platforms})
 
 
-def all_assigned(builder: StoredBuilder, platforms: Collection[Platform]) -> bool:
+def all_assigned(builder: Builder, platforms: Collection[Platform]) -> bool:
     """Return whether each of these platforms was set for a node."""
     assigned = {name for node in builder.nodes for name in node.platforms}
     return {platform.value for platform in platforms} <= assigned

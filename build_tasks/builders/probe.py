@@ -17,11 +17,10 @@ from urllib.parse import urlsplit
 
 from build_tasks import process
 from build_tasks.builders import nodes as builder_nodes
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError, NetworkError
-from build_tasks.model.builder import Driver
+from build_tasks.model.builder import Builder, Driver, Node
 
 #: Seconds for a node to answer: enough for one that is only busy.
 ANSWER = 7.0
@@ -34,14 +33,12 @@ _HEADER = 9
 _SETTINGS = 4
 
 
-def silent_nodes(
-    client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]
-) -> dict[StoredNode, str]:
+def silent_nodes(client: Client, builder: Builder, nodes: Iterable[Node]) -> dict[Node, str]:
     """Return why some nodes do not answer; nodes on the engine itself are not asked."""
     remote = [node for node in nodes if _is_remote(client, builder, node)]
     reasons = dict.fromkeys(remote, f"nothing came in {ANSWER:g} s")
 
-    def ask(node: StoredNode) -> None:
+    def ask(node: Node) -> None:
         reasons[node] = _reason(client, builder, node)
 
     # A pool would wait for all of its threads, but a lookup of a name cannot be cancelled.
@@ -54,7 +51,7 @@ def silent_nodes(
     return {node: reason for node, reason in reasons.items() if reason}
 
 
-def require(client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode]) -> None:
+def require(client: Client, builder: Builder, nodes: Iterable[Node]) -> None:
     """Raise NetworkError, naming the nodes, unless these nodes answer."""
     messages = [
         f"node {node.name} ({node.endpoint}) does not answer: {reason}"
@@ -64,13 +61,14 @@ def require(client: Client, builder: StoredBuilder, nodes: Iterable[StoredNode])
         raise NetworkError(f"builder {builder.name}: {'; '.join(messages)}")
 
 
-def _is_remote(client: Client, builder: StoredBuilder, node: StoredNode) -> bool:
+def _is_remote(client: Client, builder: Builder, node: Node) -> bool:
     if builder.driver == Driver.CONTAINER:
-        return not (client.owns(node.endpoint) or node.endpoint.startswith("unix:"))
+        own = not node.endpoint or client.owns(node.endpoint)
+        return not own and not node.endpoint.startswith("unix:")
     return builder.driver in {Driver.REMOTE, Driver.KUBERNETES}
 
 
-def _reason(client: Client, builder: StoredBuilder, node: StoredNode) -> str:
+def _reason(client: Client, builder: Builder, node: Node) -> str:
     """Return why a node does not answer, empty if it does."""
     try:
         if builder.driver == Driver.REMOTE and node.endpoint.startswith(("tcp:", "unix:")):
@@ -87,7 +85,7 @@ def _reason(client: Client, builder: StoredBuilder, node: StoredNode) -> str:
     return ""
 
 
-def _handshake(node: StoredNode) -> None:
+def _handshake(node: Node) -> None:
     """Exchange the first frames with a BuildKit, or raise OSError."""
     deadline = time.monotonic() + ANSWER
     address = urlsplit(node.endpoint)
@@ -107,7 +105,7 @@ def _handshake(node: StoredNode) -> None:
         raise ConnectionError("it is not a BuildKit")
 
 
-def _connect(node: StoredNode) -> socket.socket:
+def _connect(node: Node) -> socket.socket:
     address = urlsplit(node.endpoint)
     options = dict(node.options)
     for name in ("cacert", "cert", "key"):

@@ -13,41 +13,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from build_tasks import paths
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import DiskError, EngineError
-from build_tasks.model.builder import DEFAULT
+from build_tasks.model.builder import DEFAULT, Builder, Node
 from build_tasks.process import locks
-
-
-@dataclass(frozen=True)
-class StoredNode:
-    """One node, as buildx will use it.
-
-    Args:
-        endpoint: the address of its engine or BuildKit, or the name of a docker context.
-        platforms: the platforms that were set for it.
-        files: the texts of its configuration files, by name.
-    """
-
-    name: str
-    endpoint: str
-    platforms: tuple[str, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-    files: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class StoredBuilder:
-    """One builder, as buildx will use it."""
-
-    name: str
-    driver: str
-    nodes: tuple[StoredNode, ...]
 
 
 def suite_folder(name: str) -> Path:
@@ -90,7 +63,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "instances").glob("*"))
 
 
-def read(folder: Path, name: str) -> StoredBuilder | None:
+def read(folder: Path, name: str) -> Builder | None:
     """Return a builder of a folder, None if the folder does not have it.
 
     Raises:
@@ -101,7 +74,7 @@ def read(folder: Path, name: str) -> StoredBuilder | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         nodes = tuple(_node(item) for item in document["Nodes"] or ())
-        return StoredBuilder(name, str(document["Driver"]), nodes)
+        return Builder(name, str(document["Driver"]), nodes)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -110,7 +83,7 @@ def read(folder: Path, name: str) -> StoredBuilder | None:
         raise EngineError(f"{path}: not a builder that buildx wrote: remove the file") from None
 
 
-def of(client: Client, name: str) -> StoredBuilder | None:
+def of(client: Client, name: str) -> Builder | None:
     """Return the builder that a client reaches, None if it is an engine's own.
 
     Raises:
@@ -171,13 +144,13 @@ def _file(folder: Path, name: str) -> Path:
     return folder / "instances" / name
 
 
-def _node(item: dict[str, Any]) -> StoredNode:
+def _node(item: dict[str, Any]) -> Node:
     files = (item.get("Files") or {}).items()
     platforms = (
         (platform["os"], platform["architecture"], platform.get("variant"))
         for platform in item.get("Platforms") or ()
     )
-    return StoredNode(
+    return Node(
         name=str(item["Name"]),
         endpoint=str(item["Endpoint"]),
         platforms=tuple("/".join(filter(None, parts)) for parts in platforms),

@@ -105,7 +105,7 @@ def create_commands(
     for node in builder.nodes:
         command = [*client.buildx, "create", "--name", builder.name]
         command += ["--append"] if commands else []
-        command += ["--driver", builder.driver.value, "--node", node.name]
+        command += ["--driver", builder.driver, "--node", node.name]
         command += ["--platform", ",".join(node.platforms)] if node.platforms else []
         command += ["--buildkitd-config", str(configuration)] if configuration else []
         for key, value in node.options:

@@ -31,7 +31,7 @@ def create_builder(options: Options) -> None:
     for difference in differences:
         message(str(difference))
     if differences:
-        cache = "" if builder.driver is Driver.KUBERNETES else " and keeps its cache"
+        cache = "" if builder.driver == Driver.KUBERNETES else " and keeps its cache"
         raise EngineError(
             f"builder {name} differs from its definition, see above: --recreate recreates it{cache}"
         )
@@ -41,7 +41,7 @@ def create_missing(host: BuildHost) -> None:
     """Create the builder of a build if images.toml defines it and it does not exist yet."""
     name = host.settings.builder
     defined = host.settings.builder_named(name)
-    if defined.driver is Driver.DOCKER or store.exists(name) or store.is_users(name):
+    if defined.driver == Driver.DOCKER or store.exists(name) or store.is_users(name):
         return
     builder = desired.desired_builder(host.client, defined, host.names.registry, message)
     creation.ensure(host.client, builder, announce=message)
@@ -64,7 +64,7 @@ def inspect_builder(options: Options) -> None:
     builder = settings.builder_named(name)
     wanted = None
     known = store.exists(name) or name in settings.builders
-    if known and builder.driver is not Driver.DOCKER:
+    if known and builder.driver != Driver.DOCKER:
         wanted = desired.desired_builder(host.client, builder, host.names.registry)
     description = describe.describe(host.client, name, wanted, settings.builders)
     show(options, description, ("builder", ""), describe.flatten(description))

@@ -1,4 +1,4 @@
-"""Dedicated builders, as configured."""
+"""Builders, as they are configured or as buildx stored them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from build_tasks.errors import UsageError
 from build_tasks.model.aliases import Pairs
-from build_tasks.model.matrix import Platform
 from build_tasks.text.formatting import listed
 
 #: The engine's own builder, which cannot be created or removed.
@@ -39,22 +38,26 @@ class Node:
 
     Args:
         name: its name; buildx names its container after it.
-        endpoint: its address; empty for the engine itself, or where the driver finds it.
+        endpoint: its address, or the name of a docker context; empty for the engine itself, or
+            where the driver finds it.
         platforms: the platforms that it builds for; empty: those that it reports.
         options: the driver options of the builder and of the node.
+        files: the texts of its stored configuration files, by name.
     """
 
     name: str
     endpoint: str = ""
-    platforms: tuple[Platform, ...] = ()
+    platforms: tuple[str, ...] = ()
     options: Pairs = ()
+    files: Pairs = ()
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A dedicated builder, as configured.
+    """A builder.
 
     Args:
+        driver: one of `Driver`; buildx may have stored another.
         nodes: its nodes, at least one; none for the engine's own builder.
         max_used_space: bytes that the cache of each node may take; 0: BuildKit's default.
         insecure: registries without TLS, or with an untrusted certificate.
@@ -62,7 +65,7 @@ class Builder:
     """
 
     name: str
-    driver: Driver = Driver.CONTAINER
+    driver: str = Driver.CONTAINER
     nodes: tuple[Node, ...] = ()
     max_used_space: int = 0
     insecure: tuple[str, ...] = ()
@@ -79,7 +82,7 @@ def setting_rows(builders: Mapping[str, Builder]) -> Iterator[tuple[str, object,
     """Yield key, value and origin of each setting of the builders."""
     for builder in builders.values():
         values: dict[str, object] = {
-            "driver": builder.driver.value,
+            "driver": str(builder.driver),
             "max-used-space": builder.max_used_space,
             "insecure-registries": builder.insecure,
             "mirrors": {name: list(mirrors) for name, mirrors in builder.mirrors},

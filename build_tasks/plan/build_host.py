@@ -11,7 +11,6 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.builders import store
-from build_tasks.builders.store import StoredBuilder
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.settings import Settings
@@ -19,7 +18,7 @@ from build_tasks.engine import stand_ins
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.inputs import ca_bundle
 from build_tasks.model.build import CA_BUNDLE
-from build_tasks.model.builder import Driver
+from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import Names, Platform
 
 UPSTREAM_REGISTRY = "ghcr.io"
@@ -34,7 +33,7 @@ class BuildHost:
     names: Names
 
     @cached_property
-    def stored(self) -> StoredBuilder | None:
+    def stored(self) -> Builder | None:
         """The builder as buildx stores it, None if it is the engine's own.
 
         Raises:

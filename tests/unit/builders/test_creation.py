@@ -51,7 +51,7 @@ class Buildx:
             }
             for node in builder.nodes
         ]
-        written = json.dumps({"Driver": builder.driver.value, "Nodes": entries})
+        written = json.dumps({"Driver": builder.driver, "Nodes": entries})
         (folder / "instances" / builder.name).write_text(written)
         if self.broken:
             raise EngineError(self.broken)

@@ -12,7 +12,6 @@ import pytest
 from build_tasks import process
 from build_tasks.builders import drift
 from build_tasks.builders.drift import Container, Difference
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, EngineError
 from build_tasks.model.builder import Builder, Driver, Node, default_builder
@@ -22,11 +21,9 @@ from build_tasks.process import Command, Completed
 HERE = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
 
 
-def stored(**changes: object) -> StoredBuilder:
-    node = StoredNode(
-        "farm0", "unix:///run/docker.sock", (), (("image", "x:1"), ("network", "host")), ()
-    )
-    return StoredBuilder("farm", "docker-container", (replace(node, **changes),))  # type: ignore[arg-type]  # a test's own
+def stored(**changes: object) -> Builder:
+    node = Node("farm0", "unix:///run/docker.sock", (), (("image", "x:1"), ("network", "host")), ())
+    return Builder("farm", "docker-container", (replace(node, **changes),))  # type: ignore[arg-type]  # a test's own
 
 
 def runs(**options: str) -> Container:
@@ -38,7 +35,7 @@ WANTED = Builder("farm", nodes=(Node("farm0", options=(("image", "x:1"), ("netwo
 
 
 def differences(
-    wanted: Builder, found: StoredBuilder, running: Container | None = None, engine: str = ""
+    wanted: Builder, found: Builder, running: Container | None = None, engine: str = ""
 ) -> list[Difference]:
     client = Client("docker", ("docker-buildx",), {"DOCKER_HOST": engine})
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -74,7 +71,7 @@ def test_each_difference_of_what_is_written_down_is_found() -> None:
     )
     wanted = Builder("farm", nodes=(node, Node("farm1")), max_used_space=5)
     found = stored(files=(("buildkitd.toml", "[registry.x]\nhttp = true\n"),))
-    extra = StoredNode("old", "tcp://old:1", (), (), ())
+    extra = Node("old", "tcp://old:1", (), (), ())
     found = replace(found, nodes=(*found.nodes, extra))
     assert differences(wanted, found) == [
         Difference("old", "node", "none", "tcp://old:1"),

@@ -9,9 +9,9 @@ import pytest
 from build_tasks import process
 from build_tasks.builders import nodes
 from build_tasks.builders.nodes import NodeStatus, Route
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
+from build_tasks.model.builder import Builder, Node
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Completed
 
@@ -139,13 +139,13 @@ def test_the_node_that_buildx_chooses_is_known(
 
 def test_only_the_nodes_that_builds_need_are_required() -> None:
     amd, arm = (
-        StoredNode(name, f"tcp://{name}:1", (platform,))
+        Node(name, f"tcp://{name}:1", (platform,))
         for name, platform in (("amd", "linux/amd64"), ("arm", "linux/arm64"))
     )
-    both = StoredBuilder("farm", "remote", (amd, arm))
+    both = Builder("farm", "remote", (amd, arm))
     assert nodes.required(both, [Platform.AMD64]) == (amd,)
     assert nodes.required(both, [Platform.ARM64, Platform.ARM64]) == (arm,)
     assert nodes.all_assigned(both, [Platform.ARM64, Platform.AMD64])
-    free = StoredBuilder("farm", "remote", (amd, replace(arm, platforms=())))
+    free = Builder("farm", "remote", (amd, replace(arm, platforms=())))
     assert nodes.required(free, [Platform.ARM64]) == free.nodes
     assert not nodes.all_assigned(free, [Platform.ARM64])

@@ -14,9 +14,9 @@ import pytest
 
 from build_tasks import process
 from build_tasks.builders import nodes, probe
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, CommandTimeout, NetworkError
+from build_tasks.model.builder import Builder, Node
 from build_tasks.process import Command, Completed
 
 HERE = Client("docker", ("docker-buildx",), {"BUILDX_CONFIG": "/c"})
@@ -50,12 +50,12 @@ def a_port() -> tuple[socket.socket, str]:
     return server, f"tcp://127.0.0.1:{server.getsockname()[1]}"
 
 
-def a_node(endpoint: str, driver: str = "remote", **options: str) -> StoredBuilder:
-    node = StoredNode("farm0", endpoint, (), tuple(options.items()), ())
-    return StoredBuilder("farm", driver, (node,))
+def a_node(endpoint: str, driver: str = "remote", **options: str) -> Builder:
+    node = Node("farm0", endpoint, (), tuple(options.items()), ())
+    return Builder("farm", driver, (node,))
 
 
-def reason(builder: StoredBuilder) -> str:
+def reason(builder: Builder) -> str:
     return "; ".join(probe.silent_nodes(HERE, builder, builder.nodes).values())
 
 

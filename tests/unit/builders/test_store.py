@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from build_tasks.builders import store
-from build_tasks.builders.store import StoredBuilder, StoredNode
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import DiskError, EngineError
+from build_tasks.model.builder import Builder, Node
 
 
 def test_what_buildx_wrote_down_is_read(tmp_path: Path) -> None:
@@ -28,18 +28,18 @@ def test_what_buildx_wrote_down_is_read(tmp_path: Path) -> None:
     text = json.dumps({"Name": "farm", "Driver": "remote", "Nodes": [node, bare]})
     (tmp_path / "instances" / "farm").write_text(text)
     assert store.names(tmp_path) == ["farm"]
-    assert store.read(tmp_path, "farm") == StoredBuilder(
+    assert store.read(tmp_path, "farm") == Builder(
         "farm",
         "remote",
         (
-            StoredNode(
+            Node(
                 "farm0",
                 "tcp://x:1",
                 ("linux/arm64", "linux/arm/v7"),
                 (("a", "1"), ("b", "2")),
                 (("buildkitd.toml", "gc = true\n"),),
             ),
-            StoredNode("x", "e", (), (), ()),
+            Node("x", "e", (), (), ()),
         ),
     )
     assert store.read(tmp_path, "other") is None
