@@ -125,8 +125,7 @@ def _node(client: Client, driver: str, status: NodeStatus, stored: Node) -> dict
     container = None
     if driver == Driver.CONTAINER:
         container = drift.read_container(client, stored.name, stored.endpoint)
-    image = container.options["image"] if container else ""
-    stored_text = dict(stored.files).get(desired.FILE, "")
+    image = dict(container.options)["image"] if container else ""
     return {
         "name": status.name,
         "endpoint": status.endpoint,
@@ -139,7 +138,7 @@ def _node(client: Client, driver: str, status: NodeStatus, stored: Node) -> dict
         "platforms-set": list(status.assigned),
         "native": status.native,
         "options": dict(stored.options),
-        "configuration": container.configuration if container else stored_text,
+        "configuration": dict((container or stored).files).get(desired.FILE, ""),
         "volume": f"{drift.container_name(status.name)}_state" if container else "",
         "garbage-collection": list(status.collection),
     }

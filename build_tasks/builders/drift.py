@@ -6,12 +6,12 @@ container that keeps running with the old ones.
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import tarfile
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from build_tasks import paths, process
@@ -56,19 +56,6 @@ class Difference:
         return f"{self.node}: {self.setting} is {self.actual}, expected {self.wanted}"
 
 
-@dataclass(frozen=True)
-class Container:
-    """The container of a node.
-
-    Args:
-        configuration: the text of its buildkitd.toml; empty if it has none.
-        options: the driver options that it was created with, as far as docker shows them.
-    """
-
-    configuration: str
-    options: Mapping[str, str]
-
-
 def differences(client: Client, wanted: Builder) -> list[Difference]:
     """Return how a builder differs from its definition.
 
@@ -89,7 +76,7 @@ def compare(client: Client, wanted: Builder, stored: Builder) -> list[Difference
     nodes = {node.name: node for node in stored.nodes}
     unwanted = nodes.keys() - {node.name for node in wanted.nodes}
     result = [Difference(name, "node", "none", nodes[name].endpoint) for name in sorted(unwanted)]
-    text = desired.buildkitd_toml(wanted)
+    files = ((desired.FILE, desired.buildkitd_toml(wanted)),)
     for node in wanted.nodes:
         actual = nodes.get(node.name)
         if actual is None:
@@ -98,26 +85,24 @@ def compare(client: Client, wanted: Builder, stored: Builder) -> list[Difference
         endpoint = node.endpoint or client.host or client.context
         if actual.endpoint.startswith("kubernetes:") or not endpoint:
             endpoint = actual.endpoint
-        wanted_settings = _settings(dict(node.options), text, endpoint, node.platforms)
-        configuration = dict(actual.files).get(desired.FILE, "")
-        stored_settings = _settings(
-            dict(actual.options), configuration, actual.endpoint, actual.platforms
-        )
-        result += _compare(node.name, wanted_settings, stored_settings)
+        node_wanted = replace(node, endpoint=endpoint, files=files)
+        result += _compare(node_wanted, actual)
         # buildx creates a missing container at the next start, from its store.
         if wanted.driver == Driver.CONTAINER:
             container = read_container(client, actual.name, actual.endpoint)
-            result += _compare_container(node, text, container) if container else ()
+            result += _compare_container(node_wanted, container) if container else ()
     # A difference in the store usually is one in the container, too: report it once.
     return list({(item.node, item.setting): item for item in reversed(result)}.values())[::-1]
 
 
-def read_container(client: Client, node: str, endpoint: str) -> Container | None:
-    """Return the container of a node, None if there is none.
+def read_container(client: Client, node: str, endpoint: str) -> Node | None:
+    """Return a node as its container was created, None if it has none.
+
+    The options are those that docker shows, also of the image's environment.
 
     Raises:
         EngineError: docker's answer cannot be read.
-        CommandError: docker was killed while it sent the configuration.
+        CommandError: docker was killed while it copied the configuration.
     """
     name = container_name(node)
     command = docker.inspect_container_command(client, endpoint, name)
@@ -129,7 +114,8 @@ def read_container(client: Client, node: str, endpoint: str) -> Container | None
         options = _options(document["Config"], document["HostConfig"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise EngineError(f"{name}: docker's answer does not describe a container") from None
-    return Container(_configuration(client, name, endpoint), options)
+    text = _configuration(client, name, endpoint)
+    return Node(node, endpoint, options=tuple(options.items()), files=((desired.FILE, text),))
 
 
 def container_name(node: str) -> str:
@@ -149,52 +135,49 @@ def _options(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, st
 
 def _configuration(client: Client, container: str, endpoint: str) -> str:
     """Return the buildkitd.toml in a container, whether it runs or not."""
-    path = f"/etc/buildkit/{desired.FILE}"
-    command = docker.read_file_command(client, endpoint, container, path)
-    try:
-        # Read all of it first: if docker is killed, its error is the cause, not a short archive.
-        with process.reading(command, environment=client.environment) as stream:
-            content = io.BytesIO(stream.read())
-        with tarfile.open(fileobj=content) as archive:
-            file = archive.extractfile(desired.FILE)
-            return file.read().decode(errors="replace") if file else ""
-    except CommandError as error:
-        if _MISSING.search(str(error)):
-            return ""
-        raise
-    except (tarfile.TarError, KeyError) as error:
-        raise CommandError(f"{container}: docker sent no archive: {error}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, desired.FILE)
+        path = f"/etc/buildkit/{desired.FILE}"
+        try:
+            command = docker.copy_command(client, endpoint, f"{container}:{path}", file)
+            process.run(command, environment=client.environment)
+        except CommandError as error:
+            if _MISSING.search(str(error)):
+                return ""
+            raise
+        return file.read_text(encoding="utf-8", errors="replace")
 
 
-def _settings(
-    options: Mapping[str, str], text: str, endpoint: str = "", platforms: Collection[str] = ()
-) -> dict[str, str]:
+def _compare(wanted: Node, actual: Node) -> Iterator[Difference]:
+    settings, actual_settings = _settings(wanted), _settings(actual)
+    for name in dict.fromkeys([*settings, *actual_settings]):
+        value, actual_value = (table.get(name, _UNSET) for table in (settings, actual_settings))
+        if value != actual_value:
+            yield Difference(wanted.name, name, value, actual_value)
+
+
+def _settings(node: Node) -> dict[str, str]:
     """Return the settings of a node; buildx writes the same TOML values in another form."""
-    settings = {"endpoint": endpoint, "platforms": ", ".join(sorted(platforms))}
+    settings = {"endpoint": node.endpoint, "platforms": ", ".join(sorted(node.platforms))}
+    toml = flatten_toml(dict(node.files).get(desired.FILE, ""))
     return {
         **{name: value for name, value in settings.items() if value},
-        **options,
-        **{f"{desired.FILE}: {key}": value for key, value in flatten_toml(text).items()},
+        **dict(node.options),
+        **{f"{desired.FILE}: {key}": value for key, value in toml.items()},
     }
 
 
-def _compare(
-    node: str, wanted: Mapping[str, str], actual: Mapping[str, str]
-) -> Iterator[Difference]:
-    for name in dict.fromkeys([*wanted, *actual]):
-        if wanted.get(name) != actual.get(name):
-            yield Difference(node, name, wanted.get(name, _UNSET), actual.get(name, _UNSET))
-
-
-def _compare_container(node: Node, text: str, container: Container) -> Iterator[Difference]:
-    image, network = container.options["image"], container.options["network"]
-    wanted = {"image": image if UPSTREAM in image else UPSTREAM, **dict(node.options)}
-    actual = {
-        name: _running_option(name, value, container.options) for name, value in wanted.items()
-    }
+def _compare_container(wanted: Node, container: Node) -> Iterator[Difference]:
+    running = dict(container.options)
+    image, network = running["image"], running["network"]
+    options = {"image": image if UPSTREAM in image else UPSTREAM, **dict(wanted.options)}
+    actual = {name: _running_option(name, value, running) for name, value in options.items()}
     if network not in _DEFAULT_NETWORKS:
         actual.setdefault("network", network)
-    return _compare(node.name, _settings(wanted, text), _settings(actual, container.configuration))
+    return _compare(
+        Node(wanted.name, options=tuple(options.items()), files=wanted.files),
+        Node(wanted.name, options=tuple(actual.items()), files=container.files),
+    )
 
 
 def _running_option(name: str, wanted: str, running: Mapping[str, str]) -> str:

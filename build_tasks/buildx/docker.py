@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from build_tasks import process
@@ -44,9 +45,9 @@ def inspect_container_command(client: Client, endpoint: str, container: str) -> 
     return (*_at(client, endpoint), "container", "inspect", container)
 
 
-def read_file_command(client: Client, endpoint: str, container: str, file: str) -> Command:
-    """Return the command that prints a file of a container as a tar archive."""
-    return (*_at(client, endpoint), "cp", f"{container}:{file}", "-")
+def copy_command(client: Client, endpoint: str, source: str, target: Path) -> Command:
+    """Return the command that copies a file, `CONTAINER:PATH`, to this machine."""
+    return (*_at(client, endpoint), "cp", source, str(target))
 
 
 def version_command(client: Client, endpoint: str) -> Command:

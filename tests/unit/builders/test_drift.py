@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from build_tasks import process
 from build_tasks.builders import drift
-from build_tasks.builders.drift import Container, Difference
+from build_tasks.builders.drift import Difference
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import CommandError, EngineError
 from build_tasks.model.builder import Builder, Driver, Node, default_builder
@@ -26,16 +23,16 @@ def stored(**changes: object) -> Builder:
     return Builder("farm", "docker-container", (replace(node, **changes),))  # type: ignore[arg-type]  # a test's own
 
 
-def runs(**options: str) -> Container:
+def runs(text: str = "", **options: str) -> Node:
     found = {"image": "x:1", "network": "host", "memory": "0", **options}
-    return Container("", found)
+    return Node("farm0", options=tuple(found.items()), files=(("buildkitd.toml", text),))
 
 
 WANTED = Builder("farm", nodes=(Node("farm0", options=(("image", "x:1"), ("network", "host"))),))
 
 
 def differences(
-    wanted: Builder, found: Builder, running: Container | None = None, engine: str = ""
+    wanted: Builder, found: Builder, running: Node | None = None, engine: str = ""
 ) -> list[Difference]:
     client = Client("docker", ("docker-buildx",), {"DOCKER_HOST": engine})
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -131,8 +128,7 @@ def test_options_that_nobody_asked_for_are_found_in_what_runs() -> None:
 
 
 def test_a_broken_file_in_a_container_is_a_difference() -> None:
-    found = replace(runs(), configuration="= 3")
-    (one,) = differences(WANTED, stored(), found)
+    (one,) = differences(WANTED, stored(), runs("= 3"))
     assert one.actual.startswith("not TOML: ")
 
 
@@ -148,73 +144,59 @@ SAID = {
 }
 
 
+class Docker:
+    """Stands in for process.run: describes a container, and copies its configuration."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, text: str = "", error: str = "") -> None:
+        self.text = text
+        self.error = error
+        self.asked: list[Command] = []
+        monkeypatch.setattr(process, "run", self.run)
+
+    def run(self, command: Command, **_: object) -> Completed:
+        self.asked.append(command)
+        if "cp" not in command:
+            return Completed(command, 0, json.dumps([SAID]), "")
+        if self.error:
+            raise CommandError(self.error)
+        Path(command[-1]).write_text(self.text)
+        return Completed(command, 0, "", "")
+
+
 def test_a_container_is_looked_at_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Command] = []
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        member = tarfile.TarInfo("buildkitd.toml")
-        member.size = 9
-        tar.addfile(member, io.BytesIO(b"gc = true"))
-
-    def run(command: Command, **_: object) -> Completed:
-        asked.append(command)
-        return Completed(command, 0, json.dumps([SAID]), "")
-
-    @contextmanager
-    def reading(command: Command, **_: object) -> Iterator[io.BytesIO]:
-        asked.append(command)
-        archive.seek(0)
-        yield archive
-
-    monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr(process, "reading", reading)
+    docker = Docker(monkeypatch, "gc = true")
     found = drift.read_container(HERE, "farm0", "ssh://x")
     assert found
-    assert (found.options["image"], found.configuration) == ("x:1", "gc = true")
-    assert found.options["env.A"] == "1=2"
-    assert found.options["restart-policy"] == "unless-stopped"
-    assert asked == [
-        ("docker", "--host", "ssh://x", "container", "inspect", "buildx_buildkit_farm0"),
-        (
-            *("docker", "--host", "ssh://x", "cp"),
-            *("buildx_buildkit_farm0:/etc/buildkit/buildkitd.toml", "-"),
-        ),
-    ]
+    options = dict(found.options)
+    assert (options["image"], found.files) == ("x:1", (("buildkitd.toml", "gc = true"),))
+    assert options["env.A"] == "1=2"
+    assert options["restart-policy"] == "unless-stopped"
+    described, copied = docker.asked
+    assert described == (
+        *("docker", "--host", "ssh://x", "container", "inspect", "buildx_buildkit_farm0"),
+    )
+    assert copied[:-1] == (
+        *("docker", "--host", "ssh://x", "cp"),
+        "buildx_buildkit_farm0:/etc/buildkit/buildkitd.toml",
+    )
 
-    @contextmanager
-    def fails(command: Command, **_: object) -> Iterator[io.BytesIO]:
-        if command:
-            raise CommandError("docker: Error: Could not find the file /etc/x in container y")
-        yield archive
 
-    monkeypatch.setattr(process, "reading", fails)
+def test_a_container_without_a_configuration_has_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Docker(monkeypatch, error="docker: Error: Could not find the file /etc/x in container y")
     found = drift.read_container(HERE, "farm0", "default")
     assert found
-    assert found.configuration == ""
+    assert found.files == (("buildkitd.toml", ""),)
+
+
+def test_a_node_without_a_container_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 1, "", "none"))
     assert drift.read_container(HERE, "farm0", "default") is None
 
 
-@pytest.mark.parametrize(
-    ("sent", "failure", "told"),
-    [
-        (b"", "docker cp: exit status -15", "docker cp: exit status -15"),
-        (b"no archive" * 60, "", "buildx_buildkit_farm0: docker sent no archive: "),
-    ],
-)
-def test_a_file_that_docker_broke_off_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes, failure: str, told: str
-) -> None:
+def test_a_file_that_docker_broke_off_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect once found: docker was killed, and a traceback spoke of an empty archive."""
-
-    @contextmanager
-    def reading(_: Command, **__: object) -> Iterator[io.BytesIO]:
-        yield io.BytesIO(sent)
-        if failure:
-            raise CommandError(failure)
-
-    answer = json.dumps([SAID])
-    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, answer, ""))
-    monkeypatch.setattr(process, "reading", reading)
-    with pytest.raises(CommandError, match=f"^{told}"):
+    Docker(monkeypatch, error="docker cp: exit status -15")
+    with pytest.raises(CommandError, match=r"^docker cp: exit status -15"):
         drift.read_container(HERE, "farm0", "default")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,4 +84,6 @@ def test_a_node_is_reached_by_its_address_or_context() -> None:
     assert docker.inspect_container_command(CLIENT, "arm", "c") == (
         *("docker", "--context", "arm", "container", "inspect", "c"),
     )
-    assert docker.read_file_command(CLIENT, "default", "c", "/f") == ("docker", "cp", "c:/f", "-")
+    assert docker.copy_command(CLIENT, "default", "c:/f", Path("/t")) == (
+        *("docker", "cp", "c:/f", "/t"),
+    )
