@@ -19,8 +19,9 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.errors import UsageError
-from build_tasks.inputs import dockerignore, file_hashes, git_files, snapshot
+from build_tasks.inputs import dockerignore, file_hashes, snapshot
 from build_tasks.inputs.dockerignore import Patterns
+from build_tasks.inputs.git_files import Listing
 from build_tasks.text.formatting import plural
 
 #: Folders in the cache folder that are written once, with fixed modes, and never change.
@@ -30,10 +31,9 @@ _DOCKERIGNORE = ".dockerignore"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A folder that BuildKit can read.
+    """A folder that BuildKit can read, in which nothing changes any more.
 
     Args:
-        folder: the folder, in which nothing changes any more.
         files: the mode and the hash of each file that enters a build, like `100644 9f2c...`.
     """
 
@@ -57,12 +57,7 @@ class Allowed:
 
 
 def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Prepared:
-    """Return what a folder sends to a build.
-
-    Args:
-        root: the project's folder, or that of a named build context.
-        allowed: what enters besides the files that git tracks.
-        announce: is called with each note on what is left out.
+    """Return what a folder sends to a build; `announce` is told what is left out.
 
     Raises:
         UsageError: a file cannot be read, or a submodule is not fetched.
@@ -71,13 +66,10 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
     """
     root = root.resolve()
     immutable = any(root.is_relative_to(paths.cache_folder().resolve() / n) for n in _IMMUTABLE)
-    rules = git_files.Rules(
-        excluded=_dockerignore(root),
-        untracked=dockerignore.parse(allowed.untracked),
-        ignored=dockerignore.parse(allowed.ignored),
-        everything=allowed.everything or immutable,
-    )
-    listing = git_files.files(root, rules)
+    untracked, ignored = dockerignore.parse(allowed.untracked), dockerignore.parse(allowed.ignored)
+    listing = Listing(_dockerignore(root), untracked, ignored)
+    if not (allowed.everything or immutable):
+        listing.ask_git(root)
     if listing.unfetched:
         path = listing.unfetched[0]
         raise UsageError(
@@ -86,7 +78,9 @@ def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Pr
         )
     if listing.problem:
         announce(f"warning: {root}: untracked files enter: {listing.problem}")
-    if listing.left_out:
+    if not listing.files:  # git tracks none, as in an unpacked archive: all may enter
+        listing.add_all(str(root))
+    elif listing.left_out:
         announce(_left_out(root, listing.left_out))
     names = dict(listing.files)
     if (root / _DOCKERIGNORE).is_file():  # BuildKit reads it in the context
@@ -107,14 +101,13 @@ def _dockerignore(root: Path) -> Patterns:
         return Patterns()
 
 
-def _left_out(root: Path, files: tuple[str, ...]) -> str:
+def _left_out(root: Path, files: list[str]) -> str:
     """Return one line on untracked files, with the option that lets them in."""
     folders = {path.partition("/")[0] if "/" in path else "" for path in files}
     top = folders.pop() if len(folders) == 1 else ""
     pattern = shlex.quote(f"{top}/**" if top else "**")
     verb, pronoun = ("is", "it") if len(files) == 1 else ("are", "them")
-    place = f"{root / top}/" if top else f"{root}/"
     return (
-        f"{plural(len(files), 'untracked file')} of {place} {verb} left out: "
+        f"{plural(len(files), 'untracked file')} of {root / top}/ {verb} left out: "
         f"--context-untracked {pattern} lets {pronoun} in"
     )

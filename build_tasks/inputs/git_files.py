@@ -3,136 +3,100 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.errors import CommandError
+from build_tasks.errors import CommandError, MissingProgram
 from build_tasks.inputs import git
 from build_tasks.inputs.dockerignore import Patterns
 
 _SUBMODULE, _EXECUTABLE = "160000", "100755"
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which files may enter besides those that git tracks.
+@dataclass
+class Listing:
+    """The files of a folder that enter, some of which may have been removed.
 
     Args:
         excluded: files that never enter: .dockerignore.
-        untracked: files that git neither tracks nor ignores.
-        ignored: files that git ignores.
-        everything: all files, without asking git.
-    """
-
-    excluded: Patterns = field(default_factory=Patterns)
-    untracked: Patterns = field(default_factory=Patterns)
-    ignored: Patterns = field(default_factory=Patterns)
-    everything: bool = False
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files that enter; some may have been removed.
-
-    Args:
+        untracked: those of the files that git neither tracks nor ignores that enter.
+        ignored: those of the files that git ignores that enter.
         files: for each path, whether git says that it is executable; None where the mode decides.
-        left_out: untracked files that only the rules keep out.
+        left_out: untracked files that only the patterns keep out.
         unfetched: submodules that may enter and whose files are not there.
         problem: why git failed, where it should know the folder.
     """
 
-    files: dict[str, bool | None]
-    left_out: tuple[str, ...] = ()
+    excluded: Patterns
+    untracked: Patterns
+    ignored: Patterns
+    files: dict[str, bool | None] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    unfetched: list[str] = field(default_factory=list)
     problem: str = ""
-    unfetched: tuple[str, ...] = ()
 
+    def ask_git(self, root: Path) -> None:
+        """Add what git says of a folder."""
+        try:
+            self._add_repository(root, "")
+        except MissingProgram:
+            self.problem = "git is not installed" if git.discovered(root) else ""
+        except CommandError as error:
+            self.files, self.left_out, self.unfetched = {}, [], []
+            self.problem = "" if isinstance(error, git.NoRepositoryError) else str(error)
 
-def files(root: Path, rules: Rules) -> Listing:
-    """Return the files of a folder that may enter a build.
+    def add_all(self, root: str, folder: str = "") -> None:
+        """Add all files and links below a folder that are not excluded."""
+        with os.scandir(f"{root}/{folder}") as entries:
+            for entry in entries:
+                path = folder + entry.name
+                if entry.name == ".git":
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if not self.excluded.cover(path):
+                        self.add_all(root, f"{path}/")
+                elif not self.excluded.match(path):
+                    self.files[path] = None
 
-    In a folder of which git tracks nothing, like an unpacked archive, all files may enter.
-    """
-    listing, problem = (None, "") if rules.everything else _ask_git(root, rules)
-    if listing and (listing.files or listing.unfetched):
-        return listing
-    return Listing(dict.fromkeys(_walk(str(root), "", rules.excluded)), problem=problem)
+    def _add_repository(self, root: Path, prefix: str) -> None:
+        """Add a repository and the repositories inside of it, whose paths get a prefix."""
+        others = ("ls-files", "-z", "--others", "--exclude-standard")
+        with process.pool(2) as pool:
+            untracked = pool.submit(_git, root, *others)
+            ignored = pool.submit(_git, root, *others, "--ignored") if self.ignored.runs else None
+            tracked = [entry.partition("\t") for entry in _git(root, "ls-files", "-z", "--stage")]
+        nested = []
+        for entry, _, path in tracked:
+            if entry.startswith(_SUBMODULE):
+                nested.append(path)
+            elif not self.excluded.match(prefix + path):
+                self.files[prefix + path] = entry.startswith(_EXECUTABLE)
+        nested += self._add_others(prefix, untracked.result(), self.untracked, self.left_out)
+        if ignored:
+            nested += self._add_others(prefix, ignored.result(), self.ignored, [])
+        for path in nested:
+            if (root / path / ".git").exists():
+                self._add_repository(root / path, f"{prefix}{path}/")
+            elif (root / path).is_dir() and not self.excluded.cover(prefix + path):
+                self.unfetched.append(prefix + path)  # without a folder: removed on purpose
 
-
-def _ask_git(root: Path, rules: Rules) -> tuple[Listing | None, str]:
-    """Return git's listing, or why git failed."""
-    if not shutil.which("git"):
-        return None, "git is not installed" if git.discovered(root) else ""
-    try:
-        return _list_repository(root, rules, ""), ""
-    except git.NoRepositoryError:
-        return None, ""
-    except CommandError as error:
-        return None, str(error)
-
-
-def _list_repository(root: Path, rules: Rules, prefix: str) -> Listing:
-    """List a repository and the repositories inside of it.
-
-    Args:
-        root: its folder.
-        rules: for paths with the prefix.
-        prefix: its path below the folder that is listed, with a slash; empty for that folder.
-    """
-    others = ("ls-files", "-z", "--others", "--exclude-standard")
-    with process.pool(2) as pool:
-        untracked = pool.submit(_git, root, *others)
-        ignored = pool.submit(_git, root, *others, "--ignored") if rules.ignored.runs else None
-        entries = [entry.partition("\t") for entry in _git(root, "ls-files", "-z", "--stage")]
-    modes = {path: entry[:6] for entry, _, path in entries}
-    result: dict[str, bool | None] = {
-        prefix + path: mode == _EXECUTABLE
-        for path, mode in modes.items()
-        if mode != _SUBMODULE and not rules.excluded.match(prefix + path)
-    }
-    nested = [path for path, mode in modes.items() if mode == _SUBMODULE]
-    left_out: list[str] = []
-    unfetched: list[str] = []
-    for paths, allowed in (
-        (untracked.result(), rules.untracked),
-        (ignored.result() if ignored else [], rules.ignored),
-    ):
+    def _add_others(
+        self, prefix: str, paths: list[str], allowed: Patterns, left_out: list[str]
+    ) -> Iterator[str]:
+        """Add files that git does not track; yield allowed repositories, which end with a slash."""
         for path in paths:
             name = prefix + path.rstrip("/")
-            if rules.excluded.match(name):
+            if self.excluded.match(name):
                 continue
             if not allowed.match(name):
-                left_out += [prefix + path] if allowed is rules.untracked else []
-            elif path.endswith("/"):  # a repository of its own
-                nested.append(path.rstrip("/"))
+                left_out.append(prefix + path)
+            elif path.endswith("/"):
+                yield path.rstrip("/")
             else:
-                result[name] = None
-    for path in nested:
-        if (root / path / ".git").exists():
-            inside = _list_repository(root / path, rules, f"{prefix}{path}/")
-            result |= inside.files
-            left_out += inside.left_out
-            unfetched += inside.unfetched
-        elif (root / path).is_dir() and not rules.excluded.cover(prefix + path):
-            unfetched.append(prefix + path)  # a submodule without a folder was removed on purpose
-    return Listing(result, tuple(left_out), unfetched=tuple(unfetched))
+                self.files[name] = None
 
 
 def _git(root: Path, *arguments: str) -> list[str]:
     return git.ask(root, *arguments).split("\0")[:-1]
-
-
-def _walk(root: str, folder: str, excluded: Patterns) -> Iterator[str]:
-    """Yield the paths of a folder's files and links, without what .dockerignore excludes."""
-    with os.scandir(f"{root}/{folder}") as entries:
-        for entry in entries:
-            path = folder + entry.name
-            if entry.name == ".git":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if not excluded.cover(path):
-                    yield from _walk(root, f"{path}/", excluded)
-            elif not excluded.match(path):
-                yield path
