@@ -21,7 +21,6 @@ LINK = "120000"
 #: Nanoseconds that a file must be unchanged before its times prove that its content is the same:
 #: file systems have coarse clocks (git calls such files racy).
 REST = 100_000_000
-_CHUNK = 1 << 20
 _DIGITS = 32
 _FORMAT = 1
 
@@ -58,7 +57,6 @@ def of(root: Path, names: Mapping[str, bool | None]) -> dict[str, str]:
     """Return the mode and hash of each file that exists; see `look`."""
     index, folder = Index(), home(root)
     hashes = look(root, names, read(folder), index)
-    folder.mkdir(parents=True, exist_ok=True)
     write(folder, index)
     return hashes
 
@@ -106,10 +104,10 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         if kind not in {stat.S_IFREG, stat.S_IFLNK}:
             continue
         _require_utf_8(f"{root}/{path}", path, "its name")
-        content = _content(f"{root}/{path}", kind)
+        digest = content(f"{root}/{path}", link=kind == stat.S_IFLNK)
         runs = status.st_mode & stat.S_IXUSR if names[path] is None else names[path]
         mode = LINK if kind == stat.S_IFLNK else "100755" if runs else "100644"
-        result[path] = f"{mode} {content}"
+        result[path] = f"{mode} {digest}"
         if moment - status.st_ctime_ns < REST:
             state[0] = 0
         now.known[path] = [*state, result[path]]
@@ -134,6 +132,7 @@ def read(folder: Path) -> Index:
 
 def write(folder: Path, index: Index) -> None:
     """Write the index to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps([_FORMAT, index.known, index.snapshot], separators=(",", ":"))
     paths.write(folder / "index.json", text)
 
@@ -148,17 +147,20 @@ def _require_utf_8(path: str, text: str, what: str) -> None:
         )
 
 
-def _content(path: str, kind: int) -> str:
+def content(path: str, *, link: bool) -> str:
+    """Return the hash of a file's content, or of a link's target.
+
+    Raises:
+        ChangedError: it is gone, or the other one of both.
+        UsageError: it cannot be read.
+    """
     try:
-        if kind == stat.S_IFLNK:
+        if link:
             target = os.readlink(path)  # noqa: PTH115 - as text that is bytes
             _require_utf_8(path, target, "its target")
             return short(hashlib.sha256(os.fsencode(target)))
-        digest = hashlib.sha256()
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        return short(digest)
+            return short(hashlib.file_digest(file, "sha256"))
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.EINVAL, errno.EISDIR, errno.ENOTDIR}:
             raise ChangedError(path) from None

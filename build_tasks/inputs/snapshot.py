@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 from build_tasks.errors import DiskError, ImagesError
@@ -31,9 +30,6 @@ ATTEMPTS = 5
 EPOCH = 946_684_800
 SPAN = 1 << 28
 _NEW = "new"
-_CHUNK = 1 << 20
-
-Lock = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 def take(
@@ -52,10 +48,9 @@ def take(
         ImagesError: files change faster than they can be read.
     """
     home = file_hashes.home(root)
-    lock = partial(locks.hold, home / "lock", f"copies the files of {root}", announce)
     for _ in range(ATTEMPTS):
         try:
-            return _take(root, names, home, lock)
+            return _take(root, names, home, announce)
         except ChangedError:
             continue
         except OSError as error:
@@ -74,15 +69,14 @@ def seconds(fingerprint: str) -> int:
 
 
 def _take(
-    root: Path, names: Mapping[str, bool | None], home: Path, lock: Lock
+    root: Path, names: Mapping[str, bool | None], home: Path, announce: Callable[[str], None]
 ) -> tuple[Path, dict[str, str]]:
     before, now = file_hashes.read(home), Index()
     hashes = file_hashes.look(root, names, before, now)
     now.snapshot = before.snapshot if now.known == before.known else _name(hashes)
     base = root.name or "root"
     folder = home / now.snapshot / base
-    home.mkdir(parents=True, exist_ok=True)
-    with lock():
+    with locks.hold(home / "lock", f"copies the files of {root}", announce):
         try:
             os.utime(folder.parent)  # it is in use
         except FileNotFoundError:
@@ -131,9 +125,7 @@ def _write(root: Path, target: Path, hashes: Mapping[str, str], last: tuple[Path
     for path, text in hashes.items():
         parent, _, name = path.rpartition("/")
         copy = f"{_folder(folders, parent)}/{name}"
-        if text.startswith(file_hashes.LINK):
-            _copy_link(f"{root}/{path}", copy, text)
-        elif last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
+        if last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
             _copy(f"{root}/{path}", copy, text)
     for folder in folders.values():
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - thousands, as git has them
@@ -151,40 +143,25 @@ def _folder(folders: dict[str, str], path: str) -> str:
 
 def _linked(old: str, new: str) -> bool:
     try:
-        os.link(old, new)
+        os.link(old, new, follow_symlinks=False)
     except OSError:  # it is gone, has too many links, or the file system has none
         return False
     return True
 
 
 def _copy(source: str, copy: str, fingerprint: str) -> None:
-    digest = hashlib.sha256()
+    """Copy a file or a link, or raise ChangedError if it has another content now."""
+    mode, _, digest = fingerprint.partition(" ")
     try:
-        reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        raise ChangedError(source) from None  # it could be read a moment ago
-    with (
-        open(reader, "rb", buffering=0) as file,  # noqa: PTH123 - a descriptor
-        open(copy, "xb", buffering=0) as output,  # noqa: PTH123 - thousands of them
-    ):
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            output.write(chunk)
-        os.fchmod(output.fileno(), int(fingerprint[:6], 8) & 0o777)
-        os.utime(output.fileno(), (seconds(fingerprint),) * 2)
-    _confirm(source, digest, fingerprint)
-
-
-def _copy_link(source: str, copy: str, fingerprint: str) -> None:
-    try:
-        target = os.readlink(source)  # noqa: PTH115 - as text that is bytes
-    except OSError:
-        raise ChangedError(source) from None
-    os.symlink(target, copy)  # noqa: PTH211 - thousands of them
-    os.utime(copy, (seconds(fingerprint),) * 2, follow_symlinks=False)
-    _confirm(source, hashlib.sha256(os.fsencode(target)), fingerprint)
-
-
-def _confirm(source: str, digest: hashlib._Hash, fingerprint: str) -> None:
-    if file_hashes.short(digest) != fingerprint.rpartition(" ")[2]:
+        shutil.copyfile(source, copy, follow_symlinks=False)
+    except OSError as error:
+        special = isinstance(error, shutil.SpecialFileError)
+        if special or (error.filename == source and not error.filename2):
+            raise ChangedError(source) from None  # it could be read a moment ago
+        raise
+    link = os.path.islink(copy)  # noqa: PTH114 - thousands of them
+    if link is not (mode == file_hashes.LINK) or file_hashes.content(copy, link=link) != digest:
         raise ChangedError(source)
+    if not link:
+        os.chmod(copy, int(mode, 8) & 0o777)  # noqa: PTH101 - thousands of them
+    os.utime(copy, (seconds(fingerprint),) * 2, follow_symlinks=False)

@@ -58,17 +58,18 @@ def test_a_wait_for_another_copy_names_its_process(
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read to know them; none of them is too young to trust."""
     monkeypatch.setattr(file_hashes, "REST", -(10**18))
     names: list[str] = []
-    before = file_hashes._content
+    before = file_hashes.content
 
-    def content(path: str, kind: int) -> str:
-        names.append(path.rpartition("/")[2])
-        return before(path, kind)
+    def content(path: str, *, link: bool) -> str:
+        if path.startswith(f"{tree}/"):  # not a copy
+            names.append(path.rpartition("/")[2])
+        return before(path, link=link)
 
-    monkeypatch.setattr(file_hashes, "_content", content)
+    monkeypatch.setattr(file_hashes, "content", content)
     return names
 
 
@@ -159,7 +160,7 @@ def test_only_changed_files_are_copied(tree: Path) -> None:
 
 
 def test_without_hard_links_all_is_copied(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
     first = prepare(tree)
@@ -306,16 +307,23 @@ def test_files_that_always_change_are_one_line(tree: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["two", "link"])
 def test_a_file_removed_during_the_copy_has_changed(tree: Path, name: str) -> None:
     (tree / "link").symlink_to("x")
-    copy = {"two": snapshot._copy, "link": snapshot._copy_link}[name]
     (tree / name).unlink()
     with pytest.raises(ChangedError):
-        copy(str(tree / name), str(tree / "copy"), "100644 x")
+        snapshot._copy(str(tree / name), str(tree / "copy"), "100644 x")
+
+
+def test_a_file_that_became_a_pipe_or_a_link_has_changed(tree: Path) -> None:
+    (tree / "link").symlink_to("two")
+    os.mkfifo(tree / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(ChangedError):
+            snapshot._copy(str(tree / name), str(tree / "copy"), "100644 x")
 
 
 def test_a_file_replaced_during_the_read_has_changed(tree: Path) -> None:
-    for path, kind in ((tree / "gone", stat.S_IFREG), (tree / "two", stat.S_IFLNK)):
+    for name, link in (("gone", False), ("two", True)):
         with pytest.raises(ChangedError):
-            file_hashes._content(str(path), kind)
+            file_hashes.content(str(tree / name), link=link)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(
@@ -326,7 +334,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
 
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(UsageError, match="two: cannot be read: Permission denied"):
-        file_hashes._content(str(tree / "two"), stat.S_IFREG)
+        file_hashes.content(str(tree / "two"), link=False)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
