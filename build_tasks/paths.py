@@ -65,13 +65,10 @@ def read_text(path: Path) -> str:
     """Return a text file's content without a byte order mark, with its line ends.
 
     Raises:
-        FileNotFoundError: it does not exist.
         UsageError: it cannot be read, or is not UTF-8.
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # a name that no file can have

@@ -121,8 +121,6 @@ def _read_file(path: Path) -> Origins:
     """Return the values of a settings file."""
     try:
         tables = paths.parse_toml(paths.read_text(path))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"{path.name}: {error}") from None
     content: dict[str, object] = {}

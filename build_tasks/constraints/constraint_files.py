@@ -52,11 +52,10 @@ def read_text(file: Path) -> str:
     Raises:
         UsageError: it cannot be read, or has Windows line endings.
     """
-    try:
-        text = paths.read_text(file)
-    except FileNotFoundError:
+    if not file.exists():
         python = file.stem.rpartition("-")[2]
-        raise UsageError(f"{place(file)}: not found: run: nox -s constraints-{python}") from None
+        raise UsageError(f"{place(file)}: not found: run: nox -s constraints-{python}")
+    text = paths.read_text(file)
     if "\r" in text:
         raise UsageError(
             f"{place(file)}: has Windows line endings (CRLF), which the image's shell would take "

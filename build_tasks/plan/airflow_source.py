@@ -27,13 +27,13 @@ class Installation:
     Args:
         method: `release`, `wheels` or `sources`, as in the Dockerfile.
         version: the release of Airflow.
-        constraints: the mode of the constraints files to follow.
+        constraints: the constraints file to follow.
         contexts: folders of named build contexts, by the stage that they replace.
     """
 
     method: str
     version: str
-    constraints: str = "constraints"
+    constraints: Path
     contexts: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -57,17 +57,18 @@ def find(settings: Settings, python: str, announce: Callable[[str], None]) -> In
         if source != "release":
             method = "sources"
             contexts["sources"], version = airflow_checkout.find(source, place, announce)
+    constraints = constraints_file(settings, python)
     if settings.constraints_location:
-        contexts["constraints"] = _copy_constraints(settings, python)
+        contexts["constraints"] = constraints.parent
     else:
-        constraint_files.check(constraints_file(settings, python), python, release)
-    return Installation(method, version, settings.constraints_mode, contexts)
+        constraint_files.check(constraints, python, release)
+    return Installation(method, version, constraints, contexts)
 
 
 def constraints_file(settings: Settings, python: str) -> Path:
     """Return the constraints file that the PROD image of a Python follows."""
     if settings.constraints_location:
-        return _copy_constraints(settings, python) / "constraints.txt"
+        return _copy_constraints(settings, python)
     return constraint_files.path(ROOT, python, settings.constraints_mode)
 
 
@@ -104,7 +105,7 @@ def _check_wheels(place: str) -> str | None:
 
 
 def _copy_constraints(settings: Settings, python: str) -> Path:
-    """Return a folder with a copy of the user's constraints, named by their content.
+    """Return a copy of the user's constraints, alone in a folder that is named by its content.
 
     A build context is a folder, and the user's folder may have other files.
     """
@@ -115,24 +116,17 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
 
         text = download.text(location, place)
     else:
-        text = _read(location, place)
+        try:
+            text = paths.read_text(paths.expand_user(location))
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
     text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraint_files.check_lines(text, f"{place}: {location}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = paths.cache_folder() / "constraints" / digest
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "constraints.txt"
+    file = paths.cache_folder() / "constraints" / digest / "constraints.txt"
     if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         # The temporary file is elsewhere, because another process may send the folder meanwhile.
-        paths.write(file, text, aside=folder.parent)
-        paths.normalize_modes(folder)
-    return folder
-
-
-def _read(location: str, place: str) -> str:
-    try:
-        return paths.read_text(paths.expand_user(location))
-    except FileNotFoundError as error:
-        raise UsageError(f"{place}: {location}: cannot be read: {error.strerror}") from None
-    except UsageError as error:
-        raise UsageError(f"{place}: {error}") from None
+        paths.write(file, text, aside=file.parents[1])
+        paths.normalize_modes(file.parent)
+    return file

@@ -55,7 +55,7 @@ def _ci(python: str, settings: Settings) -> dict[str, str]:
 
 
 def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
-    from_sources = installation.constraints == "constraints-source-providers"
+    from_sources = settings.constraints_mode == "constraints-source-providers"
     clients = () if settings.prod_slim else settings.prod_clients
     runtime = [package for client in clients for package in CLIENTS[client]]
     return {
@@ -63,7 +63,7 @@ def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
         "AIRFLOW_EXTRAS": "" if settings.prod_slim else ",".join(settings.airflow_extras),
         "AIRFLOW_INSTALLATION_METHOD": installation.method,
         "AIRFLOW_PROVIDERS_FROM_SOURCES": "true" if from_sources else "",
-        "AIRFLOW_CONSTRAINTS": installation.constraints,
+        "AIRFLOW_CONSTRAINTS": settings.constraints_mode,
         "AIRFLOW_PIP_VERSION": settings.pip_version,
         "ADDITIONAL_RUNTIME_APT_DEPS": " ".join([*runtime, *settings.dependencies_apt_runtime]),
     }

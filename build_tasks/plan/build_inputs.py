@@ -54,10 +54,7 @@ def collect(spec: BuildSpec) -> Inputs:
     if spec.inputs.content:
         return spec.inputs.content  # the Dockerfile may have been edited since
     file = spec.inputs.dockerfile
-    try:
-        instructions = dockerfile.parse(paths.read_text(file))
-    except FileNotFoundError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    instructions = dockerfile.parse(paths.read_text(file))
     line = dockerfile.carriage_return(instructions)
     if line:
         raise DockerfileError(

@@ -102,15 +102,12 @@ def _warn_unpinned(
     """Warn of additional packages whose version no constraints pin."""
     warnings: dict[tuple[str, ...], str] = {}
     for image, install in installations.items():
-        python = image.python
-        folder = install.contexts.get("constraints") if install else None
-        mode = install.constraints if install else "constraints"
-        file = folder / "constraints.txt" if folder else constraint_files.path(ROOT, python, mode)
+        file = install.constraints if install else constraint_files.path(ROOT, image.python)
         tests = () if install else settings.ci_test_packages
         packages = constraint_files.unpinned(file, (*settings.dependencies_python, *tests))
-        name = settings.constraints_location if folder else constraint_files.place(file)
+        own = install and settings.constraints_location
         if packages:
-            warnings.setdefault((name, *packages), python)
+            warnings.setdefault((own or constraint_files.place(file), *packages), image.python)
     for (name, *packages), python in warnings.items():
         announce(
             f"warning: {', '.join(packages)}: {name} has no version, so the newest is installed: "

@@ -1,8 +1,9 @@
 """Whether a run may write caches and images, from the event that started it.
 
 Whoever can push a cache reference decides what later builds of that branch take from it. So a run
-is trusted only if the event that started it is on a list: a commit in the repository itself, or a
-person with access to it. Any other run reads what trusted runs wrote, and writes nothing.
+is trusted only if the event that started it is on a list (ci_systems.toml): a commit in the
+repository itself, or a person with access to it. Any other run reads what trusted runs wrote, and
+writes nothing.
 
 The variables are documented by GitHub (Gitea has the same) and by GitLab for their runners. The
 payload of a GitHub event is that of its webhook.
@@ -13,9 +14,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,10 @@ from build_tasks.config.settings import Settings
 
 #: The variable that trusts a run on a CI system that is not known here.
 TRUST_VARIABLE = "AIRFLOW_IMAGES_TRUSTED"
-#: Trusted events of GitHub, and pipeline sources of GitLab: they build the repository's own code.
-GITHUB_TRUSTED = frozenset(
-    {"push", "create", "release", "schedule", "workflow_dispatch", "merge_group"}
-)
-GITLAB_TRUSTED = frozenset({"push", "schedule", "web", "webide"})
-#: Variables that identify other CI systems; most systems set the last one.
-OTHER_SYSTEMS: Mapping[str, str] = {
-    "APPVEYOR": "AppVeyor",
-    "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
-    "BUILDKITE": "Buildkite",
-    "CIRCLECI": "CircleCI",
-    "CIRRUS_CI": "Cirrus CI",
-    "CODEBUILD_BUILD_ID": "AWS CodeBuild",
-    "DRONE": "Drone",
-    "GO_PIPELINE_NAME": "GoCD",
-    "JENKINS_URL": "Jenkins",
-    "PROW_JOB_ID": "Prow",
-    "SEMAPHORE": "Semaphore",
-    "TEAMCITY_VERSION": "TeamCity",
-    "TF_BUILD": "Azure Pipelines",
-    "TRAVIS": "Travis CI",
-    "bamboo_buildKey": "Bamboo",
-    "CI": "this CI system",
-}
+_SYSTEMS = tomllib.loads(Path(__file__).with_name("ci_systems.toml").read_text(encoding="utf-8"))
+GITHUB_TRUSTED = frozenset(_SYSTEMS["github-trusted"])
+GITLAB_TRUSTED = frozenset(_SYSTEMS["gitlab-trusted"])
+OTHER_SYSTEMS: Mapping[str, str] = _SYSTEMS["other-systems"]
 _OFF = {"", "0", "false", "no", "off"}
 _PULL_REQUEST = "pull_request"
 _WORKFLOW_RUN = "workflow_run"
@@ -90,13 +71,13 @@ def assess(environment: Mapping[str, str], *, trusted: bool, place: str) -> CIRu
     The setting `trusted` can remove trust. Only if its place is the environment, which no pull
     request can edit, can it give trust, and never to a run that is known to build a fork's code.
     """
+    others = [name for variable, name in OTHER_SYSTEMS.items() if _is_on(environment, variable)]
     if _is_on(environment, "GITHUB_ACTIONS"):
         run = _github(environment)
     elif _is_on(environment, "GITLAB_CI"):
         run = _gitlab(environment)
-    elif system := next(filter(partial(_is_on, environment), OTHER_SYSTEMS), ""):
-        name = OTHER_SYSTEMS[system]
-        run = CIRun(f"cannot tell whose code {name} builds", unknown=True)
+    elif others:
+        run = CIRun(f"cannot tell whose code {others[0]} builds", unknown=True)
     else:
         run = CIRun()
     if not trusted and (run.trusted or run.unknown):
@@ -127,45 +108,43 @@ def _github(environment: Mapping[str, str]) -> CIRun:
         queued = _QUEUED.fullmatch(branch)
         return CIRun(base=queued["base"] if queued else "", no_cache=_MERGE_QUEUE)
     if event.startswith(_PULL_REQUEST):
-        return replace(run, distrust=_distrust_pull_request(environment, event))
+        return replace(run, distrust=_distrust_pull_request(_payload(environment), event))
     if event == _WORKFLOW_RUN:
-        return _workflow_run(environment, run)
+        return _workflow_run(_payload(environment), run)
     if event in GITHUB_TRUSTED:
         return run
     return _unknown(run, f"the event {event!r}" if event else "GitHub")
 
 
-def _distrust_pull_request(environment: Mapping[str, str], event: str) -> str:
+def _distrust_pull_request(payload: Mapping[str, Any], event: str) -> str:
     """Return why a pull request is not trusted: it comes from a fork, or may come from one."""
-    payload = _payload(environment)
+    name = _text(payload, _PULL_REQUEST, "head", "repo", "full_name")
+    if not name and isinstance(_value(payload, _PULL_REQUEST, "head"), dict):
+        name = "a deleted repository"  # that of a deleted fork is null
+    return _distrust_fork(payload, name, event)
+
+
+def _distrust_fork(payload: Mapping[str, Any], name: str, event: str) -> str:
+    """Return why the code of a repository is not trusted; empty if it is the event's own."""
     repository = _text(payload, "repository", "full_name")
-    pull_request = payload.get(_PULL_REQUEST)
-    head = pull_request.get("head") if isinstance(pull_request, dict) else None
-    if not repository or not isinstance(head, dict):
+    if not repository or not name:
         return f"cannot tell whether this {event} comes from a fork"
-    # The repository of a deleted fork is null.
-    name = _text(head, "repo", "full_name") or "a deleted repository"
     return "" if name == repository else f"it builds a pull request from {name}"
 
 
-def _workflow_run(environment: Mapping[str, str], run: CIRun) -> CIRun:
+def _workflow_run(payload: Mapping[str, Any], run: CIRun) -> CIRun:
     """Return what is known of a run that was started by the end of another workflow.
 
     It runs on the main branch, and builds the branch of the other workflow.
     """
-    payload = _payload(environment)
-    repository = _text(payload, "repository", "full_name")
     name = _text(payload, _WORKFLOW_RUN, "head_repository", "full_name")
     event = _text(payload, _WORKFLOW_RUN, "event")
     branch = _text(payload, _WORKFLOW_RUN, "head_branch")
-    if not repository or not name:
-        return replace(run, distrust="cannot tell whether this workflow_run comes from a fork")
-    if name != repository:
-        return replace(run, distrust=f"it builds a pull request from {name}")
+    if distrust := _distrust_fork(payload, name, _WORKFLOW_RUN):
+        return replace(run, distrust=distrust)
     if not branch or not (event in GITHUB_TRUSTED or event.startswith(_PULL_REQUEST)):
         return _unknown(run, f"a workflow_run after {event!r}")
-    queued = _QUEUED.fullmatch(branch)
-    if queued:
+    if queued := _QUEUED.fullmatch(branch):
         return CIRun(base=queued["base"], no_cache=_MERGE_QUEUE)
     return replace(run, branch=branch)
 
@@ -179,11 +158,17 @@ def _payload(environment: Mapping[str, str]) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def _text(value: Any, *keys: str) -> str:
-    """Return the text at a path of keys, or an empty text."""
+def _value(value: Any, *keys: str) -> Any:
+    """Return the value at a path of keys, None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return value
+
+
+def _text(value: Any, *keys: str) -> str:
+    """Return the text at a path of keys, or an empty text."""
+    text = _value(value, *keys)
+    return text if isinstance(text, str) else ""
 
 
 def _gitlab(environment: Mapping[str, str]) -> CIRun:

@@ -171,8 +171,6 @@ def _read(file: Path) -> DigestFile:
         texts = (pushed.image, pushed.airflow, pushed.commit, pushed.digest)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
-    except FileNotFoundError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{file}: is not a digest file of this suite") from None
     if schema != SCHEMA:

@@ -211,5 +211,5 @@ def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:
         paths.read_text(tmp_path)
     with pytest.raises(UsageError, match=r": cannot be read: embedded null byte$"):
         paths.read_text(tmp_path / "\0")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UsageError, match=r": cannot be read: No such file or directory$"):
         paths.read_text(tmp_path / "none")
