@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import STEPS, Instruction, semantics
@@ -215,71 +214,34 @@ class _Reader:
                 self.global_arguments[name] = value
 
     def _step(self, instruction: Instruction) -> None:
+        scope, values = self.scope, self.scope.values
         if instruction.word in STEPS:
-            self.scope.number += 1
-            use = _use(instruction, self.scope, self.arguments.get(EPOCH))
-            stages = tuple(map(self.stage, use.stages))
-            self.scope.last = replace(use, stages=stages, above=self.scope.last)
-            self.uses.append(self.scope.last)
+            scope.number += 1
+            scope.last = self._use(instruction)
+            self.uses.append(scope.last)
         if instruction.word == "SHELL":
-            self.scope.state["SHELL"] = " ".join(
-                semantics.exec_form(instruction.rest) or (instruction.rest,)
-            )
+            shell = semantics.exec_form(instruction.rest) or (instruction.rest,)
+            scope.state["SHELL"] = " ".join(shell)
         elif instruction.word in _STATE:
-            self.scope.state[instruction.word] = expand(instruction.rest, self.scope.values)
+            scope.state[instruction.word] = expand(instruction.rest, values)
 
-
-def _use(instruction: Instruction, scope: _Scope, epoch: str | None) -> Use:
-    values = scope.values
-    if instruction.word == "RUN":  # a program sees all variables
-        files, stages = _mounts(instruction, values)
-        meaning = semantics.run(instruction, values)
-        state = dict(scope.state)
-        return Use(instruction, scope.stage, scope.number, values, state, files, stages, meaning)
-    text = instruction.head if semantics.quoted(instruction) else instruction.text
-    named = {name: values[name] for name in variables(text) if name in values}
-    if epoch is not None:
-        named[EPOCH] = epoch
-    if instruction.word == "WORKDIR":
-        files, stages = (), ()
-        meaning, words = semantics.workdir(instruction, values), ["USER"]
-    else:
-        files, stages = _sources(instruction, values)
-        meaning, words = semantics.copy(instruction, values), []
-    if not meaning[-1].startswith("/"):  # a relative path depends on the working directory
-        words.append("WORKDIR")
-    state = {word: scope.state[word] for word in words if word in scope.state}
-    return Use(instruction, scope.stage, scope.number, named, state, files, stages, meaning)
-
-
-#: Paths of the build context, and stages.
-_Sources = tuple[tuple[str, ...], tuple[str, ...]]
-
-
-def _mounts(instruction: Instruction, values: Mapping[str, str]) -> _Sources:
-    """Return the files and the stages that a RUN mounts."""
-    files, stages = [], []
-    for name, value in dockerfile.flags(instruction)[0]:
-        options = semantics.mount_options(expand(value, values)) if name == "mount" else {}
-        if options.get("from"):
-            stages.append(options["from"].lower())
-        elif options and options.get("type", "bind") == "bind":
-            files.append(_clean(options.get("source") or "."))
-    return tuple(files), tuple(stages)
-
-
-def _sources(instruction: Instruction, values: Mapping[str, str]) -> _Sources:
-    """Return the files, or the stage, that a COPY or ADD reads."""
-    origin = expand(dict(dockerfile.flags(instruction)[0]).get("from", ""), values).lower()
-    if origin:
-        return (), (origin,)
-    words = [expand(word, values) for word in semantics.arguments(instruction)[:-1]]
-    remote = ("http://", "https://", "git@", "<<")
-    return tuple(_clean(word) for word in words if not word.startswith(remote)), ()
-
-
-def _clean(path: str) -> str:
-    return posixpath.normpath(path.lstrip("/") or ".")
+    def _use(self, instruction: Instruction) -> Use:
+        scope, values = self.scope, self.scope.values
+        step = semantics.step(instruction, values)
+        if instruction.word == "RUN":  # a program sees all
+            named, state = values, dict(scope.state)
+        else:
+            text = instruction.head if semantics.quoted(instruction) else instruction.text
+            named = {name: values[name] for name in variables(text) if name in values}
+            if EPOCH in self.arguments:
+                named[EPOCH] = self.arguments[EPOCH]
+            words = ["USER"] if instruction.word == "WORKDIR" else []
+            if not step.meaning[-1].startswith("/"):  # relative to the working directory
+                words.append("WORKDIR")
+            state = {word: scope.state[word] for word in words if word in scope.state}
+        stages = tuple(map(self.stage, step.stages))
+        place = (instruction, scope.stage, scope.number)
+        return Use(*place, named, state, step.files, stages, step.meaning, scope.last)
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -10,6 +10,7 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction
@@ -18,10 +19,15 @@ from build_tasks.inputs.dockerfile.expansion import expand, expand_heredoc
 #: BuildKit's synonyms for options of a mount.
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _HEREDOC = re.compile(r"<<(?P<dash>-?)(?P<name>[\"']?\w+[\"']?)")
+#: How sources begin that are not in the build context.
+_REMOTE = ("http://", "https://", "git@", "<<")
 _OCTAL = re.compile(r"0*([0-7]+)")
 #: Marks the name of a stage that an instruction reads.
 _STAGE = "\0stage\0"
 _STAGE_NAME = re.compile(rf"{_STAGE}([^,\0]*)")
+
+#: Names and values of flags.
+_Flags = Sequence[tuple[str, str]]
 
 
 def with_stages(meaning: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
@@ -32,47 +38,63 @@ def with_stages(meaning: Sequence[str], names: Mapping[str, str]) -> tuple[str, 
     )
 
 
-def run(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the meaning of a RUN: its flags, then its command."""
-    flags, command = _flags(instruction, values)
+@dataclass(frozen=True)
+class Step:
+    """What a step means, and what it reads.
+
+    Args:
+        meaning: its parts; that of a COPY, an ADD or a WORKDIR ends with the target.
+        files: the paths or patterns of the build context that it reads; `.` is everything.
+        stages: the stages, contexts and images that it reads.
+    """
+
+    meaning: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+
+
+def step(instruction: Instruction, values: Mapping[str, str]) -> Step:
+    """Return what a RUN, COPY, ADD or WORKDIR means with some variables."""
+    if instruction.word == "WORKDIR":
+        return Step((posixpath.normpath(expand(instruction.rest, values)),))
+    given, rest = dockerfile.flags(instruction)
+    flags = [(name, expand(value, values)) for name, value in given]
+    if instruction.word == "RUN":
+        return _run(instruction, flags, rest)
+    return _copy(instruction, flags, rest, values)
+
+
+def _run(instruction: Instruction, flags: _Flags, command: str) -> Step:
     heredoc = _HEREDOC.fullmatch(command)
     if heredoc and instruction.body:
-        return (*flags, f"script {heredoc['dash']}", *instruction.body[:-1])
-    return (*flags, *(exec_form(command) or (command,)), *instruction.body)
+        script = (f"script {heredoc['dash']}", *instruction.body[:-1])
+    else:
+        script = (*(exec_form(command) or (command,)), *instruction.body)
+    files, stages = [], []
+    for options in (_mount_options(value) for name, value in flags if name == "mount"):
+        if options.get("from"):
+            stages.append(options["from"].lower())
+        elif options.get("type", "bind") == "bind":
+            files.append(_path(options.get("source", "")))
+    return Step((*_sorted(flags), *script), tuple(files), tuple(stages))
 
 
-def copy(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the meaning of a COPY or an ADD: its flags, its sources, and last its target."""
-    *sources, target = arguments(instruction) or [""]
-    body = (
-        instruction.body
-        if quoted(instruction)
-        else [expand_heredoc(line, values) for line in instruction.body]
-    )
+def _copy(instruction: Instruction, flags: _Flags, rest: str, values: Mapping[str, str]) -> Step:
+    *sources, target = exec_form(rest) or dockerfile.words(rest) or [""]
+    body = instruction.body
+    if not quoted(instruction):
+        body = [expand_heredoc(line, values) for line in body]
     paths = [_source(word, values) for word in sources]
-    return (
-        instruction.word,
-        *_flags(instruction, values)[0],
-        *paths,
-        *body,
-        expand(target, values),
-    )
-
-
-def workdir(instruction: Instruction, values: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the meaning of a WORKDIR."""
-    return (posixpath.normpath(expand(instruction.rest, values)),)
+    meaning = (instruction.word, *_sorted(flags), *paths, *body, expand(target, values))
+    if origin := dict(flags).get("from"):
+        return Step(meaning, stages=(origin.lower(),))
+    words = [expand(word, values) for word in sources]
+    return Step(meaning, tuple(_path(word) for word in words if not word.startswith(_REMOTE)))
 
 
 def quoted(instruction: Instruction) -> bool:
     """Return whether the name of a heredoc is quoted, so that its variables are not replaced."""
     return '<<"' in instruction.head or "<<'" in instruction.head
-
-
-def arguments(instruction: Instruction) -> list[str]:
-    """Return the words of an instruction after its flags, in either form."""
-    rest = dockerfile.flags(instruction)[1]
-    return [*(exec_form(rest) or dockerfile.words(rest))]
 
 
 def exec_form(text: str) -> tuple[str, ...] | None:
@@ -109,10 +131,8 @@ def configuration(
     return {**before, instruction.word: value}
 
 
-def _flags(instruction: Instruction, values: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return the meaning of an instruction's flags, in order, and the rest."""
-    flags, rest = dockerfile.flags(instruction)
-    return sorted(_flag(name, expand(value, values)) for name, value in flags), rest
+def _sorted(flags: _Flags) -> list[str]:
+    return sorted(_flag(name, value) for name, value in flags)
 
 
 def _flag(name: str, value: str) -> str:
@@ -124,7 +144,7 @@ def _flag(name: str, value: str) -> str:
 
 
 def _mount(value: str) -> str:
-    options = mount_options(value)
+    options = _mount_options(value)
     if options.get("type") == "cache":
         options.pop("id", None)
     if "from" in options:
@@ -132,7 +152,7 @@ def _mount(value: str) -> str:
     return ",".join(f"{name}={options[name]}" for name in sorted(options))
 
 
-def mount_options(value: str) -> dict[str, str]:
+def _mount_options(value: str) -> dict[str, str]:
     """Return the options of a `--mount`, under their full names."""
     parts = (option.partition("=") for option in value.split(","))
     return {_SYNONYMS.get(name, name): text if equals else "true" for name, equals, text in parts}
@@ -141,4 +161,9 @@ def mount_options(value: str) -> dict[str, str]:
 def _source(word: str, values: Mapping[str, str]) -> str:
     if word.startswith(("<<", "git@")) or "://" in word:
         return re.sub(r"^(<<-?)[\"']?(\w+)[\"']?$", r"\1\2", word)
-    return posixpath.normpath(expand(word, values).lstrip("/") or ".")
+    return _path(expand(word, values))
+
+
+def _path(path: str) -> str:
+    """Return a path of a build context as BuildKit cleans it."""
+    return posixpath.normpath(path.lstrip("/") or ".")
