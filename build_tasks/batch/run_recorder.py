@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
-from build_tasks.history import journal, recorded_inputs
+from build_tasks.history import journal, recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
@@ -37,7 +37,7 @@ class RunRecorder:
         """Record a build that ended, for the first time or after a retry."""
         record = replace(record, run=self.run)
         with self._warning("the record of the build is not kept"):
-            record = recorded_inputs.noted(record, build_inputs.collect(spec))
+            record = recipe.noted(record, build_inputs.collect(spec))
         before = self.records.get(spec.identity)  # which only this build's thread replaces
         attempts = record.attempts + (before.attempts if before else 0)
         self._keep(replace(record, attempts=attempts))

@@ -18,7 +18,7 @@ from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FIELDS, FILE_VARIABLE, Settings
 from build_tasks.errors import ImagesError
-from build_tasks.history import recorded_inputs
+from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import fingerprint
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
@@ -129,7 +129,7 @@ def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[s
 
 
 def _details(parts: Sequence[str], record: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
-    before = recorded_inputs.recorded(record)
+    before = recipe.recorded(record)
     changes = [
         f"{part} ({shorten(detail, WIDTH, placeholder=' ...')})"
         for part in parts

@@ -185,10 +185,7 @@ class VertexState:
         known = self.intervals.get(begin)
         self.intervals[begin] = known if end is None else max(end, begin, known or 0.0)
         if len(self.intervals) > MAX_PARTS:
-            running = [begin for begin, end in self.intervals.items() if end is None]
-            self.intervals = {**dict.fromkeys(running), **dict(_united(self.intervals.items()))}
-            if len(self.intervals) > MAX_PARTS // 2:
-                self.intervals = {min(self.intervals): self.last}
+            self.intervals = {min(self.intervals): self.last}
 
 
 def step(members: Sequence[VertexState], zero: float) -> Step:

@@ -83,6 +83,8 @@ class Display(Listener):
 
     #: Whether the beginning of a build is shown.
     shows_start = True
+    #: Whether the outcome of each of several builds is.
+    shows_outcome = False
 
     def __init__(self, logs: Path, *, width: int = WIDTH, verbose: bool = False) -> None:
         self.rows: dict[str, Row] = {}
@@ -181,6 +183,8 @@ class Display(Listener):
         if log and log.problem and not self._warned:
             self._warned = True
             self.show(name, log.problem)
+        if self.shows_outcome and len(self.rows) > 1:
+            self.show(name, self.rows[name].outcome)
 
     def show(self, name: str, text: str) -> None:
         """Show a message about a build."""

@@ -9,7 +9,6 @@ import secrets
 
 from build_tasks import console
 from build_tasks.errors import ImagesError
-from build_tasks.progress.base import Display
 from build_tasks.progress.plain import Lines
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration
@@ -21,12 +20,14 @@ LAST = 20
 class GitHub(Lines):
     """Prints lines, and each build's log when it has ended."""
 
+    shows_outcome = False
+
     def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
         """Print the outcome of a build, and its log as a group."""
+        super().ended(name, state, error, seconds)
         if state == "skipped":
-            super().ended(name, state, error, seconds)
+            self.show(name, self.rows[name].outcome)
             return
-        Display.ended(self, name, state, error, seconds)
         log = self.log(name)
         lines = []
         if error:

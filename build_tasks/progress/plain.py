@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from build_tasks import console
-from build_tasks.errors import ImagesError
 from build_tasks.history import vertex_names
 from build_tasks.history.events import Line, redacted
 from build_tasks.history.record import StepKind
@@ -20,6 +19,8 @@ _SHOWN = _CACHES | {StepKind.STEP, StepKind.BASE}
 class Lines(Display):
     """Prints a line for each step of several builds, with the build's name in front."""
 
+    shows_outcome = True
+
     def step(self, name: str, event: StepEvent) -> None:
         """Print what starts to run, and which cache cannot be used."""
         super().step(name, event)
@@ -31,11 +32,6 @@ class Lines(Display):
             line = f"{event.name}: {event.text.rpartition(': ')[2]}"
         if line and not line.endswith(CANCELED):
             console.message(shorten(f"{name}: {line}", self._width))
-
-    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
-        """Print the outcome of a build."""
-        super().ended(name, state, error, seconds)
-        self.show(name, self.rows[name].outcome)
 
 
 class StepLines(Display):
@@ -77,16 +73,12 @@ def _changes(event: StepEvent) -> list[str]:
 class Events(Display):
     """Prints BuildKit's events as they are, for other programs, and our own messages."""
 
+    shows_outcome = True
+
     def line(self, name: str, line: Line) -> None:
         """Print a line of buildx."""
         console.write(f"{escaping.terminal(redacted(line))}\n")
         super().line(name, line)
-
-    def ended(self, name: str, state: str, error: ImagesError | None, seconds: float) -> None:
-        """Print the outcome if there are several builds."""
-        super().ended(name, state, error, seconds)
-        if len(self.rows) > 1:
-            self.show(name, self.rows[name].outcome)
 
 
 class BuildKitDisplay(Display):

@@ -22,7 +22,7 @@ from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import apt
 from build_tasks.engine.state import EmbeddedEngine
-from build_tasks.history import recorded_inputs
+from build_tasks.history import recipe
 from build_tasks.history.explain import explain
 from build_tasks.history.record import BuildRecord
 from build_tasks.history.recorder import Recorder
@@ -87,7 +87,7 @@ class Project:
         records: list[BuildRecord] = []
         runner.build(self.client, spec, Listener(), note=records.append)
         assert spec.inputs.content
-        record = recorded_inputs.noted(records[0], spec.inputs.content)
+        record = recipe.noted(records[0], spec.inputs.content)
         return Made(spec.inputs.content.fingerprint, record, self.image())
 
     def image(self) -> object:

@@ -11,7 +11,7 @@ import pytest
 from suite import Suite
 
 from build_tasks.engine.state import EmbeddedEngine
-from build_tasks.history import recorded_inputs
+from build_tasks.history import recipe
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.explain.causes import Cause, Why
 from build_tasks.history.record import BuildRecord
@@ -90,7 +90,7 @@ def noted(record: BuildRecord, root: Path, arguments: dict[str, str]) -> BuildRe
                 text = path.read_bytes().hex()
                 files[str(path.relative_to(root))] = f"100{executable} {text}"
     instructions = dockerfile.parse((root / name).read_text())
-    return recorded_inputs.noted(record, fingerprint.gather(instructions, arguments, files))
+    return recipe.noted(record, fingerprint.gather(instructions, arguments, files))
 
 
 @pytest.fixture

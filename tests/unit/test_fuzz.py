@@ -37,7 +37,7 @@ from build_tasks.engine.folders import Folders
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS
-from build_tasks.history import journal, recorded_inputs, serialization
+from build_tasks.history import journal, recipe, serialization
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.history.recorder import Recorder
@@ -174,7 +174,7 @@ def _journal(content: bytes, folder: Path) -> None:
     file = folder / "record.json"
     file.write_bytes(content)
     for record in journal.read(file, lambda _: None):
-        recorded_inputs.recorded(record)
+        recipe.recorded(record)
         explanation.lines(explain(record, record))
 
 

@@ -12,7 +12,7 @@ from build_tasks.history import vertex_names
 from build_tasks.history.explain.alignment import align
 from build_tasks.history.explain.causes import Cause, Comparison, Why
 from build_tasks.history.explain.explanation import Explanation, Miss
-from build_tasks.history.explain.recipe import recipe
+from build_tasks.history.recipe import recipe
 from build_tasks.history.record import BuildRecord, Step, StepKind
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import zip_longest
 
 from build_tasks.history.explain.alignment import Alignment
-from build_tasks.history.explain.recipe import Recipe
+from build_tasks.history.recipe import Recipe
 from build_tasks.inputs.dockerfile.inputs import Use
 from build_tasks.inputs.dockerfile.semantics import with_stages
 

@@ -8,7 +8,7 @@ import pytest
 import specs
 
 from build_tasks.errors import UsageError
-from build_tasks.history import recorded_inputs
+from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.fingerprint import Inputs
@@ -104,16 +104,16 @@ def test_an_image_begins_with_the_layers_of_its_base() -> None:
     ],
 )
 def test_a_record_tells_what_changed(part: str, other: Inputs, expected: list[str]) -> None:
-    kept = recorded_inputs.noted(BuildRecord("x", base=("", "sha256:1")), inputs())
+    kept = recipe.noted(BuildRecord("x", base=("", "sha256:1")), inputs())
     assert kept.fingerprint == inputs().fingerprint
     assert kept.base == ("b:2", "sha256:1")
-    assert recorded_inputs.recorded(kept) == inputs()
-    assert fingerprint.details(part, recorded_inputs.recorded(kept), other) == expected
+    assert recipe.recorded(kept) == inputs()
+    assert fingerprint.details(part, recipe.recorded(kept), other) == expected
 
 
 def test_a_record_keeps_no_secret() -> None:
     text = 'FROM x\nARG URL\nRUN curl -H "Authorization: Bearer abcdef" https://u:hidden@host/\n'
-    kept = recorded_inputs.noted(BuildRecord("x"), inputs(text, URL="https://u:hidden@host/"))
+    kept = recipe.noted(BuildRecord("x"), inputs(text, URL="https://u:hidden@host/"))
     assert "hidden" not in str(kept)
     assert "abcdef" not in str(kept)
 

@@ -209,7 +209,7 @@ def test_lines_name_a_cache_that_cannot_be_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     display = Lines(tmp_path, width=100)
-    attempt = begin(display, CI)
+    attempt = begin(display, CI, "prod-3.9-amd64")
     cache = "importing cache manifest from r/i:c"
     attempt.write(
         vertex(cache, started=BEGAN),

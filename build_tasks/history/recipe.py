@@ -1,17 +1,19 @@
-"""The Dockerfile of a build, as far as its record holds it."""
+"""The inputs of a build in its record: kept, and read again."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from build_tasks.history import vertex_names
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.inputs import dockerfile
-from build_tasks.inputs.dockerfile import inputs
+from build_tasks.inputs.dockerfile import Instruction, inputs
 from build_tasks.inputs.dockerfile.inputs import Use
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT, Inputs, gather
+from build_tasks.text.redaction import redact
 
 _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]+)")
 
@@ -80,7 +82,7 @@ def _agrees(name: str, head: str) -> bool:
 
 def recipe(record: BuildRecord) -> Recipe:
     """Return what a record holds of its Dockerfile."""
-    instructions = [dockerfile.read(text) for text in record.instructions]
+    instructions = _instructions(record)
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
     for step in record.steps:
         match = _FROM.search(step.name) if step.kind is StepKind.BASE else None
@@ -88,3 +90,25 @@ def recipe(record: BuildRecord) -> Recipe:
             bases[match["reference"]] = match["digest"]
     uses = inputs.uses(instructions, record.arguments)
     return Recipe(record, uses, dockerfile.declared(instructions), bases)
+
+
+def recorded(record: BuildRecord) -> Inputs:
+    """Return the inputs of a recorded build."""
+    return gather(_instructions(record), record.arguments, record.files)
+
+
+def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
+    """Add the inputs of a build to its record, redacted."""
+    arguments = {**now.arguments, **({BASE_ARGUMENT: now.base} if now.base else {})}
+    return replace(
+        record,
+        arguments={name: redact(text) for name, text in arguments.items()},
+        base=(now.base, record.base[1]),
+        files=dict(now.files),
+        instructions=tuple(redact(str(line)) for line in now.instructions),
+        fingerprint=now.fingerprint,
+    )
+
+
+def _instructions(record: BuildRecord) -> list[Instruction]:
+    return [dockerfile.read(text) for text in record.instructions]
