@@ -75,13 +75,11 @@ class RunRecorder:
             from build_tasks.history.explain import (  # noqa: PLC0415 - start-up time
                 explain,
                 explanation,
-                unused_caches,
             )
 
             before = journal.previous(record, self.announce)
             if before is not None:
-                lines = explanation.lines(explain(before, record))
-                for line in (*unused_caches.warnings(before, record), *lines):
+                for line in explanation.lines(explain(before, record)):
                     yield line.removeprefix(f"{record.identity}: ")
 
     def close(self) -> None:

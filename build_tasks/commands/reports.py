@@ -16,7 +16,7 @@ from build_tasks.history import journal, serialization
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
-from build_tasks.report import junit_xml, page, step_summary, terminal
+from build_tasks.report import documents, page, step_summary, terminal
 from build_tasks.text.formatting import plural
 
 #: The format that the suffix of an output file means.
@@ -33,7 +33,7 @@ def report_image(options: Options) -> None:
         "table": terminal.summary,
         "markdown": step_summary.markdown,
         "json": lambda records: f"{json.dumps(serialization.to_report(records), indent=2)}\n",
-        "junit": junit_xml.junit,
+        "junit": documents.junit,
         "html": page.html,
     }
     records = journal.find(options.text("record") or journal.LAST, announce=message)

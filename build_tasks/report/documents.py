@@ -1,18 +1,22 @@
-"""Render the templates of this package: the page, the step summary and JUnit's XML."""
+"""Render the templates of this package: JUnit's XML, the page and the step summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from build_tasks.history.record import BuildRecord
 from build_tasks.report import facts
 from build_tasks.text import escaping
 from build_tasks.text.formatting import duration, size
 
 FOLDER = Path(__file__).parent
+#: Lines of a failed step's log in JUnit's XML.
+LOG = 50
 
 
 def render(name: str, escape: Callable[[str], str] = escaping.plain, **values: Any) -> str:
@@ -40,3 +44,10 @@ def render(name: str, escape: Callable[[str], str] = escaping.plain, **values: A
         "number": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
     }
     return environment.get_template(name).render(facts=facts, **values)
+
+
+def junit(records: Sequence[BuildRecord]) -> str:
+    """Return records as JUnit XML for the test views of CI systems, each as a test case."""
+    began = min((record.began for record in records if record.began), default="")
+    whole_seconds = re.sub(r"\.\d+", "", began)  # Jenkins takes no others
+    return render("junit.xml", records=records, began=whole_seconds, LOG=LOG)

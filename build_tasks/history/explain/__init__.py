@@ -95,5 +95,6 @@ def _cache_cause(earlier: Sequence[Step], before: BuildRecord, now: BuildRecord)
             why = Why.LEFT_OUT if use.left_out and not use.absent else Why.IMPORT
             return Cause(why, use.reference, now=use.error)
     read = [use.reference for use in now.imports if not use.error]
+    read = [f"{name} (which had it)" if name in held else name for name in read]
     unread = [f"{use.reference} ({use.error})" for use in now.imports if use.error]
     return Cause(Why.COLLECTED, ", ".join(read), now=", ".join(unread))

@@ -261,6 +261,16 @@ def test_an_unread_cache_without_the_step_is_no_cause() -> None:
     )
 
 
+def test_a_read_cache_that_should_have_the_step_is_named() -> None:
+    now = record(ALL, imports=(CacheUse("r/c:1"), CacheUse("r/c:2")))
+    written = replace(BEFORE, export=CacheUse("r/c:1"))
+    assert explanation.lines(explain(written, now))[-1].endswith(
+        "; not in r/c:1 (which had it), r/c:2"
+    )
+    failed = replace(BEFORE, export=CacheUse("r/c:1", "401"))
+    assert explanation.lines(explain(failed, now))[-1].endswith("; not in r/c:1, r/c:2")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "ran", "expected"),
     [

@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ import pytest
 
 from build_tasks.buildx import classification
 from build_tasks.errors import StepError
-from build_tasks.history.explain import unused_caches
-from build_tasks.history.explain.unused_caches import missed
-from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
+from build_tasks.history.record import BuildRecord, CacheUse, StepKind
 from build_tasks.history.recorder import Recorder, Snapshot
 from build_tasks.history.vertex import MAX_LINES, MAX_PARTS, Moment, StepEvent
 from build_tasks.process import Completed
@@ -330,57 +327,6 @@ def test_intervals_without_number_become_one() -> None:
     (step,) = recorder.record(BuildRecord("x")).steps
     assert step.intervals[0][0] == 0
     assert len(step.intervals) <= MAX_PARTS
-
-
-STEP = Step("s", "[2/2] RUN x", StepKind.STEP, inputs=("base",), started=True)
-CONTEXT = Step("c", "[internal] load build context", StepKind.CONTEXT, started=True)
-WRITTEN = BuildRecord("x", steps=(STEP,), export=CacheUse(CACHE), files={"a": "1"})
-READ = BuildRecord("x", steps=(STEP,), imports=(CacheUse(CACHE),), files={"a": "1"})
-
-
-def test_a_cache_that_should_have_hit_is_a_warning() -> None:
-    step = replace(STEP, intervals=((0.0, 2.5),))
-    other = replace(step, digest="t", name="[3/3] RUN y")
-    before = BuildRecord("x", steps=(step, other), export=CacheUse(CACHE))
-    unread = CacheUse("h/other:c", "unauthorized")
-    now = BuildRecord("x", steps=(step, other), imports=(CacheUse(CACHE), unread))
-    assert unused_caches.warnings(before, now) == [
-        f"warning: the cache {CACHE} was read and should have had x and 1 more, which ran for 5.0 s"
-    ]
-    assert unused_caches.warnings(None, now) == []
-
-
-def test_a_step_that_the_cache_has_had_and_that_ran_is_missed() -> None:
-    assert missed(WRITTEN, READ) == (STEP,)
-    assert missed(replace(READ, steps=(replace(STEP, cached=True),)), READ) == (STEP,)
-
-
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        (None, READ),
-        (replace(WRITTEN, export=CacheUse(CACHE, "why")), READ),
-        (replace(WRITTEN, export=None), READ),
-        (WRITTEN, replace(READ, imports=(CacheUse(CACHE, "why"),))),
-        (WRITTEN, replace(READ, steps=(replace(STEP, cached=True),))),
-        (replace(WRITTEN, steps=(replace(STEP, digest="t"),)), READ),
-        (replace(WRITTEN, steps=(replace(STEP, error="why"),)), READ),
-    ],
-)
-def test_nothing_is_missed_that_the_cache_has_not_had(
-    before: BuildRecord | None, now: BuildRecord
-) -> None:
-    assert missed(before, now) == ()
-
-
-def test_a_step_on_files_is_missed_only_where_they_are_the_same() -> None:
-    on_files = replace(STEP, inputs=("base", "mid"))
-    middle = replace(STEP, digest="mid", inputs=("c", "s"))
-    now = replace(READ, steps=(on_files, middle, CONTEXT))
-    before = replace(WRITTEN, steps=now.steps)
-    assert missed(before, now) == (on_files, middle)
-    assert missed(before, replace(now, files={"a": "2"})) == ()
-    assert missed(replace(before, files={}), replace(now, files={})) == ()
 
 
 def test_a_step_of_another_build_is_left_out() -> None:

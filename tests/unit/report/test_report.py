@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from build_tasks.errors import DiskError
 from build_tasks.history import journal
 from build_tasks.history.record import BuildRecord, CacheUse, Step, StepKind
-from build_tasks.report import facts, junit_xml, page, step_summary, terminal, timeline
+from build_tasks.report import documents, facts, page, step_summary, terminal
 
 RUN = records.run()
 FAILED = next(one for one in RUN if one.outcome == "failed")
@@ -338,7 +338,7 @@ def test_the_present_summary_counts_against_the_limit(
 
 
 def test_junit_has_a_case_for_each_build() -> None:
-    root = ET.fromstring(junit_xml.junit(RUN))  # noqa: S314 - our own
+    root = ET.fromstring(documents.junit(RUN))  # noqa: S314 - our own
     (suite,) = root
     assert (root.tag, suite.tag) == ("testsuites", "testsuite")
     assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == [
@@ -369,7 +369,7 @@ def test_junit_has_skipped_and_failed_builds() -> None:
         BuildRecord("b", outcome="skipped"),
         BuildRecord("c", outcome="failed", failure="network", message="no route"),
     ]
-    (suite,) = ET.fromstring(junit_xml.junit(some))  # noqa: S314 - our own
+    (suite,) = ET.fromstring(documents.junit(some))  # noqa: S314 - our own
     assert [suite.get(name) for name in ("failures", "skipped", "timestamp")] == ["1", "2", None]
     assert [one.get("message") for one in suite.iter("skipped")] == ["stopped by SIGINT", "skipped"]
     (failure,) = suite.iter("failure")
@@ -379,7 +379,7 @@ def test_junit_has_skipped_and_failed_builds() -> None:
 @given(st.lists(ANY, max_size=3))
 @settings(deadline=None)
 def test_junit_escapes_any_text(some: list[BuildRecord]) -> None:
-    root = ET.fromstring(junit_xml.junit([*some, evil()]).encode())  # noqa: S314 - our own
+    root = ET.fromstring(documents.junit([*some, evil()]).encode())  # noqa: S314 - our own
     assert len([*root.iter("testcase")]) == len(some) + 1
 
 
@@ -444,11 +444,11 @@ def test_concurrent_steps_have_lanes() -> None:
         return Step(str(interval), "x", StepKind.STEP, started=True, intervals=interval)
 
     record = BuildRecord("x", seconds=9, steps=(step((0, 4)), step((1, 2), (3, 5)), step((4, 6))))
-    marks, lanes = timeline.marks(record)
+    marks, lanes = page.marks(record)
     assert [(mark.begin, mark.lane) for mark in marks] == [(0, 0), (1, 1), (3, 1), (4, 0)]
     assert lanes == 2
     many = BuildRecord("x", steps=tuple(step((0, number)) for number in range(1, 9)))
-    marks, lanes = timeline.marks(many)
+    marks, lanes = page.marks(many)
     assert (lanes, max(mark.lane for mark in marks), len(marks)) == (4, 3, 8)
 
 
@@ -464,7 +464,7 @@ def test_concurrent_steps_have_lanes() -> None:
     ],
 )
 def test_an_axis_has_few_lines_at_round_times(span: float, step: float, last: float) -> None:
-    axis = timeline.axis(span)
+    axis = page.axis(span)
     assert (axis.step, axis.ticks[-1]) == (step, last)
     assert len(axis.ticks) <= 11
 
@@ -534,7 +534,7 @@ def test_a_cache_that_was_never_written_is_not_lost() -> None:
     step = Step("d", "importing cache manifest from r/a:x", StepKind.IMPORT, error=error)
     step = replace(step, started=True, intervals=((0.0, 0.1),))
     record = BuildRecord("x", steps=(step,), imports=(CacheUse("r/a:x", error),))
-    (mark,), _ = timeline.marks(record)
+    (mark,), _ = page.marks(record)
     assert mark.state == "absent"
     assert mark.about == "importing cache manifest from r/a:x\nno cache yet 0.1 s, at 0.0 s"
     text = page.html([record])
