@@ -17,16 +17,11 @@ ANSWER = 10.0
 
 @dataclass(frozen=True)
 class PlatformImage:
-    """An image for one platform.
+    """An image for one platform."""
 
-    Args:
-        digest: its digest; that of its index if the index has a single platform.
-        labels: its labels.
-        layers: its layers, lowest first (`rootfs.diff_ids` of the configuration).
-    """
-
-    digest: str
+    digest: str  # its digest; that of its index if the index has a single platform
     labels: Mapping[str, str] = field(default_factory=dict)
+    #: Its layers, lowest first (`rootfs.diff_ids` of the configuration).
     layers: tuple[str, ...] = ()
 
 
@@ -55,10 +50,7 @@ def of_engine(client: Client, reference: str, platform: Platform) -> PlatformIma
 def of_registry(client: Client, reference: str, builder: str) -> ImageIndex:
     """Return an image of a registry, which has no platforms if the registry does not have it.
 
-    Args:
-        client: programs and environment.
-        reference: the image.
-        builder: the builder whose registry settings apply.
+    The registry settings are those of the builder.
 
     Raises:
         ImagesError: the registry does not answer, or refuses.
@@ -72,8 +64,7 @@ def of_registry(client: Client, reference: str, builder: str) -> ImageIndex:
 def parse(text: str) -> ImageIndex:
     """Return an image as `imagetools inspect` describes it, empty if it has no configuration.
 
-    Args:
-        text: the description (JSON). Its `image` is a configuration, or one for each platform.
+    The key `image` of that JSON is a configuration, or one for each platform.
     """
     try:
         document = json.loads(text)

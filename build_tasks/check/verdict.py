@@ -8,25 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """What the engine or the registry has. The field names are keys of the JSON output.
+    """What the engine or the registry has. The field names are keys of the JSON output."""
 
-    Args:
-        place: `engine` or `registry`.
-        reference: the image.
-        there: whether the image exists.
-        digest: its digest.
-        changed: the parts of the inputs that changed since it was built.
-        details: what changed in them, if there is a record of that build.
-        problem: why the place did not answer, or "".
-    """
-
-    place: str
+    place: str  # `engine` or `registry`
     reference: str
-    there: bool = False
-    digest: str = ""
-    changed: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()
-    problem: str = ""
+    there: bool = False  # whether the image exists
+    digest: str = ""  # its digest
+    changed: tuple[str, ...] = ()  # the parts of the inputs that changed since it was built
+    details: tuple[str, ...] = ()  # what changed in them, if there is a record of that build
+    problem: str = ""  # why the place did not answer, or ""
 
     @property
     def current(self) -> bool:
@@ -47,19 +37,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the image of a build is up to date. The field names are keys of the JSON output.
-
-    Args:
-        identity: the name of the build.
-        command: the command that builds it.
-        findings: what the engine and the registry have.
-        unasked: why it is unknown whether the base image changed, or "".
-    """
+    """Whether the image of a build is up to date. The field names are keys of the JSON output."""
 
     identity: str
-    command: str
-    findings: tuple[Finding, ...]
-    unasked: str = ""
+    command: str  # the command that builds it
+    findings: tuple[Finding, ...]  # what the engine and the registry have
+    unasked: str = ""  # why it is unknown whether the base image changed, or ""
 
     @property
     def current(self) -> bool:

@@ -24,23 +24,17 @@ _BASE64 = frozenset({"data", "short", "detail"})
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """The state of a vertex of the build graph; times are seconds since 1970.
-
-    Args:
-        name: its own name, or the one of its progress group.
-        group: the id of its progress group, such as the one of a `COPY --link`.
-        weak: it is shown only if another vertex of its group starts.
-    """
+    """The state of a vertex of the build graph; times are seconds since 1970."""
 
     digest: str
-    name: str = ""
+    name: str = ""  # its own name, or the one of its progress group
     inputs: tuple[str, ...] = ()
     started: float | None = None
     completed: float | None = None
     cached: bool = False
     error: str = ""
-    group: str = ""
-    weak: bool = False
+    group: str = ""  # the id of its progress group, such as the one of a `COPY --link`
+    weak: bool = False  # it is shown only if another vertex of its group starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +66,11 @@ Event = Vertex | VertexStatus | VertexLog | VertexWarning
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of buildx's output.
-
-    Args:
-        events: its events; None for a plain message.
-        status: the JSON object that they were decoded from.
-    """
+    """A line of buildx's output."""
 
     text: str
-    events: tuple[Event, ...] | None = None
+    events: tuple[Event, ...] | None = None  # its events; None for a plain message
+    #: The JSON object that they were decoded from.
     status: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 

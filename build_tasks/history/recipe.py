@@ -20,18 +20,12 @@ _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a record holds of its Dockerfile.
-
-    Args:
-        record: the record.
-        uses: the steps of the Dockerfile.
-        arguments: the names that it declares with ARG.
-        bases: the digests of base images, by reference.
-    """
+    """What a record holds of its Dockerfile."""
 
     record: BuildRecord
-    uses: tuple[Use, ...] = ()
-    arguments: frozenset[str] = frozenset()
+    uses: tuple[Use, ...] = ()  # the steps of the Dockerfile
+    arguments: frozenset[str] = frozenset()  # the names that it declares with ARG
+    #: The digests of base images, by reference.
     bases: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

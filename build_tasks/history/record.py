@@ -29,37 +29,25 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One vertex of BuildKit's graph.
+    """One vertex of BuildKit's graph."""
 
-    Args:
-        digest: BuildKit's digest of the operation and all of its inputs (platform, arguments, base)
-            but the content of files.
-        name: BuildKit's name for it, redacted.
-        number: its place in the stage, from 1; 0 for what is not a step.
-        total: the steps of the stage.
-        inputs: the digests of the vertices that it depends on.
-        intervals: when it ran: the beginning and end of each interval, without overlaps, in order.
-        started: it began, if only to be found in the cache.
-        cached: it was not executed.
-        error: why it failed, or why a cache was not read or written.
-        bytes: what it transferred, as far as BuildKit reports it.
-        log: the last lines of its output, redacted.
-    """
-
+    #: BuildKit's digest of the operation and all of its inputs (platform, arguments, base) but the
+    #: content of files.
     digest: str = ""
-    name: str = ""
+    name: str = ""  # BuildKit's name for it, redacted
     kind: StepKind = StepKind.INTERNAL
     stage: str = ""
     platform: str = ""
-    number: int = 0
-    total: int = 0
-    inputs: tuple[str, ...] = ()
+    number: int = 0  # its place in the stage, from 1; 0 for what is not a step
+    total: int = 0  # the steps of the stage
+    inputs: tuple[str, ...] = ()  # the digests of the vertices that it depends on
+    #: When it ran: the beginning and end of each interval, without overlaps, in order.
     intervals: tuple[tuple[float, float], ...] = ()
-    started: bool = False
-    cached: bool = False
-    error: str = ""
-    bytes: int = 0
-    log: tuple[str, ...] = ()
+    started: bool = False  # it began, if only to be found in the cache
+    cached: bool = False  # it was not executed
+    error: str = ""  # why it failed, or why a cache was not read or written
+    bytes: int = 0  # what it transferred, as far as BuildKit reports it
+    log: tuple[str, ...] = ()  # the last lines of its output, redacted
 
     @property
     def seconds(self) -> float:
@@ -79,19 +67,12 @@ class Step:
 
 @dataclass(frozen=True)
 class CacheUse:
-    """A cache reference that a build read or wrote.
-
-    Args:
-        reference: the reference.
-        error: why it was not read or written; empty if it was.
-        seconds: how long that took.
-        left_out: BuildKit was not asked to read it, because of `error`.
-    """
+    """A cache reference that a build read or wrote."""
 
     reference: str = ""
-    error: str = ""
+    error: str = ""  # why it was not read or written; empty if it was
     seconds: float = 0.0
-    left_out: bool = False
+    left_out: bool = False  # BuildKit was not asked to read it, because of `error`
 
     @property
     def absent(self) -> bool:
@@ -102,61 +83,38 @@ class CacheUse:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """One build.
+    """One build."""
 
-    Args:
-        identity: the build's name, like `ci-3.11-amd64`.
-        run: the name of the run, which all builds of one command share.
-        commit: the commit that was built from; empty without one.
-        began: when it began, in UTC, as ISO 8601.
-        seconds: how long it took.
-        outcome: built, failed, cancelled or skipped.
-        failure: the class of the error: engine, registry, network, ...; empty without one.
-        message: the error.
-        image: the image's name, without a tag.
-        tags: the full references of the image.
-        digest: the image's digest in the registry, or in the engine.
-        output: load, push, push-by-digest or none.
-        command: the command, quoted for a shell and redacted.
-        arguments: the build arguments, redacted.
-        base: the base image's reference and digest.
-        files: a hash of the mode and content of each file that the build could copy, by path.
-        instructions: the Dockerfile's instructions, each as `STAGE LINE TEXT`.
-        fingerprint: one hash of all inputs.
-        steps: the vertices, in the order in which BuildKit announced them.
-        warnings: the warnings of BuildKit's checks and of the suite.
-        log: the path of the log; empty if there is none.
-    """
-
-    identity: str = ""
-    run: str = ""
-    commit: str = ""
+    identity: str = ""  # the build's name, like `ci-3.11-amd64`
+    run: str = ""  # the name of the run, which all builds of one command share
+    commit: str = ""  # the commit that was built from; empty without one
     branch: str = ""
-    began: str = ""
+    began: str = ""  # when it began, in UTC, as ISO 8601
     seconds: float = 0.0
-    outcome: str = "built"
-    failure: str = ""
+    outcome: str = "built"  # built, failed, cancelled or skipped
+    failure: str = ""  # the class of the error: engine, registry, network, ...; empty without one
     message: str = ""
     kind: str = ""
     python: str = ""
     platforms: tuple[str, ...] = ()
-    image: str = ""
-    tags: tuple[str, ...] = ()
-    digest: str = ""
-    output: str = ""
+    image: str = ""  # the image's name, without a tag
+    tags: tuple[str, ...] = ()  # the full references of the image
+    digest: str = ""  # the image's digest in the registry, or in the engine
+    output: str = ""  # load, push, push-by-digest or none
     builder: str = ""
-    command: str = ""
+    command: str = ""  # the command, quoted for a shell and redacted
     attempts: int = 1
-    arguments: dict[str, str] = field(default_factory=dict)
-    base: tuple[str, str] = ("", "")
+    arguments: dict[str, str] = field(default_factory=dict)  # the build arguments, redacted
+    base: tuple[str, str] = ("", "")  # the base image's reference and digest
+    #: A hash of the mode and content of each file that the build could copy, by path.
     files: dict[str, str] = field(default_factory=dict)
-    instructions: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()  # the Dockerfile's instructions, each as `STAGE LINE TEXT`
     fingerprint: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # the vertices, in the order in which BuildKit announced them
     imports: tuple[CacheUse, ...] = ()
     export: CacheUse | None = None
-    warnings: tuple[str, ...] = ()
-    log: str = ""
+    warnings: tuple[str, ...] = ()  # the warnings of BuildKit's checks and of the suite
+    log: str = ""  # the path of the log; empty if there is none
 
     @property
     def dockerfile_steps(self) -> list[Step]:

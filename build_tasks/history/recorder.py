@@ -27,19 +27,12 @@ _MAX_LENGTH = 4000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The progress of a build.
+    """The progress of a build."""
 
-    Args:
-        total: the instructions of the Dockerfile that BuildKit has named.
-        done: those that are complete, including the cached ones.
-        cached: those that were not executed.
-        running: the names of the vertices that run, oldest first.
-    """
-
-    total: int = 0
-    done: int = 0
-    cached: int = 0
-    running: tuple[str, ...] = ()
+    total: int = 0  # the instructions of the Dockerfile that BuildKit has named
+    done: int = 0  # those that are complete, including the cached ones
+    cached: int = 0  # those that were not executed
+    running: tuple[str, ...] = ()  # the names of the vertices that run, oldest first
 
 
 class Recorder:

@@ -42,40 +42,28 @@ _FINAL = frozenset({Moment.CACHED, Moment.DONE, Moment.FAILED})
 
 @dataclass(frozen=True)
 class StepEvent:
-    """A change of a vertex.
-
-    Args:
-        number: the vertex's number in this build, from 1; 0 for a warning.
-        name: the vertex's name, redacted.
-        seconds: how long it has run.
-        text: the error or the warning, redacted.
-        log: the last lines of a step that failed, redacted; of `OUTPUT` the new lines, unredacted.
-    """
+    """A change of a vertex."""
 
     moment: Moment
-    number: int = 0
-    name: str = ""
+    number: int = 0  # the vertex's number in this build, from 1; 0 for a warning
+    name: str = ""  # the vertex's name, redacted
     kind: StepKind = StepKind.INTERNAL
-    seconds: float = 0.0
-    text: str = ""
+    seconds: float = 0.0  # how long it has run
+    text: str = ""  # the error or the warning, redacted
+    #: The last lines of a step that failed, redacted; of `OUTPUT` the new lines, unredacted.
     log: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class VertexState:
-    """A vertex, which has an event for each change of its state.
-
-    Args:
-        number: its place among the vertices of the build, from 1.
-        announced: its first event came before it started.
-    """
+    """A vertex, which has an event for each change of its state."""
 
     digest: str
     name: str
-    number: int
+    number: int  # its place among the vertices of the build, from 1
     group: str = ""
     weak: bool = False
-    announced: bool = True
+    announced: bool = True  # its first event came before it started
     inputs: tuple[str, ...] = ()
     cached: bool = False
     error: str = ""

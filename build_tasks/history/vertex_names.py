@@ -40,27 +40,16 @@ _IMAGE = re.compile(r"\bdocker\.io/(?:library/)?|@sha256:[0-9a-f]+")
 
 @dataclass(frozen=True)
 class VertexName:
-    """What a vertex's name says.
-
-    Args:
-        kind: what the vertex does.
-        text: its instruction, like `FROM python`, or all of its name but `[internal]`.
-        stage: its stage; empty for none.
-        platform: its platform; empty if the name has none.
-        number: its place in the stage, from 1; 0 if it is not an instruction.
-        total: the number of instructions of the stage.
-        reference: the cache reference that it imports.
-        client: it is a vertex of buildx, not of BuildKit.
-    """
+    """What a vertex's name says."""
 
     kind: StepKind
-    text: str
-    stage: str = ""
-    platform: str = ""
-    number: int = 0
-    total: int = 0
-    reference: str = ""
-    client: bool = False
+    text: str  # its instruction, like `FROM python`, or all of its name but `[internal]`
+    stage: str = ""  # its stage; empty for none
+    platform: str = ""  # its platform; empty if the name has none
+    number: int = 0  # its place in the stage, from 1; 0 if it is not an instruction
+    total: int = 0  # the number of instructions of the stage
+    reference: str = ""  # the cache reference that it imports
+    client: bool = False  # it is a vertex of buildx, not of BuildKit
 
     @functools.cached_property
     def short(self) -> str:

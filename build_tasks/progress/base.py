@@ -31,25 +31,15 @@ WIDTH = 120
 
 @dataclass(frozen=True)
 class Row:
-    """The state of a build.
-
-    Args:
-        name: its identity.
-        state: waiting, building, retrying, built, failed, skipped or cancelled.
-        message: why it failed or is retried.
-        began: when it began, by `time.monotonic()`; 0 before that.
-        seconds: how long it took; 0 before its end.
-        attempts: how often it was started.
-        recorder: follows its current attempt.
-    """
+    """The state of a build."""
 
     name: str
-    state: str = "waiting"
-    message: str = ""
-    began: float = 0.0
-    seconds: float = 0.0
-    attempts: int = 0
-    recorder: Recorder | None = None
+    state: str = "waiting"  # waiting, building, retrying, built, failed, skipped or cancelled
+    message: str = ""  # why it failed or is retried
+    began: float = 0.0  # when it began, by `time.monotonic()`; 0 before that
+    seconds: float = 0.0  # how long it took; 0 before its end
+    attempts: int = 0  # how often it was started
+    recorder: Recorder | None = None  # follows its current attempt
 
     @property
     def progress(self) -> Snapshot:

@@ -13,14 +13,7 @@ from build_tasks.progress.plain import BuildKitDisplay, Events, Lines, Quiet, St
 
 
 def display(progress: str, logs: Path, *, several: bool, verbose: bool = False) -> Display:
-    """Return the display of a run.
-
-    Args:
-        progress: the option: auto, plain, tty, quiet or rawjson.
-        logs: the folder for the logs.
-        several: there is more than one build.
-        verbose: show the whole command of each build.
-    """
+    """Return the display of a run of one build or several, for the option `--progress`."""
     kind = _kind(progress, several=several)
     return kind(logs, width=columns(), verbose=verbose)
 

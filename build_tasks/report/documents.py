@@ -20,12 +20,9 @@ LOG = 50
 
 
 def render(name: str, escape: Callable[[str], str] = escaping.plain, **values: Any) -> str:
-    """Return a document.
+    """Return a template with its values, each made safe by `escape` unless it is Markup.
 
-    Args:
-        name: the template.
-        escape: makes each value safe, unless it is Markup; those of HTML and XML are escaped after.
-        values: the variables of the template, beside `facts`.
+    In HTML and XML, values are escaped after that.
     """
     import jinja2  # noqa: PLC0415 - it is slow to import, and most runs have no document
 

@@ -33,9 +33,7 @@ _CUT = "\n\n_The rest is cut: GitHub takes 1 MiB for each step._\n"
 def markdown(records: Sequence[BuildRecord], limit: int = LIMIT) -> str:
     """Return records as Markdown: a table with a timeline, failures with their logs, details.
 
-    Args:
-        records: the builds.
-        limit: bytes; what does not fit is left out from the end.
+    What does not fit in `limit` bytes is left out from the end.
     """
     span = facts.span(records)
     begins = zip(records, facts.offsets(records), strict=True)
@@ -76,13 +74,9 @@ def publish(records: Sequence[BuildRecord]) -> bool:
 
 
 def timeline(record: BuildRecord, offset: float, span: float, blocks: int = BLOCKS) -> str:
-    """Return what a build did over time, one character for each part of the span.
+    """Return what a build did over time, in so many blocks for `span` seconds.
 
-    Args:
-        record: the build.
-        offset: seconds from the beginning of the span to that of the build.
-        span: seconds that all characters stand for.
-        blocks: the number of characters.
+    The build began `offset` seconds after the beginning of the span.
     """
     signs = [_WAITING] * blocks
     scale = blocks / max(span, 0.001)

@@ -18,12 +18,7 @@ _COLUMNS = ("build", "outcome", "time", "ran/cached", "tries", "digest")
 
 
 def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
-    """Return a short table of one build or several.
-
-    Args:
-        records: the builds.
-        width: columns of the longest line; by default the terminal's.
-    """
+    """Return a short table of one build or several, by default as wide as the terminal."""
     from build_tasks.text import tables  # noqa: PLC0415 - rich is slow
 
     columns = width or _terminal_columns()

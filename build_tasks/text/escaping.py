@@ -34,10 +34,7 @@ def without_sequences(text: str) -> str:
 def plain(text: str, *, keep_bytes: bool = False) -> str:
     """Return text without control characters and escape sequences; lines and tabs stay.
 
-    Args:
-        text: any text.
-        keep_bytes: keep bytes that are not UTF-8, for a stream that writes them unchanged; by
-            default they become replacement characters.
+    Bytes that are not UTF-8 become replacement characters, unless a stream writes them unchanged.
     """
     text = _CONTROL.sub("", without_sequences(text))
     return text if keep_bytes else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -16,13 +16,9 @@ from build_tasks.text import escaping
 def render(
     columns: Iterable[str], rows: Iterable[Iterable[str]], width: int | None, *, wrap: bool = True
 ) -> str:
-    """Return a table, without control sequences.
+    """Return a table, without control sequences, by default as wide as the terminal.
 
-    Args:
-        columns: the headings.
-        rows: the cells of each row.
-        width: columns of the longest line; None for the terminal's.
-        wrap: wrap cells that are too long, words that are too long, too; else cut them.
+    Cells that are too long are wrapped, also within words, or cut.
     """
     table = Table(box=None, pad_edge=False)
     for column in columns:
@@ -45,10 +41,7 @@ def cut(line: str, width: int) -> str:
 def wrapped(line: str, width: int, indent: int) -> list[str]:
     """Return one line as several of at most so many columns, without control sequences.
 
-    Args:
-        line: the text.
-        width: columns of the longest line.
-        indent: spaces before all lines but the first.
+    All but the first are indented.
     """
     lines = textwrap.wrap(
         _plain(line), width, subsequent_indent=" " * indent, break_on_hyphens=False

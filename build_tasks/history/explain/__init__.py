@@ -17,12 +17,7 @@ from build_tasks.history.record import BuildRecord, Step, StepKind
 
 
 def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
-    """Return why steps of a build ran again.
-
-    Args:
-        before: the build to compare with, None if there is none.
-        now: the build.
-    """
+    """Return why steps of a build ran again, compared with an earlier one if there is one."""
     ran = [step for step in now.dockerfile_steps if step.ran]
     numbers = len(ran), len(now.dockerfile_steps)
     if before is None:

@@ -15,16 +15,13 @@ _SIMILAR = 0.5
 
 @dataclass
 class Alignment:
-    """The steps of two versions of a Dockerfile, matched.
+    """The steps of two versions of a Dockerfile, matched."""
 
-    Args:
-        pairs: for the place of each step of the later version, the earlier step.
-        removed: the steps of the earlier version without a later one.
-        stages: for the name of each later stage, the earlier name.
-    """
-
+    #: For the place of each step of the later version, the earlier step.
     pairs: dict[tuple[str, int], Use] = field(default_factory=dict)
+    #: The steps of the earlier version without a later one.
     removed: list[Use] = field(default_factory=list)
+    #: For the name of each later stage, the earlier name.
     stages: dict[str, str] = field(default_factory=dict)
 
     def moved(self, use: Use) -> Use | None:

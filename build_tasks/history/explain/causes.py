@@ -37,21 +37,14 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason why a step ran.
-
-    Args:
-        why: its kind.
-        what: what changed: an instruction's line, an argument, an image, a file, a cache reference.
-        before: the earlier value.
-        now: the present value, or the error of what could not be read.
-        place: the stage of the step above that changed; empty for the step itself.
-    """
+    """One reason why a step ran."""
 
     why: Why
+    #: What changed: an instruction's line, an argument, an image, a file, a cache reference.
     what: str = ""
-    before: str = ""
-    now: str = ""
-    place: str = ""
+    before: str = ""  # the earlier value
+    now: str = ""  # the present value, or the error of what could not be read
+    place: str = ""  # the stage of the step above that changed; empty for the step itself
 
 
 @dataclass(frozen=True)

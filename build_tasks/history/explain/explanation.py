@@ -20,39 +20,24 @@ _FRACTION = re.compile(r"(?:\.\d+)?\+00:00$")
 
 @dataclass(frozen=True)
 class Miss:
-    """A step that ran although an earlier build had run it, and not because of another step.
+    """A step that ran although an earlier build had run it, and not because of another step."""
 
-    Args:
-        step: the step, like `main 6/10`.
-        text: its instruction, as BuildKit shows it.
-        line: its line in the Dockerfile, 0 where that is not known.
-        causes: why; each of them would be enough.
-        consequences: the steps that ran because this one did.
-    """
-
-    step: str
-    text: str
-    line: int
-    causes: tuple[Cause, ...]
-    consequences: tuple[str, ...] = ()
+    step: str  # the step, like `main 6/10`
+    text: str  # its instruction, as BuildKit shows it
+    line: int  # its line in the Dockerfile, 0 where that is not known
+    causes: tuple[Cause, ...]  # why; each of them would be enough
+    consequences: tuple[str, ...] = ()  # the steps that ran because this one did
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which steps of a build ran again, and why.
-
-    Args:
-        identity: the build's name.
-        since: when the build began that it is compared with; empty if there is none.
-        ran: the number of steps that ran.
-        steps: the number of all steps.
-        misses: the first steps that missed the cache, one for each branch of the graph.
-    """
+    """Which steps of a build ran again, and why."""
 
     identity: str
-    since: str
-    ran: int
+    since: str  # when the build began that it is compared with; empty if there is none
+    ran: int  # the number of steps that ran
     steps: int
+    #: The first steps that missed the cache, one for each branch of the graph.
     misses: tuple[Miss, ...] = ()
 
     @property
