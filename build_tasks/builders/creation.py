@@ -105,7 +105,7 @@ def _create_once(client: Client, builder: Builder, announce: Announce) -> bool:
         if store.exists(name):
             return False
         _require_nodes(client, builder)
-        _create(client, builder)
+        _retry(lambda: _create(client, builder))
     announce(f"builder {name} is ready: build with it with --builder {name}")
     return True
 
@@ -116,34 +116,27 @@ def _recreate(client: Client, builder: Builder, announce: Announce, *, drop_cach
         if not drift.differences(client, builder):
             return  # another process has done it
         management.remove(store.client_for(client, name), name, keep_cache=not drop_cache)
-        _create(client, builder)
+        _retry(lambda: _create(client, builder))
     fate = _FATES.get(builder.driver, "without its cache" if drop_cache else "with its cache")
     announce(f"builder {name} was recreated, {fate}")
 
 
-def _create(client: Client, builder: Builder) -> None:
-    """Create a builder, also while a container of its name is being stopped.
-
-    A `buildx rm` that was killed leaves such a container.
-    """
-    _retry(lambda: _create_in_temporary_folder(client, builder))
-
-
 def _retry(attempt: Callable[[], None]) -> None:
-    """Call a function until it raises no transient error."""
+    """Call a function until it raises no transient error.
+
+    A `buildx rm` that was killed leaves a container that is being stopped.
+    """
     for pause in PAUSES:
         try:
-            attempt()
+            return attempt()
         except EngineError as error:
             if not error.transient:
                 raise
-            time.sleep(pause)
-        else:
-            return
-    attempt()
+        time.sleep(pause)
+    return attempt()
 
 
-def _create_in_temporary_folder(client: Client, builder: Builder) -> None:
+def _create(client: Client, builder: Builder) -> None:
     folder = paths.builder_folder(builder.name)
     temporary = folder.with_name(f".new-{builder.name}")
     unfinished = client.with_environment(BUILDX_CONFIG=str(temporary / "buildx"))

@@ -31,7 +31,18 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
         command += ["--build-context", f"{name}={path}"]
     for name, path in spec.inputs.secrets:
         command += ["--secret", _secret_value(name, path)]
-    command += [*spec.cache.options(), *_output_options(spec)]
+    command += spec.cache.options()
+    for tag in _output_tags(spec):
+        command += ["--tag", tag]
+    output = _output_value(spec)
+    command += ["--load"] if output == "type=docker" else ["--output", output]
+    # Attestations make an index of every image, whose digest changes with each build. Images for
+    # the local engine have none; those of pushed images leave out the build arguments.
+    command += ["--provenance", "mode=min" if spec.output.kind.pushes else "false"]
+    if spec.output.sbom and spec.output.kind.pushes:
+        command += ["--sbom", f"generator={spec.output.sbom}"]
+    for annotation in _annotation_values(spec):
+        command += ["--annotation", annotation]
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
 
 
@@ -75,10 +86,7 @@ def small_build_command(client: Client, builder: str, context: Path, *options: s
 def bake_command(client: Client, builder: str, reads: Iterable[Path]) -> Command:
     """Return the command that builds the bake file on its standard input.
 
-    Args:
-        client: programs and environment.
-        builder: the builder that builds.
-        reads: what the builds read outside the working directory.
+    `reads` is what the builds read outside the working directory.
     """
     allowed = reads if client.version >= BAKE_ASKS else ()
     options = [word for path in allowed for word in ("--allow", f"fs.read={path}")]
@@ -96,10 +104,7 @@ def create_commands(
 ) -> tuple[Command, ...]:
     """Return the commands that create a builder, one for each node; the last one boots all nodes.
 
-    Args:
-        client: programs and environment.
-        builder: the builder to create.
-        configuration: the buildkitd.toml of its nodes, if they need one.
+    `configuration` is the buildkitd.toml of its nodes, if they need one.
     """
     commands: list[Command] = []
     for node in builder.nodes:
@@ -148,7 +153,7 @@ def prune_command(
 
     Args:
         client: programs and environment.
-        builder: the builder whose cache is pruned.
+        builder: the builder.
         filters: which records may be removed, like `until=24h`.
         limits: bytes by the name of the option, like `max-used-space`.
         everything: remove internal records and those that images share, too.
@@ -204,17 +209,3 @@ def _annotation_values(spec: BuildSpec) -> list[str]:
         return []
     table = labels.annotated(spec.inputs.labels)
     return [f"manifest,index:{name}={text}" for name, text in table]
-
-
-def _output_options(spec: BuildSpec) -> list[str]:
-    # Attestations make an index of every image, whose digest changes with each build. Images for
-    # the local engine have none; those of pushed images leave out the build arguments.
-    options = [word for tag in _output_tags(spec) for word in ("--tag", tag)]
-    value = _output_value(spec)
-    options += ["--load"] if value == "type=docker" else ["--output", value]
-    options += ["--provenance", "mode=min" if spec.output.kind.pushes else "false"]
-    if spec.output.sbom and spec.output.kind.pushes:
-        options += ["--sbom", f"generator={spec.output.sbom}"]
-    for annotation in _annotation_values(spec):
-        options += ["--annotation", annotation]
-    return options

@@ -1,7 +1,8 @@
-"""Run the commands of buildx that manage builders and their caches."""
+"""Run the commands of buildx that manage builders, caches and tags."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import process
@@ -17,7 +18,7 @@ BOOT = 120.0
 def create(client: Client, builder: Builder, configuration: Path | None) -> None:
     """Create a builder and boot its nodes, or raise ImagesError."""
     for command in commands.create_commands(client, builder, configuration):
-        _stream(client, command, f"builder {builder.name}")
+        stream(client, command, f"builder {builder.name}")
 
 
 def bootstrap(client: Client, name: str) -> None:
@@ -30,7 +31,7 @@ def bootstrap(client: Client, name: str) -> None:
 def remove(client: Client, name: str, *, keep_cache: bool = False) -> None:
     """Remove a builder, and its cache unless that is kept, or raise ImagesError."""
     command = commands.remove_command(client, name, keep_cache=keep_cache)
-    _stream(client, command, f"builder {name}")
+    stream(client, command, f"builder {name}")
 
 
 def capture(client: Client, command: Command, subject: str, *, timeout: float) -> str:
@@ -46,8 +47,14 @@ def capture(client: Client, command: Command, subject: str, *, timeout: float) -
     return completed.stdout
 
 
-def _stream(client: Client, command: Command, subject: str) -> None:
-    process.echo(command, client.environment)
-    completed = process.stream(command, environment=client.environment)
+def stream(
+    client: Client, command: Command, subject: str, line: Callable[[str], None] | None = None
+) -> None:
+    """Show a command and its output, or pass both to `line`; raise ImagesError if it fails."""
+    if line:
+        line(f"+ {process.quote(command, client.environment)}")
+    else:
+        process.echo(command, client.environment)
+    completed = process.stream(command, environment=client.environment, line=line)
     if completed.returncode:
         raise classification.classify(completed, subject)

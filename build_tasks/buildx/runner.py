@@ -153,7 +153,7 @@ def _attempts(
             reasons = {reference: redact(error) for reference, error in lost.items()}
             spec = replace(spec, cache=spec.cache.without(reasons))
             start = replace(start, imports=_left_out(spec))
-        elif races < RACES and (race := _lost_race(tried)):
+        elif races < RACES and (race := _lost_race(tried.completed.stderr)):
             races += 1
             listener.say(spec.identity, f"{race}: retrying")
         else:
@@ -208,7 +208,7 @@ def _with_outcome(record: BuildRecord, error: BaseException) -> BuildRecord:
     return replace(record, outcome="failed", failure=kind, message=redact(str(error)))
 
 
-def _lost_race(tried: Attempt) -> str:
+def _lost_race(output: str) -> str:
     """Return the race in the engine's image store that failed a build; empty if none did."""
-    tail = tried.completed.stderr[-_TAIL:]
-    return next((race for pattern, race in _LOST_RACES if pattern.search(tail)), "")
+    end = output[-_TAIL:]
+    return next((race for pattern, race in _LOST_RACES if pattern.search(end)), "")

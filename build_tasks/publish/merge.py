@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from build_tasks import process
-from build_tasks.buildx import classification, imagetools
+from build_tasks.buildx import imagetools, management
 from build_tasks.buildx.imagetools import Index
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import MissingImage, VerificationError
@@ -52,9 +51,7 @@ class Merge:
     def run(self, client: Client, line: Callable[[str], None] | None = None) -> str:
         """Create the index, and return its digest.
 
-        Args:
-            client: programs and environment.
-            line: receives the output of buildx, instead of stderr.
+        The output of buildx goes to stderr, or line by line to `line`.
 
         Raises:
             MissingImage: the registry no longer has one of the sources.
@@ -65,13 +62,7 @@ class Merge:
             indexes = [*pool.map(partial(self._source, client), self.sources)]
         shared = set.intersection(*(set(index.annotations.items()) for index in indexes))
         command = self.command(client, dict(shared))
-        if line:
-            line(f"+ {process.quote(command, client.environment)}")
-        else:
-            process.echo(command, client.environment)
-        completed = process.stream(command, environment=client.environment, line=line)
-        if completed.returncode:
-            raise classification.classify(completed, f"merging {self.tags[0]}")
+        management.stream(client, command, f"merging {self.tags[0]}", line)
         raw = imagetools.inspect(client, self.tags[0], self.builder)
         _check_result(imagetools.parse_index(raw, self.tags[0]), indexes, self.tags[0])
         return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
