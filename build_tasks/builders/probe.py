@@ -87,20 +87,17 @@ def _reason(client: Client, builder: Builder, node: Node) -> str:
 
 def _handshake(node: Node) -> None:
     """Exchange the first frames with a BuildKit, or raise OSError."""
-    deadline = time.monotonic() + ANSWER
     address = urlsplit(node.endpoint)
     local = address.scheme == "unix"
-    header = b""
     with socket.socket(socket.AF_UNIX) if local else _connect(node) as connection:
         if local:
             connection.settimeout(ANSWER)
             connection.connect(address.path)
         connection.sendall(_PREFACE)
-        while len(header) < _HEADER:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-            if not (chunk := connection.recv(_HEADER - len(header))):
-                raise ConnectionError("it closed the connection at once")
-            header += chunk
+        with connection.makefile("rb") as stream:
+            header = stream.read(_HEADER)
+    if len(header) < _HEADER:
+        raise ConnectionError("it closed the connection at once")
     if header[3] != _SETTINGS:
         raise ConnectionError("it is not a BuildKit")
 

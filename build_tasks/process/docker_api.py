@@ -19,8 +19,11 @@ def get(path: Path, url: str, *, timeout: float) -> tuple[int, object]:
     Raises:
         OSError: nobody listens, or the answer does not come.
     """
-    connection = _UnixConnection(path, timeout)
+    connection = http.client.HTTPConnection("localhost", timeout=timeout)
+    connection.sock = socket.socket(socket.AF_UNIX)
     try:
+        connection.sock.settimeout(timeout)
+        connection.sock.connect(str(path))
         connection.request("GET", url)
         response = connection.getresponse()
         text = response.read()
@@ -32,14 +35,3 @@ def get(path: Path, url: str, *, timeout: float) -> tuple[int, object]:
         return response.status, json.loads(text)
     except (ValueError, RecursionError):
         return response.status, None
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))

@@ -1,6 +1,8 @@
 """Locks between processes; a wait is announced, with the process that holds the lock.
 
-The kernel releases a lock when its holder ends, however that ends.
+A lock is a file. Its `activity` is what its holder does, like `starts the engine`; `announce` is
+told whom a wait is for, if it takes longer than `PATIENCE`. The kernel releases a lock when its
+holder ends, however that ends.
 """
 
 from __future__ import annotations
@@ -27,13 +29,7 @@ _sharing = threading.Lock()
 
 @contextlib.contextmanager
 def hold(path: Path, activity: str, announce: Announce) -> Iterator[None]:
-    """Hold a lock while the block runs.
-
-    Args:
-        path: the lock's file.
-        activity: what its holder does, like `starts the engine`.
-        announce: is told whom a wait is for, if it takes longer than `PATIENCE`.
-    """
+    """Hold a lock while the block runs."""
     descriptor = _open(path)
     try:
         _acquire(descriptor, fcntl.LOCK_EX, partial(_announce_wait, path, activity, announce))
@@ -45,10 +41,7 @@ def hold(path: Path, activity: str, announce: Announce) -> Iterator[None]:
 def share(path: Path, activity: str, announce: Announce) -> None:
     """Share a lock with other processes until this one ends, so that none can hold it alone.
 
-    Args:
-        path: the lock's file.
-        activity: what a process does that holds it alone.
-        announce: is told whom a wait is for.
+    The activity is that of a process that holds it alone.
     """
     with _sharing:
         descriptor = _shared[path] if path in _shared else _shared.setdefault(path, _open(path))
@@ -59,11 +52,7 @@ def share(path: Path, activity: str, announce: Announce) -> None:
 def alone(path: Path, seconds: float, activity: str, announce: Announce) -> Iterator[bool]:
     """Hold a shared lock alone while the block runs; yield False if others did not release it.
 
-    Args:
-        path: the lock's file, which this process shares.
-        seconds: how long to wait for other processes.
-        activity: what the processes do that share it.
-        announce: is told whom a wait is for.
+    The activity is that of the processes that share it, for which it waits so many seconds.
     """
     share(path, activity, announce)
     descriptor = _shared[path]
