@@ -20,11 +20,12 @@ from build_tasks.plan.build_host import BuildHost
 from build_tasks.storage import disk_usage, pruning, registry_caches
 from build_tasks.storage.cache_records import TYPES, Record, total
 from build_tasks.storage.disk_usage import NodeUsage
-from build_tasks.storage.pruning import Rule
 from build_tasks.text import formatting
 from build_tasks.text.formatting import plural
 
 Announce = Callable[[str], None]
+#: The precision of sizes that are not exact.
+ROUNDED = " (to four digits, as buildx prints it)"
 
 
 @dataclass
@@ -77,47 +78,36 @@ def prune(options: Options, *, announce: Announce) -> Report:
         removed = {node.name: pruning.removable(node.records, rule, now) for node in nodes}
     else:
         removed = _by_node(nodes, pruning.prune(host.client, builder, rule))
-    everything = [record for records in removed.values() for record in records]
     exact = all(node.exact for node in nodes)
-    sums = _sums(everything)
+    sums = _sums_by_type([record for records in removed.values() for record in records])
     report = Report(error=next((node.error for node in nodes if node.error), None))
     report.data = {
         "builder": builder,
         "dry_run": dry,
         "exact": exact,
         **sums,
-        "types": _by_type(everything),
         "nodes": [{"name": name, **_sums(records)} for name, records in removed.items()],
     }
-    report.tables.append((("type", "records", "size"), _type_rows(report.data)))
+    report.tables.append((("type", "records", "size"), _type_rows(sums)))
+    verb = "would free" if dry else "freed"
     report.notes.append(
-        f"builder {builder}: {_verb(dry=dry)} {formatting.size(sums['bytes'])} in "
-        f"{plural(sums['records'], 'record')}{_precision(exact=exact)}"
+        f"builder {builder}: {verb} {formatting.size(sums['bytes'])} in "
+        f"{plural(sums['records'], 'record')}{'' if exact else ROUNDED}"
     )
     if dry and rule.limits:
         names = ", ".join(f"--{name}" for name, _ in rule.limits)
         report.notes.append(f"{names}: not applied in a dry run: BuildKit chooses the records")
     # Images in a registry have neither a type nor a limit.
     if host.client.embedded and builder == DEFAULT and not (rule.type or rule.limits):
-        _prune_registry(report, host.client.embedded.registry, rule, announce, dry=dry)
+        older = rule.older.total_seconds() if rule.older else 0.0
+        superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
+        result = "freed nothing: other processes use it; try again"
+        if superseded is not None:
+            count, freed = len(superseded.manifests), superseded.bytes
+            report.data["registry"] = {"bytes": freed, "manifests": count}
+            result = f"{verb} {formatting.size(freed)}, {plural(count, 'manifest')} without a tag"
+        report.notes.append(f"registry {host.client.embedded.registry}: {result}")
     return report
-
-
-def _prune_registry(
-    report: Report, address: str, rule: Rule, announce: Announce, *, dry: bool
-) -> None:
-    """Prune the registry of the embedded engine, and add the result."""
-    older = rule.older.total_seconds() if rule.older else 0.0
-    superseded = lifecycle.prune(announce=announce, older=older, dry=dry)
-    if superseded is None:
-        report.notes.append(f"registry {address}: freed nothing: other processes use it; try again")
-        return
-    count = len(superseded.manifests)
-    report.data["registry"] = {"bytes": superseded.bytes, "manifests": count}
-    report.notes.append(
-        f"registry {address}: {_verb(dry=dry)} {formatting.size(superseded.bytes)}, "
-        f"{plural(count, 'manifest')} without a tag"
-    )
 
 
 def _add_builders(report: Report, host: BuildHost) -> None:
@@ -138,7 +128,7 @@ def _add_builders(report: Report, host: BuildHost) -> None:
                 f"builder {usage['builder']}, node {usage['node']}: "
                 f"{formatting.size(usage['reclaimable'])} can be freed, "
                 f"{formatting.size(usage['shared'])} is shared with images"
-                f"{_precision(exact=usage['exact'])}"
+                f"{'' if usage['exact'] else ROUNDED}"
             )
     report.tables.append((("builder", "node", "type", "records", "size"), rows))
 
@@ -153,8 +143,7 @@ def _usage(node: NodeUsage) -> dict[str, Any]:
         "error": str(node.error) if node.error else None,
         "reclaimable": total(record for record in records if not record.in_use),
         "shared": total(record for record in records if record.shared),
-        **_sums(records),
-        "types": _by_type(records),
+        **_sums_by_type(records),
     }
 
 
@@ -173,21 +162,26 @@ def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> No
         report.notes.append(f"cache references that were denied or do not exist: {len(denied)}")
         report.error = report.error or (None if references else denied[0])
     now = datetime.now(UTC)
-    usages, rows = [], []
-    for reference in references:
-        newest, layers = reference.newest, len(reference.blobs)
-        usages.append(
-            {
-                "reference": reference.name,
-                "bytes": reference.size,
-                "layers": layers,
-                "newest": newest.isoformat() if newest else None,
-            }
-        )
-        size, age = formatting.size(reference.size), formatting.age(newest, now)
-        rows.append((reference.name, size, str(layers), age))
     distinct = registry_caches.distinct_size(references)
-    report.data |= {"references": usages, "references_distinct_bytes": distinct}
+    report.data["references_distinct_bytes"] = distinct
+    report.data["references"] = [
+        {
+            "reference": reference.name,
+            "bytes": reference.size,
+            "layers": len(reference.blobs),
+            "newest": reference.newest.isoformat() if reference.newest else None,
+        }
+        for reference in references
+    ]
+    rows = [
+        (
+            reference.name,
+            formatting.size(reference.size),
+            str(len(reference.blobs)),
+            formatting.age(reference.newest, now),
+        )
+        for reference in references
+    ]
     report.tables.append((("cache reference", "size", "layers", "newest step"), rows))
     report.notes.append(
         f"{plural(len(references), 'cache reference')}, {formatting.size(distinct)} with each "
@@ -222,22 +216,15 @@ def _by_node(nodes: Sequence[NodeUsage], removed: Iterable[Record]) -> dict[str,
     return result
 
 
-def _verb(*, dry: bool) -> str:
-    return "would free" if dry else "freed"
-
-
-def _precision(*, exact: bool) -> str:
-    return "" if exact else " (to four digits, as buildx prints it)"
-
-
 def _sums(records: Collection[Record]) -> dict[str, int]:
     return {"bytes": total(records), "records": len(records)}
 
 
-def _by_type(records: Iterable[Record]) -> dict[str, dict[str, int]]:
-    """Return the sums of each type that occurs."""
+def _sums_by_type(records: Collection[Record]) -> dict[str, Any]:
+    """Return the sums of records, and of each type that occurs."""
     by_type = {name: [record for record in records if record.type == name] for name in TYPES}
-    return {name: _sums(of_type) for name, of_type in by_type.items() if of_type}
+    types = {name: _sums(of_type) for name, of_type in by_type.items() if of_type}
+    return {**_sums(records), "types": types}
 
 
 def _type_rows(usage: Mapping[str, Any]) -> list[tuple[str, str, str]]:
