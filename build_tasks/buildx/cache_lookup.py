@@ -20,6 +20,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from build_tasks.buildx import imagetools
+from build_tasks.buildx.classification import registry_host
 from build_tasks.buildx.imagetools import RegistryTimeout
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import registry
@@ -97,7 +98,7 @@ class Lookup:
 
     def _look_up(self, reference: str) -> str:
         """Return why a cache is left out of the build; empty if the build has to read it."""
-        name = _registry(reference)
+        name = registry_host(reference) or "registry-1.docker.io"
         if name in self._silent:
             return self._silent[name]
         try:
@@ -117,13 +118,6 @@ class Lookup:
 def _references(spec: BuildSpec) -> list[str]:
     """Return the references of the registry caches that a build reads."""
     return [cache.reference for cache in spec.cache.imports if cache.type is BackendType.REGISTRY]
-
-
-def _registry(reference: str) -> str:
-    """Return host and port of the registry, by Docker's rules for references."""
-    host, slash, _ = reference.partition("/")
-    is_host = slash and (host == "localhost" or "." in host or ":" in host)
-    return host if is_host else "registry-1.docker.io"
 
 
 def _accepts_connections(name: str) -> bool:

@@ -204,6 +204,12 @@ def last_error(text: str) -> str:
     return _PREFIXES.sub("", errors[-1]) if errors else ""
 
 
+def registry_host(reference: str) -> str:
+    """Return host and port of an image's registry; empty for Docker Hub, which references omit."""
+    host, slash, _ = reference.partition("/")
+    return host if slash and re.search(r"[.:]|^localhost$", host) else ""
+
+
 def _reason(completed: Completed) -> str:
     lines = completed.stderr.split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -221,9 +227,7 @@ def _credentials_error(
     images = _ASKED.findall("\n".join(asked) or completed.stderr)
     command = completed.command
     reference = images[-1] if images else command[-1] if "imagetools" in command else ""
-    host, slash, _ = reference.partition("/")
-    registry = host if slash and re.search(r"[.:]|^localhost$", host) else "docker.io"
-    place = f" for {registry}" if reference else ""
+    place = f" for {registry_host(reference) or 'docker.io'}" if reference else ""
     return AuthError(
         f"{subject}: no credentials{place}: {why} (credsStore and credHelpers in "
         f"{paths.docker_config() / 'config.json'} name the program)"
