@@ -1,12 +1,15 @@
-"""Unit tests cannot start a program: whatever tries fails the test."""
+"""Unit tests, but those of `process`, cannot start a program: whatever tries fails the test."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from docker_socket import DockerApi, serving
 
 from build_tasks.plan import trust
 
@@ -30,6 +33,13 @@ def bare_environment(
         if name.startswith(leading) or name in trust.OTHER_SYSTEMS:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def docker_api(tmp_path: Path) -> Iterator[DockerApi]:
+    """A Docker API on a socket."""
+    with serving(tmp_path / "docker.sock") as api:
+        yield api
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
