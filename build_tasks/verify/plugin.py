@@ -1,23 +1,42 @@
-"""A pytest plugin that hands the image to the checks and collects their results."""
+"""A pytest plugin that hands the image to the checks, as fixtures, and collects their results."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
+from packaging.utils import canonicalize_name
 
+from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import ImageKind
 from build_tasks.process import Announce, Completed
 from build_tasks.text import escaping
 from build_tasks.text.formatting import plural
+from build_tasks.verify import inventory
+from build_tasks.verify.inventory import File
 from build_tasks.verify.target import Target
 
-TARGET = pytest.StashKey[Target]()
 #: Marks checks that are for one kind of image.
 PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
+_PACKAGES = """
+import importlib.metadata, json
+from packaging.markers import default_environment
+packages = []
+for package in importlib.metadata.distributions():
+    packages.append({
+        "name": package.metadata["Name"],
+        "version": package.version,
+        "requires": package.requires or [],
+        "extras": package.metadata.get_all("Provides-Extra") or [],
+        "local": package.read_text("direct_url.json") is not None,
+    })
+print(json.dumps([default_environment(), packages]))
+"""
 
 
 class Result(NamedTuple):
@@ -47,8 +66,18 @@ class Plugin:
     groups: dict[str, str] = field(default_factory=dict)
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Put the image where the fixtures find it."""
-        config.stash[TARGET] = self.target
+        """Register the marker of checks that are for one kind of image."""
+        config.addinivalue_line("markers", "only(kind): for this kind of image only")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Drop the checks for the other kind of image, and put the slowest ones last."""
+        items.sort(key=lambda item: item.path.name == "test_airflow.py")
+        kind = self.target.build.kind
+        items[:] = [
+            item
+            for item in items
+            if all(mark.args[0] is kind for mark in item.iter_markers("only"))
+        ]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Announce the number of checks, and that they take a while."""
@@ -74,6 +103,40 @@ class Plugin:
             name = report.nodeid.partition("::")[2]
             seconds = round(report.duration, 3)
             self.results.append(Result(name, report.outcome, seconds, _message(report)))
+
+    @pytest.fixture(scope="session", name="target")
+    def target_fixture(self) -> Target:
+        """The image and what it has to contain."""
+        return self.target
+
+    @pytest.fixture(scope="session")
+    def containers(self) -> Iterator[Containers]:
+        """The containers of this verification, removed at its end."""
+        image = self.target.image
+        containers = Containers(self.target.client, image.reference, image.platform)
+        yield containers
+        containers.clear()
+
+    @pytest.fixture(scope="session")
+    def files(self, containers: Containers) -> list[File]:
+        """All files of the image."""
+        exported = self.target.folder / f"{containers.token}.tar"
+        try:
+            expect_success(containers.export(exported), "the image cannot be exported")
+            return inventory.read(exported)
+        finally:
+            exported.unlink(missing_ok=True)
+
+    @pytest.fixture(scope="session")
+    def packages(self, containers: Containers) -> Packages:
+        """The Python distributions of the image."""
+        completed = containers.python(_PACKAGES)
+        expect_success(completed, "the packages cannot be listed")
+        environment, distributions = json.loads(completed.stdout)
+        packages = Packages(environment, {})
+        for package in distributions:
+            packages.distributions[canonicalize_name(package["name"])] = package
+        return packages
 
 
 def _group(nodeid: str) -> str:

@@ -18,7 +18,7 @@ from build_tasks.verify.checks import test_contents as contents
 from build_tasks.verify.checks import test_platform as platforms
 from build_tasks.verify.checks import test_python as python
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import Packages, expect
+from build_tasks.verify.plugin import Packages
 
 Failed = pytest.fail.Exception
 
@@ -44,12 +44,6 @@ def file(path: str, machine: int | None = None, **changes: Any) -> File:
         **changes,
     }
     return File(**given)
-
-
-def test_expect_fails_with_its_message() -> None:
-    expect(1, "not seen")
-    with pytest.raises(Failed, match=r"^why$"):
-        expect("", "why")
 
 
 @pytest.mark.parametrize(

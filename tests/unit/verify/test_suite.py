@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from targets import target
 
 from build_tasks.errors import Interrupted, UsageError, VerificationError
 from build_tasks.verify import suite
-from build_tasks.verify.plugin import TARGET, Plugin, Result
+from build_tasks.verify.plugin import Plugin, Result
 
 
 class Pytest:
@@ -114,70 +113,3 @@ def test_the_junit_file_is_in_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^--junit: file/x/r.xml: Not a directory$"):
         suite.junit_file("file/x/r.xml")
-
-
-def report(when: str, outcome: str, longrepr: object = None) -> pytest.TestReport:
-    return pytest.TestReport(
-        nodeid="test_a.py::test_x[1::2]",
-        location=("test_a.py", 1, "test_x"),
-        keywords={},
-        outcome=outcome,  # type: ignore[arg-type]  # one of its literals
-        longrepr=longrepr,  # type: ignore[arg-type]  # what pytest's own reports have
-        when=when,  # type: ignore[arg-type]  # one of its literals
-        duration=0.12345,
-    )
-
-
-@pytest.mark.parametrize(
-    ("when", "outcome", "longrepr", "message"),
-    [
-        ("call", "passed", None, ""),
-        ("call", "failed", "why\nand how", "why\nand how"),
-        ("call", "failed", SimpleNamespace(reprcrash=SimpleNamespace(message="Failed: w")), "w"),
-        ("setup", "failed", SimpleNamespace(reprcrash=SimpleNamespace(message="KeyError")), "KeyE"),
-        ("setup", "skipped", ("file", 1, "Skipped: no driver"), "no driver"),
-        ("teardown", "failed", "x", "x"),
-        ("call", "failed", None, ""),
-    ],
-)
-def test_the_result_of_a_check_is_kept(
-    when: str, outcome: str, longrepr: object, message: str
-) -> None:
-    plugin = Plugin(target(), print)
-    plugin.pytest_runtest_logreport(report(when, outcome, longrepr))
-    (result,) = plugin.results
-    assert (result.check, result.outcome, result.seconds) == ("test_x[1::2]", outcome, 0.123)
-    assert result.message.startswith(message)
-    assert bool(result.message) is bool(message)
-
-
-def test_groups_of_checks_are_announced() -> None:
-    messages: list[str] = []
-    plugin = Plugin(target(), messages.append)
-    names = ("test_users.py::test_a", "test_users.py::test_b", "test_airflow.py::test_c")
-    items = [SimpleNamespace(nodeid=name) for name in names]
-    plugin.pytest_collection_finish(SimpleNamespace(items=items))  # type: ignore[arg-type]  # all of a session that it uses
-    for name in names:
-        plugin.pytest_runtest_logstart(name)
-    assert messages == [
-        "i: running 3 checks in 2 groups, which take several minutes: they run Airflow",
-        "[1/2] users: 2 checks",
-        "[2/2] airflow: 1 check",
-    ]
-    quick = Plugin(target(), messages.append)
-    quick.pytest_collection_finish(SimpleNamespace(items=items[:1]))  # type: ignore[arg-type]  # see above
-    assert messages[-1] == "i: running 1 check in 1 group"
-
-
-def test_a_passed_fixture_is_not_a_result() -> None:
-    plugin = Plugin(target(), print)
-    for when in ("setup", "teardown"):
-        plugin.pytest_runtest_logreport(report(when, "passed"))
-    assert plugin.results == []
-
-
-def test_the_checks_find_the_target(pytestconfig: pytest.Config) -> None:
-    one = target()
-    config = SimpleNamespace(stash=pytest.Stash())
-    Plugin(one, print).pytest_configure(config)  # type: ignore[arg-type]  # all of a config that it uses
-    assert config.stash[TARGET] is one
