@@ -8,15 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from build_tasks import console
 from build_tasks.config.options import Options
 from build_tasks.errors import from_os_error
 from build_tasks.text.formatting import UNLIMITED
-
-if TYPE_CHECKING:
-    from build_tasks.storage.report import Report
 
 
 @contextlib.contextmanager
@@ -52,19 +48,6 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     width = None if console.stdout_is_terminal() else UNLIMITED
     cells = (map(_text, row) for row in rows)
     console.answer(tables.render(columns, cells, width), end="")
-
-
-def show_report(report: Report, options: Options) -> None:
-    """Print a report as JSON or as tables, then raise its error if it has one."""
-    if options.flag("json"):
-        show_json(report.data)
-    else:
-        for columns, rows in report.tables:
-            table(columns, rows)
-        for line in report.notes:
-            console.message(line)
-    if report.error:
-        raise report.error
 
 
 def _plain(value: object) -> object:
