@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -43,40 +43,31 @@ def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
     for _, group in groupby(specs, key=lambda spec: spec.output.image):
         of_image = list(group)
         names = tuple(spec.identity for spec in of_image if not spec.output.extra_platforms)
-        existing = _ExistingImage(context, of_image)
+        tag_unchanged = _once(partial(skip_unchanged.tag_unchanged, context.client, of_image))
         for spec in of_image:
             needs = names if spec.output.extra_platforms else ()
-            result.append(Job(spec.identity, partial(_build, context, spec, existing), needs))
+            result.append(Job(spec.identity, partial(_build, context, spec, tag_unchanged), needs))
         if all(spec.output.digest_file for spec in of_image) and of_image[0].output.tags:
-            work = partial(_merge, context, of_image, existing)
+            work = partial(_merge, context, of_image, tag_unchanged)
             result.append(Job(of_image[0].build.image_identity, work, names))
     return result
 
 
-class _ExistingImage:
-    """Thread-safe lookup of an unchanged image in the registry; one query per image."""
+def _once(function: Callable[[], str]) -> Callable[[], str]:
+    """Return a function that calls another one once, for whichever thread is the first."""
+    lock = threading.Lock()
+    results: list[str] = []
 
-    def __init__(self, context: BatchContext, specs: Sequence[BuildSpec]) -> None:
-        self._context = context
-        self._specs = specs
-        self._lock = threading.Lock()
-        self._digest: str | None = None
+    def call() -> str:
+        with lock:
+            if not results:
+                results.append(function())
+        return results[0]
 
-    def tag(self) -> str:
-        """Tag the image instead of building it, and return its digest; "" if it must be built.
-
-        Raises:
-            ImagesError: the registry refuses the tags, or does not answer.
-        """
-        if not self._specs[0].output.skip_unchanged:
-            return ""
-        with self._lock:
-            if self._digest is None:
-                self._digest = skip_unchanged.tag_unchanged(self._context.client, self._specs)
-        return self._digest
+    return call
 
 
-def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> str:
+def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], str]) -> str:
     """Build one image, and return a line on the result."""
     say = partial(context.display.say, spec.identity)
     part = spec.output.digest_file
@@ -84,7 +75,7 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     if spec.run.refused:
         context.recorder.add_refused(spec, spec.run.refused)
         raise spec.run.refused
-    if digest := existing.tag():
+    if spec.output.skip_unchanged and (digest := tag_unchanged()):
         context.recorder.add_skipped(spec, digest)
         text = "unchanged" if part else _unchanged(spec, digest)
         context.display.result(spec.identity, text)
@@ -113,10 +104,12 @@ def _build(context: BatchContext, spec: BuildSpec, existing: _ExistingImage) -> 
     return text
 
 
-def _merge(context: BatchContext, specs: Sequence[BuildSpec], existing: _ExistingImage) -> str:
+def _merge(
+    context: BatchContext, specs: Sequence[BuildSpec], tag_unchanged: Callable[[], str]
+) -> str:
     """Merge the platforms of an image, and return a line on the result."""
     name = specs[0].build.image_identity
-    if digest := existing.tag():
+    if specs[0].output.skip_unchanged and (digest := tag_unchanged()):
         text = _unchanged(specs[0], digest)
     else:
         sources = tuple(context.parts[spec.identity] for spec in specs)
