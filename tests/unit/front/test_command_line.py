@@ -5,11 +5,11 @@ from importlib import metadata
 
 import pytest
 
-from build_tasks.config.options import FORMER_NAMES, SETTINGS, Options
+from build_tasks.config.options import FORMER_NAMES, Options
 from build_tasks.config.settings import ROOT
 from build_tasks.errors import UsageError
 from build_tasks.front import command_line
-from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
+from build_tasks.front.verbs import VERBS
 
 BUILD = VERBS["image.build"]
 
@@ -112,26 +112,6 @@ def test_help_groups_options_and_shows_the_valid_values(
     assert "--constraints-mode MODE" in shown  # its values are too long for a placeholder
 
 
-def test_help_names_the_defaults_of_each_verb() -> None:
-    def of(verb: Verb) -> list[str]:
-        return [option.help for option in verb.options if option.name in {"kind", "python"}]
-
-    required = ["images (default: ci)", "Python versions (required)"]
-    everything = ["images (default: both)", "Python versions (default: all)"]
-    assert of(VERBS["image.build"]) == required
-    assert of(VERBS["bake"]) == of(BUILD_ALL) == of(VERBS["image.check"]) == everything
-
-
-@pytest.mark.parametrize("verb", [*VERBS.values(), BUILD_ALL], ids=lambda verb: verb.function)
-def test_the_examples_are_valid_and_no_option_occurs_twice(verb: object) -> None:
-    assert isinstance(verb, type(BUILD_ALL))
-    names = [option.name for option in verb.options]
-    assert len(names) == len({*names})
-    for example in verb.examples:
-        command_line.parse(verb, example.split(), "verb")
-    assert (verb.body.__doc__ or "").endswith(".")
-
-
 def test_the_version_is_that_of_the_package_or_of_the_checkout(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +142,3 @@ def test_an_option_without_a_value_ends_before_the_next_word() -> None:
         VERBS["matrix"], ["--json", "settings", "--json"], "matrix", "invoke matrix"
     )
     assert (given, rest) == (Options({"json": True}), ["settings", "--json"])
-
-
-def test_verifying_takes_every_setting_of_a_build() -> None:
-    assert {*SETTINGS} <= {*VERBS["image.verify"].options}

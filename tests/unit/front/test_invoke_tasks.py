@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from build_tasks.errors import UsageError
+from build_tasks.front import invoke_tasks
+from build_tasks.front.verbs import VERBS, Verb
+
+
+@pytest.fixture(autouse=True)
+def invoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/invoke"])
+
+
+def task_names(*words: str) -> set[str]:
+    return {*invoke_tasks.namespace(words).task_names}
+
+
+def test_all_tasks_exist_unless_the_command_line_names_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert task_names("--list") == {*VERBS}
+    assert task_names("engine.stop", "--purge", "matrix", "--json") == {"engine.stop", "matrix"}
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/fab"])  # another program of Invoke's kind
+    assert task_names("engine.stop") == {*VERBS}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["image.bild"], "unknown task 'image.bild': did you mean image.build?"),
+        (["engine"], "'engine' is a group of tasks: choose engine.start, engine.status, "),
+        (["matrix", "x"], "matrix: takes no argument 'x', and no task has that name"),
+        (["engine.stop", "--purg"], "engine.stop: unknown option '--purg': did you mean --purge?"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        invoke_tasks.namespace(words)
+    assert caught.value.code == UsageError.exit_code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_help_of_a_task_may_come_before_or_after_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = []
+    for words in (["-h", "engine.stop"], ["engine.stop", "-h"]):
+        with pytest.raises(SystemExit):
+            invoke_tasks.namespace(words)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "usage: invoke engine.stop [OPTIONS]" in shown[0]
+
+
+def test_former_names_are_aliases_and_a_missing_positional_argument_is_not_required() -> None:
+    task = invoke_tasks.namespace(["image.verify", "--slim"])["image.verify"]
+    arguments = {argument.name: argument for argument in task.get_arguments()}
+    assert "slim" in arguments["prod-slim"].names
+    assert not arguments["image"].positional
+    task = invoke_tasks.namespace(["image.verify", "prod-3.11"])["image.verify"]
+    assert {argument.name for argument in task.get_arguments() if argument.positional} == {"image"}
+
+
+def test_an_error_ends_invoke_with_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise UsageError("why")
+
+    monkeypatch.setattr(Verb, "run", fail)
+    task = invoke_tasks.namespace(["matrix"])["matrix"]
+    with pytest.raises(Exit, match="why") as caught:
+        task(Context())
+    assert caught.value.code == UsageError.exit_code
