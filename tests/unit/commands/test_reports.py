@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build_tasks.commands import reports
+from build_tasks.config.options import Options
+from build_tasks.errors import DiskError, UsageError
+from build_tasks.history import journal
+from build_tasks.history.record import BuildRecord
+
+
+@pytest.fixture
+def built() -> None:
+    """A run with one build."""
+    journal.write(BuildRecord("ci-3.11-amd64", run="1", began="2026-01-01T00:00:00"))
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    ("options", "beginning"),
+    [
+        ({"json": True}, "{\n"),
+        ({"format": "json"}, "{\n"),
+        ({"format": "junit"}, "<?xml "),
+        ({"format": "html"}, "<!doctype html>"),
+    ],
+)
+def test_a_report_has_the_format_that_an_option_names(
+    capsys: pytest.CaptureFixture[str], options: dict[str, str | bool], beginning: str
+) -> None:
+    reports.report_image(Options(options))
+    assert capsys.readouterr().out.lower().startswith(beginning)
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [("r.md", "#"), ("r.json", "{"), ("r.xml", "<?xml"), ("r.html", "<!doctype"), ("r", "")],
+)
+def test_the_suffix_of_a_file_is_its_format(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, beginning: str
+) -> None:
+    reports.report_image(Options({"output": str(tmp_path / name)}))
+    text = (tmp_path / name).read_text()
+    assert text.lower().startswith(beginning)
+    assert "ci-3.11-amd64" in text
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert shown.err.startswith(f"wrote {tmp_path / name}: ")
+    assert shown.err.endswith(" kB, 1 build\n")
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"json": True, "format": "html"}, UsageError, "--json and --format html exclude each "),
+        ({"format": "pdf"}, UsageError, "--format: unknown format 'pdf': choose table, markdown"),
+        ({"record": "2"}, UsageError, "no record of '2': choose last, 1, ci-3.11-amd64, "),
+        ({"output": "/dev/null/x"}, DiskError, "--output: /dev/null/x cannot be written: Not a "),
+    ],
+)
+def test_a_mistake_is_one_line(
+    options: dict[str, str | bool], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        reports.report_image(Options(options))
+    assert str(caught.value).startswith(message)
+
+
+def test_the_matrix_is_restricted_by_settings_and_names_sessions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reports.show_matrix(Options({"platform": "arm64", "json": True}))
+    rows = json.loads(capsys.readouterr().out)["include"]
+    assert {row["platform"] for row in rows} == {"linux/arm64"}
+    (row,) = (row for row in rows if row["identity"] == "prod-3.11-arm64")
+    assert (row["session"], row["merge"]) == ("build_prod-3.11-arm64", "merge_prod-3.11")
+    assert row["image"] == "ghcr.io/apache/airflow/main/prod/python3.11"
+
+
+def test_settings_have_a_value_and_an_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    reports.show_settings(Options({"builder": "mine", "json": True}))
+    data = json.loads(capsys.readouterr().out)
+    assert data["builder"] == {"value": "mine", "from": "--builder"}
+    reports.show_settings(Options({}))
+    assert capsys.readouterr().out.split()[:3] == ["setting", "value", "from"]
