@@ -59,9 +59,9 @@ def expected(build: Build, **options: object) -> Target:
 
 
 def test_ci_uses_the_constraints_of_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(airflow_source, "_copy_constraints", lambda *_: Path("copy"))
+    monkeypatch.setattr(airflow_source, "_copy_constraints", lambda *_: Path("copy.txt"))
     own = {"constraints_location": "x", "constraints_mode": "constraints-no-providers"}
-    assert expected(PROD, **own).constraints == Path("copy/constraints.txt")
+    assert expected(PROD, **own).constraints == Path("copy.txt")
     assert expected(CI, **own).constraints == constraint_files.path(ROOT, "3.9", "constraints")
 
 
