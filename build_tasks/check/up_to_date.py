@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from textwrap import shorten
 
 from build_tasks import process
+from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
 from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
@@ -25,7 +25,6 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
-from build_tasks.plan.build_host import BuildHost
 
 #: Concurrent queries.
 QUERIES = 8
@@ -35,8 +34,7 @@ WIDTH = 100
 
 #: An image, None where there is none, or the error of a query.
 Answer = PlatformImage | str | None
-#: The queries for one build, by the place that is queried.
-Queries = dict[str, Future[PlatformImage | None]]
+Answers = dict[str, Answer]  # by place
 #: Returns the record of a build, by its identity and fingerprint, if there is one.
 FindRecord = Callable[[str, str], BuildRecord | None]
 
@@ -64,40 +62,43 @@ def check(
     host, specs = planner.plan_builds(
         dry_run, settings, output=Output.NONE, push_cache=False, announce=announce
     )
+    references = [f"{spec.output.image}:{(*tags, spec.build.tag)[0]}" for spec in specs]
+    places = ["base"]
+    places += [] if options.flag("remote") else ["engine"]
+    places += [] if options.flag("local") else ["registry"]
     with process.pool(QUERIES) as pool:
-        queries = []
-        for spec in specs:
-            reference = f"{spec.output.image}:{tags[0] if tags else spec.build.tag}"
-            queries.append((spec, reference, _submit(pool, host, spec, reference, options)))
-        return [_verdict(*query, options, find_record) for query in queries]
+        queries = [
+            {place: pool.submit(_query, host.client, spec, reference, place) for place in places}
+            for spec, reference in zip(specs, references, strict=True)
+        ]
+    verdicts = []
+    for spec, reference, futures in zip(specs, references, queries, strict=True):
+        answers = {place: future.result() for place, future in futures.items()}
+        verdicts.append(_verdict(spec, reference, answers, options, find_record))
+    return verdicts
 
 
-def _submit(
-    pool: ThreadPoolExecutor, host: BuildHost, spec: BuildSpec, reference: str, options: Options
-) -> Queries:
-    client, platform = host.client, spec.build.platform
-
-    def from_registry(name: str) -> PlatformImage | None:
-        index = image_metadata.of_registry(client, name, spec.run.builder)
+def _query(client: Client, spec: BuildSpec, reference: str, place: str) -> Answer:
+    """Ask the engine or the registry for an image, or the registry for the base image."""
+    platform = spec.build.platform
+    if place == "base":
+        if spec.run.refused:
+            return str(spec.run.refused)
+        reference = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
+    try:
+        if place == "engine":
+            return image_metadata.of_engine(client, reference, platform)
+        index = image_metadata.of_registry(client, reference, spec.run.builder)
         return index.images.get(platform)
-
-    queries: Queries = {}
-    if not spec.run.refused:
-        base = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
-        queries["base"] = pool.submit(from_registry, base)
-    if not options.flag("remote"):
-        queries["engine"] = pool.submit(image_metadata.of_engine, client, reference, platform)
-    if not options.flag("local"):
-        queries["registry"] = pool.submit(from_registry, reference)
-    return queries
+    except ImagesError as error:
+        return str(error)
 
 
 def _verdict(
-    spec: BuildSpec, reference: str, queries: Queries, options: Options, find_record: FindRecord
+    spec: BuildSpec, reference: str, answers: Answers, options: Options, find_record: FindRecord
 ) -> Verdict:
     inputs = build_inputs.collect(spec)
-    answers = {place: _answer(future) for place, future in queries.items()}
-    base = answers.pop("base", str(spec.run.refused))
+    base = answers.pop("base")
     findings = []
     for place, image in answers.items():
         if not isinstance(image, PlatformImage):
@@ -110,13 +111,6 @@ def _verdict(
         findings.append(Finding(place, reference, True, image.digest, parts, details))
     unknown = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)
-
-
-def _answer(future: Future[PlatformImage | None]) -> Answer:
-    try:
-        return future.result()
-    except ImagesError as error:
-        return str(error)
 
 
 def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:
