@@ -21,7 +21,7 @@ from build_tasks.model.builder import DEFAULT
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.process import Announce
 from build_tasks.progress import choice
-from build_tasks.publish import digests, multiplatform
+from build_tasks.publish import digests, merge
 
 RETRIES = 2
 #: Default number of builds at once, for each core and at most for each node of a builder. Eight
@@ -118,9 +118,7 @@ def _announce_failures(
         parts = [context.parts[s.identity] for s in of_image if s.identity in context.parts]
         missing = [spec for spec in of_image if spec.identity in not_built]
         if parts and missing:
-            hint = multiplatform.resume_hint(
-                context.folder, parts, missing, of_image[0].output.tags
-            )
+            hint = merge.resume_hint(context.folder, parts, missing, of_image[0].output.tags)
             announce(f"{missing[0].identity}: {hint}")
     for outcome in outcomes:
         log = context.display.path(outcome.name)

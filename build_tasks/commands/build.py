@@ -10,7 +10,7 @@ from build_tasks.model.build import Output
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import bake as bake_file
 from build_tasks.plan import planner, trust
-from build_tasks.publish import multiplatform
+from build_tasks.publish import merge
 
 
 def build(options: Options) -> None:
@@ -40,7 +40,7 @@ def merge_image(options: Options) -> None:
     if not ci_run.trusted:
         message(f"nothing is merged: this run is not trusted: {ci_run.distrust}")
         return
-    multiplatform.merge_files(options, settings, announce=message)
+    merge.merge_files(options, settings, announce=message)
 
 
 def bake(options: Options) -> None:
@@ -59,7 +59,7 @@ def bake(options: Options) -> None:
     command = commands.bake_command(client, settings.builder, bake_file.reads(specs))
     message("build it with this command, from any folder:")
     message(f"  {process.quote(command, client.environment)} < FILE")
-    for line in multiplatform.merge_lines(client, specs):  # which a bake file cannot express
+    for line in merge.merge_lines(client, specs):  # which a bake file cannot express
         message(f"and then:\n  {line}")
 
 
@@ -76,7 +76,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
         options, settings, output=output, push_cache=push_cache, announce=message
     )
     if options.flag("dry-run"):
-        for line in multiplatform.shell_lines(host.client, specs):
+        for line in merge.shell_lines(host.client, specs):
             answer(line)
         return
     # A third of a dry run's start-up time.
