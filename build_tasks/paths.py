@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import fcntl
+import json
 import os
 import re
 import stat
@@ -80,6 +81,23 @@ def read_text(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         reason = "it is UTF-16, not UTF-8" if utf_16 else f"line {line} is not UTF-8"
         raise UsageError(f"{path}: cannot be read: {reason}") from None
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the table in a JSON file, empty if there is none."""
+    try:
+        return parse_json(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """Return the table that a JSON text is, empty if it is none."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def parse_toml(text: str) -> dict[str, Any]:

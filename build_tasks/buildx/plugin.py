@@ -11,7 +11,6 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from build_tasks import paths, process
-from build_tasks.engine.folders import read_json
 from build_tasks.errors import EngineError, ImagesError, MissingProgram
 
 #: The oldest buildx with --progress=rawjson; docs/engines.md says what newer ones add.
@@ -63,7 +62,7 @@ def version(plugin: Path) -> tuple[int, ...]:
         raise MissingProgram(f"cannot start {plugin}: {error.strerror}") from None
     identity = f"{stat.st_size} {stat.st_mtime_ns}"
     file = paths.cache_folder() / "buildx-version.json"
-    known = read_json(file)
+    known = paths.read_json(file)
     with contextlib.suppress(KeyError, TypeError, ValueError):
         known_identity, numbers = known[str(path)]
         if known_identity == identity and numbers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import tempfile
 import time
@@ -11,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from build_tasks import process
+from build_tasks import paths, process
 from build_tasks.buildx import attempt, cache_errors, classification
 from build_tasks.buildx.attempt import Attempt, Listener
 from build_tasks.buildx.commands import build_command
@@ -70,7 +68,7 @@ def build(
             about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
             subject = about if base else spec.identity
             raise classification.classify(last.completed, subject, record.steps)
-        metadata = _metadata(spec)
+        metadata = paths.read_json(spec.run.own_metadata)
         record = replace(record, digest=str(metadata.get("containerimage.digest", "")))
         if not record.steps:  # BuildKit's own display had the events
             reference = str(metadata.get("buildx.build.ref", ""))
@@ -164,14 +162,6 @@ def _attempts(
 def _left_out(spec: BuildSpec) -> tuple[CacheUse, ...]:
     """Return the caches of the build that BuildKit is not asked to import."""
     return tuple(CacheUse(name, error, left_out=True) for name, error in spec.cache.left_out)
-
-
-def _metadata(spec: BuildSpec) -> dict[str, Any]:
-    """Return what buildx says of a build that succeeded, empty if that cannot be read."""
-    metadata: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-        metadata |= json.loads(spec.run.own_metadata.read_text(encoding="utf-8"))
-    return metadata
 
 
 def _with_export(record: BuildRecord, spec: BuildSpec, *, manifest: bool) -> BuildRecord:

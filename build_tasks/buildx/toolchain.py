@@ -8,7 +8,6 @@ from the user's DOCKER_CONFIG.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ from build_tasks import paths, process
 from build_tasks.buildx import plugin
 from build_tasks.buildx.plugin import INSTALL
 from build_tasks.engine import packages, state
-from build_tasks.engine.folders import engine_folders, read_json
+from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.inputs.dockerfile.inputs import EPOCH
@@ -66,11 +65,7 @@ class Client:
         """
         command = (self.docker, "info", "--format", "{{json .}}")
         completed = process.run(command, environment=self.environment, timeout=ANSWER, check=False)
-        facts: object = {}
-        with contextlib.suppress(ValueError, RecursionError):
-            facts = json.loads(completed.stdout)
-        if not isinstance(facts, dict):
-            facts = {}
+        facts = paths.parse_json(completed.stdout)
         if completed.returncode or not facts.get("ServerVersion"):
             lines = [*completed.stderr.splitlines(), *(facts.get("ServerErrors") or [])]
             reason = next((line.strip() for line in lines if line.strip()), "no answer")
@@ -232,6 +227,6 @@ def _context() -> str:
     """Return the docker context in use, empty for the default one, as the docker CLI finds it."""
     if os.environ.get("DOCKER_HOST"):
         return ""
-    config = read_json(paths.docker_config() / "config.json")
+    config = paths.read_json(paths.docker_config() / "config.json")
     context = os.environ.get("DOCKER_CONTEXT") or config.get("currentContext")
     return context if isinstance(context, str) and context != "default" else ""

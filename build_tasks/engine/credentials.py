@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import paths
-from build_tasks.engine.folders import Folders, read_json
+from build_tasks.engine.folders import Folders
 from build_tasks.errors import EngineError
 from build_tasks.text import redaction
 
@@ -58,7 +58,7 @@ def configure(folders: Folders, registry: str, user_config: Path) -> Path:
     config.mkdir(mode=0o700, parents=True, exist_ok=True)
     if user_config.resolve() == config.resolve():
         return config  # the user has exported the DOCKER_CONFIG of `engine.status`
-    merged = _with_registry(read_json(user_config / "config.json"), registry, _token(secret))
+    merged = _with_registry(paths.read_json(user_config / "config.json"), registry, _token(secret))
     text = json.dumps(merged, indent=2)
     file = config / "config.json"
     if not file.exists() or file.read_text(encoding="utf-8") != text:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from build_tasks import paths
 
@@ -56,15 +54,6 @@ def buildx_plugin(packages: Path) -> Path:
     """Return the unpacked buildx plugin; its folder differs between Debian's releases."""
     plugins = packages.glob("usr/lib*/docker/cli-plugins/docker-buildx")
     return next(plugins, packages / "usr/libexec/docker/cli-plugins/docker-buildx")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Return the table in a JSON file, empty if there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.engine import credentials
-from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders, read_json
+from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
 from build_tasks.engine.processes import Process
 from build_tasks.process import Announce, locks
 
@@ -149,7 +149,7 @@ def read(folders: Folders) -> EngineState | None:
     Fields of a newer version of the suite are ignored. The record of an older version counts as
     none, and so does anything that is no record.
     """
-    record = read_json(folders.run / "running.json")
+    record = paths.read_json(folders.run / "running.json")
     try:
         if record["schema"] < SCHEMA:
             return None
@@ -176,10 +176,11 @@ def save_setting(folders: Folders, name: str, value: str) -> str:
     """Keep a setting for later starts, and return it."""
     file = folders.home / "engine.json"
     folders.home.mkdir(parents=True, exist_ok=True)
-    paths.write(file, json.dumps({**read_json(file), "schema": SCHEMA, name: value}, indent=2))
+    content = {**paths.read_json(file), "schema": SCHEMA, name: value}
+    paths.write(file, json.dumps(content, indent=2))
     return value
 
 
 def saved_setting(folders: Folders, name: str) -> str:
     """Return a setting of an earlier start, or empty text."""
-    return str(read_json(folders.home / "engine.json").get(name, ""))
+    return str(paths.read_json(folders.home / "engine.json").get(name, ""))

@@ -11,7 +11,6 @@ payload of a GitHub event is that of its webhook.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -20,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from build_tasks import paths
 from build_tasks.config.settings import Settings
 
 #: The variable that trusts a run on a CI system that is not known here.
@@ -150,12 +150,7 @@ def _workflow_run(payload: Mapping[str, Any], run: CIRun) -> CIRun:
 
 
 def _payload(environment: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        text = Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8-sig")
-        payload = json.loads(text)
-    except (KeyError, OSError, ValueError, RecursionError):
-        return {}
-    return payload if isinstance(payload, dict) else {}
+    return paths.read_json(Path(environment.get("GITHUB_EVENT_PATH", "")))
 
 
 def _value(value: Any, *keys: str) -> Any:

@@ -213,3 +213,19 @@ def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:
         paths.read_text(tmp_path / "\0")
     with pytest.raises(UsageError, match=r": cannot be read: No such file or directory$"):
         paths.read_text(tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "null", "{", "[" * 100_000])
+def test_what_is_no_json_table_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    assert paths.read_json(file) == {}
+
+
+def test_a_json_table_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert paths.read_json(file) == {"a": 1}
+    assert paths.read_json(tmp_path) == {}
+    file.write_bytes(b'{"a": "\xff"}')
+    assert paths.read_json(file) == {}

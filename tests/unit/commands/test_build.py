@@ -16,7 +16,7 @@ from build_tasks.config.options import Options
 from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import planner, preflight
-from build_tasks.publish import multiplatform
+from build_tasks.publish import merge
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 GOOD = specs.make()
@@ -117,9 +117,7 @@ def test_a_run_that_is_not_trusted_merges_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     merged: list[Options] = []
-    monkeypatch.setattr(
-        multiplatform, "merge_files", lambda options, *_, **__: merged.append(options)
-    )
+    monkeypatch.setattr(merge, "merge_files", lambda options, *_, **__: merged.append(options))
     build.merge_image(Options({}))
     assert len(merged) == 1
     monkeypatch.setenv("TRAVIS", "true")
