@@ -30,8 +30,8 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
         started: list[str] = []
 
         def build(
-            client: Client, spec: BuildSpec, _: object, *, note: Callable[..., None]
-        ) -> object:
+            client: Client, spec: BuildSpec, _: object, *, note: Callable[[BuildRecord], None]
+        ) -> BuildRecord:
             started.append(spec.identity)
             record = runner.new_record(client, spec)
             note(record)
