@@ -3,24 +3,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import specs
 
 from build_tasks import process
 from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import (
     AuthError,
+    EngineError,
     ImagesError,
     MissingImage,
     RegistryError,
     VerificationError,
 )
-from build_tasks.model.build import DigestFile
+from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
-from build_tasks.publish.merge import Merge
+from build_tasks.publish import digests
+from build_tasks.publish.merge import Merge, merge_lines, resume_hint, shell_lines
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 AMD64, ARM64 = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
@@ -170,3 +175,64 @@ def test_a_refused_merge_has_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.ended = (1, "ERROR: failed to push r/i:a: 403 Forbidden")
     with pytest.raises(AuthError, match="merging r/i:a: "):
         merge()
+
+
+def parts(*, refused: EngineError | None = None) -> list[BuildSpec]:
+    """The builds of an image for two platforms, of which the second one may be refused."""
+    return [
+        specs.make(
+            platform=source.build.platform,
+            image="r/i",
+            kind=Output.DIGEST,
+            tags=("r/i:a",),
+            digest_file=replace(source, digest=""),
+            refused=refused if source is SOURCES[1] else None,
+        )
+        for source in SOURCES
+    ]
+
+
+def test_a_dry_run_says_the_builds_and_the_merge() -> None:
+    first, second, last = shell_lines(CLIENT, parts())
+    assert first.startswith("docker-buildx build ")
+    assert "--platform linux/arm64" in second
+    assert last == (
+        "# docker-buildx imagetools create --builder default --progress plain --tag r/i:a "
+        "r/i@DIGEST-OF-ci-3.11-amd64 r/i@DIGEST-OF-ci-3.11-arm64"
+    )
+
+
+def test_a_build_that_cannot_run_is_neither_shown_nor_merged() -> None:
+    _, refused, last = shell_lines(CLIENT, parts(refused=EngineError("no node")))
+    assert refused == "# ci-3.11-arm64 cannot be built: no node"
+    assert last.endswith("--tag r/i:a r/i@DIGEST-OF-ci-3.11-amd64")
+
+
+def test_what_has_no_tag_is_not_merged() -> None:
+    assert [*merge_lines(CLIENT, [specs.change(spec, tags=()) for spec in parts()])] == []
+    assert [*merge_lines(CLIENT, [specs.make()])] == []
+
+
+@pytest.mark.parametrize(
+    ("slim", "folder", "options"),
+    [
+        (False, digests.FOLDER, ""),
+        (True, Path("/d d"), " --prod-slim --digests '/d d'"),
+    ],
+)
+def test_what_was_pushed_is_kept_and_the_rest_can_be_built(
+    slim: bool, folder: Path, options: str
+) -> None:
+    build = replace(SOURCES[0].build, slim=slim)
+    pushed = [replace(SOURCES[0], build=build)]
+    hint = resume_hint(folder, pushed, parts()[1:], ("r/i:a", "r/i:b"))
+    assert hint == (
+        f"kept: {build.identity} {AMD64}; the rest, with the same other options: "
+        f"nox -s build_ci-3.11-arm64 -- --push-by-digest{options}; "
+        f"nox -s merge_ci-3.11 -- --tag a,b{options}"
+    )
+
+
+def test_without_a_tag_there_is_nothing_to_merge() -> None:
+    hint = resume_hint(digests.FOLDER, SOURCES[:1], parts()[1:], ())
+    assert hint.endswith("nox -s build_ci-3.11-arm64 -- --push-by-digest")
