@@ -1,0 +1,58 @@
+"""The inputs of a build in its record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comparisons import BEFORE, TEXT, causes, changed, record
+
+from build_tasks.history import recipe
+from build_tasks.history.explain import explain
+from build_tasks.history.explain.causes import Cause, Why
+from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.inputs import dockerfile, fingerprint
+
+
+def test_without_a_from_step_the_base_is_that_of_the_record() -> None:
+    def bare(digest: str) -> BuildRecord:
+        made = record({"build 2"}, base=("python:3.11", digest))  # type: ignore[arg-type]  # the record's own
+        steps = tuple(step for step in made.steps if step.kind is not StepKind.BASE)
+        return replace(made, steps=steps, base=("python:3.11", digest))
+
+    ((_, found),) = causes(bare("sha256:2"), bare("sha256:1"))
+    assert found == (Cause(Why.BASE, "python:3.11", "sha256:1", "sha256:2"),)
+
+
+def test_a_step_that_another_image_named_has_its_own_place() -> None:
+    """Of a step that two builds share, BuildKit says the name that the first of them gave it."""
+    now = record({"main 2", "main 3", "main 4"}, text=TEXT.replace("third", "3rd"))
+    steps = tuple(
+        replace(step, name="[build 7/12] RUN 3rd", stage="build", number=7)
+        if step.name.endswith("RUN 3rd")
+        else step
+        for step in now.steps
+    )
+    found = explain(BEFORE, replace(now, steps=steps))
+    assert [(miss.line, miss.causes) for miss in found.misses] == [
+        (12, (changed(12, "RUN third", "RUN 3rd"),))
+    ]
+
+
+def test_the_inputs_of_a_build_are_kept_without_secrets() -> None:
+    text = 'FROM x\nARG URL\nRUN curl -H "Authorization: Bearer abcdef" $URL\nCOPY a /a\n'
+    arguments = {"URL": "https://u:hidden@host/", "BASE_IMAGE": "b:2"}
+    now = fingerprint.gather(dockerfile.parse(text), arguments, {"a": "100644 1", "b": "100644 2"})
+    kept = recipe.noted(BuildRecord("x", base=("", "sha256:1")), now)
+    assert (kept.base, kept.files) == (("b:2", "sha256:1"), {"a": "100644 1"})
+    assert kept.fingerprint == now.fingerprint
+    assert "hidden" not in str(kept)
+    assert "abcdef" not in str(kept)
+    again = recipe.recorded(kept)
+    assert (again.base, again.files, len(again.instructions)) == ("b:2", kept.files, 4)
+
+
+def test_the_digest_of_a_base_image_is_known_by_its_short_reference() -> None:
+    name = "[main 1/2] FROM docker.io/library/python:3.11@sha256:0a"
+    record = BuildRecord("x", steps=(Step("d", name, StepKind.BASE),))
+    assert recipe.recipe(record).digest("python:3.11") == "sha256:0a"
+    assert recipe.recipe(record).digest("thon:3.11") == ""
