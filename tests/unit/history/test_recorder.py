@@ -1,58 +1,15 @@
-"""The streams are what buildx 0.29.1 (Docker 28.5.2) and 0.13.1 (26.1.5) wrote of small builds."""
+"""The record of a build, from its events."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import tracemalloc
-from pathlib import Path
-from typing import Any
-
-import pytest
+from streams import BOTH, CACHE, at, lines, record, recorded, steps, stream, vertex
 
 from build_tasks.buildx import classification
 from build_tasks.errors import StepError
-from build_tasks.history.record import BuildRecord, CacheUse, StepKind
+from build_tasks.history.record import BuildRecord, StepKind
 from build_tasks.history.recorder import Recorder, Snapshot
-from build_tasks.history.vertex import MAX_LINES, MAX_PARTS, Moment, StepEvent
+from build_tasks.history.vertex import Moment, StepEvent
 from build_tasks.process import Completed
-
-STREAMS = Path(__file__).parents[2] / "data" / "streams"
-CACHE = "localhost:5000/airflow/ci:cache"
-BOTH = pytest.mark.parametrize("version", ["0.29", "0.13"])
-
-
-def stream(version: str, name: str) -> bytes:
-    return gzip.decompress((STREAMS / version / f"{name}.txt.gz").read_bytes())
-
-
-def recorded(text: bytes, piece: int = 1000, **how: Any) -> Recorder:
-    recorder = Recorder(live=False, **how)
-    for at in range(0, len(text), piece):
-        recorder.feed(text[at : at + piece])
-    recorder.end()
-    return recorder
-
-
-def record(text: bytes, export: str = CACHE, **how: Any) -> BuildRecord:
-    return recorded(text, **how).record(BuildRecord("ci-3.11-amd64", export=CacheUse(export)))
-
-
-def steps(one: BuildRecord) -> list[tuple[str, int, bool]]:
-    return sorted((s.stage, s.number, s.cached) for s in one.steps if s.kind is StepKind.STEP)
-
-
-def lines(*events: object) -> bytes:
-    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
-
-
-def vertex(digest: str = "a", name: str = "[main 2/2] RUN x", **more: object) -> dict[str, object]:
-    return {"vertexes": [{"digest": digest, "name": name, **more}]}
-
-
-def at(second: float) -> str:
-    return f"2026-01-02T03:04:{second:012.9f}Z"
 
 
 @BOTH
@@ -144,13 +101,6 @@ def test_a_linked_copy_is_one_step(version: str) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("piece", [1, 7, 4096, 10**7])
-def test_where_the_stream_is_cut_does_not_matter(version: str, piece: int) -> None:
-    text = stream(version, "multi")
-    assert record(text, piece=piece) == record(text)
-
-
-@BOTH
 def test_a_stream_that_ends_in_the_middle_is_a_record_too(version: str) -> None:
     text = stream(version, "first")
     recorder = recorded(text[: len(text) // 2])
@@ -178,100 +128,6 @@ def test_what_is_worth_a_line_is_told_once(version: str) -> None:
     assert (failed.kind, failed.text.endswith("not found")) == (StepKind.IMPORT, True)
 
 
-def test_lines_that_are_no_events_are_kept() -> None:
-    said: list[str] = []
-    recorder = recorded(
-        b'WARNING: x\n{not json\n{\n  "vertexes": []\nbroken\n{"a":1}\n{}\n[1]\nend TOKEN=abc',
-        on_line=lambda line: said.append(line.text),
-    )
-    assert (
-        recorder.messages
-        == 'WARNING: x\n{not json\n{\n"vertexes": []\nbroken\n{"a":1}\n[1]\nend TOKEN=***\n'
-    )
-    assert said[-1] == "end TOKEN=abc"
-
-
-def test_busy_time_is_the_union_of_all_intervals() -> None:
-    one = record(
-        lines(
-            vertex("zero", "[internal] x", started=at(0), completed=at(0)),
-            vertex(started=at(1), completed=at(2)),
-            vertex(started=at(1.5)),
-            vertex(started=at(1.5), completed=at(3)),
-            vertex(started=at(5), completed=at(6)),
-            vertex(),  # an announcement later resets nothing
-        )
-    )
-    assert one.steps[1].intervals == ((1.0, 3.0), (5.0, 6.0))
-    assert one.steps[1].seconds == 3.0
-    assert one.steps[1].ran
-
-
-def test_a_step_that_was_cached_stays_so() -> None:
-    one = record(
-        lines(
-            vertex(started=at(1), completed=at(1), cached=True),
-            vertex(started=at(2), completed=at(4)),
-        )
-    )
-    assert (one.steps[0].cached, one.steps[0].ran, one.steps[0].seconds) == (True, False, 2.0)
-
-
-def test_a_step_that_did_not_end_was_cancelled_when_the_last_thing_happened() -> None:
-    one = record(
-        lines(
-            vertex(started=at(1)),
-            vertex("b", "[main 3/3] RUN y"),
-            vertex("c", "x", started=at(4), completed=at(5)),
-            vertex("d", "[main 1/3] FROM x", started=at(2), cached=True),
-        )
-    )
-    assert [(s.error, s.intervals) for s in one.steps] == [
-        ("context canceled", ((0.0, 4.0),)),
-        ("", ()),
-        ("", ((3.0, 4.0),)),
-        ("", ((1.0, 4.0),)),
-    ]
-    assert not one.steps[1].started
-
-
-def test_a_group_whose_members_are_all_weak_stays_hidden() -> None:
-    group = {"id": "g", "name": "[main 2/2] COPY --link a b", "weak": True}
-    text = lines(vertex(progressGroup=group, started=at(1), completed=at(2)))
-    assert record(text).steps == ()
-    strong = {**group, "weak": False}
-    text += lines(
-        vertex("b", "LINK", inputs=["a", "c"], progressGroup=strong, started=at(3)),
-        vertex("b", "LINK", progressGroup=strong, started=at(3), completed=at(4), error="why"),
-    )
-    (step,) = record(text).steps
-    assert (step.digest, step.name, step.inputs) == ("b", "[main 2/2] COPY --link a b", ("c",))
-    assert (step.intervals, step.error, step.cached) == (((0.0, 1.0), (2.0, 3.0)), "why", False)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("[linux/arm64 stage 2/5] RUN x", ("step", "stage", "linux/arm64", 2, 5)),
-        ("[linux/arm/v7 2/5] RUN x", ("step", "", "linux/arm/v7", 2, 5)),
-        ("[ci linux/amd64 main  2/12] COPY x", ("step", "main", "linux/amd64", 2, 12)),
-        ("[linux/amd64->arm64 main 1/2] RUN x", ("step", "main", "linux/amd64->arm64", 1, 2)),
-        ("[main 1/2] FROM x", ("base", "main", "", 1, 2)),
-        ("[internal] load build context", ("context", "", "", 0, 0)),
-        ("[internal] load .dockerignore", ("context", "", "", 0, 0)),
-        ("[context sources] load from client", ("context", "", "", 0, 0)),
-        ("[internal] load metadata for x", ("internal", "", "", 0, 0)),
-        ("exporting to image", ("export", "", "", 0, 0)),
-        ("merging manifest list x", ("export", "", "", 0, 0)),
-        ("resolving provenance for metadata file", ("internal", "", "", 0, 0)),
-        ("importing cache manifest from x", ("import", "", "", 0, 0)),
-    ],
-)
-def test_a_name_says_what_a_vertex_is(name: str, said: tuple[object, ...]) -> None:
-    (step,) = record(lines(vertex(name=name, started=at(1), completed=at(2)))).steps
-    assert (step.kind.value, step.stage, step.platform, step.number, step.total) == said
-
-
 def test_a_builders_clock_that_is_wrong_does_not_show() -> None:
     """BuildKit's clock is years behind; buildx's own vertices are by the clock of this machine."""
     recorder = Recorder()
@@ -294,39 +150,6 @@ def test_the_snapshot_says_where_the_build_stands() -> None:
     )
     running = ("[main 3/4] RUN b", "[internal] d")
     assert recorder.snapshot() == Snapshot(3, done=1, cached=1, running=running)
-
-
-def test_a_build_that_talks_for_ever_takes_no_more_memory() -> None:
-    data = base64.b64encode(b"x" * 997 + b"\n\r\n").decode()
-    chunk = lines(
-        *({"logs": [{"vertex": "a", "data": data}]} for _ in range(100)),
-        *(vertex(started=at(n / 2), completed=at(n / 2 + 0.1)) for n in range(100)),
-        *({"statuses": [{"vertex": "a", "id": f"t{n}", "current": n}]} for n in range(300)),
-    )
-    chunk += b"plain line\n" * 100
-    recorder = Recorder()
-    recorder.feed(lines(vertex()) + chunk)
-    tracemalloc.start()
-    for _ in range(20):
-        recorder.feed(chunk)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    recorder.end()
-    assert peak < 6 * len(chunk)  # one chunk and its lines, not twenty
-    (step,) = recorder.record(BuildRecord("x")).steps
-    assert len(step.log) == MAX_LINES
-    assert len(step.intervals) <= MAX_PARTS
-    assert step.bytes < 300 * 300
-
-
-def test_intervals_without_number_become_one() -> None:
-    recorder = Recorder(live=False)
-    recorder.feed(
-        lines(*(vertex(started=at(n / 10), completed=at(n / 10 + 0.01)) for n in range(500)))
-    )
-    (step,) = recorder.record(BuildRecord("x")).steps
-    assert step.intervals[0][0] == 0
-    assert len(step.intervals) <= MAX_PARTS
 
 
 def test_a_step_of_another_build_is_left_out() -> None:

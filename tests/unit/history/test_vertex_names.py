@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streams import at, lines, record, vertex
 
 from build_tasks.history import vertex_names
 
@@ -64,3 +65,26 @@ def test_a_vertex_has_a_short_name(vertex_name: str, short: str) -> None:
 )
 def test_a_step_has_its_place_and_short_name(name: str, text: str) -> None:
     assert vertex_names.parse(name).title == text
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("[linux/arm64 stage 2/5] RUN x", ("step", "stage", "linux/arm64", 2, 5)),
+        ("[linux/arm/v7 2/5] RUN x", ("step", "", "linux/arm/v7", 2, 5)),
+        ("[ci linux/amd64 main  2/12] COPY x", ("step", "main", "linux/amd64", 2, 12)),
+        ("[linux/amd64->arm64 main 1/2] RUN x", ("step", "main", "linux/amd64->arm64", 1, 2)),
+        ("[main 1/2] FROM x", ("base", "main", "", 1, 2)),
+        ("[internal] load build context", ("context", "", "", 0, 0)),
+        ("[internal] load .dockerignore", ("context", "", "", 0, 0)),
+        ("[context sources] load from client", ("context", "", "", 0, 0)),
+        ("[internal] load metadata for x", ("internal", "", "", 0, 0)),
+        ("exporting to image", ("export", "", "", 0, 0)),
+        ("merging manifest list x", ("export", "", "", 0, 0)),
+        ("resolving provenance for metadata file", ("internal", "", "", 0, 0)),
+        ("importing cache manifest from x", ("import", "", "", 0, 0)),
+    ],
+)
+def test_a_name_says_what_a_vertex_is(name: str, said: tuple[object, ...]) -> None:
+    (step,) = record(lines(vertex(name=name, started=at(1), completed=at(2)))).steps
+    assert (step.kind.value, step.stage, step.platform, step.number, step.total) == said
