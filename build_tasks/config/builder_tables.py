@@ -140,14 +140,11 @@ def _options(value: object, place: str) -> dict[str, str]:
     """
     if not isinstance(value, Mapping):
         raise expected('a table like { network = "host" }', value, place)
-    flat: dict[str, object] = {}
+    options: dict[str, str] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
-            flat |= {f"{key}.{name}": inner for name, inner in item.items()}
-        else:
-            flat[key] = item
-    options: dict[str, str] = {}
-    for key, item in flat.items():
+            options |= _options({f"{key}.{name}": inner for name, inner in item.items()}, place)
+            continue
         option = f"{place}.{key}"
         if not isinstance(item, str | int):
             raise expected("a string or a number", item, option)

@@ -42,8 +42,6 @@ _PLAIN = (
     rf"{_EXTRA}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
     r"""(?:; python_version (?:[<>=!]=|[<>]) (?P<quote>["'])3\.[0-9]+(?P=quote))?"""
 )
-#: Versions that are normalized (PEP 440) already.
-_RELEASE = r"(?:0|[1-9][0-9]*)(?:[.](?:0|[1-9][0-9]*))*"
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 T = TypeVar("T")
@@ -106,11 +104,9 @@ def boolean(value: object, place: str) -> bool:
 
 def megabytes(value: object, place: str) -> int:
     """Return a size in MB; 0 means no limit."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not re.fullmatch("[0-9]+", str(value)):
         raise expected("a number of megabytes like 900", value, place)
-    return value
+    return int(str(value))
 
 
 def disk_space(value: object, place: str) -> int:
@@ -165,8 +161,6 @@ def pythons(value: object, place: str) -> tuple[str, ...]:
 
 def version(value: object, place: str) -> str:
     """Return a normalized version (PEP 440)."""
-    if isinstance(value, str) and re.fullmatch(_RELEASE, value):
-        return value
     try:
         return str(Version(text(value, place)))
     except InvalidVersion:

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from build_tasks.errors import UsageError
 from build_tasks.model.aliases import Pairs
-from build_tasks.text.formatting import listed
 
 #: The engine's own builder, which cannot be created or removed.
 DEFAULT = "default"
@@ -23,13 +21,6 @@ class Driver(StrEnum):
     REMOTE = "remote"
     KUBERNETES = "kubernetes"
     DOCKER = "docker"
-
-    @classmethod
-    def parse(cls, value: object, place: str) -> Driver:
-        """Return the driver with this name, or raise UsageError that names the place."""
-        if value not in list(cls):
-            raise UsageError(f"{place}: unknown driver {value!r}: choose {listed(cls)}")
-        return cls(str(value))
 
 
 @dataclass(frozen=True)

@@ -145,23 +145,20 @@ def base_images(
     pythons = dict.fromkeys(pythons)
     if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
         return {python: Base(image.replace("{python}", python)) for python in pythons}
-    result = {
-        python: _base(python, partial(stand_ins.python_reference, embedded, python))
-        for python in pythons
-    }
-    architectures = [platform.architecture for platform in platforms]
-    for python, base in () if dry else [*result.items()]:
-        if not base.error:
-            make = partial(stand_ins.ensure_python, embedded, python, architectures, announce)
-            result[python] = _base(python, make)
-    errors = [base.error for base in result.values() if base.error]
-    if len(errors) == len(result):
+
+    def ensure(python: str) -> str:
+        architectures = [platform.architecture for platform in platforms]
+        return stand_ins.ensure_python(embedded, python, architectures, announce)
+
+    bases = {python: Base("") for python in pythons}
+    check = partial(stand_ins.python_reference, embedded)
+    for find_reference in (check,) if dry else (check, ensure):
+        for python in [python for python, base in bases.items() if not base.error]:
+            try:
+                bases[python] = Base(find_reference(python))
+            except EngineError as error:
+                bases[python] = Base(f"debian-python:{python}", error)
+    errors = [base.error for base in bases.values() if base.error]
+    if len(errors) == len(bases):
         raise errors[0]
-    return result
-
-
-def _base(python: str, find_reference: Callable[[], str]) -> Base:
-    try:
-        return Base(find_reference())
-    except EngineError as error:
-        return Base(f"debian-python:{python}", error)
+    return bases
