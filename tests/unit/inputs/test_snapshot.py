@@ -1,4 +1,4 @@
-"""What is sent to BuildKit of a folder that git knows nothing of, and how often it is read."""
+"""Snapshots of folders: what they have, and what is copied."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from build_tasks import paths
-from build_tasks.errors import DiskError, ImagesError, UsageError
+from build_tasks.errors import DiskError, ImagesError
 from build_tasks.inputs import context, file_hashes, snapshot
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.inputs.file_hashes import ChangedError
@@ -32,17 +31,6 @@ def prepare(root: Path) -> Prepared:
     return found
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    (root / "a").mkdir(parents=True)
-    (root / "a" / "one.py").write_text("1")
-    (root / "a" / "run").write_text("#!/bin/sh\n")
-    (root / "a" / "run").chmod(0o775)
-    (root / "two").write_text("2")
-    return root
-
-
 def test_a_wait_for_another_copy_names_its_process(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,22 +43,6 @@ def test_a_wait_for_another_copy_names_its_process(
             line = lines.get(timeout=30)
         assert set(prepared.result(30).files) == {"a/one.py", "a/run", "two"}
     assert line == f"waiting for process {os.getpid()}, which copies the files of {tree}"
-
-
-@pytest.fixture
-def read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are read to know them; none of them is too young to trust."""
-    monkeypatch.setattr(file_hashes, "REST", -(10**18))
-    names: list[str] = []
-    before = file_hashes.content
-
-    def content(path: str, *, link: bool) -> str:
-        if path.startswith(f"{tree}/"):  # not a copy
-            names.append(path.rpartition("/")[2])
-        return before(path, link=link)
-
-    monkeypatch.setattr(file_hashes, "content", content)
-    return names
 
 
 def modes(folder: Path) -> dict[str, str]:
@@ -107,47 +79,6 @@ def test_the_users_files_are_neither_touched_nor_linked(tree: Path) -> None:
     assert (found.folder / "two").read_text() == "2"
     assert all(path.stat().st_nlink == seen.st_nlink for path, seen in before.items())
     assert all(path.stat().st_mode == seen.st_mode for path, seen in before.items())
-
-
-def test_unchanged_files_are_not_read_again(tree: Path, read: list[str]) -> None:
-    first = prepare(tree)
-    assert read == ["one.py", "run", "two"]
-    assert prepare(tree) == first
-    assert read == ["one.py", "run", "two"]
-
-
-def test_an_edit_that_keeps_size_and_time_is_seen(tree: Path, read: list[str]) -> None:
-    first, seen = prepare(tree), (tree / "two").stat()
-    (tree / "two").write_text("3")
-    os.utime(tree / "two", ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    second = prepare(tree)
-    assert read[3:] == ["two"]
-    assert (first.folder / "two").read_text() == "2"
-    assert (second.folder / "two").read_text() == "3"
-    times = [(one.folder / "two").stat().st_mtime for one in (first, second)]
-    assert times[0] != times[1]
-
-
-def test_a_file_that_was_replaced_is_seen(tree: Path, read: list[str]) -> None:
-    prepare(tree)
-    (tree / "new").write_text("3")
-    (tree / "new").replace(tree / "two")
-    assert (prepare(tree).folder / "two").read_text() == "3"
-
-
-def test_a_file_that_was_just_written_is_read_again(
-    tree: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_hashes, "REST", 10**18)
-    assert prepare(tree) == prepare(tree)
-    assert len(read) == 6
-
-
-def test_a_touched_file_makes_no_other_snapshot(tree: Path, read: list[str]) -> None:
-    first = prepare(tree)
-    os.utime(tree / "two", (1, 1))
-    assert prepare(tree) == first
-    assert read[3:] == ["two"]
 
 
 def test_only_changed_files_are_copied(tree: Path) -> None:
@@ -191,44 +122,6 @@ def test_links_stay_links_and_other_things_stay_out(tree: Path) -> None:
     (tree / "link").unlink()
     (tree / "link").symlink_to("new")
     assert str((prepare(tree).folder / "link").readlink()) == "new"
-
-
-def test_names_may_be_any_text(tree: Path) -> None:
-    names = ["with space", "new\nline", "tab\t", "ü", '"quoted"']
-    for name in names:
-        (tree / name).write_text(name)
-    found = prepare(tree)
-    for name in names:
-        assert (found.folder / name).read_bytes() == (tree / name).read_bytes()
-    assert prepare(tree) == found
-
-
-def test_dockerignore_keeps_out_and_stays_for_buildkit(tree: Path) -> None:
-    (tree / ".dockerignore").write_text("*\n!a/**\n**/run\n")
-    found = prepare(tree)
-    assert list(found.files) == ["a/one.py"]
-    assert (found.folder / ".dockerignore").is_file()
-    (tree / "two").write_text("of no account")
-    assert prepare(tree) == found
-    (tree / ".dockerignore").write_text("[\n")  # BuildKit says what is wrong
-    assert "two" in prepare(tree).files
-
-
-def test_immutable_folders_are_sent_themselves(tree: Path) -> None:
-    own = paths.cache_folder() / "constraints" / "abc"
-    own.mkdir(parents=True)
-    (own / "constraints.txt").write_text("x==1\n")
-    found = prepare(own)
-    assert found.folder == own.resolve()
-    assert list(found.files) == ["constraints.txt"]
-
-
-def test_a_damaged_index_is_ignored(tree: Path) -> None:
-    first = prepare(tree)
-    index = file_hashes.home(tree.resolve()) / "index.json"
-    for text in ("{", "[0, {}, '']", "[]"):
-        index.write_text(text)
-        assert prepare(tree) == first
 
 
 def test_a_new_snapshot_removes_old_and_unfinished_ones(tree: Path) -> None:
@@ -318,23 +211,6 @@ def test_a_file_that_became_a_pipe_or_a_link_has_changed(tree: Path) -> None:
     for name in ("link", "pipe"):
         with pytest.raises(ChangedError):
             snapshot._copy(str(tree / name), str(tree / "copy"), "100644 x")
-
-
-def test_a_file_replaced_during_the_read_has_changed(tree: Path) -> None:
-    for name, link in (("gone", False), ("two", True)):
-        with pytest.raises(ChangedError):
-            file_hashes.content(str(tree / name), link=link)
-
-
-def test_a_file_that_cannot_be_read_is_one_line(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(UsageError, match="two: cannot be read: Permission denied"):
-        file_hashes.content(str(tree / "two"), link=False)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])

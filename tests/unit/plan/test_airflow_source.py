@@ -12,7 +12,7 @@ from build_tasks.config import loading
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
-from build_tasks.plan import airflow_checkout, airflow_source
+from build_tasks.plan import airflow_source
 
 
 @pytest.fixture
@@ -105,49 +105,11 @@ def test_invalid_wheel_name_is_one_line(
             airflow_source._refuse_leftovers()
 
 
-@pytest.mark.parametrize(
-    ("files", "version"),
-    [
-        ({"pyproject.toml": 'version = "3.2.1"'}, "3.2.1"),
-        ({"airflow/__init__.py": "import os\n__version__ = '2.11.0'\n"}, "2.11.0"),
-        (
-            {
-                "airflow-core/src/airflow/__init__.py": '__version__ = "3.4.0"\r\n',
-                "airflow/__init__.py": "__version__ = '1'",
-                "pyproject.toml": 'version = "2"',
-            },
-            "3.4.0",
-        ),
-    ],
-)
-def test_version_is_read_from_the_sources(
-    tmp_path: Path, files: dict[str, str], version: str
-) -> None:
-    for name, text in {"pyproject.toml": "", **files}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+def test_a_folder_of_sources_is_a_build_context(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "3.2.1"')
     found = airflow_source.find(chosen(airflow_from=str(tmp_path)), "3.11", said)
-    assert (found.method, found.version) == ("sources", version)
+    assert (found.method, found.version) == ("sources", "3.2.1")
     assert found.contexts == {"sources": tmp_path}
-
-
-def test_sources_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n[project]\nname = "x"\n')
-    with pytest.raises(UsageError, match="has the sources of x, not of apache-airflow"):
-        airflow_checkout.find(str(tmp_path), "here", said)
-    (tmp_path / "pyproject.toml").write_text('\ufeffversion = "3"\n')
-    assert airflow_checkout.find(str(tmp_path), "here", said) == (tmp_path, "3")
-    (tmp_path / "pyproject.toml").write_bytes(b"\xff")
-    with pytest.raises(UsageError, match=r"^here: .*pyproject.toml: cannot be read: line 1 is not"):
-        airflow_checkout.find(str(tmp_path), "here", said)
-
-
-def test_relative_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pyproject.toml").write_text('version = "3"')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path.parent))
-    for name in (".", f"~/{tmp_path.name}"):
-        assert airflow_checkout.find(name, "here", said) == (tmp_path, "3")
 
 
 def test_own_constraints_are_copied_by_content(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from build_tasks.config.settings import ROOT
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction
-from build_tasks.inputs.dockerfile.expansion import expand, variables
 from build_tasks.model.matrix import ImageKind
 
 
@@ -119,34 +118,6 @@ def test_unknown_instructions_are_listed_with_their_lines() -> None:
 )
 def test_names_and_values_of_arg_and_env(text: str, expected: dict[str, str | None]) -> None:
     assert dockerfile.pairs(Instruction("main", 1, text)) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("$A", "1"),
-        ("${A}b", "1b"),
-        ("$NONE.", "."),
-        ("${NONE:-x}", "x"),
-        ("${EMPTY:-x}", "x"),
-        ("${EMPTY-x}", ""),
-        ("${A:+set}", "set"),
-        ("${NONE:+set}", ""),
-        ("${EMPTY+set}", "set"),
-        ("${NONE:-${A}}", "1"),
-        ("'$A'", "$A"),
-        ('"$A"', "1"),
-        (r"\$A", "$A"),
-        ("${A%%x}", "${A%%x}"),
-        ("a'", "a'"),
-    ],
-)
-def test_variables_are_replaced_as_buildkit_does(text: str, expected: str) -> None:
-    assert expand(text, {"A": "1", "EMPTY": ""}) == expected
-
-
-def test_the_variables_of_a_text_are_known_by_name() -> None:
-    assert variables(r"$A ${B:-x} \$C ${A} d") == ("A", "B")
 
 
 WORDS = st.text("abc$={}<>'\"_./-", min_size=1, max_size=8)

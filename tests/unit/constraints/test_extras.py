@@ -1,0 +1,69 @@
+"""The extras of the releases of Airflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.config import loading
+from build_tasks.config.settings import ROOT
+from build_tasks.constraints import constraint_files, extras
+from build_tasks.errors import NetworkError, UsageError
+
+
+@pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
+def test_extra_of_the_release_is_accepted(name: str) -> None:
+    extras.check(loading.load({"airflow-extras": name}, environment={}), "3.11")
+
+
+def test_unknown_extra_suggests_the_nearest() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^--airflow-extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
+    ):
+        extras.check(loading.load({"airflow-extras": "celery,postgress"}, environment={}), "3.11")
+    with pytest.raises(UsageError, match=r"no extra 'zzzzzz': .*extras-3.0.6.txt has all$"):
+        extras.check(loading.load({"airflow-extras": "zzzzzz"}, environment={}), "3.9")
+
+
+def test_extras_of_an_unrecorded_release_are_not_checked() -> None:
+    chosen = loading.load(
+        {"airflow-extras": "zzzzzz"}, environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"}
+    )
+    extras.check(chosen, "3.11")
+
+
+def test_extras_of_a_release_are_recorded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints").mkdir()
+    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_: object) -> process.Completed:
+        asked.append(command)
+        folder = Path(command[command.index("--target") + 1]) / "apache_airflow-3.3.2.dist-info"
+        if len(asked) > 1:
+            folder.mkdir()
+            text = "Name: x\nProvides-Extra: b\nProvides-Extra: a\n\nProvides-Extra: no\n"
+            (folder / "METADATA").write_text(text)
+        return process.Completed(command, len(asked) == 1, "", "error: no\n network")
+
+    monkeypatch.setattr(process, "run", run)
+    chosen, messages = loading.load(environment={}), list[str]()
+    with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
+        extras.refresh("3.11", chosen, announce=messages.append)
+    for _ in range(2):
+        extras.refresh("3.11", chosen, announce=messages.append)
+    assert messages == ["constraints/extras-3.3.2.txt: 2 extras"]
+    assert constraint_files.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
+    assert len(asked) == 2
+    assert asked[0][-1] == "apache-airflow==3.3.2"
+
+
+def test_every_release_of_the_matrix_has_recorded_extras() -> None:
+    chosen = loading.load(environment={})
+    for python in chosen.pythons:
+        assert extras.path(ROOT, chosen.airflow_for(python)).exists()

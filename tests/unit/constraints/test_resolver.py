@@ -1,0 +1,71 @@
+"""Commands of uv, and its answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from build_tasks import process
+from build_tasks.constraints import resolver
+from build_tasks.errors import DependencyError, NetworkError
+from build_tasks.model.matrix import Platform
+from build_tasks.process import Command, Completed
+
+
+def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        commands.append(command)
+        return Completed(command, 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    resolver.compile_into(Path("out"), "3.9", Platform.ARM64, "x", Path("pins"))
+    assert commands[0][1:] == (
+        *("pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *("--python", sys.executable, "--python-version", "3.9"),
+        *("--python-platform", "aarch64-manylinux_2_28"),
+        *("--constraints", "pins", "--output-file", "out"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind"),
+    [
+        ("  \u00d7 No solution found when\n  \u2570 a and b\n", DependencyError),
+        ("error: Failed to fetch: `x`\n", NetworkError),
+    ],
+)
+def test_an_error_of_uv_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, stderr: str, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 1, "", stderr))
+    with pytest.raises(kind, match=r"^constraints-3\.9: [Ne]") as caught:
+        resolver.compile_into(Path("out"), "3.9", Platform.AMD64, "x", Path("pins"))
+    assert str(caught.value).isascii()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_of_a_package_is_that_of_its_largest_wheel_or_its_sdist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = """\
+[[packages]]
+name = "big"
+sdist = { url = "x", size = 9000 }
+wheels = [{ url = "a", size = 700 }, { url = "b", size = 800 }]
+[[packages]]
+name = "small"
+sdist = { url = "x", size = 200 }
+"""
+
+    def run(command: Command, *, input: str, **_: object) -> Completed:
+        assert (command[-2:], input) == (("--format", "pylock.toml"), "big==1\nsmall==1\n")
+        Path(command[command.index("--output-file") + 1]).write_text(lock)
+        return Completed(command, 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    sizes = resolver.wheel_sizes("3.9", Platform.AMD64, "big==1\nsmall==1\n")
+    assert sizes == {"big": 800, "small": 200}
