@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import specs
 
-from build_tasks.errors import UsageError
+from build_tasks.errors import DockerfileError, UsageError
+from build_tasks.inputs import fingerprint
+from build_tasks.inputs.context import Prepared
+from build_tasks.model.labels import Revision
 from build_tasks.plan import build_inputs
+from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.image_content import ImageContent
+from build_tasks.plan.selection import Image
 
 
 def test_a_dockerfile_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
@@ -28,3 +35,66 @@ def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) ->
     assert made.inputs.content
     assert made.inputs.content.arguments == {"SOURCE_DATE_EPOCH": "17"}
     assert build_inputs.add_fingerprint_label(specs.change(spec, epoch="")).inputs.arguments == ()
+
+
+def test_windows_line_endings_in_a_heredoc_are_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_bytes(b"FROM x\r\nRUN <<E\r\ntrue\r\nE\r\n")
+    with pytest.raises(DockerfileError, match=r": line 2: the heredoc has Windows line endin"):
+        build_inputs.collect(specs.make(dockerfile=file, context=tmp_path))
+
+
+def test_the_label_is_the_fingerprint_of_what_was_read_first(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM x\nRUN true\n")
+    spec = build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path))
+    assert spec.inputs.content
+    assert dict(spec.inputs.labels)[fingerprint.LABEL] == spec.inputs.content.fingerprint
+    file.write_text("FROM x\nRUN false\n")  # edited since
+    assert build_inputs.collect(spec) is spec.inputs.content
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda _: None, "it does not exist"),
+        (lambda path: path.mkdir(), "it has no file (to build without, git add an empty .gitkeep)"),
+        (lambda path: path.symlink_to("/etc"), "it is a link, and links are not followed"),
+        (lambda path: path.touch(), "its files are not added to git (git add, or --context-untr"),
+    ],
+)
+def test_a_path_that_does_not_enter_is_one_line(
+    tmp_path: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM x\nCOPY sources /s\n")
+    make(tmp_path / "sources")
+    spec = specs.make(dockerfile=file, context=tmp_path)
+    with pytest.raises(UsageError) as caught:
+        build_inputs.add_fingerprint_label(spec)
+    message = "Dockerfile: line 2: nothing of sources enters the build: "
+    assert str(caught.value).startswith(f"{message}{reason}")
+    entered = specs.change(spec, files={"sources/a": "100644 1"})
+    assert build_inputs.add_fingerprint_label(entered).inputs.content
+
+
+@pytest.mark.parametrize("step", ["COPY *.txt /s", "COPY . /s", "COPY --from=y sources /s"])
+def test_patterns_and_other_stages_may_have_no_file(tmp_path: Path, step: str) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(f"FROM x\n{step}\n")
+    build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path))
+
+
+def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path) -> None:
+    contexts = {
+        "": Prepared(tmp_path, {"a": "100644 1"}),
+        "wheels": Prepared(tmp_path / "w", {"b.whl": "100644 2"}),
+    }
+    image = Image(specs.BUILD.kind, "3.11", slim=False)
+    content = ImageContent(image, "3.3.2", (("A", "1"),), contexts, Revision("abc"))
+    made = build_inputs.for_build(specs.BUILD, content, host, "base:1")
+    assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}
+    assert made.contexts == (("wheels", tmp_path / "w"),)
+    assert made.arguments == (("BASE_IMAGE", "base:1"), ("A", "1"))
+    assert made.dockerfile.name == "Dockerfile.ci"
+    assert dict(made.labels)["org.opencontainers.image.revision"] == "abc"

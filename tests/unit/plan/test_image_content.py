@@ -1,0 +1,101 @@
+"""What goes into images, whatever their platform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks.config import loading
+from build_tasks.config.settings import ROOT
+from build_tasks.inputs import context
+from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model.labels import Revision
+from build_tasks.model.matrix import ImageKind
+from build_tasks.plan import image_content, revision
+from build_tasks.plan.image_content import ImageContent
+from build_tasks.plan.selection import Image
+
+CI = Image(ImageKind.CI, "3.11", slim=False)
+PROD = Image(ImageKind.PROD, "3.11", slim=False)
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Allowed]]:
+    """The folders that are prepared, and what may enter of them."""
+    folders: list[tuple[Path, Allowed]] = []
+
+    def prepare(folder: Path, allowed: Allowed, _: object) -> Prepared:
+        folders.append((folder, allowed))
+        return Prepared(folder, {})
+
+    monkeypatch.setattr(context, "prepare", prepare)
+    monkeypatch.setattr(revision, "current", lambda *_, build_id: Revision("abc", "", build_id))
+    return folders
+
+
+def collect(
+    *images: Image, environment: dict[str, str] | None = None, **options: object
+) -> tuple[list[ImageContent], list[str]]:
+    given = {name.replace("_", "-"): value for name, value in options.items()}
+    notes: list[str] = []
+    settings = loading.load(given, environment=environment or {})
+    return image_content.collect(images, settings, "7", notes.append), notes
+
+
+def test_images_share_a_context_which_is_prepared_once(
+    prepared: list[tuple[Path, Allowed]],
+) -> None:
+    contents, notes = collect(CI, PROD, context_untracked="sources/**")
+    assert prepared == [(ROOT, Allowed(("sources/**",)))]
+    assert [content.image for content in contents] == [CI, PROD]
+    assert notes == []
+
+
+def test_arguments_begin_with_the_baseline_and_end_with_the_commit() -> None:
+    (content,), _ = collect(CI)
+    assert content.arguments[0] == ("AIRFLOW_BASELINE", "baseline")
+    assert content.arguments[-2:] == (("BUILD_ID", "7"), ("COMMIT_SHA", "abc"))
+    assert (content.airflow, content.revision) == ("3.3.2", Revision("abc", "", "7"))
+
+
+def test_a_slim_image_begins_with_airflow_alone() -> None:
+    (content,), _ = collect(Image(ImageKind.PROD, "3.11", slim=True), prod_slim=True)
+    assert content.arguments[0] == ("AIRFLOW_BASELINE", "constraints-no-providers")
+
+
+def test_sources_are_a_context_and_give_the_version(
+    tmp_path: Path, prepared: list[tuple[Path, Allowed]]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "3.4"\n')
+    (ci, prod), _ = collect(CI, PROD, airflow_from=str(tmp_path))
+    assert (ci.airflow, list(ci.contexts)) == ("3.3.2", [""])
+    assert (prod.airflow, list(prod.contexts)) == ("3.4", ["", "sources"])
+    assert [folder for folder, _ in prepared] == [ROOT, tmp_path]
+
+
+def test_settings_for_prod_are_said_to_be_where_ci_is_built(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "3.4"\n')
+    environment = {"AIRFLOW_IMAGES_AIRFLOW_FROM": str(tmp_path)}
+    warning = "warning: AIRFLOW_IMAGES_AIRFLOW_FROM: does not count for the CI image, only for PROD"
+    assert collect(CI, environment=environment)[1] == [warning]
+    assert collect(PROD, environment=environment)[1] == []
+    assert collect(CI, PROD, airflow_from=str(tmp_path))[1] == []
+
+
+def test_an_additional_package_without_a_version_is_warned_of_once() -> None:
+    also = Image(ImageKind.CI, "3.12", slim=False)
+    _, notes = collect(CI, also, PROD, dependencies_python="free,pinned==1")
+    assert notes == [
+        f"warning: free: constraints/constraints-{python}.txt has no version, so the newest is "
+        "installed: pin it (NAME==VERSION), or have it in dependencies.python and run: "
+        f"nox -s constraints-{python}"
+        for python in ("3.11", "3.12")
+    ]
+
+
+def test_own_constraints_are_named_in_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("apache-airflow==3.3.2\n")
+    _, (note,) = collect(PROD, dependencies_python="free", constraints_location=str(file))
+    assert note.startswith(f"warning: free: {file} has no version, so the newest is installed: ")

@@ -1,0 +1,113 @@
+"""From options to builds; what starts an engine is tested with the front ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks.config.options import Options
+from build_tasks.config.settings import Settings
+from build_tasks.errors import EngineError, UsageError
+from build_tasks.inputs import context
+from build_tasks.inputs.context import Prepared
+from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.labels import Revision
+from build_tasks.plan import build_host, planner, revision
+from build_tasks.plan.build_host import Base, BuildHost
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch, host: BuildHost) -> list[bool]:
+    """Whether the engine was to be started, each time that it was looked for."""
+    starts: list[bool] = []
+
+    def find(settings: Settings, *, start: bool, announce: object) -> BuildHost:
+        starts.append(start)
+        return BuildHost(host.client, settings, host.names)
+
+    def prepare(folder: Path, *_: object) -> Prepared:
+        files = (path for path in folder.glob("*/*") if path.is_file())
+        nested = (path for path in folder.glob("sources/**/*") if path.is_file())
+        paths = [str(path.relative_to(folder)) for path in (*files, *nested)]
+        return Prepared(folder, dict.fromkeys(paths, "100644 1"))
+
+    monkeypatch.setattr(build_host, "find", find)
+    monkeypatch.setattr(context, "prepare", prepare)
+    monkeypatch.setattr(revision, "current", lambda *_, build_id: Revision("abc", "", build_id))
+    monkeypatch.setattr(revision, "branch", lambda _: "work")
+    return starts
+
+
+def plan(*, push_cache: bool = False, **options: str | bool) -> list[BuildSpec]:
+    given = Options({name.replace("_", "-"): value for name, value in options.items()})
+    return planner.plan_builds(
+        given, given.settings(), output=None, push_cache=push_cache, announce=lambda _: None
+    )[1]
+
+
+def test_there_is_a_build_for_each_image_and_platform() -> None:
+    specs = plan(kind="ci,prod", python="3.11", platform="amd64,arm64", push=True)
+    names = ["ci-3.11-amd64", "ci-3.11-arm64", "prod-3.11-amd64", "prod-3.11-arm64"]
+    assert [spec.identity for spec in specs] == names
+    assert [spec.run.metadata.stem for spec in specs] == names
+    assert {spec.output.kind for spec in specs} == {Output.DIGEST}
+
+
+def test_several_platforms_are_loaded_by_a_last_build() -> None:
+    specs = plan(python="3.11", platform="amd64,arm64")
+    assert [spec.identity for spec in specs] == ["ci-3.11-amd64", "ci-3.11-arm64", "ci-3.11"]
+    assert [spec.output.kind for spec in specs] == [Output.NONE, Output.NONE, Output.LOAD]
+
+
+def test_a_dry_run_starts_no_engine(engine: list[bool]) -> None:
+    plan(python="3.11", platform="amd64", dry_run=True)
+    plan(python="3.11", platform="amd64")
+    assert engine == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"progress": "loud"}, "--progress: unknown display 'loud': choose auto, plain, tty, "),
+        ({"push": True, "load": True}, "--push --load: a build has one output"),
+        ({"ca_bundle": "/none"}, "--ca-bundle: no such file: /none"),
+        ({"python": "3.8"}, "--python: unknown Python '3.8'"),
+    ],
+)
+def test_a_mistake_is_found_before_an_engine_is_looked_for(
+    engine: list[bool], options: dict[str, str | bool], message: str
+) -> None:
+    given = Options({name.replace("_", "-"): value for name, value in options.items()})
+    given = Options({"python": "3.11", **given.given})
+    with pytest.raises(UsageError) as caught:
+        planner.plan_builds(
+            given, given.settings(), output=None, push_cache=False, announce=pytest.fail
+        )
+    assert str(caught.value).startswith(message)
+    assert engine == []
+
+
+def test_a_cache_is_written_only_if_that_is_asked_for() -> None:
+    assert not plan(python="3.11", platform="amd64")[0].cache.export
+    assert plan(python="3.11", platform="amd64", push_cache=True)[0].cache.export
+    to = "type=registry,ref=r/c:x"
+    assert plan(python="3.11", platform="amd64", cache_to=to)[0].cache.export
+
+
+def test_how_a_build_runs_is_the_same_for_all() -> None:
+    for spec in plan(python="3.11,3.12", platform="amd64", progress="plain", strict_cache=True):
+        run = spec.run
+        assert (run.builder, run.progress, run.strict_cache) == ("default", "plain", True)
+        assert not run.multi_node
+
+
+def test_a_build_without_its_base_is_refused_and_the_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = EngineError("no base")
+    bases = {"3.11": Base("debian:1", error), "3.12": Base("debian:2")}
+    monkeypatch.setattr(build_host, "base_images", lambda *_, **__: bases)
+    specs = plan(python="3.11,3.12", platform="amd64")
+    assert [spec.run.refused for spec in specs] == [error, None]
+    assert dict(specs[1].inputs.arguments)["BASE_IMAGE"] == "debian:2"

@@ -1,0 +1,80 @@
+"""Which images options select."""
+
+from __future__ import annotations
+
+import pytest
+
+from build_tasks.config import loading
+from build_tasks.config.options import Options
+from build_tasks.errors import UsageError
+from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.plan import selection
+from build_tasks.plan.selection import Image
+
+
+def select(**options: str | bool | list[str] | None) -> list[Image]:
+    given = Options({name.replace("_", "-"): value for name, value in options.items()})
+    return selection.select(given, given.settings())
+
+
+def test_each_kind_is_selected_for_each_python_once() -> None:
+    assert select(kind="prod,ci,prod", python="3.11,3.12,3.11", prod_slim=True) == [
+        Image(ImageKind.PROD, "3.11", slim=True),
+        Image(ImageKind.PROD, "3.12", slim=True),
+        Image(ImageKind.CI, "3.11", slim=False),
+        Image(ImageKind.CI, "3.12", slim=False),
+    ]
+
+
+def test_the_default_is_the_ci_image() -> None:
+    (image,) = select(python="3.11")
+    assert image.build(Platform.ARM64) == Build(ImageKind.CI, "3.11", Platform.ARM64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--python: name one or more of 3.9, 3.10, 3.11"),
+        ({"python": "3.8"}, "--python: unknown Python '3.8': choose 3.9, "),
+        ({"python": "3.11", "kind": "dev"}, "--kind: unknown image 'dev': choose ci, prod"),
+        ({"python": "3.11", "prod_slim": True}, "--prod-slim: is for the PROD image only"),
+        (
+            {"python": "3.11", "airflow_from": "wheels"},
+            "--airflow-from: is for the PROD image only",
+        ),
+        (
+            {"python": "3.11", "kind": "prod", "prod_slim": True, "prod_clients": "mysql"},
+            "--prod-slim --prod-clients: a slim image has none: leave one of them out",
+        ),
+        (
+            {"python": "3.11", "kind": "prod", "prod_slim": True, "airflow_extras": "ftp"},
+            "--prod-slim --airflow-extras: a slim image has none: leave one of them out",
+        ),
+        (
+            {"python": "3.11", "airflow_extras": "postgress"},
+            "--airflow-extras: Airflow 3.3.2 has no extra 'postgress': did you mean postgres",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(options: dict[str, str | bool], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(**options)
+    assert str(caught.value).startswith(message)
+
+
+def test_extras_may_be_meant_for_a_ci_image_beside_a_slim_one() -> None:
+    assert len(select(python="3.11", kind="ci,prod", prod_slim=True, airflow_extras="ftp")) == 2
+
+
+def test_the_constraints_of_a_ci_image_are_those_of_its_release() -> None:
+    given = Options({"python": "3.11"})
+    settings = loading.load(environment={"AIRFLOW_IMAGES_AIRFLOW_VERSION": "9.9.9"})
+    with pytest.raises(
+        UsageError, match=r"constraints-3\.11\.txt: has Airflow 3\.3\.2, not 9\.9\.9"
+    ):
+        selection.select(given, settings)
+
+
+def test_other_sources_may_have_other_extras() -> None:
+    (image,) = select(python="3.11", kind="prod", airflow_from="wheels", airflow_extras="zzz")
+    assert image.kind is ImageKind.PROD
