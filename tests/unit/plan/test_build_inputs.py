@@ -40,7 +40,7 @@ def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) ->
 def test_windows_line_endings_in_a_heredoc_are_one_line(tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_bytes(b"FROM x\r\nRUN <<E\r\ntrue\r\nE\r\n")
-    with pytest.raises(DockerfileError, match=r": line 2: the heredoc has Windows line endin"):
+    with pytest.raises(DockerfileError, match=r": line 2: the heredoc has Windows line "):
         build_inputs.collect(specs.make(dockerfile=file, context=tmp_path))
 
 
