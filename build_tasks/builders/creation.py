@@ -42,14 +42,8 @@ def ensure(
 ) -> list[Difference]:
     """Create a builder unless it exists, start it, and return how it differs from its definition.
 
-    Any number of processes may do so at once: one creates the builder, the others wait.
-
-    Args:
-        client: the engine.
-        builder: the builder as it has to be created.
-        announce: receives messages.
-        recreate: create it again if it differs.
-        drop_cache: create it again without its cache.
+    Any number of processes may do so at once: one creates the builder, the others wait. With
+    `recreate` a builder that differs is created again, without its cache if `drop_cache` is set.
 
     Raises:
         UsageError: the user's own buildx has a builder of this name.

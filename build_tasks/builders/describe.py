@@ -50,11 +50,7 @@ def describe(
 ) -> dict[str, object]:
     """Return all that is known of a builder and its nodes.
 
-    Args:
-        client: the engine.
-        name: the builder.
-        wanted: the builder as it has to be created, if that is to be compared.
-        defined: the builders of images.toml.
+    It is compared with the builder `wanted`, if any; `defined` are the builders of images.toml.
 
     Raises:
         EngineError: there is no such builder.

@@ -29,7 +29,6 @@ class NodeStatus:
 
     Args:
         status: `running`, `stopped`, `inactive` or `error`.
-        error: why it cannot be used.
         version: the version of BuildKit.
         assigned: the platforms that were set for it.
         platforms: all platforms that it can build for.
@@ -56,7 +55,6 @@ class Route:
     """The node that gets the builds of a platform.
 
     Args:
-        node: its name.
         native: whether its machine is of that platform, as far as it is known.
         better: a native node that does not get them; empty if there is none.
     """

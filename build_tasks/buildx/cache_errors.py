@@ -85,11 +85,7 @@ def lost(spec: BuildSpec, message: str, record: BuildRecord) -> dict[str, str]:
 
     BuildKit takes a step for done as soon as a cache's manifest has it, and fails the build if the
     step's layer cannot be fetched when it is needed.
-
-    Args:
-        spec: the build, with the references to import.
-        message: what buildx wrote last.
-        record: the build, as far as its events are known.
+    `message` is what buildx wrote last; `record` has what is known of the build's events.
     """
     error = last_error(message)
     if not _LATE.search(error) or _PUSH.search(error) or broken_base(record):

@@ -43,10 +43,7 @@ _TAGGED = re.compile(r"(?P<registry>[^/]+)/[^:@]+:[^:@]+")
 class Lookup:
     """Concurrent lookups of the cache references of a run, one per reference.
 
-    Args:
-        client: programs and environment.
-        builder: the builder that reads the caches.
-        local: the builder uses the network of this machine.
+    `local` says whether the builder uses the network of this machine.
     """
 
     def __init__(self, client: Client, builder: str, *, local: bool) -> None:

@@ -153,7 +153,7 @@ def prune_command(
 
     Args:
         client: programs and environment.
-        builder: the builder.
+        builder: the builder whose cache is pruned.
         filters: which records may be removed, like `until=24h`.
         limits: bytes by the name of the option, like `max-used-space`.
         everything: remove internal records and those that images share, too.

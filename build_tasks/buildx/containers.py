@@ -20,11 +20,7 @@ TIMEOUT = 600.0
 class Containers:
     """Containers of one image; `clear` removes them all.
 
-    Args:
-        client: programs and environment.
-        image: the reference of the image.
-        platform: the platform of the image.
-        token: distinguishes them from those of another run.
+    The token distinguishes them from those of another run.
     """
 
     client: Client

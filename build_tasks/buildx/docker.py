@@ -65,11 +65,6 @@ def _at(client: Client, endpoint: str) -> Command:
 def image(client: Client, reference: str, *, timeout: float) -> Mapping[str, Any] | None:
     """Return what `docker image inspect` prints for an image, None if the engine does not have it.
 
-    Args:
-        client: programs and environment.
-        reference: the image.
-        timeout: seconds for the engine to answer.
-
     Raises:
         EngineError: the engine does not answer, so it is unknown whether it has the image.
     """

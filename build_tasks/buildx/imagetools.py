@@ -56,12 +56,7 @@ def create_command(
 ) -> Command:
     """Return the command that tags an image, or several images as one index.
 
-    Args:
-        client: programs and environment.
-        builder: the builder whose registry settings apply.
-        tags: full references.
-        sources: the images, by digest.
-        annotations: annotations of the index.
+    The tags are full references, the sources images by digest; the annotations are the index's.
     """
     command = [*client.buildx, "imagetools", "create", *client.with_builder(builder)]
     command += ["--progress", "plain"]
@@ -123,12 +118,8 @@ def parse_index(raw: str, reference: str) -> Index:
     An attestation is recognized by its annotation; its platform is `unknown/unknown`, which other
     entries may have as well.
 
-    Args:
-        raw: an image index or the manifest of one image (JSON).
-        reference: the image, for the error.
-
     Raises:
-        RegistryError: it is neither.
+        RegistryError: `raw` is neither an image index nor the manifest of one image.
     """
     platforms, attested = [], set()
     try:

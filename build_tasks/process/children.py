@@ -101,10 +101,7 @@ class Children:
     def spawn(self, command: Command, *, environment: Mapping[str, str], log: Path) -> int:
         """Start a command that outlives this process, and return its process id.
 
-        Args:
-            command: the program and its arguments.
-            environment: all of its variables; it inherits none.
-            log: the file for both outputs, which is replaced.
+        It inherits no variable. Its outputs replace the content of the log.
 
         Raises:
             MissingProgram: the program cannot be started.

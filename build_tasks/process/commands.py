@@ -32,9 +32,7 @@ class Completed:
 def quote(command: Command, environment: Mapping[str, str] | None = None) -> str:
     """Return one line that a shell runs as this command, to be shown: secrets in it are hidden.
 
-    Args:
-        command: the program and its arguments.
-        environment: variables to set before it, over the shell's own.
+    The environment has variables to set over the shell's own.
     """
     settings = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
     return redact(shlex.join(["env", *settings, *command] if settings else command))

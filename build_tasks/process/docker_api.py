@@ -11,10 +11,7 @@ from pathlib import Path
 def get(path: Path, url: str, *, timeout: float) -> tuple[int, object]:
     """Return the status and the JSON of an answer, None where it is no JSON.
 
-    Args:
-        path: the socket.
-        url: with its leading slash.
-        timeout: seconds for each part of the answer.
+    `path` is the socket; the timeout is for each part of the answer, in seconds.
 
     Raises:
         OSError: nobody listens, or the answer does not come.

@@ -37,14 +37,9 @@ def record(
     *,
     merged_here: bool = False,
 ) -> DigestFile:
-    """Write the digest of a pushed image to a file.
+    """Write the digest of a pushed image to a file, and announce the file.
 
-    Args:
-        folder: the folder for the file.
-        pushed: the image, without its digest.
-        digest: the digest that buildx reported.
-        announce: is told the name of the file.
-        merged_here: this run merges the image itself and does not need the file.
+    With `merged_here` this run merges the image itself, and does not need the file.
 
     Raises:
         CommandError: buildx reported no digest.

@@ -34,13 +34,7 @@ from build_tasks.text.formatting import listed
 
 @dataclass(frozen=True)
 class Merge:
-    """An image index to create.
-
-    Args:
-        builder: the builder whose registry settings apply.
-        sources: the image for each platform.
-        tags: full references.
-    """
+    """An image index to create, with the registry settings of a builder and full references."""
 
     builder: str
     sources: tuple[DigestFile, ...]

@@ -81,9 +81,7 @@ def parse_api(answer: object) -> list[Record]:
 def parse_text(text: str, now: datetime) -> list[Record]:
     """Return the records that `buildx du --verbose` or `buildx prune --verbose` printed.
 
-    Args:
-        text: the output of any buildx since 0.13.
-        now: when it was printed, since it contains ages.
+    It may be any buildx since 0.13. `now` is when it was printed, since it contains ages.
     """
     records = []
     for entry in re.split(r"^(?=ID:)", text, flags=re.MULTILINE)[1:]:

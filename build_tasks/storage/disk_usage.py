@@ -26,10 +26,7 @@ class NodeUsage:
     """The cache of one node of a builder.
 
     Args:
-        builder: the builder's name.
-        driver: its driver.
         name: the node's name.
-        records: its records.
         exact: whether sizes and ages are exact.
         error: why the node did not answer, if so.
     """

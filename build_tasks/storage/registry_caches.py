@@ -27,7 +27,6 @@ class Reference:
     """A cache in a registry.
 
     Args:
-        name: the reference.
         blobs: the compressed sizes of its layers in bytes, by digest.
         newest: when its newest step ended; None where BuildKit did not record it.
     """
@@ -48,12 +47,8 @@ def read_all(
     """Yield what the registry has for each reference: a cache, None, or the error.
 
     The first reference is queried alone, since a registry that does not answer for one does not
-    answer for any. The others are queried concurrently, until the caller stops reading.
-
-    Args:
-        client: programs and environment.
-        names: the references.
-        builder: the builder whose registry settings apply.
+    answer for any. The others are queried concurrently, until the caller stops reading. The
+    registry settings are those of the builder.
     """
 
     def read(name: str) -> Reference | ImagesError | None:
@@ -73,11 +68,7 @@ def read_all(
 
 
 def parse(name: str, raw: str) -> Reference:
-    """Return the cache that a manifest describes.
-
-    Args:
-        name: the reference.
-        raw: an image manifest, or the index that BuildKit wrote before version 0.21.
+    """Return the cache that a manifest describes; before version 0.21 BuildKit wrote an index.
 
     Raises:
         RegistryError: it is not the manifest of a cache.
