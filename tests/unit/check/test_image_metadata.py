@@ -10,7 +10,6 @@ import pytest
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
 from build_tasks.check.image_metadata import PlatformImage
-from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.model.matrix import Platform
 
 CLIENT = Client("docker", ("buildx",), {})
@@ -54,15 +53,3 @@ def test_an_image_of_several_platforms() -> None:
 )
 def test_a_description_without_a_configuration_has_no_image(text: str) -> None:
     assert not image_metadata.parse(text).images
-
-
-def test_a_verdict_without_an_answer_is_not_known() -> None:
-    silent = Finding("registry", "a:1", problem="timeout")
-    verdict = Verdict("ci-3.11-amd64", "nox -s x", (silent,), "timeout")
-    assert verdict.lines == [
-        "ci-3.11-amd64: not known",
-        "  the registry did not answer: timeout",
-        "  unknown whether the base image changed: timeout",
-        "  nox -s x",
-    ]
-    assert verdict.data["verdict"] == "not known"
