@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -151,6 +152,11 @@ def _message(report: pytest.TestReport) -> str:
         return reason[2].removeprefix("Skipped: ")
     crash = getattr(reason, "reprcrash", None)
     return str(crash.message if crash else reason or "").removeprefix("Failed: ")
+
+
+def script(name: str) -> str:
+    """Return a shell script to run in a container."""
+    return (Path(__file__).parent / "scripts" / f"{name}.sh").read_text(encoding="utf-8")
 
 
 def expect(holds: object, message: str) -> None:

@@ -14,7 +14,7 @@ from build_tasks.buildx import commands
 from build_tasks.buildx.containers import Containers
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
-from build_tasks.verify.plugin import Packages, expect, expect_success
+from build_tasks.verify.plugin import Packages, expect, expect_success, script
 from build_tasks.verify.target import Target
 
 _POSTGRES = Path(__file__).parents[1] / "postgres"
@@ -43,14 +43,6 @@ _DATABASE = (
     "--env=AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow@127.0.0.1/postgres",
     "--env=CONNECTION_CHECK_SLEEP_TIME=1",
 )
-#: Writes the DAG into the home and runs it, which fails if the home is read-only.
-_RUN = """
-set -e
-mkdir -p "${AIRFLOW_HOME}/dags"
-printf '%s' "${VERIFY_DAG}" > "${AIRFLOW_HOME}/dags/verify.py"
-airflow db migrate
-airflow dags test verify
-"""
 _HEALTH = """
 import json, sys, urllib.request
 try:
@@ -126,7 +118,9 @@ def _healthy(answer: str) -> bool:
 
 def _run_dag(containers: Containers, options: Database = ()) -> None:
     environment = {"VERIFY_DAG": _DAG}
-    _expect_dag(containers.run("bash", "-c", _RUN, environment=environment, options=options))
+    _expect_dag(
+        containers.run("bash", "-c", script("run_dag"), environment=environment, options=options)
+    )
 
 
 def _expect_dag(completed: Completed) -> None:

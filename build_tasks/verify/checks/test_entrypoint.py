@@ -6,15 +6,10 @@ import pytest
 
 from build_tasks.buildx.containers import Containers
 from build_tasks.process import Completed
-from build_tasks.verify.plugin import CI, PROD, expect, expect_success
+from build_tasks.verify.plugin import CI, PROD, expect, expect_success, script
 from build_tasks.verify.target import Target
 
 _USAGE_ERROR = 2
-_CLEAN_LOGS = (
-    "cd logs && mkdir --parents dag/old dag/new && touch dag/new/1.log && "
-    "touch --date '20 days ago' dag/old/1.log && { timeout 3 /clean-logs || true; } && "
-    "test -e dag/new/1.log && test ! -e dag/old"
-)
 
 
 def test_the_first_process_reaps_and_signals(target: Target) -> None:
@@ -101,7 +96,7 @@ def test_the_helpers_of_the_helm_chart_are_there(containers: Containers, path: s
     completed = containers.run("bash", "-c", f"test -x {path} && bash -n {path}")
     expect_success(completed, f"{path} is missing or broken")
     if path == "/clean-logs":
-        completed = containers.run("bash", "-c", _CLEAN_LOGS)
+        completed = containers.run("bash", "-c", script("clean_logs"))
         expect_success(completed, f"{path} does not remove old logs alone")
 
 

@@ -7,17 +7,10 @@ import pytest
 from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import ImageKind
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import PROD, expect
+from build_tasks.verify.plugin import PROD, expect, script
 from build_tasks.verify.target import Target
 
 _UID = 50000
-_TRY = """
-set -e
-id -u; id -g; whoami > /dev/null
-touch "${AIRFLOW_HOME}/written" "${HOME}/written"
-mkdir -p "${AIRFLOW_HOME}/dags" "${AIRFLOW_HOME}/logs/deep/er"
-airflow version
-"""
 
 
 def test_the_user_is_50000_in_group_0(target: Target) -> None:
@@ -27,7 +20,7 @@ def test_the_user_is_50000_in_group_0(target: Target) -> None:
 
 @pytest.mark.parametrize("uid", ["50000", "12345", "0"])
 def test_a_user_of_group_0_can_work(containers: Containers, uid: str) -> None:
-    completed = containers.run("bash", "-c", _TRY, options=("--user", f"{uid}:0"))
+    completed = containers.run("bash", "-c", script("work"), options=("--user", f"{uid}:0"))
     ids = completed.stdout.split()[:2]
     expect(
         not completed.returncode and ids == [uid, "0"],
