@@ -61,21 +61,16 @@ def build(
         len(specs) == 1,
     )
     jobs = build_jobs.jobs(context, specs)
-    names = [job.name for job in jobs]
-    display.expect(names)
-    outcomes: list[Outcome] = []
+    display.expect([job.name for job in jobs])
+    schedule = Schedule(jobs, rules, display)
     try:
         with display, process.stoppable_threads() as stop:
-            schedule = Schedule(jobs, rules, display, stop=stop)
-            try:
-                schedule.run()
-            finally:
-                outcomes = [schedule.outcomes[name] for name in names if name in schedule.outcomes]
+            schedule.run(stop)
     finally:
         caches.end()
-        _report(context, outcomes, announce)
-    _announce_failures(context, specs, outcomes, announce)
-    if error := summary.error(outcomes):
+        _report(context, schedule.results(), announce)
+    _announce_failures(context, specs, schedule.results(), announce)
+    if error := summary.error(schedule.results()):
         raise error
 
 

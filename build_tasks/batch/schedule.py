@@ -85,28 +85,33 @@ class Schedule:
         jobs: in the order in which they start where dependencies allow it.
         rules: how they are run.
         listener: hears of each job.
-        stop: ends the programs that jobs wait for; called from another thread than theirs.
     """
 
-    def __init__(
-        self, jobs: Sequence[Job], rules: Rules, listener: Listener, *, stop: Callable[[], None]
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], rules: Rules, listener: Listener) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self._jobs = {job.name: job for job in jobs}
         self._rules = rules
         self._listener = listener
-        self._stop = stop
+        self._stop: Callable[[], None] = lambda: None
         self._stopped = threading.Event()
         self._running: dict[Future[Outcome], threading.Thread] = {}
         self._sorter = TopologicalSorter({job.name: job.needs for job in jobs})
 
-    def run(self) -> None:
+    def results(self) -> list[Outcome]:
+        """Return what became of the jobs that have ended so far, in the order of the jobs."""
+        return [self.outcomes[name] for name in self._jobs if name in self.outcomes]
+
+    def run(self, stop: Callable[[], None]) -> None:
         """Run all jobs. After an exception, `outcomes` has what became of each so far.
+
+        Args:
+            stop: ends the programs that jobs wait for; called from another thread than theirs.
 
         Raises:
             BaseException: ^C, or what a job raised that is no ImagesError or OSError. All jobs
                 have ended by then, or had `PATIENCE` seconds to.
         """
+        self._stop = stop
         ready: deque[str] = deque()
         self._sorter.prepare()
         try:

@@ -42,8 +42,8 @@ def run(
     **rules: Any,
 ) -> dict[str, Outcome]:
     values = {"slots": 4, "pause": 0.01, **rules}
-    schedule = Schedule(jobs, Rules(**values), listener or Listener(), stop=stop)
-    schedule.run()
+    schedule = Schedule(jobs, Rules(**values), listener or Listener())
+    schedule.run(stop)
     return {job.name: schedule.outcomes[job.name] for job in jobs}
 
 
