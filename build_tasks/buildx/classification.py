@@ -1,26 +1,26 @@
 """Classify the failure of a buildx command by its last error message.
 
-The patterns match the messages of BuildKit and buildx 0.13 to 0.29. An error that matches none is
-reported in its own words.
+The patterns in errors.toml match the messages of BuildKit and buildx 0.13 to 0.29. An error that
+matches none is reported in its own words.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from build_tasks import paths
+from build_tasks import errors, paths
 from build_tasks.errors import (
     AuthError,
     CommandError,
     DependencyError,
     DiskError,
-    DockerfileError,
     EngineError,
     ImagesError,
     MissingImage,
-    NetworkError,
     RegistryError,
     StepError,
 )
@@ -30,6 +30,7 @@ from build_tasks.history.vertex import CANCELED
 from build_tasks.process import Completed
 from build_tasks.text.formatting import shorten
 
+_MESSAGES = Path(__file__).with_name("errors.toml")
 #: Lines of a step's log that say nothing of its error.
 _NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
 _PREFIXES = re.compile(
@@ -44,15 +45,6 @@ _ABSENT = re.compile(r"\S+: not found")
 _BASE_IMAGE = re.compile(
     r"^(?:\S+: )?failed to resolve source metadata for (?P<image>\S+): (?:(?P=image): )?"
 )
-#: What apt, pip, uv, git and curl print where a server cannot be reached.
-_UNREACHABLE = re.compile(
-    r"(?:could not|unable to|failed to) connect to|could not resolve host|"
-    r"temporary failure (?:in name )?resol|"
-    r"connection (?:timed out|reset|failed|refused)|error sending request|operation timed out|"
-    r"read timed out|max retries exceeded|network is unreachable|"
-    r"\b50[0234] (?:server error|bad gateway|service unavailable|gateway time)",
-    re.IGNORECASE,
-)
 #: The variable that selects a docker context, instead of an option of docker.
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
 _SELECT_CONTEXT = r"it is the engine of another docker context: select it with DOCKER_CONTEXT=\1"
@@ -64,73 +56,15 @@ _ASKED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A class of errors, and the pattern of their messages."""
-
-    error: type[ImagesError]
-    words: str
-    advice: str = ""
-    transient: bool = False
-
-    def matches(self, text: str) -> bool:
-        """Return whether a text is an error of this class."""
-        return re.search(self.words, text, re.IGNORECASE) is not None
+@cache
+def _messages() -> dict[str, Any]:
+    """Return the content of errors.toml."""
+    return paths.parse_toml(_MESSAGES.read_text(encoding="utf-8"))
 
 
-# The first that fits wins: what a registry says about a push comes before the network's words
-# that may stand in the same line.
-_RULES = (
-    _Rule(
-        DiskError,
-        r"no space left on device|disk quota exceeded",
-        "free some, or: invoke cache.prune",
-    ),
-    _Rule(
-        AuthError,
-        r"\b401\b|\b403\b|unauthorized|authentication required|no basic auth|"
-        r"access denied|insufficient_scope|denied: |forbidden",
-        "check `docker login` and your rights there",
-    ),
-    # Before what is said of a file that COPY does not find, which has the same words around it.
-    _Rule(RegistryError, r"could not fetch content descriptor|httpReadSeeker: .*not found$"),
-    _Rule(
-        DockerfileError,
-        r"dockerfile parse error|failed to read dockerfile|target stage .* could not be found|"
-        r"failed to parse stage name|unknown instruction|invalid reference format|"
-        r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
-    ),
-    # BuildKit in the builder's container answers, and ends: somebody removes or restarts it.
-    _Rule(
-        EngineError,
-        r"failed to list workers.*\bEOF\W*$|No such container|"
-        r"container \S+ is (?:not running|marked for removal)",
-        transient=True,
-    ),
-    _Rule(
-        EngineError,
-        r"cannot connect to the docker daemon|docker daemon is not running|is the docker daemon|"
-        r"permission denied while trying to connect|no builder .* found|failed to find driver|"
-        r"not supported for the docker driver|does not currently support exporting manifest lists|"
-        r"unknown flag|failed to list workers|error reading from server|"
-        r"exec format error|to switch to context|context not found|error during connect",
-    ),
-    _Rule(RegistryError, r"unexpected status.*\b5\d\d\b|\b429\b|too many requests", transient=True),
-    _Rule(NetworkError, r"no such host|x509: "),
-    _Rule(
-        NetworkError,
-        r"connection refused|i/o timeout|connection reset|tls handshake|broken pipe|\bEOF$|"
-        r"network is unreachable|context deadline exceeded|temporary failure in name resolution",
-        transient=True,
-    ),
-    _Rule(RegistryError, r"failed to push|failed to resolve source metadata|: not found$"),
-)
-_NO_SOLUTION = re.compile(
-    # What uv found stands above its advice, and BuildKit's display repeats only ten lines.
-    r"no solution found when resolving|requirements are unsatisfiable|--prerelease=allow|"
-    r"resolution-?impossible|conflicting dependencies",
-    re.IGNORECASE,
-)
+def _fits(messages: Sequence[str], text: str) -> bool:
+    """Return whether a text has one of the messages."""
+    return re.search("|".join(messages), text, re.IGNORECASE) is not None
 
 
 def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> ImagesError:
@@ -158,12 +92,13 @@ def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> 
     if credentials := _CREDENTIALS.search(reason):
         asked = [f"{step.name}: {step.error}" for step in steps if _CREDENTIALS.search(step.error)]
         return _credentials_error(completed, subject, credentials["why"], asked)
-    for rule in _RULES:
-        if rule.matches(reason):
-            advice = f" ({rule.advice})" if rule.advice else ""
+    for rule in _messages()["rules"]:
+        if _fits(rule["messages"], reason):
+            error: type[ImagesError] = getattr(errors, rule["error"])
             message = _BASE_IMAGE.sub(r"base image \g<image>: ", reason)
             message = _OTHER_CONTEXT.sub(_SELECT_CONTEXT, message)
-            return rule.error(f"{subject}: {message}{advice}", transient=rule.transient)
+            advice = f" ({rule['advice']})" if "advice" in rule else ""
+            return error(f"{subject}: {message}{advice}", transient=rule.get("transient", False))
     return CommandError(f"{subject}: {reason}")
 
 
@@ -186,15 +121,17 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
     step = f"step {shorten(vertex_names.parse(name).short, 100)!r}"
     lines = [line.strip() for line in log if not _NOISE.search(line)]
     text = "\n".join(lines)
-    if _NO_SOLUTION.search(text):
+    messages = _messages()["steps"]
+    if _fits(messages["no-solution"], text):
         why = shorten(re.sub(r"[^\x00-\x7f]", "", text), 600)  # without the lines that uv draws
         return DependencyError(f"{subject}: no versions fit together: {why} ({step})")
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:
         message = f"{subject}: {shorten(lines[-1], 200)} ({step}, exit code {code})"
-    if _RULES[0].matches(text):
-        return DiskError(f"{message} ({_RULES[0].advice})")
-    return StepError(message, transient=_UNREACHABLE.search(text) is not None)
+    disk = _messages()["rules"][0]
+    if _fits(disk["messages"], text):
+        return DiskError(f"{message} ({disk['advice']})")
+    return StepError(message, transient=_fits(messages["unreachable"], text))
 
 
 def last_error(text: str) -> str:

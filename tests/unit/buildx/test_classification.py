@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from build_tasks import errors
@@ -205,3 +207,15 @@ def test_a_credential_helper_that_imagetools_misses_is_told_with_the_registry() 
     assert type(error) is errors.AuthError
     assert "no credentials for quay.io: exec: " in str(error)
     assert "no credentials: exec: " in str(classify(f"ERROR: {HELPER}\n"))
+
+
+def test_every_rule_names_a_class_of_errors_and_valid_patterns() -> None:
+    table = classification._messages()
+    for rule in table["rules"]:
+        assert issubclass(getattr(errors, rule["error"]), errors.ImagesError)
+        assert rule.keys() <= {"error", "messages", "advice", "transient"}
+    for messages in (*(rule["messages"] for rule in table["rules"]), *table["steps"].values()):
+        assert messages
+        for message in messages:
+            re.compile(message)
+    assert table["rules"][0]["error"] == "DiskError"  # also of a failed step
