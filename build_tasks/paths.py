@@ -121,7 +121,8 @@ def normalize_modes(folder: Path) -> None:
 
 
 def write(file: Path, text: str, *, aside: Path | None = None) -> None:
-    """Write a text file atomically; see `replacing`."""
+    """Write a text file atomically, and make its folder if it is missing; see `replacing`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file, aside=aside) as output:
         output.write(text.encode(errors="surrogateescape"))
 

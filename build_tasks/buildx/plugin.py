@@ -69,7 +69,6 @@ def version(plugin: Path) -> tuple[int, ...]:
             return tuple(int(number) for number in numbers)
     numbers = _ask(plugin)
     with contextlib.suppress(OSError):  # then the next run asks again
-        file.parent.mkdir(parents=True, exist_ok=True)
         paths.write(file, json.dumps({**known, str(path): (identity, numbers)}))
     return numbers
 

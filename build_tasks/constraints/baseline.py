@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from build_tasks import paths
 from build_tasks.config.settings import ROOT
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import path, place
@@ -83,5 +84,5 @@ def refresh(python: str, *, announce: Callable[[str], None]) -> None:
         announce(f"{place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new")
         return
     lines = (f"{name}=={version}  # {size}\n" for (name, version), size in sorted(sizes.items()))
-    constraint_files.write(file, _HEADER.format(python=python) + "".join(lines))
+    paths.write(file, _HEADER.format(python=python) + "".join(lines))
     announce(f"{place(file)}: written, {sum(sizes.values()) / 1e6:.0f} MB of wheels")

@@ -201,7 +201,7 @@ def generate(
     }
     for mode, table in modes.items():
         header = _HEADER.format(python=python, airflow=airflow)
-        write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{pins_text(table)}")
+        paths.write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{pins_text(table)}")
     for line in changes(before, resolved):
         announce(line)
     announce(f"{place(file)}: {plural(len(resolved), 'package')}")
@@ -229,9 +229,3 @@ def changes(before: Pins, after: Pins) -> list[str]:
 def pins_text(pins: Pins) -> str:
     """Return pins as the lines of a file."""
     return "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
-
-
-def write(file: Path, text: str) -> None:
-    """Write a file of versions atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    paths.write(file, text)

@@ -7,23 +7,16 @@ constraints, and checked before a build.
 from __future__ import annotations
 
 import difflib
-import sys
-import tempfile
 from collections.abc import Callable
-from email.parser import HeaderParser
 from pathlib import Path
 
-from uv import find_uv_bin
-
-from build_tasks import process
+from build_tasks import paths
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import normalize
-from build_tasks.errors import NetworkError, UsageError
+from build_tasks.errors import UsageError
 from build_tasks.text.formatting import plural
 
-#: Seconds for uv to install one small wheel.
-_INSTALL_TIMEOUT = 300.0
 _HEADER = "# Made by `nox -s constraints-{python}`: the extras of apache-airflow {airflow}."
 
 
@@ -60,22 +53,7 @@ def refresh(python: str, settings: Settings, *, announce: Callable[[str], None])
     file = path(ROOT, airflow)
     if file.exists():
         return
-    names = _fetch(python, airflow)
+    names = resolver.extras(python, airflow)
     header = _HEADER.format(python=python, airflow=airflow)
-    constraint_files.write(file, "\n".join((header, *names, "")))
+    paths.write(file, "\n".join((header, *names, "")))
     announce(f"{constraint_files.place(file)}: {plural(len(names), 'extra')}")
-
-
-def _fetch(python: str, airflow: str) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        command = (
-            *(find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", folder),
-            *("--python", sys.executable, "--python-version", python, f"apache-airflow=={airflow}"),
-        )
-        completed = process.run(command, timeout=_INSTALL_TIMEOUT, check=False)
-        metadata = Path(folder) / f"apache_airflow-{airflow}.dist-info" / "METADATA"
-        if completed.returncode or not metadata.exists():
-            reason = resolver.one_line(completed.stderr)
-            raise NetworkError(f"the extras of Airflow {airflow}: {reason}")
-        headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
-    return sorted(headers.get_all("Provides-Extra") or [])

@@ -1,4 +1,4 @@
-"""Resolve versions with uv, and get the sizes of wheels."""
+"""Resolve versions with uv, and get the sizes of wheels and the extras of Airflow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping
+from email.parser import HeaderParser
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -22,6 +23,8 @@ UV_PLATFORMS = {
 }
 #: Seconds for uv to resolve; 1 to 14 were measured.
 _RESOLVE_TIMEOUT = 600.0
+#: Seconds for uv to install one small wheel.
+_INSTALL_TIMEOUT = 300.0
 
 
 def compile_into(
@@ -44,12 +47,12 @@ def compile_into(
     )
     completed = process.run(command, input=requirements, timeout=_RESOLVE_TIMEOUT, check=False)
     if completed.returncode:
-        reason = one_line(completed.stderr)
+        reason = _one_line(completed.stderr)
         error = DependencyError if "No solution found" in reason else NetworkError
         raise error(f"constraints-{python}: {reason}")
 
 
-def one_line(stderr: str) -> str:
+def _one_line(stderr: str) -> str:
     """Return uv's message on one line, without drawn lines."""
     return " ".join(re.sub(r"[^\x00-\x7f]", "", stderr).split())
 
@@ -71,3 +74,23 @@ def wheel_sizes(python: str, platform: Platform, pins: str) -> Mapping[str, int]
         package["name"]: max(file["size"] for file in package.get("wheels") or [package["sdist"]])
         for package in packages
     }
+
+
+def extras(python: str, airflow: str) -> list[str]:
+    """Return the names of the extras of a release of Airflow, as its wheel has them.
+
+    Raises:
+        NetworkError: the package index is unreachable, or has no such release.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = (
+            *(find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", folder),
+            *("--python", sys.executable, "--python-version", python, f"apache-airflow=={airflow}"),
+        )
+        completed = process.run(command, timeout=_INSTALL_TIMEOUT, check=False)
+        metadata = Path(folder) / f"apache_airflow-{airflow}.dist-info" / "METADATA"
+        if completed.returncode or not metadata.exists():
+            reason = _one_line(completed.stderr)
+            raise NetworkError(f"the extras of Airflow {airflow}: {reason}")
+        headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
+    return sorted(headers.get_all("Provides-Extra") or [])

@@ -175,7 +175,6 @@ def clear(folders: Folders) -> None:
 def save_setting(folders: Folders, name: str, value: str) -> str:
     """Keep a setting for later starts, and return it."""
     file = folders.home / "engine.json"
-    folders.home.mkdir(parents=True, exist_ok=True)
     content = {**paths.read_json(file), "schema": SCHEMA, name: value}
     paths.write(file, json.dumps(content, indent=2))
     return value

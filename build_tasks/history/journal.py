@@ -53,7 +53,6 @@ def write(record: BuildRecord) -> Path:
         folder().mkdir(parents=True, exist_ok=True)
         for attempt in range(RACES):
             try:
-                file.parent.mkdir(exist_ok=True)
                 paths.write(file, text, aside=folder())
             except (FileNotFoundError, FileExistsError):  # another process removed the folder
                 if attempt == RACES - 1:

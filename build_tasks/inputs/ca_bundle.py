@@ -40,7 +40,6 @@ def fitting(bundle: Path) -> Path:
         )
     file = paths.cache_folder() / "ca-bundles" / f"{hashlib.sha256(text).hexdigest()[:16]}.pem"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         paths.write(file, text.decode("ascii"))
     return file
 

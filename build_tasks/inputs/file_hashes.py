@@ -132,7 +132,6 @@ def read(folder: Path) -> Index:
 
 def write(folder: Path, index: Index) -> None:
     """Write the index to a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps([_FORMAT, index.known, index.snapshot], separators=(",", ":"))
     paths.write(folder / "index.json", text)
 

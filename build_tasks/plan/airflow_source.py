@@ -125,7 +125,6 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     file = paths.cache_folder() / "constraints" / digest / "constraints.txt"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         # The temporary file is elsewhere, because another process may send the folder meanwhile.
         paths.write(file, text, aside=file.parents[1])
         paths.normalize_modes(file.parent)

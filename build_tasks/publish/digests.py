@@ -69,7 +69,6 @@ def write(folder: Path, pushed: DigestFile) -> DigestFile:
     del content["file"]
     document = {"schema": SCHEMA, "identity": pushed.identity, **content.pop("build"), **content}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         paths.write(file, json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise DiskError(
