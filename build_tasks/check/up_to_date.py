@@ -15,6 +15,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.check import image_metadata
 from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FIELDS, FILE_VARIABLE, Settings
 from build_tasks.errors import ImagesError
@@ -22,7 +23,6 @@ from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import fingerprint
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
-from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
 
@@ -57,7 +57,7 @@ def check(
     Raises:
         ImagesError: an option is wrong, or there is no engine.
     """
-    tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
+    tags = [parsing.tag(tag, "--tag") for tag in options.items("tag")]
     dry_run = Options({**options.given, "dry-run": True, "tag": None})
     host, specs = planner.plan_builds(
         dry_run, settings, output=Output.NONE, push_cache=False, announce=announce

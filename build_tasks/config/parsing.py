@@ -19,7 +19,7 @@ from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.matrix import parse_python
+from build_tasks.model.matrix import ImageKind, parse_python
 from build_tasks.text.formatting import listed
 
 #: The most names that an error message lists.
@@ -31,7 +31,7 @@ CLIENTS: Mapping[str, tuple[str, ...]] = {
     "mssql": ("freetds-bin", "tdsodbc", "unixodbc"),
 }
 
-# The grammars of the OCI distribution specification (a name's path), RFC 1123 (a host),
+# The grammars of the OCI distribution specification (a name's path, a tag), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra). `re` compiles them when they are needed.
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]+)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -124,6 +124,11 @@ registry_host = matching(_HOST, _HOST_NOUN)
 registry = matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
 repository = matching(f"{_COMPONENT}(?:/{_COMPONENT})*", "a lower-case path like apache/airflow")
 image_template = matching(r"(?:[^\s{}]|\{python\})+", "an image like python:{python}-slim-bookworm")
+tag = matching(
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+    "a tag (at most 128 letters, digits, '_', '.', '-')",
+)
+kind = Choice("image", tuple(ImageKind))
 builder_name = matching(
     r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a name of letters, digits, '_', '.' and '-'"
 )

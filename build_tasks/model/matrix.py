@@ -12,9 +12,7 @@ from typing import Self
 from build_tasks.errors import UsageError
 from build_tasks.text.formatting import listed
 
-#: The grammar of tags and of components of a name: OCI distribution specification, "Pulling
-#: manifests".
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+#: The grammar of components of a name: OCI distribution specification, "Pulling manifests".
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
 #: Hexadecimal digits that path_safe adds.
@@ -35,14 +33,6 @@ class ImageKind(StrEnum):
     def dockerfile(self) -> str:
         """The name of the Dockerfile, at the project's root."""
         return "Dockerfile.ci" if self is ImageKind.CI else "Dockerfile"
-
-    @classmethod
-    def parse(cls, text: str, place: str) -> Self:
-        """Return the kind with this name, or raise UsageError that names the place."""
-        try:
-            return cls(text)
-        except ValueError:
-            raise UsageError(f"{place}: unknown image {text!r}: choose {listed(cls)}") from None
 
 
 class Platform(StrEnum):
@@ -156,13 +146,4 @@ def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:
         raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}")
     if not _PYTHON.fullmatch(text):
         raise UsageError(f"{place}: expected a Python version like 3.11, got {text!r}")
-    return text
-
-
-def parse_tag(text: str, place: str) -> str:
-    """Return a tag that a registry accepts, or raise UsageError that names the place."""
-    if not _TAG.fullmatch(text):
-        raise UsageError(
-            f"{place}: expected a tag (at most 128 letters, digits, '_', '.', '-'), got {text!r}"
-        )
     return text

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from build_tasks.buildx import imagetools
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.inputs.dockerfile.inputs import EPOCH
-from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, DigestFile, ImageOutput, Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Build, Platform
@@ -49,7 +49,7 @@ def parse(options: Options, settings: Settings, kind: Output | None) -> ImageOut
         )
     return ImageOutput(
         kind,
-        tags=tuple(matrix.parse_tag(tag, "--tag") for tag in options.items("tag")),
+        tags=tuple(parsing.tag(tag, "--tag") for tag in options.items("tag")),
         skip_unchanged=options.flag("skip-unchanged"),
         compression=settings.output_compression,
         sbom=settings.sbom_scanner if options.flag("sbom") else "",

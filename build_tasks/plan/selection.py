@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import FIELDS, ROOT, Settings
 from build_tasks.constraints import constraint_files, extras
@@ -32,7 +33,7 @@ def select(options: Options, settings: Settings) -> list[Image]:
         UsageError: an image or Python is unknown, none is named, or its constraints are unusable.
     """
     names = options.items("kind") or [ImageKind.CI]
-    kinds = list(dict.fromkeys(ImageKind.parse(name, "--kind") for name in names))
+    kinds = list(dict.fromkeys(parsing.kind(name, "--kind") for name in names))
     versions = options.items("python")
     if not versions:
         raise UsageError(f"--python: name one or more of {listed(settings.pythons)}")

@@ -20,10 +20,10 @@ from build_tasks import console, process
 from build_tasks.buildx import commands, imagetools, management
 from build_tasks.buildx.imagetools import Index
 from build_tasks.buildx.toolchain import Client
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import ROOT, Settings
 from build_tasks.errors import MissingImage, VerificationError
-from build_tasks.model import matrix
 from build_tasks.model.build import BuildSpec, DigestFile
 from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_host, revision, selection
@@ -121,7 +121,7 @@ def merge_files(options: Options, settings: Settings, *, announce: Callable[[str
         ImagesError: a file is missing or does not match, or a merge failed.
     """
     folder = digests.folder(options.text("digests"))
-    tags = [matrix.parse_tag(tag, "--tag") for tag in options.items("tag")]
+    tags = [parsing.tag(tag, "--tag") for tag in options.items("tag")]
     selected = selection.select(options, settings)
     files = digests.read(folder)
     commit = options.text("commit") or revision.current(ROOT, announce).commit

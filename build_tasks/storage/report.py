@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 from build_tasks.builders import store
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.engine import lifecycle
 from build_tasks.errors import AuthError, ImagesError, UsageError
@@ -193,7 +194,7 @@ def _references(options: Options, host: BuildHost) -> list[str]:
     """Return the cache references of the selected part of the matrix."""
     settings = host.settings
     kind = options.text("kind")
-    kinds = (ImageKind.parse(kind, "--kind"),) if kind else tuple(ImageKind)
+    kinds = (parsing.kind(kind, "--kind"),) if kind else tuple(ImageKind)
     names = options.items("python") or settings.pythons
     pythons = [matrix.parse_python(name, "--python", settings.pythons) for name in names]
     if options.flag("local") and options.flag("remote"):

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from build_tasks import paths
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
@@ -44,7 +45,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     if not name:
         _selected(options, settings)
     if kind:
-        ImageKind.parse(kind, "--kind")
+        parsing.kind(kind, "--kind")
     if python:
         matrix.parse_python(python, "--python")
     host = build_host.find(settings, start=True, announce=announce)
@@ -99,7 +100,7 @@ def _platform(host: BuildHost) -> Platform:
 def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
     build = _selected(options, host.settings).build(platform)
     tag = options.text("tag") or build.tag
-    return f"{host.names.image(build)}:{matrix.parse_tag(tag, '--tag')}"
+    return f"{host.names.image(build)}:{parsing.tag(tag, '--tag')}"
 
 
 def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Target:

@@ -11,6 +11,7 @@ from typing import Any
 from build_tasks import process
 from build_tasks.buildx import classification, docker, imagetools
 from build_tasks.buildx.toolchain import Client
+from build_tasks.config import parsing
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
@@ -103,7 +104,7 @@ def identify(
     if not python:
         raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
     return Build(
-        ImageKind.parse(kind, "--kind"),
+        parsing.kind(kind, "--kind"),
         parse_python(".".join(python.split(".")[:2]), "--python"),
         platform,
         slim=image.label("slim") == "true",

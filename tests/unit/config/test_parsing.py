@@ -84,3 +84,19 @@ def test_no_registry_is_the_engines_default() -> None:
 )
 def test_versions_are_normal(value: str, version: str) -> None:
     assert parsing.version(value, "here") == version
+
+
+def test_unknown_image_lists_choices() -> None:
+    with pytest.raises(UsageError, match=r"^--kind: unknown image 'dev': choose ci"):
+        parsing.kind("dev", "--kind")
+
+
+@pytest.mark.parametrize("text", ["latest", "v1", "A_b.c-d", "x" * 128])
+def test_valid_tag_is_accepted(text: str) -> None:
+    assert parsing.tag(text, "--tag") == text
+
+
+@pytest.mark.parametrize("text", ["", ".x", "-x", "a/b", "a:b", "x" * 129, "é"])
+def test_invalid_tag_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--tag: expected a tag "):
+        parsing.tag(text, "--tag")

@@ -35,11 +35,6 @@ def test_unknown_platform_lists_choices() -> None:
         Platform.parse("linux/s390x", "--platform")
 
 
-def test_unknown_image_lists_choices() -> None:
-    with pytest.raises(UsageError, match=r"^--kind: unknown image 'dev': choose ci"):
-        ImageKind.parse("dev", "--kind")
-
-
 def test_unknown_python_lists_choices() -> None:
     with pytest.raises(UsageError, match=r"^--python: unknown Python '3.8': choose 3.9, 3.11$"):
         matrix.parse_python("3.8", "--python", ["3.9", "3.11"])
@@ -49,17 +44,6 @@ def test_unknown_python_lists_choices() -> None:
 def test_invalid_python_version_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"^pythons: expected a Python version like 3.11, got "):
         matrix.parse_python(text, "pythons")
-
-
-@pytest.mark.parametrize("text", ["latest", "v1", "A_b.c-d", "x" * 128])
-def test_valid_tag_is_accepted(text: str) -> None:
-    assert matrix.parse_tag(text, "--tag") == text
-
-
-@pytest.mark.parametrize("text", ["", ".x", "-x", "a/b", "a:b", "x" * 129, "é"])
-def test_invalid_tag_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--tag: expected a tag "):
-        matrix.parse_tag(text, "--tag")
 
 
 @pytest.mark.parametrize("branch", ["", " "])
