@@ -164,7 +164,6 @@ def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> No
         report.error = report.error or (None if references else denied[0])
     now = datetime.now(UTC)
     distinct = registry_caches.distinct_size(references)
-    report.data["references_distinct_bytes"] = distinct
     report.data["references"] = [
         {
             "reference": reference.name,
@@ -174,6 +173,7 @@ def _add_references(report: Report, host: BuildHost, names: Sequence[str]) -> No
         }
         for reference in references
     ]
+    report.data["references_distinct_bytes"] = distinct
     rows = [
         (
             reference.name,
