@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from build_tasks import process
@@ -56,37 +56,13 @@ class Listener:
         return ""
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A finished attempt.
+def run(
+    client: Client, spec: BuildSpec, start: BuildRecord, listener: Listener
+) -> tuple[Completed, BuildRecord]:
+    """Run a build once; return the command, and the record `start` with what is known of the build.
 
-    Args:
-        spec: the build that was attempted.
-        completed: the command; with events, its `stderr` has only the plain messages.
-        recorder: followed the events; None if BuildKit's own display had them.
-        log: the path of the log.
+    With events, the command's `stderr` has only the plain messages.
     """
-
-    spec: BuildSpec
-    completed: Completed
-    recorder: Recorder | None = None
-    log: str = ""
-
-    def record(self, start: BuildRecord) -> BuildRecord:
-        """Add what is known of the build to its record."""
-        record = replace(start, log=self.log)
-        if self.recorder:
-            record = self.recorder.record(record)
-        else:
-            imports, error = cache_errors.parse_display(self.completed.stderr, self.spec)
-            known = {use.reference: use for use in (*start.imports, *imports)}
-            export = replace(start.export, error=error) if start.export and error else start.export
-            record = replace(record, imports=tuple(known.values()), export=export)
-        return cache_errors.with_names(record, self.spec)
-
-
-def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
-    """Run a build once."""
     name = spec.identity
     if listener.takes_events:
         spec = replace(spec, run=replace(spec.run, progress="rawjson"))
@@ -102,7 +78,12 @@ def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
             _, mark, end = completed.stderr.partition("------\n")
             for text in (end if mark else completed.stderr).splitlines()[-100:]:
                 listener.line(name, Line(text))
-        return Attempt(spec, completed, log=listener.log_file(name))
+        imports, error = cache_errors.parse_display(completed.stderr, spec)
+        known = {use.reference: use for use in (*start.imports, *imports)}
+        export = replace(start.export, error=error) if start.export and error else start.export
+        record = replace(start, imports=tuple(known.values()), export=export)
+        record = replace(record, log=listener.log_file(name))
+        return completed, cache_errors.with_names(record, spec)
     silence = _Silence(recorder, spec, listener)
 
     def take(chunk: bytes) -> None:
@@ -116,8 +97,8 @@ def run(client: Client, spec: BuildSpec, listener: Listener) -> Attempt:
         completed = process.stream(command, environment=client.environment, take=take)
     finally:
         recorder.end()
-    completed = replace(completed, stderr=recorder.messages)
-    return Attempt(spec, completed, recorder, listener.log_file(name))
+    record = recorder.record(replace(start, log=listener.log_file(name)))
+    return replace(completed, stderr=recorder.messages), cache_errors.with_names(record, spec)
 
 
 def replay(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from build_tasks import paths, process
 from build_tasks.buildx import attempt, cache_errors, classification
-from build_tasks.buildx.attempt import Attempt, Listener
+from build_tasks.buildx.attempt import Listener
 from build_tasks.buildx.commands import build_command
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import DiskError, ImagesError, from_os_error
@@ -21,7 +21,7 @@ from build_tasks.history.record import BuildRecord, CacheUse
 from build_tasks.history.vertex_names import is_cache_export
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.cache_backends import BackendType
-from build_tasks.process import Command
+from build_tasks.process import Command, Completed
 from build_tasks.text.redaction import redact
 
 #: Repetitions because of a race in the engine's image store.
@@ -62,17 +62,17 @@ def build(
     spec = _with_metadata(spec)
     record = new_record(client, spec, build_command(client, spec))
     try:
-        last, record = _attempts(client, spec, record, listener)
-        if last.completed.returncode:
+        completed, last, record = _attempts(client, spec, record, listener)
+        if completed.returncode:
             base = cache_errors.broken_base(record)
             about = f"{spec.identity}: a layer of the base image {base} could not be fetched"
             subject = about if base else spec.identity
-            raise classification.classify(last.completed, subject, record.steps)
+            raise classification.classify(completed, subject, record.steps)
         metadata = paths.read_json(spec.run.own_metadata)
         record = replace(record, digest=str(metadata.get("containerimage.digest", "")))
         if not record.steps:  # BuildKit's own display had the events
             reference = str(metadata.get("buildx.build.ref", ""))
-            record = attempt.replay(client, last.spec, reference, record, listener)
+            record = attempt.replay(client, last, reference, record, listener)
         record = _with_export(record, spec, manifest="cache.manifest" in metadata)
     except BaseException as error:
         record = _with_outcome(record, error)
@@ -129,18 +129,17 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
 
 def _attempts(
     client: Client, spec: BuildSpec, start: BuildRecord, listener: Listener
-) -> tuple[Attempt, BuildRecord]:
-    """Return the last attempt, and the record with what is known of it."""
+) -> tuple[Completed, BuildSpec, BuildRecord]:
+    """Return the last attempt: its command, the build without lost caches, and the record."""
     races = 0
     while True:
         spec.run.own_metadata.unlink(missing_ok=True)
         process.remove_if_killed(spec.run.own_metadata)
         spec.run.own_metadata.touch()  # a full disk has no room for it later
-        tried = attempt.run(client, spec, listener)
-        record = tried.record(start)
-        if not tried.completed.returncode:
-            return tried, record
-        if lost := cache_errors.lost(spec, tried.completed.stderr, record):
+        completed, record = attempt.run(client, spec, start, listener)
+        if not completed.returncode:
+            return completed, spec, record
+        if lost := cache_errors.lost(spec, completed.stderr, record):
             for reference, error in lost.items():
                 reason = cache_errors.reason(error)
                 listener.say(
@@ -151,11 +150,11 @@ def _attempts(
             reasons = {reference: redact(error) for reference, error in lost.items()}
             spec = replace(spec, cache=spec.cache.without(reasons))
             start = replace(start, imports=_left_out(spec))
-        elif races < RACES and (race := _lost_race(tried.completed.stderr)):
+        elif races < RACES and (race := _lost_race(completed.stderr)):
             races += 1
             listener.say(spec.identity, f"{race}: retrying")
         else:
-            return tried, record
+            return completed, spec, record
         start = replace(start, attempts=start.attempts + 1)
 
 
