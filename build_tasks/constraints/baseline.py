@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from build_tasks import paths
@@ -11,6 +11,7 @@ from build_tasks.config.settings import ROOT
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import path, place
 from build_tasks.model.matrix import Platform
+from build_tasks.process import Announce
 
 #: The fraction of a baseline, by the size of its wheels, that may be out of date. A CI image
 #: carries that much below what replaces it; docs/caching.md has the costs of the bound.
@@ -43,7 +44,7 @@ def stale_fraction(part: Sizes, whole: Sizes) -> float:
     return missing / (sum(part.values()) or 1)
 
 
-def select(root: Path, python: str, *, slim: bool, announce: Callable[[str], None]) -> str:
+def select(root: Path, python: str, *, slim: bool, announce: Announce) -> str:
     """Return the mode of the constraints for the first layer of an image.
 
     A stale baseline is not used: its layer would stay in the image below what replaces it.
@@ -65,7 +66,7 @@ def select(root: Path, python: str, *, slim: bool, announce: Callable[[str], Non
     return CURRENT
 
 
-def refresh(python: str, *, announce: Callable[[str], None]) -> None:
+def refresh(python: str, *, announce: Announce) -> None:
     """Write the baseline of a Python again if too much of it is stale.
 
     Raises:

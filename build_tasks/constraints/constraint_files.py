@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import paths
@@ -12,6 +12,7 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
+from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
 #: Versions by name, names as PyPI normalizes them.
@@ -163,9 +164,7 @@ def requirements(settings: Settings, python: str) -> tuple[str, ...]:
     return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
 
 
-def generate(
-    python: str, settings: Settings, *, upgrade: bool, announce: Callable[[str], None]
-) -> Path:
+def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announce) -> Path:
     """Resolve the constraints of a Python, write the files of all modes, and return the main one.
 
     Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.

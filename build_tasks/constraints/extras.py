@@ -7,7 +7,6 @@ constraints, and checked before a build.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import paths
@@ -15,6 +14,7 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import normalize
 from build_tasks.errors import UsageError
+from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
 _HEADER = "# Made by `nox -s constraints-{python}`: the extras of apache-airflow {airflow}."
@@ -43,7 +43,7 @@ def check(settings: Settings, python: str) -> None:
             raise UsageError(f"{origin}: Airflow {airflow} has no extra {extra!r}: {hint}")
 
 
-def refresh(python: str, settings: Settings, *, announce: Callable[[str], None]) -> None:
+def refresh(python: str, settings: Settings, *, announce: Announce) -> None:
     """Write the file of extras for the release of a Python, if there is none.
 
     Raises:

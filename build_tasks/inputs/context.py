@@ -13,7 +13,7 @@ from __future__ import annotations
 import codecs
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore, file_hashes, snapshot
 from build_tasks.inputs.dockerignore import Patterns
 from build_tasks.inputs.git_files import Listing
+from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
 #: Folders in the cache folder that are written once, with fixed modes, and never change.
@@ -56,7 +57,7 @@ class Allowed:
     everything: bool = False
 
 
-def prepare(root: Path, allowed: Allowed, announce: Callable[[str], None]) -> Prepared:
+def prepare(root: Path, allowed: Allowed, announce: Announce) -> Prepared:
     """Return what a folder sends to a build; `announce` is told what is left out.
 
     Raises:

@@ -13,13 +13,13 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from build_tasks.errors import DiskError, ImagesError
 from build_tasks.inputs import file_hashes
 from build_tasks.inputs.file_hashes import ChangedError, Index
-from build_tasks.process import locks
+from build_tasks.process import Announce, locks
 
 #: Seconds that a snapshot stays after its last use.
 KEPT = 24 * 3600
@@ -33,7 +33,7 @@ _NEW = "new"
 
 
 def take(
-    root: Path, names: Mapping[str, bool | None], announce: Callable[[str], None]
+    root: Path, names: Mapping[str, bool | None], announce: Announce
 ) -> tuple[Path, dict[str, str]]:
     """Return a snapshot of a folder, and the mode and hash of each file in it.
 
@@ -69,7 +69,7 @@ def seconds(fingerprint: str) -> int:
 
 
 def _take(
-    root: Path, names: Mapping[str, bool | None], home: Path, announce: Callable[[str], None]
+    root: Path, names: Mapping[str, bool | None], home: Path, announce: Announce
 ) -> tuple[Path, dict[str, str]]:
     before, now = file_hashes.read(home), Index()
     hashes = file_hashes.look(root, names, before, now)

@@ -6,13 +6,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
 from build_tasks.inputs import git
-from build_tasks.process import Completed, locks
+from build_tasks.process import Announce, Completed, locks
 from build_tasks.text.formatting import listed
 
 #: Seconds for git to fetch one commit.
@@ -25,7 +24,7 @@ _VERSION_FILES = (
 )
 
 
-def find(source: str, place: str, announce: Callable[[str], None]) -> tuple[Path, str]:
+def find(source: str, place: str, announce: Announce) -> tuple[Path, str]:
     """Return a folder of Airflow's sources, and their version.
 
     The source is a folder, or a repository and a reference, like `git+https://host/path@ref`.
@@ -87,7 +86,7 @@ def _parse(source: str, place: str) -> tuple[str, str]:
     return f"{scheme}://{host}/{path}", reference
 
 
-def _fetch(source: str, place: str, announce: Callable[[str], None]) -> Path:
+def _fetch(source: str, place: str, announce: Announce) -> Path:
     """Return a folder with the files of a git reference.
 
     git runs on this machine, with the user's credentials; BuildKit only gets the files.

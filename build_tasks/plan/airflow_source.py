@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from build_tasks.config.settings import ROOT, Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_checkout
+from build_tasks.process import Announce
 
 WHEELS = ROOT / "docker-context-files"
 #: Files that may be in the folder of wheels.
@@ -37,7 +38,7 @@ class Installation:
     contexts: Mapping[str, Path] = field(default_factory=dict)
 
 
-def find(settings: Settings, python: str, announce: Callable[[str], None]) -> Installation:
+def find(settings: Settings, python: str, announce: Announce) -> Installation:
     """Return the installation that the settings select for a Python; sources are fetched.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from build_tasks.inputs import ca_bundle
 from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import Names, Platform
+from build_tasks.process import Announce
 
 UPSTREAM_REGISTRY = "ghcr.io"
 
@@ -77,7 +78,7 @@ class BuildHost:
         return ((CA_BUNDLE, ca_bundle.fitting(bundle)),) if bundle else ()
 
 
-def find(settings: Settings, *, start: bool, announce: Callable[[str], None]) -> BuildHost:
+def find(settings: Settings, *, start: bool, announce: Announce) -> BuildHost:
     """Return the host that the settings select; `start` its embedded engine if it does not run.
 
     Raises:
@@ -129,7 +130,7 @@ def base_images(
     host: BuildHost,
     pythons: Iterable[str],
     platforms: Sequence[Platform],
-    announce: Callable[[str], None],
+    announce: Announce,
     *,
     dry: bool,
 ) -> dict[str, Base]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from build_tasks.config.settings import ROOT, Settings
@@ -15,6 +15,7 @@ from build_tasks.model.matrix import Build, Names, Platform
 from build_tasks.plan import revision
 from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
+from build_tasks.process import Announce
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ class CachePolicy:
     compression: Compression = Compression.ZSTD
 
 
-def resolve(
-    settings: Settings, run: CIRun, *, write: bool, announce: Callable[[str], None]
-) -> CachePolicy:
+def resolve(settings: Settings, run: CIRun, *, write: bool, announce: Announce) -> CachePolicy:
     """Return what the builds of a run may read and write.
 
     A build reads the caches of its own branch, of the branch that it will be merged into, and of

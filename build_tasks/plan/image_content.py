@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,7 @@ from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.plan.selection import Image
-
-Announce = Callable[[str], None]
+from build_tasks.process import Announce
 
 
 @dataclass(frozen=True)

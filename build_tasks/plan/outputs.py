@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from build_tasks.buildx import imagetools
@@ -18,6 +18,7 @@ from build_tasks.model.matrix import Build, Platform
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.trust import CIRun
+from build_tasks.process import Announce
 
 #: The first buildx that pushes from the cache of an engine's own builder; older ones store the
 #: image in the engine first.
@@ -58,7 +59,7 @@ def parse(options: Options, settings: Settings, kind: Output | None) -> ImageOut
 
 
 def restrict(
-    output: ImageOutput, run: CIRun, announce: Callable[[str], None], *, write_cache: bool
+    output: ImageOutput, run: CIRun, announce: Announce, *, write_cache: bool
 ) -> ImageOutput:
     """Return the output of a run: an untrusted one pushes nothing, and says so."""
     if run.trusted or not (output.kind.pushes or write_cache):

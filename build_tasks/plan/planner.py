@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from build_tasks import paths
@@ -23,6 +23,7 @@ from build_tasks.plan.build_host import Base, BuildHost
 from build_tasks.plan.cache_policy import CachePolicy
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.selection import Image
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
 
@@ -49,7 +50,7 @@ def plan_builds(
     *,
     output: Output | None,
     push_cache: bool,
-    announce: Callable[[str], None],
+    announce: Announce,
 ) -> tuple[BuildHost, list[BuildSpec]]:
     """Return the host and the builds, in the order in which they have to run.
 
@@ -73,7 +74,7 @@ def check_request(
     options: Options,
     settings: Settings,
     output: Output | None,
-    announce: Callable[[str], None],
+    announce: Announce,
     *,
     push_cache: bool,
 ) -> Request:

@@ -5,7 +5,7 @@ Only what the builds need is checked: a local build for the host's own platform 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from build_tasks.builders import nodes, probe, store
 from build_tasks.buildx.toolchain import Client
@@ -14,10 +14,11 @@ from build_tasks.model.build import BuildSpec
 from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.model.cache_backends import DOCKER_DRIVER_TYPES
 from build_tasks.model.matrix import Platform
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
 
-def require(client: Client, specs: Sequence[BuildSpec], *, announce: Callable[[str], None]) -> None:
+def require(client: Client, specs: Sequence[BuildSpec], *, announce: Announce) -> None:
     """Raise ImagesError unless the one builder of these builds can make all of them.
 
     Raises:
@@ -88,9 +89,7 @@ def _known(client: Client, name: str, platforms: list[Platform]) -> bool:
     return nodes.all_assigned(stored, platforms) or (local and platforms == [client.native])
 
 
-def _check_routes(
-    client: Client, name: str, platforms: list[Platform], announce: Callable[[str], None]
-) -> None:
+def _check_routes(client: Client, name: str, platforms: list[Platform], announce: Announce) -> None:
     """Raise EngineError unless a node can build for each platform; warn if it emulates."""
     statuses = nodes.read(client, name)
     if any(node.status not in {"running", "error"} for node in statuses):

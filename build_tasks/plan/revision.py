@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from build_tasks.errors import ImagesError, MissingProgram
 from build_tasks.inputs import git
 from build_tasks.model.labels import Revision
+from build_tasks.process import Announce
 
 #: Variables with the id of a CI run; the first one that is set counts.
 BUILD_ID_VARIABLES = ("BUILD_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID")
@@ -19,7 +19,7 @@ _REV_LIST = re.compile(r"commit ([0-9a-f]{40}|[0-9a-f]{64})\n(\S+)\n")
 _NO_COMMIT = "bad revision 'HEAD'"
 
 
-def current(root: Path, announce: Callable[[str], None], build_id: str = "") -> Revision:
+def current(root: Path, announce: Announce, build_id: str = "") -> Revision:
     """Return the commit that is checked out in a folder, and the id of the run.
 
     The id is by default that of the CI system. Why a commit cannot be read is announced.
