@@ -20,9 +20,9 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.config import builder_tables
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.model.builder import Builder, Driver
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
-Announce = Callable[[str], None]
 #: Seconds before another attempt to create or start a builder: Docker stops a container within ten.
 PAUSES = (2.0, 10.0)
 #: What happens to a cache that only its driver decides on.

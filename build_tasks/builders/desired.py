@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import stand_ins
 from build_tasks.model.builder import Builder, Driver
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
-Announce = Callable[[str], None]
 #: The name of BuildKit's configuration file in the container of a node.
 FILE = "buildkitd.toml"
 #: Part of the name of the image that replaces BuildKit's where Docker Hub is out of reach.

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from build_tasks import paths
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import DiskError, EngineError
 from build_tasks.model.builder import DEFAULT, Builder, Node
-from build_tasks.process import locks
+from build_tasks.process import Announce, locks
 
 
 def suite_folder(name: str) -> Path:
@@ -93,7 +93,7 @@ def of(client: Client, name: str) -> Builder | None:
     return read(Path(client.environment["BUILDX_CONFIG"]), name)
 
 
-def lock(name: str, announce: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
+def lock(name: str, announce: Announce) -> contextlib.AbstractContextManager[None]:
     """Return the lock of the process that creates, starts or removes a builder."""
     path = paths.builder_folder(".locks") / name
     return locks.hold(path, f"creates builder {name}", announce)

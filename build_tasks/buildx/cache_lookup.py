@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from build_tasks.engine import registry
 from build_tasks.errors import ImagesError, MissingImage
 from build_tasks.model.build import BuildSpec
 from build_tasks.model.cache_backends import BackendType
+from build_tasks.process import Announce
 
 #: Seconds for a registry to send the manifest and the config of a cache.
 DEADLINE = 8.0
@@ -62,7 +63,7 @@ class Lookup:
                 if not self._is_embedded(reference):
                     self._submit(reference)
 
-    def readable(self, spec: BuildSpec, announce: Callable[[str], None]) -> BuildSpec:
+    def readable(self, spec: BuildSpec, announce: Announce) -> BuildSpec:
         """Return a build without the caches that are missing or too slow."""
         self.start([spec])
         reasons = {}

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from build_tasks.errors import EngineError, MissingProgram
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Platform
+from build_tasks.process import Announce
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 #: Seconds for an engine to answer a question.
@@ -141,7 +142,7 @@ def find(
     choice: str,
     *,
     start: bool,
-    announce: Callable[[str], None],
+    announce: Announce,
     emulate: Sequence[str] = (),
 ) -> Client:
     """Return the client of the engine to use.

@@ -1,20 +1,18 @@
 """Run programs: the only package that does.
 
 Each child has a session of its own. ^C in a terminal reaches this process alone, which ends the
-child's group: with SIGTERM, on which BuildKit cancels the build, and SIGKILL after `GRACE`.
+child's group: with SIGTERM, on which BuildKit cancels the build, and SIGKILL after a grace.
 """
 
 from __future__ import annotations
 
-from build_tasks.process.children import CHILDREN, GRACE
+from build_tasks.process.children import CHILDREN
 from build_tasks.process.commands import Announce, Command, Completed, Environment, echo, quote
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
-from build_tasks.process.streaming import TAIL_BYTES, stream
+from build_tasks.process.streaming import stream
 
 __all__ = [
-    "GRACE",
-    "TAIL_BYTES",
     "Announce",
     "Command",
     "Completed",

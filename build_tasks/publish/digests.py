@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from build_tasks.config.settings import ROOT
 from build_tasks.errors import CommandError, DiskError, UsageError
 from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
 SCHEMA = 1
@@ -33,7 +34,7 @@ def record(
     folder: Path,
     pushed: DigestFile,
     digest: str,
-    announce: Callable[[str], None],
+    announce: Announce,
     *,
     merged_here: bool = False,
 ) -> DigestFile:

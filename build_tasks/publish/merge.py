@@ -27,7 +27,7 @@ from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.model.build import BuildSpec, DigestFile
 from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_host, revision, selection
-from build_tasks.process import Command
+from build_tasks.process import Announce, Command
 from build_tasks.publish import digests
 from build_tasks.text.formatting import listed
 
@@ -114,7 +114,7 @@ def merge_lines(client: Client, specs: Sequence[BuildSpec]) -> Iterator[str]:
             yield process.quote(merge.command(client), client.environment)
 
 
-def merge_files(options: Options, settings: Settings, *, announce: Callable[[str], None]) -> None:
+def merge_files(options: Options, settings: Settings, *, announce: Announce) -> None:
     """Merge the images that digest files name; with `--dry-run` print the commands.
 
     Raises:

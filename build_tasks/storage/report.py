@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -18,13 +18,13 @@ from build_tasks.model.builder import DEFAULT
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.process import Announce
 from build_tasks.storage import disk_usage, pruning, registry_caches
 from build_tasks.storage.cache_records import TYPES, Record, total
 from build_tasks.storage.disk_usage import NodeUsage
 from build_tasks.text import formatting
 from build_tasks.text.formatting import plural
 
-Announce = Callable[[str], None]
 #: The precision of sizes that are not exact.
 ROUNDED = " (to four digits, as buildx prints it)"
 

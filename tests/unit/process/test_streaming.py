@@ -15,6 +15,7 @@ from programs import PYTHON, ROOT, gone, sh
 
 from build_tasks import process
 from build_tasks.errors import MissingProgram
+from build_tasks.process import streaming
 
 
 def test_a_stream_is_shown_unchanged_and_its_tail_is_kept(
@@ -26,7 +27,7 @@ def test_a_stream_is_shown_unchanged_and_its_tail_is_kept(
     done = process.stream((PYTHON, "-c", script), terminal=False)
     assert capfdbinary.readouterr().err == b"x" * 200_000 + b"\xff\r\x1b[1mend\x1b[0m\n"
     assert done.stderr.endswith("\ufffd\rend\n")
-    assert len(done.stderr) <= process.TAIL_BYTES
+    assert len(done.stderr) <= streaming.TAIL_BYTES
 
 
 def test_a_streamed_command_gets_a_terminal_of_the_same_size() -> None:
