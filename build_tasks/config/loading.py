@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -67,7 +67,7 @@ def load(
     for item in FIELDS:
         value, origin = given.get(item.key, (item.default, "default"))
         advice = _ALTERNATIVES.get(item.key, "docs/building.md says where credentials belong")
-        _refuse_secrets(value, origin, advice, _hide_user_information)
+        _refuse_secrets(value, origin, advice, partial(_USER_INFORMATION.sub, "***@"))
         values[item.key] = item.parse(value, origin)
         # After parsing: its errors hide secrets too, and say more.
         _refuse_secrets(value, origin, advice, redact)
@@ -162,10 +162,6 @@ def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str
                 f"{origin}: {shown!r} contains a secret (***), which commands and logs would "
                 f"show: {advice}"
             )
-
-
-def _hide_user_information(text: str) -> str:
-    return _USER_INFORMATION.sub("***@", text)
 
 
 def _texts(value: object, name: str = "") -> Iterator[str]:

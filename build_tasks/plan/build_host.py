@@ -87,19 +87,14 @@ def find(settings: Settings, *, start: bool, announce: Announce) -> BuildHost:
     foreign = tuple(platform.architecture for platform in settings.platforms)
     client = toolchain.find(settings.engine, start=start, emulate=foreign, announce=announce)
     own = store.client_for(client, settings.builder)
-    return BuildHost(own, settings, _names(settings, client))
+    return BuildHost(own, settings, names(settings, client))
 
 
-def names(settings: Settings) -> Names:
+def names(settings: Settings, client: Client | None = None) -> Names:
     """Return the names of images and caches, as far as known without starting an engine."""
-    client = None
-    if not settings.registry:
+    if not settings.registry and not client:
         with contextlib.suppress(ImagesError):
             client = toolchain.find(settings.engine, start=False, announce=lambda _: None)
-    return _names(settings, client)
-
-
-def _names(settings: Settings, client: Client | None) -> Names:
     registry = client.embedded.registry if client and client.embedded else UPSTREAM_REGISTRY
     return Names(settings.registry or registry, settings.repository, settings.branch)
 
