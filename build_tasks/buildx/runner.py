@@ -102,6 +102,7 @@ def new_record(client: Client, spec: BuildSpec, command: Command = ()) -> BuildR
         builder=client.builder(spec.run.builder),
         command=process.quote(command, client.environment),
         arguments={name: redact(value) for name, value in spec.inputs.arguments},
+        cache_disabled=not spec.cache.enabled,
         imports=_left_out(spec),
         export=CacheUse(spec.cache.export.reference) if spec.cache.export else None,
     )

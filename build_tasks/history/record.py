@@ -111,6 +111,7 @@ class BuildRecord:
     instructions: tuple[str, ...] = ()  # the Dockerfile's instructions, each as `STAGE LINE TEXT`
     fingerprint: str = ""
     steps: tuple[Step, ...] = ()  # the vertices, in the order in which BuildKit announced them
+    cache_disabled: bool = False
     imports: tuple[CacheUse, ...] = ()
     export: CacheUse | None = None
     warnings: tuple[str, ...] = ()  # the warnings of BuildKit's checks and of the suite

@@ -60,7 +60,7 @@ def _causes(step: Step, comparison: Comparison) -> Sequence[Cause]:
         for other in before.dockerfile_steps
         if old and comparison.before.by_digest.get(other.digest) == old
     ]
-    if "--no-cache" in now.command.split():
+    if now.cache_disabled:
         return [Cause(Why.DISABLED)]
     if before.outcome != "built" and not any(s.started and not s.error for s in earlier):
         return [Cause(Why.UNFINISHED, before.outcome)]

@@ -298,6 +298,13 @@ def test_a_cache_that_was_left_out_before_is_in_the_record(
     )
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_record_says_whether_the_cache_was_disabled(tmp_path: Path, enabled: bool) -> None:
+    client = Client("docker", ("docker-buildx",), {})
+    record = runner.new_record(client, spec(tmp_path, cache=CachePlan(enabled=enabled)))
+    assert record.cache_disabled is not enabled
+
+
 def test_the_builder_is_asked_for_the_steps_that_buildkits_own_display_has_shown(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

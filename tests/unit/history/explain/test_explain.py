@@ -95,7 +95,7 @@ def test_a_read_cache_that_should_have_the_step_is_named() -> None:
     [
         ({}, Cause(Why.COLLECTED)),
         ({"imports": (CacheUse("r/c:1"),)}, Cause(Why.COLLECTED, "r/c:1")),
-        ({"command": "buildx build --no-cache ."}, Cause(Why.DISABLED)),
+        ({"cache_disabled": True}, Cause(Why.DISABLED)),
         ({"builder": "other"}, Cause(Why.BUILDER, "builder", "default", "other")),
     ],
 )
