@@ -187,6 +187,21 @@ def test_front_ends_do_not_know_each_other() -> None:
     assert not {name for name in imports(ROOT / "tasks.py") if name.startswith(("nox",))}
 
 
+def has_functions(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.FunctionDef) for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=name_of)
+def test_a_module_is_tested_by_its_name(path: Path) -> None:
+    """Those of image.verify are tests themselves; a package's own module has the package's name."""
+    place = path.relative_to(PACKAGE)
+    if place.is_relative_to("verify/checks") or not has_functions(path):
+        return
+    name = place.parent.name if path.stem == "__init__" else path.stem
+    assert (ROOT / "tests" / "unit" / place.parent / f"test_{name}.py").exists()
+
+
 def test_a_unit_test_cannot_start_a_program() -> None:
     with pytest.raises(pytest.fail.Exception):
         subprocess.run(["/bin/true"], check=False)
