@@ -12,7 +12,7 @@ from build_tasks.errors import UsageError
 #: Bytes of one secret (BuildKit's session/secrets/secretsprovider, MaxSecretSize).
 LIMIT = 500 * 1024
 _CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----\s*([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----"
+    rb"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 )
 
 
@@ -28,13 +28,13 @@ def fitting(bundle: Path) -> Path:
         content = bundle.read_bytes()
     except OSError as error:
         raise UsageError(f"CA bundle {bundle}: cannot be read: {error.strerror}") from None
-    bodies = dict.fromkeys(b"".join(body.split()) for body in _CERTIFICATE.findall(content))
-    if not bodies:
+    certificates = dict.fromkeys(_CERTIFICATE.findall(content.replace(b"\r", b"")))
+    if not certificates:
         raise UsageError(f"CA bundle {bundle}: has no certificate (-----BEGIN CERTIFICATE-----)")
-    text = b"".join(map(_pem, bodies))
+    text = b"\n".join((*certificates, b""))
     if len(text) > LIMIT:
         raise UsageError(
-            f"CA bundle {bundle}: its {len(bodies)} different certificates have "
+            f"CA bundle {bundle}: its {len(certificates)} different certificates have "
             f"{len(text) // 1024} KiB, and BuildKit takes at most {LIMIT // 1024}: name a smaller "
             "file with --ca-bundle or SSL_CERT_FILE"
         )
@@ -42,8 +42,3 @@ def fitting(bundle: Path) -> Path:
     if not file.exists():
         paths.write(file, text.decode("ascii"))
     return file
-
-
-def _pem(body: bytes) -> bytes:
-    lines = b"\n".join(body[at : at + 64] for at in range(0, len(body), 64))
-    return b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % lines
