@@ -214,8 +214,9 @@ def test_a_pull_that_fails_is_one_line(bench: Bench) -> None:
         FAKE_EXIT="1",
         FAKE_STDERR="a\nunauthorized: no",
     )
-    assert done.returncode == 4
-    assert lines(done.stderr) == ["mine: unauthorized: no"]
+    assert done.returncode == 5
+    advice = "check `docker login` and your rights there"
+    assert lines(done.stderr) == [f"mine: unauthorized: no ({advice})"]
 
 
 @pytest.mark.parametrize("select", ["no such check", "bad(", "nothing_has_this_name"])
