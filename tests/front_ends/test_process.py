@@ -29,6 +29,11 @@ def sh(script: str) -> process.Command:
     return ("sh", "-c", script)
 
 
+def noted(file: Path) -> str:
+    """Return a script that writes the shell's process id to a file, whole from the beginning."""
+    return f"echo $$ > {file}.new; mv {file}.new {file}"
+
+
 def test_a_command_is_captured() -> None:
     done = process.run(sh('cat; echo "$X" >&2'), environment={"X": "there"}, input="here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "here", "there\n")
@@ -192,7 +197,7 @@ def test_a_signal_raises_interrupted_and_ends_the_child(
     thread = threading.Thread(target=send)
     thread.start()
     with pytest.raises(Interrupted) as caught, process.interruptible():
-        process.run(sh(f"echo $$ > {pid_file}; exec sleep 60"))
+        process.run(sh(f"{noted(pid_file)}; exec sleep 60"))
     thread.join()
     assert caught.value.exit_code == 128 + signum
     assert gone(int(pid_file.read_text()))
@@ -298,7 +303,7 @@ def fail_when_there(pid: Path) -> None:
 def test_an_exception_of_the_block_ends_the_command(tmp_path: Path, door: object) -> None:
     with (
         pytest.raises(KeyError),
-        door(sh(f"echo $$ > {tmp_path}/pid; exec sleep 60")),  # type: ignore[operator]  # one of the two
+        door(sh(f"{noted(tmp_path / 'pid')}; exec sleep 60")),  # type: ignore[operator]  # one of the two
     ):
         fail_when_there(tmp_path / "pid")
     assert gone(int((tmp_path / "pid").read_text()))
@@ -339,7 +344,7 @@ def test_an_exception_of_that_function_ends_the_command(tmp_path: Path) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        process.stream(sh(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60"), take=refuse)
+        process.stream(sh(f"{noted(tmp_path / 'pid')}; echo x; exec sleep 60"), take=refuse)
     assert gone(int((tmp_path / "pid").read_text()))
 
 
@@ -353,7 +358,7 @@ def test_a_signal_ends_the_children_of_other_threads(
 
     def work(number: int) -> None:
         try:
-            command = sh(f"echo $$ > {tmp_path}/{number}; {script}")
+            command = sh(f"{noted(tmp_path / str(number))}; {script}")
             ended.append(process.stream(command, take=lambda _: None).returncode)
             process.run(sh("exit 0"))
         except Interrupted as error:
@@ -390,7 +395,7 @@ def test_a_signal_ends_the_children_of_other_threads(
 
 def sleep_in_a_thread(pid: Path) -> None:
     with process.interruptible(), process.pool(2) as pool:
-        pool.submit(process.run, sh(f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+        pool.submit(process.run, sh(f"{noted(pid)}; exec sleep 60"))
 
 
 def test_a_signal_while_a_thread_starts_ends_its_child(
