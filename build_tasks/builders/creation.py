@@ -141,10 +141,15 @@ def _make(here: Client, builder: Builder) -> None:
 
     A `buildx rm` that was killed leaves a container that is being stopped.
     """
+    _again_where_it_passes(lambda: _make_aside(here, builder))
+
+
+def _again_where_it_passes(attempt: Callable[[], None]) -> None:
+    """Do what may fail for a reason that passes, and again after each pause if it did."""
     pauses = [*PAUSES]
     while True:
         try:
-            _make_aside(here, builder)
+            attempt()
         except EngineError as error:
             if not (error.transient and pauses):
                 raise
@@ -186,12 +191,18 @@ def _start(here: Client, name: str, announce: Announce) -> None:
     ours = here.with_builders_in(inventory.folder(name))
     nodes = description.nodes(buildx.inspect(ours, name))
     if any(node.status != "running" for node in nodes):
-        nodes = started(ours, name)
-    for node in nodes:
+        _again_where_it_passes(lambda: _start_nodes(ours, name))
+    announce(f"builder {name} exists and runs")
+
+
+def _start_nodes(ours: Client, name: str) -> None:
+    for node in started(ours, name):
         if node.status != "running":
             reason = node.error or "it was started, and does not run"
-            raise EngineError(f"builder {name}: node {node.name}: {reason}")
-    announce(f"builder {name} exists and runs")
+            # On a busy machine the connection to a node that has just started may end.
+            raise EngineError(
+                f"builder {name}: node {node.name}: {reason}", transient=bool(node.error)
+            )
 
 
 def _require_nodes(here: Client, builder: Builder) -> None:

@@ -29,6 +29,14 @@ def unique(start: str) -> str:
     return f"{start}-{secrets.token_hex(3)}"
 
 
+@pytest.fixture(autouse=True)
+def no_builder_is_left(suite: Suite, cache: Path) -> Iterator[None]:
+    """Remove the builders of a test that failed: the engine cannot restart while one runs."""
+    yield
+    for folder in (cache / "builders").glob("[!.]*"):
+        suite.invoke("builder.remove", "--builder", folder.name)
+
+
 def define(project: Suite, tables: str, dockerfile: str = SCRATCH) -> Suite:
     """Return the suite with builders of its own in images.toml, and an image that is made fast."""
     (project.root / "images.toml").write_text(
@@ -309,7 +317,7 @@ def test_a_dead_node_is_named_and_delays_nobody_who_does_not_use_it(
             )
             seconds, done = took(project, *build, "amd64")
             assert done.returncode == 0, done.stderr
-            assert seconds < usual + 1
+            assert seconds < usual + 5  # a wait for the other node takes seven more
             seconds, done = took(project, "builder.inspect", "--builder", name)
             assert seconds < 10
             assert why in done.stdout

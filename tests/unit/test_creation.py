@@ -33,6 +33,7 @@ class Buildx:
         self.status = self.booted = "running"
         self.broken = ""
         self.endings = 0
+        self.errors: list[str] = []
 
     def create(self, client: Client, builder: Builder, configuration: Path | None) -> None:
         self.calls.append(f"create {builder.name}")
@@ -67,7 +68,10 @@ class Buildx:
         assert timeout >= 0
         if boot:
             self.status = self.booted
-        return f"Name: {name}\n\nNodes:\nName: {name}0\nStatus: {self.status}\n"
+        state = f"Status: {self.status}"
+        if self.status == "running" and self.errors:
+            state = f"Error: {self.errors.pop()}"
+        return f"Name: {name}\n\nNodes:\nName: {name}0\n{state}\n"
 
 
 @pytest.fixture
@@ -108,6 +112,20 @@ def test_a_builder_that_does_not_run_is_started(stand_in: Buildx, said: list[str
     stand_in.status = stand_in.booted = "stopped"
     with pytest.raises(EngineError, match="node mine0: it was started, and does not run"):
         ensure(said, plain("mine"))
+
+
+@pytest.mark.parametrize("errors", [1, 3, 4])
+def test_a_connection_that_ends_while_a_node_starts_is_made_again(
+    stand_in: Buildx, said: list[str], monkeypatch: pytest.MonkeyPatch, errors: int
+) -> None:
+    """A defect once found: one of fifty processes failed, because the node's answer was cut."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    ensure(said, plain("mine"))
+    stand_in.errors = ["error reading from server: EOF"] * errors
+    with pytest.raises(EngineError, match="EOF") if errors > 3 else contextlib.nullcontext():
+        ensure(said, plain("mine"))
+    assert pauses == [*creation.PAUSES[: errors - 1]]
 
 
 @pytest.mark.parametrize("broken", ["for now", "for good"])
