@@ -32,6 +32,15 @@ _PREFIXES = re.compile(
 )
 _STEP = re.compile(r'process "(?P<command>.*)" did not complete successfully: exit code: (\d+)')
 _BLOCK = re.compile(r"^ > (?P<step>.+):\n(?P<log>(?:(?!------$).*\n)*)------$", re.MULTILINE)
+#: What apt, pip, uv, git and curl say of a server that they do not reach.
+_UNREACHABLE = re.compile(
+    r"(?:could not|unable to|failed to) connect to|could not resolve host|"
+    r"temporary failure (?:in name )?resol|"
+    r"connection (?:timed out|reset|failed|refused)|error sending request|operation timed out|"
+    r"read timed out|max retries exceeded|network is unreachable|"
+    r"\b50[0234] (?:server error|bad gateway|service unavailable|gateway time)",
+    re.IGNORECASE,
+)
 _OTHER_CONTEXT = re.compile(r"use `docker --context=(\S+) buildx` to switch to context .*")
 _CREDENTIALS = re.compile(r"error getting credentials - err: (?P<why>.*?)(?:, out: `.*`)?$")
 #: The image that BuildKit asked a registry about.
@@ -179,7 +188,7 @@ def _failed_step(output: str, found: re.Match[str], subject: str) -> ImagesError
         return DependencyError(
             f"{subject}: no versions fit together in step {_short(name)}: {_short(why, 600)}"
         )
-    return StepError(message)
+    return StepError(message, transient=_UNREACHABLE.search(log) is not None)
 
 
 def _reason(ended: Completed) -> str:

@@ -58,6 +58,29 @@ def test_a_step_that_found_no_versions_is_a_dependency_conflict() -> None:
     assert "because a needs b, your requirements are unsatisfiable." in str(error)
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        "Unable to connect to deb.debian.org:http: [IP: 203.0.113.80 80]\n0.3 E: Some index files "
+        "failed to download. They have been ignored, or old ones used instead.",
+        "W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Temporary "
+        "failure resolving 'deb.debian.org'\n0.3 E: Package 'git' has no installation candidate",
+        "error: Failed to fetch: `https://example.org/simple/a/`\n0.3   Caused by: Request failed "
+        "after 12 retries\n0.3   Caused by: error sending request for url",
+        "fatal: unable to access 'https://example.org/a.git/': Could not resolve host: example.org",
+        "curl: (28) Operation timed out after 30001 milliseconds with 0 bytes received",
+        "curl: (7) Failed to connect to example.org port 443 after 3 ms",
+        "ERROR: HTTP error 503 Service Unavailable while getting https://example.org/a.whl",
+    ],
+)
+def test_a_step_that_reached_no_server_is_worth_another_try(last: str) -> None:
+    """A defect once found: a mirror that was away for three minutes failed a build."""
+    error = classify(FAILED_STEP.format(last=last))
+    assert type(error) is errors.StepError
+    assert error.transient
+    assert not classify(FAILED_STEP.format(last="404 Not Found")).transient
+
+
 def test_a_step_without_its_log_is_still_named() -> None:
     error = classify(
         'ERROR: failed to solve: process "/bin/sh -c false" did not complete successfully: '
