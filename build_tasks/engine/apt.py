@@ -149,7 +149,7 @@ def _configuration(folder: Path) -> str:
         "Dir::State::lists": folder / "lists",
         "Dir::Cache": folder,
         "APT::Sandbox::User": "root",  # the sandbox's own user may not enter a home folder
-        "Acquire::Retries": 3,
+        "Acquire::Retries": 7,
         "Acquire::Languages": "none",
     }
     lines = [f'{key} "{value}";' for key, value in settings.items()]
