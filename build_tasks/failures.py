@@ -90,7 +90,8 @@ _RULES = (
         DockerfileError,
         r"dockerfile parse error|failed to read dockerfile|target stage .* could not be found|"
         r"failed to parse stage name|unknown instruction|invalid reference format|"
-        r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be",
+        r"failed to (?:compute cache key|calculate checksum).*not found|base name .* should not be|"
+        r"^lstat \S+: no such file or directory$",  # COPY --from
     ),
     # BuildKit in the builder's container answers, and ends: somebody removes or restarts it.
     _rule(
