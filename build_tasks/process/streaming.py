@@ -122,12 +122,14 @@ def _pass_on(
 ) -> bytes:
     tail = b""
     while True:
+        # Asked before the pipe is: what the command wrote before it ended is there to be read.
+        ended = child.poll() is not None
         ready, _, _ = select.select([reader], [], [], 0.2)
         if on_terminal:
             _copy_window_size(reader)
         if not ready:
             # A process that the command left behind may keep the pipe open for ever.
-            if child.poll() is not None:
+            if ended:
                 return tail
             take(b"")  # nothing came: what was held back is shown
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -131,6 +132,22 @@ def test_a_stream_hides_secrets_and_keeps_the_rest(
     assert capfdbinary.readouterr().err == (
         b"\x1b[1A => RUN TOKEN=" + hidden + b" x\x1b[0m\nPASSWORD=" + hidden + b" ?"
     )
+
+
+def test_the_last_words_of_a_command_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect once found: on a busy machine the error of a failed build was lost."""
+    ask = select.select
+
+    def late(*pipes: Any) -> Any:
+        """Find nothing, and let the command write and end before that is known."""
+        monkeypatch.setattr(select, "select", ask)
+        time.sleep(1)
+        return [], [], []
+
+    got: list[bytes] = []
+    monkeypatch.setattr(select, "select", late)
+    process.stream(sh("sleep 0.1; echo last"), take=got.append)
+    assert b"".join(got) == b"last\n"
 
 
 def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -> None:
