@@ -28,6 +28,11 @@ def sh(script: str) -> process.Command:
     return ("sh", "-c", script)
 
 
+def noted(file: Path) -> str:
+    """Return a script that writes the shell's process id to a file, whole from the beginning."""
+    return f"echo $$ > {file}.new; mv {file}.new {file}"
+
+
 def test_a_command_is_captured() -> None:
     done = process.run(sh('cat; echo "$X" >&2'), environment={"X": "there"}, input="here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "here", "there\n")
@@ -192,7 +197,7 @@ def test_a_signal_becomes_an_interruption_that_ends_the_child(
     thread = threading.Thread(target=send)
     thread.start()
     with pytest.raises(Interrupted) as caught, process.interruptible():
-        process.run(sh(f"echo $$ > {pid_file}; exec sleep 60"))
+        process.run(sh(f"{noted(pid_file)}; exec sleep 60"))
     thread.join()
     assert caught.value.exit_code == 128 + signum
     assert gone(int(pid_file.read_text()))
@@ -298,7 +303,7 @@ def fail_when_there(pid: Path) -> None:
 def test_an_error_of_ours_ends_the_command(tmp_path: Path, door: object) -> None:
     with (
         pytest.raises(KeyError),
-        door(sh(f"echo $$ > {tmp_path}/pid; exec sleep 60")),  # type: ignore[operator]  # one of the two
+        door(sh(f"{noted(tmp_path / 'pid')}; exec sleep 60")),  # type: ignore[operator]  # one of the two
     ):
         fail_when_there(tmp_path / "pid")
     assert gone(int((tmp_path / "pid").read_text()))
@@ -328,7 +333,7 @@ def test_an_error_of_who_takes_the_bytes_ends_the_command(tmp_path: Path) -> Non
         raise KeyError
 
     with pytest.raises(KeyError):
-        process.stream(sh(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60"), take=refuse)
+        process.stream(sh(f"{noted(tmp_path / 'pid')}; echo x; exec sleep 60"), take=refuse)
     assert gone(int((tmp_path / "pid").read_text()))
 
 
@@ -342,7 +347,7 @@ def test_a_signal_ends_what_other_threads_run(
 
     def work(number: int) -> None:
         try:
-            command = sh(f"echo $$ > {tmp_path}/{number}; {script}")
+            command = sh(f"{noted(tmp_path / str(number))}; {script}")
             ended.append(process.stream(command, take=lambda _: None).returncode)
             process.run(sh("exit 0"))
         except Interrupted as error:
@@ -379,7 +384,7 @@ def test_a_signal_ends_what_other_threads_run(
 
 def wait_in_a_thread(pid: Path) -> None:
     with process.interruptible(), process.pool(2) as pool:
-        pool.submit(process.run, sh(f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+        pool.submit(process.run, sh(f"{noted(pid)}; exec sleep 60"))
 
 
 def test_a_signal_while_a_thread_starts_ends_what_it_runs(
