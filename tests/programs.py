@@ -17,6 +17,11 @@ def sh(script: str) -> process.Command:
     return ("sh", "-c", script)
 
 
+def whole_pid(file: Path) -> str:
+    """Return a script that writes the shell's process id to a file, whole from the beginning."""
+    return f"echo $$ > {file}.new; mv {file}.new {file}"
+
+
 def gone(pid: int, seconds: float = 5) -> bool:
     """Return whether a killed process is gone, which init may take a moment to see."""
     deadline = time.monotonic() + seconds

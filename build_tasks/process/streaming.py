@@ -112,12 +112,14 @@ def _pass_on(
     tail = b""
     pause = TICK
     while True:
+        # Before the pipe: what the command wrote before it ended is there to be read.
+        ended = child.poll() is not None
         ready, _, _ = select.select([reader], [], [], pause)
         if on_terminal:
             _copy_window_size(reader)
         if not ready:
             # A process that the command left behind may keep the pipe open.
-            if child.poll() is not None:
+            if ended:
                 return tail
             take(b"")
             pause = TICK

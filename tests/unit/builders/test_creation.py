@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import engines
 import pytest
 
 from build_tasks import paths
@@ -20,7 +21,6 @@ from build_tasks.builders.nodes import NodeStatus
 from build_tasks.buildx import management
 from build_tasks.buildx.toolchain import Client
 from build_tasks.engine import stand_ins
-from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.model.builder import Builder, Driver, Node, default_builder
 
@@ -307,9 +307,7 @@ def test_a_builder_is_removed_with_or_without_its_cache(stand_in: Buildx, said: 
 @pytest.fixture
 def embedded() -> Callable[[bool], Client]:
     def client(hub: bool) -> Client:
-        engine = EmbeddedEngine(
-            Path("/docker"), Path("/buildx"), "unix:///x", "127.0.0.1:5000", hub, "trixie", None
-        )
+        engine = engines.make(registry="127.0.0.1:5000", hub=hub)
         return Client("docker", ("docker-buildx",), {}, engine)
 
     return client

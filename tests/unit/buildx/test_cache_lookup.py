@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import engines
 import pytest
 import specs
 
@@ -26,14 +27,12 @@ from build_tasks.process import Command, Completed
 
 ONE, TWO, OTHER = "r.example:5000/a/b:cache", "r.example:5000/c:cache", "ghcr.io/a/b:cache"
 WARNING = "WARNING: reference for unknown type: application/vnd.buildkit.cacheconfig.v0\n"
-EMBEDDED = EmbeddedEngine(
+EMBEDDED = engines.make(
     docker=Path("/docker"),
     buildx=Path("/buildx"),
     host="unix:///run/d.sock",
     registry="127.0.0.1:5000",
-    hub=False,
     release="sid",
-    ca_bundle=None,
 )
 
 

@@ -118,6 +118,10 @@ def test_long_texts_are_shortened() -> None:
             "DockerfileError",
         ),
         (
+            "ERROR: failed to build: failed to solve: lstat /nothing: no such file or directory",
+            "DockerfileError",
+        ),
+        (
             'ERROR: failed to build: failed to solve: target stage "x" could not be found',
             "DockerfileError",
         ),

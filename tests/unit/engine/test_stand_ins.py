@@ -8,23 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import engines
 import pytest
 
 from build_tasks import process
 from build_tasks.engine import apt, processes, registry, stand_ins
 from build_tasks.engine.folders import engine_folders
-from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
 from build_tasks.process import Command, Completed, heartbeat
 
-ENGINE = EmbeddedEngine(
+ENGINE = engines.make(
     docker=Path("docker"),
     buildx=Path("docker-buildx"),
     host="unix:///x",
     registry="127.0.0.1:1",
-    hub=False,
     release="unstable",
-    ca_bundle=None,
 )
 SCRIPTS = Path(stand_ins.__file__).with_name("dockerfiles") / "buildkit"
 Stream = Callable[..., Completed]

@@ -4,23 +4,16 @@ import json
 import os
 from pathlib import Path
 
+import engines
 import pytest
 
 from build_tasks.engine import credentials, state
 from build_tasks.engine.folders import Folders, engine_folders
 from build_tasks.engine.processes import Process
-from build_tasks.engine.state import EmbeddedEngine, EngineState
+from build_tasks.engine.state import EngineState
 from build_tasks.process import locks
 
-ENGINE = EmbeddedEngine(
-    docker=Path("d"),
-    buildx=Path("b"),
-    host="unix:///s",
-    registry="r:1",
-    hub=False,
-    release="trixie",
-    ca_bundle=None,
-)
+ENGINE = engines.make()
 RECORD: dict[str, object] = {
     "schema": 2,
     "release": "unstable",

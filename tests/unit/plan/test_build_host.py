@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import engines
 import pytest
 
 from build_tasks.buildx.toolchain import Client
@@ -15,15 +14,7 @@ from build_tasks.model.matrix import Names, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import Base, BuildHost
 
-ENGINE = EmbeddedEngine(
-    docker=Path("d"),
-    buildx=Path("b"),
-    host="unix:///s",
-    registry="r:1",
-    hub=False,
-    release="trixie",
-    ca_bundle=None,
-)
+ENGINE = engines.make()
 
 
 def found(*pythons: str, dry: bool = False, base: str | None = None) -> dict[str, Base]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import appears, gone, sh
+from programs import appears, gone, sh, whole_pid
 
 from build_tasks import process
 from build_tasks.errors import CommandTimeout, Interrupted
@@ -47,7 +47,7 @@ def test_a_signal_ends_the_children_of_other_threads(
 
     def work(number: int) -> None:
         try:
-            command = sh(f"echo $$ > {tmp_path}/{number}; {script}")
+            command = sh(f"{whole_pid(tmp_path / str(number))}; {script}")
             ended.append(process.stream(command, take=lambda _: None).returncode)
             process.run(sh("exit 0"))
         except Interrupted as error:
@@ -84,7 +84,7 @@ def test_a_signal_ends_the_children_of_other_threads(
 
 def sleep_in_a_thread(pid: Path) -> None:
     with process.interruptible(), process.pool(2) as pool:
-        pool.submit(process.run, sh(f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"))
+        pool.submit(process.run, sh(f"{whole_pid(pid)}; exec sleep 60"))
 
 
 def test_a_signal_while_a_thread_starts_ends_its_child(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from programs import gone, sh
+from programs import gone, sh, whole_pid
 
 from build_tasks import process
 from build_tasks.errors import CommandError, CommandTimeout, MissingProgram
@@ -101,7 +101,7 @@ def fail_when_there(pid: Path) -> None:
 def test_an_exception_of_the_block_ends_the_command(tmp_path: Path, door: object) -> None:
     with (
         pytest.raises(KeyError),
-        door(sh(f"echo $$ > {tmp_path}/pid; exec sleep 60")),  # type: ignore[operator]  # one of the two
+        door(sh(f"{whole_pid(tmp_path / 'pid')}; exec sleep 60")),  # type: ignore[operator]  # one of the two
     ):
         fail_when_there(tmp_path / "pid")
     assert gone(int((tmp_path / "pid").read_text()))

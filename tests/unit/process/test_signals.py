@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import gone, sh
+from programs import gone, sh, whole_pid
 
 from build_tasks import process
 from build_tasks.errors import Interrupted
@@ -32,7 +32,7 @@ def test_a_signal_raises_interrupted_and_ends_the_child(
     thread = threading.Thread(target=send)
     thread.start()
     with pytest.raises(Interrupted) as caught, process.interruptible():
-        process.run(sh(f"echo $$ > {pid_file}; exec sleep 60"))
+        process.run(sh(f"{whole_pid(pid_file)}; exec sleep 60"))
     thread.join()
     assert caught.value.exit_code == 128 + signum
     assert gone(int(pid_file.read_text()))

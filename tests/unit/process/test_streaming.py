@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from programs import PYTHON, ROOT, gone, sh
+from programs import PYTHON, ROOT, gone, sh, whole_pid
 
 from build_tasks import process
 from build_tasks.errors import MissingProgram
@@ -70,6 +72,22 @@ def test_a_stream_is_redacted(terminal: bool, capfdbinary: pytest.CaptureFixture
     )
 
 
+def test_the_last_words_of_a_command_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: on a busy machine the error of a failed build was lost."""
+    ask = select.select
+
+    def late(*pipes: Any) -> Any:
+        """Find nothing, and let the command write and end before that is known."""
+        monkeypatch.setattr(select, "select", ask)
+        time.sleep(1)
+        return [], [], []
+
+    got: list[bytes] = []
+    monkeypatch.setattr(select, "select", late)
+    process.stream(sh("sleep 0.1; echo last"), take=got.append)
+    assert b"".join(got) == b"last\n"
+
+
 def test_a_stream_ends_though_a_grandchild_keeps_the_pipe_open(tmp_path: Path) -> None:
     began = time.monotonic()
     script = f"sleep 30 & echo $! > {tmp_path}/pid; echo done >&2"
@@ -101,7 +119,7 @@ def test_an_exception_of_that_function_ends_the_command(tmp_path: Path) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        process.stream(sh(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60"), take=refuse)
+        process.stream(sh(f"{whole_pid(tmp_path / 'pid')}; echo x; exec sleep 60"), take=refuse)
     assert gone(int((tmp_path / "pid").read_text()))
 
 
