@@ -25,6 +25,7 @@ from build_tasks.inputs import fingerprint
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
+from build_tasks.process import Announce
 
 #: Concurrent queries.
 QUERIES = 8
@@ -40,11 +41,7 @@ FindRecord = Callable[[str, str], BuildRecord | None]
 
 
 def check(
-    options: Options,
-    settings: Settings,
-    *,
-    find_record: FindRecord,
-    announce: Callable[[str], None],
+    options: Options, settings: Settings, *, find_record: FindRecord, announce: Announce
 ) -> list[Verdict]:
     """Return a verdict on each image that the options select.
 

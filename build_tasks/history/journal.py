@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import serialization
 from build_tasks.history.record import SCHEMA, BuildRecord
+from build_tasks.process import Announce
 
 #: Records that are kept: twenty runs of the whole matrix.
 KEEP_BUILDS = 480
@@ -32,8 +33,6 @@ ABANDONED = 86400.0
 RACES = 100
 LAST = "last"
 SUFFIX = ".json"
-
-Announce = Callable[[str], None]
 
 
 def folder() -> Path:

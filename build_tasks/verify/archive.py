@@ -3,6 +3,9 @@
 An image is described by its own labels and configuration. The archive lists those at its end. So
 `load` forwards the archive to the engine while it reads it, and holds back the last part until it
 knows that the archive is complete and has the expected image: without it, the engine loads nothing.
+
+`zstandard` is a dependency because Python itself has zstd only from 3.14, and a machine may lack
+the program `zstd`.
 """
 
 from __future__ import annotations
