@@ -131,6 +131,11 @@ def test_prod_has_an_old_version_in_no_layer(
     assert {name for name in found if name.startswith("certifi-")} == {f"certifi-{OLD}.dist-info"}
     assert not {name for name in found if name.startswith(("pytest-", ".wh."))}
 
-    clean = named(own, engine, "prod", "clean")
+
+@pytest.mark.nightly
+def test_prod_is_what_a_clean_installation_makes(own: Suite, engine: EmbeddedEngine) -> None:
+    pin(own, OLD)
+    bumped, clean = (named(own, engine, "prod", tag) for tag in ("bumped", "clean"))
+    own.good("image.build", "--kind", "prod", *PYTHON, "--load", "--tag", "bumped")
     cleanly(own, clean, "--kind", "prod", "--tag", "clean")
-    assert prod.files() == clean.files()
+    assert bumped.files() == clean.files()

@@ -236,6 +236,7 @@ def inspect(suite: Suite, engine: EmbeddedEngine, *words: str) -> str:
     return plugin.engine("imagetools", "inspect", *words)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not emulation.native("amd64"), reason="emulates arm64 on amd64")
 def test_arm64_is_emulated_and_the_base_holds_both(suite: Suite, engine: EmbeddedEngine) -> None:
     amd64 = f"{stand_ins.python_reference(engine, '3.11')}-amd64"

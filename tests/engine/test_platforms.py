@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +77,34 @@ class Nodes:
             self.suite.good("cache.prune", "--all", "--builder", builder)
 
 
+def unpacked_base(engine: EmbeddedEngine) -> str:
+    """Return a base image for both platforms that took seconds: its packages are not configured.
+
+    To configure those of arm64 takes minutes of emulation; the nightly run does it.
+    """
+    name = f"{engine.registry}/unpacked-python:3.11"
+    unpack = ("--variant=extract", "--include=?essential")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stand_ins, "_MMDEBSTRAP", (*stand_ins._MMDEBSTRAP, *unpack))
+        patch.setattr(stand_ins, "python_reference", lambda *_: name)
+        return stand_ins.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
+
+
 @pytest.fixture(scope="module")
 def two(
     suite: Suite, engine: EmbeddedEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nodes]:
     """A builder of the user's own: two daemons, one for amd64, one for arm64 by emulation."""
     suite.good("engine.start", "--emulate", "arm64")
-    stand_ins.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
+    base = unpacked_base(engine)
     folder = tmp_path_factory.mktemp("second")
     (folder / "engine").mkdir()
     (folder / "engine" / "packages").symlink_to(engine_folders().home / "packages")
     other = suite.having(AIRFLOW_IMAGES_CACHE=str(folder))
     other.good("engine.start", "--emulate", "arm64")
-    mine = suite.having(BUILDX_CONFIG=str(tmp_path_factory.mktemp("buildx")))
+    mine = suite.having(
+        BUILDX_CONFIG=str(tmp_path_factory.mktemp("buildx")), AIRFLOW_IMAGES_BASE_IMAGE=base
+    )
     here = Nodes(mine, engine.buildx, engine.host, engine.registry)
     second = f"unix://{Folders(folder / 'engine').socket}"
     create = ("create", "--name", BUILDER, "--driver", "remote")
@@ -188,15 +203,13 @@ def test_what_is_unchanged_for_both_is_tagged_as_a_whole(two: Nodes, project: Su
     assert two.digest(f"{two.image('ci')}:whole") != digest
 
 
-def test_one_reference_for_two_nodes_loses_half_of_the_segments(
-    two: Nodes, engine: EmbeddedEngine, tmp_path: Path
-) -> None:
+def test_one_reference_for_two_nodes_loses_half_of_the_segments(two: Nodes, tmp_path: Path) -> None:
     """The control: why the suite does not leave several platforms to one `buildx build`."""
     two.empty()
     (tmp_path / "Dockerfile").write_text(SMALL)
     reference = f"{two.image('ci')}:one-cache"
     raw = ("build", "--builder", BUILDER, "--platform", BOTH, "--progress", "rawjson")
-    base = ("--build-arg", f"BASE_IMAGE={stand_ins.python_reference(engine, '3.11')}")
+    base = ("--build-arg", f"BASE_IMAGE={two.suite.environment['AIRFLOW_IMAGES_BASE_IMAGE']}")
     cache_to = f"type=registry,ref={reference},mode=max,image-manifest=true,oci-mediatypes=true"
     out = ("--output", "type=cacheonly")
     first = two.buildx(*raw, *base, *out, "--cache-to", cache_to, str(tmp_path))
@@ -340,8 +353,12 @@ def test_figures_are_the_engines_own(two: Nodes, project: Suite, builder: str) -
 @pytest.mark.nightly
 @pytest.mark.timeout(5400)
 @pytest.mark.parametrize("kind", ["ci", "prod"])
-def test_airflow_itself_for_both_platforms(two: Nodes, kind: str, tmp_path: Path) -> None:
+def test_airflow_itself_for_both_platforms(
+    two: Nodes, engine: EmbeddedEngine, kind: str, tmp_path: Path
+) -> None:
     """Minutes: arm64 is emulated, and this is all of Airflow."""
+    base = stand_ins.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
+    two = replace(two, suite=two.suite.having(AIRFLOW_IMAGES_BASE_IMAGE=base))
     two.empty()
     push = build(
         kind, "--push", "--push-cache", "--digests", str(tmp_path), "--progress", "rawjson"
