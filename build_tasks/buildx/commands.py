@@ -9,7 +9,7 @@ from typing import Any
 from build_tasks.buildx.toolchain import Client
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model import labels
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache_backends import csv_value
 from build_tasks.process import Command
@@ -29,8 +29,10 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
         command += ["--label", f"{name}={text}"]
     for name, path in spec.inputs.contexts:
         command += ["--build-context", f"{name}={path}"]
-    for name, path in spec.inputs.secrets:
-        command += ["--secret", _secret_value(name, path)]
+    for secret in spec.inputs.secrets:
+        command += ["--secret", _secret_value(secret)]
+    for agent in spec.inputs.ssh:
+        command += ["--ssh", agent]
     command += spec.cache.options()
     for tag in _output_tags(spec):
         command += ["--tag", tag]
@@ -64,7 +66,8 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "labels": dict(inputs.labels),
         "annotations": _annotation_values(spec),
         "contexts": {name: str(folder) for name, folder in inputs.contexts},
-        "secret": [_secret_value(name, file) for name, file in inputs.secrets],
+        "secret": [*map(_secret_value, inputs.secrets)],
+        "ssh": [*inputs.ssh],
         "cache-from": [backend.value for backend in spec.cache.imports],
         "cache-to": [spec.cache.export.value] if spec.cache.export else [],
         "tags": _output_tags(spec),
@@ -167,9 +170,10 @@ def prune_command(
     return tuple(command)
 
 
-def _secret_value(name: str, path: Path) -> str:
-    """Return the value of `--secret` for a file."""
-    return f"id={name},{csv_value([f'src={path}'])}"
+def _secret_value(secret: Secret) -> str:
+    """Return the value of `--secret`, which names the secret's place."""
+    place = f"src={secret.file}" if secret.file else f"env={secret.variable}"
+    return f"id={secret.id},{csv_value([place])}"
 
 
 def _output_tags(spec: BuildSpec) -> list[str]:

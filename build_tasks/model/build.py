@@ -31,11 +31,24 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True)
+class Secret:
+    """A secret that RUN steps can read by its id; it enters neither image nor cache key.
+
+    It comes from a file or from an environment variable, never from a command line.
+    """
+
+    id: str
+    file: Path | None = None
+    variable: str = ""
+
+
+@dataclass(frozen=True)
 class BuildInputs:
     """What goes into a build.
 
     Args:
-        secrets: files that RUN steps can read, by id; they enter neither image nor cache key.
+        secrets: what RUN steps can read without a trace in the image.
+        ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         contexts: named build contexts, which replace stages of the Dockerfile.
         files: hashes of all files of the contexts.
         content: what the fingerprint in the image's label is made of.
@@ -44,7 +57,8 @@ class BuildInputs:
     dockerfile: Path
     context: Path
     arguments: Pairs = ()
-    secrets: tuple[tuple[str, Path], ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[str, ...] = ()
     contexts: tuple[tuple[str, Path], ...] = ()
     files: FileHashes = field(default_factory=dict, repr=False, hash=False)
     labels: Pairs = ()

@@ -27,5 +27,6 @@ def reads(specs: Iterable[BuildSpec]) -> list[Path]:
     paths: set[Path] = set()
     for spec in specs:
         paths |= {spec.inputs.context, spec.inputs.dockerfile}
-        paths |= {path for _, path in (*spec.inputs.contexts, *spec.inputs.secrets)}
+        paths |= {path for _, path in spec.inputs.contexts}
+        paths |= {secret.file for secret in spec.inputs.secrets if secret.file}
     return [path for path in sorted(paths) if not set(path.parents) & paths]

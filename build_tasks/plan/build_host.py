@@ -17,7 +17,7 @@ from build_tasks.config.settings import Settings
 from build_tasks.engine import stand_ins
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.inputs import ca_bundle
-from build_tasks.model.build import CA_BUNDLE
+from build_tasks.model.build import CA_BUNDLE, Secret
 from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import Names, Platform
 from build_tasks.process import Announce
@@ -64,8 +64,8 @@ class BuildHost:
         return self.settings.platforms or (self.client.native,)
 
     @cached_property
-    def secrets(self) -> tuple[tuple[str, Path], ...]:
-        """The secrets of RUN steps, by id: the CA bundle, if there is one.
+    def ca_bundle(self) -> Path | None:
+        """The CA bundle for RUN steps, None for that of the base image.
 
         Raises:
             UsageError: the bundle does not exist, or is too big for BuildKit.
@@ -75,7 +75,16 @@ class BuildHost:
             bundle = self.client.embedded.ca_bundle
         if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
             bundle = Path(os.environ["SSL_CERT_FILE"])  # what programs of this machine trust
-        return ((CA_BUNDLE, ca_bundle.fitting(bundle)),) if bundle else ()
+        return ca_bundle.fitting(bundle) if bundle else None
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets of RUN steps.
+
+        Raises:
+            UsageError: the CA bundle does not exist, or is too big for BuildKit.
+        """
+        return (Secret(CA_BUNDLE, self.ca_bundle),) if self.ca_bundle else ()
 
 
 def find(settings: Settings, *, start: bool, announce: Announce) -> BuildHost:

@@ -11,7 +11,6 @@ from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
-from build_tasks.model.build import CA_BUNDLE
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source, build_host, selection
 from build_tasks.plan.build_host import BuildHost
@@ -122,6 +121,6 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         packages=(*settings.dependencies_python, *tests),
         budget=budget,
         base_image=base_image,
-        ca_bundle=dict(host.secrets).get(CA_BUNDLE),
+        ca_bundle=host.ca_bundle,
         folder=paths.cache_folder() / "verify",
     )

@@ -8,7 +8,7 @@ import specs
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.model import builder, cache_backends
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder, Node
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Platform
@@ -27,7 +27,8 @@ def spec(tmp_path: Path, output: Output = Output.LOAD, **changes: object) -> Bui
         "platform": Platform.AMD64,
         "tags": ("r/i:latest",),
         "arguments": (("A", "1"), ("B", "x y")),
-        "secrets": (("ca-bundle", Path("/ca.pem")),),
+        "secrets": (Secret("ca-bundle", Path("/ca.pem")), Secret("t", variable="TOKEN")),
+        "ssh": ("default", "id=/k"),
         "cache": CachePlan((cache_backends.registry("r/i:cache"),)),
         "kind": output,
         "metadata": tmp_path / "metadata.json",
@@ -42,7 +43,8 @@ def test_a_build_is_one_command(tmp_path: Path) -> None:
         *("--file", "/p/Dockerfile.ci", "--platform", "linux/amd64", "--pull"),
         *("--progress", "auto"),
         *("--build-arg", "A=1", "--build-arg", "B=x y"),
-        *("--secret", "id=ca-bundle,src=/ca.pem"),
+        *("--secret", "id=ca-bundle,src=/ca.pem", "--secret", "id=t,env=TOKEN"),
+        *("--ssh", "default", "--ssh", "id=/k"),
         *("--cache-from", "type=registry,ref=r/i:cache"),
         *("--tag", "r/i:latest", "--load", "--provenance", "false"),
         *("--metadata-file", str(tmp_path / "metadata.json"), "/p"),
@@ -50,7 +52,7 @@ def test_a_build_is_one_command(tmp_path: Path) -> None:
 
 
 def test_a_comma_in_a_secrets_path_ends_nothing(tmp_path: Path) -> None:
-    one = spec(tmp_path, secrets=(("ca-bundle", Path("/a,b.pem")),))
+    one = spec(tmp_path, secrets=(Secret("ca-bundle", Path("/a,b.pem")),))
     assert 'id=ca-bundle,"src=/a,b.pem"' in commands.build_command(CLIENT, one)
 
 

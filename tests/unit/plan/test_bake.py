@@ -12,7 +12,7 @@ import specs
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.model import cache_backends
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Platform
 from build_tasks.plan import bake
@@ -25,7 +25,8 @@ SPEC = specs.make(
     image="r/i",
     tags=("r/i:latest", "r/i:two"),
     arguments=(("BASE_IMAGE", "b"), ("TEXT", "a=b,${c} %{d}")),
-    secrets=(("ca-bundle", Path("/etc/my,ca.pem")),),
+    secrets=(Secret("ca-bundle", Path("/etc/my,ca.pem")), Secret("token", variable="TOKEN")),
+    ssh=("default",),
     contexts=(("wheels", Path("/w")),),
     labels=(("l", "x"), ("org.opencontainers.image.title", "t")),
     cache=CachePlan(),
@@ -40,6 +41,7 @@ RUN_OPTIONS = ("--builder", "--progress", "--metadata-file")
 LISTS = {
     "--annotation": "annotations",
     "--secret": "secret",
+    "--ssh": "ssh",
     "--cache-from": "cache-from",
     "--cache-to": "cache-to",
     "--tag": "tags",
@@ -109,7 +111,8 @@ def test_target_has_the_attributes_of_bake() -> None:
         "args": {"SOURCE_DATE_EPOCH": "", "BASE_IMAGE": "b", "TEXT": "a=b,${c} %{d}"},
         "labels": {"l": "x", "org.opencontainers.image.title": "t"},
         "contexts": {"wheels": "/w"},
-        "secret": ['id=ca-bundle,"src=/etc/my,ca.pem"'],
+        "secret": ['id=ca-bundle,"src=/etc/my,ca.pem"', "id=token,env=TOKEN"],
+        "ssh": ["default"],
         "tags": ["r/i:latest", "r/i:two"],
         "output": ["type=docker"],
         "attest": ["type=provenance,disabled=true"],

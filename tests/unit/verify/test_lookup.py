@@ -54,7 +54,7 @@ def test_slim_beside_an_identity_counts() -> None:
 
 
 def expected(build: Build, **options: object) -> Target:
-    host = SimpleNamespace(client=None, secrets=(), settings=loaded(**options))
+    host = SimpleNamespace(client=None, ca_bundle=None, settings=loaded(**options))
     return lookup._target(host, IMAGE, build, "base")  # type: ignore[arg-type]  # all of a host that it uses
 
 
