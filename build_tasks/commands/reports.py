@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from build_tasks.commands.output import show
-from build_tasks.config import loading
+from build_tasks.commands.output import show, show_json
+from build_tasks.config import loading, schema
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.config.parsing import Choice
 from build_tasks.console import answer, message, stdout_is_terminal
@@ -62,6 +62,9 @@ def _format(options: Options, output: str | None) -> str:
 
 def show_settings(options: Options) -> None:
     """Print each setting, its value and its origin."""
+    if options.flag("schema"):
+        show_json(schema.make())
+        return
     rows = loading.rows(options.settings())
     data = {key: {"value": value, "from": origin} for key, value, origin in rows}
     show(options, data, ("setting", "value", "from"), rows)

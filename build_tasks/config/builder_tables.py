@@ -22,12 +22,12 @@ _KEYS = ("driver", "insecure-registries", "max-used-space", "mirrors", "nodes", 
 _DRIVER_KEYS = {Driver.DOCKER: ("driver",), Driver.REMOTE: ("driver", "nodes", "options")}
 #: Parsers of endpoints; the kubernetes driver takes none.
 _ENDPOINTS = {
-    Driver.REMOTE: parsing.matching(
+    Driver.REMOTE: parsing.Matching(
         r"tcp://(?:\[[0-9a-fA-F:]+\]|[^\s/@:]+):[0-9]{1,5}|unix:///\S+|"
         r"(?:docker-container|kube-pod)://[^\s/]\S*|ssh://[^\s/]\S*",
         "tcp://HOST:PORT, unix:///PATH, docker-container://NAME, kube-pod://POD or ssh://",
     ),
-    Driver.CONTAINER: parsing.matching(
+    Driver.CONTAINER: parsing.Matching(
         r"(?:tcp|ssh)://[^\s/]\S*|unix:///\S+|[A-Za-z0-9][A-Za-z0-9_.+-]+",
         "ssh://USER@HOST, tcp://HOST:PORT, unix:///PATH or a docker context",
     ),
@@ -36,10 +36,10 @@ _ENDPOINTS = {
 _FILES = frozenset(("cacert", "cert", "key"))
 
 #: Parses the name of a builder or of a node, which buildx, docker and Kubernetes all accept.
-parse_name = parsing.matching(
+parse_name = parsing.Matching(
     r"[a-z](?:[a-z0-9-]*[a-z0-9])?", "a name of lower-case letters, digits and '-'"
 )
-_mirror = parsing.matching(
+_mirror = parsing.Matching(
     r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]+)?",
     "a mirror like mirror.example.com:5000/path",
 )

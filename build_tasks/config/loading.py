@@ -148,9 +148,15 @@ def _check_key(path: Path, key: str, value: object) -> None:
     table, _, name = key.rpartition(".")
     if isinstance(value, dict) and not table:
         raise unknown(f"{path.name}: unknown table", name, sorted({*TABLES, "builders"}))
+    subject = f"{path.name}: [{table}]: unknown key" if table else f"{path.name}: unknown key"
+    # The key of another table, or the name of an option.
+    elsewhere = [
+        item for item in sorted(keys) if name in {item.rpartition(".")[2], item.replace(".", "-")}
+    ]
+    if elsewhere:
+        raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(elsewhere)}?")
     valid = sorted(item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table)
-    place = f"{path.name}: [{table}]" if table else path.name
-    raise unknown(f"{place}: unknown key", name, valid, "`invoke settings`")
+    raise unknown(subject, name, valid, "`invoke settings`")
 
 
 def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str], str]) -> None:

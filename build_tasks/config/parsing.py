@@ -79,18 +79,21 @@ class Items(Generic[T]):
         return items
 
 
-def matching(pattern: str, noun: str) -> Callable[[object, str], str]:
-    """Return a parser of text that matches a regular expression."""
+@dataclass(eq=False)
+class Matching:
+    """A parser of text that matches a regular expression, with a noun for the error."""
 
-    def parse(value: object, place: str) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise expected(noun, value, place)
+    pattern: str
+    noun: str
+
+    def __call__(self, value: object, place: str) -> str:
+        """Return the text."""
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+            raise expected(self.noun, value, place)
         return value
 
-    return parse
 
-
-text = matching(r"(?s:.*)", "a string")
+text = Matching(r"[\s\S]*", "a string")
 
 
 def boolean(value: object, place: str) -> bool:
@@ -120,16 +123,16 @@ def disk_space(value: object, place: str) -> int:
 
 
 _HOST_NOUN = "a host with an optional port, like ghcr.io"
-registry_host = matching(_HOST, _HOST_NOUN)
-registry = matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
-repository = matching(f"{_COMPONENT}(?:/{_COMPONENT})*", "a lower-case path like apache/airflow")
-image_template = matching(r"(?:[^\s{}]|\{python\})+", "an image like python:{python}-slim-bookworm")
-tag = matching(
+registry_host = Matching(_HOST, _HOST_NOUN)
+registry = Matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
+repository = Matching(f"{_COMPONENT}(?:/{_COMPONENT})*", "a lower-case path like apache/airflow")
+image_template = Matching(r"(?:[^\s{}]|\{python\})+", "an image like python:{python}-slim-bookworm")
+tag = Matching(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
     "a tag (at most 128 letters, digits, '_', '.', '-')",
 )
 kind = Choice("image", tuple(ImageKind))
-builder_name = matching(
+builder_name = Matching(
     r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a name of letters, digits, '_', '.' and '-'"
 )
 
@@ -198,8 +201,8 @@ def requirement(value: str, place: str) -> str:
         raise expected("a requirement like pytest or pytest>=8", value, place) from None
 
 
-extras = Items(matching(_EXTRA, "the name of an extra"), distinct=False)
-apt_packages = Items(matching(_APT, "the name of a Debian package"), distinct=False)
+extras = Items(Matching(_EXTRA, "the name of an extra"), distinct=False)
+apt_packages = Items(Matching(_APT, "the name of a Debian package"), distinct=False)
 requirements = Items(requirement, distinct=False)
 clients = Items(Choice("database client", tuple(CLIENTS)))
 #: The kinds of constraint files that Airflow publishes.

@@ -53,6 +53,7 @@ class Field(Generic[T]):
             the last word of the name.
         kind: the only image that it is for; None for all.
         repeat: the option may be repeated, but takes no list in one value.
+        description: what it is, where it has no help.
     """
 
     parse: Callable[[Any, str], T]
@@ -61,6 +62,7 @@ class Field(Generic[T]):
     metavar: str = ""
     kind: ImageKind | None = None
     repeat: bool = False
+    description: str = ""
 
     def __set_name__(self, _owner: object, attribute: str) -> None:
         table, _, name = attribute.partition("_")
@@ -101,8 +103,10 @@ class Settings:
         "Docker engine; auto: the installed one, else the embedded one",
     )
     builder = Field(parsing.builder_name, "default", "buildx builder", "NAME")
-    builders = Field(builder_tables.parse, {})
-    pythons = Field(parsing.pythons, ["3.11"])
+    builders = Field(builder_tables.parse, {}, description="dedicated builders by name")
+    pythons = Field(
+        parsing.pythons, ["3.11"], description="Python versions that images are built for"
+    )
     platforms = Field(
         Items(Platform.parse), [], "platforms to build for (default: the engine's own)"
     )
@@ -137,8 +141,12 @@ class Settings:
     output_compression = Field(
         Choice("compression", tuple(Compression)), "zstd", "compression of pushed layers"
     )
-    #: Whether runs may write caches and images; only its variable trusts unknown CI events.
-    trusted = Field(parsing.boolean, default=True)
+    trusted = Field(
+        parsing.boolean,
+        default=True,
+        description="whether runs may write caches and images; only its variable trusts unknown "
+        "CI events",
+    )
     context_untracked = Field(
         Items(parsing.pattern), [], "untracked files in the context, like sources/**", "PATTERN"
     )
@@ -148,9 +156,10 @@ class Settings:
     base_image = Field(
         parsing.image_template, "python:{python}-slim-bookworm", "upstream image, always pulled"
     )
-    airflow_version = Field(parsing.version, "3.3.2")
-    #: The release of Airflow for some Python versions.
-    airflow_versions = Field(parsing.versions, {})
+    airflow_version = Field(parsing.version, "3.3.2", description="release of Airflow")
+    airflow_versions = Field(
+        parsing.versions, {}, description="release of Airflow for some Python versions"
+    )
     airflow_from = Field(
         parsing.text,
         "release",
@@ -168,8 +177,11 @@ class Settings:
         "MODE",
         kind=ImageKind.PROD,
     )
-    #: Bounds that a release needs and does not declare, like `paramiko<4`.
-    constraints_limits = Field(parsing.requirements, [])
+    constraints_limits = Field(
+        parsing.requirements,
+        [],
+        description="bounds that a release needs and does not declare, like paramiko<4",
+    )
     constraints_location = Field(
         parsing.text,
         "",
@@ -192,20 +204,22 @@ class Settings:
         "PACKAGE",
         kind=ImageKind.PROD,
     )
-    ci_test_packages = Field(parsing.requirements, [])
-    #: The largest sizes of images in MB.
-    ci_budget = Field(parsing.megabytes, 0)
-    prod_budget = Field(parsing.megabytes, 0)
-    prod_slim_budget = Field(parsing.megabytes, 0)
+    ci_test_packages = Field(
+        parsing.requirements, [], description="Python packages for tests, in the CI image"
+    )
+    ci_budget = Field(parsing.megabytes, 0, description="largest size of the CI image in MB")
+    prod_budget = Field(parsing.megabytes, 0, description="largest size of the PROD image in MB")
+    prod_slim_budget = Field(
+        parsing.megabytes, 0, description="largest size of the slim PROD image in MB"
+    )
     prod_slim = Field(
         parsing.boolean, default=False, help="PROD without extras and clients", kind=ImageKind.PROD
     )
     prod_clients = Field(
         parsing.clients, [], "database clients of the PROD image", kind=ImageKind.PROD
     )
-    #: uv and pip of the images.
-    uv_version = Field(parsing.version, "0.9.18")
-    pip_version = Field(parsing.version, "25.3")
+    uv_version = Field(parsing.version, "0.9.18", description="version of uv in the images")
+    pip_version = Field(parsing.version, "25.3", description="version of pip in the images")
     sbom_scanner = Field(
         parsing.image_template, "docker/buildkit-syft-scanner:stable-1", "image that makes SBOMs"
     )

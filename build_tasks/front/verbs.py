@@ -213,7 +213,12 @@ VERBS: Mapping[str, Verb] = {
         *SHOWN,
     ),
     "matrix": Verb("reports.show_matrix", ("", "--json"), *SHOWN),
-    "settings": Verb("reports.show_settings", ("", "--json"), *SHOWN),
+    "settings": Verb(
+        "reports.show_settings",
+        ("", "--schema"),
+        Option("schema", "output", "print the JSON Schema of images.toml instead"),
+        *SHOWN,
+    ),
 }
 BUILD_ALL = Verb(
     "build.build_all", ("--kind ci", "--push --push-cache"), *ALL_IMAGES, *BUILD_OPTIONS

@@ -14,7 +14,8 @@ from build_tasks.text.formatting import listed
 
 #: The grammar of components of a name: OCI distribution specification, "Pulling manifests".
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
+#: Names of Python versions.
+PYTHON = re.compile(r"3\.(?:[89]|[1-9][0-9])")
 #: Hexadecimal digits that path_safe adds.
 _DIGEST_LENGTH = 16
 _ENDS_WITH_DIGEST = re.compile(rf"-[0-9a-f]{{{_DIGEST_LENGTH}}}$")
@@ -144,6 +145,6 @@ def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:
     versions = list(known)
     if versions and text not in versions:
         raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}")
-    if not _PYTHON.fullmatch(text):
+    if not PYTHON.fullmatch(text):
         raise UsageError(f"{place}: expected a Python version like 3.11, got {text!r}")
     return text

@@ -82,6 +82,14 @@ def test_the_matrix_is_restricted_by_settings_and_names_sessions(
     assert row["image"] == "ghcr.io/apache/airflow/main/prod/python3.11"
 
 
+def test_the_schema_of_settings_needs_no_right_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_COLOUR", "1")
+    reports.show_settings(Options({"schema": True}))
+    assert json.loads(capsys.readouterr().out)["title"] == "images.toml of airflow-images"
+
+
 def test_settings_have_a_value_and_an_origin(capsys: pytest.CaptureFixture[str]) -> None:
     reports.show_settings(Options({"builder": "mine", "json": True}))
     data = json.loads(capsys.readouterr().out)

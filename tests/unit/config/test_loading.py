@@ -79,6 +79,15 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
             "images.toml: unknown key 'colour': choose branch, builder, builders, ca-bundle, ",
         ),
         ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
+        (
+            "mode = 1",
+            "images.toml: unknown key 'mode': did you mean cache.mode or constraints.mode?",
+        ),
+        (
+            "[prod]\nextras = []",
+            "images.toml: [prod]: unknown key 'extras': did you mean airflow.ex",
+        ),
+        ("cache-mode = 1", "images.toml: unknown key 'cache-mode': did you mean cache.mode?"),
         ("[cach]\nmode = 1", "images.toml: unknown table 'cach': did you mean cache?"),
         (
             "[colour]\nred = 1",
