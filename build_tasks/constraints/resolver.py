@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 
-from uv import find_uv_bin
-
 from build_tasks import process
 from build_tasks.errors import DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
@@ -39,7 +37,7 @@ def compile_into(
         NetworkError: the package index is unreachable.
     """
     command = (
-        *(find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
+        *(_uv(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
         *("--python", sys.executable, "--python-version", python),
         *("--python-platform", UV_PLATFORMS[platform]),
         *("--constraints", str(pins), "--output-file", str(output)),
@@ -50,6 +48,12 @@ def compile_into(
         reason = _one_line(completed.stderr)
         error = DependencyError if "No solution found" in reason else NetworkError
         raise error(f"constraints-{python}: {reason}")
+
+
+def _uv() -> str:
+    from uv import find_uv_bin  # noqa: PLC0415 - the hook's environment has no uv
+
+    return find_uv_bin()
 
 
 def _one_line(stderr: str) -> str:
@@ -84,7 +88,7 @@ def extras(python: str, airflow: str) -> list[str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         command = (
-            *(find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", folder),
+            *(_uv(), "pip", "install", "--quiet", "--no-deps", "--target", folder),
             *("--python", sys.executable, "--python-version", python, f"apache-airflow=={airflow}"),
         )
         completed = process.run(command, timeout=_INSTALL_TIMEOUT, check=False)

@@ -165,6 +165,11 @@ def test_pre_commit_advises_in_another_repository(project: Suite, tmp_path: Path
     assert "check whether Airflow images are up to date" in done.stdout
     assert "ci-3.11-amd64: out of date" in done.stdout
     assert f"env AIRFLOW_IMAGES_FILE={team}/images.toml nox -s build_ci-3.11" in done.stdout
+    installed = (tmp_path / "pre-commit").glob(
+        "repo*/py_env-*/lib/python*/site-packages/*.dist-info"
+    )
+    names = {path.name.partition("-")[0] for path in installed}
+    assert names - {"pip", "setuptools", "wheel"} == {"airflow_images", "packaging", "platformdirs"}
     failed = hook("--kind, ci, --fail")
     assert failed.returncode == 1
     assert "- exit code: 13" in failed.stdout

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import sys
+import tomllib
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_docker import Bench, last, listing
+from fake_docker import ROOT, Bench, last, listing
 
 from build_tasks.history import journal
 from build_tasks.history.record import BuildRecord, Step, StepKind
@@ -200,6 +203,30 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
     assert hook("--fail")[0] == 2
     assert hook("--fial")[0] == 0
     assert not place.builds()
+
+
+def test_the_hook_needs_only_the_packages_that_its_environment_has(
+    place: Bench, tmp_path: Path
+) -> None:
+    text = (ROOT / ".pre-commit-hooks.yaml").read_text()
+    listed = re.search(r"additional_dependencies: (.*)", text)
+    assert listed
+    option, *needed = json.loads(listed[1])
+    assert option == "--no-deps"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(needed) < set(project["dependencies"])
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for requirement in needed:
+        name = requirement.partition(">")[0]
+        assert not [one for one in metadata.requires(name) or [] if "extra ==" not in one]
+        (packages / name).symlink_to(Path(str(metadata.distribution(name).locate_file(name))))
+    program = "import sys; from build_tasks.front.hook import main; sys.exit(main())"
+    path = f"{packages}:{place.root}"
+    done = place.run_program(sys.executable, "-S", "-c", program, "--fail", PYTHONPATH=path)
+    assert done.returncode == 13, done.stderr
+    assert "ci-3.11-amd64: out of date" in done.stdout
+    assert "prod-3.14-amd64: out of date" in done.stdout
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
