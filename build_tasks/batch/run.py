@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from time import gmtime, strftime
 
 from build_tasks import console, paths, process
@@ -54,7 +55,7 @@ def build(
     at_once = min(rules.slots, len(specs))
     context = BatchContext(
         host.client.beside(at_once - 1) if at_once > 1 else host.client,
-        digests.folder(options.text("digests")),
+        digests.folder(options.text("digests"), host.settings.project),
         display,
         RunRecorder(run_id, host.client, announce),
         caches,
@@ -69,7 +70,8 @@ def build(
     finally:
         caches.end()
         _report(context, schedule.results(), announce)
-    _announce_failures(context, specs, schedule.results(), announce)
+    folder = context.folder if options.text("digests") else None
+    _announce_failures(context, folder, specs, schedule.results(), announce)
     if error := summary.error(schedule.results()):
         raise error
 
@@ -102,6 +104,7 @@ def _report(context: BatchContext, outcomes: Sequence[Outcome], announce: Announ
 
 def _announce_failures(
     context: BatchContext,
+    folder: Path | None,
     specs: Sequence[BuildSpec],
     outcomes: Sequence[Outcome],
     announce: Announce,
@@ -113,7 +116,7 @@ def _announce_failures(
         parts = [context.parts[s.identity] for s in of_image if s.identity in context.parts]
         missing = [spec for spec in of_image if spec.identity in not_built]
         if parts and missing:
-            hint = merge.resume_hint(context.folder, parts, missing, of_image[0].output.tags)
+            hint = merge.resume_hint(folder, parts, missing, of_image[0].output.tags)
             announce(f"{missing[0].identity}: {hint}")
     for outcome in outcomes:
         log = context.display.path(outcome.name)

@@ -17,7 +17,8 @@ from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.config import parsing
 from build_tasks.config.options import Options
-from build_tasks.config.settings import FIELDS, FILE_VARIABLE, Settings
+from build_tasks.config.project import FILE_VARIABLE
+from build_tasks.config.settings import FIELDS, Settings
 from build_tasks.errors import ImagesError
 from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord

@@ -18,4 +18,4 @@ def generate_constraints(options: Options) -> None:
         constraint_files.generate(
             python, settings, upgrade=options.flag("upgrade"), announce=message
         )
-        baseline.refresh(python, announce=message)
+        baseline.refresh(python, settings.project, announce=message)

@@ -15,13 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from build_tasks import console, paths
+from build_tasks.config import project as projects
 from build_tasks.config.parsing import expected, unknown
 from build_tasks.config.settings import (
     ENVIRONMENT_PREFIX,
     FIELDS,
-    FILE_VARIABLE,
     FORMER_KEYS,
-    ROOT,
     TABLES,
     Settings,
 )
@@ -49,15 +48,15 @@ def load(
 ) -> Settings:
     """Return the effective settings.
 
-    Options that are None, False or an empty list are not given. By default, the file is the one
-    that AIRFLOW_IMAGES_FILE names, or the project's images.toml.
+    Options that are None, False or an empty list are not given. The file is by default that of
+    `project.find`.
 
     Raises:
-        UsageError: a key, a variable or a value is wrong.
+        UsageError: there is no file, or a key, a variable or a value is wrong.
     """
     variables = read_environment(environment)
-    path = file or Path(environment.get(FILE_VARIABLE) or ROOT / "images.toml")
-    given = _read_file(path) | variables
+    project = projects.find(environment, file)
+    given = _read_file(project.file) | variables
     for item in FIELDS:
         value = (options or {}).get(item.name)
         if value not in (None, False, []):
@@ -72,7 +71,7 @@ def load(
         # After parsing: its errors hide secrets too, and say more.
         _refuse_secrets(value, origin, advice, redact)
         origins[item.key] = origin
-    return Settings(MappingProxyType(values), MappingProxyType(origins))
+    return Settings(MappingProxyType(values), MappingProxyType(origins), project)
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:

@@ -8,26 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from build_tasks.config import builder_tables, parsing
 from build_tasks.config.parsing import Choice, Items
+from build_tasks.config.project import Project
 from build_tasks.model import builder
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.matrix import ImageKind, Platform
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: The checkout; where the suite is installed from a wheel, the files that the wheel has of one.
-ROOT = (
-    _PACKAGE.parent
-    if (_PACKAGE.parent / "images.toml").is_file()
-    else _PACKAGE.parent / "airflow_images"
-)
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
-#: The variable that names the settings file.
-FILE_VARIABLE = f"{ENVIRONMENT_PREFIX}FILE"
 #: The tables of images.toml.
 TABLES = frozenset(
     (
@@ -82,15 +73,18 @@ class Field(Generic[T]):
 class Settings:
     """The effective settings, and where each of them came from; both by key."""
 
-    __slots__ = ("origins", "values")
+    __slots__ = ("origins", "project", "values")
 
-    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], origins: Mapping[str, str], project: Project
+    ) -> None:
         self.values = values
         self.origins = origins
+        self.project = project
 
     def replace(self, values: Mapping[str, Any]) -> Settings:
         """Return the settings with other values of some keys."""
-        return Settings({**self.values, **values}, self.origins)
+        return Settings({**self.values, **values}, self.origins, self.project)
 
     registry = Field(
         parsing.registry, "", "registry (default: ghcr.io, or the embedded engine's)", "HOST"

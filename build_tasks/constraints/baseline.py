@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import Project
 from build_tasks.constraints import constraint_files, resolver
-from build_tasks.constraints.constraint_files import path, place
+from build_tasks.constraints.constraint_files import own_path, path, place
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
 
@@ -44,7 +44,7 @@ def stale_fraction(part: Sizes, whole: Sizes) -> float:
     return missing / (sum(part.values()) or 1)
 
 
-def select(root: Path, python: str, *, slim: bool, announce: Announce) -> str:
+def select(project: Project, python: str, *, slim: bool, announce: Announce) -> str:
     """Return the mode of the constraints for the first layer of an image.
 
     A stale baseline is not used: its layer would stay in the image below what replaces it.
@@ -54,8 +54,8 @@ def select(root: Path, python: str, *, slim: bool, announce: Announce) -> str:
     """
     if slim:
         return CORE
-    file = path(root, python, BASELINE)
-    current = dict.fromkeys(constraint_files.read(path(root, python)).items(), 0)
+    file = path(project, python, BASELINE)
+    current = dict.fromkeys(constraint_files.read(path(project, python)).items(), 0)
     old = stale_fraction(read(file), current)
     if old <= BOUND:
         return BASELINE
@@ -66,15 +66,15 @@ def select(root: Path, python: str, *, slim: bool, announce: Announce) -> str:
     return CURRENT
 
 
-def refresh(python: str, *, announce: Announce) -> None:
-    """Write the baseline of a Python again if too much of it is stale.
+def refresh(python: str, project: Project, *, announce: Announce) -> None:
+    """Write the project's baseline of a Python again if too much of it is stale.
 
     Raises:
         UsageError: the constraints are unusable.
         NetworkError: the package index is unreachable.
     """
-    file = path(ROOT, python, BASELINE)
-    pins = constraint_files.read(path(ROOT, python))
+    file = path(project, python, BASELINE)
+    pins = constraint_files.read(path(project, python))
     before = read(file) if file.exists() else {}
     if before.keys() == set(pins.items()):
         return
@@ -85,5 +85,5 @@ def refresh(python: str, *, announce: Announce) -> None:
         announce(f"{place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new")
         return
     lines = (f"{name}=={version}  # {size}\n" for (name, version), size in sorted(sizes.items()))
-    paths.write(file, _HEADER.format(python=python) + "".join(lines))
+    paths.write(own_path(project, python, BASELINE), _HEADER.format(python=python) + "".join(lines))
     announce(f"{place(file)}: written, {sum(sizes.values()) / 1e6:.0f} MB of wheels")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.project import Project
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import resolver
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
@@ -32,9 +33,18 @@ _EXACT = re.compile(r"===| @ |==(?!.*\*)")
 _PIN = re.compile(rf"({_NAME.pattern})==([A-Za-z0-9.!+_-]+)")
 
 
-def path(root: Path, python: str, mode: str = "constraints") -> Path:
-    """Return the constraints file of a Python, in one of the modes."""
-    return root / "constraints" / f"{mode}-{python}.txt"
+def path(project: Project, python: str, mode: str = "constraints") -> Path:
+    """Return the constraints file of a Python, the project's or the package's."""
+    return project.path(_name(python, mode))
+
+
+def own_path(project: Project, python: str, mode: str = "constraints") -> Path:
+    """Return the project's own constraints file, which may not exist yet."""
+    return project.root / _name(python, mode)
+
+
+def _name(python: str, mode: str) -> str:
+    return f"constraints/{mode}-{python}.txt"
 
 
 def place(file: Path) -> str:
@@ -164,8 +174,8 @@ def requirements(settings: Settings, python: str) -> tuple[str, ...]:
     return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
 
 
-def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announce) -> Path:
-    """Resolve the constraints of a Python, write the files of all modes, and return the main one.
+def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announce) -> None:
+    """Resolve the constraints of a Python, and write the project's files of all modes.
 
     Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.
 
@@ -173,7 +183,7 @@ def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announ
         DependencyError: no versions fit together.
         NetworkError: the package index is unreachable.
     """
-    file, airflow = path(ROOT, python), settings.airflow_for(python)
+    file, airflow = path(settings.project, python), settings.airflow_for(python)
     before = read(file) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         limits, pins, output = (Path(folder) / name for name in ("limits", "pins", "output"))
@@ -200,11 +210,11 @@ def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announ
     }
     for mode, table in modes.items():
         header = _HEADER.format(python=python, airflow=airflow)
-        paths.write(path(ROOT, python, mode), f"{header}\n{_NOTES[mode]}\n{pins_text(table)}")
+        target = own_path(settings.project, python, mode)
+        paths.write(target, f"{header}\n{_NOTES[mode]}\n{pins_text(table)}")
     for line in changes(before, resolved):
         announce(line)
     announce(f"{place(file)}: {plural(len(resolved), 'package')}")
-    return file
 
 
 def _without(pins: Pins, prefix: str) -> Pins:

@@ -10,7 +10,8 @@ import difflib
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.project import Project
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files, resolver
 from build_tasks.constraints.constraint_files import normalize
 from build_tasks.errors import UsageError
@@ -20,9 +21,9 @@ from build_tasks.text.formatting import plural
 _HEADER = "# Made by `nox -s constraints-{python}`: the extras of apache-airflow {airflow}."
 
 
-def path(root: Path, airflow: str) -> Path:
+def path(project: Project, airflow: str) -> Path:
     """Return the file with the extras of a release."""
-    return root / "constraints" / f"extras-{airflow}.txt"
+    return project.path(f"constraints/extras-{airflow}.txt")
 
 
 def check(settings: Settings, python: str) -> None:
@@ -31,7 +32,7 @@ def check(settings: Settings, python: str) -> None:
     Without a file of extras, the build itself fails.
     """
     airflow = settings.airflow_for(python)
-    file = path(ROOT, airflow)
+    file = path(settings.project, airflow)
     if not file.exists():
         return
     known = {normalize(name) for name in constraint_files.lines(file)}
@@ -50,7 +51,7 @@ def refresh(python: str, settings: Settings, *, announce: Announce) -> None:
         NetworkError: the package index is unreachable, or has no such release.
     """
     airflow = settings.airflow_for(python)
-    file = path(ROOT, airflow)
+    file = path(settings.project, airflow)
     if file.exists():
         return
     names = resolver.extras(python, airflow)

@@ -12,7 +12,7 @@ from build_tasks import console
 from build_tasks.config import loading
 from build_tasks.config.options import FORMER_NAMES, GROUPS, Option, Options, collect
 from build_tasks.config.parsing import unknown
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED
 from build_tasks.errors import UsageError
 from build_tasks.front.verbs import Verb
 
@@ -89,7 +89,7 @@ def version() -> str:
     try:
         return metadata.version("airflow-images")
     except metadata.PackageNotFoundError:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        project = tomllib.loads((SHIPPED / "pyproject.toml").read_text(encoding="utf-8"))
         return str(project["project"]["version"])
 
 

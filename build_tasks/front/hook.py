@@ -16,7 +16,7 @@ startup.end_on_interrupt()
 
 from build_tasks import console
 from build_tasks.commands.output import reported
-from build_tasks.config.settings import FILE_VARIABLE
+from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.errors import ImagesError, Interrupted
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS

@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from build_tasks import paths
 from build_tasks.errors import UsageError
@@ -57,8 +58,20 @@ class Allowed:
     everything: bool = False
 
 
-def prepare(root: Path, allowed: Allowed, announce: Announce) -> Prepared:
-    """Return what a folder sends to a build; `announce` is told what is left out.
+def prepare(
+    root: Path,
+    allowed: Allowed,
+    announce: Announce,
+    shipped: Mapping[str, Path] = MappingProxyType({}),
+) -> Prepared:
+    """Return what a folder sends to a build.
+
+    Args:
+        root: the folder.
+        allowed: which files enter besides those that git tracks.
+        announce: is told what is left out.
+        shipped: files that the folder lacks and that enter, too, whatever .dockerignore says, by
+            their path in the context. A .dockerignore among them counts for the folder.
 
     Raises:
         UsageError: a file cannot be read, or a submodule is not fetched.
@@ -68,7 +81,8 @@ def prepare(root: Path, allowed: Allowed, announce: Announce) -> Prepared:
     root = root.resolve()
     immutable = any(root.is_relative_to(paths.cache_folder().resolve() / n) for n in _IMMUTABLE)
     untracked, ignored = dockerignore.parse(allowed.untracked), dockerignore.parse(allowed.ignored)
-    listing = Listing(_dockerignore(root), untracked, ignored)
+    ignore_file = shipped.get(_DOCKERIGNORE) or root / _DOCKERIGNORE
+    listing = Listing(_patterns(ignore_file), untracked, ignored)
     if not (allowed.everything or immutable):
         listing.ask_git(root)
     if listing.unfetched:
@@ -83,20 +97,29 @@ def prepare(root: Path, allowed: Allowed, announce: Announce) -> Prepared:
         listing.add_all(str(root))
     elif listing.left_out:
         announce(_left_out(root, listing.left_out))
-    names = dict(listing.files)
-    if (root / _DOCKERIGNORE).is_file():  # BuildKit reads it in the context
-        names.setdefault(_DOCKERIGNORE, False)
+    added = dict.fromkeys(path for path in shipped if path != _DOCKERIGNORE)
+    files = {**listing.files, **added}
+    names = dict(files)
+    if ignore_file.is_file() and not any(map(listing.excluded.match, added)):
+        names.setdefault(_DOCKERIGNORE, False)  # BuildKit reads it in the context
     if immutable:
         folder, hashes = root, file_hashes.of(root, names)
     else:
-        folder, hashes = snapshot.take(root, names, announce)
-    return Prepared(folder, {path: text for path, text in hashes.items() if path in listing.files})
+        folder, hashes = snapshot.take(root, names, announce, shipped)
+    return Prepared(folder, {path: text for path, text in hashes.items() if path in files})
 
 
-def _dockerignore(root: Path) -> Patterns:
-    """Return the patterns of a folder's .dockerignore; BuildKit reports what is wrong with them."""
+def entering(folder: Path) -> list[str]:
+    """Return the paths of all files of a folder that its .dockerignore lets in."""
+    listing = Listing(_patterns(folder / _DOCKERIGNORE), Patterns(), Patterns())
+    listing.add_all(str(folder))
+    return list(listing.files)
+
+
+def _patterns(file: Path) -> Patterns:
+    """Return the patterns of a .dockerignore; BuildKit reports what is wrong with them."""
     try:
-        text = (root / _DOCKERIGNORE).read_bytes().removeprefix(codecs.BOM_UTF8)
+        text = file.read_bytes().removeprefix(codecs.BOM_UTF8)
         return dockerignore.parse(os.fsdecode(text).split("\n"))  # file names are bytes
     except (OSError, ValueError):
         return Patterns()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from build_tasks import paths
 from build_tasks.errors import UsageError
@@ -61,7 +62,13 @@ def of(root: Path, names: Mapping[str, bool | None]) -> dict[str, str]:
     return hashes
 
 
-def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index) -> dict[str, str]:
+def look(
+    root: Path,
+    names: Mapping[str, bool | None],
+    before: Index,
+    now: Index,
+    elsewhere: Mapping[str, Path] = MappingProxyType({}),
+) -> dict[str, str]:
     """Return the mode and hash of each file that exists.
 
     Args:
@@ -69,6 +76,7 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         names: its files, and whether git says that they are executable.
         before: the last index.
         now: an empty index, which is filled.
+        elsewhere: the place of each file that is not below the folder.
 
     Raises:
         ChangedError: a file changed meanwhile.
@@ -84,11 +92,12 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         return not folder or (real(above) and not os.path.islink(f"{root}/{folder}"))  # noqa: PTH114 - thousands
 
     for path in sorted(names):
+        place = str(elsewhere.get(path) or f"{root}/{path}")
         try:
-            status = os.lstat(f"{root}/{path}")
+            status = os.lstat(place)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if not real(path.rpartition("/")[0]):
+        if path not in elsewhere and not real(path.rpartition("/")[0]):
             continue
         # ctime cannot be set by programs: it changes even where an edit keeps mtime.
         state = [
@@ -103,8 +112,8 @@ def look(root: Path, names: Mapping[str, bool | None], before: Index, now: Index
         kind = stat.S_IFMT(status.st_mode)
         if kind not in {stat.S_IFREG, stat.S_IFLNK}:
             continue
-        _require_utf_8(f"{root}/{path}", path, "its name")
-        digest = content(f"{root}/{path}", link=kind == stat.S_IFLNK)
+        _require_utf_8(place, path, "its name")
+        digest = content(place, link=kind == stat.S_IFLNK)
         runs = status.st_mode & stat.S_IXUSR if names[path] is None else names[path]
         mode = LINK if kind == stat.S_IFLNK else "100755" if runs else "100644"
         result[path] = f"{mode} {digest}"

@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from build_tasks.errors import DiskError, ImagesError
 from build_tasks.inputs import file_hashes
@@ -33,7 +34,10 @@ _NEW = "new"
 
 
 def take(
-    root: Path, names: Mapping[str, bool | None], announce: Announce
+    root: Path,
+    names: Mapping[str, bool | None],
+    announce: Announce,
+    elsewhere: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Path, dict[str, str]]:
     """Return a snapshot of a folder, and the mode and hash of each file in it.
 
@@ -41,20 +45,22 @@ def take(
         root: the folder.
         names: its files, and whether git says that they are executable.
         announce: is told whom a wait is for.
+        elsewhere: the place of each file that is not below the folder.
 
     Raises:
         UsageError: a file cannot be read.
         DiskError: there is no space for the snapshot.
         ImagesError: files change faster than they can be read.
     """
-    home = file_hashes.home(root)
     for _ in range(ATTEMPTS):
         try:
-            return _take(root, names, home, announce)
+            return _take(root, names, announce, elsewhere)
         except ChangedError:
             continue
         except OSError as error:
-            raise DiskError(f"{home}: cannot be written: {error.strerror}") from None
+            raise DiskError(
+                f"{file_hashes.home(root)}: cannot be written: {error.strerror}"
+            ) from None
     raise ImagesError(f"{root}: its files change while they are read: build when they are at rest")
 
 
@@ -69,10 +75,14 @@ def seconds(fingerprint: str) -> int:
 
 
 def _take(
-    root: Path, names: Mapping[str, bool | None], home: Path, announce: Announce
+    root: Path,
+    names: Mapping[str, bool | None],
+    announce: Announce,
+    elsewhere: Mapping[str, Path],
 ) -> tuple[Path, dict[str, str]]:
+    home = file_hashes.home(root)
     before, now = file_hashes.read(home), Index()
-    hashes = file_hashes.look(root, names, before, now)
+    hashes = file_hashes.look(root, names, before, now, elsewhere)
     now.snapshot = before.snapshot if now.known == before.known else _name(hashes)
     base = root.name or "root"
     folder = home / now.snapshot / base
@@ -82,7 +92,8 @@ def _take(
         except FileNotFoundError:
             clear(home)
             try:
-                _write(root, home / _NEW / base, hashes, (home / before.snapshot / base, before))
+                places = {path: elsewhere.get(path) or root / path for path in hashes}
+                _write(places, home / _NEW / base, hashes, (home / before.snapshot / base, before))
                 (home / _NEW).rename(folder.parent)
             finally:
                 shutil.rmtree(home / _NEW, ignore_errors=True)
@@ -107,11 +118,16 @@ def _name(hashes: Mapping[str, str]) -> str:
     return file_hashes.short(digest)
 
 
-def _write(root: Path, target: Path, hashes: Mapping[str, str], last: tuple[Path, Index]) -> None:
+def _write(
+    places: Mapping[str, Path],
+    target: Path,
+    hashes: Mapping[str, str],
+    last: tuple[Path, Index],
+) -> None:
     """Write a snapshot.
 
     Args:
-        root: the folder.
+        places: where each file is.
         target: the new folder.
         hashes: the mode and hash of each file.
         last: the last snapshot, and its index.
@@ -126,7 +142,7 @@ def _write(root: Path, target: Path, hashes: Mapping[str, str], last: tuple[Path
         parent, _, name = path.rpartition("/")
         copy = f"{_folder(folders, parent)}/{name}"
         if last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
-            _copy(f"{root}/{path}", copy, text)
+            _copy(str(places[path]), copy, text)
     for folder in folders.values():
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 - thousands, as git has them
         os.utime(folder, (EPOCH, EPOCH))

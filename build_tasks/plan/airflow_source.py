@@ -10,13 +10,14 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_checkout
 from build_tasks.process import Announce
 
-WHEELS = ROOT / "docker-context-files"
+#: The folder of wheels in the project.
+WHEELS = "docker-context-files"
 #: Files that may be in the folder of wheels.
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
 
@@ -50,10 +51,11 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
     source, place = settings.airflow_from, settings.origins["airflow.from"]
     release, contexts = settings.airflow_for(python), dict[str, Path]()
     if source == "wheels":
-        method, version = source, _check_wheels(place) or release
-        contexts["wheels"] = WHEELS
+        wheels = settings.project.root / WHEELS
+        method, version = source, _check_wheels(wheels, place) or release
+        contexts["wheels"] = wheels
     else:
-        _refuse_leftovers()
+        _refuse_leftovers(settings.project.root / WHEELS)
         method, version = "release", release
         if source != "release":
             method = "sources"
@@ -70,29 +72,29 @@ def constraints_file(settings: Settings, python: str) -> Path:
     """Return the constraints file that the PROD image of a Python follows."""
     if settings.constraints_location:
         return _copy_constraints(settings, python)
-    return constraint_files.path(ROOT, python, settings.constraints_mode)
+    return constraint_files.path(settings.project, python, settings.constraints_mode)
 
 
-def _wheel_files() -> list[Path]:
-    return sorted(file for file in WHEELS.glob("*") if file.name not in _HARMLESS)
+def _wheel_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*") if file.name not in _HARMLESS)
 
 
-def _refuse_leftovers() -> None:
-    for file in _wheel_files():
+def _refuse_leftovers(folder: Path) -> None:
+    for file in _wheel_files(folder):
         raise UsageError(
-            f"{WHEELS.name}/{file.name}: would not be used: remove it, or install it with "
+            f"{folder.name}/{file.name}: would not be used: remove it, or install it with "
             "--airflow-from wheels"
         )
 
 
-def _check_wheels(place: str) -> str | None:
-    """Check the wheels, and return the version of Airflow's, if there is one."""
-    files = _wheel_files()
+def _check_wheels(folder: Path, place: str) -> str | None:
+    """Check the wheels in a folder, and return the version of Airflow's, if there is one."""
+    files = _wheel_files(folder)
     if not files:
-        raise UsageError(f"{place}: there is no wheel in {WHEELS.name}/")
+        raise UsageError(f"{place}: there is no wheel in {folder.name}/")
     versions: dict[str, str] = {}
     for file in files:
-        path = f"{WHEELS.name}/{file.name}"
+        path = f"{folder.name}/{file.name}"
         if file.is_symlink() or not file.is_file():
             raise UsageError(f"{path}: is no file; links are not followed")
         try:

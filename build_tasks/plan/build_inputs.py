@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT
 from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.dockerfile import inputs as steps
@@ -34,7 +33,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
         build, airflow=content.airflow, base_image=base_image, revision=content.revision
     )
     return BuildInputs(
-        dockerfile=ROOT / build.kind.dockerfile,
+        dockerfile=host.settings.project.path(build.kind.dockerfile),
         context=content.contexts[""].folder,
         arguments=((BASE_ARGUMENT, base_image), *content.arguments),
         secrets=host.secrets,
@@ -64,11 +63,12 @@ def collect(spec: BuildSpec) -> Inputs:
     return fingerprint.gather(instructions, dict(spec.inputs.arguments), spec.inputs.files)
 
 
-def add_fingerprint_label(spec: BuildSpec) -> BuildSpec:
+def add_fingerprint_label(spec: BuildSpec, root: Path) -> BuildSpec:
     """Return the build with the fingerprint of its inputs as a label.
 
     A label of the command line is a part of the image's configuration alone: no step runs again.
-    A Dockerfile that declares SOURCE_DATE_EPOCH gets it, and its steps depend on it.
+    A Dockerfile that declares SOURCE_DATE_EPOCH gets it, and its steps depend on it. An error says
+    what the folder `root`, of which the build context is a snapshot, has instead.
 
     Raises:
         UsageError: the Dockerfile cannot be read, or a path that a step reads is not in the build.
@@ -79,12 +79,12 @@ def add_fingerprint_label(spec: BuildSpec) -> BuildSpec:
         arguments = (*spec.inputs.arguments, (EPOCH, spec.output.epoch))
         spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
         content = collect(spec)
-    _refuse_missing(spec.inputs, content)
+    _refuse_missing(spec.inputs, content, root)
     table = (*spec.inputs.labels, (LABEL, content.fingerprint))
     return replace(spec, inputs=replace(spec.inputs, labels=table, content=content))
 
 
-def _refuse_missing(inputs: BuildInputs, content: Inputs) -> None:
+def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
     """Raise UsageError if a step reads a path of which the context has no file.
 
     BuildKit only reports that it cannot compute a checksum.
@@ -97,7 +97,7 @@ def _refuse_missing(inputs: BuildInputs, content: Inputs) -> None:
             if not replace(use, files=(path,), stages=()).reads(inputs.files):
                 raise UsageError(
                     f"{inputs.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
-                    f"enters the build: {_reason(inputs.dockerfile.parent / path)}"
+                    f"enters the build: {_reason(root / path)}"
                 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.model import cache_backends, matrix
 from build_tasks.model.build import Output
@@ -50,7 +50,7 @@ def resolve(settings: Settings, run: CIRun, *, write: bool, announce: Announce) 
     own = settings.cache_branch or run.branch
     write = write and run.trusted
     if write and not own and not run.no_cache:
-        own = revision.branch(ROOT)
+        own = revision.branch(settings.project.root)
     has_fixed_target = settings.cache_to is not None and "{branch}" not in settings.cache_to.value
     if write and not own and not has_fixed_target:
         reason = run.no_cache or "no branch is checked out"

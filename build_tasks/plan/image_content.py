@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.project import SHIPPED, Project
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
@@ -55,7 +56,7 @@ def collect(
         else None
         for image in images
     }
-    commit = revision.current(ROOT, announce, build_id=build_id)
+    commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
     _warn_unpinned(settings, installations, announce)
 
@@ -64,15 +65,16 @@ def collect(
         # All wheels enter: they are there to be installed.
         untracked, ignored = settings.context_untracked, settings.context_ignored
         allowed = Allowed(untracked, ignored, everything=name == "wheels")
-        return context.prepare(folder, allowed, announce)
+        shipped = {} if name else _shipped(settings.project)
+        return context.prepare(folder, allowed, announce, shipped)
 
     @cache
     def select_baseline(python: str, *, slim: bool) -> str:
-        return baseline.select(ROOT, python, slim=slim, announce=announce)
+        return baseline.select(settings.project, python, slim=slim, announce=announce)
 
     contents = []
     for image, installation in installations.items():
-        folders = {"": ROOT}
+        folders = {"": settings.project.root}
         airflow = settings.airflow_for(image.python)
         if installation:
             folders |= dict(sorted(installation.contexts.items()))
@@ -84,6 +86,14 @@ def collect(
             ImageContent(image, airflow, (first_layer, *build_arguments), contexts, commit)
         )
     return contents
+
+
+def _shipped(project: Project) -> Mapping[str, Path]:
+    """Return the package's files that enter a build because the project has none, by path."""
+    if project.root.resolve() == SHIPPED:
+        return {}
+    files = {path: project.path(path) for path in (".dockerignore", *context.entering(SHIPPED))}
+    return {path: file for path, file in files.items() if file == SHIPPED / path}
 
 
 def _warn_ignored(settings: Settings, kinds: Iterable[ImageKind], announce: Announce) -> None:
@@ -101,7 +111,11 @@ def _warn_unpinned(
     """Warn of additional packages whose version no constraints pin."""
     warnings: dict[tuple[str, ...], str] = {}
     for image, install in installations.items():
-        file = install.constraints if install else constraint_files.path(ROOT, image.python)
+        file = (
+            install.constraints
+            if install
+            else constraint_files.path(settings.project, image.python)
+        )
         tests = () if install else settings.ci_test_packages
         packages = constraint_files.unpinned(file, (*settings.dependencies_python, *tests))
         own = install and settings.constraints_location

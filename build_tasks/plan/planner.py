@@ -67,7 +67,7 @@ def plan_builds(
             cache = cache_policy.plan(caches, host.names, build)
             target = outputs.for_build(build, requested, content, host)
             spec = BuildSpec(build, inputs, cache, target, run)
-            specs.append(build_inputs.add_fingerprint_label(spec))
+            specs.append(build_inputs.add_fingerprint_label(spec, settings.project.root))
         if requested.kind is Output.LOAD and len(host.platforms) > 1:
             specs.append(outputs.load_all_platforms(specs[-1], host.platforms))
     return host, specs

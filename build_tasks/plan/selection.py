@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from build_tasks.config import parsing
 from build_tasks.config.options import Options
-from build_tasks.config.settings import FIELDS, ROOT, Settings
+from build_tasks.config.settings import FIELDS, Settings
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
@@ -42,7 +42,7 @@ def select(options: Options, settings: Settings) -> list[Image]:
     )
     _check_options(settings, kinds)
     for python in pythons if ImageKind.CI in kinds else ():
-        file = constraint_files.path(ROOT, python)
+        file = constraint_files.path(settings.project, python)
         constraint_files.check(file, python, settings.airflow_for(python))
     # A PROD image from other sources may have other extras; its build checks them.
     released = settings.airflow_from == "release" and not settings.prod_slim

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import Project
 from build_tasks.errors import CommandError, DiskError, UsageError
 from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
@@ -20,14 +20,14 @@ from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
 
 SCHEMA = 1
-#: The default folder; git ignores it.
-FOLDER = ROOT / "dist" / "digests"
+#: The default folder, below the project's root.
+FOLDER = Path("dist", "digests")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def folder(text: str | None) -> Path:
+def folder(text: str | None, project: Project) -> Path:
     """Return the folder that `--digests` names, or the default one."""
-    return Path(text).expanduser().absolute() if text else FOLDER
+    return Path(text).expanduser().absolute() if text else project.root / FOLDER
 
 
 def record(

@@ -22,7 +22,7 @@ from build_tasks.buildx.imagetools import Index
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import parsing
 from build_tasks.config.options import Options
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import Settings
 from build_tasks.errors import MissingImage, VerificationError
 from build_tasks.model.build import BuildSpec, DigestFile
 from build_tasks.model.matrix import Platform
@@ -120,11 +120,11 @@ def merge_files(options: Options, settings: Settings, *, announce: Announce) -> 
     Raises:
         ImagesError: a file is missing or does not match, or a merge failed.
     """
-    folder = digests.folder(options.text("digests"))
+    folder = digests.folder(options.text("digests"), settings.project)
     tags = [parsing.tag(tag, "--tag") for tag in options.items("tag")]
     selected = selection.select(options, settings)
     files = digests.read(folder)
-    commit = options.text("commit") or revision.current(ROOT, announce).commit
+    commit = options.text("commit") or revision.current(settings.project.root, announce).commit
     host = build_host.find(settings, start=not options.flag("dry-run"), announce=announce)
     merges = []
     for image in selected:
@@ -142,13 +142,19 @@ def merge_files(options: Options, settings: Settings, *, announce: Announce) -> 
 
 
 def resume_hint(
-    folder: Path, pushed: Sequence[DigestFile], missing: Sequence[BuildSpec], tags: Sequence[str]
+    folder: Path | None,
+    pushed: Sequence[DigestFile],
+    missing: Sequence[BuildSpec],
+    tags: Sequence[str],
 ) -> str:
-    """Return which platforms of an image were pushed, and the commands that build the others."""
+    """Return which platforms of an image were pushed, and the commands that build the others.
+
+    The folder of the digest files is None if it is the default one.
+    """
     first = pushed[0].build
     image = f"{first.kind}-{first.python}"
     options = ["--prod-slim"] if first.slim else []
-    options += ["--digests", str(folder)] if folder != digests.FOLDER else []
+    options += ["--digests", str(folder)] if folder else []
     rest = [
         f"nox -s build_{image}-{spec.build.platform.architecture} -- "
         + process.quote(("--push-by-digest", *options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
+import projects
 import pytest
 from suite import ROOT, Suite, last, steps
 
@@ -54,7 +55,9 @@ def test_the_installed_set_is_exactly_the_constraints(image: Image) -> None:
     installed = dict(
         line.split("==") for line in image.sh("uv pip freeze 2> /dev/null").splitlines()
     )
-    assert installed == dict(constraint_files.read(constraint_files.path(ROOT, image.python)))
+    assert installed == dict(
+        constraint_files.read(constraint_files.path(projects.OWN, image.python))
+    )
 
 
 def test_its_own_smoke_test_passes(image: Image) -> None:

@@ -82,7 +82,8 @@ class Project:
                 kind=Output.LOAD,
                 metadata=self.root.parent / "metadata.json",
                 progress="rawjson",
-            )
+            ),
+            self.root,
         )
         records: list[BuildRecord] = []
         runner.build(self.client, spec, Listener(), note=records.append)

@@ -30,7 +30,8 @@ from build_tasks.builders import store
 from build_tasks.buildx import imagetools
 from build_tasks.check import image_metadata
 from build_tasks.config import loading
-from build_tasks.config.settings import FILE_VARIABLE, ROOT
+from build_tasks.config.project import FILE_VARIABLE
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
 from build_tasks.engine.folders import Folders

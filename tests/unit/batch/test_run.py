@@ -12,6 +12,7 @@ from build_tasks.batch import run
 from build_tasks.builders import nodes
 from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
+from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.errors import ImagesError, NetworkError, SeveralErrors, StepError
 from build_tasks.history import journal
@@ -55,7 +56,8 @@ def plan(tmp_path: Path, *pythons: str, builder: str = "default") -> list[BuildS
 
 
 def build(plan: list[BuildSpec], messages: list[str], **options: str | bool) -> None:
-    host = SimpleNamespace(client=Client("docker", ("docker-buildx",), {}), nodes=1, local=True)
+    client, settings = Client("docker", ("docker-buildx",), {}), loading.load(environment={})
+    host = SimpleNamespace(client=client, nodes=1, local=True, settings=settings)
     given = Options({name.replace("_", "-"): value for name, value in options.items()})
     run.build(host, plan, given, announce=messages.append)  # type: ignore[arg-type]  # all of a host that it uses
 

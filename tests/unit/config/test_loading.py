@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from build_tasks.config import loading
-from build_tasks.config.settings import FIELDS, ROOT
+from build_tasks.config.project import SHIPPED as ROOT
+from build_tasks.config.settings import FIELDS
 from build_tasks.errors import UsageError
 from build_tasks.model.cache import CacheMode
 from build_tasks.model.matrix import Platform

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks import process
-from build_tasks.config.settings import ROOT
+from build_tasks.config import project as config_project
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.errors import UsageError
 from build_tasks.process import Command, Completed
@@ -25,27 +26,27 @@ sdist = { url = "x", size = 200 }
 """
 
 
-class Project:
+class Bench:
     """A folder with constraints and a baseline for Python 3.11."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.project = projects.at(root)
         self.messages: list[str] = []
         self.inputs: list[str] = []
         (root / "constraints").mkdir()
 
     @property
     def file(self) -> Path:
-        return constraint_files.path(self.root, "3.11", "baseline")
+        return constraint_files.path(self.project, "3.11", "baseline")
 
     def constrain(self, *pins: str) -> None:
-        constraint_files.path(self.root, "3.11").write_text("\n".join(pins))
+        constraint_files.path(self.project, "3.11").write_text("\n".join(pins))
 
     def select(self, *, slim: bool = False) -> str:
-        return baseline.select(self.root, "3.11", slim=slim, announce=self.messages.append)
+        return baseline.select(self.project, "3.11", slim=slim, announce=self.messages.append)
 
     def refresh(self) -> None:
-        baseline.refresh("3.11", announce=self.messages.append)
+        baseline.refresh("3.11", self.project, announce=self.messages.append)
 
     def uv(self, command: Command, *, input: str, **_: object) -> Completed:
         self.inputs.append(input)
@@ -55,23 +56,23 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    one = Project(tmp_path)
-    monkeypatch.setattr(baseline, "ROOT", tmp_path)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    one = Bench(tmp_path)
+    monkeypatch.setattr(config_project, "SHIPPED", tmp_path / "none")
     monkeypatch.setattr(process, "run", one.uv)
     return one
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_baselines_of_the_project_are_within_the_bound(python: str) -> None:
-    sizes = baseline.read(constraint_files.path(ROOT, python, "baseline"))
+    sizes = baseline.read(constraint_files.path(projects.OWN, python, "baseline"))
     assert min(sizes.values()) > 0
     said: list[str] = []
-    assert baseline.select(ROOT, python, slim=False, announce=said.append) == "baseline"
+    assert baseline.select(projects.OWN, python, slim=False, announce=said.append) == "baseline"
     assert said == []
 
 
-def test_baseline_is_used_up_to_the_bound(project: Project) -> None:
+def test_baseline_is_used_up_to_the_bound(project: Bench) -> None:
     project.file.write_text("# Made.\nbig==1  # 800\nsmall==1  # 200\n")
     project.constrain("big==1", "small==2", "another==1")
     assert project.select() == "baseline"
@@ -84,18 +85,18 @@ def test_baseline_is_used_up_to_the_bound(project: Project) -> None:
     ]
 
 
-def test_removed_package_counts_as_out_of_date(project: Project) -> None:
+def test_removed_package_counts_as_out_of_date(project: Bench) -> None:
     project.file.write_text("big==1  # 800\nsmall==1  # 201\n")
     project.constrain("big==1")
     assert project.select() == "constraints"
 
 
-def test_slim_image_starts_with_the_core_constraints(project: Project) -> None:
+def test_slim_image_starts_with_the_core_constraints(project: Bench) -> None:
     assert project.select(slim=True) == "constraints-no-providers"
 
 
 @pytest.mark.parametrize("line", ["big==1", "big>=1  # 800", "big==1 # large"])
-def test_malformed_baseline_is_one_line_with_its_place(project: Project, line: str) -> None:
+def test_malformed_baseline_is_one_line_with_its_place(project: Bench, line: str) -> None:
     project.file.write_text(f"# Made.\n{line}\n")
     with pytest.raises(UsageError) as caught:
         baseline.read(project.file)
@@ -105,13 +106,13 @@ def test_malformed_baseline_is_one_line_with_its_place(project: Project, line: s
     )
 
 
-def test_missing_baseline_is_one_line_with_the_command(project: Project) -> None:
+def test_missing_baseline_is_one_line_with_the_command(project: Bench) -> None:
     project.constrain("big==1")
     with pytest.raises(UsageError, match=r"baseline-3\.11\.txt: not found: run: nox -s constr"):
         project.select()
 
 
-def test_first_baseline_has_all_constraints_with_sizes(project: Project) -> None:
+def test_first_baseline_has_all_constraints_with_sizes(project: Bench) -> None:
     project.constrain("big==1", "small==1")
     project.refresh()
     assert project.file.read_text() == (
@@ -125,7 +126,7 @@ def test_first_baseline_has_all_constraints_with_sizes(project: Project) -> None
     assert len(project.inputs) == 1  # what is the same needs no sizes
 
 
-def test_baseline_is_kept_within_the_bound_and_rewritten_beyond(project: Project) -> None:
+def test_baseline_is_kept_within_the_bound_and_rewritten_beyond(project: Bench) -> None:
     kept = "big==1  # 800\nsmall==0  # 200\n"
     project.file.write_text(kept)
     project.constrain("big==1", "small==1")
@@ -139,7 +140,7 @@ def test_baseline_is_kept_within_the_bound_and_rewritten_beyond(project: Project
     assert "big==1  # 800\n" in project.file.read_text()
 
 
-def test_new_packages_alone_rewrite_the_baseline(project: Project) -> None:
+def test_new_packages_alone_rewrite_the_baseline(project: Bench) -> None:
     """Else each change would install it again, for ever."""
     project.file.write_text("small==1  # 200\n")
     project.constrain("big==1", "small==1")

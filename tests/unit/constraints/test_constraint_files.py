@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks import process
 from build_tasks.config import loading
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import Project
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.process import Command, Completed
@@ -30,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_files_of_the_project_are_valid(python: str) -> None:
     airflow = loading.load(environment={}).airflow_for(python)
-    file = constraint_files.path(ROOT, python)
+    file = constraint_files.path(projects.OWN, python)
     constraint_files.check(file, python, airflow)
     pins = constraint_files.read(file)
     assert list(pins) == sorted(pins)
@@ -115,13 +117,15 @@ class Resolver:
 
 
 @pytest.fixture
-def root(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(constraint_files, "ROOT", file.parents[1])
-    return file.parents[1]
+def project(file: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with one constraints file and the settings of this checkout."""
+    shutil.copy(projects.OWN.file, file.parents[1])
+    monkeypatch.chdir(file.parents[1])
+    return projects.at(file.parents[1])
 
 
 def test_generate_keeps_present_versions_and_reports_changes(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = "apache-airflow-providers-ftp==1"
     resolver = Resolver(
@@ -133,15 +137,16 @@ def test_generate_keeps_present_versions_and_reports_changes(
     monkeypatch.setattr(process, "run", resolver)
     messages: list[str] = []
     chosen = loading.load({"tag": "x"}, environment={})
-    file = constraint_files.generate("3.11", chosen, upgrade=False, announce=messages.append)
+    constraint_files.generate("3.11", chosen, upgrade=False, announce=messages.append)
+    file = project.root / "constraints/constraints-3.11.txt"
     assert file.read_text() == (
         "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
         "# The images install exactly these versions.\n"
         "apache-airflow==3.3.2\napache-airflow-providers-ftp==1\nb==1\nonly-arm==1\n"
     )
-    core = constraint_files.path(root, "3.11", "constraints-no-providers")
+    core = constraint_files.path(project, "3.11", "constraints-no-providers")
     assert core.read_text().endswith("free.\napache-airflow==3.3.2\nonly-arm==1\n")
-    sources = constraint_files.path(root, "3.11", "constraints-source-providers")
+    sources = constraint_files.path(project, "3.11", "constraints-source-providers")
     assert sources.read_text().endswith("from sources.\nb==1\nonly-arm==1\n")
     assert resolver.asked[2] == "apache-airflow==3.3.2"
     for made in (core, sources):
@@ -155,7 +160,9 @@ def test_generate_keeps_present_versions_and_reports_changes(
     constraint_files.check(file, "3.11", "3.3.2")
 
 
-def test_upgrade_ignores_present_versions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upgrade_ignores_present_versions(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
     monkeypatch.setattr(process, "run", resolver)
     constraint_files.generate("3.11", loading.load(environment={}), upgrade=True, announce=print)
@@ -174,7 +181,7 @@ def test_upgrade_ignores_present_versions(root: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_uv_error_is_one_line_and_keeps_the_file(
-    root: Path, monkeypatch: pytest.MonkeyPatch, error: str, kind: type[Exception]
+    project: Project, monkeypatch: pytest.MonkeyPatch, error: str, kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(process, "run", Resolver(error=error))
     with pytest.raises(kind) as caught:
@@ -183,7 +190,7 @@ def test_uv_error_is_one_line_and_keeps_the_file(
         )
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("constraints-3.11: ")
-    assert constraint_files.path(root, "3.11").read_text() == GOOD
+    assert constraint_files.path(project, "3.11").read_text() == GOOD
 
 
 def test_unpinned_requirements_are_found(tmp_path: Path) -> None:

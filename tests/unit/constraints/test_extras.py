@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.config import loading
-from build_tasks.config.settings import ROOT
+from build_tasks.config import loading, project
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import NetworkError, UsageError
 
@@ -39,7 +38,9 @@ def test_extras_of_a_release_are_recorded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "constraints").mkdir()
-    monkeypatch.setattr(extras, "ROOT", tmp_path)
+    monkeypatch.setattr(project, "SHIPPED", tmp_path / "none")
+    (tmp_path / "images.toml").touch()
+    monkeypatch.chdir(tmp_path)
     asked: list[tuple[str, ...]] = []
 
     def run(command: tuple[str, ...], **_: object) -> process.Completed:
@@ -58,7 +59,7 @@ def test_extras_of_a_release_are_recorded_once(
     for _ in range(2):
         extras.refresh("3.11", chosen, announce=messages.append)
     assert messages == ["constraints/extras-3.3.2.txt: 2 extras"]
-    assert constraint_files.lines(extras.path(tmp_path, "3.3.2")) == ["a", "b"]
+    assert constraint_files.lines(tmp_path / "constraints/extras-3.3.2.txt") == ["a", "b"]
     assert len(asked) == 2
     assert asked[0][-1] == "apache-airflow==3.3.2"
 
@@ -66,4 +67,4 @@ def test_extras_of_a_release_are_recorded_once(
 def test_every_release_of_the_matrix_has_recorded_extras() -> None:
     chosen = loading.load(environment={})
     for python in chosen.pythons:
-        assert extras.path(ROOT, chosen.airflow_for(python)).exists()
+        assert extras.path(chosen.project, chosen.airflow_for(python)).exists()

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 
 from build_tasks.config.options import FORMER_NAMES, Options
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.errors import UsageError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS

@@ -87,3 +87,42 @@ def test_a_submodule_that_is_not_fetched_is_one_line(
     monkeypatch.setattr(Listing, "ask_git", lambda listing, _: listing.unfetched.append("lib"))
     with pytest.raises(UsageError, match=f"^{tree}/lib: the submodule is not fetched: run git -C "):
         context.prepare(tree, Allowed(), pytest.fail)
+
+
+def test_shipped_files_fill_in_whatever_dockerignore_says(tree: Path, tmp_path: Path) -> None:
+    (tree / ".dockerignore").write_text("*\n!two\n")
+    (tree / "two").touch()
+    shipped = tmp_path / "package" / "pins.txt"
+    shipped.parent.mkdir()
+    shipped.write_text("a==1")
+    found = context.prepare(
+        tree, Allowed(everything=True), pytest.fail, {"constraints/pins.txt": shipped}
+    )
+    assert sorted(found.files) == ["constraints/pins.txt", "two"]
+    assert (found.folder / "constraints/pins.txt").read_text() == "a==1"
+    assert not (found.folder / ".dockerignore").exists()  # BuildKit would leave the file out
+    shipped.write_text("a==2")
+    changed = context.prepare(
+        tree, Allowed(everything=True), pytest.fail, {"constraints/pins.txt": shipped}
+    )
+    assert changed.files["constraints/pins.txt"] != found.files["constraints/pins.txt"]
+
+
+def test_a_shipped_dockerignore_counts(tree: Path, tmp_path: Path) -> None:
+    (tree / "two").touch()
+    (tree / ".dockerignore").unlink(missing_ok=True)
+    shipped = tmp_path / "ignore"
+    shipped.write_text("*\n!two\n")
+    found = context.prepare(tree, Allowed(everything=True), pytest.fail, {".dockerignore": shipped})
+    assert list(found.files) == ["two"]
+    assert (found.folder / ".dockerignore").read_text() == "*\n!two\n"
+
+
+def test_files_that_enter_are_those_that_dockerignore_lets_in(tree: Path) -> None:
+    (tree / ".dockerignore").write_text("*\n!folder/**\n**/*.pyc\n")
+    (tree / "folder").mkdir(exist_ok=True)
+    (tree / "folder" / "kept.txt").touch()
+    (tree / "folder" / "left.pyc").touch()
+    assert "folder/kept.txt" in context.entering(tree)
+    assert all(path.startswith("folder/") for path in context.entering(tree))
+    assert "folder/left.pyc" not in context.entering(tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build_tasks.config import loading
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.project import SHIPPED as ROOT
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_source
@@ -19,7 +21,8 @@ from build_tasks.plan import airflow_source
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "docker-context-files"
     folder.mkdir()
-    monkeypatch.setattr(airflow_source, "WHEELS", folder)
+    shutil.copy(ROOT / "images.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
     return folder
 
 
@@ -62,16 +65,16 @@ def test_wheels_are_files_with_unique_names(wheels: Path) -> None:
     folder = wheels / "a-1-py3-none-any.whl"
     folder.mkdir()
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
-        airflow_source._check_wheels("here")
+        airflow_source._check_wheels(wheels, "here")
     folder.rmdir()
     folder.symlink_to("/etc/passwd")
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: is no file; links are not foll"):
-        airflow_source._check_wheels("here")
+        airflow_source._check_wheels(wheels, "here")
     folder.unlink()
     folder.touch()
     (wheels / "A-2-py3-none-any.whl").touch()
     with pytest.raises(UsageError, match=r"a-1-py3-none-any\.whl: there is another wheel of a$"):
-        airflow_source._check_wheels("here")
+        airflow_source._check_wheels(wheels, "here")
 
 
 @given(
@@ -82,27 +85,23 @@ def test_wheels_are_files_with_unique_names(wheels: Path) -> None:
 def test_valid_wheel_names_are_accepted(
     tmp_path_factory: pytest.TempPathFactory, name: str, version: str, tag: str
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("wheels")
-        patch.setattr(airflow_source, "WHEELS", folder)
-        (folder / f"{name}-{version}-{tag}.whl").touch()
-        assert airflow_source._check_wheels("here") is None
-        (folder / f"apache_airflow-{version}-py3-none-any.whl").touch()
-        assert airflow_source._check_wheels("here") == version
+    folder = tmp_path_factory.mktemp("wheels")
+    (folder / f"{name}-{version}-{tag}.whl").touch()
+    assert airflow_source._check_wheels(folder, "here") is None
+    (folder / f"apache_airflow-{version}-py3-none-any.whl").touch()
+    assert airflow_source._check_wheels(folder, "here") == version
 
 
 @given(name=st.text(alphabet=st.characters(exclude_characters="/\0", codec="utf-8"), max_size=40))
 def test_invalid_wheel_name_is_one_line(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("wheels")
-        patch.setattr(airflow_source, "WHEELS", folder)
-        (folder / f"x{name}.txt").touch()
-        with pytest.raises(UsageError, match=r": is no wheel, like NAME-1\.0-py3-none-any\.whl$"):
-            airflow_source._check_wheels("here")
-        with pytest.raises(UsageError, match=": would not be used: remove it, or install"):
-            airflow_source._refuse_leftovers()
+    folder = tmp_path_factory.mktemp("wheels")
+    (folder / f"x{name}.txt").touch()
+    with pytest.raises(UsageError, match=r": is no wheel, like NAME-1\.0-py3-none-any\.whl$"):
+        airflow_source._check_wheels(folder, "here")
+    with pytest.raises(UsageError, match=": would not be used: remove it, or install"):
+        airflow_source._refuse_leftovers(folder)
 
 
 def test_a_folder_of_sources_is_a_build_context(tmp_path: Path) -> None:

@@ -28,13 +28,16 @@ def test_a_dockerfile_that_declares_source_date_epoch_gets_it(tmp_path: Path) ->
     file = tmp_path / "Dockerfile"
     file.write_text("FROM x\nRUN true\n")
     spec = specs.make(dockerfile=file, context=tmp_path, epoch="17")
-    assert build_inputs.add_fingerprint_label(spec).inputs.arguments == ()
+    assert build_inputs.add_fingerprint_label(spec, tmp_path).inputs.arguments == ()
     file.write_text("FROM x\nARG SOURCE_DATE_EPOCH\nRUN true\n")
-    made = build_inputs.add_fingerprint_label(spec)
+    made = build_inputs.add_fingerprint_label(spec, tmp_path)
     assert made.inputs.arguments == (("SOURCE_DATE_EPOCH", "17"),)
     assert made.inputs.content
     assert made.inputs.content.arguments == {"SOURCE_DATE_EPOCH": "17"}
-    assert build_inputs.add_fingerprint_label(specs.change(spec, epoch="")).inputs.arguments == ()
+    assert (
+        build_inputs.add_fingerprint_label(specs.change(spec, epoch=""), tmp_path).inputs.arguments
+        == ()
+    )
 
 
 def test_windows_line_endings_in_a_heredoc_are_one_line(tmp_path: Path) -> None:
@@ -47,7 +50,9 @@ def test_windows_line_endings_in_a_heredoc_are_one_line(tmp_path: Path) -> None:
 def test_the_label_is_the_fingerprint_of_what_was_read_first(tmp_path: Path) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text("FROM x\nRUN true\n")
-    spec = build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path))
+    spec = build_inputs.add_fingerprint_label(
+        specs.make(dockerfile=file, context=tmp_path), tmp_path
+    )
     assert spec.inputs.content
     assert dict(spec.inputs.labels)[fingerprint.LABEL] == spec.inputs.content.fingerprint
     file.write_text("FROM x\nRUN false\n")  # edited since
@@ -71,18 +76,18 @@ def test_a_path_that_does_not_enter_is_one_line(
     make(tmp_path / "sources")
     spec = specs.make(dockerfile=file, context=tmp_path)
     with pytest.raises(UsageError) as caught:
-        build_inputs.add_fingerprint_label(spec)
+        build_inputs.add_fingerprint_label(spec, tmp_path)
     message = "Dockerfile: line 2: nothing of sources enters the build: "
     assert str(caught.value).startswith(f"{message}{reason}")
     entered = specs.change(spec, files={"sources/a": "100644 1"})
-    assert build_inputs.add_fingerprint_label(entered).inputs.content
+    assert build_inputs.add_fingerprint_label(entered, tmp_path).inputs.content
 
 
 @pytest.mark.parametrize("step", ["COPY *.txt /s", "COPY . /s", "COPY --from=y sources /s"])
 def test_patterns_and_other_stages_may_have_no_file(tmp_path: Path, step: str) -> None:
     file = tmp_path / "Dockerfile"
     file.write_text(f"FROM x\n{step}\n")
-    build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path))
+    build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path), tmp_path)
 
 
 def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks.config import loading
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.labels import Revision
@@ -25,7 +26,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Allowed]]:
     """The folders that are prepared, and what may enter of them."""
     folders: list[tuple[Path, Allowed]] = []
 
-    def prepare(folder: Path, allowed: Allowed, _: object) -> Prepared:
+    def prepare(folder: Path, allowed: Allowed, *_: object) -> Prepared:
         folders.append((folder, allowed))
         return Prepared(folder, {})
 
@@ -99,3 +100,18 @@ def test_own_constraints_are_named_in_a_warning(tmp_path: Path) -> None:
     file.write_text("apache-airflow==3.3.2\n")
     _, (note,) = collect(PROD, dependencies_python="free", constraints_location=str(file))
     assert note.startswith(f"warning: free: {file} has no version, so the newest is installed: ")
+
+
+def test_the_package_fills_in_what_a_project_lacks(tmp_path: Path) -> None:
+    (tmp_path / "constraints").mkdir()
+    (tmp_path / "constraints/constraints-3.11.txt").touch()
+    shipped = image_content._shipped(projects.at(tmp_path))
+    assert "constraints/constraints-3.11.txt" not in shipped
+    assert shipped["constraints/baseline-3.11.txt"] == ROOT / "constraints/baseline-3.11.txt"
+    assert shipped[".dockerignore"] == ROOT / ".dockerignore"
+    assert any(path.startswith("sources/dags/") for path in shipped)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / ".dockerignore").touch()
+    shipped = image_content._shipped(projects.at(tmp_path))
+    assert not [path for path in shipped if not path.startswith("constraints/")]
+    assert image_content._shipped(projects.OWN) == {}

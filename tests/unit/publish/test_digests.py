@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks.errors import CommandError, DiskError, UsageError
@@ -43,8 +44,9 @@ def test_written_files_are_read(tmp_path: Path) -> None:
 
 
 def test_digests_have_a_default_folder(tmp_path: Path) -> None:
-    assert digests.folder(None) == digests.FOLDER
-    assert digests.folder(str(tmp_path)) == tmp_path
+    project = projects.at(Path("/p"))
+    assert digests.folder(None, project) == Path("/p/dist/digests")
+    assert digests.folder(str(tmp_path), project) == tmp_path
 
 
 def test_a_digest_file_can_be_removed_twice(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from build_tasks.errors import (
 from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
-from build_tasks.publish import digests
 from build_tasks.publish.merge import Merge, merge_lines, resume_hint, shell_lines
 
 CLIENT = Client("docker", ("docker-buildx",), {})
@@ -216,12 +215,12 @@ def test_what_has_no_tag_is_not_merged() -> None:
 @pytest.mark.parametrize(
     ("slim", "folder", "options"),
     [
-        (False, digests.FOLDER, ""),
+        (False, None, ""),
         (True, Path("/d d"), " --prod-slim --digests '/d d'"),
     ],
 )
 def test_what_was_pushed_is_kept_and_the_rest_can_be_built(
-    slim: bool, folder: Path, options: str
+    slim: bool, folder: Path | None, options: str
 ) -> None:
     build = replace(SOURCES[0].build, slim=slim)
     pushed = [replace(SOURCES[0], build=build)]
@@ -234,5 +233,5 @@ def test_what_was_pushed_is_kept_and_the_rest_can_be_built(
 
 
 def test_without_a_tag_there_is_nothing_to_merge() -> None:
-    hint = resume_hint(digests.FOLDER, SOURCES[:1], parts()[1:], ())
+    hint = resume_hint(None, SOURCES[:1], parts()[1:], ())
     assert hint.endswith("nox -s build_ci-3.11-arm64 -- --push-by-digest")

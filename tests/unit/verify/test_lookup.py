@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import projects
 import pytest
 
 from build_tasks.config import loading
 from build_tasks.config.options import Options
-from build_tasks.config.settings import ROOT, Settings
+from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source
@@ -62,7 +63,9 @@ def test_ci_uses_the_constraints_of_the_suite(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(airflow_source, "_copy_constraints", lambda *_: Path("copy.txt"))
     own = {"constraints_location": "x", "constraints_mode": "constraints-no-providers"}
     assert expected(PROD, **own).constraints == Path("copy.txt")
-    assert expected(CI, **own).constraints == constraint_files.path(ROOT, "3.9", "constraints")
+    assert expected(CI, **own).constraints == constraint_files.path(
+        projects.OWN, "3.9", "constraints"
+    )
 
 
 def test_the_airflow_version_is_that_of_the_settings_or_of_the_label() -> None:

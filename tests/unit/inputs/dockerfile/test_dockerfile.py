@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction
 from build_tasks.model.matrix import ImageKind

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from edits import EDITS
 
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.inputs import dockerfile
 
 grammar = pytest.importorskip("dockerfile")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from build_tasks.config.settings import ROOT
+from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import inputs
 from build_tasks.inputs.dockerfile.inputs import Use

@@ -1,0 +1,71 @@
+"""The project: the folder of images.toml, whose own files take precedence over the package's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_tasks import paths
+from build_tasks.errors import UsageError
+
+FILE = "images.toml"
+#: The variable that names the settings file.
+FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: The folder of the files that the package ships; in a checkout of the suite, the checkout.
+SHIPPED = (
+    _PACKAGE.parent if (_PACKAGE.parent / FILE).is_file() else _PACKAGE.parent / "airflow_images"
+)
+#: A folder of the project that replaces the package's as a whole; of others, each file counts.
+SOURCES = "sources"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project.
+
+    Args:
+        file: the settings file.
+        origin: what names the file.
+    """
+
+    file: Path
+    origin: str
+
+    @property
+    def root(self) -> Path:
+        """The folder of the settings file."""
+        return self.file.parent
+
+    def path(self, name: str) -> Path:
+        """Return a file or folder of the project, or the package's if the project has none.
+
+        Args:
+            name: its path below the root, like `Dockerfile.ci`.
+        """
+        own, shipped = self.root / name, SHIPPED / name
+        replaced = name.startswith(f"{SOURCES}/") and (self.root / SOURCES).is_dir()
+        return shipped if shipped.exists() and not (replaced or own.exists()) else own
+
+
+def find(environment: Mapping[str, str], file: Path | None = None) -> Project:
+    """Return the project of a settings file.
+
+    By default, that is the one that AIRFLOW_IMAGES_FILE names, or the nearest images.toml, in the
+    current folder or above it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if file:
+        return Project(file.absolute(), "--file")
+    if name := environment.get(FILE_VARIABLE):
+        return Project(paths.expand_user(name).absolute(), FILE_VARIABLE)
+    folder = Path.cwd()
+    for parent in (folder, *folder.parents):
+        if (parent / FILE).is_file():
+            return Project(parent / FILE, "current folder" if parent == folder else "folder above")
+    raise UsageError(
+        f"there is no {FILE} in {folder} or above: write one, or name one with {FILE_VARIABLE}"
+    )
