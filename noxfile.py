@@ -68,7 +68,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types, spelling, Dockerfiles, shell scripts and workflows."""
+    """Check style, types, spelling, Dockerfiles, shell scripts, workflows and packages."""
     session.install("-e", ".[lint]")
     start(session, "ruff", "check", ".")
     start(session, "ruff", "format", "--check", ".")
@@ -79,6 +79,18 @@ def lint(session: nox.Session) -> None:
     start(session, "zizmor", "--offline", "--quiet", ".github")
     for schema, file in SCHEMAS.items():
         start(session, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", file)
+    check_packages(session)
+
+
+def check_packages(session: nox.Session) -> None:
+    """Build the sdist, and the wheel from it; check their content, and that all modules import."""
+    folder = Path(session.create_tmp()) / "dist"
+    start(session, "uv", "build", "--quiet", "--clear", "--out-dir", str(folder))
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    start(session, "check-wheel-contents", str(wheel))
+    start(session, "twine", "check", "--strict", str(sdist), str(wheel))
+    alone = ("run", "--quiet", "--isolated", "--no-project", "--with", str(wheel))
+    start(session, "uv", *alone, "python", "-I", "tests/wheel_imports.py")
 
 
 @nox.session
