@@ -5,21 +5,24 @@
 # right before its first use, so that a new value repeats no step above. Other Debian packages in `main`
 # repeat no step of `build`.
 #
-# Steps that use the network read an optional CA bundle from the secret `ca-bundle`. A secret is part
-# neither of the image nor of a step's cache key.
+# Steps that use the network read an optional CA bundle from the secret `ca-bundle`. Those that install
+# Python packages also read variables of uv and pip from `index`, and a netrc file from
+# `index-credentials`. A secret is part neither of the image nor of a step's cache key.
 #
 # BuildKit names a RUN by the first line of its heredoc, so that line is a comment that says what the step does.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# A build context with the name of one of these stages replaces it: with other constraints, with wheels,
-# or with Airflow's sources.
+# A build context with the name of one of these stages replaces it: with other constraints, with wheels
+# or sources of Airflow, or with packages to use like those of an index.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
 COPY constraints/${AIRFLOW_CONSTRAINTS}-${AIRFLOW_PYTHON_VERSION}.txt /constraints.txt
 
 FROM scratch AS wheels
+
+FROM scratch AS wheelhouse
 
 FROM scratch AS sources
 
@@ -91,15 +94,20 @@ ENV HOME=/home/airflow \
 
 ARG AIRFLOW_UV_VERSION=0.9.18
 
-# uv comes from PyPI. The base image may lack pip, so a temporary environment provides it.
+# uv comes from the same index as all packages. The base image may lack pip, so a temporary environment provides it.
 # hadolint ignore=DL3042 # the cache is a mount
 RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
+    --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
+    --mount=type=secret,id=index,required=false \
+    --mount=type=secret,id=index-credentials,required=false \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install uv
 [ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
+export PIP_DEFAULT_TIMEOUT=60
+[ ! -e /run/secrets/index ] || . /run/secrets/index
 python3 -m venv /tmp/pip
 install() {
-    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --timeout 60 --retries 8 \
+    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --retries 8 \
         --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
 }
 install || install || install # pip itself does not retry a download that breaks off
@@ -112,17 +120,24 @@ USER 50000
 # cache key depends only on that set and on the steps above; see docs/caching.md. The image copies the
 # finished environment, so none of its layers has old versions.
 ARG AIRFLOW_BASELINE=baseline
+# options of uv, like `--no-binary lxml`
+ARG AIRFLOW_UV_OPTIONS=""
 
+# hadolint ignore=SC2086 # a list of words is to be split
 RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VERSION}.txt,target=/run/baseline.txt \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
+    --mount=type=secret,id=index,required=false,uid=50000 \
+    --mount=type=secret,id=index-credentials,required=false,uid=50000 \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install the baseline of Python packages
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
+[ ! -e /run/secrets/index ] || . /run/secrets/index
 uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
-uv pip sync /run/baseline.txt
+uv pip sync ${AIRFLOW_UV_OPTIONS} /run/baseline.txt
 EOF
 
 ARG AIRFLOW_PIP_VERSION=25.3
@@ -131,6 +146,7 @@ ARG AIRFLOW_EXTRAS=""
 # release, wheels or sources; and whether providers are also built from the sources
 ARG AIRFLOW_INSTALLATION_METHOD=release
 ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
+ARG AIRFLOW_UV_PRERELEASE=if-necessary-or-explicit
 
 # This step makes an environment with exactly the versions of the constraints, as if it had been empty. pip
 # is for users who extend the image. Bytecode is not compiled: it would be a third of the layer.
@@ -139,11 +155,15 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
     --mount=type=bind,from=sources,target=/run/sources,rw \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
+    --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
+    --mount=type=secret,id=index,required=false,uid=50000 \
+    --mount=type=secret,id=index-credentials,required=false,uid=50000 \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install Airflow and its providers
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
+[ ! -e /run/secrets/index ] || . /run/secrets/index
 export PYTHONDONTWRITEBYTECODE=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
 requirements=()
@@ -190,7 +210,8 @@ done
 gone=$(comm -23 <(uv pip freeze --quiet | sort) <(sort /tmp/constraints.txt) | cut --delimiter '=' --fields 1)
 [ -z "${gone}" ] || uv pip uninstall ${gone}
 install() {
-    uv pip install --exact --no-sources --constraint /tmp/constraints.txt "$@" \
+    uv pip install ${AIRFLOW_UV_OPTIONS} --prerelease "${AIRFLOW_UV_PRERELEASE}" --exact \
+        --no-sources --constraint /tmp/constraints.txt "$@" \
         "pip==${AIRFLOW_PIP_VERSION}" "${airflow}" "${requirements[@]}"
 }
 install
@@ -233,13 +254,18 @@ ARG ADDITIONAL_PYTHON_DEPS=""
 # hadolint ignore=SC2086 # a list of words is to be split
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
+    --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
+    --mount=type=secret,id=index,required=false,uid=50000 \
+    --mount=type=secret,id=index-credentials,required=false,uid=50000 \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install additional Python packages
 [ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
 umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
-uv pip install --constraint /run/constraints/constraints.txt ${ADDITIONAL_PYTHON_DEPS}
+[ ! -e /run/secrets/index ] || . /run/secrets/index
+uv pip install ${AIRFLOW_UV_OPTIONS} --prerelease "${AIRFLOW_UV_PRERELEASE}" \
+    --constraint /run/constraints/constraints.txt ${ADDITIONAL_PYTHON_DEPS}
 uv pip check
 EOF
 

@@ -144,7 +144,16 @@ def parsed(events: str) -> Iterator[dict[str, Any]]:
 
 def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return an environment without what would lead the suite elsewhere."""
-    leading = ("AIRFLOW_IMAGES_", "DOCKER_", "BUILDX_", "GITHUB_", "GITLAB_", "CI_", "NOX")
+    leading = (
+        "AIRFLOW_IMAGES_",
+        "DOCKER_",
+        "BUILDX_",
+        "GITHUB_",
+        "GITLAB_",
+        "CI_",
+        "NOX",
+        "UV_INDEX",
+    )
     return {
         name: value
         for name, value in environment.items()

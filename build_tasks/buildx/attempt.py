@@ -71,8 +71,9 @@ def run(
     recorder = Recorder(on_event=partial(listener.step, name), on_line=partial(listener.line, name))
     shown = process.quote(build_command(client, spec), client.environment)
     listener.start(spec, shown, recorder)
+    environment = {**client.environment, **spec.inputs.secret_variables}
     if not listener.takes_events:
-        completed = process.stream(command, environment=client.environment)
+        completed = process.stream(command, environment=environment)
         if completed.returncode:
             # What BuildKit's display ended with: the failed step, its log and the error.
             _, mark, end = completed.stderr.partition("------\n")
@@ -94,7 +95,7 @@ def run(
             silence.check()
 
     try:
-        completed = process.stream(command, environment=client.environment, take=take)
+        completed = process.stream(command, environment=environment, take=take)
     finally:
         recorder.end()
     record = recorder.record(replace(start, log=listener.log_file(name)))

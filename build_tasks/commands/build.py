@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from build_tasks import process
 from build_tasks.buildx import commands
 from build_tasks.config.options import Options
 from build_tasks.console import answer, message
-from build_tasks.model.build import Output
+from build_tasks.model.build import BuildSpec, Output
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import bake as bake_file
 from build_tasks.plan import planner, trust
@@ -59,8 +61,15 @@ def bake(options: Options) -> None:
     command = commands.bake_command(client, settings.builder, bake_file.reads(specs))
     message("build it with this command, from any folder:")
     message(f"  {process.quote(command, client.environment)} < FILE")
+    _name_variables(specs)
     for line in merge.merge_lines(client, specs):  # which a bake file cannot express
         message(f"and then:\n  {line}")
+
+
+def _name_variables(specs: Iterable[BuildSpec]) -> None:
+    """Name the variables that shown commands need, and that the suite sets for its own builds."""
+    for name in sorted({name for spec in specs for name in spec.inputs.secret_variables}):
+        message(f"the commands read the credentials of indexes from {name}, in netrc's format")
 
 
 def whole_matrix(options: Options) -> Options:
@@ -78,6 +87,7 @@ def _build(options: Options, *, output: Output | None = None, push_cache: bool =
     if options.flag("dry-run"):
         for line in merge.shell_lines(host.client, specs):
             answer(line)
+        _name_variables(specs)
         return
     # A third of a dry run's start-up time.
     from build_tasks.batch import run  # noqa: PLC0415

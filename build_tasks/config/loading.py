@@ -16,12 +16,13 @@ from typing import Any
 
 from build_tasks import console, paths
 from build_tasks.config import project as projects
-from build_tasks.config.parsing import expected, unknown
+from build_tasks.config.parsing import expected, unknown, without_login
 from build_tasks.config.settings import (
     ENVIRONMENT_PREFIX,
     FIELDS,
     FORMER_KEYS,
     TABLES,
+    UV_VARIABLES,
     Settings,
 )
 from build_tasks.errors import UsageError
@@ -34,7 +35,14 @@ TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
 #: `user:password@host` without a scheme, as in an image reference.
 _USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
 #: Where the credentials of an address belong.
-_ALTERNATIVES = {"airflow.from": "leave it to git", "constraints.location": "use a file"}
+_ALTERNATIVES = {
+    "airflow.from": "leave it to git",
+    "constraints.location": "use a file",
+    **dict.fromkeys(
+        ("index.default", "index.extra", "index.find-links"),
+        "set UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, or use .netrc",
+    ),
+}
 
 #: Raw values and their origins, by key.
 Origins = dict[str, tuple[Any, str]]
@@ -61,6 +69,8 @@ def load(
         value = (options or {}).get(item.name)
         if value not in (None, False, []):
             given[item.key] = (value, f"--{item.name}")
+    if not any(key.startswith("index.") for key in given):
+        given |= _of_uv(environment)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for item in FIELDS:
@@ -113,6 +123,16 @@ def read_environment(environment: Mapping[str, str]) -> Origins:
             raise unknown(
                 "unknown variable", suffix, valid, "`invoke settings`", prefix=ENVIRONMENT_PREFIX
             )
+    return values
+
+
+def _of_uv(environment: Mapping[str, str]) -> Origins:
+    """Return the indexes that variables of uv name, without their credentials."""
+    values: Origins = {}
+    for name, key in UV_VARIABLES.items():
+        urls = [without_login(url) for url in environment.get(name, "").split()]
+        if urls and key not in values:
+            values[key] = (urls[0] if key == "index.default" else urls, name)
     return values
 
 

@@ -36,7 +36,7 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType(
 Group = Literal["what", "where", "cache", "output", "run"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 _GROUPS: Mapping[str, Group] = {
-    **dict.fromkeys(("builder", "ca-bundle", "engine", "registry", "repository"), "where"),
+    **dict.fromkeys(("builder", "ca-bundle", "engine", "index", "registry", "repository"), "where"),
     "cache": "cache",
     **dict.fromkeys(("output", "sbom"), "output"),
 }

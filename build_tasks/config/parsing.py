@@ -122,6 +122,13 @@ def disk_space(value: object, place: str) -> int:
     return round(float(match[1]) * float(base ** " KMGT".index(match[2].upper())))
 
 
+def seconds(value: object, place: str) -> int:
+    """Return a number of seconds."""
+    if not re.fullmatch("[1-9][0-9]{0,5}", str(value)):
+        raise expected("a number of seconds like 300", value, place)
+    return int(str(value))
+
+
 _HOST_NOUN = "a host with an optional port, like ghcr.io"
 registry_host = Matching(_HOST, _HOST_NOUN)
 registry = Matching(f"(?:{_HOST})?", _HOST_NOUN)  # empty: the default
@@ -199,6 +206,19 @@ def requirement(value: str, place: str) -> str:
         return str(Requirement(value))
     except InvalidRequirement:
         raise expected("a requirement like pytest or pytest>=8", value, place) from None
+
+
+_URL = r"https?://[^\s/,]+(?:/[^\s,]*)?"
+_URL_NOUN = "an address like https://pypi.example.com/simple/"
+default_index = Matching(rf"(?:{_URL})?", _URL_NOUN)  # empty: PyPI
+index = Matching(rf"(?:{_EXTRA}=)?{_URL}", f"{_URL_NOUN}, with or without NAME=")
+links = Matching(rf"{_URL}|(?![a-z]+://)[^\s,]+", f"a folder, or {_URL_NOUN}")
+no_binary = Matching(rf"{_EXTRA}|:all:", "the name of a package, or :all:")
+
+
+def without_login(url: str) -> str:
+    """Return an address without the user and the password in it."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", url)
 
 
 extras = Items(Matching(_EXTRA, "the name of an extra"), distinct=False)

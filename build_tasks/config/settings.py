@@ -23,11 +23,18 @@ ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 TABLES = frozenset(
     (
         *("airflow", "base", "cache", "ci", "constraints", "context", "dependencies"),
-        *("output", "pip", "prod", "sbom", "uv"),
+        *("index", "output", "pip", "prod", "sbom", "uv"),
     )
 )
 #: Former keys, which work with a note.
 FORMER_KEYS: Mapping[str, str] = {"platforms": "platform"}
+#: Variables of uv that set a key where no key of the table [index] is set; the first one counts.
+UV_VARIABLES: Mapping[str, str] = {
+    "UV_DEFAULT_INDEX": "index.default",
+    "UV_INDEX_URL": "index.default",
+    "UV_INDEX": "index.extra",
+    "UV_EXTRA_INDEX_URL": "index.extra",
+}
 
 T = TypeVar("T")
 
@@ -212,7 +219,49 @@ class Settings:
     prod_clients = Field(
         parsing.clients, [], "database clients of the PROD image", kind=ImageKind.PROD
     )
+    index_default = Field(
+        parsing.default_index,
+        "",
+        "index of Python packages (default: UV_DEFAULT_INDEX, or PyPI)",
+        "URL",
+    )
+    index_extra = Field(
+        Items(parsing.index), [], "indexes of Python packages that come first", "[NAME=]URL"
+    )
+    index_find_links = Field(
+        Items(parsing.links), [], "a folder with Python packages, or pages with links", "PLACE"
+    )
+    index_offline = Field(
+        parsing.boolean,
+        default=False,
+        help="take Python packages only from the folder of --index-find-links",
+    )
+    index_keyring = Field(
+        Choice("keyring provider", ("disabled", "subprocess")),
+        "disabled",
+        "whether the program keyring has passwords of indexes",
+    )
+    index_strategy = Field(
+        Choice("index strategy", ("first-index", "unsafe-first-match", "unsafe-best-match")),
+        "first-index",
+        "how uv chooses from several indexes",
+    )
     uv_version = Field(parsing.version, "0.9.18", description="version of uv in the images")
+    uv_timeout = Field(
+        parsing.seconds, 300, "seconds after which uv and pip give up a connection", "SECONDS"
+    )
+    uv_prerelease = Field(
+        Choice(
+            "mode of pre-releases",
+            ("disallow", "allow", "if-necessary", "explicit", "if-necessary-or-explicit"),
+        ),
+        "if-necessary-or-explicit",
+        "which pre-releases uv installs, like allow",
+        "MODE",
+    )
+    uv_no_binary = Field(
+        Items(parsing.no_binary), [], "packages that uv builds from source", "PACKAGE"
+    )
     pip_version = Field(parsing.version, "25.3", description="version of pip in the images")
     sbom_scanner = Field(
         parsing.image_template, "docker/buildkit-syft-scanner:stable-1", "image that makes SBOMs"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config.project import Project
-from build_tasks.constraints import constraint_files, resolver
+from build_tasks.constraints import constraint_files
 from build_tasks.constraints.constraint_files import own_path, path, place
+from build_tasks.constraints.resolver import Uv
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
 
@@ -66,11 +67,12 @@ def select(project: Project, python: str, *, slim: bool, announce: Announce) -> 
     return CURRENT
 
 
-def refresh(python: str, project: Project, *, announce: Announce) -> None:
+def refresh(python: str, project: Project, uv: Uv, *, announce: Announce) -> None:
     """Write the project's baseline of a Python again if too much of it is stale.
 
     Raises:
         UsageError: the constraints are unusable.
+        AuthError: the package index refuses the credentials, or requires some.
         NetworkError: the package index is unreachable.
     """
     file = path(project, python, BASELINE)
@@ -78,7 +80,7 @@ def refresh(python: str, project: Project, *, announce: Announce) -> None:
     before = read(file) if file.exists() else {}
     if before.keys() == set(pins.items()):
         return
-    wheels = resolver.wheel_sizes(python, Platform.AMD64, constraint_files.pins_text(pins))
+    wheels = uv.wheel_sizes(python, Platform.AMD64, constraint_files.pins_text(pins))
     sizes = {(name, version): wheels[name] for name, version in pins.items()}
     old, new = stale_fraction(before, sizes), stale_fraction(sizes, before)
     if before and max(old, new) <= BOUND:

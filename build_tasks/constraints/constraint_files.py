@@ -10,7 +10,7 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.project import Project
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import resolver
+from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
@@ -174,13 +174,14 @@ def requirements(settings: Settings, python: str) -> tuple[str, ...]:
     return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
 
 
-def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announce) -> None:
+def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce) -> None:
     """Resolve the constraints of a Python, and write the project's files of all modes.
 
     Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.
 
     Raises:
         DependencyError: no versions fit together.
+        AuthError: the package index refuses the credentials, or requires some.
         NetworkError: the package index is unreachable.
     """
     file, airflow = path(settings.project, python), settings.airflow_for(python)
@@ -189,7 +190,7 @@ def generate(python: str, settings: Settings, *, upgrade: bool, announce: Announ
         limits, pins, output = (Path(folder) / name for name in ("limits", "pins", "output"))
 
         def resolve(platform: Platform, wanted: str, constraints: Path, target: Path) -> Pins:
-            resolver.compile_into(target, python, platform, wanted, constraints)
+            uv.compile_into(target, python, platform, wanted, constraints)
             return read(target)
 
         limits.write_text("\n".join(settings.constraints_limits), encoding="utf-8")

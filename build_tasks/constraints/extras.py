@@ -12,8 +12,9 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.project import Project
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import constraint_files, resolver
+from build_tasks.constraints import constraint_files
 from build_tasks.constraints.constraint_files import normalize
+from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
@@ -44,17 +45,19 @@ def check(settings: Settings, python: str) -> None:
             raise UsageError(f"{origin}: Airflow {airflow} has no extra {extra!r}: {hint}")
 
 
-def refresh(python: str, settings: Settings, *, announce: Announce) -> None:
+def refresh(python: str, settings: Settings, uv: Uv, *, announce: Announce) -> None:
     """Write the file of extras for the release of a Python, if there is none.
 
     Raises:
-        NetworkError: the package index is unreachable, or has no such release.
+        AuthError: the package index refuses the credentials, or requires some.
+        DependencyError: the package index has no such release.
+        NetworkError: the package index is unreachable.
     """
     airflow = settings.airflow_for(python)
     file = path(settings.project, airflow)
     if file.exists():
         return
-    names = resolver.extras(python, airflow)
+    names = uv.extras(python, airflow)
     header = _HEADER.format(python=python, airflow=airflow)
     paths.write(file, "\n".join((header, *names, "")))
     announce(f"{constraint_files.place(file)}: {plural(len(names), 'extra')}")

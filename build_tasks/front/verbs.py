@@ -63,6 +63,12 @@ DIGESTS = Option("digests", "output", "folder of digest files (default: dist/dig
 DRY_RUN = Option("dry-run", "run", "print the commands and start nothing")
 JSON = Option("json", "output", "print JSON")
 SHOWN = (JSON, *SETTINGS)
+#: The settings of uv and of what it reads.
+INDEXES = tuple(
+    option
+    for option in SETTINGS
+    if option.name.startswith(("index-", "uv-")) or option.name == "ca-bundle"
+)
 RECORD = "last, a run, a build like ci-3.11, or a file"
 #: The options of a build that change the image, its output or its cache.
 BUILD_OUTPUT = (
@@ -134,6 +140,7 @@ VERBS: Mapping[str, Verb] = {
         ("--python 3.11", "--upgrade"),
         ALL_PYTHONS,
         Option("upgrade", "run", "take the newest versions instead of the pinned ones"),
+        *INDEXES,
     ),
     "engine.start": Verb(
         "engine.start_engine",

@@ -14,6 +14,8 @@ from build_tasks.model.matrix import Build, Platform
 
 #: The id of the secret with the CA bundle for RUN steps.
 CA_BUNDLE = "ca-bundle"
+#: The ids of the secrets with variables of uv and pip, and with credentials of indexes (netrc).
+INDEX, INDEX_CREDENTIALS = "index", "index-credentials"
 
 
 class Output(StrEnum):
@@ -34,12 +36,14 @@ class Output(StrEnum):
 class Secret:
     """A secret that RUN steps can read by its id; it enters neither image nor cache key.
 
-    It comes from a file or from an environment variable, never from a command line.
+    It comes from a file or from an environment variable, never from a command line. The variable
+    is the user's, or it is set for buildx alone, to the value.
     """
 
     id: str
     file: Path | None = None
     variable: str = ""
+    value: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class BuildInputs:
     files: FileHashes = field(default_factory=dict, repr=False, hash=False)
     labels: Pairs = ()
     content: Inputs | None = None
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        """The variables that buildx needs for the secrets, and that nobody else has."""
+        return {secret.variable: secret.value for secret in self.secrets if secret.value}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
+from build_tasks.constraints import indexes
 from build_tasks.errors import UsageError
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
@@ -24,6 +25,8 @@ def arguments(
     table = {
         "AIRFLOW_PYTHON_VERSION": python,
         "AIRFLOW_UV_VERSION": settings.uv_version,
+        "AIRFLOW_UV_OPTIONS": " ".join(indexes.options(settings)),
+        "AIRFLOW_UV_PRERELEASE": settings.uv_prerelease,
         "ADDITIONAL_DEV_APT_DEPS": " ".join(settings.dependencies_apt_dev),
         "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
         **(_prod(settings, installation) if installation else _ci(python, settings)),

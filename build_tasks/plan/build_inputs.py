@@ -36,7 +36,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
         dockerfile=host.settings.project.path(build.kind.dockerfile),
         context=content.contexts[""].folder,
         arguments=((BASE_ARGUMENT, base_image), *content.arguments),
-        secrets=host.secrets,
+        secrets=(*host.secrets, *content.secrets),
         contexts=tuple((name, item.folder) for name, item in content.contexts.items() if name),
         files=files,
         labels=table,

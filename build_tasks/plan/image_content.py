@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from build_tasks import paths
 from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import baseline, constraint_files
+from build_tasks.constraints import baseline, constraint_files, indexes
+from build_tasks.constraints.indexes import Indexes
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.aliases import Pairs
+from build_tasks.model.build import INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
+
+#: The variable of buildx with the credentials of package indexes.
+VARIABLE = "AIRFLOW_INDEX_CREDENTIALS"
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class ImageContent:
         airflow: its release of Airflow.
         arguments: the build arguments, without the base image.
         contexts: the files of the build contexts by name; the main one has the empty name.
+        secrets: what steps are told of package indexes.
         revision: the commit and the run.
     """
 
@@ -37,19 +45,22 @@ class ImageContent:
     airflow: str
     arguments: Pairs
     contexts: Mapping[str, Prepared]
+    secrets: tuple[Secret, ...]
     revision: Revision
 
 
 def collect(
-    images: Iterable[Image], settings: Settings, build_id: str, announce: Announce
+    images: Iterable[Image], settings: Settings, build_id: str, announce: Announce, *, dry: bool
 ) -> list[ImageContent]:
     """Return the content of images; sources and constraints are fetched where necessary.
 
-    An empty `build_id` stands for that of the CI run.
+    An empty `build_id` stands for that of the CI run. In a dry run, no keyring is asked.
 
     Raises:
         ImagesError: something that goes into an image is unusable or cannot be fetched.
     """
+    packages = indexes.find(settings, ask=not dry)
+    secrets = _secrets(packages)
     installations = {
         image: airflow_source.find(settings, image.python, announce)
         if image.kind is ImageKind.PROD
@@ -64,7 +75,7 @@ def collect(
     def prepare(name: str, folder: Path) -> Prepared:
         # All wheels enter: they are there to be installed.
         untracked, ignored = settings.context_untracked, settings.context_ignored
-        allowed = Allowed(untracked, ignored, everything=name == "wheels")
+        allowed = Allowed(untracked, ignored, everything=name in {"wheels", "wheelhouse"})
         shipped = {} if name else _shipped(settings.project)
         return context.prepare(folder, allowed, announce, shipped)
 
@@ -79,13 +90,28 @@ def collect(
         if installation:
             folders |= dict(sorted(installation.contexts.items()))
             airflow = installation.version
+        if packages.folder:
+            folders["wheelhouse"] = packages.folder
         first_layer = ("AIRFLOW_BASELINE", select_baseline(image.python, slim=image.slim))
         build_arguments = arguments.arguments(image.python, settings, installation, commit)
         contexts = {name: prepare(name, folder) for name, folder in folders.items()}
-        contents.append(
-            ImageContent(image, airflow, (first_layer, *build_arguments), contexts, commit)
-        )
+        all_arguments = (first_layer, *build_arguments)
+        contents.append(ImageContent(image, airflow, all_arguments, contexts, secrets, commit))
     return contents
+
+
+def _secrets(packages: Indexes) -> tuple[Secret, ...]:
+    """Return what steps are told of package indexes; credentials are in buildx's memory alone."""
+    secrets = []
+    if variables := packages.step_variables():
+        name = hashlib.sha256(variables.encode()).hexdigest()[:16]
+        file = paths.cache_folder() / "indexes" / f"{name}.sh"
+        if not file.exists():
+            paths.write(file, variables)
+        secrets.append(Secret(INDEX, file))
+    if credentials := packages.netrc():
+        secrets.append(Secret(INDEX_CREDENTIALS, variable=VARIABLE, value=credentials))
+    return tuple(secrets)
 
 
 def _shipped(project: Project) -> Mapping[str, Path]:

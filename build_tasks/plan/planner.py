@@ -46,7 +46,7 @@ def plan_builds(
     requested, caches = _restrict(requested, settings, announce, write_cache=write_cache)
     kind = outputs.per_platform(requested.kind, len(settings.platforms))
     cache_policy.check_export(caches, settings, images, kind)
-    contents = image_content.collect(images, settings, build_id, announce)
+    contents = image_content.collect(images, settings, build_id, announce, dry=dry)
     host = build_host.find(settings, start=not dry, announce=announce)
     outputs.check_scanner(requested.sbom, host)
     pythons = [image.python for image in images]

@@ -76,14 +76,23 @@ def test_the_sources_come_after_all_that_is_installed() -> None:
 
 
 def test_every_step_that_uses_the_network_can_have_the_ca_bundle(file: File) -> None:
-    users = file.places(
-        r"apt_get install|pip install --(?:quiet|constraint|exact)|--target|uv pip sync"
-    )
+    users = file.places(r"apt_get install|pip install \$|--target|uv pip sync")
     assert len(users) == NETWORK[file.name]
     for number in users:
         text = file.instructions[number]
         assert "--mount=type=secret,id=ca-bundle,required=false" in text
         assert "--mount=type=cache" in text
+
+
+def test_every_step_that_installs_python_packages_uses_the_same_indexes(file: File) -> None:
+    for number in file.places(r"^RUN [\s\S]*\bpip (?:install|sync)\b"):
+        text = file.instructions[number]
+        user = ",uid=50000" if "id=uv-" in text else ""
+        for secret in ("index", "index-credentials"):
+            assert f"--mount=type=secret,id={secret},required=false{user} " in text
+        assert "--mount=type=bind,from=wheelhouse,target=/run/wheelhouse " in text
+        uses = [text.index(word) for word in ("\n[ ! -e /run/secrets/index ] || . /run", "pip ")]
+        assert uses == sorted(uses)
 
 
 def test_an_argument_is_declared_right_before_the_first_step_that_uses_it(file: File) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 import specs
 from listening import Heard
 
-from build_tasks.buildx import attempt
+from build_tasks import process
+from build_tasks.buildx import attempt, runner
 from build_tasks.buildx.attempt import _Silence
+from build_tasks.buildx.toolchain import Client
 from build_tasks.history.recorder import Recorder
+from build_tasks.model.build import BuildSpec, Secret
+from build_tasks.process import Command, Completed
 
 
 def test_what_runs_is_named_but_not_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +38,32 @@ def test_what_runs_is_named_but_not_all_of_it(monkeypatch: pytest.MonkeyPatch) -
         "no output for 0 s, waiting for the builder default",
         "no output for 0 s, running: 2; 3; 4 and 2 more",
     ]
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_buildx_has_the_variable_of_a_secret_and_the_shown_command_has_not(
+    monkeypatch: pytest.MonkeyPatch, events: bool
+) -> None:
+    environments: list[Mapping[str, str]] = []
+
+    def stream(command: Command, *, environment: Mapping[str, str], **_: object) -> Completed:
+        environments.append(environment)
+        return Completed(command, 0, "", "")
+
+    shown: list[str] = []
+
+    class Shown(Heard):
+        takes_events = events
+
+        def start(self, spec: BuildSpec, command: str, recorder: Recorder) -> None:  # noqa: ARG002
+            shown.append(command)
+
+    monkeypatch.setattr(process, "stream", stream)
+    secrets = (Secret("a", variable="OWN"), Secret("b", variable="NETRC", value="canary-4711"))
+    client = Client("docker", ("buildx",), {"DOCKER_CONFIG": "/c"})
+    spec = specs.make(secrets=secrets)
+    start = runner.new_record(client, spec)
+    attempt.run(client, spec, start, Shown())
+    assert environments == [{"DOCKER_CONFIG": "/c", "NETRC": "canary-4711"}]
+    assert "--secret id=a,env=OWN --secret id=b,env=NETRC" in shown[0]
+    assert "canary" not in shown[0] + repr(spec) + repr(start)

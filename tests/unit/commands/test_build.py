@@ -14,7 +14,7 @@ from build_tasks.commands import build, builders
 from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.errors import EngineError
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.plan import planner, preflight
 from build_tasks.publish import merge
 
@@ -124,3 +124,18 @@ def test_a_run_that_is_not_trusted_merges_nothing(
     build.merge_image(Options({}))
     assert len(merged) == 1
     assert capsys.readouterr().err.startswith("nothing is merged: this run is not trusted: ")
+
+
+def test_a_variable_that_shown_commands_need_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = specs.make(secrets=(Secret("index-credentials", variable="NAME", value="canary"),))
+    host = SimpleNamespace(client=CLIENT)
+    monkeypatch.setattr(planner, "plan_builds", lambda *_, **__: (host, [spec]))
+    monkeypatch.setattr(merge, "shell_lines", lambda *_: ["docker buildx build"])
+    build.build(Options({"dry-run": True}))
+    shown = capsys.readouterr()
+    assert shown.out == "docker buildx build\n"
+    assert (
+        shown.err == "the commands read the credentials of indexes from NAME, in netrc's format\n"
+    )

@@ -17,12 +17,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, object]]:
     def record(name: str, python: str, **options: object) -> None:
         done.append((name, python, options.get("upgrade")))
 
-    monkeypatch.setattr(extras, "refresh", lambda python, _, **__: record("extras", python))
+    monkeypatch.setattr(extras, "refresh", lambda python, *_, **__: record("extras", python))
     monkeypatch.setattr(extras, "check", lambda _, python: record("check", python))
     monkeypatch.setattr(
-        constraint_files, "generate", lambda python, _, **given: record("pins", python, **given)
+        constraint_files, "generate", lambda python, *_, **given: record("pins", python, **given)
     )
-    monkeypatch.setattr(baseline, "refresh", lambda python, **_: record("baseline", python))
+    monkeypatch.setattr(baseline, "refresh", lambda python, *_, **__: record("baseline", python))
     return done
 
 

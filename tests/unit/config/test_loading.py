@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -315,3 +316,74 @@ def test_a_value_that_is_a_secret_elsewhere_is_refused(
 def test_what_is_no_secret_is_not_refused(file: Path, text: str) -> None:
     file.write_text(text)
     loading.load(environment={}, file=file)
+
+
+@pytest.mark.parametrize(
+    ("environment", "default", "extra"),
+    [
+        ({"UV_INDEX_URL": "https://me:pw@h/a"}, ("https://h/a", "UV_INDEX_URL"), ((), "default")),
+        (
+            {"UV_DEFAULT_INDEX": "https://h/b", "UV_INDEX_URL": "https://h/a"},
+            ("https://h/b", "UV_DEFAULT_INDEX"),
+            ((), "default"),
+        ),
+        (
+            {"UV_INDEX": "x=https://me:p@w@h/a https://t@h/b"},
+            ("", "default"),
+            (("x=https://h/a", "https://h/b"), "UV_INDEX"),
+        ),
+        (
+            {"UV_INDEX_URL": "https://h/a", "AIRFLOW_IMAGES_INDEX_OFFLINE": "1"},
+            ("", "default"),
+            ((), "default"),
+        ),
+    ],
+)
+def test_variables_of_uv_count_where_no_index_is_set(
+    file: Path, environment: dict[str, str], default: object, extra: object
+) -> None:
+    loaded = loading.load(environment=environment, file=file)
+    assert (loaded.index_default, loaded.origins["index.default"]) == default
+    assert (loaded.index_extra, loaded.origins["index.extra"]) == extra
+
+
+@pytest.mark.parametrize("key", ["default", "extra", "find-links"])
+def test_credentials_of_an_index_do_not_belong_in_the_file(file: Path, key: str) -> None:
+    url = "https://me:canary4711@h/simple/"
+    value = json.dumps(url if key == "default" else [url])
+    file.write_text(f"[index]\n{key} = {value}\n")
+    with pytest.raises(UsageError) as caught:
+        loading.load(environment={}, file=file)
+    assert str(caught.value).startswith(f"images.toml: index.{key}: ")
+    assert str(caught.value).endswith(
+        "set UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, or use .netrc"
+    )
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'default = "pypi.example.com"',
+            "expected an address like https://pypi.example.com/simple",
+        ),
+        (
+            'default = "x=https://h/"',
+            "expected an address like https://pypi.example.com/simple/, g",
+        ),
+        (
+            'extra = ["a b=https://h/"]',
+            "expected an address like https://pypi.example.com/simple/, w",
+        ),
+        ('find-links = ["ftp://h/"]', "expected a folder, or an address like https://pypi.example"),
+        ('keyring = "yes"', "unknown keyring provider 'yes': choose disabled, subprocess"),
+        ('strategy = "first"', "unknown index strategy 'first': choose first-index, unsafe-first-"),
+        ('defualt = "https://h/"', "unknown key 'defualt': did you mean default?"),
+    ],
+)
+def test_a_mistake_about_indexes_is_one_line(file: Path, text: str, message: str) -> None:
+    file.write_text(f"[index]\n{text}\n")
+    with pytest.raises(UsageError) as caught:
+        loading.load(environment={}, file=file)
+    assert message in str(caught.value)

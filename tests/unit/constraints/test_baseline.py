@@ -8,6 +8,7 @@ import pytest
 from build_tasks import process
 from build_tasks.config import project as config_project
 from build_tasks.constraints import baseline, constraint_files
+from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.process import Command, Completed
 
@@ -46,7 +47,7 @@ class Bench:
         return baseline.select(self.project, "3.11", slim=slim, announce=self.messages.append)
 
     def refresh(self) -> None:
-        baseline.refresh("3.11", self.project, announce=self.messages.append)
+        baseline.refresh("3.11", self.project, Uv({}), announce=self.messages.append)
 
     def uv(self, command: Command, *, input: str, **_: object) -> Completed:
         self.inputs.append(input)

@@ -10,6 +10,7 @@ from build_tasks import process
 from build_tasks.config import loading
 from build_tasks.config.project import Project
 from build_tasks.constraints import constraint_files
+from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.process import Command, Completed
 
@@ -137,7 +138,7 @@ def test_generate_keeps_present_versions_and_reports_changes(
     monkeypatch.setattr(process, "run", resolver)
     messages: list[str] = []
     chosen = loading.load({"tag": "x"}, environment={})
-    constraint_files.generate("3.11", chosen, upgrade=False, announce=messages.append)
+    constraint_files.generate("3.11", chosen, Uv({}), upgrade=False, announce=messages.append)
     file = project.root / "constraints/constraints-3.11.txt"
     assert file.read_text() == (
         "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
@@ -165,7 +166,9 @@ def test_upgrade_ignores_present_versions(
 ) -> None:
     resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
     monkeypatch.setattr(process, "run", resolver)
-    constraint_files.generate("3.11", loading.load(environment={}), upgrade=True, announce=print)
+    constraint_files.generate(
+        "3.11", loading.load(environment={}), Uv({}), upgrade=True, announce=print
+    )
     assert resolver.kept[0] == ""
     assert resolver.limits[0] == "paramiko<4; python_version < '3.10'"
 
@@ -186,7 +189,7 @@ def test_uv_error_is_one_line_and_keeps_the_file(
     monkeypatch.setattr(process, "run", Resolver(error=error))
     with pytest.raises(kind) as caught:
         constraint_files.generate(
-            "3.11", loading.load(environment={}), upgrade=False, announce=print
+            "3.11", loading.load(environment={}), Uv({}), upgrade=False, announce=print
         )
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("constraints-3.11: ")

@@ -9,6 +9,7 @@ import pytest
 from build_tasks import process
 from build_tasks.config import loading, project
 from build_tasks.constraints import constraint_files, extras
+from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import NetworkError, UsageError
 
 
@@ -55,9 +56,9 @@ def test_extras_of_a_release_are_recorded_once(
     monkeypatch.setattr(process, "run", run)
     chosen, messages = loading.load(environment={}), list[str]()
     with pytest.raises(NetworkError, match=r"^the extras of Airflow 3.3.2: error: no network$"):
-        extras.refresh("3.11", chosen, announce=messages.append)
+        extras.refresh("3.11", chosen, Uv({}), announce=messages.append)
     for _ in range(2):
-        extras.refresh("3.11", chosen, announce=messages.append)
+        extras.refresh("3.11", chosen, Uv({}), announce=messages.append)
     assert messages == ["constraints/extras-3.3.2.txt: 2 extras"]
     assert constraint_files.lines(tmp_path / "constraints/extras-3.3.2.txt") == ["a", "b"]
     assert len(asked) == 2

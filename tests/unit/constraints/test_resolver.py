@@ -8,26 +8,30 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.constraints import resolver
-from build_tasks.errors import DependencyError, NetworkError
+from build_tasks.constraints.resolver import Uv
+from build_tasks.errors import AuthError, DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
+
+UV = Uv({"UV_DEFAULT_INDEX": "https://me:pw@h/"}, ("--no-binary", "x"))
 
 
 def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[Command] = []
 
-    def run(command: Command, **_: object) -> Completed:
+    def run(command: Command, **options: object) -> Completed:
         commands.append(command)
+        assert options["environment"] == UV.environment
         return Completed(command, 0, "", "")
 
     monkeypatch.setattr(process, "run", run)
-    resolver.compile_into(Path("out"), "3.9", Platform.ARM64, "x", Path("pins"))
+    UV.compile_into(Path("out"), "3.9", Platform.ARM64, "x", Path("pins"))
     assert commands[0][1:] == (
         *("pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
         *("--python", sys.executable, "--python-version", "3.9"),
         *("--python-platform", "aarch64-manylinux_2_28"),
         *("--constraints", "pins", "--output-file", "out"),
+        *("--no-binary", "x"),
     )
 
 
@@ -36,6 +40,7 @@ def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("  \u00d7 No solution found when\n  \u2570 a and b\n", DependencyError),
         ("error: Failed to fetch: `x`\n", NetworkError),
+        ("  \u00d7 No solution found when\n hint: lack (401 Unauthorized)\n", AuthError),
     ],
 )
 def test_an_error_of_uv_is_one_line(
@@ -43,7 +48,7 @@ def test_an_error_of_uv_is_one_line(
 ) -> None:
     monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 1, "", stderr))
     with pytest.raises(kind, match=r"^constraints-3\.9: [Ne]") as caught:
-        resolver.compile_into(Path("out"), "3.9", Platform.AMD64, "x", Path("pins"))
+        UV.compile_into(Path("out"), "3.9", Platform.AMD64, "x", Path("pins"))
     assert str(caught.value).isascii()
     assert "\n" not in str(caught.value)
 
@@ -59,6 +64,9 @@ wheels = [{ url = "a", size = 700 }, { url = "b", size = 800 }]
 [[packages]]
 name = "small"
 sdist = { url = "x", size = 200 }
+[[packages]]
+name = "private"
+wheels = [{ url = "c" }]
 """
 
     def run(command: Command, *, input: str, **_: object) -> Completed:
@@ -67,5 +75,5 @@ sdist = { url = "x", size = 200 }
         return Completed(command, 0, "", "")
 
     monkeypatch.setattr(process, "run", run)
-    sizes = resolver.wheel_sizes("3.9", Platform.AMD64, "big==1\nsmall==1\n")
-    assert sizes == {"big": 800, "small": 200}
+    sizes = UV.wheel_sizes("3.9", Platform.AMD64, "big==1\nsmall==1\n")
+    assert sizes == {"big": 800, "small": 200, "private": 1_000_000}

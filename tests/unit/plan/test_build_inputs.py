@@ -96,7 +96,7 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
         "wheels": Prepared(tmp_path / "w", {"b.whl": "100644 2"}),
     }
     image = Image(specs.BUILD.kind, "3.11", slim=False)
-    content = ImageContent(image, "3.3.2", (("A", "1"),), contexts, Revision("abc"))
+    content = ImageContent(image, "3.3.2", (("A", "1"),), contexts, (), Revision("abc"))
     made = build_inputs.for_build(specs.BUILD, content, host, "base:1")
     assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}
     assert made.contexts == (("wheels", tmp_path / "w"),)

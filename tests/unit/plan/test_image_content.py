@@ -41,7 +41,7 @@ def collect(
     given = {name.replace("_", "-"): value for name, value in options.items()}
     notes: list[str] = []
     settings = loading.load(given, environment=environment or {})
-    return image_content.collect(images, settings, "7", notes.append), notes
+    return image_content.collect(images, settings, "7", notes.append, dry=False), notes
 
 
 def test_images_share_a_context_which_is_prepared_once(
@@ -115,3 +115,34 @@ def test_the_package_fills_in_what_a_project_lacks(tmp_path: Path) -> None:
     shipped = image_content._shipped(projects.at(tmp_path))
     assert not [path for path in shipped if not path.startswith("constraints/")]
     assert image_content._shipped(projects.OWN) == {}
+
+
+def test_indexes_are_two_secrets_and_the_credentials_are_in_no_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UV_INDEX_CORP_USERNAME", "me")
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "canary-4711")
+    (again,), _ = collect(CI, index_extra="corp=https://pypi.corp/simple/")
+    (ci, prod), _ = collect(CI, PROD, index_extra="corp=https://pypi.corp/simple/")
+    assert again.secrets == ci.secrets == prod.secrets
+    index, credentials = ci.secrets
+    assert index.id == "index"
+    assert index.file
+    text = index.file.read_text()
+    assert text.startswith("export UV_INDEX=https://pypi.corp/simple/\n")
+    assert "canary" not in text + repr(ci)
+    assert (credentials.id, credentials.file) == ("index-credentials", None)
+    assert credentials.value == "machine pypi.corp login me password canary-4711\n"
+
+
+def test_without_indexes_there_is_no_secret() -> None:
+    assert collect(CI)[0][0].secrets == ()
+
+
+def test_a_folder_of_packages_is_a_context_with_all_its_files(
+    tmp_path: Path, prepared: list[tuple[Path, Allowed]]
+) -> None:
+    (tmp_path / "a-1.tar.gz").touch()
+    (ci, prod), _ = collect(CI, PROD, index_find_links=str(tmp_path))
+    assert ("wheelhouse" in ci.contexts, "wheelhouse" in prod.contexts) == (True, True)
+    assert prepared[1:] == [(tmp_path, Allowed(everything=True))]

@@ -22,7 +22,7 @@ from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
 
 IMAGE = Image(specs.BUILD.kind, "3.11", slim=False)
-CONTENT = ImageContent(IMAGE, "3.3.2", (), {}, Revision("abc"))
+CONTENT = ImageContent(IMAGE, "3.3.2", (), {}, (), Revision("abc"))
 NAME = "r/a/main/ci/python3.11"
 
 
