@@ -14,7 +14,7 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # A build context with the name of one of these stages replaces it: with other constraints, with wheels
-# or sources of Airflow, or with packages to use like those of an index.
+# or sources of Airflow, with packages to use like those of an index, or with sources of Debian packages.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -25,6 +25,8 @@ FROM scratch AS wheels
 FROM scratch AS wheelhouse
 
 FROM scratch AS sources
+
+FROM scratch AS apt
 
 FROM ${BASE_IMAGE} AS build
 
@@ -48,17 +50,22 @@ ARG TARGETARCH
 ARG ADDITIONAL_DEV_APT_DEPS=""
 
 # Downloads are in cache mounts: they stay on the builder and are not in the image. The ignored rules:
-# Debian's release pins the versions, a cache mount has the package lists, and a list of words must be split.
-# hadolint ignore=DL3008,DL3009,SC2086
+# Debian's release pins the versions, a cache mount has the package lists, a list of words must be split, and
+# the shell is bash.
+# hadolint ignore=DL3008,DL3009,SC2086,SC3054
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
+    --mount=type=bind,from=apt,target=/run/apt \
+    --mount=type=secret,id=apt-auth,required=false \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for building
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
+apt_options=(-o Dir::Etc::netrc=/run/secrets/apt-auth)
+[ ! -e /run/apt/setup ] || . /run/apt/setup
 apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
-        -o Dpkg::Options::=--force-unsafe-io "$@"
+        -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
 }
 bundle=/run/secrets/ca-bundle
 [ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
@@ -80,6 +87,7 @@ apt_get install --yes --no-install-recommends \
     pkg-config \
     unixodbc-dev \
     ${ADDITIONAL_DEV_APT_DEPS}
+rm -r -f /tmp/apt-sources
 EOF
 
 RUN <<EOF
@@ -290,17 +298,21 @@ ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
 ARG ADDITIONAL_RUNTIME_APT_DEPS=""
 
-# hadolint ignore=DL3008,DL3009,SC2086 # as in the stage above
+# hadolint ignore=DL3008,DL3009,SC2086,SC3054 # as in the stage above
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=tmpfs,target=/var/log \
+    --mount=type=bind,from=apt,target=/run/apt \
+    --mount=type=secret,id=apt-auth,required=false \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for running
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
+apt_options=(-o Dir::Etc::netrc=/run/secrets/apt-auth)
+[ ! -e /run/apt/setup ] || . /run/apt/setup
 apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
-        -o Dpkg::Options::=--force-unsafe-io "$@"
+        -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
 }
 bundle=/run/secrets/ca-bundle
 [ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
@@ -312,6 +324,7 @@ apt_get install --yes --no-install-recommends \
     git \
     openssh-client \
     ${ADDITIONAL_RUNTIME_APT_DEPS}
+rm -r -f /tmp/apt-sources
 EOF
 
 ENV AIRFLOW_HOME=/opt/airflow \

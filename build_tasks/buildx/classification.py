@@ -127,7 +127,9 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         return DependencyError(f"{subject}: no versions fit together: {why} ({step})")
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:
-        message = f"{subject}: {shorten(lines[-1], 200)} ({step}, exit code {code})"
+        # apt's first error is the reason; the last one says what else it did not do.
+        line = next((line for line in lines if line.startswith("E: ")), lines[-1])
+        message = f"{subject}: {shorten(line, 200)} ({step}, exit code {code})"
     disk = _messages()["rules"][0]
     if _fits(disk["messages"], text):
         return DiskError(f"{message} ({disk['advice']})")

@@ -86,13 +86,13 @@ def small_build_command(client: Client, builder: str, context: Path, *options: s
     )
 
 
-def bake_command(client: Client, builder: str, reads: Iterable[Path]) -> Command:
+def bake_command(client: Client, builder: str, entitlements: Iterable[str]) -> Command:
     """Return the command that builds the bake file on its standard input.
 
-    `reads` is what the builds read outside the working directory.
+    `entitlements` are what bake must be allowed, like `fs.read=/folder`.
     """
-    allowed = reads if client.version >= BAKE_ASKS else ()
-    options = [word for path in allowed for word in ("--allow", f"fs.read={path}")]
+    allowed = entitlements if client.version >= BAKE_ASKS else ()
+    options = [word for entitlement in allowed for word in ("--allow", entitlement)]
     return (*client.buildx, "bake", *client.with_builder(builder), *options, "--file", "-")
 
 

@@ -58,7 +58,7 @@ def bake(options: Options) -> None:
     specs = [spec for spec in specs if not spec.run.refused]
     client = host.client
     answer(bake_file.definition(specs))
-    command = commands.bake_command(client, settings.builder, bake_file.reads(specs))
+    command = commands.bake_command(client, settings.builder, bake_file.entitlements(specs))
     message("build it with this command, from any folder:")
     message(f"  {process.quote(command, client.environment)} < FILE")
     _name_variables(specs)

@@ -37,12 +37,17 @@ _USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:
 #: Where the credentials of an address belong.
 _ALTERNATIVES = {
     "airflow.from": "leave it to git",
+    **dict.fromkeys(("apt.mirror", "apt.security-mirror"), "use the secret apt-auth (docs/apt.md)"),
+    "build.arguments": "name its place in build.secrets, and mount it in the step that needs it",
     "constraints.location": "use a file",
+    **dict.fromkeys(("http-proxy", "https-proxy"), "steps can only use a proxy without a password"),
     **dict.fromkeys(
         ("index.default", "index.extra", "index.find-links"),
         "set UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, or use .netrc",
     ),
 }
+#: A setting that names the places of secrets; its parser accepts nothing else.
+_PLACES = "build.secrets"
 
 #: Raw values and their origins, by key.
 Origins = dict[str, tuple[Any, str]]
@@ -76,10 +81,11 @@ def load(
     for item in FIELDS:
         value, origin = given.get(item.key, (item.default, "default"))
         advice = _ALTERNATIVES.get(item.key, "docs/building.md says where credentials belong")
-        _refuse_secrets(value, origin, advice, partial(_USER_INFORMATION.sub, "***@"))
+        checked = None if item.key == _PLACES else value
+        _refuse_secrets(checked, origin, advice, partial(_USER_INFORMATION.sub, "***@"))
         values[item.key] = item.parse(value, origin)
         # After parsing: its errors hide secrets too, and say more.
-        _refuse_secrets(value, origin, advice, redact)
+        _refuse_secrets(checked, origin, advice, redact)
         origins[item.key] = origin
     return Settings(MappingProxyType(values), MappingProxyType(origins), project)
 

@@ -10,14 +10,16 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from packaging.version import InvalidVersion, Version
 
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
+from build_tasks.model.build import Secret
 from build_tasks.model.cache_backends import Backend
 from build_tasks.model.matrix import ImageKind, parse_python
 from build_tasks.text.formatting import listed
@@ -93,6 +95,32 @@ class Matching:
         return value
 
 
+@dataclass(eq=False)
+class Table(Generic[T]):
+    """A parser of a table of values by name, which text has as `NAME=VALUE,...`."""
+
+    name: Callable[[str, str], str]
+    item: Callable[[Any, str], T]
+    example: str
+
+    def __call__(self, value: object, place: str) -> Mapping[str, T]:
+        """Return the values in their order."""
+        if not isinstance(value, Mapping | list | str):
+            raise expected(f"a table like {self.example}", value, place)
+        if not isinstance(value, Mapping):
+            items = _split(value, place)
+            for item in items:
+                if "=" not in item:
+                    raise expected("NAME=VALUE", item, place)
+            value = dict(item.split("=", 1) for item in items)
+        return MappingProxyType(
+            {
+                self.name(str(key), place): self.item(item, f"{place}: {key}")
+                for key, item in value.items()
+            }
+        )
+
+
 text = Matching(r"[\s\S]*", "a string")
 
 
@@ -139,6 +167,11 @@ tag = Matching(
     "a tag (at most 128 letters, digits, '_', '.', '-')",
 )
 kind = Choice("image", tuple(ImageKind))
+proxy = Matching(r"(?:https?://[^\s/]+/?)?", "an address like http://proxy.example.com:3128")
+apt_mirror = Matching(
+    r"(?:https?://\S+|none)?", "a URL like https://mirror.example.com/debian, or none"
+)
+ssh_agent = Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:=.+)?", "default, or ID=SOCKET_OR_KEY")
 builder_name = Matching(
     r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a name of letters, digits, '_', '.' and '-'"
 )
@@ -182,15 +215,31 @@ def version(value: object, place: str) -> str:
         raise expected("a version like 3.3.2", value, place) from None
 
 
-def versions(value: object, place: str) -> Mapping[str, str]:
-    """Return versions by Python from a table, or from text like `3.9=3.0.6,3.10=3.1.0`."""
-    if isinstance(value, str):
-        value = dict(item.partition("=")[::2] for item in _split(value, place))
-    if not isinstance(value, Mapping):
-        raise expected('a table like { "3.9" = "3.0.6" }', value, place)
-    return MappingProxyType(
-        {parse_python(str(key), place): version(item, place) for key, item in value.items()}
-    )
+versions = Table(parse_python, version, '{ "3.9" = "3.0.6" }')
+_VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+variables = Table(Matching(_VARIABLE, "the name of a variable"), text, '{ ACCEPT_EULA = "Y" }')
+arguments = Table(Matching(_VARIABLE, "the name of a build argument"), text, '{ NAME = "value" }')
+_PLACE = "env:NAME or file:PATH, the place of the secret and not the secret itself"
+secret_places = Table(
+    Matching("[A-Za-z0-9][A-Za-z0-9_.-]*", "the id of a secret"),
+    Matching(rf"env:{_VARIABLE}|file:.+", _PLACE),
+    '{ pypi = "env:NAME" }',
+)
+
+
+def secrets(value: object, place: str) -> tuple[Secret, ...]:
+    """Return secrets from a table of their places by id; errors do not show its values."""
+    try:
+        places = secret_places(value, place)
+    except UsageError:
+        raise UsageError(
+            f"{place}: expected a table like {secret_places.example}: {_PLACE}"
+        ) from None
+    secrets = []
+    for name, source in places.items():
+        kind, _, rest = source.partition(":")
+        secrets.append(Secret(name, Path(rest)) if kind == "file" else Secret(name, variable=rest))
+    return tuple(secrets)
 
 
 def requirement(value: str, place: str) -> str:

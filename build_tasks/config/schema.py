@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from build_tasks.config import builder_tables, parsing
-from build_tasks.config.parsing import Choice, Items, Matching
+from build_tasks.config.parsing import Choice, Items, Matching, Table
 from build_tasks.config.settings import FIELDS, TABLES
 from build_tasks.model import matrix
 from build_tasks.model.builder import Driver
@@ -26,8 +26,10 @@ _PLATFORMS = (*map(str, Platform), *(platform.architecture for platform in Platf
 _OF_FUNCTIONS: Mapping[Callable[..., object], Schema] = {
     Platform.parse: {"enum": [*_PLATFORMS]},
     parsing.pythons: {"type": "array", "items": _PYTHON, "uniqueItems": True, "minItems": 1},
-    parsing.versions: {"type": "object", "propertyNames": _PYTHON, "additionalProperties": _TEXT},
+    matrix.parse_python: _PYTHON,
 }
+#: Parsers of the values as TOML has them, for functions that make something else of them.
+_PARSERS: Mapping[Callable[..., object], Table[str]] = {parsing.secrets: parsing.secret_places}
 
 
 def make() -> Schema:
@@ -39,7 +41,7 @@ def make() -> Schema:
         place = tables[table]["properties"] if table else keys
         place[name] = {
             "description": item.help or item.description,
-            **_value(item.parse, item.default),
+            **_value(_PARSERS.get(item.parse, item.parse), item.default),
             "default": item.default,
         }
     return {
@@ -57,11 +59,11 @@ def _value(parse: Callable[[Any, str], object], default: object) -> Schema:
         return {"enum": [*map(str, parse.values)]}
     if isinstance(parse, Matching):
         return _TEXT if parse is parsing.text else {**_TEXT, "pattern": f"^(?:{parse.pattern})$"}
+    if isinstance(parse, Table):
+        return _by_name(_value(parse.name, ""), _value(parse.item, ""))
     if parse == builder_tables.parse:
         return _by_name(_value(builder_tables.parse_name, ""), _builder())
-    if parse in _OF_FUNCTIONS:
-        return _OF_FUNCTIONS[parse]
-    return _like(default)
+    return _OF_FUNCTIONS[parse] if parse in _OF_FUNCTIONS else _like(default)
 
 
 def _like(default: object) -> Schema:

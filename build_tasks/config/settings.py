@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from build_tasks.config import builder_tables, parsing
-from build_tasks.config.parsing import Choice, Items
+from build_tasks.config.parsing import Choice, Items, Matching
 from build_tasks.config.project import Project
 from build_tasks.model import builder
 from build_tasks.model.builder import Builder
@@ -22,8 +22,8 @@ ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 #: The tables of images.toml.
 TABLES = frozenset(
     (
-        *("airflow", "base", "cache", "ci", "constraints", "context", "dependencies"),
-        *("index", "output", "pip", "prod", "sbom", "uv"),
+        *("airflow", "apt", "base", "build", "cache", "ci", "constraints", "context"),
+        *("dependencies", "index", "output", "pip", "prod", "sbom", "uv"),
     )
 )
 #: Former keys, which work with a note.
@@ -117,6 +117,31 @@ class Settings:
         "CA bundle for steps (default: SSL_CERT_FILE, or the embedded engine's)",
         "FILE",
     )
+    http_proxy = Field(parsing.proxy, "", "HTTP proxy of steps", "URL")
+    https_proxy = Field(parsing.proxy, "", "HTTPS proxy of steps", "URL")
+    no_proxy = Field(
+        Items(Matching(r"[^\s,@]+", "a host, a domain or a network")),
+        [],
+        "hosts that steps reach without the proxies",
+        "HOST",
+    )
+    build_arguments = Field(
+        parsing.arguments,
+        {},
+        "build arguments of the project's own Dockerfiles",
+        "NAME=VALUE",
+        repeat=True,
+    )
+    build_secrets = Field(
+        parsing.secrets,
+        {},
+        "secrets of steps, like token=env:NAME or netrc=file:PATH",
+        "ID=PLACE",
+        repeat=True,
+    )
+    build_ssh = Field(
+        Items(parsing.ssh_agent), [], "SSH agents or keys of steps: default, or ID=PATH", "AGENT"
+    )
     cache_mode = Field(Choice("cache mode", tuple(CacheMode)), "registry", "caches to use")
     cache_branch = Field(
         parsing.text, "", "branch whose cache is written (default: the CI's, else git's, else none)"
@@ -204,6 +229,28 @@ class Settings:
         "additional Debian packages of PROD",
         "PACKAGE",
         kind=ImageKind.PROD,
+    )
+    apt_mirror = Field(
+        parsing.apt_mirror,
+        "",
+        "mirror of Debian to use instead of the base image's sources; none: only apt.sources",
+        "URL",
+    )
+    apt_security_mirror = Field(
+        parsing.apt_mirror,
+        "",
+        "mirror of Debian's security updates, or none (default: that of Debian with -security)",
+        "URL",
+    )
+    apt_sources = Field(
+        Items(parsing.text), [], "files of further sources of Debian packages (deb822)", "FILE"
+    )
+    apt_environment = Field(
+        parsing.variables,
+        {},
+        "variables for installing Debian packages, like ACCEPT_EULA=Y",
+        "NAME=VALUE",
+        repeat=True,
     )
     ci_test_packages = Field(
         parsing.requirements, [], description="Python packages for tests, in the CI image"

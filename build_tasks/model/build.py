@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,12 @@ from build_tasks.model.matrix import Build, Platform
 CA_BUNDLE = "ca-bundle"
 #: The ids of the secrets with variables of uv and pip, and with credentials of indexes (netrc).
 INDEX, INDEX_CREDENTIALS = "index", "index-credentials"
+#: The ids of the suite's own secrets, with the settings that they come from.
+OWN_SECRETS: Mapping[str, str] = {
+    CA_BUNDLE: "ca-bundle",
+    INDEX: "index.default",
+    INDEX_CREDENTIALS: "index.default",
+}
 
 
 class Output(StrEnum):
@@ -44,6 +51,10 @@ class Secret:
     file: Path | None = None
     variable: str = ""
     value: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """Return its id and its place, which are no secret."""
+        return f"{self.id} from {self.file or self.variable}"
 
 
 @dataclass(frozen=True)

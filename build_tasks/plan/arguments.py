@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
+from build_tasks import paths
 from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import indexes
 from build_tasks.errors import UsageError
+from build_tasks.inputs import dockerfile
+from build_tasks.inputs.dockerfile.inputs import EPOCH
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
+from build_tasks.model.matrix import ImageKind
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.text.redaction import is_secret_name, redact
+
+#: Arguments that the suite sets where it knows their values, and those that BuildKit sets.
+_PLANNED = (
+    *(BASE_ARGUMENT, "AIRFLOW_BASELINE", EPOCH),
+    *(
+        f"{machine}{part}"
+        for machine in ("BUILD", "TARGET")
+        for part in ("ARCH", "OS", "PLATFORM", "VARIANT")
+    ),
+)
 
 
 def arguments(
@@ -29,12 +47,17 @@ def arguments(
         "AIRFLOW_UV_PRERELEASE": settings.uv_prerelease,
         "ADDITIONAL_DEV_APT_DEPS": " ".join(settings.dependencies_apt_dev),
         "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
+        # BuildKit knows these: they are part of neither the history nor a cache key.
+        "HTTP_PROXY": settings.http_proxy,
+        "HTTPS_PROXY": settings.https_proxy,
+        "NO_PROXY": ",".join(settings.no_proxy),
         **(_prod(settings, installation) if installation else _ci(python, settings)),
         # What changes with every commit comes last, as in the Dockerfiles.
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
     }
-    pairs = tuple((name, value) for name, value in table.items() if value)
+    own = _own(settings, ImageKind.PROD if installation else ImageKind.CI, {*table, *_PLANNED})
+    pairs = (*((name, value) for name, value in table.items() if value), *own)
     refuse_secrets(pairs)
     return pairs
 
@@ -47,6 +70,34 @@ def refuse_secrets(pairs: Pairs) -> None:
                 f"build argument {name}: {redact(value)!r}: holds a secret, which would stay in "
                 "the image: leave it out, or pass it as a BuildKit secret"
             )
+
+
+def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs:
+    """Return the user's arguments that the Dockerfile of an image declares.
+
+    Raises:
+        UsageError: the suite sets an argument itself, or no Dockerfile declares it.
+    """
+    if not settings.build_arguments:
+        return ()
+    place = settings.origins["build.arguments"]
+    declared = {
+        kind: dockerfile.declared(
+            dockerfile.parse(paths.read_text(settings.project.path(kind.dockerfile)))
+        )
+        for kind in ImageKind
+    }
+    known = sorted(frozenset[str]().union(*declared.values()).difference(planned))
+    for name in settings.build_arguments:
+        if name in planned:
+            raise UsageError(f"{place}: {name}: it is set from other settings")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"declare it with ARG {name}"
+            raise UsageError(f"{place}: {name}: no Dockerfile declares it: {hint}")
+    return tuple(
+        (name, value) for name, value in settings.build_arguments.items() if name in declared[kind]
+    )
 
 
 def _ci(python: str, settings: Settings) -> dict[str, str]:

@@ -22,11 +22,15 @@ def definition(specs: Iterable[BuildSpec]) -> str:
     return text.replace("${", "$${").replace("%{", "%%{")  # bake reads HCL templates in texts
 
 
-def reads(specs: Iterable[BuildSpec]) -> list[Path]:
-    """Return the files and folders that builds read, without those inside of another one."""
-    paths: set[Path] = set()
+def entitlements(specs: Iterable[BuildSpec]) -> list[str]:
+    """Return what bake must be allowed: what builds read outside of its folder, and SSH agents."""
+    paths, agents = set[Path](), set[str]()
     for spec in specs:
         paths |= {spec.inputs.context, spec.inputs.dockerfile}
         paths |= {path for _, path in spec.inputs.contexts}
         paths |= {secret.file for secret in spec.inputs.secrets if secret.file}
-    return [path for path in sorted(paths) if not set(path.parents) & paths]
+        keys = [agent.partition("=")[2] for agent in spec.inputs.ssh]
+        paths |= {Path(key) for key in keys if key}
+        agents |= {"ssh" for key in keys if not key}
+    reads = [path for path in sorted(paths) if not set(path.parents) & paths]
+    return [*(f"fs.read={path}" for path in reads), *agents]

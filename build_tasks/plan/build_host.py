@@ -20,6 +20,7 @@ from build_tasks.inputs import ca_bundle
 from build_tasks.model.build import CA_BUNDLE, Secret
 from build_tasks.model.builder import Builder, Driver
 from build_tasks.model.matrix import Names, Platform
+from build_tasks.plan import step_secrets
 from build_tasks.process import Announce
 
 UPSTREAM_REGISTRY = "ghcr.io"
@@ -79,12 +80,13 @@ class BuildHost:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets of RUN steps.
+        """The secrets of RUN steps: the CA bundle, if there is one, and those of the settings.
 
         Raises:
             UsageError: the CA bundle does not exist, or is too big for BuildKit.
         """
-        return (Secret(CA_BUNDLE, self.ca_bundle),) if self.ca_bundle else ()
+        bundle = (Secret(CA_BUNDLE, self.ca_bundle),) if self.ca_bundle else ()
+        return (*bundle, *step_secrets.secrets(self.settings))
 
 
 def find(settings: Settings, *, start: bool, announce: Announce) -> BuildHost:

@@ -15,6 +15,7 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import labels
 from build_tasks.model.build import BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build
+from build_tasks.plan import step_secrets
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.image_content import ImageContent
 
@@ -37,6 +38,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
         context=content.contexts[""].folder,
         arguments=((BASE_ARGUMENT, base_image), *content.arguments),
         secrets=(*host.secrets, *content.secrets),
+        ssh=step_secrets.ssh(host.settings),
         contexts=tuple((name, item.folder) for name, item in content.contexts.items() if name),
         files=files,
         labels=table,

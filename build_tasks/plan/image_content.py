@@ -13,7 +13,8 @@ from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import baseline, constraint_files, indexes
 from build_tasks.constraints.indexes import Indexes
-from build_tasks.inputs import context
+from build_tasks.inputs import apt_sources, context
+from build_tasks.inputs.apt_sources import AptSettings
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import INDEX, INDEX_CREDENTIALS, Secret
@@ -84,8 +85,9 @@ def collect(
         return baseline.select(settings.project, python, slim=slim, announce=announce)
 
     contents = []
+    apt = _apt_sources(settings)
     for image, installation in installations.items():
-        folders = {"": settings.project.root}
+        folders = {"": settings.project.root, **apt}
         airflow = settings.airflow_for(image.python)
         if installation:
             folders |= dict(sorted(installation.contexts.items()))
@@ -112,6 +114,21 @@ def _secrets(packages: Indexes) -> tuple[Secret, ...]:
     if credentials := packages.netrc():
         secrets.append(Secret(INDEX_CREDENTIALS, variable=VARIABLE, value=credentials))
     return tuple(secrets)
+
+
+def _apt_sources(settings: Settings) -> dict[str, Path]:
+    """Return the folder with the sources of Debian packages, by the name of its build context."""
+    root = settings.project.root
+    folder = apt_sources.prepare(
+        AptSettings(
+            settings.apt_mirror,
+            settings.apt_security_mirror,
+            tuple(root / paths.expand_user(name) for name in settings.apt_sources),
+            settings.apt_environment,
+            settings.origins["apt.sources"],
+        )
+    )
+    return {apt_sources.CONTEXT: folder} if folder else {}
 
 
 def _shipped(project: Project) -> Mapping[str, Path]:

@@ -14,6 +14,7 @@ from build_tasks.plan import (
     image_content,
     outputs,
     selection,
+    step_secrets,
     trust,
 )
 from build_tasks.plan.build_host import BuildHost
@@ -42,6 +43,8 @@ def plan_builds(
     requested = outputs.parse(options, settings, output)
     images = selection.select(options, settings)
     build_host.configured_ca_bundle(settings)
+    if not dry:
+        step_secrets.check(settings)
     write_cache = push_cache or options.flag("push-cache")
     requested, caches = _restrict(requested, settings, announce, write_cache=write_cache)
     kind = outputs.per_platform(requested.kind, len(settings.platforms))

@@ -110,7 +110,7 @@ def _in_file(file: Path) -> Iterator[str]:
     except (OSError, ValueError):  # it is not readable, or no path
         return
     if not file.name.endswith(".pgpass"):
-        yield from _in_text(text)
+        yield from parts(text)
         return
     for line in text.splitlines():  # host:port:database:user:password, with escaped colons
         fields = re.split(r"(?<!\\):", line, maxsplit=4)
@@ -130,11 +130,11 @@ def _in_value(name: str, value: str) -> Iterator[str]:
         with contextlib.suppress(ValueError):
             yield base64.b64decode(value).decode().partition(":")[2]
     elif is_secret_name(name) or words(name)[-2:] == ("auth", "config"):
-        yield from _in_text(value) if value.startswith(("{", "-")) else (value,)
+        yield from parts(value) if value.startswith(("{", "-")) else (value,)
 
 
-def _in_text(text: str) -> Iterator[str]:
-    """Yield the secrets in a file of credentials: JSON, keys, netrc, INI, YAML, or one value."""
+def parts(text: str) -> Iterator[str]:
+    """Yield the secrets in a text of credentials: JSON, keys, netrc, INI, YAML, or one value."""
     if text.startswith("{"):
         pairs: list[tuple[str, Any]] = []
         with contextlib.suppress(ValueError, RecursionError):

@@ -43,6 +43,19 @@ def test_a_failed_step_is_named_with_its_last_line() -> None:
     assert str(error) == ("ci-3.9-amd64: two (step 'echo one; exit 3', exit code 3)")
 
 
+def test_the_first_error_of_apt_is_the_reason() -> None:
+    told = (
+        "E: The repository 'http://h ./ Release' is not signed.\n"
+        "E: Some index files failed to download. They have been ignored, or old ones used instead."
+    )
+    error = classify(FAILED_STEP.format(last=told.replace("\n", "\n0.3 ")))
+    assert type(error) is errors.StepError
+    assert str(error) == (
+        "ci-3.9-amd64: E: The repository 'http://h ./ Release' is not signed. "
+        "(step 'echo one; exit 3', exit code 3)"
+    )
+
+
 def test_a_step_that_filled_the_disk_is_a_full_disk() -> None:
     error = classify(FAILED_STEP.format(last="dd: error writing '/t': No space left on device"))
     assert type(error) is errors.DiskError

@@ -174,7 +174,7 @@ def test_bake_is_allowed_to_read_files_if_it_asks(version: tuple[int, ...], asks
     client = Client("docker", ("docker-buildx",), {})
     vars(client)["version"] = version  # the value of a cached property
     allowed = ("--allow", "fs.read=/p", "--allow", "fs.read=/w") if asks else ()
-    assert commands.bake_command(client, "b", [Path("/p"), Path("/w")]) == (
+    assert commands.bake_command(client, "b", ["fs.read=/p", "fs.read=/w"]) == (
         *("docker-buildx", "bake", "--builder", "b", *allowed, "--file", "-"),
     )
 

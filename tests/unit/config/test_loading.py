@@ -78,7 +78,7 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
     [
         (
             "colour = 1",
-            "images.toml: unknown key 'colour': choose branch, builder, builders, ca-bundle, ",
+            "images.toml: unknown key 'colour': `invoke settings` lists the valid ones",
         ),
         ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
         (
@@ -93,7 +93,7 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
         ("[cach]\nmode = 1", "images.toml: unknown table 'cach': did you mean cache?"),
         (
             "[colour]\nred = 1",
-            "images.toml: unknown table 'colour': choose airflow, base, builders, ",
+            "images.toml: unknown table 'colour': choose airflow, apt, base, build, ",
         ),
         ("cache = 1", "images.toml: cache: expected a table [cache], got 1"),
         ('[cache]\nmode = "s3"', "images.toml: cache.mode: unknown cache mode 's3': choose "),

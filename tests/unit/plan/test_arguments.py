@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from build_tasks.config import loading
 from build_tasks.errors import UsageError
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
+from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import arguments
+from build_tasks.plan.airflow_source import Installation
 
 
 @pytest.mark.parametrize("name", ["GITHUB_TOKEN", "DB_PASSWORD", "apikey", "AWS_SECRET_ACCESS"])
@@ -30,3 +35,51 @@ def test_what_uv_installs_is_an_argument() -> None:
     assert table["AIRFLOW_UV_PRERELEASE"] == "allow"
     table = dict(arguments.arguments("3.11", loading.load(), None, Revision("abc")))
     assert "AIRFLOW_UV_OPTIONS" not in table
+
+
+def own(tmp_path: Path, given: str, kind: ImageKind = ImageKind.CI) -> Pairs:
+    """Return the arguments of an image of a project with Dockerfiles of its own."""
+    (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG ONLY_PROD\n")
+    (tmp_path / "Dockerfile.ci").write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG AIRFLOW_EXTRAS\nARG TARGETARCH\nARG FLAVOR=plain\n"
+    )
+    (tmp_path / "images.toml").write_text(given)
+    settings = loading.load(environment={}, file=tmp_path / "images.toml")
+    installation = Installation("release", "3.3.2", tmp_path) if kind is ImageKind.PROD else None
+    pairs = arguments.arguments("3.11", settings, installation, Revision("abc", "", "7"))
+    return pairs[[name for name, _ in pairs].index("COMMIT_SHA") + 1 :]
+
+
+def test_an_argument_of_ones_own_goes_to_the_image_that_declares_it(tmp_path: Path) -> None:
+    given = '[build]\narguments = { FLAVOR = "", ONLY_PROD = "a=b" }'
+    assert own(tmp_path, given) == (("FLAVOR", ""),)
+    assert own(tmp_path, given, ImageKind.PROD) == (("ONLY_PROD", "a=b"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("FLAVOUR", "FLAVOUR: no Dockerfile declares it: did you mean FLAVOR?"),
+        ("X", "X: no Dockerfile declares it: declare it with ARG X"),
+        ("AIRFLOW_EXTRAS", "AIRFLOW_EXTRAS: it is set from other settings"),
+        ("TARGETARCH", "TARGETARCH: it is set from other settings"),
+        ("HTTP_PROXY", "HTTP_PROXY: it is set from other settings"),
+        ("BASE_IMAGE", "BASE_IMAGE: it is set from other settings"),
+    ],
+)
+def test_an_argument_that_is_not_the_users_to_set_is_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        own(tmp_path, f'[build]\narguments = {{ {name} = "1" }}')
+    assert str(caught.value) == f"images.toml: build.arguments: {message}"
+
+
+def test_proxies_are_arguments_that_buildkit_knows(tmp_path: Path) -> None:
+    (tmp_path / "images.toml").write_text(
+        'http-proxy = "http://p:1"\nhttps-proxy = "http://p:2"\nno-proxy = ["a", ".b"]\n'
+    )
+    settings = loading.load(environment={}, file=tmp_path / "images.toml")
+    pairs = dict(arguments.arguments("3.11", settings, None, Revision("", "", "")))
+    proxies = {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": "http://p:2", "NO_PROXY": "a,.b"}
+    assert proxies.items() <= pairs.items()

@@ -132,5 +132,8 @@ def test_texts_are_no_templates_of_bake() -> None:
     assert target["args"]["TEXT"] == "a=b,$${c} %%{d}"
 
 
-def test_reads_are_the_files_that_builds_read() -> None:
-    assert bake.reads([SPEC, SPEC]) == [Path("/etc/my,ca.pem"), Path("/p"), Path("/w")]
+def test_bake_has_to_be_allowed_files_and_agents() -> None:
+    files = ["fs.read=/etc/my,ca.pem", "fs.read=/p", "fs.read=/w"]
+    assert bake.entitlements([SPEC, SPEC]) == [*files, "ssh"]
+    keys = specs.change(SPEC, ssh=("git=/key",))
+    assert bake.entitlements([keys]) == [files[0], "fs.read=/key", *files[1:]]

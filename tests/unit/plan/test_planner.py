@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from build_tasks.config.settings import Settings
 from build_tasks.errors import EngineError, UsageError
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Prepared
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.inputs.fingerprint import LABEL
+from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.plan import build_host, planner, revision
 from build_tasks.plan.build_host import Base, BuildHost
@@ -39,7 +41,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, host: BuildHost) -> list[bool]:
     return starts
 
 
-def plan(*, push_cache: bool = False, **options: str | bool) -> list[BuildSpec]:
+def plan(*, push_cache: bool = False, **options: str | bool | list[str]) -> list[BuildSpec]:
     given = Options({name.replace("_", "-"): value for name, value in options.items()})
     return planner.plan_builds(
         given, given.settings(), output=None, push_cache=push_cache, announce=lambda _: None
@@ -111,3 +113,46 @@ def test_a_build_without_its_base_is_refused_and_the_others_are_not(
     specs = plan(python="3.11,3.12", platform="amd64")
     assert [spec.run.refused for spec in specs] == [error, None]
     assert dict(specs[1].inputs.arguments)["BASE_IMAGE"] == "debian:2"
+
+
+def test_secrets_and_agents_reach_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {
+        "build_secrets": ["pypi=env:SOME_NAME", "netrc=file:/n"],
+        "build_ssh": "git=/key",
+    }
+    for spec in plan(kind="ci,prod", python="3.11", platform="amd64", dry_run=True, **given):
+        secrets = [secret for secret in spec.inputs.secrets if secret.id != "ca-bundle"]
+        assert secrets == [Secret("pypi", variable="SOME_NAME"), Secret("netrc", Path("/n"))]
+        assert spec.inputs.ssh == ("git=/key",)
+    monkeypatch.delenv("SOME_NAME", raising=False)
+    with pytest.raises(UsageError, match="--build-secrets: the variable SOME_NAME of pypi is not"):
+        plan(python="3.11", platform="amd64", **given)
+
+
+def test_what_no_step_sees_changes_no_fingerprint() -> None:
+    unseen: list[dict[str, Any]] = [
+        {},
+        {"http_proxy": "http://p:1", "no_proxy": "a"},
+        {"build_secrets": ["pypi=env:SOME_NAME"], "build_ssh": "git=/key"},
+    ]
+    labels = [
+        dict(spec.inputs.labels)[LABEL]
+        for given in unseen
+        for spec in plan(python="3.11", platform="amd64", dry_run=True, **given)
+    ]
+    assert len({*labels}) == 1
+
+
+def test_sources_of_debian_packages_are_a_context_and_an_input(tmp_path: Path) -> None:
+    key = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    file = tmp_path / "backports.sources"
+    file.write_text(f"Types: deb\nURIs: http://h/d\nSuites: x-backports\nSigned-By: {key}\n")
+    (plain,) = plan(python="3.11", platform="amd64")
+    (spec,) = plan(python="3.11", platform="amd64", apt_sources=str(file))
+    assert [name for name, _ in spec.inputs.contexts] == ["apt"]
+    assert plain.inputs.content
+    assert spec.inputs.content
+    assert not plain.inputs.contexts
+    added = spec.inputs.content.files.keys() - plain.inputs.content.files.keys()
+    assert added == {"apt:sources/0-backports.sources"}
+    assert plain.inputs.content.fingerprint != spec.inputs.content.fingerprint
