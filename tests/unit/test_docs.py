@@ -1,4 +1,4 @@
-"""The examples of docs/builders.md: each loads, and makes exactly the commands beside it."""
+"""The examples in docs: settings load, and builders make exactly the commands beside them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft7Validator
 
 from build_tasks import process
 from build_tasks.builders import desired
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config import loading
+from build_tasks.config import loading, schema
 from build_tasks.model.builder import Builder
 from build_tasks.process import Command
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "builders.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+#: Examples of settings, each with the page that has it.
+SETTINGS = [
+    pytest.param(text, id=page.stem)
+    for page in sorted(DOCS.glob("*.md"))
+    for text in re.findall(
+        r"^```toml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    if not text.startswith("# buildkitd")
+]
+TEXT = (DOCS / "builders.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 FILES = [text for kind, text in BLOCKS if kind == "toml" and not text.startswith("# buildkitd")]
 TITLES = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)[-len(FILES) :]
@@ -39,6 +50,14 @@ def builders(file: str, folder: Path) -> list[Builder]:
     loaded = loading.load(environment={}, file=path)
     assert loaded.builder in {"default", *loaded.builders}
     return [desired.for_registry(loaded.registry, one, "") for one in loaded.builders.values()]
+
+
+@pytest.mark.parametrize("text", SETTINGS)
+def test_settings_load_and_editors_accept_them(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "images.toml"
+    path.write_text(text, encoding="utf-8")
+    loading.load(environment={}, file=path)
+    assert not [*Draft7Validator(schema.make()).iter_errors(tomllib.loads(text))]
 
 
 def test_there_is_an_example_of_each_way_to_grow() -> None:
