@@ -1,6 +1,7 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
+#     "argcomplete>=3",
 #     "jinja2>=3.1",
 #     "nox>=2024.10.9",
 #     "packaging>=24",
@@ -20,12 +21,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # the nox program does not add it
 
-from build_tasks.front import startup
-
-startup.end_on_interrupt()
-
-from build_tasks.front import nox_sessions
-from build_tasks.front.nox_sessions import start
+from build_tasks.front.nox_sessions import register, start
 from build_tasks.model.matrix import ImageKind
 
 DOCKERFILES = (
@@ -46,10 +42,7 @@ SCHEMAS = {
 QUICK = ("tests/unit", "tests/front_ends")
 SLOW = ("tests/browser", "tests/engine")
 
-nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
-
-nox_sessions.register(sys.argv[1:])
 
 
 @nox.session
@@ -93,7 +86,7 @@ def check_packages(session: nox.Session) -> None:
     start(session, "uv", *alone, "python", "-I", "tests/wheel_imports.py")
 
 
-@nox.session
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or `matrix`: eight builds at once; -h shows the options."""
     session.install("-e", ".", "python-on-whales>=0.75")
@@ -103,5 +96,4 @@ def bench(session: nox.Session) -> None:
         start(session, "python", "-m", "benchmarks", *session.posargs)
 
 
-nox_sessions.check(sys.argv[1:])
-startup.raise_on_interrupt()  # nox itself ends the programs that it starts
+register()

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from build_tasks.text import escaping
+from build_tasks.text import escaping, hints
 from build_tasks.text.redaction import redact
 
 _DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -129,7 +129,7 @@ def from_os_error(error: OSError) -> ImagesError:
     reason = error.strerror or str(error) or type(error).__name__
     message = f"{' -> '.join(names)}: {reason}" if names else reason
     if error.errno in _DISK_FULL:
-        return DiskError(f"{message} (free some, or: invoke cache.prune)")
+        return DiskError(f"{message} (free some, or: {hints.task('cache.prune')})")
     if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
         return NetworkError(message)
     return DiskError(message) if names else ImagesError(message)

@@ -10,6 +10,7 @@ from build_tasks.builders.nodes import NodeStatus
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.model.builder import DEFAULT, Builder, Driver, Node
+from build_tasks.text import hints
 
 #: Seconds for a builder to report its nodes.
 _ANSWER = 10.0
@@ -58,7 +59,8 @@ def describe(
     own = store.client_for(client, name)
     stored = store.of(own, name)
     if stored is None and wanted is not None:
-        raise EngineError(f"builder {name} is not created yet: invoke builder.create")
+        create = hints.task("builder.create", "--builder", name)
+        raise EngineError(f"builder {name} is not created yet: {create}")
     statuses = _statuses(own, name, stored)
     driver = stored.driver if stored else Driver.DOCKER
     kept = {node.name: node for node in stored.nodes} if stored else {}

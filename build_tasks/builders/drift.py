@@ -20,6 +20,7 @@ from build_tasks.buildx import docker
 from build_tasks.buildx.toolchain import ANSWER, Client
 from build_tasks.errors import CommandError, EngineError
 from build_tasks.model.builder import Builder, Driver, Node
+from build_tasks.text import hints
 
 #: The image that buildx uses by default.
 UPSTREAM = "moby/buildkit"
@@ -65,7 +66,8 @@ def differences(client: Client, wanted: Builder) -> list[Difference]:
     name = wanted.name
     stored = store.read(store.suite_folder(name), name)
     if stored is None:
-        raise EngineError(f"builder {name} does not exist: invoke builder.create --builder {name}")
+        create = hints.task("builder.create", "--builder", name)
+        raise EngineError(f"builder {name} does not exist: {create}")
     return compare(client, wanted, stored)
 
 

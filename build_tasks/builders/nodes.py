@@ -13,6 +13,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.model.builder import Builder, Node
 from build_tasks.model.matrix import Platform
+from build_tasks.text import hints
 
 #: Limits in a garbage collection rule of BuildKit; before 0.17 it has only the last one.
 _LIMITS = {
@@ -84,8 +85,9 @@ def read(client: Client, name: str, *, timeout: float = management.BOOT) -> list
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EngineError(f"builder {name}: buildx does not describe it as JSON") from None
     if builder is None:
+        create = hints.task("builder.create", "--builder", name)
         raise EngineError(
-            f"builder {name}: no builder {name!r} found: create it with invoke builder.create; a "
+            f"builder {name}: no builder {name!r} found: create it with {create}; a "
             f"docker context is used with DOCKER_CONTEXT={name}"
         )
     if builder.get("Err"):

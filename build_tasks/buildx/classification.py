@@ -7,7 +7,7 @@ matches none is reported in its own words.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from build_tasks.history import vertex_names
 from build_tasks.history.record import Step, StepKind
 from build_tasks.history.vertex import CANCELED
 from build_tasks.process import Completed
+from build_tasks.text import hints
 from build_tasks.text.formatting import shorten
 
 _MESSAGES = Path(__file__).with_name("errors.toml")
@@ -67,6 +68,11 @@ def _fits(messages: Sequence[str], text: str) -> bool:
     return re.search("|".join(messages), text, re.IGNORECASE) is not None
 
 
+def _advice(rule: Mapping[str, Any]) -> str:
+    """Return the advice of a rule, in which {prune} is the command that frees space."""
+    return str(rule["advice"]).replace("{prune}", hints.task("cache.prune"))
+
+
 def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> ImagesError:
     """Return the error of a failed buildx command.
 
@@ -97,7 +103,7 @@ def classify(completed: Completed, subject: str, steps: Sequence[Step] = ()) -> 
             error: type[ImagesError] = getattr(errors, rule["error"])
             message = _BASE_IMAGE.sub(r"base image \g<image>: ", reason)
             message = _OTHER_CONTEXT.sub(_SELECT_CONTEXT, message)
-            advice = f" ({rule['advice']})" if "advice" in rule else ""
+            advice = f" ({_advice(rule)})" if "advice" in rule else ""
             return error(f"{subject}: {message}{advice}", transient=rule.get("transient", False))
     return CommandError(f"{subject}: {reason}")
 
@@ -132,7 +138,7 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         message = f"{subject}: {shorten(line, 200)} ({step}, exit code {code})"
     disk = _messages()["rules"][0]
     if _fits(disk["messages"], text):
-        return DiskError(f"{message} ({disk['advice']})")
+        return DiskError(f"{message} ({_advice(disk)})")
     return StepError(message, transient=_fits(messages["unreachable"], text))
 
 

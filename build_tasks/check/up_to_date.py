@@ -5,8 +5,6 @@ The engine, the registry, and the registry of the base image are queried concurr
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Callable, Sequence
 from textwrap import shorten
 
@@ -17,7 +15,6 @@ from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.check.verdict import Finding, Verdict
 from build_tasks.config import parsing
 from build_tasks.config.options import Options
-from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.config.settings import FIELDS, Settings
 from build_tasks.errors import ImagesError
 from build_tasks.history import recipe
@@ -27,6 +24,7 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
 from build_tasks.process import Announce
+from build_tasks.text import hints
 
 #: Concurrent queries.
 QUERIES = 8
@@ -140,8 +138,5 @@ def _command(spec: BuildSpec, options: Options) -> str:
         if name in names and value and name != "platform":
             for item in value if isinstance(value, list) else [value]:
                 words += [f"--{name}"] if item is True else [f"--{name}", str(item)]
-    platform = f"-{build.platform.architecture}" if options.text("platform") else ""
-    command = ["nox", "-s", f"build_{build.kind}-{build.python}{platform}"]
-    command += ["--", *words] if words else []
-    file = os.environ.get(FILE_VARIABLE)
-    return shlex.join(["env", f"{FILE_VARIABLE}={file}", *command] if file else command)
+    architecture = build.platform.architecture if options.text("platform") else ""
+    return hints.image("image.build", build.kind, build.python, architecture, words)

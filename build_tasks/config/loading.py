@@ -27,6 +27,7 @@ from build_tasks.config.settings import (
 )
 from build_tasks.errors import UsageError
 from build_tasks.model import builder
+from build_tasks.text import hints
 from build_tasks.text.redaction import redact
 
 #: Variables with the prefix that set no key; those of tests have their own prefix.
@@ -127,7 +128,11 @@ def read_environment(environment: Mapping[str, str]) -> Origins:
             suffix = name.removeprefix(ENVIRONMENT_PREFIX)
             valid = [item.removeprefix(ENVIRONMENT_PREFIX) for item in (*keys, *OTHER_VARIABLES)]
             raise unknown(
-                "unknown variable", suffix, valid, "`invoke settings`", prefix=ENVIRONMENT_PREFIX
+                "unknown variable",
+                suffix,
+                valid,
+                f"`{hints.task('settings')}`",
+                prefix=ENVIRONMENT_PREFIX,
             )
     return values
 
@@ -181,7 +186,7 @@ def _check_key(path: Path, key: str, value: object) -> None:
     if elsewhere:
         raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(elsewhere)}?")
     valid = sorted(item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table)
-    raise unknown(subject, name, valid, "`invoke settings`")
+    raise unknown(subject, name, valid, f"`{hints.task('settings')}`")
 
 
 def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str], str]) -> None:

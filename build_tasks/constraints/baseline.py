@@ -13,6 +13,7 @@ from build_tasks.constraints.constraint_files import own_path, path, place
 from build_tasks.constraints.resolver import Uv
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
+from build_tasks.text import hints
 
 #: The fraction of a baseline, by the size of its wheels, that may be out of date. A CI image
 #: carries that much below what replaces it; docs/caching.md has the costs of the bound.
@@ -20,7 +21,7 @@ BOUND = 0.2
 #: The constraints that a first layer can be made of.
 BASELINE, CURRENT, CORE = "baseline", "constraints", "constraints-no-providers"
 _HEADER = """\
-# Made by `nox -s constraints-{python}`: what the images of Python {python} install first.
+# Made by `airflow-images constraints.generate`: what the images of Python {python} install first.
 # Beside each version the bytes of its wheel; made anew when a fifth is out of date.
 """
 _LINE = re.compile(r"(?P<name>\S+)==(?P<version>\S+)\s+#\s+(?P<size>\d+)")
@@ -62,7 +63,7 @@ def select(project: Project, python: str, *, slim: bool, announce: Announce) -> 
         return BASELINE
     announce(
         f"{place(file)}: not used: {old:.0%} is out of date and {BOUND:.0%} may be: "
-        f"one changed version installs all again: run: nox -s constraints-{python}"
+        f"one changed version installs all again: run: {hints.constraints(python)}"
     )
     return CURRENT
 

@@ -14,13 +14,14 @@ from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
+from build_tasks.text import hints
 from build_tasks.text.formatting import plural
 
 #: Versions by name, names as PyPI normalizes them.
 Pins = Mapping[str, str]
 
 _FROM_SOURCES = "constraints-source-providers"
-_HEADER = "# Made by `nox -s constraints-{python}`: Airflow {airflow} on Python {python}."
+_HEADER = "# Made by `airflow-images constraints.generate`: Airflow {airflow} on Python {python}."
 _NOTES = {
     "constraints": "# The images install exactly these versions.",
     "constraints-no-providers": "# Airflow alone: providers, and what they need, are free.",
@@ -65,7 +66,7 @@ def read_text(file: Path) -> str:
     """
     if not file.exists():
         python = file.stem.rpartition("-")[2]
-        raise UsageError(f"{place(file)}: not found: run: nox -s constraints-{python}")
+        raise UsageError(f"{place(file)}: not found: run: {hints.constraints(python)}")
     text = paths.read_text(file)
     if "\r" in text:
         raise UsageError(
@@ -125,7 +126,7 @@ def _numbered(text: str) -> dict[int, str]:
 def check(file: Path, python: str, airflow: str) -> None:
     """Raise UsageError unless a file has the constraints of a Python and a release of Airflow."""
     pins, made_for = read(file), _MADE_FOR.search(read_text(file))
-    remedy = f"run: nox -s constraints-{python}"
+    remedy = f"run: {hints.constraints(python)}"
     if not made_for:
         raise UsageError(f"{place(file)}: no header with Airflow's version and Python: {remedy}")
     if made_for[2] != python:

@@ -19,7 +19,7 @@ from build_tasks.errors import UsageError
 from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
-_HEADER = "# Made by `nox -s constraints-{python}`: the extras of apache-airflow {airflow}."
+_HEADER = "# Made by `airflow-images constraints.generate`: the extras of apache-airflow {airflow}."
 
 
 def path(project: Project, airflow: str) -> Path:

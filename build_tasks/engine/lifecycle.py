@@ -29,6 +29,7 @@ from build_tasks.engine.registry import Superseded
 from build_tasks.engine.state import EmbeddedEngine, EngineState
 from build_tasks.errors import EngineError, ImagesError
 from build_tasks.process import Announce, locks
+from build_tasks.text import hints
 
 #: An upstream image that can be read if Docker Hub can be reached.
 _UPSTREAM = "python:3.11-slim-bookworm"
@@ -59,7 +60,9 @@ def start(*, announce: Announce, emulate: Sequence[str] = ()) -> EmbeddedEngine:
             if not _emulates(folders, recorded, foreign):
                 recorded = _emulate(folders, recorded, foreign, announce)
         if not recorded.complete:
-            raise EngineError("the embedded engine ended at once: see `invoke engine.status`")
+            raise EngineError(
+                f"the embedded engine ended at once: see `{hints.task('engine.status')}`"
+            )
     return state.describe(folders, recorded)
 
 
@@ -169,8 +172,8 @@ def _start(folders: Folders, announce: Announce) -> EngineState:
     for line in (
         "no Docker Engine found: starting the embedded one (Debian's Docker Engine and buildx,",
         f"and a registry on 127.0.0.1) in {folders.home}.",
-        "Nothing is installed on this machine. To stop the engine: invoke engine.stop;",
-        "to remove its data, too: invoke engine.stop --purge",
+        f"Nothing is installed on this machine. To stop the engine: {hints.task('engine.stop')};",
+        f"to remove its data, too: {hints.task('engine.stop', '--purge')}",
     ):
         announce(line)
     release, root = packages.prepare(folders, announce)

@@ -18,6 +18,7 @@ from build_tasks.engine import credentials
 from build_tasks.engine.folders import Folders, buildx_plugin, engine_folders
 from build_tasks.engine.processes import Process
 from build_tasks.process import Announce, locks
+from build_tasks.text import hints
 
 #: 2 is the first with a registry that asks for a password; an older engine is started anew.
 SCHEMA = 2
@@ -126,7 +127,7 @@ def why_not_running() -> str:
     pid = locks.holder(engine_folders().lock)
     if pid:
         return f"the embedded engine does not run yet: process {pid} is starting or stopping it"
-    return "the embedded engine does not run: start it with: invoke engine.start"
+    return f"the embedded engine does not run: start it with: {hints.task('engine.start')}"
 
 
 def write(folders: Folders, state: EngineState) -> EngineState:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
-from build_tasks import console
+from build_tasks import console, paths
 from build_tasks.config import loading
 from build_tasks.config.options import FORMER_NAMES, GROUPS, Option, Options, collect
 from build_tasks.config.parsing import unknown
-from build_tasks.config.project import SHIPPED
+from build_tasks.config.project import FILE_VARIABLE, SHIPPED
 from build_tasks.errors import UsageError
 from build_tasks.front.verbs import Verb
 
 #: The column of the explanations in help.
 _COLUMN = 24
+
+
+def take_file(words: Sequence[str]) -> list[str]:
+    """Return a command line without the leading `--file`, whose settings file is used from now on.
+
+    Raises:
+        UsageError: it has no value.
+    """
+    option, equals, name = (words[0] if words else "").partition("=")
+    if option != "--file":
+        return [*words]
+    rest = words[1:]
+    if not equals and rest:
+        name, *rest = rest
+    if not name:
+        raise UsageError("--file: needs a value")
+    os.environ[FILE_VARIABLE] = str(paths.expand_user(name).absolute())
+    return [*rest]
 
 
 def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Options:
@@ -73,13 +92,13 @@ def describe(verb: Verb, command: str) -> str:
     summary = (verb.body.__doc__ or "").partition("\n")[0]
     width = max(shutil.get_terminal_size().columns - 2, 30)
     lines = [f"usage: {command} [OPTIONS]", "", *textwrap.wrap(summary, width), "", "options:"]
-    lines += _entry("-h, --help", "show this help and exit")
-    lines += _entry("--version", "show the version and exit")
+    lines += entry("-h, --help", "show this help and exit")
+    lines += entry("--version", "show the version and exit")
     for group in GROUPS:
         options = [option for option in verb.options if option.group == group]
         lines += ["", f"{group}:"] if options else []
         for option in options:
-            lines += _entry(option.usage, option.help)
+            lines += entry(option.usage, option.help)
     examples = [f"  {command} {example}".rstrip() for example in verb.examples]
     return "\n".join([*lines, "", "examples:", *examples])
 
@@ -113,8 +132,8 @@ def _unknown(verb: Verb, noun: str, word: str, place: str) -> UsageError:
     return unknown(f"{place}: unknown {noun}", word, known, "-h")
 
 
-def _entry(usage: str, text: str) -> Iterator[str]:
-    """Yield the lines of one option in help."""
+def entry(usage: str, text: str) -> Iterator[str]:
+    """Yield the lines of one option or task in help."""
     start = f"  {usage}  "
     lines = textwrap.wrap(
         text, max(shutil.get_terminal_size().columns - _COLUMN - 2, 30), break_on_hyphens=False

@@ -5,10 +5,8 @@ A commit passes whatever the result, unless `--fail` is given or ^C ends it. Not
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from build_tasks.front import startup
 
@@ -16,13 +14,11 @@ startup.end_on_interrupt()
 
 from build_tasks import console
 from build_tasks.commands.output import reported
-from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.errors import ImagesError, Interrupted
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS
+from build_tasks.text.hints import HOOK
 
-PROGRAM = "airflow-images-check"
-FILE = "images.toml"
 CHECK = VERBS["image.check"]
 
 
@@ -35,14 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with reported():
-            given = command_line.parse(CHECK, words, PROGRAM)
-            if Path(FILE).is_file():
-                os.environ.setdefault(FILE_VARIABLE, str(Path(FILE).absolute()))
-            CHECK.run(given)
+            CHECK.run(command_line.parse(CHECK, command_line.take_file(words), HOOK))
     except ImagesError as error:
-        console.message(f"{PROGRAM}: {error}")
+        console.message(f"{HOOK}: {error}")
         return error.exit_code if "--fail" in words else 0
     except Interrupted as error:  # ends the commit, too
-        console.message(f"{PROGRAM}: {error}")
+        console.message(f"{HOOK}: {error}")
         return error.exit_code
     return 0

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+# Invoke turns bytecode off, and every run would compile the package anew.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+
+from build_tasks.front import startup
+
+startup.end_on_interrupt()
+
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
 from pathlib import Path
@@ -21,6 +30,7 @@ from build_tasks.config.parsing import unknown
 from build_tasks.errors import ImagesError, Interrupted, UsageError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS, Verb
+from build_tasks.text import hints
 from build_tasks.text.formatting import listed
 
 
@@ -60,15 +70,16 @@ class _VerbTask(Task[Callable[..., None]]):
         return Argument(names=names, kind=list)
 
 
-def namespace(words: Sequence[str]) -> Collection:
+def namespace(words: Sequence[str] | None = None) -> Collection:
     """Return the tasks that a command line can mean; end the program for a mistake in it.
 
     Args:
-        words: the command line.
+        words: the command line; by default, that of this process.
     """
+    words = sys.argv[1:] if words is None else words
     # Invoke copies the options of all tasks twice, which would take longer than a no-op build.
     tasks: Mapping[str, Names[str] | None] = {}
-    if _is_invoke():
+    if hints.front_end() == "invoke" or Path(sys.argv[0]).name == hints.COMMAND:
         try:
             tasks = _parse(words)
         except ImagesError as error:
@@ -82,11 +93,6 @@ def namespace(words: Sequence[str]) -> Collection:
         collection = root.collections[folder] if folder else root
         collection.add_task(_VerbTask(VERBS[path], given), name=name)
     return root
-
-
-def _is_invoke() -> bool:
-    program = Path(sys.argv[0])
-    return program.name in {"invoke", "inv"} or program.parts[-2:] == ("invoke", "__main__.py")
 
 
 def _parse(words: Sequence[str]) -> dict[str, Names[str]]:
@@ -111,8 +117,8 @@ def _parse(words: Sequence[str]) -> dict[str, Names[str]]:
             of_group = [verb for verb in VERBS if verb.startswith(f"{word}.")]
             if of_group:
                 raise UsageError(f"{word!r} is a group of tasks: choose {listed(of_group)}")
-            raise unknown("unknown task", word, VERBS, "invoke -l")
+            raise unknown("unknown task", word, VERBS, hints.task("-l"))
         name = word
-        options, words = command_line.read(VERBS[name], words, name, f"invoke {name}")
+        options, words = command_line.read(VERBS[name], words, name, hints.task(name))
         tasks[name] = options.given
     return tasks

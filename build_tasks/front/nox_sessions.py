@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import nox
 
+from build_tasks.front import startup
+
+startup.end_on_interrupt()
+
 from build_tasks import process
 from build_tasks.commands.output import reported
 from build_tasks.config import loading
 from build_tasks.config.options import Options
-from build_tasks.config.parsing import unknown
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
@@ -27,12 +32,17 @@ _LISTING = frozenset(("-l", "--list", "--list-sessions"))
 _TITLES = {"build": "Build", "merge": "Merge the platforms of", "verify": "Verify"}
 
 
-def register(words: Sequence[str]) -> None:
-    """Register the sessions of verbs; end the program if the settings are wrong.
+def register(words: Sequence[str] | None = None) -> None:
+    """Register the sessions of verbs; none of them runs unless it is named.
+
+    A noxfile calls this below its own sessions. The program ends if the settings are wrong, or a
+    session is named that is like one of those, but unknown.
 
     Args:
-        words: the command line. If it lists sessions, those of single platforms are left out.
+        words: the command line; by default, that of this process. If it lists sessions, those of
+            single platforms are left out.
     """
+    words = sys.argv[1:] if words is None else words
     try:
         with reported():
             pythons = loading.load().pythons
@@ -58,6 +68,8 @@ def register(words: Sequence[str]) -> None:
             f"Resolve constraints/constraints-{python}.txt.",
         )
         _register(f"constraints-{python}", verb, title, {"python": python}, "constraints")
+    _refuse_misspelt(words, Path(traceback.extract_stack(limit=2)[0].filename))
+    startup.raise_on_interrupt()  # nox itself ends the programs that it starts
 
 
 def _register(name: str, verb: Verb, title: str, fixed: Mapping[str, str], *tags: str) -> None:
@@ -75,7 +87,7 @@ def _register(name: str, verb: Verb, title: str, fixed: Mapping[str, str], *tags
             session.error(str(error))
 
     body.__doc__ = title
-    nox.session(name=name, venv_backend="none", tags=[*tags])(body)
+    nox.session(name=name, venv_backend="none", tags=[*tags], default=False)(body)
 
 
 def start(session: nox.Session, program: str, *arguments: str) -> None:
@@ -89,13 +101,12 @@ def start(session: nox.Session, program: str, *arguments: str) -> None:
         session.error(f"{program} exited with code {completed.returncode}")
 
 
-def check(words: Sequence[str]) -> None:
-    """End the program if a command line names an unknown session: nox suggests none.
+def _refuse_misspelt(words: Sequence[str], noxfile: Path) -> None:
+    """End the program if a command line misspells a session: nox suggests none.
 
-    Args:
-        words: the command line.
+    A session that the noxfile defines further below is not registered yet.
     """
-    known = nox.registry.get()
+    known, text = nox.registry.get(), noxfile.read_text(encoding="utf-8", errors="replace")
     naming = False
     for word in words:
         if word == "--":
@@ -106,5 +117,7 @@ def check(words: Sequence[str]) -> None:
         else:
             value = word
         name = value.partition("(")[0] if naming else ""
-        if name and name not in known:
-            sys.exit(f"nox > {unknown('unknown session', name, known, 'nox -l')}")
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+        below = re.search(rf"def {re.escape(name)}\b|['\"]{re.escape(name)}['\"]", text)
+        if near and name not in known and not below:
+            sys.exit(f"nox > unknown session {name!r}: did you mean {near[0]}?")

@@ -20,6 +20,7 @@ from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import serialization
 from build_tasks.history.record import SCHEMA, BuildRecord
 from build_tasks.process import Announce
+from build_tasks.text import hints
 
 #: Records that are kept: twenty runs of the whole matrix.
 KEEP_BUILDS = 480
@@ -159,7 +160,7 @@ def find(text: str, announce: Announce) -> list[BuildRecord]:
     if text == LAST:
         if records := last_run(announce):
             return records
-        raise UsageError("no build is recorded yet: invoke image.build records each")
+        raise UsageError(f"no build is recorded yet: {hints.task('image.build')} records each")
     if text in names:
         return of_run(text, announce)
     identities = sorted({file.name.removesuffix(SUFFIX) for file, _ in _files()})

@@ -24,6 +24,7 @@ from build_tasks.plan import airflow_source, arguments, revision
 from build_tasks.plan.airflow_source import Installation
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
+from build_tasks.text import hints
 
 #: The variable of buildx with the credentials of package indexes.
 VARIABLE = "AIRFLOW_INDEX_CREDENTIALS"
@@ -168,5 +169,5 @@ def _warn_unpinned(
         announce(
             f"warning: {', '.join(packages)}: {name} has no version, so the newest is installed: "
             "pin it (NAME==VERSION), or have it in dependencies.python and run: "
-            f"nox -s constraints-{python}"
+            f"{hints.constraints(python)}"
         )

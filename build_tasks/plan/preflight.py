@@ -15,6 +15,7 @@ from build_tasks.model.builder import DEDICATED, DEFAULT, Driver
 from build_tasks.model.cache_backends import DOCKER_DRIVER_TYPES
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Announce
+from build_tasks.text import hints
 from build_tasks.text.formatting import listed
 
 
@@ -31,7 +32,7 @@ def require(client: Client, specs: Sequence[BuildSpec], *, announce: Announce) -
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
             "neither caches nor attestations: turn on the containerd image store, or build with "
-            f"a dedicated builder: invoke builder.create, then --builder {DEDICATED}"
+            f"a dedicated builder: {hints.task('builder.create')}, then --builder {DEDICATED}"
         )
     if name == DEFAULT:
         _require_backends(specs)
@@ -53,7 +54,7 @@ def _require_backends(specs: Sequence[BuildSpec]) -> None:
             if backend.type not in DOCKER_DRIVER_TYPES:
                 raise EngineError(
                     f"{option}: the engine's own builder has no cache of type={backend.type}: "
-                    "build with a dedicated builder: invoke builder.create, then "
+                    f"build with a dedicated builder: {hints.task('builder.create')}, then "
                     f"--builder {DEDICATED}"
                 )
 

@@ -17,6 +17,7 @@ from build_tasks.errors import CommandError, DiskError, UsageError
 from build_tasks.model.build import DigestFile
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Announce
+from build_tasks.text import hints
 from build_tasks.text.formatting import listed
 
 SCHEMA = 1
@@ -144,9 +145,10 @@ def _of_build(files: Sequence[DigestFile], build: Build, folder: Path) -> Digest
     matches = [pushed for pushed in files if pushed.build == build]
     if not matches:
         others = listed(sorted({pushed.identity for pushed in files})) or "none"
+        architecture, options = build.platform.architecture, ("--push-by-digest",)
+        command = hints.image("image.build", build.kind, build.python, architecture, options)
         raise UsageError(
-            f"{folder}: no digest of {build.identity}, only of {others}: build it with: nox -s "
-            f"build_{build.kind}-{build.python}-{build.platform.architecture} -- --push-by-digest"
+            f"{folder}: no digest of {build.identity}, only of {others}: build it with: {command}"
         )
     for other in matches[1:]:
         if other.digest != matches[0].digest:

@@ -29,6 +29,7 @@ from build_tasks.model.matrix import Platform
 from build_tasks.plan import build_host, revision, selection
 from build_tasks.process import Announce, Command
 from build_tasks.publish import digests
+from build_tasks.text import hints
 from build_tasks.text.formatting import listed
 
 
@@ -152,17 +153,18 @@ def resume_hint(
     The folder of the digest files is None if it is the default one.
     """
     first = pushed[0].build
-    image = f"{first.kind}-{first.python}"
+    image = (first.kind, first.python)
     options = ["--prod-slim"] if first.slim else []
     options += ["--digests", str(folder)] if folder else []
     rest = [
-        f"nox -s build_{image}-{spec.build.platform.architecture} -- "
-        + process.quote(("--push-by-digest", *options))
+        hints.image(
+            "image.build", *image, spec.build.platform.architecture, ("--push-by-digest", *options)
+        )
         for spec in missing
     ]
     if tags:
         names = ",".join(tag.rpartition(":")[2] for tag in tags)
-        rest.append(f"nox -s merge_{image} -- {process.quote(('--tag', names, *options))}")
+        rest.append(hints.image("image.merge", *image, options=("--tag", names, *options)))
     kept = listed(f"{source.identity} {source.digest}" for source in pushed)
     return f"kept: {kept}; the rest, with the same other options: {'; '.join(rest)}"
 

@@ -164,7 +164,7 @@ def test_pre_commit_advises_in_another_repository(project: Suite, tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "check whether Airflow images are up to date" in done.stdout
     assert "ci-3.11-amd64: out of date" in done.stdout
-    assert f"env AIRFLOW_IMAGES_FILE={team}/images.toml nox -s build_ci-3.11" in done.stdout
+    assert "  airflow-images image.build --kind ci --python 3.11\n" in done.stdout
     installed = (tmp_path / "pre-commit").glob(
         "repo*/py_env-*/lib/python*/site-packages/*.dist-info"
     )

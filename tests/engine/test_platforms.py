@@ -242,8 +242,8 @@ def test_a_platform_that_fails_keeps_the_others_digest_and_a_merge_completes_it(
     assert (
         f"\nci-3.11-arm64: kept: ci-3.11-amd64 {kept['digest']}; "
         "the rest, with the same other options: "
-        f"nox -s build_ci-3.11-arm64 -- {rest}; "
-        f"nox -s merge_ci-3.11 -- --tag later,latest --digests {folder}\n"
+        f"invoke image.build --kind ci --python 3.11 --platform linux/arm64 {rest}; "
+        f"invoke image.merge --kind ci --python 3.11 --tag later,latest --digests {folder}\n"
     ) in failed.stderr
     refused = project.nox("merge_ci-3.11", "--tag", "later", "--digests", str(folder))
     assert refused.returncode == 1

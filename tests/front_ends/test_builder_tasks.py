@@ -164,7 +164,10 @@ def test_a_builder_that_is_only_defined_is_no_builder_yet(bench: Bench) -> None:
     named = file(bench, "[builders.mine]\n")
     said = bench.invoke("builder.inspect", "--builder", "mine", **named)
     assert said.returncode == 3
-    assert last(said.stderr) == "builder mine is not created yet: invoke builder.create"
+    assert last(said.stderr) == (
+        f"builder mine is not created yet: env AIRFLOW_IMAGES_FILE={named['AIRFLOW_IMAGES_FILE']} "
+        "invoke builder.create --builder mine"
+    )
     (_, row) = json.loads(bench.invoke("builder.list", "--json", **named).stdout)
     assert row == {
         "builder": "mine",

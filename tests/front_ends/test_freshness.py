@@ -76,7 +76,7 @@ def test_an_image_that_nobody_has_is_out_of_date_and_that_is_no_failure(place: B
         "ci-3.11-amd64: out of date",
         f"  the engine has no {IMAGE}",
         f"  the registry has no {IMAGE}",
-        "  nox -s build_ci-3.11",
+        "  invoke image.build --kind ci --python 3.11",
     ]
     assert not place.builds()
 
@@ -87,7 +87,9 @@ def test_asking_to_fail_gives_a_code_of_its_own(place: Bench) -> None:
     assert done.returncode == 13
     assert last(done.stderr) == "out of date: ci-3.11-amd64"
     options = " ".join((*caches, "--airflow-extras", "ftp"))
-    assert last(done.stdout) == f"  nox -s build_ci-3.11-amd64 -- {options}"
+    assert last(done.stdout) == (
+        f"  invoke image.build --kind ci --python 3.11 --platform linux/amd64 {options}"
+    )
 
 
 def test_the_registry_or_the_engine_may_have_it(place: Bench) -> None:
@@ -166,7 +168,7 @@ def test_the_answer_as_json(place: Bench) -> None:
     (one,) = json.loads(done.stdout)
     assert one["verdict"] == "out of date"
     assert one["identity"] == "ci-3.11-amd64"
-    assert one["command"] == "nox -s build_ci-3.11"
+    assert one["command"] == "invoke image.build --kind ci --python 3.11"
     assert one["findings"][0]["place"] == "registry"
 
 
@@ -183,7 +185,8 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
 
     def hook(*arguments: str) -> tuple[int, str, str]:
         program = f"import sys; sys.path.insert(0, {str(place.root)!r})\n"
-        program += "from build_tasks.front.hook import main; sys.exit(main())"
+        program += "from build_tasks.front.hook import main\n"
+        program += "sys.argv[0] = 'airflow-images-check'; sys.exit(main())"
         there = replace(place, root=folder)
         # `python -c` takes the place of the installed script.
         done = there.run_program(sys.executable, "-c", program, *arguments)
@@ -194,8 +197,11 @@ def test_the_hook_advises_and_fails_only_when_told(place: Bench, tmp_path: Path)
     assert "ci-3.11-amd64: out of date" in out
     assert "prod-3.11-amd64: out of date" in out
     assert "ghcr.io/team/airflow/main/prod/python3.11:latest" in out
-    command = f"  env AIRFLOW_IMAGES_FILE={folder}/images.toml nox -s build_ci-3.11"
-    assert command in out.splitlines()
+    assert "  airflow-images image.build --kind ci --python 3.11" in out.splitlines()
+    (folder / "noxfile.py").write_text("from build_tasks.front.nox_sessions import register\n")
+    assert "  nox -s build_prod-3.11" in hook("--kind", "prod")[1].splitlines()
+    named = hook("--file", str(folder / "images.toml"), "--kind", "ci")[1]
+    assert f"  env AIRFLOW_IMAGES_FILE={folder}/images.toml nox -s build_ci-3.11" in named
     assert hook("--fail", "--kind", "ci")[0] == 13
     (folder / "images.toml").write_text("wrong = 1\n")
     code, _, err = hook()

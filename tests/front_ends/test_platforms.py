@@ -124,9 +124,9 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     assert last(done.stderr).startswith("prod-slim-3.11-arm64: no space left on device (free some")
     assert (
         f"\nprod-slim-3.11-arm64: kept: prod-slim-3.11-amd64 {DIGESTS['amd64']}; "
-        "the rest, with the same other options: nox -s build_prod-3.11-arm64 "
-        f"-- --push-by-digest --prod-slim --digests '{folder}'; nox -s merge_prod-3.11 -- "
-        "--tag a,b "
+        "the rest, with the same other options: invoke image.build --kind prod --python 3.11 "
+        f"--platform linux/arm64 --push-by-digest --prod-slim --digests '{folder}'; "
+        "invoke image.merge --kind prod --python 3.11 --tag a,b "
         f"--prod-slim --digests '{folder}'\n"
     ) in done.stderr
     assert [path.name for path in folder.iterdir()] == ["prod-slim-3.11-amd64.json"]

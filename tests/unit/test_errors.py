@@ -50,7 +50,7 @@ def test_errors_of_the_system_are_one_line_with_the_file(
 def test_a_full_disk_comes_with_advice() -> None:
     error = from_os_error(OSError(errno.ENOSPC, "No space left on device"))
     assert type(error) is errors.DiskError
-    assert str(error) == "No space left on device (free some, or: invoke cache.prune)"
+    assert str(error) == "No space left on device (free some, or: airflow-images cache.prune)"
 
 
 def test_errors_with_two_file_names_and_with_bytes() -> None:

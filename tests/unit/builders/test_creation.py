@@ -300,7 +300,9 @@ def test_a_builder_is_removed_with_or_without_its_cache(stand_in: Buildx, said: 
     ensure(said, default_builder("other"))
     creation.remove(HERE, "other")
     assert stand_in.calls[-1] == "remove other"
-    with pytest.raises(EngineError, match=r"builder other does not exist: invoke builder\.create"):
+    with pytest.raises(
+        EngineError, match=r"builder other does not exist: airflow-images builder\.create --b"
+    ):
         drift.differences(HERE, default_builder("other"))
 
 

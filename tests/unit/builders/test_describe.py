@@ -74,7 +74,7 @@ def test_nodes_of_different_states_are_named(builders: Builders) -> None:
 
 
 def test_a_builder_that_is_not_created_is_one_line(builders: Builders) -> None:
-    with pytest.raises(EngineError, match=r"^builder mine is not created yet: invoke builder.cre"):
+    with pytest.raises(EngineError, match=r"^builder mine is not created yet: airflow-images "):
         describe.describe(CLIENT, "mine", MINE, {})
 
 

@@ -59,7 +59,7 @@ def test_the_first_error_of_apt_is_the_reason() -> None:
 def test_a_step_that_filled_the_disk_is_a_full_disk() -> None:
     error = classify(FAILED_STEP.format(last="dd: error writing '/t': No space left on device"))
     assert type(error) is errors.DiskError
-    assert "invoke cache.prune" in str(error)
+    assert "airflow-images cache.prune" in str(error)
 
 
 def test_a_step_that_found_no_versions_is_a_dependency_conflict() -> None:

@@ -185,5 +185,7 @@ def test_a_machine_without_any_engine_is_told_why(
     with pytest.raises(EngineError, match="the embedded engine needs root: become root, or "):
         toolchain.find(choice, start=True, announce=print)
     monkeypatch.setattr(packages, "check_supported", lambda: None)
-    with pytest.raises(EngineError, match=r"does not run: start it with: invoke engine\.start"):
+    with pytest.raises(
+        EngineError, match=r"does not run: start it with: airflow-images engine\.start"
+    ):
         toolchain.find(choice, start=False, announce=print)

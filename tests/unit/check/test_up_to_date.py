@@ -97,7 +97,10 @@ def test_the_engine_and_the_registry_are_asked(check: Callable[..., list[str]]) 
 @pytest.mark.parametrize(("flag", "place"), [("local", "engine"), ("remote", "registry")])
 def test_one_place_can_be_left_out(check: Callable[..., list[str]], flag: str, place: str) -> None:
     lines = check(registry={"b:2": BASE}, **{flag: True}, tag="v2")
-    assert lines[1:] == [f"  the {place} has no r/i:v2", "  nox -s build_ci-3.11 -- --tag v2"]
+    assert lines[1:] == [
+        f"  the {place} has no r/i:v2",
+        "  airflow-images image.build --kind ci --python 3.11 --tag v2",
+    ]
 
 
 def test_a_place_that_does_not_answer_is_named(check: Callable[..., list[str]]) -> None:
@@ -107,7 +110,7 @@ def test_a_place_that_does_not_answer_is_named(check: Callable[..., list[str]]) 
         "  the engine did not answer: no engine",
         "  the registry did not answer: timeout",
         "  unknown whether the base image changed: no route",
-        "  nox -s build_ci-3.11",
+        "  airflow-images image.build --kind ci --python 3.11",
     ]
 
 
@@ -130,5 +133,5 @@ def test_a_record_of_the_build_names_the_change(check: Callable[..., list[str]])
     )
     assert lines[1:] == [
         "  the registry has an older one, since changed: arguments (A: '0' -> '1'), base (moved)",
-        "  nox -s build_ci-3.11-amd64",
+        "  airflow-images image.build --kind ci --python 3.11 --platform linux/amd64",
     ]

@@ -78,7 +78,7 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
     [
         (
             "colour = 1",
-            "images.toml: unknown key 'colour': `invoke settings` lists the valid ones",
+            "images.toml: unknown key 'colour': `airflow-images settings` lists the valid ones",
         ),
         ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
         (
@@ -243,7 +243,7 @@ def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
     ):
         loading.load(environment={"AIRFLOW_IMAGES_TRUSTD": "0"})
     with pytest.raises(
-        UsageError, match=r"unknown variable 'AIRFLOW_IMAGES_ZZZ': `invoke settings` lists"
+        UsageError, match=r"unknown variable 'AIRFLOW_IMAGES_ZZZ': `airflow-images settings` lists"
     ):
         loading.load(environment={"AIRFLOW_IMAGES_ZZZ": ""})
     known = ("CACHE", "FILE", "ENGINE_RELEASE", "TESTS_ROUNDS")

@@ -82,7 +82,8 @@ def test_baseline_is_used_up_to_the_bound(project: Bench) -> None:
     assert project.select() == "constraints"
     assert project.messages == [
         "constraints/baseline-3.11.txt: not used: 80% is out of date and 20% may be: "
-        "one changed version installs all again: run: nox -s constraints-3.11"
+        "one changed version installs all again: run: airflow-images constraints.generate --python "
+        "3.11"
     ]
 
 
@@ -109,7 +110,7 @@ def test_malformed_baseline_is_one_line_with_its_place(project: Bench, line: str
 
 def test_missing_baseline_is_one_line_with_the_command(project: Bench) -> None:
     project.constrain("big==1")
-    with pytest.raises(UsageError, match=r"baseline-3\.11\.txt: not found: run: nox -s constr"):
+    with pytest.raises(UsageError, match=r"baseline-3\.11\.txt: not found: run: airflow-im"):
         project.select()
 
 
@@ -117,7 +118,8 @@ def test_first_baseline_has_all_constraints_with_sizes(project: Bench) -> None:
     project.constrain("big==1", "small==1")
     project.refresh()
     assert project.file.read_text() == (
-        "# Made by `nox -s constraints-3.11`: what the images of Python 3.11 install first.\n"
+        "# Made by `airflow-images constraints.generate`: what the images of Python 3.11 install "
+        "first.\n"
         "# Beside each version the bytes of its wheel; made anew when a fifth is out of date.\n"
         "big==1  # 800\nsmall==1  # 200\n"
     )

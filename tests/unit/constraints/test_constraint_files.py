@@ -16,7 +16,7 @@ from build_tasks.process import Command, Completed
 
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 GOOD = """\
-# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.
+# Made by `airflow-images constraints.generate`: Airflow 3.3.2 on Python 3.11.
 apache-airflow==3.3.2
 Zope.Interface==8.7
 """
@@ -54,10 +54,10 @@ def test_names_are_normalized(file: Path) -> None:
         (f"{GOOD}-r other.txt\n", ":4: expected a pin like name==1.2.3, got '-r other.txt'"),
         (
             "apache-airflow==3.3.2\n",
-            ": no header with Airflow's version and Python: run: nox -s cons",
+            ": no header with Airflow's version and Python: run: airflow-imag",
         ),
-        (GOOD.replace("3.11.", "3.12."), ": is for Python 3.12, not 3.11: run: nox -s constr"),
-        (GOOD.replace("==3.3.2", "==3.3.1"), ": has Airflow 3.3.1, not 3.3.2: run: nox -s constr"),
+        (GOOD.replace("3.11.", "3.12."), ": is for Python 3.12, not 3.11: run: airflow-images"),
+        (GOOD.replace("==3.3.2", "==3.3.1"), ": has Airflow 3.3.1, not 3.3.2: run: airflow-images"),
         (GOOD.replace("apache-airflow==3.3.2", ""), ": has Airflow no version, not 3.3.2: run: "),
     ],
 )
@@ -70,7 +70,9 @@ def test_malformed_file_is_one_line_with_its_place(file: Path, text: str, messag
 
 def test_missing_file_is_one_line_with_the_command(file: Path) -> None:
     file.unlink()
-    with pytest.raises(UsageError, match=r"not found: run: nox -s constraints-3\.11$"):
+    with pytest.raises(
+        UsageError, match=r"not found: run: airflow-images constraints\.generate --python 3\.11$"
+    ):
         constraint_files.check(file, "3.11", "3.3.2")
     file.mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
@@ -141,7 +143,7 @@ def test_generate_keeps_present_versions_and_reports_changes(
     constraint_files.generate("3.11", chosen, Uv({}), upgrade=False, announce=messages.append)
     file = project.root / "constraints/constraints-3.11.txt"
     assert file.read_text() == (
-        "# Made by `nox -s constraints-3.11`: Airflow 3.3.2 on Python 3.11.\n"
+        "# Made by `airflow-images constraints.generate`: Airflow 3.3.2 on Python 3.11.\n"
         "# The images install exactly these versions.\n"
         "apache-airflow==3.3.2\napache-airflow-providers-ftp==1\nb==1\nonly-arm==1\n"
     )

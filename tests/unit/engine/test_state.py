@@ -93,7 +93,7 @@ def test_settings_last(folders: Folders) -> None:
 
 
 def test_who_starts_an_engine_that_does_not_run_yet_is_named() -> None:
-    assert state.why_not_running().endswith("start it with: invoke engine.start")
+    assert state.why_not_running().endswith("start it with: airflow-images engine.start")
     with locks.hold(engine_folders().lock, "starts the embedded engine", print):
         message = f"does not run yet: process {os.getpid()} is starting or stopping it"
         assert state.why_not_running().endswith(message)

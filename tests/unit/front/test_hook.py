@@ -32,16 +32,16 @@ def checking(monkeypatch: pytest.MonkeyPatch, error: BaseException | None = None
     return given
 
 
-def test_the_settings_of_the_repository_are_used(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_settings_file_can_be_named(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(FILE_VARIABLE, "")
-    monkeypatch.delenv(FILE_VARIABLE)
-    (repository / "images.toml").touch()
     given = checking(monkeypatch)
-    assert hook.main(["--kind", "ci"]) == 0
+    assert hook.main(["--file", "docker/images.toml", "--kind", "ci"]) == 0
     assert given == [Options({"kind": "ci"})]
-    assert os.environ[FILE_VARIABLE] == str(repository / "images.toml")
+    assert os.environ[FILE_VARIABLE] == str(repository / "docker/images.toml")
+    assert hook.main(["--file"]) == 0
+    assert capsys.readouterr().err == "airflow-images-check: --file: needs a value\n"
 
 
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--fail",), 13)])

@@ -80,10 +80,22 @@ def test_an_error_of_a_verb_ends_its_session(
         run(sessions["build_all"])
 
 
-@pytest.mark.parametrize("words", [["-s", "build_ci-3.1"], ["--session=tets"]])
-def test_an_unknown_session_is_one_line(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["-s", f"build_ci-{3.1}"], ["--session=tets"]])
+def test_a_misspelt_session_is_one_line(sessions: dict[str, Any], words: list[str]) -> None:
+    nox_sessions.register(["-s", "build_all", "--", "-s", "tes"])
+    sessions.clear()
     nox.session(name="tests")(lambda _: None)
-    nox_sessions.check(["-s", "tests", "--", "-s", "anything"])
     with pytest.raises(SystemExit) as caught:
-        nox_sessions.check(words)
+        nox_sessions.register(words)
     assert str(caught.value.code).startswith("nox > unknown session '")
+    assert "': did you mean " in str(caught.value.code)
+
+
+def test_a_session_further_below_in_the_noxfile_is_not_refused() -> None:
+    below = "build_ci-3.11-below"  # this file is the noxfile here
+    nox_sessions.register(["-s", below, "nothing-like-it"])
+
+
+def test_no_session_runs_unless_it_is_named(sessions: dict[str, Any]) -> None:
+    nox_sessions.register([])
+    assert not any(session.default for session in sessions.values())

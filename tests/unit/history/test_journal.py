@@ -140,7 +140,7 @@ def test_records_are_found_by_what_people_call_them(heard: Heard, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("last", "no build is recorded yet: invoke image.build records each"),
+        ("last", "no build is recorded yet: airflow-images image.build records each"),
         ("ci-3.11", "no record of 'ci-3.11': choose last, a file or a folder of records"),
         ("../run", "no record of '../run': choose last, a file or a folder of records"),
         ("no.json", "no.json: cannot be read: No such file or directory"),

@@ -90,7 +90,7 @@ def test_an_additional_package_without_a_version_is_warned_of_once() -> None:
     assert notes == [
         f"warning: free: constraints/constraints-{python}.txt has no version, so the newest is "
         "installed: pin it (NAME==VERSION), or have it in dependencies.python and run: "
-        f"nox -s constraints-{python}"
+        f"airflow-images constraints.generate --python {python}"
         for python in ("3.11", "3.12")
     ]
 

@@ -110,7 +110,8 @@ def test_a_missing_platform_is_one_line(tmp_path: Path) -> None:
         select(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: no digest of prod-3.11-arm64, only of ci-3.11-arm64, prod-3.11-amd64: "
-        "build it with: nox -s build_prod-3.11-arm64 -- --push-by-digest"
+        "build it with: airflow-images image.build --kind prod --python 3.11 "
+        "--platform linux/arm64 --push-by-digest"
     )
     with pytest.raises(UsageError, match=": no such folder: name the folder of digests"):
         select(tmp_path / "none")

@@ -227,11 +227,14 @@ def test_what_was_pushed_is_kept_and_the_rest_can_be_built(
     hint = resume_hint(folder, pushed, parts()[1:], ("r/i:a", "r/i:b"))
     assert hint == (
         f"kept: {build.identity} {AMD64}; the rest, with the same other options: "
-        f"nox -s build_ci-3.11-arm64 -- --push-by-digest{options}; "
-        f"nox -s merge_ci-3.11 -- --tag a,b{options}"
+        "airflow-images image.build --kind ci --python 3.11 --platform linux/arm64 "
+        f"--push-by-digest{options}; "
+        f"airflow-images image.merge --kind ci --python 3.11 --tag a,b{options}"
     )
 
 
 def test_without_a_tag_there_is_nothing_to_merge() -> None:
     hint = resume_hint(None, SOURCES[:1], parts()[1:], ())
-    assert hint.endswith("nox -s build_ci-3.11-arm64 -- --push-by-digest")
+    assert hint.endswith(
+        "image.build --kind ci --python 3.11 --platform linux/arm64 --push-by-digest"
+    )

@@ -1,0 +1,111 @@
+"""Complete the console command: tasks, options, and the values that options can have here."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from argcomplete import autocomplete
+from argcomplete.shell_integration import shellcode
+
+from build_tasks import console
+from build_tasks.config import loading
+from build_tasks.config.options import Option
+from build_tasks.config.settings import Settings
+from build_tasks.constraints import constraint_files, extras
+from build_tasks.errors import ImagesError, UsageError
+from build_tasks.front.verbs import VERBS
+from build_tasks.history import journal
+from build_tasks.model.builder import DEDICATED, DEFAULT
+from build_tasks.model.matrix import ImageKind, Platform
+from build_tasks.text.formatting import listed
+from build_tasks.text.hints import COMMAND
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def answer(words: Sequence[str]) -> None:
+    """Print the completion script of a shell, or answer the shell, which ends the process.
+
+    Args:
+        words: the shell, for its script.
+    """
+    if "_ARGCOMPLETE" not in os.environ:
+        name = words[0] if words else ""
+        if name not in SHELLS:
+            console.message(f"--print-completion-script: choose {listed(SHELLS)}")
+            raise SystemExit(UsageError.exit_code)
+        console.answer(shellcode([COMMAND], shell=name))
+        return
+    parser = ArgumentParser(COMMAND)
+    parser.add_argument("--file")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    tasks = parser.add_subparsers()
+    for name, verb in VERBS.items():
+        task = tasks.add_parser(name)
+        for option in verb.options:
+            _add(task, option)
+    autocomplete(parser)
+
+
+def values(option: Option, prefix: str, file: str | None) -> list[str]:
+    """Return the values of an option that begin with a prefix.
+
+    Args:
+        option: the option.
+        prefix: what is typed of the value; of several, the last one is completed.
+        file: the settings file that the command line names.
+    """
+    found: Iterable[str] = option.choices
+    if option.name in VALUES:
+        try:
+            found = VALUES[option.name](loading.load(file=Path(file) if file else None))
+        except ImagesError:  # it is reported when the command runs
+            found = ()
+    given, comma, _ = prefix.rpartition(",") if option.several else ("", "", prefix)
+    rest = [value for value in found if value not in given.split(",")]
+    return [
+        f"{given}{comma}{value}" for value in rest if f"{given}{comma}{value}".startswith(prefix)
+    ]
+
+
+def _add(task: ArgumentParser, option: Option) -> None:
+    if option.flag:
+        task.add_argument(f"--{option.name}", action="store_true")
+        return
+    name = option.name if option.positional else f"--{option.name}"
+    argument = task.add_argument(name, action="append", nargs="?" if option.positional else None)
+    if option.choices or option.name in VALUES:  # others are completed as files
+
+        def completer(prefix: str, parsed_args: Namespace, **_: object) -> list[str]:
+            return values(option, prefix, parsed_args.file)
+
+        argument.completer = completer  # type: ignore[attr-defined]  # argcomplete's own
+
+
+def _extras(settings: Settings) -> Sequence[str]:
+    file = extras.path(settings.project, settings.airflow_version)
+    return constraint_files.lines(file) if file.exists() else ()
+
+
+def _records() -> Iterable[str]:
+    records = journal.find(journal.LAST, announce=lambda _: None)
+    return [journal.LAST, *journal.runs(), *(record.identity for record in records)]
+
+
+#: The values of options that depend on the project.
+VALUES: dict[str, Callable[[Settings], Iterable[str]]] = {
+    "airflow-extras": _extras,
+    "builder": lambda settings: {DEFAULT, DEDICATED, *settings.builders},
+    "emulate": lambda _: [platform.architecture for platform in Platform],
+    "from": lambda _: _records(),
+    "image": lambda settings: [
+        f"{kind}-{python}" for kind in ImageKind for python in settings.pythons
+    ],
+    "platform": lambda _: map(str, Platform),
+    "python": lambda settings: settings.pythons,
+    "record": lambda _: _records(),
+}

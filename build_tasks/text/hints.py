@@ -1,0 +1,86 @@
+"""Write commands in messages for the front end that runs, so that they work where they are read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+#: The console command, and the program of the pre-commit hook.
+COMMAND = "airflow-images"
+HOOK = "airflow-images-check"
+_FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
+#: The sessions of nox that do what a task does for one image.
+_SESSIONS = {"image.build": "build", "image.merge": "merge", "image.verify": "verify"}
+#: What the noxfile and the tasks.py of a project import.
+_LIBRARY = "build_tasks"
+
+
+def front_end() -> str:
+    """Return the program that runs: `nox`, `invoke`, the hook, or else the console command."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    name = {"inv": "invoke"}.get(name, name)
+    return name if name in {"nox", "invoke", HOOK} else COMMAND
+
+
+def task(name: str, *options: str) -> str:
+    """Return the command that runs a task, like `invoke engine.stop`."""
+    return _in_project((name, *options), ["invoke"] if front_end() == "invoke" else None)
+
+
+def image(
+    name: str, kind: str, python: str, architecture: str = "", options: Sequence[str] = ()
+) -> str:
+    """Return the command that runs the session or task of one image.
+
+    Args:
+        name: the task, which has a session for each image.
+        kind: `ci` or `prod`.
+        python: the version, X.Y.
+        architecture: that of a single platform; empty for all.
+        options: further options.
+    """
+    if _uses_nox():
+        session = f"{_SESSIONS[name]}_{kind}-{python}-{architecture}"
+        return _session(session.rstrip("-"), options)
+    platform = ("--platform", f"linux/{architecture}") if architecture else ()
+    return task(name, "--kind", kind, "--python", python, *platform, *options)
+
+
+def constraints(python: str) -> str:
+    """Return the command that resolves the constraints of a Python."""
+    if _uses_nox():
+        return _session(f"constraints-{python}", ())
+    return task("constraints.generate", "--python", python)
+
+
+def _uses_nox() -> bool:
+    """Return whether nox runs, or the hook in a project whose noxfile has the sessions."""
+    if front_end() != HOOK:
+        return front_end() == "nox"
+    noxfile = Path("noxfile.py")
+    return noxfile.is_file() and _LIBRARY in noxfile.read_text(errors="replace")
+
+
+def _session(name: str, options: Sequence[str]) -> str:
+    return _in_project(("-s", name, *(("--", *options) if options else ())), ["nox"])
+
+
+def _in_project(words: Sequence[str], program: Sequence[str] | None) -> str:
+    """Return a command that uses the settings file of this run."""
+    file = os.environ.get(_FILE_VARIABLE)
+    if program:
+        named = ["env", f"{_FILE_VARIABLE}={file}"] if file else []
+        return shlex.join([*named, *program, *words])
+    return shlex.join([_command(), *(["--file", file] if file else []), *words])
+
+
+def _command() -> str:
+    """Return the console command; its path if it is only in the environment that nox made."""
+    beside = Path(sys.executable).with_name(COMMAND)
+    only_there = front_end() == "nox" and beside.exists() and not shutil.which(COMMAND)
+    return str(beside) if only_there else COMMAND

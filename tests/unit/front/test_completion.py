@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import projects
+import pytest
+
+from build_tasks.front import completion
+from build_tasks.front.verbs import VERBS
+
+
+def values(verb: str, name: str, prefix: str = "") -> list[str]:
+    (option,) = [option for option in VERBS[verb].options if option.name == name]
+    return completion.values(option, prefix, str(projects.OWN.file))
+
+
+def test_values_are_those_of_the_option_and_of_the_project() -> None:
+    assert values("image.build", "kind") == ["ci", "prod"]
+    assert values("image.build", "python", "3.1") == ["3.10", "3.11", "3.12", "3.13", "3.14"]
+    assert values("image.build", "platform") == ["linux/amd64", "linux/arm64"]
+    assert values("image.build", "airflow-extras", "post") == ["postgres"]
+    assert values("image.verify", "image", "ci-3.9") == ["ci-3.9"]
+    assert {"default", "airflow-images"} <= {*values("builder.inspect", "builder")}
+    assert values("engine.start", "emulate") == ["amd64", "arm64"]
+
+
+def test_the_last_of_several_values_is_completed() -> None:
+    assert values("image.build", "kind", "ci,") == ["ci,prod"]
+    assert values("image.build", "python", "3.9,3.14,3.1") == [
+        *("3.9,3.14,3.10", "3.9,3.14,3.11", "3.9,3.14,3.12", "3.9,3.14,3.13"),
+    ]
+
+
+def test_wrong_settings_and_no_record_give_no_values(tmp_path: Path) -> None:
+    (option,) = [option for option in VERBS["matrix"].options if option.name == "builder"]
+    assert completion.values(option, "", str(tmp_path / "missing.toml")) == []
+    assert values("image.explain", "record") == []
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_there_is_a_script_for_each_shell(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    completion.answer([shell])
+    assert "airflow-images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["csh"]])
+def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        completion.answer(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("--print-completion-script: choose bash, ")

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from build_tasks.config.options import Options
+from build_tasks.config.project import FILE_VARIABLE
+from build_tasks.errors import UsageError
+from build_tasks.front import console_command
+from build_tasks.front.verbs import VERBS, Verb
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/airflow-images", *words])
+    try:
+        console_command.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """The options of the verbs that run."""
+    runs: list[Options] = []
+    monkeypatch.setattr(Verb, "run", lambda _, options: runs.append(options))
+    return runs
+
+
+def test_tasks_run_with_their_options(
+    monkeypatch: pytest.MonkeyPatch, given: list[Options]
+) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, "")
+    words = ("image.build", "--python", "3.11", "engine.stop", "--purge")
+    assert run(monkeypatch, "--file=team.toml", *words) == 0
+    assert given == [Options({"python": "3.11"}), Options({"purge": True})]
+    assert os.environ[FILE_VARIABLE].endswith("/team.toml")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["image.bild"], "unknown task 'image.bild': did you mean image.build?"),
+        (["zzz"], "unknown task 'zzz': airflow-images -l lists the valid ones"),
+        (["--file"], "--file: needs a value"),
+        (["engine.stop", "--purg"], "engine.stop: unknown option '--purg': did you mean --purge?"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    line: str,
+) -> None:
+    assert run(monkeypatch, *words) == UsageError.exit_code
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--list"]])
+def test_tasks_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert run(monkeypatch, *words) == 0
+    out = capsys.readouterr().out
+    assert not [name for name in VERBS if f"\n  {name} " not in f"\n{out}"]
+    assert out.startswith("usage: airflow-images [--file FILE] TASK") is (words != ["--list"])
+
+
+def test_the_version_and_the_help_of_a_task(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.startswith("airflow-images 0.")
+    assert run(monkeypatch, "-h", "engine.stop") == 0
+    assert capsys.readouterr().out.startswith("usage: airflow-images engine.stop [OPTIONS]")
+
+
+def test_the_completion_script_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--print-completion-script", "zsh") == 0
+    assert capsys.readouterr().out.startswith("#compdef airflow-images")
+    assert run(monkeypatch, "--print-completion-script") == 2
+
+
+def test_bytecode_is_kept(monkeypatch: pytest.MonkeyPatch, given: list[Options]) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    assert run(monkeypatch, "matrix") == 0
+    assert given
+    assert not sys.dont_write_bytecode
