@@ -116,9 +116,13 @@ export PIP_DEFAULT_TIMEOUT=60
 python3 -m venv /tmp/pip
 install() {
     PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --retries 8 \
-        --quiet --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
+        --quiet --no-input --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
 }
-install || install || install # pip itself does not retry a download that breaks off
+# pip itself does not retry a download that breaks off
+install || install || install || {
+    echo "uv ${AIRFLOW_UV_VERSION} cannot be had from ${PIP_INDEX_URL:-PyPI}: is it there, with these credentials?" >&2
+    exit 1
+}
 rm -r /tmp/pip
 EOF
 

@@ -24,6 +24,7 @@ FAKE = """\
 #!/bin/sh
 # Writes its arguments down, does what the variables of the test say, and never reaches an engine.
 printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
+[ -z "$FAKE_PRINTS" ] || [ "$1" != build ] || printenv "$FAKE_PRINTS" > "$FAKE_LOG.printed"
 case "$1" in
   version) echo "github.com/docker/buildx ${FAKE_BUILDX_VERSION:-v0.29.1} abc"; exit 0 ;;
   ls) printf '%s\\n' "$FAKE_LS"; exit 0 ;;
