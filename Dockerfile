@@ -14,7 +14,8 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # A build context with the name of one of these stages replaces it: with other constraints, with wheels
-# or sources of Airflow, with packages to use like those of an index, or with sources of Debian packages.
+# or sources of Airflow, with packages to use like those of an index, with sources of Debian packages, or with
+# files of requirements.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -27,6 +28,8 @@ FROM scratch AS wheelhouse
 FROM scratch AS sources
 
 FROM scratch AS apt
+
+FROM scratch AS requirements
 
 FROM ${BASE_IMAGE} AS build
 
@@ -262,13 +265,17 @@ EOF
 
 ARG ADDITIONAL_PYTHON_DEPS=""
 
-# This is a separate step, so that a change of these packages does not install Airflow again.
-# hadolint ignore=SC2086 # a list of words is to be split
+# This is a separate step, so that a change of these packages does not install Airflow again. They are words
+# as xargs reads them: requirements, or `-r FILE` with a file of the stage `requirements`. Airflow stays as
+# it is, and so does each distribution that came from a wheel or sources, whatever the constraints say.
+# hadolint ignore=SC3001,SC3054 # the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
+    --mount=type=bind,from=requirements,target=/run/requirements \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false,uid=50000 \
     --mount=type=secret,id=index-credentials,required=false,uid=50000 \
+    --mount=type=tmpfs,target=/tmp \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install additional Python packages
 [ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
@@ -276,8 +283,23 @@ umask 0002
 [ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 [ ! -e /run/secrets/index ] || . /run/secrets/index
+python - > /tmp/constraints.txt <<"PYTHON"
+import re
+from importlib.metadata import distributions
+
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+kept = {plain(one.metadata["Name"]): one.version for one in distributions()
+        if one.metadata["Name"] == "apache-airflow" or one.read_text("direct_url.json")}
+for line in open("/run/constraints/constraints.txt"):
+    if plain(re.match(r"[\w.-]*", line)[0]) not in kept:
+        print(line, end="")
+for name, version in kept.items():
+    print(f"\n{name}=={version}")
+PYTHON
+mapfile -t packages < <(xargs --no-run-if-empty printf '%s\n' <<< "${ADDITIONAL_PYTHON_DEPS}")
+cd /run/requirements
 uv pip install ${AIRFLOW_UV_OPTIONS} --prerelease "${AIRFLOW_UV_PRERELEASE}" \
-    --constraint /run/constraints/constraints.txt ${ADDITIONAL_PYTHON_DEPS}
+    --constraint /tmp/constraints.txt "${packages[@]}"
 uv pip check
 EOF
 

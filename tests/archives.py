@@ -1,10 +1,12 @@
-"""Archives as `docker save` writes them."""
+"""Archives as `docker save` writes them, and wheels."""
 
 from __future__ import annotations
 
 import io
 import json
 import tarfile
+import zipfile
+from pathlib import Path
 from typing import Any
 
 #: Compresses little, so that a file is longer than what is read at once.
@@ -27,3 +29,21 @@ def make(reference: str, config: dict[str, Any] | None = None, **members: bytes)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return output.getvalue()
+
+
+def wheel(file: Path, *extras: str, requires: tuple[str, ...] = ()) -> Path:
+    """Write a wheel of the name and version in its file name, with nothing but metadata."""
+    name, version, *_ = file.name.split("-")
+    headers = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    headers += [f"Provides-Extra: {extra}" for extra in extras]
+    headers += [f"Requires-Dist: {text}" for text in requires]
+    folder = f"{name}-{version}.dist-info"
+    content = {
+        f"{folder}/METADATA": "\n".join(headers) + "\n",
+        f"{folder}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*content, f"{folder}/RECORD"))
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, text in {**content, f"{folder}/RECORD": record}.items():
+            archive.writestr(path, text)
+    return file

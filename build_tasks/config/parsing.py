@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -23,6 +23,9 @@ from build_tasks.model.build import Secret
 from build_tasks.model.cache_backends import Backend
 from build_tasks.model.matrix import ImageKind, parse_python
 from build_tasks.text.formatting import listed
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 #: The most names that an error message lists.
 FEW = 12
@@ -39,6 +42,10 @@ _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _APT = r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"
 _EXTRA = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+#: An option of pip that names a file.
+_FILE_OPTION = (
+    r"(?:-(?P<short>[rc])\s*|--(?P<long>requirement|constraint)(?:\s+|=))(?P<file>[^\s=].*)"
+)
 #: Requirements that need no parser: a name, with at most one bound and one Python marker.
 _PLAIN = (
     rf"{_EXTRA}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
@@ -246,14 +253,9 @@ def requirement(value: str, place: str) -> str:
     """Return a normalized requirement (PEP 508)."""
     if re.fullmatch(_PLAIN, value):  # the parser would cost a tenth of a no-op build
         return value
-    from packaging.requirements import (  # noqa: PLC0415 - start-up time
-        InvalidRequirement,
-        Requirement,
-    )
-
     try:
-        return str(Requirement(value))
-    except InvalidRequirement:
+        return str(parse_requirement(value))
+    except ValueError:
         raise expected("a requirement like pytest or pytest>=8", value, place) from None
 
 
@@ -270,9 +272,34 @@ def without_login(url: str) -> str:
     return re.sub(r"(?<=://)[^/\s]*@", "", url)
 
 
+def parse_requirement(text: str) -> Requirement:
+    """Return a requirement (PEP 508), or raise ValueError."""
+    from packaging import requirements  # noqa: PLC0415 - start-up time
+
+    return requirements.Requirement(text)
+
+
+def file_option(text: str) -> str:
+    """Return an option of pip that names a file as `-r FILE` or `-c FILE`; empty if it is none."""
+    match = re.fullmatch(_FILE_OPTION, text)
+    return f"-{match['short'] or match['long'][0]} {match['file']}" if match else ""
+
+
+def dependency(value: str, place: str) -> str:
+    """Return a normalized requirement, or an option that names a file of requirements."""
+    if value.endswith(".txt") and not value.startswith("-"):  # also a valid name of a package
+        raise expected("a requirement like pytest, or `-r FILE`", value, place)
+    return file_option(value) or requirement(value, place)
+
+
 extras = Items(Matching(_EXTRA, "the name of an extra"), distinct=False)
-apt_packages = Items(Matching(_APT, "the name of a Debian package"), distinct=False)
+apt_package = Matching(_APT, "the name of a Debian package")
+apt_packages = Items(
+    Matching(rf"(?!.*\.txt$)(?:{_APT})|-r\s+\S.*", f"{apt_package.noun}, or `-r FILE`"),
+    distinct=False,
+)
 requirements = Items(requirement, distinct=False)
+dependencies = Items(dependency, distinct=False)
 clients = Items(Choice("database client", tuple(CLIENTS)))
 #: The kinds of constraint files that Airflow publishes.
 constraints_mode = Choice(

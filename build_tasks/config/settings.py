@@ -215,18 +215,21 @@ class Settings:
         kind=ImageKind.PROD,
     )
     dependencies_python = Field(
-        parsing.requirements, [], "additional Python packages", "REQUIREMENT"
+        parsing.dependencies,
+        [],
+        "additional Python packages; `-r FILE` reads requirements, `-c FILE` constraints",
+        "REQUIREMENT",
     )
     dependencies_apt_dev = Field(
         parsing.apt_packages,
         [],
-        "additional Debian packages of CI and of PROD's build stage",
+        "additional Debian packages of CI and of PROD's build stage; `-r FILE` reads them",
         "PACKAGE",
     )
     dependencies_apt_runtime = Field(
         parsing.apt_packages,
         [],
-        "additional Debian packages of PROD",
+        "additional Debian packages of PROD; `-r FILE` reads them",
         "PACKAGE",
         kind=ImageKind.PROD,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import paths
+from build_tasks.config import parsing
 from build_tasks.config.project import Project
 from build_tasks.config.settings import Settings
+from build_tasks.constraints import requirement_files
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import Platform
@@ -29,9 +31,8 @@ _NOTES = {
 }
 _AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"^# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$", re.MULTILINE)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_EXACT = re.compile(r"===| @ |==(?!.*\*)")
-_PIN = re.compile(rf"({_NAME.pattern})==([A-Za-z0-9.!+_-]+)")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PIN = re.compile(rf"({NAME.pattern})==([A-Za-z0-9.!+_-]+)")
 
 
 def path(project: Project, python: str, mode: str = "constraints") -> Path:
@@ -100,7 +101,7 @@ def read(file: Path) -> Pins:
         UsageError: the file is missing, or a line is not a pin, or a package is pinned twice.
     """
     pins: dict[str, str] = {}
-    for line, pin in parse(file, _PIN, "a pin like name==1.2.3"):
+    for line, pin in parse(file, PIN, "a pin like name==1.2.3"):
         name = normalize(pin[1])
         if name in pins:
             raise UsageError(f"{line}: {name} is pinned twice")
@@ -139,40 +140,24 @@ def check(file: Path, python: str, airflow: str) -> None:
 
 def check_lines(text: str, place: str) -> None:
     """Raise UsageError unless a text is a constraints file that pip accepts."""
-    from packaging.requirements import (  # noqa: PLC0415 - start-up time
-        InvalidRequirement,
-        Requirement,
-    )
-
     constraints = _numbered(text)
     if not constraints:
         raise UsageError(f"{place}: has no constraint")
     for number, constraint in constraints.items():
         try:
-            Requirement(constraint)
-        except InvalidRequirement:
+            parsing.parse_requirement(constraint)
+        except ValueError:
             raise UsageError(
                 f"{place}:{number}: expected a constraint like name==1.2.3, got {constraint!r}"
             ) from None
-
-
-def unpinned(file: Path, requirements: Iterable[str]) -> list[str]:
-    """Return the requirements whose version neither they nor a constraints file determine."""
-    names = {normalize(name[0]) for line in lines(file) if (name := _NAME.match(line))}
-    return [
-        text
-        for text in requirements
-        if (name := _NAME.match(text))
-        and normalize(name[0]) not in names
-        and not _EXACT.search(text.partition(";")[0])
-    ]
 
 
 def requirements(settings: Settings, python: str) -> tuple[str, ...]:
     """Return the requirements of the images of a Python."""
     extras = f"[{','.join(settings.airflow_extras)}]" if settings.airflow_extras else ""
     airflow = f"{_AIRFLOW}{extras}=={settings.airflow_for(python)}"
-    return (airflow, *settings.dependencies_python, *settings.ci_test_packages)
+    added = requirement_files.read(settings, python).requirements
+    return (airflow, *(text for _, text in added), *settings.ci_test_packages)
 
 
 def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce) -> None:
@@ -194,7 +179,9 @@ def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce
             uv.compile_into(target, python, platform, wanted, constraints)
             return read(target)
 
-        limits.write_text("\n".join(settings.constraints_limits), encoding="utf-8")
+        added = requirement_files.read(settings, python).limits
+        lines = (*settings.constraints_limits, *(text for _, text in added))
+        limits.write_text("\n".join(lines), encoding="utf-8")
         if before and not upgrade:
             pins.write_text(pins_text(before), encoding="utf-8")
         wanted = "\n".join(requirements(settings, python))

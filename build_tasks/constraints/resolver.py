@@ -118,8 +118,7 @@ class Uv:
             metadata = Path(folder) / f"apache_airflow-{airflow}.dist-info" / "METADATA"
             if completed.returncode or not metadata.exists():
                 raise _error(f"the extras of Airflow {airflow}", completed)
-            headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
-        return sorted(headers.get_all("Provides-Extra") or [])
+            return provided_extras(metadata.read_text(encoding="utf-8"))
 
 
 def _uv() -> str:
@@ -142,3 +141,8 @@ def _error(subject: str, completed: Completed) -> ImagesError:
     elif "No solution found" in reason:
         kind = DependencyError
     return kind(f"{subject}: {reason}")
+
+
+def provided_extras(metadata: str) -> list[str]:
+    """Return the names of the extras in the metadata of a distribution."""
+    return sorted(HeaderParser().parsestr(metadata).get_all("Provides-Extra") or [])

@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from build_tasks import paths
 from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
@@ -46,17 +48,33 @@ def find(source: str, place: str, announce: Announce) -> tuple[Path, str]:
     return folder, _version(folder, place)
 
 
+def extras(folder: Path, place: str) -> Collection[str] | None:
+    """Return the extras that sources declare, None if their build makes them.
+
+    Raises:
+        UsageError: their pyproject.toml is unusable.
+    """
+    project = _project(folder / "pyproject.toml", place)
+    declared = project.get("optional-dependencies")
+    return declared.keys() if isinstance(declared, dict) else None
+
+
 def _refuse_other_project(file: Path, place: str) -> None:
     """Raise UsageError if a pyproject.toml names another project, like this one."""
+    name = _project(file, place).get("name", "apache-airflow")
+    if name != "apache-airflow":
+        raise UsageError(f"{place}: {file.parent} has the sources of {name}, not of apache-airflow")
+
+
+def _project(file: Path, place: str) -> Mapping[str, Any]:
+    """Return the table `project` of a pyproject.toml, empty if there is none."""
     try:
         project = paths.parse_toml(paths.read_text(file)).get("project", {})
     except ValueError as error:
         raise UsageError(f"{place}: {file}: {error}") from None
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
-    name = project.get("name", "apache-airflow") if isinstance(project, dict) else None
-    if name != "apache-airflow":
-        raise UsageError(f"{place}: {file.parent} has the sources of {name}, not of apache-airflow")
+    return project if isinstance(project, dict) else {"name": None}
 
 
 def _version(folder: Path, place: str) -> str:

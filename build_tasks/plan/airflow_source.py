@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import zipfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from build_tasks import paths
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import constraint_files
+from build_tasks.constraints import constraint_files, extras, resolver
+from build_tasks.constraints.extras import Provided
 from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_checkout
 from build_tasks.process import Announce
@@ -20,6 +25,18 @@ from build_tasks.process import Announce
 WHEELS = "docker-context-files"
 #: Files that may be in the folder of wheels.
 _HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
+
+
+#: The distributions of Airflow's sources; a build of providers from sources has no pins of them.
+_SOURCES = frozenset(("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk"))
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+
+
+class Wheel(NamedTuple):
+    """A wheel, and its version."""
+
+    file: Path
+    version: str
 
 
 @dataclass(frozen=True)
@@ -31,12 +48,14 @@ class Installation:
         version: the release of Airflow.
         constraints: the constraints file to follow.
         contexts: folders of named build contexts, by the stage that they replace.
+        local: distributions that do not come from the index, to which no pin applies.
     """
 
     method: str
     version: str
     constraints: Path
     contexts: Mapping[str, Path] = field(default_factory=dict)
+    local: frozenset[str] = frozenset()
 
 
 def find(settings: Settings, python: str, announce: Announce) -> Installation:
@@ -48,24 +67,46 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
         NetworkError: the repository or the constraints cannot be fetched.
         MissingProgram: git is not installed.
     """
-    source, place = settings.airflow_from, settings.origins["airflow.from"]
-    release, contexts = settings.airflow_for(python), dict[str, Path]()
-    if source == "wheels":
-        wheels = settings.project.root / WHEELS
-        method, version = source, _check_wheels(wheels, place) or release
-        contexts["wheels"] = wheels
+    constraints, release = constraints_file(settings, python), settings.airflow_for(python)
+    if settings.airflow_from == "wheels":
+        installation = _from_wheels(settings, python, constraints)
     else:
         _refuse_leftovers(settings.project.root / WHEELS)
-        method, version = "release", release
-        if source != "release":
-            method = "sources"
-            contexts["sources"], version = airflow_checkout.find(source, place, announce)
-    constraints = constraints_file(settings, python)
-    if settings.constraints_location:
-        contexts["constraints"] = constraints.parent
-    else:
+        if settings.airflow_from == "release":
+            installation = Installation("release", release, constraints)
+        else:
+            installation = _from_sources(settings, python, constraints, announce)
+    if not settings.constraints_location:
         constraint_files.check(constraints, python, release)
-    return Installation(method, version, constraints, contexts)
+        return installation
+    contexts = {**installation.contexts, "constraints": constraints.parent}
+    return replace(installation, contexts=contexts)
+
+
+def _from_wheels(settings: Settings, python: str, constraints: Path) -> Installation:
+    folder = settings.project.root / WHEELS
+    wheels = _check_wheels(folder, settings.origins["airflow.from"])
+    version, slim = settings.airflow_for(python), settings.prod_slim
+    if airflow := wheels.get("apache-airflow"):
+        version, place = airflow.version, f"{WHEELS}/{airflow.file.name}"
+        provided = Provided(version, _wheel_extras(airflow.file, place), place)
+        extras.compare(settings, python, provided, slim=slim)
+    else:
+        extras.check(settings, python, slim=slim)
+    contexts = {"wheels": folder}
+    return Installation("wheels", version, constraints, contexts, frozenset(wheels))
+
+
+def _from_sources(
+    settings: Settings, python: str, constraints: Path, announce: Announce
+) -> Installation:
+    place = settings.origins["airflow.from"]
+    folder, version = airflow_checkout.find(settings.airflow_from, place, announce)
+    names = airflow_checkout.extras(folder, place)
+    if names is not None:
+        provided = Provided(version, names, str(folder / "pyproject.toml"))
+        extras.compare(settings, python, provided, slim=settings.prod_slim)
+    return Installation("sources", version, constraints, {"sources": folder}, _SOURCES)
 
 
 def constraints_file(settings: Settings, python: str) -> Path:
@@ -87,12 +128,16 @@ def _refuse_leftovers(folder: Path) -> None:
         )
 
 
-def _check_wheels(folder: Path, place: str) -> str | None:
-    """Check the wheels in a folder, and return the version of Airflow's, if there is one."""
+def _check_wheels(folder: Path, place: str) -> dict[str, Wheel]:
+    """Return the wheels by the names of their distributions.
+
+    Raises:
+        UsageError: there is none, or something that is no wheel, or two of one distribution.
+    """
     files = _wheel_files(folder)
     if not files:
         raise UsageError(f"{place}: there is no wheel in {folder.name}/")
-    versions: dict[str, str] = {}
+    wheels: dict[str, Wheel] = {}
     for file in files:
         path = f"{folder.name}/{file.name}"
         if file.is_symlink() or not file.is_file():
@@ -101,10 +146,26 @@ def _check_wheels(folder: Path, place: str) -> str | None:
             name, version, _, _ = parse_wheel_filename(file.name)
         except InvalidWheelFilename:
             raise UsageError(f"{path}: is no wheel, like NAME-1.0-py3-none-any.whl") from None
-        if name in versions:
+        if name in wheels:
             raise UsageError(f"{path}: there is another wheel of {name}")
-        versions[name] = str(version)
-    return versions.get("apache-airflow")
+        wheels[name] = Wheel(file, str(version))
+    return wheels
+
+
+def _wheel_extras(file: Path, place: str) -> list[str]:
+    """Return the extras of a wheel.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(file) as wheel:
+            name = next(name for name in wheel.namelist() if _METADATA.fullmatch(name))
+            return resolver.provided_extras(wheel.read(name).decode())
+    except StopIteration:
+        raise UsageError(f"{place}: is no wheel: it has no METADATA") from None
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UsageError(f"{place}: is no wheel: {error}") from None
 
 
 def _copy_constraints(settings: Settings, python: str) -> Path:

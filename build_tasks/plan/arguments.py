@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+import re
+import shlex
+from collections.abc import Collection, Iterable
 
 from build_tasks import paths
 from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import indexes
+from build_tasks.constraints import indexes, requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile.inputs import EPOCH
@@ -45,13 +47,15 @@ def arguments(
         "AIRFLOW_UV_VERSION": settings.uv_version,
         "AIRFLOW_UV_OPTIONS": " ".join(indexes.options(settings)),
         "AIRFLOW_UV_PRERELEASE": settings.uv_prerelease,
-        "ADDITIONAL_DEV_APT_DEPS": " ".join(settings.dependencies_apt_dev),
-        "ADDITIONAL_PYTHON_DEPS": " ".join(settings.dependencies_python),
+        "ADDITIONAL_DEV_APT_DEPS": " ".join(
+            requirement_files.debian_packages(settings, "dependencies.apt-dev", python)
+        ),
+        "ADDITIONAL_PYTHON_DEPS": _words(requirement_files.python_items(settings, python)),
         # BuildKit knows these: they are part of neither the history nor a cache key.
         "HTTP_PROXY": settings.http_proxy,
         "HTTPS_PROXY": settings.https_proxy,
         "NO_PROXY": ",".join(settings.no_proxy),
-        **(_prod(settings, installation) if installation else _ci(python, settings)),
+        **(_prod(python, settings, installation) if installation else _ci(python, settings)),
         # What changes with every commit comes last, as in the Dockerfiles.
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
@@ -104,14 +108,15 @@ def _ci(python: str, settings: Settings) -> dict[str, str]:
     return {
         "AIRFLOW_VERSION": settings.airflow_for(python),
         "AIRFLOW_EXTRAS": ",".join(settings.airflow_extras),
-        "AIRFLOW_TEST_DEPS": " ".join(settings.ci_test_packages),
+        "AIRFLOW_TEST_DEPS": _words(settings.ci_test_packages),
     }
 
 
-def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
+def _prod(python: str, settings: Settings, installation: Installation) -> dict[str, str]:
     from_sources = settings.constraints_mode == "constraints-source-providers"
     clients = () if settings.prod_slim else settings.prod_clients
     runtime = [package for client in clients for package in CLIENTS[client]]
+    runtime += requirement_files.debian_packages(settings, "dependencies.apt-runtime", python)
     return {
         "AIRFLOW_VERSION": installation.version,
         "AIRFLOW_EXTRAS": "" if settings.prod_slim else ",".join(settings.airflow_extras),
@@ -119,5 +124,11 @@ def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
         "AIRFLOW_PROVIDERS_FROM_SOURCES": "true" if from_sources else "",
         "AIRFLOW_CONSTRAINTS": settings.constraints_mode,
         "AIRFLOW_PIP_VERSION": settings.pip_version,
-        "ADDITIONAL_RUNTIME_APT_DEPS": " ".join([*runtime, *settings.dependencies_apt_runtime]),
+        "ADDITIONAL_RUNTIME_APT_DEPS": " ".join(runtime),
     }
+
+
+def _words(items: Iterable[str]) -> str:
+    """Return requirements and options as words that xargs reads; those with spaces are quoted."""
+    words = (word for item in items for word in requirement_files.words(item))
+    return " ".join(shlex.quote(word) if re.search(r"[\s'\"\\]", word) else word for word in words)

@@ -11,7 +11,15 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import baseline, constraint_files, indexes
+from build_tasks.constraints import (
+    baseline,
+    conflicts,
+    constraint_files,
+    indexes,
+    requirement_files,
+)
+from build_tasks.constraints.conflicts import Constraints
+from build_tasks.constraints.constraint_files import normalize
 from build_tasks.constraints.indexes import Indexes
 from build_tasks.inputs import apt_sources, context
 from build_tasks.inputs.apt_sources import AptSettings
@@ -71,7 +79,7 @@ def collect(
     }
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
-    _warn_unpinned(settings, installations, announce)
+    _check_requirements(settings, installations, announce)
 
     @cache
     def prepare(name: str, folder: Path) -> Prepared:
@@ -88,13 +96,13 @@ def collect(
     contents = []
     apt = _apt_sources(settings)
     for image, installation in installations.items():
-        folders = {"": settings.project.root, **apt}
-        airflow = settings.airflow_for(image.python)
-        if installation:
-            folders |= dict(sorted(installation.contexts.items()))
-            airflow = installation.version
+        named = {**apt, **(installation.contexts if installation else {})}
         if packages.folder:
-            folders["wheelhouse"] = packages.folder
+            named["wheelhouse"] = packages.folder
+        if files := requirement_files.read(settings, image.python).files:
+            named[requirement_files.CONTEXT] = requirement_files.write(files)
+        folders = {"": settings.project.root, **dict(sorted(named.items()))}
+        airflow = installation.version if installation else settings.airflow_for(image.python)
         first_layer = ("AIRFLOW_BASELINE", select_baseline(image.python, slim=image.slim))
         build_arguments = arguments.arguments(image.python, settings, installation, commit)
         contexts = {name: prepare(name, folder) for name, folder in folders.items()}
@@ -149,10 +157,15 @@ def _warn_ignored(settings: Settings, kinds: Iterable[ImageKind], announce: Anno
             announce(f"warning: {origin}: does not count for the CI image, only for PROD")
 
 
-def _warn_unpinned(
+def _check_requirements(
     settings: Settings, installations: Mapping[Image, Installation | None], announce: Announce
 ) -> None:
-    """Warn of additional packages whose version no constraints pin."""
+    """Check the additional packages against the constraints; warn of versions that none pins.
+
+    Raises:
+        UsageError: a file of requirements is unusable.
+        DependencyError: a requirement excludes a version that the constraints pin.
+    """
     warnings: dict[tuple[str, ...], str] = {}
     for image, install in installations.items():
         file = (
@@ -160,11 +173,23 @@ def _warn_unpinned(
             if install
             else constraint_files.path(settings.project, image.python)
         )
-        tests = () if install else settings.ci_test_packages
-        packages = constraint_files.unpinned(file, (*settings.dependencies_python, *tests))
         own = install and settings.constraints_location
+        name = own or constraint_files.place(file)
+        added, lines = requirement_files.read(settings, image.python), constraint_files.lines(file)
+        local = install.local if install else ()
+        constraints = Constraints(
+            name,
+            [line for line in lines if normalize(line.partition("==")[0]) not in local],
+            install.version if install else settings.airflow_for(image.python),
+            "require another version"
+            + ("" if own else f", or run: nox -s constraints-{image.python}"),
+        )
+        conflicts.check(added.requirements, constraints, image.python)
+        tests = () if install else settings.ci_test_packages
+        wanted = (*(text for _, text in added.requirements), *tests)
+        packages = conflicts.unpinned(wanted, (*lines, *(text for _, text in added.limits)))
         if packages:
-            warnings.setdefault((own or constraint_files.place(file), *packages), image.python)
+            warnings.setdefault((name, *packages), image.python)
     for (name, *packages), python in warnings.items():
         announce(
             f"warning: {', '.join(packages)}: {name} has no version, so the newest is installed: "

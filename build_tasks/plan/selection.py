@@ -44,10 +44,11 @@ def select(options: Options, settings: Settings) -> list[Image]:
     for python in pythons if ImageKind.CI in kinds else ():
         file = constraint_files.path(settings.project, python)
         constraint_files.check(file, python, settings.airflow_for(python))
-    # A PROD image from other sources may have other extras; its build checks them.
-    released = settings.airflow_from == "release" and not settings.prod_slim
-    for python in pythons if ImageKind.CI in kinds or released else ():
-        extras.check(settings, python)
+    # A PROD image from wheels or sources may have other extras: airflow_source checks them.
+    released = ImageKind.CI in kinds or settings.airflow_from == "release"
+    slim = settings.prod_slim and ImageKind.CI not in kinds
+    for python in pythons if released else ():
+        extras.check(settings, python, slim=slim)
     return [
         Image(kind, python, slim=kind is ImageKind.PROD and settings.prod_slim)
         for kind in kinds

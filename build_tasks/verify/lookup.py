@@ -9,6 +9,7 @@ from build_tasks import paths
 from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
+from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
 from build_tasks.model.matrix import Build, ImageKind, Platform
@@ -111,6 +112,7 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         release = {"airflow.from": "release", "constraints.mode": "constraints"}
         settings = settings.replace({**release, "constraints.location": ""})
     released = settings.airflow_from == "release"
+    added = requirement_files.read(settings, build.python)
     return Target(
         client=host.client,
         image=image,
@@ -118,7 +120,7 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         airflow=settings.airflow_for(build.python) if released else image.airflow,
         constraints=airflow_source.constraints_file(settings, build.python),
         extras=() if build.slim else settings.airflow_extras,
-        packages=(*settings.dependencies_python, *tests),
+        packages=(*(text for _, text in added.requirements), *tests),
         budget=budget,
         base_image=base_image,
         ca_bundle=host.ca_bundle,

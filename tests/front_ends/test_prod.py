@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from archives import wheel
 from fake_docker import ROOT, Bench, echoed, last
 
 from build_tasks.config import loading
@@ -227,7 +228,7 @@ def test_wheels_are_a_build_context(project: Bench) -> None:
     wheels = project.root / "docker-context-files"
     wheels.mkdir()
     (wheels / "README.md").touch()
-    (wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl").touch()
+    wheel(wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl", *CHOSEN.airflow_extras)
     (wheels / "other-1-py3-none-any.whl").touch()
     words = built(project, "--airflow-from", "wheels")
     sent = project.sent(wheels)

@@ -108,7 +108,12 @@ def _required(target: Target, packages: Packages) -> Iterator[str]:
     """Yield the names of all packages that are required, directly or by installed packages."""
     installed = packages.distributions
     extras = f"[{','.join(target.extras)}]" if target.extras else ""
-    pending = [Requirement(text) for text in (f"apache-airflow{extras}", *target.packages)]
+    wanted = map(Requirement, (f"apache-airflow{extras}", *target.packages))
+    pending = [
+        requirement
+        for requirement in wanted
+        if requirement.marker is None or requirement.marker.evaluate(packages.environment)
+    ]
     visited: set[tuple[str, str]] = set()
     while pending:
         requirement = pending.pop()

@@ -148,7 +148,8 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
         ),
         (
             '[dependencies]\napt-dev = ["G++"]',
-            "images.toml: dependencies.apt-dev: expected the name of a Debian package, got 'G++'",
+            "images.toml: dependencies.apt-dev: expected the name of a Debian package, or "
+            "`-r FILE`, got 'G++'",
         ),
         ("branch = ", "images.toml: Invalid value"),
         ("[prod]\nslim = 1", "images.toml: prod.slim: expected true or false, got 1"),

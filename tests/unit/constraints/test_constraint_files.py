@@ -198,13 +198,17 @@ def test_uv_error_is_one_line_and_keeps_the_file(
     assert constraint_files.path(project, "3.11").read_text() == GOOD
 
 
-def test_unpinned_requirements_are_found(tmp_path: Path) -> None:
-    file = tmp_path / "constraints.txt"
-    file.write_text("# made\npandas==2.0\nMy_Package>=1\n")
-    wanted = (
-        *("pandas>=2", "my.package", "free", "loose>=1,<2", "star==1.*", "pinned==1.0"),
-        *("marked; python_version == '3.11'", "here @ https://h/x.whl", "exact===1"),
-    )
-    assert constraint_files.unpinned(file, wanted) == [
-        *("free", "loose>=1,<2", "star==1.*", "marked; python_version == '3.11'"),
-    ]
+def test_files_of_requirements_and_constraints_are_resolved(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project.root
+    (root / "requirements.txt").write_text("-c own.txt\npandas ; python_version > '3.9' # why\n")
+    (root / "own.txt").write_text("numpy<2\n")
+    resolver = Resolver(*["apache-airflow==3.3.2\n"] * 4)
+    monkeypatch.setattr(process, "run", resolver)
+    settings = loading.load({"dependencies-python": "-r requirements.txt,boto3"}, environment={})
+    constraint_files.generate("3.11", settings, Uv({}), upgrade=True, announce=print)
+    asked = resolver.asked[0].splitlines()
+    assert asked[1:3] == ["pandas ; python_version > '3.9'", "boto3"]
+    assert resolver.limits[0].splitlines()[1:] == ["numpy<2"]
+    assert "pandas" not in resolver.asked[2]

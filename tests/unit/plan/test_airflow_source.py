@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
+from archives import wheel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,10 +57,48 @@ def test_missing_wheels_folder_is_like_an_empty_one(wheels: Path) -> None:
 def test_version_is_that_of_airflows_wheel(wheels: Path) -> None:
     (wheels / "apache_airflow_core-3.9.9-py3-none-any.whl").touch()
     assert airflow_source.find(chosen(airflow_from="wheels"), "3.11", said).version == "3.3.2"
-    (wheels / "Apache.Airflow-3.4.0.dev0+mine-1-py3-none-any.whl").touch()
-    found = airflow_source.find(chosen(airflow_from="wheels"), "3.11", said)
+    wheel(wheels / "Apache.Airflow-3.4.0.dev0+mine-1-py3-none-any.whl", "celery", "mine")
+    found = airflow_source.find(chosen(airflow_from="wheels", airflow_extras="mine"), "3.11", said)
     assert (found.method, found.version) == ("wheels", "3.4.0.dev0+mine")
     assert found.contexts == {"wheels": wheels}
+    assert found.local == {"apache-airflow", "apache-airflow-core"}
+
+
+def test_extras_are_those_of_the_wheel(wheels: Path) -> None:
+    file = wheel(wheels / "apache_airflow-3.4.0-py3-none-any.whl", "celery")
+    place = "docker-context-files/apache_airflow-3.4.0-py3-none-any.whl"
+    options = {"airflow_from": "wheels", "airflow_extras": "celery,celeri"}
+    message = r"--airflow-extras: Airflow 3.4.0 has no extra 'celeri': did you mean celery\?"
+    with pytest.raises(UsageError, match=message):
+        airflow_source.find(chosen(**options), "3.11", said)
+    airflow_source.find(chosen(**options, prod_slim=True), "3.11", said)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("apache_airflow.dist-info/RECORD", "")
+    with pytest.raises(UsageError, match=rf"{place}: is no wheel: it has no METADATA$"):
+        airflow_source.find(chosen(**options), "3.11", said)
+    file.write_text("")
+    with pytest.raises(UsageError, match=rf"{place}: is no wheel: File is not a zip file$"):
+        airflow_source.find(chosen(**options), "3.11", said)
+
+
+def test_wheels_without_airflow_have_the_extras_of_the_release(wheels: Path) -> None:
+    (wheels / "other-1-py3-none-any.whl").touch()
+    with pytest.raises(UsageError, match=r"Airflow 3\.3\.2 has no extra 'celeri'"):
+        airflow_source.find(chosen(airflow_from="wheels", airflow_extras="celeri"), "3.11", said)
+
+
+def test_extras_are_those_that_sources_declare(wheels: Path, tmp_path: Path) -> None:
+    expect_none = list(wheels.iterdir())
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[project]\nversion = "3.4"\ndynamic = ["optional-dependencies"]\n')
+    options = chosen(airflow_from=str(tmp_path), airflow_extras="celeri")
+    found = airflow_source.find(options, "3.11", said)
+    assert (found.method, found.version, expect_none) == ("sources", "3.4", [])
+    assert "apache-airflow-core" in found.local
+    file.write_text('[project]\nversion = "3.4"\n[project.optional-dependencies]\nmine = []\n')
+    message = rf"Airflow 3.4 has no extra 'celeri': {file} has all$"
+    with pytest.raises(UsageError, match=message):
+        airflow_source.find(options, "3.11", said)
 
 
 def test_wheels_are_files_with_unique_names(wheels: Path) -> None:
@@ -87,9 +127,9 @@ def test_valid_wheel_names_are_accepted(
 ) -> None:
     folder = tmp_path_factory.mktemp("wheels")
     (folder / f"{name}-{version}-{tag}.whl").touch()
-    assert airflow_source._check_wheels(folder, "here") is None
+    assert "apache-airflow" not in airflow_source._check_wheels(folder, "here")
     (folder / f"apache_airflow-{version}-py3-none-any.whl").touch()
-    assert airflow_source._check_wheels(folder, "here") == version
+    assert airflow_source._check_wheels(folder, "here")["apache-airflow"].version == version
 
 
 @given(name=st.text(alphabet=st.characters(exclude_characters="/\0", codec="utf-8"), max_size=40))

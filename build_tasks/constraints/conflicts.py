@@ -1,0 +1,98 @@
+"""Additional requirements against the constraints, as far as it is known without an index.
+
+What the required packages themselves require is only known to uv, which fails in the step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from build_tasks.config.parsing import parse_requirement
+from build_tasks.constraints.constraint_files import NAME, PIN, normalize
+from build_tasks.constraints.requirement_files import Requirement
+from build_tasks.errors import DependencyError
+
+if TYPE_CHECKING:
+    from packaging.markers import Marker
+
+_AIRFLOW = "apache-airflow"
+_EXACT = re.compile(r"===| @ |==(?!.*\*)")
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """The constraints of an image.
+
+    Args:
+        name: how messages name them.
+        lines: their lines, without comments.
+        airflow: the release of Airflow, which no requirement can change.
+        remedy: what to do about a version that they pin.
+    """
+
+    name: str
+    lines: Sequence[str]
+    airflow: str
+    remedy: str
+
+
+def check(wanted: Iterable[Requirement], constraints: Constraints, python: str) -> None:
+    """Raise DependencyError if a requirement excludes a version that the constraints pin."""
+    asked = [(place, parse_requirement(text)) for place, text in wanted]
+    names = {normalize(requirement.name) for _, requirement in asked}
+    pins = {_AIRFLOW: constraints.airflow}
+    for line in constraints.lines:
+        pin = PIN.fullmatch(line.partition(";")[0].strip())
+        if pin and normalize(pin[1]) in names and _holds(parse_requirement(line).marker, python):
+            pins[normalize(pin[1])] = pin[2]
+    for place, requirement in asked:
+        name = normalize(requirement.name)
+        version = pins.get(name)
+        if version is None or requirement.specifier.contains(version, prereleases=True):
+            continue
+        if not _holds(requirement.marker, python):
+            continue
+        if name == _AIRFLOW:
+            raise DependencyError(
+                f"{place}: {requirement} is not Airflow {version}, which is installed: "
+                "airflow.version in images.toml selects the release"
+            )
+        raise DependencyError(
+            f"{place}: {requirement} excludes {name} {version}, which {constraints.name} pins for "
+            f"Airflow {constraints.airflow}: {constraints.remedy}"
+        )
+
+
+def _holds(marker: Marker | None, python: str) -> bool:
+    """Return whether a marker is true in all images of a Python, whatever the platform."""
+    return marker is None or all(
+        marker.evaluate(
+            {
+                "implementation_name": "cpython",
+                "os_name": "posix",
+                "platform_machine": machine,
+                "platform_python_implementation": "CPython",
+                "platform_system": "Linux",
+                "python_full_version": f"{python}.{patch}",
+                "python_version": python,
+                "sys_platform": "linux",
+            }
+        )
+        for machine in ("x86_64", "aarch64")
+        for patch in (0, 99)
+    )
+
+
+def unpinned(requirements: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """Return the requirements whose version neither they nor lines of constraints determine."""
+    names = {normalize(name[0]) for line in lines if (name := NAME.match(line))}
+    return [
+        text
+        for text in requirements
+        if (name := NAME.match(text))
+        and normalize(name[0]) not in names
+        and not _EXACT.search(text.partition(";")[0])
+    ]
