@@ -30,6 +30,8 @@ from build_tasks.model import builder
 from build_tasks.text import hints
 from build_tasks.text.redaction import redact
 
+#: A file of requirements that is used where `dependencies.python` is not set.
+REQUIREMENTS = "requirements.txt"
 #: Variables with the prefix that set no key; those of tests have their own prefix.
 OTHER_VARIABLES = tuple(ENVIRONMENT_PREFIX + name for name in ("CACHE", "ENGINE_RELEASE", "FILE"))
 TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
@@ -63,7 +65,7 @@ def load(
     """Return the effective settings.
 
     Options that are None, False or an empty list are not given. The file is by default that of
-    `project.find`.
+    `project.find`. Its folder's requirements.txt is installed, unless settings say what is.
 
     Raises:
         UsageError: there is no file, or a key, a variable or a value is wrong.
@@ -71,6 +73,8 @@ def load(
     variables = read_environment(environment)
     project = projects.find(environment, file)
     given = _read_file(project.file) | variables
+    if (project.root / REQUIREMENTS).is_file():
+        given.setdefault("dependencies.python", ([f"-r {REQUIREMENTS}"], REQUIREMENTS))
     for item in FIELDS:
         value = (options or {}).get(item.name)
         if value not in (None, False, []):

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from build_tasks import paths
+from build_tasks.config import loading
 from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import (
@@ -166,7 +167,9 @@ def _check_requirements(
         UsageError: a file of requirements is unusable.
         DependencyError: a requirement excludes a version that the constraints pin.
     """
-    warnings: dict[tuple[str, ...], str] = {}
+    origin, warnings = settings.origins["dependencies.python"], dict[tuple[str, ...], str]()
+    if origin == loading.REQUIREMENTS:
+        announce(f"{origin}: its packages are installed ([dependencies] python = [] for none)")
     for image, install in installations.items():
         file = (
             install.constraints
