@@ -185,7 +185,7 @@ def _check_requirements(
             [line for line in lines if normalize(line.partition("==")[0]) not in local],
             install.version if install else settings.airflow_for(image.python),
             "require another version"
-            + ("" if own else f", or run: nox -s constraints-{image.python}"),
+            + ("" if own else f", or run: {hints.constraints(image.python)}"),
         )
         conflicts.check(added.requirements, constraints, image.python)
         tests = () if install else settings.ci_test_packages
