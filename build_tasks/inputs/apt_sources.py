@@ -105,11 +105,15 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
 
 def _read_sources(file: Path, name: str, place: str) -> dict[str, bytes]:
     """Return a file of sources, and the keys that it names, by their paths in the folder."""
+    try:
+        text = paths.read_text(file)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
     place = f"{place}: {file.name}"
     if file.suffix != ".sources":
         raise UsageError(f"{place}: expected a file NAME.sources in apt's deb822 format")
     try:
-        stanzas = parse(paths.read_text(file))
+        stanzas = parse(text)
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     if not stanzas:

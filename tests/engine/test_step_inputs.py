@@ -1,0 +1,255 @@
+"""What the settings give to steps, on a real engine: Debian sources, secrets, agents, proxies."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import socket
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+import apt_repository
+import pytest
+import zstandard
+from apt_repository import Repository
+from suite import ROOT, Suite
+
+from build_tasks.engine import state
+from build_tasks.engine.folders import engine_folders
+from build_tasks.engine.state import EmbeddedEngine
+
+PASSWORD = "canary-apt-password-4731"  # noqa: S105 - to be searched for
+CANARIES = (PASSWORD, "canary-in-variable-4732", "canary-in-file-4733")
+BUILD = ("image.build", "--python", "3.11", "--retries", "0")
+#: The start of a Dockerfile with the step of Dockerfile.ci that installs Debian packages.
+HEAD = """\
+ARG BASE_IMAGE
+FROM scratch AS apt
+FROM ${BASE_IMAGE} AS main
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+ARG AIRFLOW_PYTHON_VERSION=3.11
+"""
+Serve = Callable[..., AbstractContextManager[Repository]]
+
+
+def apt_step(name: str) -> str:
+    """Return the last step of a Dockerfile that runs apt-get, without packages of its own."""
+    text = (ROOT / name).read_text()
+    step = re.findall(
+        r"^RUN (?:.*\\\n)*.*<<EOF\n# install Debian (?:.*\n)*?EOF\n", text, re.MULTILINE
+    )[-1]
+    return re.sub(r"(--no-install-recommends \\\n)(?: +[a-z0-9-]+ \\\n)+", r"\1", step)
+
+
+@pytest.fixture(scope="module")
+def repository(suite: Suite, base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("apt") / "repository"
+    apt_repository.make(suite, base, folder)
+    return folder
+
+
+@pytest.fixture
+def serve(engine: EmbeddedEngine) -> Serve:
+    """Serve a folder at the address by which steps reach this machine."""
+    network = state.saved_setting(engine_folders(), "network")
+    address = network.replace(".0/24", ".1")
+    return lambda folder, login="": apt_repository.serving(folder, address, login)
+
+
+def configure(project: Suite, repository: Repository, build: str = "") -> None:
+    """Let a project take Debian packages from a repository alone."""
+    folder = project.root / "apt"
+    folder.mkdir(exist_ok=True)
+    (folder / "team.sources").write_text(repository.source)
+    (folder / "team.asc").write_bytes((repository.folder / "team.asc").read_bytes())
+    file = project.root / "images.toml"
+    text = re.sub(
+        r"^apt-(dev|runtime) = .*$",
+        r'apt-\1 = ["hello-team"]',
+        file.read_text(),
+        flags=re.MULTILINE,
+    )
+    settings = (
+        'mirror = "none"\nsources = ["apt/team.sources"]\nenvironment = { ACCEPT_EULA = "Y" }'
+    )
+    file.write_text(f"{text}\n[apt]\n{settings}\n{build}")
+
+
+class Arguments:
+    """Reads the command lines of all processes, again and again, while a block runs."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        while not self._end.wait(0.02):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(file.read_bytes())
+                except OSError:
+                    continue
+
+
+def needles() -> list[bytes]:
+    """Return the canaries, as they are and in base64."""
+    texts = [canary.encode() for canary in CANARIES]
+    return [*texts, *(base64.b64encode(text)[:-4] for text in texts)]
+
+
+def written_since(start: float, folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files of a folder that changed since then, and their content."""
+    for file in folder.rglob("*"):
+        try:
+            if file.is_file() and not file.is_symlink() and file.stat().st_mtime >= start:
+                yield file, file.read_bytes()
+        except OSError:
+            continue
+
+
+def layers(archive: Path) -> Iterator[bytes]:
+    """Yield the content of each file of a saved image; that of layers unpacked."""
+    with tarfile.open(archive) as image:
+        for member in image.getmembers():
+            file = image.extractfile(member)
+            if file is None:
+                continue
+            data = file.read()
+            yield data
+            if data.startswith(b"\x28\xb5\x2f\xfd"):
+                yield (
+                    zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+                )
+            elif data.startswith(b"\x1f\x8b"):
+                yield gzip.decompress(data)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """A socket like that of an SSH agent."""
+    path = tmp_path / "agent"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield path
+
+
+def test_packages_of_a_private_signed_source_and_secrets_leave_no_trace(
+    project: Suite, serve: Serve, repository: Path, agent: Path, tmp_path: Path
+) -> None:
+    start = time.time()
+    (tmp_path / "secret").write_text(CANARIES[2])
+    build = (
+        "[build]\nsecrets = { apt-auth = 'env:APT_AUTH', plain = 'env:PLAIN', "
+        f"own = 'file:{tmp_path}/secret' }}\nssh = ['default']\narguments = {{ FLAVOR = 'a b' }}\n"
+    )
+    (project.root / "Dockerfile.ci").write_text(
+        f"{HEAD}ARG TARGETARCH\nARG ADDITIONAL_DEV_APT_DEPS\n{apt_step('Dockerfile.ci')}"
+        "ARG FLAVOR\n"
+        "RUN --mount=type=secret,id=plain --mount=type=secret,id=own --mount=type=ssh "
+        "cat /usr/share/hello-team/hello; ls -A /etc/apt/sources.list.d /run /tmp; "
+        'sha256sum /run/secrets/plain /run/secrets/own; [ -S "${SSH_AUTH_SOCK}" ]; '
+        'echo "flavor ${FLAVOR}, proxy ${https_proxy} but ${NO_PROXY}"\n'
+    )
+    with serve(repository, f"me:{PASSWORD}") as served, Arguments() as arguments:
+        configure(project, served, build)
+        login = f"machine {served.url} login me password {PASSWORD}"
+        options = ("--https-proxy", "http://proxy.example.com:3128", "--no-proxy", ".example.org")
+        private = project.having(APT_AUTH=login, PLAIN=CANARIES[1], SSH_AUTH_SOCK=str(agent))
+        shown = private.invoke(*BUILD, *options, "--dry-run")
+        done = private.invoke(*BUILD, *options, "--progress", "plain")
+        assert done.returncode == 0, done.stderr[-3000:]
+        pushed = private.invoke(*BUILD, *options, "--push", "--push-cache")
+        assert pushed.returncode == 0, pushed.stderr[-3000:]
+    assert re.search(r"\d hello$", done.stderr, re.MULTILINE)
+    assert "flavor a b, proxy http://proxy.example.com:3128 but .example.org" in done.stderr
+    tags = re.search(r"loaded (\S+)", done.stderr)
+    assert tags
+    archive = tmp_path / "image.tar"
+    project.engine("save", "--output", str(archive), tags[1])
+    history = project.engine("history", "--no-trunc", tags[1])
+    assert "proxy.example.com" not in history
+    texts = [
+        *(text.encode() for made in (shown, done, pushed) for text in (made.stdout, made.stderr)),
+        *arguments.seen,
+        *layers(archive),
+        history.encode(),
+        project.engine("image", "inspect", tags[1]).encode(),
+        project.invoke("image.report", "--json").stdout.encode(),
+    ]
+    for needle in needles():
+        assert not [text for text in texts if needle in text], needle
+        # The engine's and the registry's own files, with BuildKit's history and the cache.
+        found = written_since(start, Path(project.environment["AIRFLOW_IMAGES_CACHE"]))
+        assert [file for file, data in found if needle in data] == []
+
+
+def test_a_source_that_is_not_signed_is_one_line(
+    project: Suite, serve: Serve, repository: Path, tmp_path: Path
+) -> None:
+    unsigned = tmp_path / "unsigned"
+    unsigned.mkdir()
+    for name in ("Packages", "Release", "team.asc"):
+        (unsigned / name).write_bytes((repository / name).read_bytes())
+    (project.root / "Dockerfile.ci").write_text(
+        f"{HEAD}ARG TARGETARCH\nARG ADDITIONAL_DEV_APT_DEPS\n{apt_step('Dockerfile.ci')}"
+    )
+    with serve(unsigned) as served:
+        configure(project, served)
+        done = project.invoke(*BUILD)
+    assert done.returncode == 10, done.stderr[-2000:]
+    said = done.stderr.strip().splitlines()[-1]
+    assert (
+        f"ci-3.11-amd64: E: The repository '{served.url} ./ Release' is not signed. (step " in said
+    )
+
+
+def test_a_source_whose_password_is_wrong_is_one_line(
+    project: Suite, serve: Serve, repository: Path
+) -> None:
+    (project.root / "Dockerfile.ci").write_text(
+        f"{HEAD}ARG TARGETARCH\nARG ADDITIONAL_DEV_APT_DEPS\n{apt_step('Dockerfile.ci')}"
+    )
+    with serve(repository, f"me:{PASSWORD}") as served:
+        configure(project, served)
+        done = project.invoke(*BUILD)
+    assert done.returncode == 10, done.stderr[-2000:]
+    said = done.stderr.strip().splitlines()[-1]
+    assert "401  Unauthorized" in said
+
+
+@pytest.mark.nightly
+def test_prod_is_made_of_one_archive_of_debian_packages(
+    project: Suite, serve: Serve, base: str, tmp_path: Path
+) -> None:
+    """The sources of the base image are switched off: all packages come from the test's archive."""
+    text = (ROOT / "Dockerfile").read_text()
+    lists = re.findall(
+        r"apt_get install --yes --no-install-recommends ((?:\\\n +[a-z0-9-]+ )+)", text
+    )
+    assert len(lists) == 2
+    names = sorted({*" ".join(lists).replace("\\\n", " ").split()})
+    archive = tmp_path / "archive"
+    apt_repository.make(project, base, archive, names)
+    with serve(archive) as served:
+        configure(project, served)
+        done = project.good(*("image.build", "--kind", "prod", "--python", "3.11", "--prod-slim"))
+    tags = re.search(r"loaded (\S+)", done.stderr)
+    assert tags
+    listed = project.engine("run", "--rm", tags[1], "bash", "-c", "cat /usr/share/hello-team/hello")
+    assert listed == "hello\n"
