@@ -16,7 +16,7 @@ from typing import Any
 
 from build_tasks import console, paths
 from build_tasks.config import project as projects
-from build_tasks.config.parsing import expected, unknown, without_login
+from build_tasks.config.parsing import expected, nearest, unknown, without_login
 from build_tasks.config.settings import (
     ENVIRONMENT_PREFIX,
     FIELDS,
@@ -187,9 +187,9 @@ def _check_key(path: Path, key: str, value: object) -> None:
     elsewhere = [
         item for item in sorted(keys) if name in {item.rpartition(".")[2], item.replace(".", "-")}
     ]
-    if elsewhere:
-        raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(elsewhere)}?")
     valid = sorted(item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table)
+    if elsewhere and not nearest(name, valid):
+        raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(elsewhere)}?")
     raise unknown(subject, name, valid, f"`{hints.task('settings')}`")
 
 

@@ -314,6 +314,11 @@ def expected(noun: str, value: object, place: str) -> UsageError:
     return UsageError(f"{place}: expected {noun}, got {got}")
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is like another one, if one is."""
+    return next(iter(difflib.get_close_matches(name[:80], [*names], n=1, cutoff=0.7)), None)
+
+
 def unknown(
     subject: str, name: str, valid: Iterable[str], listing: str = "", *, prefix: str = ""
 ) -> UsageError:
@@ -324,9 +329,8 @@ def unknown(
     make one of them nearer.
     """
     names = [*valid]
-    near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.7)
-    if near:
-        hint = f"did you mean {prefix}{near[0]}?"
+    if near := nearest(name, names):
+        hint = f"did you mean {prefix}{near}?"
     elif len(names) <= FEW or not listing:
         hint = f"choose {listed(names)}"
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.errors import UsageError
+from build_tasks.text import hints
 
 FILE = "images.toml"
 #: The variable that names the settings file.
@@ -65,5 +66,5 @@ def find(environment: Mapping[str, str], file: Path | None = None) -> Project:
         if (parent / FILE).is_file():
             return Project(parent / FILE, "current folder" if parent == folder else "folder above")
     raise UsageError(
-        f"there is no {FILE} in {folder} or above: write one, or name one with {FILE_VARIABLE}"
+        f"there is no {FILE} in {folder} or above: write one with: {hints.task('init')}"
     )

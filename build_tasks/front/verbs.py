@@ -219,6 +219,7 @@ VERBS: Mapping[str, Verb] = {
         Option("junit", "output", "write the results as JUnit XML", "FILE"),
         *SHOWN,
     ),
+    "init": Verb("init.init_project", ("",)),
     "matrix": Verb("reports.show_matrix", ("", "--json"), *SHOWN),
     "settings": Verb(
         "reports.show_settings",

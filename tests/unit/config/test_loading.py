@@ -89,6 +89,10 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
             "[prod]\nextras = []",
             "images.toml: [prod]: unknown key 'extras': did you mean airflow.ex",
         ),
+        (
+            "[airflow]\nextra = []",
+            "images.toml: [airflow]: unknown key 'extra': did you mean extras?",
+        ),
         ("cache-mode = 1", "images.toml: unknown key 'cache-mode': did you mean cache.mode?"),
         ("[cach]\nmode = 1", "images.toml: unknown table 'cach': did you mean cache?"),
         (

@@ -96,7 +96,7 @@ def test_help_says_what_a_verb_does_and_has_every_option_and_two_examples(
     for option in verb.options:
         assert f"  --{option.name}" in shown or option.positional
     assert not any(f"--{former} " in shown for former in FORMER_NAMES)
-    assert shown.partition("examples:")[2].count(f"  invoke {name}") == 2
+    assert shown.partition("examples:")[2].count(f"  invoke {name}") == (2 if verb.options else 1)
 
 
 def test_help_groups_options_and_shows_the_valid_values(
