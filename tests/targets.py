@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks.buildx.toolchain import Client
+from build_tasks.model.build import BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.verify.target import Image, Target
 
@@ -20,8 +21,7 @@ def target(**changes: Any) -> Target:  # the attributes have several types
         "extras": (),
         "packages": (),
         "budget": 0,
-        "base_image": "b",
-        "ca_bundle": None,
+        "database": BuildInputs(Path("none"), Path("none")),
         "folder": Path("none"),
         **changes,
     }

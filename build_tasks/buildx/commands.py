@@ -9,7 +9,7 @@ from typing import Any
 from build_tasks.buildx.toolchain import Client
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model import labels
-from build_tasks.model.build import BuildSpec, Output, Secret
+from build_tasks.model.build import BuildInputs, BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache_backends import csv_value
 from build_tasks.process import Command
@@ -23,16 +23,7 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     command = [*client.buildx, "build", *client.with_builder(spec.run.builder)]
     command += ["--file", str(spec.inputs.dockerfile), "--platform", ",".join(spec.platforms)]
     command += ["--pull", "--progress", spec.run.progress]
-    for name, value in spec.inputs.arguments:
-        command += ["--build-arg", f"{name}={value}"]
-    for name, text in spec.inputs.labels:
-        command += ["--label", f"{name}={text}"]
-    for name, path in spec.inputs.contexts:
-        command += ["--build-context", f"{name}={path}"]
-    for secret in spec.inputs.secrets:
-        command += ["--secret", _secret_value(secret)]
-    for agent in spec.inputs.ssh:
-        command += ["--ssh", agent]
+    command += _input_options(spec.inputs)
     command += spec.cache.options()
     for tag in _output_tags(spec):
         command += ["--tag", tag]
@@ -77,12 +68,13 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value}
 
 
-def small_build_command(client: Client, builder: str, context: Path, *options: str) -> Command:
-    """Return the command that builds a folder and loads the image, without attestations."""
+def small_build_command(client: Client, builder: str, inputs: BuildInputs, tag: str) -> Command:
+    """Return the command that builds and loads an image, without attestations."""
     load = ("--load", "--provenance", "false", "--progress", "plain")
     return (
         *(*client.buildx, "build", *client.with_builder(builder), *load),
-        *(*options, str(context)),
+        *("--file", str(inputs.dockerfile), *_input_options(inputs)),
+        *("--tag", tag, str(inputs.context)),
     )
 
 
@@ -168,6 +160,18 @@ def prune_command(
     for name, limit in (limits or {}).items():
         command += [f"--{name}", str(limit)]
     return tuple(command)
+
+
+def _input_options(inputs: BuildInputs) -> list[str]:
+    """Return the options for what goes into a build."""
+    values = {
+        "--build-arg": [f"{name}={value}" for name, value in inputs.arguments],
+        "--label": [f"{name}={text}" for name, text in inputs.labels],
+        "--build-context": [f"{name}={path}" for name, path in inputs.contexts],
+        "--secret": [*map(_secret_value, inputs.secrets)],
+        "--ssh": [*inputs.ssh],
+    }
+    return [word for option, texts in values.items() for text in texts for word in (option, text)]
 
 
 def _secret_value(secret: Secret) -> str:

@@ -23,7 +23,7 @@ from build_tasks.text.redaction import is_secret_name, redact
 
 #: Arguments that the suite sets where it knows their values, and those that BuildKit sets.
 _PLANNED = (
-    *(BASE_ARGUMENT, "AIRFLOW_BASELINE", EPOCH),
+    *(BASE_ARGUMENT, "AIRFLOW_BASELINE", EPOCH, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *(
         f"{machine}{part}"
         for machine in ("BUILD", "TARGET")
@@ -51,10 +51,7 @@ def arguments(
             requirement_files.debian_packages(settings, "dependencies.apt-dev", python)
         ),
         "ADDITIONAL_PYTHON_DEPS": _words(requirement_files.python_items(settings, python)),
-        # BuildKit knows these: they are part of neither the history nor a cache key.
-        "HTTP_PROXY": settings.http_proxy,
-        "HTTPS_PROXY": settings.https_proxy,
-        "NO_PROXY": ",".join(settings.no_proxy),
+        **dict(proxies(settings)),
         **(_prod(python, settings, installation) if installation else _ci(python, settings)),
         # What changes with every commit comes last, as in the Dockerfiles.
         "BUILD_ID": revision.build_id,
@@ -64,6 +61,16 @@ def arguments(
     pairs = (*((name, value) for name, value in table.items() if value), *own)
     refuse_secrets(pairs)
     return pairs
+
+
+def proxies(settings: Settings) -> Pairs:
+    """Return the arguments with proxies, which BuildKit keeps out of history and cache keys."""
+    table = {
+        "HTTP_PROXY": settings.http_proxy,
+        "HTTPS_PROXY": settings.https_proxy,
+        "NO_PROXY": ",".join(settings.no_proxy),
+    }
+    return tuple((name, value) for name, value in table.items() if value)
 
 
 def refuse_secrets(pairs: Pairs) -> None:

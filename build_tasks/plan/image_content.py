@@ -95,7 +95,7 @@ def collect(
         return baseline.select(settings.project, python, slim=slim, announce=announce)
 
     contents = []
-    apt = _apt_sources(settings)
+    apt = apt_context(settings)
     for image, installation in installations.items():
         named = {**apt, **(installation.contexts if installation else {})}
         if packages.folder:
@@ -126,7 +126,7 @@ def _secrets(packages: Indexes) -> tuple[Secret, ...]:
     return tuple(secrets)
 
 
-def _apt_sources(settings: Settings) -> dict[str, Path]:
+def apt_context(settings: Settings) -> dict[str, Path]:
     """Return the folder with the sources of Debian packages, by the name of its build context."""
     root = settings.project.root
     folder = apt_sources.prepare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config import parsing
@@ -11,9 +12,11 @@ from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import matrix
+from build_tasks.model.build import APT_AUTH, CA_BUNDLE, BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.plan import airflow_source, build_host, selection
+from build_tasks.plan import airflow_source, arguments, build_host, image_content, selection
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
@@ -122,7 +125,18 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         extras=() if build.slim else settings.airflow_extras,
         packages=(*(text for _, text in added.requirements), *tests),
         budget=budget,
-        base_image=base_image,
-        ca_bundle=host.ca_bundle,
+        database=_database(host, base_image),
         folder=paths.cache_folder() / "verify",
+    )
+
+
+def _database(host: BuildHost, base_image: str) -> BuildInputs:
+    """Return the inputs of PostgreSQL's image: its packages come from where those of images do."""
+    folder = Path(__file__).with_name("postgres")
+    return BuildInputs(
+        folder / "Dockerfile",
+        folder,
+        arguments=((BASE_ARGUMENT, base_image), *arguments.proxies(host.settings)),
+        secrets=tuple(secret for secret in host.secrets if secret.id in {CA_BUNDLE, APT_AUTH}),
+        contexts=tuple(image_content.apt_context(host.settings).items()),
     )

@@ -13,6 +13,7 @@ from build_tasks.buildx import classification, docker, imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import parsing
 from build_tasks.errors import EngineError, UsageError
+from build_tasks.model.build import BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
 
@@ -56,8 +57,7 @@ class Target:
     extras: tuple[str, ...]  # of Airflow
     packages: tuple[str, ...]  # further requirements
     budget: int  # its maximum size in MB, 0 for any
-    base_image: str  # for the PostgreSQL that it is tried with
-    ca_bundle: Path | None  # for the build of that PostgreSQL
+    database: BuildInputs  # of the PostgreSQL that it is tried with
     folder: Path  # for temporary files
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from build_tasks.process import Completed
 from build_tasks.verify.plugin import Packages, expect, expect_success, script
 from build_tasks.verify.target import Target
 
-_POSTGRES = Path(__file__).parents[1] / "postgres"
 #: Seconds for a database or a server to answer; 5 and 40 were seen on two cores.
 _START = 300.0
 _DAG = """
@@ -60,9 +58,7 @@ def database(target: Target, containers: Containers, packages: Packages) -> Data
         pytest.skip("the image has no driver for PostgreSQL")
     client = target.client
     tag = f"airflow-images/postgres:{target.build.python}"
-    bundle = ["--secret", f"id=ca-bundle,src={target.ca_bundle}"] if target.ca_bundle else []
-    options = ("--build-arg", f"BASE_IMAGE={target.base_image}", *bundle, "--tag", tag)
-    command = commands.small_build_command(client, DEFAULT, _POSTGRES, *options)
+    command = commands.small_build_command(client, DEFAULT, target.database, tag)
     built = process.run(command, environment=client.environment, timeout=_START * 4, check=False)
     expect_success(built, "PostgreSQL cannot be built")
     started = containers.start(image=tag, options=("--init",))

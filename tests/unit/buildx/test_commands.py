@@ -8,7 +8,7 @@ import specs
 from build_tasks.buildx import commands
 from build_tasks.buildx.toolchain import Client
 from build_tasks.model import builder, cache_backends
-from build_tasks.model.build import BuildSpec, Output, Secret
+from build_tasks.model.build import BuildInputs, BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder, Node
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Platform
@@ -180,9 +180,17 @@ def test_bake_is_allowed_to_read_files_if_it_asks(version: tuple[int, ...], asks
 
 
 def test_a_small_image_is_built_and_loaded() -> None:
-    assert commands.small_build_command(CLIENT, "default", Path("/p"), "--tag", "t") == (
+    inputs = BuildInputs(
+        Path("/p/Dockerfile"),
+        Path("/p"),
+        arguments=(("A", "1"),),
+        secrets=(Secret("apt-auth", variable="X"),),
+        contexts=(("apt", Path("/a")),),
+    )
+    assert commands.small_build_command(CLIENT, "default", inputs, "t") == (
         *("docker-buildx", "build", "--builder", "default", "--load", "--provenance", "false"),
-        *("--progress", "plain", "--tag", "t", "/p"),
+        *("--progress", "plain", "--file", "/p/Dockerfile", "--build-arg", "A=1"),
+        *("--build-context", "apt=/a", "--secret", "id=apt-auth,env=X", "--tag", "t", "/p"),
     )
 
 

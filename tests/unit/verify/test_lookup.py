@@ -11,6 +11,7 @@ from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
+from build_tasks.model.build import Secret
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import airflow_source
 from build_tasks.verify import lookup
@@ -55,7 +56,8 @@ def test_slim_beside_an_identity_counts() -> None:
 
 
 def expected(build: Build, **options: object) -> Target:
-    host = SimpleNamespace(client=None, ca_bundle=None, settings=loaded(**options))
+    secrets = (Secret("ca-bundle", Path("/ca")), Secret("plain", variable="X"))
+    host = SimpleNamespace(client=None, secrets=secrets, settings=loaded(**options))
     return lookup._target(host, IMAGE, build, "base")  # type: ignore[arg-type]  # all of a host that it uses
 
 
@@ -86,3 +88,14 @@ def test_each_image_has_its_budget() -> None:
     assert expected(PROD).budget == own.prod_budget
     slim = expected(replace(PROD, slim=True))
     assert (slim.budget, slim.extras) == (own.prod_slim_budget, ())
+
+
+def test_the_database_comes_from_where_debian_packages_of_images_do() -> None:
+    database = expected(PROD).database
+    assert (database.arguments, database.contexts) == ((("BASE_IMAGE", "base"),), ())
+    assert database.secrets == (Secret("ca-bundle", Path("/ca")),)
+    database = expected(PROD, apt_mirror="https://h/debian", http_proxy="http://p:1").database
+    assert dict(database.arguments)["HTTP_PROXY"] == "http://p:1"
+    ((name, folder),) = database.contexts
+    assert name == "apt"
+    assert (folder / "setup").exists()
