@@ -96,8 +96,12 @@ def load(
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:
-    """Return key, value and origin of each setting."""
-    result: list[tuple[str, object, str]] = []
+    """Return key, value and origin of the file, of what is beside it, and of each setting."""
+    project = settings.project
+    result: list[tuple[str, object, str]] = [
+        ("file", str(project.file), project.origin),
+        ("files", project.own, "beside the file"),
+    ]
     for item in FIELDS:
         if item.key == "builders" and settings.builders:
             result += builder.setting_rows(settings.builders)

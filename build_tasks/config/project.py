@@ -18,6 +18,11 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = _PACKAGE.parent if (_PACKAGE.parent / FILE).is_file() else _PACKAGE / "shipped"
 #: A folder of the project that replaces the package's as a whole; of others, each file counts.
 SOURCES = "sources"
+#: What a project may have of its own, instead of what the package ships.
+OWN = (
+    *("Dockerfile", "Dockerfile.ci", ".dockerignore", "constraints", SOURCES),
+    "docker-context-files",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Project:
     def root(self) -> Path:
         """The folder of the settings file."""
         return self.file.parent
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """What the project has of OWN."""
+        return tuple(name for name in OWN if (self.root / name).exists())
 
     def path(self, name: str) -> Path:
         """Return a file or folder of the project, or the package's if the project has none.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from build_tasks import paths
 from build_tasks.config import builder_tables, parsing
 from build_tasks.config.parsing import Choice, Items, Matching
 from build_tasks.config.project import Project
@@ -92,6 +94,16 @@ class Settings:
     def replace(self, values: Mapping[str, Any]) -> Settings:
         """Return the settings with other values of some keys."""
         return Settings({**self.values, **values}, self.origins, self.project)
+
+    def path(self, key: str, text: str) -> Path:
+        """Return the path that a setting names.
+
+        In images.toml, a relative path starts at the project's root; in an option or a variable, at
+        the current folder.
+        """
+        path = paths.expand_user(text)
+        in_file = self.origins[key].startswith(f"{self.project.file.name}:")
+        return self.project.root / path if in_file else path.absolute()
 
     registry = Field(
         parsing.registry, "", "registry (default: ghcr.io, or the embedded engine's)", "HOST"

@@ -26,10 +26,11 @@ _VERSION_FILES = (
 )
 
 
-def find(source: str, place: str, announce: Announce) -> tuple[Path, str]:
+def find(source: str, place: str, announce: Announce, start: Path = Path()) -> tuple[Path, str]:
     """Return a folder of Airflow's sources, and their version.
 
-    The source is a folder, or a repository and a reference, like `git+https://host/path@ref`.
+    The source is a folder, where a relative path begins at `start`; or a repository and a
+    reference, like `git+https://host/path@ref`.
 
     Raises:
         UsageError: the sources do not exist or are not Airflow's.
@@ -38,7 +39,7 @@ def find(source: str, place: str, announce: Announce) -> tuple[Path, str]:
     """
     if source.startswith("git+"):
         source = str(_fetch(source, place, announce))
-    folder = paths.expand_user(source).absolute()
+    folder = (start / paths.expand_user(source)).absolute()
     if not source or not (folder / "pyproject.toml").is_file():
         raise UsageError(
             f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "

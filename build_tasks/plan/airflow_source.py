@@ -101,7 +101,8 @@ def _from_sources(
     settings: Settings, python: str, constraints: Path, announce: Announce
 ) -> Installation:
     place = settings.origins["airflow.from"]
-    folder, version = airflow_checkout.find(settings.airflow_from, place, announce)
+    start = settings.path("airflow.from", ".")
+    folder, version = airflow_checkout.find(settings.airflow_from, place, announce, start)
     names = airflow_checkout.extras(folder, place)
     if names is not None:
         provided = Provided(version, names, str(folder / "pyproject.toml"))
@@ -181,7 +182,7 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
         text = download.text(location, place)
     else:
         try:
-            text = paths.read_text(paths.expand_user(location))
+            text = paths.read_text(settings.path("constraints.location", location))
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
     text = text.replace("\r\n", "\n")  # the image's shell compares lines

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from build_tasks import paths
 from build_tasks.builders import store
 from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
@@ -118,7 +117,7 @@ def configured_ca_bundle(settings: Settings) -> Path | None:
     """
     if not settings.ca_bundle:
         return None
-    bundle = paths.expand_user(settings.ca_bundle).absolute()
+    bundle = settings.path("ca-bundle", settings.ca_bundle)
     if not bundle.is_file():
         raise UsageError(f"{settings.origins['ca-bundle']}: no such file: {settings.ca_bundle}")
     return bundle

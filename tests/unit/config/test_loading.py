@@ -238,7 +238,30 @@ def test_a_flag_that_was_not_given_says_nothing(file: Path) -> None:
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:
     rows = loading.rows(loading.load({"branch": "x"}, environment={}, file=file))
     assert ("branch", "x", "--branch") in rows
-    assert len(rows) == len(FIELDS)
+    assert len(rows) == len(FIELDS) + 2
+
+
+def test_rows_name_the_file_and_what_the_project_has_of_its_own(file: Path) -> None:
+    (file.parent / "Dockerfile").touch()
+    (file.parent / "constraints").mkdir()
+    rows = loading.rows(loading.load(environment={}, file=file))
+    assert rows[:2] == [
+        ("file", str(file), "--file"),
+        ("files", ("Dockerfile", "constraints"), "beside the file"),
+    ]
+
+
+def test_a_path_in_the_file_starts_at_its_folder_and_any_other_at_the_current_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    file.write_text('ca-bundle = "certs/ca.pem"')
+    loaded = loading.load(environment={}, file=file)
+    assert loaded.path("ca-bundle", loaded.ca_bundle) == file.parent / "certs/ca.pem"
+    assert loaded.path("ca-bundle", "/ca.pem") == Path("/ca.pem")
+    assert loaded.path("ca-bundle", "~/ca.pem") == Path("/home/me/ca.pem")
+    loaded = loading.load({"ca-bundle": "ca.pem"}, environment={}, file=file)
+    assert loaded.path("ca-bundle", loaded.ca_bundle) == Path("ca.pem").absolute()
 
 
 def test_a_misspelt_variable_is_refused_with_what_is_near() -> None:
