@@ -9,7 +9,7 @@ from build_tasks.text.hints import COMMAND
 
 NOXFILE = """\
 # /// script
-# dependencies = ["airflow-images"]
+# dependencies = ["airflow-images", "nox"]
 # ///
 from build_tasks.front.nox_sessions import register
 
