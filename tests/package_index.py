@@ -35,14 +35,14 @@ def wheel(
     version: str,
     *,
     headers: Sequence[str] = (),
-    scripts: Mapping[str, str] | None = None,
+    scripts: Mapping[str, str | bytes] | None = None,
 ) -> Path:
     """Write a wheel with an empty module, and with scripts where they are given."""
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
     info = f"{stem}.dist-info"
     lines = ("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *headers, "")
-    files = {
+    files: dict[str, str | bytes] = {
         f"{module}.py": "",
         f"{info}/METADATA": "\n".join(lines),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -52,22 +52,24 @@ def wheel(
     folder.mkdir(exist_ok=True)
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for file, text in files.items():
-            archive.writestr(file, text)
+        for file, content in files.items():
+            archive.writestr(file, content)
     return path
 
 
 @contextlib.contextmanager
-def serving(packages: Path, folder: Path, user: str, password: str) -> Iterator[PackageIndex]:
+def serving(
+    packages: Path, folder: Path, user: str, password: str, *, address: str = "127.0.0.1"
+) -> Iterator[PackageIndex]:
     """Run an index of a folder of packages; the other folder gets its certificates."""
-    remote.certificates(folder)
-    words = (sys.executable, "-W", "ignore", __file__, str(packages), str(folder))
+    remote.certificates(folder, address)
+    words = (sys.executable, "-W", "ignore", __file__, str(packages), str(folder), address)
     environment = {**os.environ, _USER: user, _PASSWORD: password}
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
-            yield PackageIndex(f"https://127.0.0.1:{port}/simple/", folder / "ca.pem", packages)
+            yield PackageIndex(f"https://{address}:{port}/simple/", folder / "ca.pem", packages)
         finally:
             process.kill()
 
@@ -81,7 +83,7 @@ class _Silent(WSGIRequestHandler):
         """Say nothing."""
 
 
-def _serve(packages: Path, certificates: Path) -> None:
+def _serve(packages: Path, certificates: Path, address: str) -> None:
     import pypiserver  # noqa: PLC0415 - only its own process may have what it imports
 
     login = (os.environ[_USER], os.environ[_PASSWORD])
@@ -93,7 +95,7 @@ def _serve(packages: Path, certificates: Path) -> None:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-    server = make_server("127.0.0.1", 0, application, _Server, _Silent)
+    server = make_server(address, 0, application, _Server, _Silent)
     # The handshake is made in the thread of each connection.
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
@@ -103,4 +105,4 @@ def _serve(packages: Path, certificates: Path) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    _serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

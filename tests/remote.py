@@ -130,7 +130,7 @@ def remote(
         one.die()
 
 
-def certificates(folder: Path) -> ssl.SSLContext:
+def certificates(folder: Path, address: str = "127.0.0.1") -> ssl.SSLContext:
     """Write a CA, a server's and a client's key and certificate; return the server's context."""
 
     def openssl(*words: str) -> None:
@@ -140,7 +140,7 @@ def certificates(folder: Path) -> ssl.SSLContext:
     openssl(*new, "/CN=tests", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
     for who in ("server", "client"):
         openssl(*new, f"/CN={who}", "-keyout", f"{who}.key", "-out", f"{who}.csr")
-        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:node.example.com\n")
+        (folder / "ext").write_text(f"subjectAltName=IP:{address},DNS:node.example.com\n")
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
         openssl(
             "x509", "-req", "-in", f"{who}.csr", *signed, "-extfile", "ext", "-out", f"{who}.pem"

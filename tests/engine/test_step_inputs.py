@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import re
 import socket
-import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
 
 import apt_repository
+import leaks
 import pytest
-import zstandard
 from apt_repository import Repository
 from suite import ROOT, Suite
 
@@ -81,64 +76,6 @@ def configure(project: Suite, repository: Repository, build: str = "") -> None:
     file.write_text(f"{text}\n[apt]\n{settings}\n{build}")
 
 
-class Arguments:
-    """Reads the command lines of all processes, again and again, while a block runs."""
-
-    def __init__(self) -> None:
-        self.seen: set[bytes] = set()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._read)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._end.wait(0.02):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(file.read_bytes())
-                except OSError:
-                    continue
-
-
-def needles() -> list[bytes]:
-    """Return the canaries, as they are and in base64."""
-    texts = [canary.encode() for canary in CANARIES]
-    return [*texts, *(base64.b64encode(text)[:-4] for text in texts)]
-
-
-def written_since(start: float, folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield the files of a folder that changed since then, and their content."""
-    for file in folder.rglob("*"):
-        try:
-            if file.is_file() and not file.is_symlink() and file.stat().st_mtime >= start:
-                yield file, file.read_bytes()
-        except OSError:
-            continue
-
-
-def layers(archive: Path) -> Iterator[bytes]:
-    """Yield the content of each file of a saved image; that of layers unpacked."""
-    with tarfile.open(archive) as image:
-        for member in image.getmembers():
-            file = image.extractfile(member)
-            if file is None:
-                continue
-            data = file.read()
-            yield data
-            if data.startswith(b"\x28\xb5\x2f\xfd"):
-                yield (
-                    zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-                )
-            elif data.startswith(b"\x1f\x8b"):
-                yield gzip.decompress(data)
-
-
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Path]:
     """A socket like that of an SSH agent."""
@@ -166,7 +103,7 @@ def test_packages_of_a_private_signed_source_and_secrets_leave_no_trace(
         'sha256sum /run/secrets/plain /run/secrets/own; [ -S "${SSH_AUTH_SOCK}" ]; '
         'echo "flavor ${FLAVOR}, proxy ${https_proxy} but ${NO_PROXY}"\n'
     )
-    with serve(repository, f"me:{PASSWORD}") as served, Arguments() as arguments:
+    with serve(repository, f"me:{PASSWORD}") as served, leaks.Arguments() as arguments:
         configure(project, served, build)
         login = f"machine {served.url} login me password {PASSWORD}"
         options = ("--https-proxy", "http://proxy.example.com:3128", "--no-proxy", ".example.org")
@@ -187,15 +124,15 @@ def test_packages_of_a_private_signed_source_and_secrets_leave_no_trace(
     texts = [
         *(text.encode() for made in (shown, done, pushed) for text in (made.stdout, made.stderr)),
         *arguments.seen,
-        *layers(archive),
+        *leaks.layers(archive),
         history.encode(),
         project.engine("image", "inspect", tags[1]).encode(),
         project.invoke("image.report", "--json").stdout.encode(),
     ]
-    for needle in needles():
+    for needle in leaks.needles(*CANARIES):
         assert not [text for text in texts if needle in text], needle
         # The engine's and the registry's own files, with BuildKit's history and the cache.
-        found = written_since(start, Path(project.environment["AIRFLOW_IMAGES_CACHE"]))
+        found = leaks.written_since(start, Path(project.environment["AIRFLOW_IMAGES_CACHE"]))
         assert [file for file, data in found if needle in data] == []
 
 

@@ -172,7 +172,7 @@ def machine(team: Bench, **environment: str) -> Machine:
     arguments = dict(value.split("=", 1) for name, value in pairs if name == "--build-arg")
     contexts = dict(value.split("=", 1) for name, value in pairs if name == "--build-context")
     (root / "run/secrets").mkdir(parents=True)
-    for folder in ("tmp", "opt/venv", "var/cache"):
+    for folder in ("tmp", "opt/venv", "var/cache", "run/requirements"):
         (root / folder).mkdir(parents=True)
     printed = team.folder / "log.printed"
     for name, value in pairs:
