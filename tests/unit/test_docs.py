@@ -35,6 +35,24 @@ TITLES = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)[-len(FILES) :]
 DOCKER = Client("docker", ("docker", "buildx"), {})
 
 
+PAGES = [*DOCS.parent.glob("*.md"), *DOCS.rglob("*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
 def commands_beside(file: str) -> list[list[str]]:
     """Return the commands of the console block that follows a file in the text."""
     after = TEXT.partition(file)[2]
