@@ -5,17 +5,18 @@
 # right before its first use, so that a new value repeats no step above. Other Debian packages in `main`
 # repeat no step of `build`.
 #
-# Steps that use the network read an optional CA bundle from the secret `ca-bundle`. Those that install
-# Python packages also read variables of uv and pip from `index`, and a netrc file from
-# `index-credentials`. A secret is part neither of the image nor of a step's cache key.
+# Steps that use the network read an optional CA bundle from the secret `ca-bundle`, or from the build
+# context of that name if it is too large for a secret. Those that install Python packages also read
+# variables of uv and pip from the secret `index`, and a netrc file from `index-credentials`. A secret is
+# part neither of the image nor of a step's cache key.
 #
 # BuildKit names a RUN by the first line of its heredoc, so that line is a comment that says what the step does.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # A build context with the name of one of these stages replaces it: with other constraints, with wheels
-# or sources of Airflow, with packages to use like those of an index, with sources of Debian packages, or with
-# files of requirements.
+# or sources of Airflow, with packages to use like those of an index, with sources of Debian packages, with a
+# large CA bundle, or with files of requirements.
 FROM scratch AS constraints
 ARG AIRFLOW_CONSTRAINTS=constraints
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -28,6 +29,8 @@ FROM scratch AS wheelhouse
 FROM scratch AS sources
 
 FROM scratch AS apt
+
+FROM scratch AS ca-bundle
 
 FROM scratch AS requirements
 
@@ -60,6 +63,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=bind,from=apt,target=/run/apt \
     --mount=type=secret,id=apt-auth,required=false \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for building
 export DEBIAN_FRONTEND=noninteractive
@@ -70,8 +74,8 @@ apt_get() { # dpkg need not flush each file: after a crash, the whole layer is b
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
 }
-bundle=/run/secrets/ca-bundle
-[ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
+bundle=/etc/ssl/certs/ca-certificates.crt
+for file in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${file}" ] || bundle=${file}; done
 apt_get update
 apt_get install --yes --no-install-recommends \
     build-essential \
@@ -111,9 +115,10 @@ RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false \
     --mount=type=secret,id=index-credentials,required=false \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install uv
-[ ! -e /run/secrets/ca-bundle ] || export PIP_CERT=/run/secrets/ca-bundle
+for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export PIP_CERT=${bundle}; done
 export PIP_DEFAULT_TIMEOUT=60
 [ ! -e /run/secrets/index ] || . /run/secrets/index
 python3 -m venv /tmp/pip
@@ -145,10 +150,11 @@ RUN --mount=type=bind,source=constraints/${AIRFLOW_BASELINE}-${AIRFLOW_PYTHON_VE
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false,uid=50000 \
     --mount=type=secret,id=index-credentials,required=false,uid=50000 \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install the baseline of Python packages
 umask 0002
-[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export SSL_CERT_FILE=${bundle}; done
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 [ ! -e /run/secrets/index ] || . /run/secrets/index
 uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
@@ -173,10 +179,11 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false,uid=50000 \
     --mount=type=secret,id=index-credentials,required=false,uid=50000 \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install Airflow and its providers
 umask 0002
-[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export SSL_CERT_FILE=${bundle}; done
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 [ ! -e /run/secrets/index ] || . /run/secrets/index
 export PYTHONDONTWRITEBYTECODE=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
@@ -276,11 +283,12 @@ RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=secret,id=index,required=false,uid=50000 \
     --mount=type=secret,id=index-credentials,required=false,uid=50000 \
     --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false,uid=50000 <<EOF
 # install additional Python packages
 [ -n "${ADDITIONAL_PYTHON_DEPS}" ] || exit 0
 umask 0002
-[ ! -e /run/secrets/ca-bundle ] || export SSL_CERT_FILE=/run/secrets/ca-bundle
+for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export SSL_CERT_FILE=${bundle}; done
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 [ ! -e /run/secrets/index ] || . /run/secrets/index
 python - > /tmp/constraints.txt <<"PYTHON"
@@ -330,6 +338,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=tmpfs,target=/var/log \
     --mount=type=bind,from=apt,target=/run/apt \
     --mount=type=secret,id=apt-auth,required=false \
+    --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
 # install Debian packages for running
 export DEBIAN_FRONTEND=noninteractive
@@ -340,8 +349,8 @@ apt_get() { # dpkg need not flush each file: after a crash, the whole layer is b
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
 }
-bundle=/run/secrets/ca-bundle
-[ -e "${bundle}" ] || bundle=/etc/ssl/certs/ca-certificates.crt
+bundle=/etc/ssl/certs/ca-certificates.crt
+for file in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${file}" ] || bundle=${file}; done
 apt_get update
 apt_get install --yes --no-install-recommends \
     ca-certificates \

@@ -1,4 +1,4 @@
-"""Fit a CA bundle into a BuildKit secret, which has at most 500 KiB."""
+"""Make a CA bundle as small as it can be: BuildKit's secrets have at most 500 KiB."""
 
 from __future__ import annotations
 
@@ -11,19 +11,31 @@ from build_tasks.errors import UsageError
 
 #: Bytes of one secret (BuildKit's session/secrets/secretsprovider, MaxSecretSize).
 LIMIT = 500 * 1024
+#: The folder in the cache folder with bundles, each alone in a folder named by its content.
+HOME = "ca-bundles"
+#: The name of a bundle in its folder.
+NAME = "ca-bundle.pem"
 _CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 )
 
 
-def fitting(bundle: Path) -> Path:
-    """Return the bundle, or where it is too large a copy with each certificate once and no text.
+def fits(bundle: Path) -> bool:
+    """Return whether BuildKit takes a bundle as a secret."""
+    return bundle.stat().st_size <= LIMIT
+
+
+def shrink(bundle: Path) -> Path:
+    """Return the bundle if it fits, else a copy with each certificate once and no text.
+
+    The copy is alone in its folder, which can be a build context, because it may still be too large
+    for a secret.
 
     Raises:
-        UsageError: the bundle cannot be read, has no certificate, or has too many.
+        UsageError: the bundle cannot be read, or has no certificate.
     """
     try:
-        if bundle.stat().st_size <= LIMIT:
+        if fits(bundle):
             return bundle
         content = bundle.read_bytes()
     except OSError as error:
@@ -32,13 +44,10 @@ def fitting(bundle: Path) -> Path:
     if not certificates:
         raise UsageError(f"CA bundle {bundle}: has no certificate (-----BEGIN CERTIFICATE-----)")
     text = b"\n".join((*certificates, b""))
-    if len(text) > LIMIT:
-        raise UsageError(
-            f"CA bundle {bundle}: its {len(certificates)} different certificates have "
-            f"{len(text) // 1024} KiB, and BuildKit takes at most {LIMIT // 1024}: name a smaller "
-            "file with --ca-bundle or SSL_CERT_FILE"
-        )
-    file = paths.cache_folder() / "ca-bundles" / f"{hashlib.sha256(text).hexdigest()[:16]}.pem"
+    home = paths.cache_folder() / HOME
+    file = home / hashlib.sha256(text).hexdigest()[:16] / NAME
     if not file.exists():
-        paths.write(file, text.decode("ascii"))
+        # The temporary file is elsewhere, because another process may send the folder meanwhile.
+        paths.write(file, text.decode("ascii"), aside=home)
+        paths.normalize_modes(file.parent)
     return file

@@ -68,24 +68,37 @@ class BuildHost:
         """The CA bundle for RUN steps, None for that of the base image.
 
         Raises:
-            UsageError: the bundle does not exist, or is too big for BuildKit.
+            UsageError: the bundle does not exist, or has no certificate.
         """
         bundle = configured_ca_bundle(self.settings)
         if bundle is None and self.client.embedded:
             bundle = self.client.embedded.ca_bundle
         if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
             bundle = Path(os.environ["SSL_CERT_FILE"])  # what programs of this machine trust
-        return ca_bundle.fitting(bundle) if bundle else None
+        return ca_bundle.shrink(bundle) if bundle else None
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets of RUN steps: the CA bundle, if there is one, and those of the settings.
+        """The secrets of RUN steps: the CA bundle, unless it is too large, and the user's.
 
         Raises:
-            UsageError: the CA bundle does not exist, or is too big for BuildKit.
+            UsageError: the CA bundle does not exist, or has no certificate.
         """
-        bundle = (Secret(CA_BUNDLE, self.ca_bundle),) if self.ca_bundle else ()
-        return (*bundle, *step_secrets.secrets(self.settings))
+        bundle = self.ca_bundle
+        own = (Secret(CA_BUNDLE, bundle),) if bundle and ca_bundle.fits(bundle) else ()
+        return (*own, *step_secrets.secrets(self.settings))
+
+    @property
+    def contexts(self) -> tuple[tuple[str, Path], ...]:
+        """The build context with a CA bundle that is too large for a secret.
+
+        It changes nothing of an image, so it is no part of the fingerprint.
+
+        Raises:
+            UsageError: the CA bundle does not exist, or has no certificate.
+        """
+        bundle = self.ca_bundle
+        return ((CA_BUNDLE, bundle.parent),) if bundle and not ca_bundle.fits(bundle) else ()
 
 
 def find(settings: Settings, *, start: bool, announce: Announce) -> BuildHost:

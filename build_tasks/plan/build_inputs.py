@@ -9,11 +9,12 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.inputs import dockerfile, fingerprint
+from build_tasks.inputs.ca_bundle import LIMIT
 from build_tasks.inputs.dockerfile import inputs as steps
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import labels
-from build_tasks.model.build import BuildInputs, BuildSpec
+from build_tasks.model.build import CA_BUNDLE, BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build
 from build_tasks.plan import step_secrets
 from build_tasks.plan.build_host import BuildHost
@@ -39,7 +40,10 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
         arguments=((BASE_ARGUMENT, base_image), *content.arguments),
         secrets=(*host.secrets, *content.secrets),
         ssh=step_secrets.ssh(host.settings),
-        contexts=tuple((name, item.folder) for name, item in content.contexts.items() if name),
+        contexts=(
+            *((name, item.folder) for name, item in content.contexts.items() if name),
+            *host.contexts,
+        ),
         files=files,
         labels=table,
     )
@@ -82,6 +86,7 @@ def add_fingerprint_label(spec: BuildSpec, root: Path) -> BuildSpec:
         spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
         content = collect(spec)
     _refuse_missing(spec.inputs, content, root)
+    _refuse_large_bundle(spec.inputs, content)
     table = (*spec.inputs.labels, (LABEL, content.fingerprint))
     return replace(spec, inputs=replace(spec.inputs, labels=table, content=content))
 
@@ -101,6 +106,17 @@ def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
                     f"{inputs.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
                     f"enters the build: {_reason(root / path)}"
                 )
+
+
+def _refuse_large_bundle(inputs: BuildInputs, content: Inputs) -> None:
+    """Raise UsageError if steps expect the CA bundle as a secret alone, and it is too large."""
+    text = "\n".join(step.head for step in content.instructions)
+    is_secret, is_context = (f"{key}={CA_BUNDLE}" in text for key in ("id", "from"))
+    if CA_BUNDLE in dict(inputs.contexts) and is_secret and not is_context:
+        raise UsageError(
+            f"{inputs.dockerfile.name}: the CA bundle has more than {LIMIT // 1024} KiB, too much "
+            f"for a secret: let steps mount the build context {CA_BUNDLE}, too (docs/building.md)"
+        )
 
 
 def _reason(path: Path) -> str:

@@ -138,5 +138,5 @@ def _database(host: BuildHost, base_image: str) -> BuildInputs:
         folder,
         arguments=((BASE_ARGUMENT, base_image), *arguments.proxies(host.settings)),
         secrets=tuple(secret for secret in host.secrets if secret.id in {CA_BUNDLE, APT_AUTH}),
-        contexts=tuple(image_content.apt_context(host.settings).items()),
+        contexts=(*image_content.apt_context(host.settings).items(), *host.contexts),
     )

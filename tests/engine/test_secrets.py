@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from suite import ROOT, Suite
+from suite import ROOT, Suite, last
 
 CANARY, NAMED = "canary-env-4711", "canary4714"
 BUILD = ("image.build", "--python", "3.11", "--retries", "0")
@@ -121,6 +121,33 @@ def test_a_ca_bundle_that_is_too_big_for_buildkit_works(project: Suite, tmp_path
     assert done.stderr.strip().endswith(
         f"CA bundle {junk}: has no certificate (-----BEGIN CERTIFICATE-----)"
     )
+
+
+def test_a_ca_bundle_of_any_size_reaches_the_steps(project: Suite, tmp_path: Path) -> None:
+    bundle = tmp_path / "huge.pem"
+    bundle.write_text(
+        "".join(
+            f"-----BEGIN CERTIFICATE-----\n{number:064d}\n-----END CERTIFICATE-----\n"
+            for number in range(10_000)
+        )
+    )
+    (project.root / "Dockerfile.ci").write_text(HEAD + NETWORK)
+    done = project.invoke(*BUILD, "--ca-bundle", str(bundle))
+    assert done.returncode == 2
+    assert last(done.stderr).startswith("Dockerfile.ci: the CA bundle has more than 500 KiB")
+    (project.root / "Dockerfile.ci").write_text(
+        f"FROM scratch AS ca-bundle\n{HEAD}"
+        "RUN --mount=type=secret,id=ca-bundle,required=false "
+        "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle "
+        "[ ! -e /run/secrets/ca-bundle ]; grep -c BEGIN /run/ca-bundle/ca-bundle.pem\n"
+    )
+    done = project.invoke(*BUILD, "--ca-bundle", str(bundle), "--progress", "plain")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.search(r"\d 10000$", done.stderr, re.MULTILINE)
+    for path in ("Dockerfile", "Dockerfile.ci"):  # the steps themselves can be planned with it
+        (project.root / path).write_text((ROOT / path).read_text())
+    shown = project.good(*BUILD, "--kind", "ci,prod", "--ca-bundle", str(bundle), "--dry-run")
+    assert shown.stdout.count("--build-context ca-bundle=") == 2
 
 
 def test_the_log_groomer_removes_old_logs_in_a_container(project: Suite) -> None:

@@ -81,6 +81,8 @@ def test_every_step_that_uses_the_network_can_have_the_ca_bundle(file: File) -> 
     for number in users:
         text = file.instructions[number]
         assert "--mount=type=secret,id=ca-bundle,required=false" in text
+        assert "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle " in text
+        assert " in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do" in text
         assert "--mount=type=cache" in text
 
 

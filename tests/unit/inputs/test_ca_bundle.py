@@ -19,7 +19,7 @@ def certificate(size: int = 1200) -> str:
 def test_a_bundle_that_fits_is_taken_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("whatever it holds")
-    assert ca_bundle.fitting(file) == file
+    assert ca_bundle.shrink(file) == file
 
 
 def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> N
         "".join(f"# text\n{one.replace(chr(10), chr(13) + chr(10))}" for one in different * 4)
     )
     assert file.stat().st_size > ca_bundle.LIMIT
-    fits = ca_bundle.fitting(file)
+    fits = ca_bundle.shrink(file)
     assert fits.is_relative_to(paths.cache_folder())
     assert fits.stat().st_size <= ca_bundle.LIMIT
     text = fits.read_text()
@@ -37,27 +37,29 @@ def test_a_bundle_that_is_too_big_has_each_certificate_once(tmp_path: Path) -> N
     assert "# text" not in text
     for one in different:
         assert "".join(one.split()) in "".join(text.split())
-    assert ca_bundle.fitting(file) == fits
+    assert ca_bundle.shrink(file) == fits
     assert [one.name for one in fits.parent.iterdir()] == [fits.name]
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("x" * 600_000, "has no certificate"),
-        ("".join(certificate() for _ in range(400)), "its 400 different certificates have"),
-    ],
-)
-def test_a_bundle_that_cannot_fit_is_one_line_with_its_path(
-    tmp_path: Path, text: str, why: str
-) -> None:
+def test_a_bundle_of_many_certificates_keeps_all(tmp_path: Path) -> None:
+    different = [certificate() for _ in range(400)]
     file = tmp_path / "ca.pem"
-    file.write_text(text)
+    file.write_text("".join(different * 2))
+    small = ca_bundle.shrink(file)
+    assert not ca_bundle.fits(small)
+    assert small.read_text().count("BEGIN CERTIFICATE") == 400
+    assert [path.name for path in small.parent.iterdir()] == ["ca-bundle.pem"]
+    assert {path.stat().st_mode & 0o777 for path in (small, small.parent)} == {0o644, 0o755}
+
+
+def test_a_bundle_without_a_certificate_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("x" * 600_000)
     with pytest.raises(UsageError) as caught:
-        ca_bundle.fitting(file)
-    assert str(caught.value).startswith(f"CA bundle {file}: {why}")
+        ca_bundle.shrink(file)
+    assert str(caught.value).startswith(f"CA bundle {file}: has no certificate")
 
 
 def test_a_missing_bundle_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^CA bundle .*/no\.pem: cannot be read: No such file"):
-        ca_bundle.fitting(tmp_path / "no.pem")
+        ca_bundle.shrink(tmp_path / "no.pem")

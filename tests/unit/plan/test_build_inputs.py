@@ -103,3 +103,25 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
     assert made.arguments == (("BASE_IMAGE", "base:1"), ("A", "1"))
     assert made.dockerfile.name == "Dockerfile.ci"
     assert dict(made.labels)["org.opencontainers.image.revision"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("mount", "refused"),
+    [
+        ("--mount=type=secret,id=ca-bundle", True),
+        ("--mount=type=secret,id=ca-bundle --mount=type=bind,from=ca-bundle,target=/x", False),
+        ("--mount=type=secret,id=other", False),
+    ],
+)
+def test_steps_that_expect_a_large_bundle_as_a_secret_are_one_line(
+    tmp_path: Path, mount: str, refused: bool
+) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(f"FROM scratch AS ca-bundle\nFROM x\nRUN {mount} true\n")
+    large = specs.make(dockerfile=file, context=tmp_path, contexts=(("ca-bundle", tmp_path),))
+    if refused:
+        with pytest.raises(UsageError, match=r"^Dockerfile: the CA bundle has more than 500 KiB"):
+            build_inputs.add_fingerprint_label(large, tmp_path)
+    else:
+        build_inputs.add_fingerprint_label(large, tmp_path)
+    build_inputs.add_fingerprint_label(specs.change(large, contexts=()), tmp_path)

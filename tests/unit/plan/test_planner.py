@@ -156,3 +156,21 @@ def test_sources_of_debian_packages_are_a_context_and_an_input(tmp_path: Path) -
     added = spec.inputs.content.files.keys() - plain.inputs.content.files.keys()
     assert added == {"apt:sources/0-backports.sources"}
     assert plain.inputs.content.fingerprint != spec.inputs.content.fingerprint
+
+
+def test_a_large_ca_bundle_is_a_context_and_changes_no_fingerprint(tmp_path: Path) -> None:
+    certificates = [
+        f"-----BEGIN CERTIFICATE-----\n{number:064d}\n-----END CERTIFICATE-----\n"
+        for number in range(6000)
+    ]
+    made = {}
+    for count in (10, 6000):
+        bundle = tmp_path / "ca.pem"
+        bundle.write_text("".join(certificates[:count]))
+        (made[count],) = plan(python="3.11", platform="amd64", ca_bundle=str(bundle))
+    small, large = made[10].inputs, made[6000].inputs
+    assert ([secret.id for secret in small.secrets], small.contexts) == (["ca-bundle"], ())
+    ((name, folder),) = large.contexts
+    assert (name, large.secrets) == ("ca-bundle", ())
+    assert (folder / "ca-bundle.pem").read_text().count("BEGIN") == 6000
+    assert small.labels == large.labels

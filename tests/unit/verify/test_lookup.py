@@ -57,7 +57,8 @@ def test_slim_beside_an_identity_counts() -> None:
 
 def expected(build: Build, **options: object) -> Target:
     secrets = (Secret("ca-bundle", Path("/ca")), Secret("plain", variable="X"))
-    host = SimpleNamespace(client=None, secrets=secrets, settings=loaded(**options))
+    settings = loaded(**options)
+    host = SimpleNamespace(client=None, secrets=secrets, contexts=(), settings=settings)
     return lookup._target(host, IMAGE, build, "base")  # type: ignore[arg-type]  # all of a host that it uses
 
 
