@@ -32,6 +32,9 @@ from build_tasks.text import hints
 from build_tasks.text.formatting import shorten
 
 _MESSAGES = Path(__file__).with_name("errors.toml")
+#: The line of a step's log that says why it failed, where that is not the last one: apt's first
+#: error (the last one says what else it did not do), and uv's before the hashes that it lists.
+_REASON = re.compile(r"^E: .*|Hash mismatch for .*", re.MULTILINE)
 #: Lines of a step's log that say nothing of its error.
 _NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
 _PREFIXES = re.compile(
@@ -133,8 +136,8 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         return DependencyError(f"{subject}: no versions fit together: {why} ({step})")
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:
-        # apt's first error is the reason; the last one says what else it did not do.
-        line = next((line for line in lines if line.startswith("E: ")), lines[-1])
+        reason = _REASON.search(text)
+        line = reason[0] if reason else lines[-1]
         message = f"{subject}: {shorten(line, 200)} ({step}, exit code {code})"
     disk = _messages()["rules"][0]
     if _fits(disk["messages"], text):

@@ -61,8 +61,8 @@ def check(wanted: Iterable[Requirement], constraints: Constraints, python: str) 
                 "airflow.version in images.toml selects the release"
             )
         raise DependencyError(
-            f"{place}: {requirement} excludes {name} {version}, which {constraints.name} pins for "
-            f"Airflow {constraints.airflow}: {constraints.remedy}"
+            f"{place}: {requirement} excludes {name} {version}, which {constraints.name} pins: "
+            f"{constraints.remedy}"
         )
 
 

@@ -109,6 +109,39 @@ def test_long_texts_are_shortened() -> None:
     assert str(error).endswith("… (step 'echo one; exit 3', exit code 3)")
 
 
+def test_packages_that_do_not_have_their_hash_are_named() -> None:
+    log = (
+        "  \u00d7 Failed to download `six==1.16.0`",
+        "  ╰─▶ Hash mismatch for `six==1.16.0`",
+        *(
+            "",
+            "      Expected:",
+            "        sha256:8abc",
+            "",
+            "      Computed:",
+            "        sha256:8abb",
+        ),
+    )
+    text = "".join(f"0.5 {line}\n" for line in log)
+    error = classify(FAILED_STEP.format(last=f"x\n{text}0.6 sha256:8abb"))
+    assert type(error) is errors.StepError
+    assert str(error).startswith("ci-3.9-amd64: Hash mismatch for `six==1.16.0` (step ")
+
+
+def test_uv_says_what_requires_what() -> None:
+    log = (
+        "  \u00d7 No solution found when resolving dependencies:",
+        "  ╰─▶ Because greedy==1.0 depends on idna>=3.7 and idna==3.6, we can",
+        "      conclude that greedy==1.0 cannot be used.",
+        "      And because only greedy==1.0 is available and you require greedy,",
+        "      we can conclude that your requirements are unsatisfiable.",
+    )
+    text = "\n".join(f"0.5 {line}" for line in log)
+    error = classify(FAILED_STEP.format(last=f"x\n{text}"))
+    assert type(error) is errors.DependencyError
+    assert "Because greedy==1.0 depends on idna>=3.7 and idna==3.6, we can conclude" in str(error)
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

@@ -73,6 +73,26 @@ def test_lists_may_come_from_the_environment(file: Path) -> None:
     assert loaded.cache_mode is CacheMode.LOCAL
 
 
+def test_requirements_beside_the_file_are_the_default(file: Path) -> None:
+    (file.parent / "requirements.txt").touch()
+    loaded = loading.load(environment={}, file=file)
+    assert loaded.dependencies_python == ("-r requirements.txt",)
+    assert loaded.origins["dependencies.python"] == "requirements.txt"
+    file.write_text("[dependencies]\npython = []\n")
+    assert loading.load(environment={}, file=file).dependencies_python == ()
+    given = {"dependencies-python": "--requirement=a b.txt,-cc.txt,pandas"}
+    loaded = loading.load(given, environment={}, file=file)
+    assert loaded.dependencies_python == ("-r a b.txt", "-c c.txt", "pandas")
+    place = "--dependencies-python: expected a requirement like pytest, or `-r FILE`, got 'a.txt'"
+    with pytest.raises(UsageError, match=re.escape(place)):
+        loading.load({"dependencies-python": "a.txt"}, environment={}, file=file)
+    place = (
+        "--dependencies-apt-dev: expected the name of a Debian package, or `-r FILE`, got 'a.txt'"
+    )
+    with pytest.raises(UsageError, match=re.escape(place)):
+        loading.load({"dependencies-apt-dev": "a.txt"}, environment={}, file=file)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,34 @@ def test_proxies_are_arguments_that_buildkit_knows(tmp_path: Path) -> None:
     pairs = dict(arguments.arguments("3.11", settings, None, Revision("", "", "")))
     proxies = {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": "http://p:2", "NO_PROXY": "a,.b"}
     assert proxies.items() <= pairs.items()
+
+
+def test_packages_are_words_for_xargs(tmp_path: Path) -> None:
+    (tmp_path / "packages.txt").write_text("jq # for JSON\n\nvim tree\n")
+    (tmp_path / "images.toml").write_text(
+        """\
+[dependencies]
+python = [
+    "pandas>=2,<3",
+    "-r my {python}.txt",
+    "x; python_version < '3.9'",
+    "y @ https://h/y.whl ; python_version < '3.9' and sys_platform == 'linux'",
+]
+apt-dev = ["gcc", "-r packages.txt"]
+apt-runtime = ["-r packages.txt"]
+[ci]
+test-packages = ["pytest>=8", "mock; python_version < '3.9'"]
+"""
+    )
+    settings = loading.load(environment={}, file=tmp_path / "images.toml")
+    table = dict(arguments.arguments("3.11", settings, None, Revision("abc")))
+    assert shlex.split(table["ADDITIONAL_PYTHON_DEPS"]) == [
+        *("pandas<3,>=2", "-r", "my 3.11.txt", "x; python_version < '3.9'"),
+        'y @ https://h/y.whl ; python_version < "3.9" and sys_platform == "linux"',
+    ]
+    assert table["ADDITIONAL_PYTHON_DEPS"].startswith("pandas<3,>=2 -r 'my 3.11.txt' ")
+    assert shlex.split(table["AIRFLOW_TEST_DEPS"])[1:] == ["mock; python_version < '3.9'"]
+    assert table["ADDITIONAL_DEV_APT_DEPS"] == "gcc jq vim tree"
+    installation = Installation("release", "3.3.2", tmp_path)
+    table = dict(arguments.arguments("3.11", settings, installation, Revision("abc")))
+    assert table["ADDITIONAL_RUNTIME_APT_DEPS"] == "jq vim tree"

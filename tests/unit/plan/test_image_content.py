@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import projects
 import pytest
 
+from build_tasks import paths
 from build_tasks.config import loading
 from build_tasks.config.project import SHIPPED as ROOT
+from build_tasks.errors import DependencyError
 from build_tasks.inputs import context
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.labels import Revision
@@ -146,3 +149,65 @@ def test_a_folder_of_packages_is_a_context_with_all_its_files(
     (ci, prod), _ = collect(CI, PROD, index_find_links=str(tmp_path))
     assert ("wheelhouse" in ci.contexts, "wheelhouse" in prod.contexts) == (True, True)
     assert prepared[1:] == [(tmp_path, Allowed(everything=True))]
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a project with a file of requirements, and with the package's constraints."""
+    (tmp_path / "images.toml").write_text('pythons = ["3.11"]\n')
+    (tmp_path / "requirements.txt").write_text("-r more.txt # why\nidna\n")
+    (tmp_path / "more.txt").write_text("attrs\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_files_of_requirements_are_a_context_of_all_images(team: Path) -> None:
+    (ci, prod), notes = collect(CI, PROD)
+    assert notes[0] == (
+        "requirements.txt: its packages are installed ([dependencies] python = [] for none)"
+    )
+    assert len(notes) == 1
+    for content in (ci, prod):
+        assert ("ADDITIONAL_PYTHON_DEPS", "-r requirements.txt") in content.arguments
+        folder = content.contexts["requirements"].folder
+        assert folder.is_relative_to(paths.cache_folder())
+        texts = {file.name: file.read_text() for file in folder.iterdir()}
+        assert texts == {"requirements.txt": "-r more.txt\nidna\n", "more.txt": "attrs\n"}
+    _, notes = collect(CI, dependencies_python="idna")
+    assert notes == []
+
+
+def test_a_requirement_against_the_constraints_is_refused(team: Path) -> None:
+    (team / "more.txt").write_text("attrs<1\n")
+    with pytest.raises(DependencyError) as caught:
+        collect(CI)
+    assert re.fullmatch(
+        r"more\.txt:1: attrs<1 excludes attrs \S+, which constraints/constraints-3\.11\.txt pins: "
+        r"require another version, or run: airflow-images constraints\.generate --python 3\.11",
+        str(caught.value),
+    )
+    own = team / "own.txt"
+    own.write_text("attrs==0.9\n")
+    collect(PROD, constraints_location=str(own))
+    own.write_text("attrs==1.9\n")
+    with pytest.raises(DependencyError, match=rf"{own} pins: require another version$"):
+        collect(PROD, constraints_location=str(own))
+
+
+def test_constraints_of_ones_own_give_a_version(team: Path) -> None:
+    (team / "requirements.txt").write_text("-c more.txt\nfree\n")
+    (team / "more.txt").write_text("free==1\n")
+    assert len(collect(CI)[1]) == 1
+    (team / "more.txt").write_text("")
+    assert "warning: free: constraints/constraints-3.11.txt has no version" in collect(CI)[1][1]
+
+
+def test_pins_do_not_hold_for_what_comes_from_sources(team: Path) -> None:
+    (team / "pyproject.toml").write_text('version = "3.4.0"\n')
+    (team / "requirements.txt").write_text("apache-airflow-core>=3.4\napache-airflow>=3.4\n")
+    collect(PROD, airflow_from=str(team))
+    with pytest.raises(DependencyError, match=r"apache-airflow-core>=3\.4 excludes"):
+        collect(PROD)
+    (team / "requirements.txt").write_text("apache-airflow==3.3.2\n")
+    with pytest.raises(DependencyError, match=r"requirements\.txt:1: .* is not Airflow 3\.4\.0, "):
+        collect(PROD, airflow_from=str(team))

@@ -100,6 +100,17 @@ def test_an_extra_package_is_named() -> None:
         python.test_nothing_is_installed_that_nobody_asked_for(target(), more)
 
 
+def test_a_requirement_for_another_python_is_not_asked_for() -> None:
+    asked = target(packages=("old; python_version < '3.9'", "new; python_version >= '3.9'"))
+    installed = packages(package("apache-airflow"), package("new"))
+    python.test_everything_that_was_asked_for_is_installed(asked, installed)
+    python.test_nothing_is_installed_that_nobody_asked_for(asked, installed)
+    with pytest.raises(Failed, match=r"^not installed: new$"):
+        python.test_everything_that_was_asked_for_is_installed(
+            asked, packages(package("apache-airflow"))
+        )
+
+
 def test_a_package_off_its_pin_is_named(tmp_path: Path) -> None:
     pins = tmp_path / "constraints.txt"
     text = "# made\nA.b==1.0 # why\nc>=2,<3\n\nd @ https://host/d.whl\ne==1\n"
