@@ -7,15 +7,12 @@ from build_tasks.console import message
 from build_tasks.constraints import baseline, constraint_files, extras, indexes
 from build_tasks.constraints.resolver import Uv
 from build_tasks.model import matrix
-from build_tasks.plan import build_host
 
 
 def generate_constraints(options: Options) -> None:
     """Resolve the constraint files of the selected Pythons, by default all."""
     settings = options.settings()
-    bundle = build_host.configured_ca_bundle(settings)
-    trusted = {"SSL_CERT_FILE": str(bundle)} if bundle else {}
-    environment = {**indexes.find(settings).environment(), **trusted}
+    environment = indexes.find(settings).environment()
     prerelease = ("--prerelease", settings.uv_prerelease)
     uv = Uv(environment, (*indexes.options(settings), *prerelease))
     for text in options.items("python") or settings.pythons:

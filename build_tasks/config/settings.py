@@ -15,6 +15,7 @@ from build_tasks import paths
 from build_tasks.config import builder_tables, parsing
 from build_tasks.config.parsing import Choice, Items, Matching
 from build_tasks.config.project import Project
+from build_tasks.errors import UsageError
 from build_tasks.model import builder
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
@@ -328,6 +329,20 @@ class Settings:
     sbom_scanner = Field(
         parsing.image_template, "docker/buildkit-syft-scanner:stable-1", "image that makes SBOMs"
     )
+
+    @property
+    def ca_bundle_file(self) -> Path | None:
+        """The CA bundle, if one is set.
+
+        Raises:
+            UsageError: the file does not exist.
+        """
+        if not self.ca_bundle:
+            return None
+        file = self.path("ca-bundle", self.ca_bundle)
+        if not file.is_file():
+            raise UsageError(f"{self.origins['ca-bundle']}: no such file: {self.ca_bundle}")
+        return file
 
     def builder_named(self, name: str) -> Builder:
         """Return the desired state of a dedicated builder."""

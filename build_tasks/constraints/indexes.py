@@ -74,6 +74,7 @@ class Indexes:
         extra: indexes that come before it.
         pages: pages with links.
         folder: the folder with packages.
+        ca_bundle: the CA bundle, which steps have as a secret of its own.
         variables: other variables of uv.
         timeout: seconds until a connection fails; empty for the default.
     """
@@ -82,6 +83,7 @@ class Indexes:
     extra: tuple[Source, ...]
     pages: tuple[Source, ...]
     folder: Path | None
+    ca_bundle: Path | None
     variables: Mapping[str, str]
     timeout: str
 
@@ -92,7 +94,8 @@ class Indexes:
 
     def environment(self) -> Mapping[str, str | None]:
         """Return the variables of uv on this machine, with credentials; None removes one."""
-        return {**_OTHER, **self._variables(str(self.folder or ""), private=True)}
+        trusted = {"SSL_CERT_FILE": str(self.ca_bundle)} if self.ca_bundle else {}
+        return {**_OTHER, **trusted, **self._variables(str(self.folder or ""), private=True)}
 
     def step_variables(self) -> str:
         """Return the variables of uv and pip in a step, as a shell reads them; empty for none."""
@@ -189,6 +192,7 @@ def find(
         extra=tuple(credentials.sources("index.extra", settings.index_extra)),
         pages=tuple(credentials.sources("index.find-links", pages)),
         folder=_folder(settings, folders[0]) if folders else None,
+        ca_bundle=settings.ca_bundle_file,
         variables={name: value for name, value in variables.items() if value},
         timeout=_unless_default(settings, "uv.timeout"),
     )
@@ -227,7 +231,7 @@ def _check(settings: Settings, folders: Iterable[str], pages: Iterable[str]) -> 
 
 def _folder(settings: Settings, text: str) -> Path:
     """Return the folder of packages, or raise UsageError."""
-    folder = settings.project.root / paths.expand_user(text)
+    folder = settings.path("index.find-links", text)
     origin = settings.origins["index.find-links"]
     if not folder.is_dir():
         raise UsageError(f"{origin}: no such folder: {text}")
@@ -286,6 +290,8 @@ class _Credentials:
     def _of_netrc(self, url: str) -> tuple[str, str]:
         named = self._environment.get("NETRC")
         file = Path(named) if named else paths.expand_user("~/.netrc")
+        if named and not file.is_file():
+            raise UsageError(f"NETRC: no such file: {named}")
         if not file.is_file():
             return "", ""
         try:

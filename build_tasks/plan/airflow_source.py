@@ -179,7 +179,7 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
     if "://" in location:
         from build_tasks.plan import download  # noqa: PLC0415 - urllib is slow
 
-        text = download.text(location, place)
+        text = download.text(location, place, settings.ca_bundle_file)
     else:
         try:
             text = paths.read_text(settings.path("constraints.location", location))

@@ -14,7 +14,7 @@ from build_tasks.buildx import toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.settings import Settings
 from build_tasks.engine import stand_ins
-from build_tasks.errors import EngineError, ImagesError, UsageError
+from build_tasks.errors import EngineError, ImagesError
 from build_tasks.inputs import ca_bundle
 from build_tasks.model.build import CA_BUNDLE, Secret
 from build_tasks.model.builder import Builder, Driver
@@ -70,7 +70,7 @@ class BuildHost:
         Raises:
             UsageError: the bundle does not exist, or has no certificate.
         """
-        bundle = configured_ca_bundle(self.settings)
+        bundle = self.settings.ca_bundle_file
         if bundle is None and self.client.embedded:
             bundle = self.client.embedded.ca_bundle
         if bundle is None and Path(os.environ.get("SSL_CERT_FILE", "")).is_file():
@@ -120,20 +120,6 @@ def names(settings: Settings, client: Client | None = None) -> Names:
             client = toolchain.find(settings.engine, start=False, announce=lambda _: None)
     registry = client.embedded.registry if client and client.embedded else UPSTREAM_REGISTRY
     return Names(settings.registry or registry, settings.repository, settings.branch)
-
-
-def configured_ca_bundle(settings: Settings) -> Path | None:
-    """Return the CA bundle that the settings name, if they do.
-
-    Raises:
-        UsageError: the file does not exist.
-    """
-    if not settings.ca_bundle:
-        return None
-    bundle = settings.path("ca-bundle", settings.ca_bundle)
-    if not bundle.is_file():
-        raise UsageError(f"{settings.origins['ca-bundle']}: no such file: {settings.ca_bundle}")
-    return bundle
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException, InvalidURL
+from pathlib import Path
 
 from build_tasks.errors import NetworkError, UsageError
 
@@ -12,12 +14,13 @@ from build_tasks.errors import NetworkError, UsageError
 _TIMEOUT = 60.0
 
 
-def text(location: str, place: str) -> str:
+def text(location: str, place: str, bundle: Path | None = None) -> str:
     """Return the text at a web address.
 
     Args:
         location: the address.
         place: where it was set, for errors.
+        bundle: the CA bundle; None for that of this machine.
 
     Raises:
         UsageError: it is not a web address, has a password, or the server refuses it.
@@ -28,7 +31,10 @@ def text(location: str, place: str) -> str:
     if not location.startswith(("https://", "http://")):
         raise UsageError(f"{place}: {location!r} is neither a file nor a web address")
     try:
-        with urllib.request.urlopen(location, timeout=_TIMEOUT) as response:  # noqa: S310 - checked
+        context = ssl.create_default_context(cafile=bundle)
+        with urllib.request.urlopen(  # noqa: S310 - checked
+            location, timeout=_TIMEOUT, context=context
+        ) as response:
             content: bytes = response.read()
     except urllib.error.HTTPError as error:
         raise UsageError(f"{place}: {location}: {error.code} {error.reason}") from None

@@ -42,7 +42,6 @@ def plan_builds(
     progress = Choice("display", PROGRESS)(options.text("progress") or "auto", "--progress")
     requested = outputs.parse(options, settings, output)
     images = selection.select(options, settings)
-    build_host.configured_ca_bundle(settings)
     if not dry:
         step_secrets.check(settings)
     write_cache = push_cache or options.flag("push-cache")

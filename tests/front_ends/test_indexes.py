@@ -290,3 +290,28 @@ def test_a_variable_of_uv_counts_for_builds_too(team: Bench, index: PackageIndex
     seen = done.stderr + team_files(team) + team.invoke("settings", UV_INDEX_URL=address).stdout
     assert CANARY not in seen
     assert index.url in seen
+
+
+def test_constraints_of_a_server_with_an_own_ca_need_the_bundle(
+    team: Bench, index: PackageIndex
+) -> None:
+    """The index is no place of constraints, but it answers."""
+    (team.root / "images.toml").write_text('pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n')
+    build = (*BUILD, "--kind", "prod", "--constraints-location", index.url)
+    done = team.invoke(*build)
+    assert done.returncode == 7
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+    done = team.invoke(*build, "--ca-bundle", str(index.ca))
+    assert done.returncode == 2
+    assert last(done.stderr) == f"--constraints-location: {index.url}: 401 Unauthorized"
+
+
+def test_a_keyring_that_is_not_installed_is_one_line(team: Bench) -> None:
+    given = credentials(team, "keyring")
+    (team.folder / "bin" / "keyring").unlink()
+    constrain(team)
+    done = team.invoke(*BUILD, **given)
+    assert done.returncode == 127
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "keyring" in done.stderr
+    assert team.builds() == []

@@ -195,6 +195,7 @@ def test_pip_trusts_an_index_without_tls_as_uv_does() -> None:
             {"index_find_links": "docs", "index_offline": "true", "index_default": CORP},
             "--index-offline: excludes --index-default, which needs a network",
         ),
+        ({"NETRC": "/none"}, {"index_default": CORP}, "NETRC: no such file: /none"),
         (
             {"UV_INDEX_CORP_PASSWORD": "x1"},
             {"index_extra": f"corp={CORP}"},
@@ -239,3 +240,13 @@ def test_options_of_uv() -> None:
 
 def test_the_repr_of_a_source_has_no_password() -> None:
     assert "4711" not in repr(find(LOGIN, index_extra=f"corp={CORP}"))
+
+
+def test_uv_here_trusts_the_ca_bundle_and_a_step_has_it_as_a_secret(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    with pytest.raises(UsageError, match=r"^--ca-bundle: no such file: /.*/ca\.pem$"):
+        find(ca_bundle=str(bundle))
+    bundle.touch()
+    found = find(ca_bundle=str(bundle))
+    assert found.environment()["SSL_CERT_FILE"] == str(bundle)
+    assert found.step_variables() == ""
