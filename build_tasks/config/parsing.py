@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
-from build_tasks.model.build import Secret
+from build_tasks.model.build import OWN_SECRETS, Secret
 from build_tasks.model.cache_backends import Backend
 from build_tasks.model.matrix import ImageKind, parse_python
 from build_tasks.text.formatting import listed
@@ -244,6 +244,10 @@ def secrets(value: object, place: str) -> tuple[Secret, ...]:
         ) from None
     secrets = []
     for name, source in places.items():
+        if name in OWN_SECRETS:
+            raise UsageError(
+                f"{place}: the id {name} is set by {OWN_SECRETS[name]}: choose another"
+            )
         kind, _, rest = source.partition(":")
         secrets.append(Secret(name, Path(rest)) if kind == "file" else Secret(name, variable=rest))
     return tuple(secrets)

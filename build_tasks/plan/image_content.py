@@ -128,12 +128,11 @@ def _secrets(packages: Indexes) -> tuple[Secret, ...]:
 
 def apt_context(settings: Settings) -> dict[str, Path]:
     """Return the folder with the sources of Debian packages, by the name of its build context."""
-    root = settings.project.root
     folder = apt_sources.prepare(
         AptSettings(
             settings.apt_mirror,
             settings.apt_security_mirror,
-            tuple(root / paths.expand_user(name) for name in settings.apt_sources),
+            tuple(settings.path("apt.sources", name) for name in settings.apt_sources),
             settings.apt_environment,
             settings.origins["apt.sources"],
         )

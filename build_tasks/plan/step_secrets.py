@@ -6,11 +6,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import paths
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.inputs.ca_bundle import LIMIT
-from build_tasks.model.build import OWN_SECRETS, Secret
+from build_tasks.model.build import Secret
 from build_tasks.text import redaction
 
 #: The variable that has the socket of the user's SSH agent.
@@ -20,7 +19,9 @@ _AGENT = "SSH_AUTH_SOCK"
 def secrets(settings: Settings) -> tuple[Secret, ...]:
     """Return the secrets with their files; whether they exist is for `check` to say."""
     return tuple(
-        replace(secret, file=_path(settings, str(secret.file))) if secret.file else secret
+        replace(secret, file=settings.path("build.secrets", str(secret.file)))
+        if secret.file
+        else secret
         for secret in settings.build_secrets
     )
 
@@ -30,7 +31,7 @@ def ssh(settings: Settings) -> tuple[str, ...]:
     agents = []
     for agent in settings.build_ssh:
         name, separator, place = agent.partition("=")
-        agents.append(f"{name}={_path(settings, place)}" if separator else name)
+        agents.append(f"{name}={settings.path('build.ssh', place)}" if separator else name)
     return tuple(agents)
 
 
@@ -38,10 +39,6 @@ def check(settings: Settings) -> None:
     """Raise UsageError if a secret or an agent is missing; hide the secrets in all output."""
     place = settings.origins["build.secrets"]
     for secret in secrets(settings):
-        if secret.id in OWN_SECRETS:
-            raise UsageError(
-                f"{place}: the id {secret.id} is the suite's own: {OWN_SECRETS[secret.id]} sets it"
-            )
         redaction.add_secret(_read(secret, place))
     for agent in ssh(settings):
         name, _, file = agent.partition("=")
@@ -52,11 +49,6 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{place}: no SSH agent runs: {_AGENT} is not set")
         if not Path(file or os.environ[_AGENT]).exists():
             raise UsageError(f"{place}: no such file: {file or os.environ[_AGENT]}")
-
-
-def _path(settings: Settings, name: str) -> Path:
-    """Return a file that the settings name, which may be relative to the project's root."""
-    return settings.project.root / paths.expand_user(name)
 
 
 def _read(secret: Secret, place: str) -> str:

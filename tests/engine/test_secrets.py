@@ -136,8 +136,8 @@ def test_a_ca_bundle_of_any_size_reaches_the_steps(project: Suite, tmp_path: Pat
     assert done.returncode == 2
     assert last(done.stderr).startswith("Dockerfile.ci: the CA bundle has more than 500 KiB")
     (project.root / "Dockerfile.ci").write_text(
-        f"FROM scratch AS ca-bundle\n{HEAD}"
-        "RUN --mount=type=secret,id=ca-bundle,required=false "
+        HEAD.replace("\n", "\nFROM scratch AS ca-bundle\n", 1)
+        + "RUN --mount=type=secret,id=ca-bundle,required=false "
         "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle "
         "[ ! -e /run/secrets/ca-bundle ]; grep -c BEGIN /run/ca-bundle/ca-bundle.pem\n"
     )

@@ -118,7 +118,7 @@ def test_the_places_are_in_the_settings(project: Bench) -> None:
         (
             "plain =",
             "ca-bundle =",
-            "build.secrets: the id ca-bundle is the suite's own: ca-bundle ",
+            "build.secrets: the id ca-bundle is set by ca-bundle: choose",
         ),
         ("git=private", "git=none", "build.ssh: git: no such file: ROOT/none/netrc"),
         ("FLAVOR", "FLAVUOR", "build.arguments: FLAVUOR: no Dockerfile declares it: did you mean "),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from build_tasks.config import parsing
 from build_tasks.errors import UsageError
+from build_tasks.model.build import Secret
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,10}", fullmatch=True)
 
@@ -100,3 +103,36 @@ def test_valid_tag_is_accepted(text: str) -> None:
 def test_invalid_tag_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--tag: expected a tag "):
         parsing.tag(text, "--tag")
+
+
+def test_secrets_are_places_and_errors_show_no_value() -> None:
+    places = {"a.b": "env:NAME", "netrc": "file:~/.netrc"}
+    expected = (Secret("a.b", variable="NAME"), Secret("netrc", Path("~/.netrc")))
+    assert parsing.secrets(places, "here") == expected
+    assert parsing.secrets(["a.b=env:NAME", "netrc=file:~/.netrc"], "here") == expected
+    assert parsing.secrets("a.b=env:NAME,netrc=file:~/.netrc", "here") == expected
+    for wrong in ("hunter2", ["a=hunter2"], {"a": "hunter2"}, {"a": "env:1hunter2"}, 2, [2]):
+        with pytest.raises(UsageError, match=r"^here: expected a table like ") as caught:
+            parsing.secrets(wrong, "here")
+        assert "hunter2" not in str(caught.value)
+
+
+def test_the_suites_own_secrets_come_from_other_settings() -> None:
+    with pytest.raises(UsageError, match=r"^here: the id ca-bundle is set by ca-bundle: choose"):
+        parsing.secrets({"ca-bundle": "file:x"}, "here")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("A", "expected NAME=VALUE, got 'A'"),
+        ({"1A": "x"}, "expected the name of a variable, got '1A'"),
+        ({"A": 1}, "A: expected a string, got 1"),
+        (3, 'expected a table like { ACCEPT_EULA = "Y" }, got 3'),
+    ],
+)
+def test_a_table_has_names_and_values(value: object, message: str) -> None:
+    assert parsing.variables("A=1,B=x=y", "here") == {"A": "1", "B": "x=y"}
+    with pytest.raises(UsageError) as caught:
+        parsing.variables(value, "here")
+    assert str(caught.value) == f"here: {message}"
