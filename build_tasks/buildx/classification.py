@@ -36,7 +36,7 @@ _MESSAGES = Path(__file__).with_name("errors.toml")
 #: error (the last one says what else it did not do), and uv's before the hashes that it lists.
 _REASON = re.compile(r"^E: .*|Hash mismatch for .*", re.MULTILINE)
 #: Lines of a step's log that say nothing of its error.
-_NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ ")
+_NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ |^E: Can not write log")
 _PREFIXES = re.compile(
     r"^(?:ERROR: |error: |failed to (?:build|solve): |rpc error: code = \w+ desc = |target \S+: )+"
 )

@@ -45,6 +45,7 @@ def test_a_failed_step_is_named_with_its_last_line() -> None:
 
 def test_the_first_error_of_apt_is_the_reason() -> None:
     told = (
+        "E: Can not write log (Is /dev/pts mounted?) - posix_openpt (19: No such device)\n"
         "E: The repository 'http://h ./ Release' is not signed.\n"
         "E: Some index files failed to download. They have been ignored, or old ones used instead."
     )
