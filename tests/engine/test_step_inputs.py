@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,9 +16,11 @@ import apt_repository
 import leaks
 import pytest
 from apt_repository import Repository
+from package_index import wheel
 from suite import ROOT, Suite
+from uv import find_uv_bin
 
-from build_tasks.engine import state
+from build_tasks.engine import packages, state
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 
@@ -26,6 +31,7 @@ BUILD = ("image.build", "--python", "3.11", "--retries", "0")
 HEAD = """\
 ARG BASE_IMAGE
 FROM scratch AS apt
+FROM scratch AS ca-bundle
 FROM ${BASE_IMAGE} AS main
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -170,23 +176,51 @@ def test_a_source_whose_password_is_wrong_is_one_line(
     assert "401  Unauthorized" in said
 
 
+@contextlib.contextmanager
+def without_internet(engine: EmbeddedEngine) -> Iterator[None]:
+    """Let nothing of the engine's containers and steps leave this machine."""
+    folder = engine_folders().packages(engine.release)
+    environment = {**os.environ, **packages.environment(folder)}
+    rule = ("FORWARD", "-i", engine_folders().bridge, "-j", "DROP")
+    program = str(folder / "usr/sbin/iptables")
+    subprocess.run([program, "-I", *rule], env=environment, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([program, "-D", *rule], env=environment, check=True)
+
+
 @pytest.mark.nightly
-def test_prod_is_made_of_one_archive_of_debian_packages(
-    project: Suite, serve: Serve, base: str, tmp_path: Path
+def test_prod_needs_an_archive_of_debian_packages_and_a_folder_of_wheels_alone(
+    project: Suite, serve: Serve, base: str, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
-    """The sources of the base image are switched off: all packages come from the test's archive."""
+    """The real Dockerfile, with the base image's sources switched off and without the internet."""
     text = (ROOT / "Dockerfile").read_text()
     lists = re.findall(
         r"apt_get install --yes --no-install-recommends ((?:\\\n +[a-z0-9-]+ )+)", text
     )
     assert len(lists) == 2
     names = sorted({*" ".join(lists).replace("\\\n", " ").split()})
-    archive = tmp_path / "archive"
-    apt_repository.make(project, base, archive, names)
-    with serve(archive) as served:
+    apt_repository.make(project, base, tmp_path / "archive", names)
+    wheels = project.root / "wheelhouse"
+    wheel(wheels, "uv", "0.9.18", scripts={"uv": Path(find_uv_bin()).read_bytes()})
+    wheel(wheels, "pip", "25.3")
+    wheel(wheels, "apache-airflow", "9.9.9")
+    for file in (project.root / "constraints").glob("*3.11*"):
+        file.unlink()
+    (project.root / "images.toml").write_text(
+        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n[dependencies]\napt-dev = []\n'
+        'apt-runtime = []\n[index]\nfind-links = ["wheelhouse"]\noffline = true\n'
+    )
+    with serve(tmp_path / "archive") as served, without_internet(engine):
         configure(project, served)
-        done = project.good(*("image.build", "--kind", "prod", "--python", "3.11", "--prod-slim"))
+        update = ("apt-get", "-o", "Acquire::Retries=0", "-o", "APT::Update::Error-Mode=any")
+        with pytest.raises(AssertionError):
+            project.engine("run", "--rm", base, *update, "update")
+        project.good("constraints.generate")
+        done = project.good(*BUILD, "--kind", "prod", "--cache-mode", "disabled")
     tags = re.search(r"loaded (\S+)", done.stderr)
     assert tags
-    listed = project.engine("run", "--rm", tags[1], "bash", "-c", "cat /usr/share/hello-team/hello")
-    assert listed == "hello\n"
+    script = "cat /usr/share/hello-team/hello"
+    told = project.engine("run", "--rm", "--entrypoint", "bash", tags[1], "-c", script)
+    assert told == "hello\n"
