@@ -22,6 +22,7 @@ from uv import find_uv_bin
 USER, CANARY = "ci", "canary-index-4711"
 BUILD = ("image.build", "--python", "3.11", "--platform", "amd64")
 SHOWN = (BUILD, (*BUILD, "--dry-run"), ("bake", "--python", "3.11"), ("settings",))
+DOCKERFILE = (ROOT / "Dockerfile.ci").read_text()
 VARIABLE = "AIRFLOW_INDEX_CREDENTIALS"
 #: A network that nothing gets through.
 SHUT = {f"{scheme}_PROXY": "http://127.0.0.1:9" for scheme in ("HTTP", "HTTPS", "ALL")}
@@ -187,13 +188,13 @@ def machine(team: Bench, **environment: str) -> Machine:
         (root / "run/wheelhouse").symlink_to(contexts["wheelhouse"])
     path = f"{root}/opt/venv/bin:{root}/opt/uv/bin:{Path(sys.executable).parent}:/usr/bin:/bin"
     own = {"PATH": path, "VIRTUAL_ENV": f"{root}/opt/venv", "HOME": str(root)}
-    return Machine(root, {"AIRFLOW_UV_OPTIONS": "", **arguments, **own, **environment})
+    defaults = dict(re.findall(r'^ARG (\w+)="?([^"\n]*)', DOCKERFILE, re.MULTILINE))
+    return Machine(root, {**defaults, **arguments, **own, **environment})
 
 
 def steps() -> dict[str, str]:
     """Return the scripts of the steps of Dockerfile.ci that install Python packages, by name."""
-    text = (ROOT / "Dockerfile.ci").read_text()
-    scripts = re.findall(r"<<EOF\n(# ([^\n]*)\n.*?)\nEOF$", text, re.MULTILINE | re.DOTALL)
+    scripts = re.findall(r"<<EOF\n(# ([^\n]*)\n.*?)\nEOF$", DOCKERFILE, re.MULTILINE | re.DOTALL)
     return {name: script for script, name in scripts if re.search(r"pip (?:install|sync)", script)}
 
 
