@@ -14,8 +14,9 @@ from typing import NamedTuple
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from build_tasks import paths
+from build_tasks.config import loading
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import constraint_files, extras, resolver
+from build_tasks.constraints import constraint_files, extras, requirement_files, resolver
 from build_tasks.constraints.extras import Provided
 from build_tasks.errors import UsageError
 from build_tasks.plan import airflow_checkout
@@ -24,7 +25,7 @@ from build_tasks.process import Announce
 #: The folder of wheels in the project.
 WHEELS = "docker-context-files"
 #: Files that may be in the folder of wheels.
-_HARMLESS = {"README.md", ".gitignore", ".gitkeep"}
+_HARMLESS = {"README.md", ".gitignore", ".gitkeep", loading.REQUIREMENTS}
 
 
 #: The distributions of Airflow's sources; a build of providers from sources has no pins of them.
@@ -68,6 +69,7 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
         MissingProgram: git is not installed.
     """
     constraints, release = constraints_file(settings, python), settings.airflow_for(python)
+    _refuse_unused_requirements(settings, python)
     if settings.airflow_from == "wheels":
         installation = _from_wheels(settings, python, constraints)
     else:
@@ -117,16 +119,27 @@ def constraints_file(settings: Settings, python: str) -> Path:
     return constraint_files.path(settings.project, python, settings.constraints_mode)
 
 
-def _wheel_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*") if file.name not in _HARMLESS)
-
-
 def _refuse_leftovers(folder: Path) -> None:
     for file in _wheel_files(folder):
         raise UsageError(
             f"{folder.name}/{file.name}: would not be used: remove it, or install it with "
             "--airflow-from wheels"
         )
+
+
+def _refuse_unused_requirements(settings: Settings, python: str) -> None:
+    """Raise UsageError for a requirements.txt where the official image's build looks for it."""
+    path = f"{WHEELS}/{loading.REQUIREMENTS}"
+    used = requirement_files.read(settings, python).files
+    if (settings.project.root / path).exists() and path not in used:
+        raise UsageError(
+            f"{path}: would not be used: name it in images.toml: [dependencies] "
+            f'python = ["-r {path}"]'
+        )
+
+
+def _wheel_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*") if file.name not in _HARMLESS)
 
 
 def _check_wheels(folder: Path, place: str) -> dict[str, Wheel]:

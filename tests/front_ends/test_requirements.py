@@ -164,6 +164,25 @@ def test_extras_of_a_wheel_are_those_that_count(team: Bench) -> None:
     assert len(team.builds()) == 1
 
 
+def test_requirements_where_the_official_build_has_them_are_named(team: Bench) -> None:
+    folder = team.root / "docker-context-files"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("idna\n")
+    command = ("image.build", "--kind", "prod", "--python", "3.11")
+    done = team.invoke(*command)
+    assert done.returncode == 2
+    assert last(done.stderr) == (
+        "docker-context-files/requirements.txt: would not be used: name it in images.toml: "
+        '[dependencies] python = ["-r docker-context-files/requirements.txt"]'
+    )
+    wheel(folder / "other-1-py3-none-any.whl")
+    named = ("--dependencies-python", "-r docker-context-files/requirements.txt")
+    for options in (named, (*named, "--airflow-from", "wheels")):
+        done = team.invoke(*command, *options)
+        assert done.returncode == (0 if "wheels" in options else 2), done.stderr
+    assert "other-1-py3-none-any.whl: would not be used" not in done.stderr
+
+
 def test_a_credential_in_a_file_is_refused_and_kept_nowhere(team: Bench) -> None:
     canary = "hunter2canary"
     (team.root / "deps/own.txt").write_text(f"x @ https://me:{canary}@h/x.whl\n")
