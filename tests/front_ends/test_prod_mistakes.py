@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fake_docker import Bench, lines
+from fake_docker import ROOT, Bench, lines
 
 SESSION = "build_prod-3.11"
 TASK = ("image.build", "--kind", "prod", "--python", "3.11")
@@ -98,7 +98,10 @@ def project(bench: Bench, tmp_path: Path) -> Bench:
             "--constraints-location: /nowhere.txt: cannot be read: No such file or directory",
         ),
         (["--constraints-location", "/"], "--constraints-location: /: cannot be read: Is a dir"),
-        (["--constraints-location", "~nobody-here/x"], "--constraints-location: ~nobody-here/x: "),
+        (
+            ["--constraints-location", "~nobody-here/x"],
+            f"--constraints-location: {ROOT}/~nobody-here/x: cannot be read: No such file",
+        ),
         (
             ["--constraints-location", "ftp://host/x"],
             "--constraints-location: 'ftp://host/x' is neither a file nor a web address",
