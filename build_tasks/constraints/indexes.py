@@ -256,6 +256,8 @@ class _Credentials:
             name, url = split(text)
             plain, parts = without_login(url), urlsplit(url)
             name = name or ("default" if key == "index.default" else "")
+            if parts.username and not parts.password:  # it may be a token, which is not shown
+                raise UsageError(f"{origin}: {plain}: names a user and no password: name both")
             if parts.username:
                 pair = (unquote(parts.username), unquote(parts.password or ""))
             else:

@@ -195,6 +195,11 @@ def test_pip_trusts_an_index_without_tls_as_uv_does() -> None:
             {"index_find_links": "docs", "index_offline": "true", "index_default": CORP},
             "--index-offline: excludes --index-default, which needs a network",
         ),
+        (
+            {"UV_INDEX_URL": "https://token-4711@h/simple/"},
+            {},
+            "UV_INDEX_URL: https://h/simple/: names a user and no password: name both",
+        ),
         ({"NETRC": "/none"}, {"index_default": CORP}, "NETRC: no such file: /none"),
         (
             {"UV_INDEX_CORP_PASSWORD": "x1"},
