@@ -15,7 +15,7 @@ FILE = "images.toml"
 FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The folder of the files that the package ships; in a checkout of the suite, the checkout.
-SHIPPED = _PACKAGE.parent if (_PACKAGE.parent / FILE).is_file() else _PACKAGE / "shipped"
+SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
 #: A folder of the project that replaces the package's as a whole; of others, each file counts.
 SOURCES = "sources"
 #: What a project may have of its own, instead of what the package ships.
