@@ -34,7 +34,8 @@ def make(reference: str, config: dict[str, Any] | None = None, **members: bytes)
 def wheel(file: Path, *extras: str, requires: tuple[str, ...] = ()) -> Path:
     """Write a wheel of the name and version in its file name, with nothing but metadata."""
     name, version, *_ = file.name.split("-")
-    headers = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    plain = name.replace("_", "-")
+    headers = [f"Metadata-Version: 2.1\nName: {plain}\nVersion: {version}"]
     headers += [f"Provides-Extra: {extra}" for extra in extras]
     headers += [f"Requires-Dist: {text}" for text in requires]
     folder = f"{name}-{version}.dist-info"

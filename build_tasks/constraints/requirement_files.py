@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,6 +132,7 @@ class Dependencies:
                 target.append(Requirement(line.place, line.text))
 
 
+@cache  # several steps of planning need them
 def read(settings: Settings, python: str) -> Dependencies:
     """Return the additional Python packages, read and checked.
 
