@@ -32,7 +32,7 @@ FROM scratch AS apt
 
 FROM scratch AS ca-bundle
 
-FROM scratch AS requirements
+FROM scratch AS requirement-files
 
 FROM ${BASE_IMAGE} AS build
 
@@ -273,11 +273,11 @@ EOF
 ARG ADDITIONAL_PYTHON_DEPS=""
 
 # This is a separate step, so that a change of these packages does not install Airflow again. They are words
-# as xargs reads them: requirements, or `-r FILE` with a file of the stage `requirements`. Airflow stays as
+# as xargs reads them: requirements, or `-r FILE` with a file of the stage `requirement-files`. Airflow stays as
 # it is, and so does each distribution that came from a wheel or sources, whatever the constraints say.
 # hadolint ignore=DL3003,SC3001,SC3054 # the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
-    --mount=type=bind,from=requirements,target=/run/requirements \
+    --mount=type=bind,from=requirement-files,target=/run/requirements \
     --mount=type=cache,id=uv-${TARGETARCH},target=/var/cache/uv,uid=50000,gid=0 \
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false,uid=50000 \

@@ -27,11 +27,14 @@ from build_tasks.config.settings import (
 )
 from build_tasks.errors import UsageError
 from build_tasks.model import builder
+from build_tasks.model.matrix import ImageKind
 from build_tasks.text import hints
 from build_tasks.text.redaction import redact
 
 #: A file of requirements that is used where `dependencies.python` is not set.
 REQUIREMENTS = "requirements.txt"
+#: The build argument with the packages of `dependencies.python`.
+_PACKAGES = "ADDITIONAL_PYTHON_DEPS"
 #: Variables with the prefix that set no key; those of tests have their own prefix.
 OTHER_VARIABLES = tuple(ENVIRONMENT_PREFIX + name for name in ("CACHE", "ENGINE_RELEASE", "FILE"))
 TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
@@ -65,7 +68,8 @@ def load(
     """Return the effective settings.
 
     Options that are None, False or an empty list are not given. The file is by default that of
-    `project.find`. Its folder's requirements.txt is installed, unless settings say what is.
+    `project.find`. Its folder's requirements.txt is installed, unless settings or the project's own
+    Dockerfiles say what is.
 
     Raises:
         UsageError: there is no file, or a key, a variable or a value is wrong.
@@ -73,7 +77,7 @@ def load(
     variables = read_environment(environment)
     project = projects.find(environment, file)
     given = _read_file(project.file) | variables
-    if (project.root / REQUIREMENTS).is_file():
+    if (project.root / REQUIREMENTS).is_file() and _installs_packages(project):
         given.setdefault("dependencies.python", ([f"-r {REQUIREMENTS}"], REQUIREMENTS))
     for item in FIELDS:
         value = (options or {}).get(item.name)
@@ -93,6 +97,12 @@ def load(
         _refuse_secrets(checked, origin, advice, redact)
         origins[item.key] = origin
     return Settings(MappingProxyType(values), MappingProxyType(origins), project)
+
+
+def _installs_packages(project: projects.Project) -> bool:
+    """Return whether the Dockerfiles that a project itself has use `dependencies.python`."""
+    own = [project.root / kind.dockerfile for kind in ImageKind]
+    return all(_PACKAGES in paths.read_text(file) for file in own if file.is_file())
 
 
 def rows(settings: Settings) -> list[tuple[str, object, str]]:

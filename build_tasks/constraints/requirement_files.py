@@ -23,7 +23,7 @@ from build_tasks.errors import UsageError
 from build_tasks.text.redaction import redact
 
 #: The build context with the files, which replaces a stage of this name.
-CONTEXT = "requirements"
+CONTEXT = "requirement-files"
 #: pip's option for a file in which each requirement has hashes.
 _REQUIRE_HASHES = "--require-hashes"
 _COMMENT = re.compile(r"(?:^|\s)\s*#.*")

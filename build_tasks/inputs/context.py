@@ -27,7 +27,7 @@ from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
 #: Folders in the cache folder that are written once, with fixed modes, and never change.
-_IMMUTABLE = ("apt", "constraints", "requirements", "sources")
+_IMMUTABLE = ("apt", "constraints", "requirement-files", "sources")
 _DOCKERIGNORE = ".dockerignore"
 
 

@@ -82,13 +82,13 @@ def test_prod_has_what_the_files_name(prod: Team) -> None:
     assert prod.ran() == []
     prod.write("asgiref\n", "deps/more.txt")
     done = prod.suite.good("image.check", *BUILD["prod"][1:], "--local")
-    assert "files (requirements:deps/more.txt)" in done.stdout
+    assert "files (requirement-files:deps/more.txt)" in done.stdout
     ran = prod.ran()
     assert "install additional Python packages" in ran[0]
     assert not [name for name in ran if "install Airflow" in name]
     explained = prod.suite.good("image.explain").stdout
     assert "install additional Python packages" in explained
-    assert "file requirements:deps/more.txt: changed" in explained
+    assert "file requirement-files:deps/more.txt: changed" in explained
 
 
 def test_ci_has_what_the_files_name(ci: Team) -> None:

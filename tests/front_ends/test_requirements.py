@@ -71,7 +71,7 @@ def test_files_are_a_context_and_their_names_are_an_argument(team: Bench, kind: 
     assert "ADDITIONAL_DEV_APT_DEPS=tree libgvc6" in words
     if kind == "prod":
         assert "ADDITIONAL_RUNTIME_APT_DEPS=postgresql-client jq tree libgvc6" in words
-    (context,) = (word for word in words if word.startswith("requirements="))
+    (context,) = (word for word in words if word.startswith("requirement-files="))
     folder = Path(context.partition("=")[2])
     assert words[words.index(context) - 1] == "--build-context"
     texts = {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*.txt")}

@@ -78,6 +78,10 @@ def test_requirements_beside_the_file_are_the_default(file: Path) -> None:
     loaded = loading.load(environment={}, file=file)
     assert loaded.dependencies_python == ("-r requirements.txt",)
     assert loaded.origins["dependencies.python"] == "requirements.txt"
+    (file.parent / "Dockerfile").write_text("FROM x\nCOPY requirements.txt /\n")
+    assert loading.load(environment={}, file=file).dependencies_python == ()
+    (file.parent / "Dockerfile").write_text("FROM x\nARG ADDITIONAL_PYTHON_DEPS\n")
+    assert loading.load(environment={}, file=file).dependencies_python == ("-r requirements.txt",)
     file.write_text("[dependencies]\npython = []\n")
     assert loading.load(environment={}, file=file).dependencies_python == ()
     given = {"dependencies-python": "--requirement=a b.txt,-cc.txt,pandas"}

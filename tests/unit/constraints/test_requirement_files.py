@@ -184,7 +184,7 @@ def test_a_comment_changes_nothing_that_is_sent(write: Write) -> None:
     write(requirements_txt="# two\n\nidna\n")
     files = read("-r requirements.txt").files
     assert requirement_files.write(files) == before
-    assert before.name == "requirements"
+    assert before.name == "requirement-files"
     assert [file.name for file in before.iterdir()] == ["requirements.txt"]
     assert (before / "requirements.txt").read_text() == "idna\n"
     write(requirements_txt="idna<3\n")

@@ -169,7 +169,7 @@ def test_files_of_requirements_are_a_context_of_all_images(team: Path) -> None:
     assert len(notes) == 1
     for content in (ci, prod):
         assert ("ADDITIONAL_PYTHON_DEPS", "-r requirements.txt") in content.arguments
-        folder = content.contexts["requirements"].folder
+        folder = content.contexts["requirement-files"].folder
         assert folder.is_relative_to(paths.cache_folder())
         texts = {file.name: file.read_text() for file in folder.iterdir()}
         assert texts == {"requirements.txt": "-r more.txt\nidna\n", "more.txt": "attrs\n"}
