@@ -40,6 +40,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
         "AIRFLOW_BASELINE": "constraints-no-providers" if slim else "baseline",
         "AIRFLOW_PYTHON_VERSION": "3.11",
         "AIRFLOW_UV_VERSION": CHOSEN.uv_version,
+        "AIRFLOW_UV_PRERELEASE": CHOSEN.uv_prerelease,
         "ADDITIONAL_DEV_APT_DEPS": "",
         "ADDITIONAL_PYTHON_DEPS": "",
         "AIRFLOW_VERSION": "3.3.2",
