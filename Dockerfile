@@ -62,6 +62,7 @@ ARG ADDITIONAL_DEV_APT_DEPS=""
 RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=bind,from=apt,target=/run/apt \
+    --mount=type=secret,id=apt,required=false \
     --mount=type=secret,id=apt-auth,required=false \
     --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
@@ -69,7 +70,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
 apt_options=(-o Dir::Etc::netrc=/run/secrets/apt-auth)
-[ ! -e /run/apt/setup ] || . /run/apt/setup
+[ ! -e /run/secrets/apt ] || . /run/secrets/apt
 apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
@@ -337,6 +338,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
     --mount=type=cache,id=apt-lists-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/lib/apt/lists,sharing=locked \
     --mount=type=tmpfs,target=/var/log \
     --mount=type=bind,from=apt,target=/run/apt \
+    --mount=type=secret,id=apt,required=false \
     --mount=type=secret,id=apt-auth,required=false \
     --mount=type=bind,from=ca-bundle,target=/run/ca-bundle \
     --mount=type=secret,id=ca-bundle,required=false <<EOF
@@ -344,7 +346,7 @@ RUN --mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,shari
 export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
 apt_options=(-o Dir::Etc::netrc=/run/secrets/apt-auth)
-[ ! -e /run/apt/setup ] || . /run/apt/setup
+[ ! -e /run/secrets/apt ] || . /run/secrets/apt
 apt_get() { # dpkg need not flush each file: after a crash, the whole layer is built again
     apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" -o APT::Update::Error-Mode=any \
         -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"

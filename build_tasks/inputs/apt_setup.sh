@@ -1,5 +1,5 @@
-# Sources of Debian packages, for a step that runs apt-get. The settings are above, and the step, which
-# sources this, uses apt_options.
+# Sources of Debian packages, for a step that runs apt-get. The mirrors are set above, and the step, which
+# sources this, uses apt_options. It mounts further sources, their keys and variables at /run/apt.
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
 apt_folder=/tmp/apt-sources
 mkdir -p "${apt_folder}/parts"
@@ -37,3 +37,4 @@ none) ;;
 esac
 [ ! -e /run/apt/sources ] || cp /run/apt/sources/* "${apt_folder}/parts"
 apt_options+=(-o "Dir::Etc::sourcelist=${apt_folder}/sources.list" -o "Dir::Etc::sourceparts=${apt_folder}/parts")
+[ ! -e /run/apt/environment ] || . /run/apt/environment

@@ -1,6 +1,8 @@
-"""The sources of Debian packages of a build: a folder that the steps which run apt-get mount.
+"""The sources of Debian packages of a build, for the steps that run apt-get.
 
-The image keeps the sources of its base: nothing of these is written below /etc.
+Further sources, their keys and variables are a build context, because they decide what is
+installed. A mirror does not: it is in a script that is a secret, so that another one repeats no
+step. The image keeps the sources of its base: nothing of these is written below /etc.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from build_tasks.text.redaction import redact
 
 #: The named build context, and the stage of the Dockerfiles that it replaces.
 CONTEXT = "apt"
-#: Where the steps mount it.
+#: The setting for no mirror, so that only further sources count.
+NONE = "none"
+#: Where the steps mount the context.
 _MOUNTED = "/run/apt"
 _SETUP = Path(__file__).with_name("apt_setup.sh")
 #: The key of Debian itself, which every base image has.
@@ -54,37 +58,47 @@ class AptSettings:
     place: str
 
 
-def prepare(settings: AptSettings) -> Path | None:
-    """Return a folder that is named by its content, None if the settings say nothing.
+def script(settings: AptSettings) -> Path | None:
+    """Return the script that sets the sources of a step, None if the settings say nothing."""
+    if not (settings.mirror or settings.security or settings.sources or settings.environment):
+        return None
+    security = settings.security or f"{settings.mirror.rstrip('/')}-security"
+    text = (
+        f"apt_mirror={shlex.quote(settings.mirror)}\napt_security_mirror={shlex.quote(security)}\n"
+        f"{_SETUP.read_text(encoding='utf-8')}"
+    )
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    file = paths.cache_folder() / CONTEXT / f"{name}.sh"
+    if not file.exists():
+        paths.write(file, text)
+    return file
+
+
+def folder(settings: AptSettings) -> Path | None:
+    """Return the folder for the build context, named by its content; None if nothing is in it.
 
     Raises:
         UsageError: a file of sources or a key cannot be read, or is not usable.
     """
-    if not (settings.mirror or settings.security or settings.sources or settings.environment):
-        return None
-    files = {"setup": _setup(settings).encode()}
+    files: dict[str, bytes] = {}
+    if settings.environment:
+        lines = [f"export {name}={shlex.quote(v)}\n" for name, v in settings.environment.items()]
+        files["environment"] = "".join(lines).encode()
+    if settings.mirror == NONE:
+        files["mirror"] = NONE.encode()  # other packages than those of Debian
     for number, file in enumerate(settings.sources):
         files |= _read_sources(file, f"{number}-{file.stem}", settings.place)
+    if not files:
+        return None
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name} {len(content)}\n".encode() + content)
     home = paths.cache_folder() / CONTEXT
-    folder = home / digest.hexdigest()[:16]
-    if not folder.exists():
+    made = home / digest.hexdigest()[:16]
+    if not made.exists():
         home.mkdir(parents=True, exist_ok=True)
-        _write(files, folder)
-    return folder
-
-
-def _setup(settings: AptSettings) -> str:
-    """Return the script that the steps source."""
-    security = settings.security or f"{settings.mirror.rstrip('/')}-security"
-    lines = [
-        f"apt_mirror={shlex.quote(settings.mirror)}",
-        f"apt_security_mirror={shlex.quote(security)}",
-        *(f"export {name}={shlex.quote(text)}" for name, text in settings.environment.items()),
-    ]
-    return "\n".join((*lines, _SETUP.read_text(encoding="utf-8")))
+        _write(files, made)
+    return made
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -15,12 +15,14 @@ from build_tasks.model.matrix import Build, Platform
 
 #: The id of the secret with the CA bundle for RUN steps.
 CA_BUNDLE = "ca-bundle"
-#: The id of the user's secret with passwords for apt (apt_auth.conf).
-APT_AUTH = "apt-auth"
+#: The ids of the secret with the script that sets apt's sources, and of the user's with passwords
+#: for apt (apt_auth.conf).
+APT, APT_AUTH = "apt", "apt-auth"
 #: The ids of the secrets with variables of uv and pip, and with credentials of indexes (netrc).
 INDEX, INDEX_CREDENTIALS = "index", "index-credentials"
 #: The ids of the suite's own secrets, with the settings that they come from.
 OWN_SECRETS: Mapping[str, str] = {
+    APT: "apt.mirror",
     CA_BUNDLE: "ca-bundle",
     INDEX: "index.default",
     INDEX_CREDENTIALS: "index.default",

@@ -22,11 +22,12 @@ from build_tasks.constraints import (
 from build_tasks.constraints.conflicts import Constraints
 from build_tasks.constraints.constraint_files import normalize
 from build_tasks.constraints.indexes import Indexes
+from build_tasks.errors import UsageError
 from build_tasks.inputs import apt_sources, context
 from build_tasks.inputs.apt_sources import AptSettings
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.aliases import Pairs
-from build_tasks.model.build import INDEX, INDEX_CREDENTIALS, Secret
+from build_tasks.model.build import APT, INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_source, arguments, revision
@@ -71,7 +72,7 @@ def collect(
         ImagesError: something that goes into an image is unusable or cannot be fetched.
     """
     packages = indexes.find(settings, ask=not dry)
-    secrets = _secrets(packages)
+    secrets = (*apt_secrets(settings), *_secrets(packages))
     installations = {
         image: airflow_source.find(settings, image.python, announce)
         if image.kind is ImageKind.PROD
@@ -127,17 +128,27 @@ def _secrets(packages: Indexes) -> tuple[Secret, ...]:
 
 
 def apt_context(settings: Settings) -> dict[str, Path]:
-    """Return the folder with the sources of Debian packages, by the name of its build context."""
-    folder = apt_sources.prepare(
-        AptSettings(
-            settings.apt_mirror,
-            settings.apt_security_mirror,
-            tuple(settings.path("apt.sources", name) for name in settings.apt_sources),
-            settings.apt_environment,
-            settings.origins["apt.sources"],
-        )
-    )
+    """Return the folder with further sources of Debian packages, by the name of its context."""
+    folder = apt_sources.folder(_apt_settings(settings))
     return {apt_sources.CONTEXT: folder} if folder else {}
+
+
+def apt_secrets(settings: Settings) -> tuple[Secret, ...]:
+    """Return the script that sets the sources of Debian packages, as a secret."""
+    script = apt_sources.script(_apt_settings(settings))
+    return (Secret(APT, script),) if script else ()
+
+
+def _apt_settings(settings: Settings) -> AptSettings:
+    if settings.apt_security_mirror and not settings.apt_mirror:
+        raise UsageError(f"{settings.origins['apt.security-mirror']}: needs apt.mirror, too")
+    return AptSettings(
+        settings.apt_mirror,
+        settings.apt_security_mirror,
+        tuple(settings.path("apt.sources", name) for name in settings.apt_sources),
+        settings.apt_environment,
+        settings.origins["apt.sources"],
+    )
 
 
 def _shipped(project: Project) -> Mapping[str, Path]:

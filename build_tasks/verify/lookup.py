@@ -137,6 +137,9 @@ def _database(host: BuildHost, base_image: str) -> BuildInputs:
         folder / "Dockerfile",
         folder,
         arguments=((BASE_ARGUMENT, base_image), *arguments.proxies(host.settings)),
-        secrets=tuple(secret for secret in host.secrets if secret.id in {CA_BUNDLE, APT_AUTH}),
+        secrets=(
+            *(secret for secret in host.secrets if secret.id in {CA_BUNDLE, APT_AUTH}),
+            *image_content.apt_secrets(host.settings),
+        ),
         contexts=(*image_content.apt_context(host.settings).items(), *host.contexts),
     )

@@ -40,12 +40,12 @@ class Step:
         (folder / "etc/os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
 
     def run(self, settings: AptSettings) -> subprocess.CompletedProcess[str]:
-        prepared = apt_sources.prepare(settings)
-        assert prepared
-        script = (prepared / "setup").read_text()
+        file = apt_sources.script(settings)
+        assert file
+        script = file.read_text()
         for place in ("/etc/", "/tmp/apt-sources"):
             script = script.replace(place, f"{self.folder}{place}")
-        script = script.replace("/run/apt", str(prepared))
+        script = script.replace("/run/apt", str(apt_sources.folder(settings) or self.folder))
         script += 'printf "%s\\n" "${apt_options[@]}" "EULA ${ACCEPT_EULA-}"\n'
         return subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", script],
@@ -149,6 +149,7 @@ def test_the_steps_of_the_dockerfiles_use_the_script() -> None:
     for name, steps in (("Dockerfile", 2), ("Dockerfile.ci", 1)):
         text = (root / name).read_text()
         assert text.count("--mount=type=bind,from=apt,target=/run/apt ") == steps
-        assert text.count("[ ! -e /run/apt/setup ] || . /run/apt/setup") == steps
+        assert text.count("[ ! -e /run/secrets/apt ] || . /run/secrets/apt") == steps
+        assert text.count("--mount=type=secret,id=apt,required=false ") == steps
         assert text.count("rm -r -f /tmp/apt-sources") == steps
         assert len(re.findall(r'apt-get (?:.|\\\n)*"\$\{apt_options\[@\]\}"', text)) == steps

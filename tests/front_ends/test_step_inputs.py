@@ -70,7 +70,8 @@ def test_buildx_is_told_places_and_not_values(project: Bench, tmp_path: Path) ->
     (context,) = [word for word in first if word.startswith("apt=")]
     folder = Path(context.partition("=")[2])
     assert (folder / "keys/0-team-0.asc").read_text() == KEY
-    assert "export ACCEPT_EULA=Y\n" in (folder / "setup").read_text()
+    assert (folder / "environment").read_text() == "export ACCEPT_EULA=Y\n"
+    assert "--secret id=apt,src=" in text
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,12 @@ BINARY = bytes([0x99, 1, 0x8D, 4])
 SOURCE = "Types: deb\nURIs: https://HOST/debian\nSuites: bookworm\nComponents: main\n"
 
 
-def prepared(*files: Path, mirror: str = "", security: str = "", **environment: str) -> Path | None:
-    return apt_sources.prepare(AptSettings(mirror, security, files, environment, "here"))
+def given(*files: Path, mirror: str = "", security: str = "", **environment: str) -> AptSettings:
+    return AptSettings(mirror, security, files, environment, "here")
+
+
+def prepared(*files: Path, mirror: str = "", **environment: str) -> Path | None:
+    return apt_sources.folder(given(*files, mirror=mirror, **environment))
 
 
 def sources(folder: Path, text: str, name: str = "team.sources") -> Path:
@@ -27,7 +31,8 @@ def sources(folder: Path, text: str, name: str = "team.sources") -> Path:
 
 
 def test_nothing_is_made_of_no_settings() -> None:
-    assert prepared() is None
+    assert apt_sources.folder(given()) is None
+    assert apt_sources.script(given()) is None
 
 
 def test_sources_and_keys_are_in_a_folder_named_by_its_content(tmp_path: Path) -> None:
@@ -38,7 +43,7 @@ def test_sources_and_keys_are_in_a_folder_named_by_its_content(tmp_path: Path) -
     assert folder
     files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     keys = ("keys/0-team-0.asc", "keys/0-team-1.gpg")
-    assert files == {"setup", "sources/0-team.sources", *keys}
+    assert files == {"sources/0-team.sources", *keys}
     assert [(folder / key).read_bytes() for key in keys] == [ARMORED, BINARY]
     written = apt_sources.parse((folder / "sources/0-team.sources").read_text())
     assert [stanza["Signed-By"] for stanza in written] == [f"/run/apt/{key}" for key in keys]
@@ -72,18 +77,26 @@ def test_debians_own_key_is_in_every_image(tmp_path: Path) -> None:
     assert not (folder / "keys").exists()
 
 
-def test_the_script_begins_with_the_settings() -> None:
-    folder = prepared(mirror="https://h/debian/", ACCEPT_EULA="it's")
-    assert folder
-    lines = (folder / "setup").read_text().splitlines()
-    assert lines[:3] == [
+def test_a_mirror_is_in_a_script_and_not_in_the_context() -> None:
+    script = apt_sources.script(given(mirror="https://h/debian/"))
+    assert script
+    assert script.read_text().splitlines()[:2] == [
         "apt_mirror=https://h/debian/",
         "apt_security_mirror=https://h/debian-security",
-        """export ACCEPT_EULA='it'"'"'s'""",
     ]
-    other = prepared(mirror="https://h/debian", security="none")
-    assert other
-    assert "apt_security_mirror=none\n" in (other / "setup").read_text()
+    script = apt_sources.script(given(mirror="https://h/debian", security="none"))
+    assert script
+    assert "apt_security_mirror=none\n" in script.read_text()
+    assert prepared(mirror="https://h/debian") is None
+
+
+def test_what_decides_about_packages_is_in_the_context_and_needs_the_script() -> None:
+    for changes in ({"mirror": "none"}, {"ACCEPT_EULA": "it's"}):
+        assert apt_sources.script(given(**changes))
+    folder = prepared(mirror="none", ACCEPT_EULA="it's")
+    assert folder
+    assert (folder / "mirror").read_text() == "none"
+    assert (folder / "environment").read_text() == """export ACCEPT_EULA='it'"'"'s'\n"""
 
 
 @pytest.mark.parametrize(

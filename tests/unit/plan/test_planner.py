@@ -75,6 +75,7 @@ def test_a_dry_run_starts_no_engine(engine: list[bool]) -> None:
         ({"push": True, "load": True}, "--push --load: a build has one output"),
         ({"ca_bundle": "/none"}, "--ca-bundle: no such file: /none"),
         ({"python": "3.8"}, "--python: unknown Python '3.8'"),
+        ({"apt_security_mirror": "none"}, "--apt-security-mirror: needs apt.mirror, too"),
     ],
 )
 def test_a_mistake_is_found_before_an_engine_is_looked_for(
@@ -132,6 +133,7 @@ def test_secrets_and_agents_reach_every_build(monkeypatch: pytest.MonkeyPatch) -
 def test_what_no_step_sees_changes_no_fingerprint() -> None:
     unseen: list[dict[str, Any]] = [
         {},
+        {"apt_mirror": "https://h/debian"},
         {"http_proxy": "http://p:1", "no_proxy": "a"},
         {"build_secrets": ["pypi=env:SOME_NAME"], "build_ssh": "git=/key"},
     ]
@@ -155,6 +157,7 @@ def test_sources_of_debian_packages_are_a_context_and_an_input(tmp_path: Path) -
     assert not plain.inputs.contexts
     added = spec.inputs.content.files.keys() - plain.inputs.content.files.keys()
     assert added == {"apt:sources/0-backports.sources"}
+    assert "apt" in [secret.id for secret in spec.inputs.secrets]
     assert plain.inputs.content.fingerprint != spec.inputs.content.fingerprint
 
 

@@ -97,6 +97,8 @@ def test_the_database_comes_from_where_debian_packages_of_images_do() -> None:
     assert database.secrets == (Secret("ca-bundle", Path("/ca")),)
     database = expected(PROD, apt_mirror="https://h/debian", http_proxy="http://p:1").database
     assert dict(database.arguments)["HTTP_PROXY"] == "http://p:1"
-    ((name, folder),) = database.contexts
-    assert name == "apt"
-    assert (folder / "setup").exists()
+    assert database.contexts == ()
+    script = database.secrets[1]
+    assert script.id == "apt"
+    assert script.file
+    assert "apt_mirror=https://h/debian\n" in script.file.read_text()
