@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,3 +183,32 @@ def test_bash_completes_tasks_options_and_values(
     """
     done = team.run_program("/bin/bash", "--norc", "-c", script, "bash", typed)
     assert (done.stdout.splitlines(), done.stderr) == (candidates, "")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="mounts the folder read-only"
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("airflow-images", *BUILD),
+        (sys.executable, "-m", "nox", "-s", "build_ci-3.11"),
+        (sys.executable, "-m", "invoke", *BUILD),
+    ],
+    ids=["airflow-images", "nox", "invoke"],
+)
+def test_the_root_need_not_be_writable(team: Bench, words: tuple[str, ...]) -> None:
+    script = (
+        "mount --bind . . && mount -o remount,bind,ro . && cd $PWD && ! touch x 2>/dev/null "
+        '&& exec "$@"'
+    )
+    done = team.run_program("/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh", *words)
+    assert done.returncode == 0, done.stderr
+    assert len(team.builds()) == 1
+    refused = team.run_program(
+        *("/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh", "airflow-images"),
+        *("image.build", "--kind", "prod", "--python", "3.11", "--push-by-digest"),
+        FAKE_METADATA=json.dumps({"containerimage.digest": f"sha256:{'1' * 64}"}),
+    )
+    assert refused.returncode == 6
+    assert f"{team.root}/dist/digests/prod-3.11-amd64.json cannot be written" in refused.stderr
