@@ -53,7 +53,9 @@ def wheel(
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for file, content in files.items():
-            archive.writestr(file, content)
+            entry = zipfile.ZipInfo(file)
+            entry.external_attr = (0o100755 if "/scripts/" in file else 0o100644) << 16
+            archive.writestr(entry, content)
     return path
 
 

@@ -186,7 +186,9 @@ def machine(team: Bench, **environment: str) -> Machine:
         (root / f"run/{name}.txt").write_text((context / f"{name}-3.11.txt").read_text())
     if "wheelhouse" in contexts:
         (root / "run/wheelhouse").symlink_to(contexts["wheelhouse"])
-    path = f"{root}/opt/venv/bin:{root}/opt/uv/bin:{Path(sys.executable).parent}:/usr/bin:/bin"
+    (root / "bin").mkdir()
+    (root / "bin/python3").symlink_to(Path(sys.base_prefix) / "bin/python3")
+    path = f"{root}/opt/venv/bin:{root}/opt/uv/bin:{root}/bin:/usr/bin:/bin"
     own = {"PATH": path, "VIRTUAL_ENV": f"{root}/opt/venv", "HOME": str(root)}
     defaults = dict(re.findall(r'^ARG (\w+)="?([^"\n]*)', DOCKERFILE, re.MULTILINE))
     return Machine(root, {**defaults, **arguments, **own, **environment})
