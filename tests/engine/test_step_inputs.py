@@ -17,10 +17,10 @@ import leaks
 import pytest
 from apt_repository import Repository
 from package_index import wheel
-from suite import ROOT, Suite
+from suite import ROOT, Suite, steps
 from uv import find_uv_bin
 
-from build_tasks.engine import packages, state
+from build_tasks.engine import apt, packages, state
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 
@@ -174,6 +174,17 @@ def test_a_source_whose_password_is_wrong_is_one_line(
     assert done.returncode == 10, done.stderr[-2000:]
     said = done.stderr.strip().splitlines()[-1]
     assert "401  Unauthorized" in said
+
+
+def test_another_mirror_of_debian_repeats_no_step(project: Suite) -> None:
+    (project.root / "Dockerfile.ci").write_text(
+        f"{HEAD}ARG TARGETARCH\nARG ADDITIONAL_DEV_APT_DEPS\n{apt_step('Dockerfile.ci')}"
+    )
+    options = (*BUILD, "--dependencies-apt-dev", "tree", "--progress", "rawjson")
+    project.good(*options, "--apt-mirror", apt.mirror())
+    events = project.good(*options, "--apt-mirror", "https://mirror.example.com/debian").stderr
+    assert len(steps(events)) == 1
+    assert [step.name for step in steps(events) if not step.cached] == []
 
 
 @contextlib.contextmanager
