@@ -53,7 +53,7 @@ class MissingImage(RegistryError):
 
 
 class AuthError(ImagesError, exit_code=5):
-    """Report that a registry refuses the credentials, or requires some."""
+    """Report that a registry or a package index refuses the credentials, or requires some."""
 
 
 class DiskError(ImagesError, exit_code=6):

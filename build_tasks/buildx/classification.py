@@ -35,6 +35,12 @@ _MESSAGES = Path(__file__).with_name("errors.toml")
 #: The line of a step's log that says why it failed, where that is not the last one: apt's first
 #: error (the last one says what else it did not do), and uv's before the hashes that it lists.
 _REASON = re.compile(r"^E: .*|Hash mismatch for .*", re.MULTILINE)
+#: What uv says of an index that it may not read, below the sentence that nothing fits together. It
+#: wraps its lines.
+_INDEX = re.compile(
+    r"An\s+index(?:\s+URL)?\s+\((?P<url>[^)\s]+)\)[\s\S]{0,200}?"
+    r"\b(?P<status>401\s+Unauthorized|403\s+Forbidden)"
+)
 #: Lines of a step's log that say nothing of its error.
 _NOISE = re.compile(r"^\s*$|^[-=]+$|Sleeping|^\+ |^E: Can not write log")
 _PREFIXES = re.compile(
@@ -130,6 +136,11 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
     step = f"step {shorten(vertex_names.parse(name).short, 100)!r}"
     lines = [line.strip() for line in log if not _NOISE.search(line)]
     text = "\n".join(lines)
+    if index := _INDEX.search(text):
+        return AuthError(
+            f"{subject}: the index {index['url']} refuses the credentials, or requires some "
+            f"({index['status'][:3]}; {step})"
+        )
     messages = _messages()["steps"]
     if _fits(messages["no-solution"], text):
         why = shorten(re.sub(r"[^\x00-\x7f]", "", text), 600)  # without the lines that uv draws

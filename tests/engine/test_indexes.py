@@ -178,6 +178,23 @@ def test_a_netrc_file_has_the_password_and_a_wrong_one_is_one_line(
         private.good(*BUILD, *options)
 
 
+def test_a_wrong_password_of_a_further_index_is_one_line(
+    team: Suite, packages: Path, serve: Serve, tmp_path: Path
+) -> None:
+    """uv comes from the folder, and the other packages from the index."""
+    with serve(tmp_path) as index:
+        use(team, index)
+        team.having(**LOGIN).good("constraints.generate")
+        wrong = {name: value.replace(PASSWORD, "wrong-4742") for name, value in LOGIN.items()}
+        folder = team.root / "wheelhouse"
+        folder.mkdir()
+        shutil.copy(packages / "uv-0.9.18-py3-none-any.whl", folder)
+        settings = ("--index-find-links", str(folder), "--cache-mode", "disabled")
+        done = team.having(**wrong).invoke(*BUILD, *settings)
+    assert done.returncode == 5, done.stderr[-3000:]
+    assert f"ci-3.11-amd64: the index {index.url} refuses the credentials" in last(done.stderr)
+
+
 @pytest.mark.parametrize("kind", ["ci", "prod"])
 def test_a_folder_of_packages_is_enough_without_a_network(
     team: Suite, packages: Path, kind: str

@@ -129,6 +129,43 @@ def test_packages_that_do_not_have_their_hash_are_named() -> None:
     assert str(error).startswith("ci-3.9-amd64: Hash mismatch for `six==1.16.0` (step ")
 
 
+@pytest.mark.parametrize(
+    ("hint", "status"),
+    [
+        (
+            (
+                "hint: An index URL (https://h:8443/simple/) could not be queried",
+                "due to a lack of valid authentication credentials (401 Unauthorized).",
+            ),
+            401,
+        ),
+        (
+            (
+                "hint: An index (https://h:8443/simple/) returned a 403",
+                "Forbidden error. Check that the index URL is correct and the",
+                "credentials are valid.",
+            ),
+            403,
+        ),
+    ],
+)
+def test_an_index_that_refuses_the_credentials_is_named(hint: tuple[str, ...], status: int) -> None:
+    log = (
+        "  \u00d7 No solution found when resolving dependencies:",
+        "  ╰─▶ Because b was not found in the package registry and you require b==1.0, we can",
+        "      conclude that your requirements are unsatisfiable.",
+        "",
+        *(f"      {line}" for line in hint),
+    )
+    text = "\n".join(f"0.5 {line}" for line in log)
+    error = classify(FAILED_STEP.format(last=f"x\n{text}"))
+    assert type(error) is errors.AuthError
+    assert str(error) == (
+        "ci-3.9-amd64: the index https://h:8443/simple/ refuses the credentials, or requires some "
+        f"({status}; step 'echo one; exit 3')"
+    )
+
+
 def test_uv_says_what_requires_what() -> None:
     log = (
         "  \u00d7 No solution found when resolving dependencies:",
