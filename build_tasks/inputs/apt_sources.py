@@ -87,7 +87,9 @@ def folder(settings: AptSettings) -> Path | None:
     if settings.mirror == NONE:
         files["mirror"] = NONE.encode()  # other packages than those of Debian
     for number, file in enumerate(settings.sources):
-        files |= _read_sources(file, f"{number}-{file.stem}", settings.place)
+        # apt ignores files whose names have other characters.
+        stem = re.sub("[^A-Za-z0-9_.-]", "_", file.stem)
+        files |= _read_sources(file, f"{number}-{stem}", settings.place)
     if not files:
         return None
     digest = hashlib.sha256()

@@ -69,6 +69,15 @@ def test_a_key_may_be_in_the_file_itself(tmp_path: Path) -> None:
     assert (folder / "keys/0-team-0.asc").read_bytes() == ARMORED
 
 
+def test_a_file_has_a_name_that_apt_does_not_ignore(tmp_path: Path) -> None:
+    (tmp_path / "key.gpg").write_bytes(BINARY)
+    text = f"{SOURCE}Signed-By: key.gpg\n"
+    folder = prepared(sources(tmp_path, text, "my team+é.sources"))
+    assert folder
+    names = {file.name for file in folder.rglob("*") if file.is_file()}
+    assert names == {"0-my_team__.sources", "0-my_team__-0.gpg"}
+
+
 def test_debians_own_key_is_in_every_image(tmp_path: Path) -> None:
     key = "/usr/share/keyrings/debian-archive-keyring.gpg"
     folder = prepared(sources(tmp_path, f"{SOURCE}Signed-By: {key}\n"))
