@@ -74,13 +74,3 @@ def test_a_team_builds_checks_and_explains_its_own_files(team: Suite) -> None:
     assert written == {
         *("Dockerfile.ci", "constraints", "images.toml", "noxfile.py", "sources", "tasks.py"),
     }
-
-
-def test_dockerfiles_of_the_package_build_a_folder_with_settings_alone(
-    suite: Suite, tmp_path: Path
-) -> None:
-    """The real images, from the cache of other tests where there is one."""
-    folder = teams.make(tmp_path / "team", "")
-    team = suite.at(folder).having(PYTHONPATH=str(ROOT))
-    team.good("image.build", "--kind", "prod", "--python", "3.11", "--prod-slim")
-    team.good("image.verify", "prod-slim-3.11", "--select", "version")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 import projects
 import pytest
+from argcomplete.finders import CompletionFinder
 
 from build_tasks.front import completion
 from build_tasks.front.verbs import VERBS
@@ -49,3 +51,27 @@ def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str], words:
         completion.answer(words)
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("--print-completion-script: choose bash, ")
+
+
+def test_the_shell_is_answered_with_all_tasks_and_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsers: list[ArgumentParser] = []
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    monkeypatch.setattr(completion, "autocomplete", parsers.append)
+    completion.answer([])
+    finder = CompletionFinder(parsers[0], always_complete_options="long")
+
+    def candidates(*words: str) -> set[str]:
+        *before, prefix = words
+        line = ["airflow-images", *before]
+        found = finder._get_completions(line, prefix, "", None)  # type: ignore[no-untyped-call]  # its own
+        return {text.strip() for text in found}
+
+    assert candidates("image.") == {name for name in VERBS if name.startswith("image.")}
+    assert {"--kind", "--push", "--dry-run"} <= candidates("image.build", "--")
+    assert candidates("image.build", "--kind", "") == {"ci", "prod"}
+    assert candidates("image.build", "--push", "--cache-mode", "l") == {"local"}
+    file = str(projects.OWN.file)
+    assert candidates("--file", file, "image.verify", "prod-3.9") == {"prod-3.9"}
+    assert candidates("image.explain", "--record", "") == set()
