@@ -267,7 +267,7 @@ _URL = r"https?://[^\s/,]+(?:/[^\s,]*)?"
 _URL_NOUN = "an address like https://pypi.example.com/simple/"
 default_index = Matching(rf"(?:{_URL})?", _URL_NOUN)  # empty: PyPI
 index = Matching(rf"(?:{_EXTRA}=)?{_URL}", f"{_URL_NOUN}, with or without NAME=")
-links = Matching(rf"{_URL}|(?![a-z]+://)[^\s,]+", f"a folder, or {_URL_NOUN}")
+links = Matching(rf"{_URL}|(?![a-z]+://)\S(?:.*\S)?", f"a folder, or {_URL_NOUN}")
 no_binary = Matching(rf"{_EXTRA}|:all:", "the name of a package, or :all:")
 
 

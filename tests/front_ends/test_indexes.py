@@ -149,9 +149,8 @@ class Machine:
 
     def moved(self, text: str) -> str:
         """Return a text with the paths of a container below the folder."""
-        return re.sub(
-            r"(?<![\w.}/])/(?=(?:run|tmp|opt|var/cache|usr/local/uv)\b)", f"{self.root}/", text
-        )
+        start = r"(?:(?<![\w.}/])|(?<=file://))/(?=(?:run|tmp|opt|var/cache|usr/local/uv)\b)"
+        return re.sub(start, f"{self.root}/", text)
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
