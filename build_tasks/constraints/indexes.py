@@ -26,11 +26,8 @@ STEP_FOLDER = "/run/wheelhouse"
 STEP_NETRC = "/run/secrets/index-credentials"
 #: Seconds for the program keyring, which may ask its user.
 _KEYRING_TIMEOUT = 120.0
-#: What programs of this machine must not be told of other indexes: variables and files of uv.
-_OTHER: Mapping[str, str | None] = {
-    **dict.fromkeys((*UV_VARIABLES, "UV_CONFIG_FILE", "UV_FIND_LINKS", "UV_KEYRING_PROVIDER")),
-    "UV_NO_CONFIG": "1",
-}
+#: The only variables of uv that count on this machine: no other package comes of them.
+_KEPT = ("UV_CACHE_DIR", "UV_CONCURRENT_", "UV_HTTP_", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 #: Words of a netrc file that uv and every pip read alike.
 _NETRC_WORD = re.compile(r"[!#-\[\]-~][!-\[\]-~]*")
 
@@ -94,12 +91,17 @@ class Indexes:
 
     def environment(self) -> Mapping[str, str | None]:
         """Return the variables of uv on this machine, with credentials; None removes one."""
-        trusted = {"SSL_CERT_FILE": str(self.ca_bundle)} if self.ca_bundle else {}
-        return {**_OTHER, **trusted, **self._variables(str(self.folder or ""), private=True)}
+        others = [name for name in os.environ if name.startswith("UV_")]
+        return {
+            **{name: None for name in others if not name.startswith(_KEPT)},
+            "UV_NO_CONFIG": "1",
+            **({"SSL_CERT_FILE": str(self.ca_bundle)} if self.ca_bundle else {}),
+            **self._variables(self.folder.as_uri() if self.folder else "", private=True),
+        }
 
     def step_variables(self) -> str:
         """Return the variables of uv and pip in a step, as a shell reads them; empty for none."""
-        table = self._variables(STEP_FOLDER if self.folder else "", private=False)
+        table = self._variables(f"file://{STEP_FOLDER}" if self.folder else "", private=False)
         pip = {
             "PIP_INDEX_URL": self.default.url if self.default else "",
             "PIP_EXTRA_INDEX_URL": " ".join(source.url for source in self.extra),
@@ -160,7 +162,7 @@ class Indexes:
             **self.variables,
         }
         if "UV_OFFLINE" in table:  # a folder without pages of an index: PyPI in uv's cache is out
-            table["UV_DEFAULT_INDEX"] = f"file://{folder}"
+            table["UV_DEFAULT_INDEX"] = folder
         return {name: value for name, value in table.items() if value}
 
 

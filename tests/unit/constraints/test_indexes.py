@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,20 @@ def exported(found: Indexes) -> dict[str, str]:
     return dict(line.removeprefix("export ").split("=", 1) for line in lines)
 
 
-def test_without_settings_a_step_is_told_nothing_and_uv_here_sees_no_other_index() -> None:
+def test_without_settings_a_step_is_told_nothing_and_uv_here_sees_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("UV_")]:
+        monkeypatch.delenv(name)
+    for name in ("DEFAULT_INDEX", "INDEX_STRATEGY", "INSECURE_HOST", "EXCLUDE_NEWER", "FIND_LINKS"):
+        monkeypatch.setenv(f"UV_{name}", "x")
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "x")
+    monkeypatch.setenv("UV_CACHE_DIR", "/x")  # counts: no other package comes of it
     found = find()
     assert (found.step_variables(), found.netrc(), found.sources) == ("", "", ())
     assert found.environment() == {
-        **dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")),
-        **dict.fromkeys(("UV_CONFIG_FILE", "UV_FIND_LINKS", "UV_KEYRING_PROVIDER")),
+        **dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX_STRATEGY", "UV_INSECURE_HOST")),
+        **dict.fromkeys(("UV_EXCLUDE_NEWER", "UV_INDEX_CORP_PASSWORD", "UV_FIND_LINKS")),
         "UV_NO_CONFIG": "1",
     }
 
@@ -77,7 +86,7 @@ def test_uv_here_and_a_step_have_the_same_indexes_and_credentials() -> None:
     assert here["UV_DEFAULT_INDEX"] == "https://pypi.example/simple/"
     private = "https://me:pw-4711-canary@pypi.corp.example/simple/"
     assert here["UV_INDEX"] == f"{private} https://b.example/s/"
-    assert here["UV_INDEX_URL"] is None
+    assert "UV_INDEX_URL" not in here
 
 
 def test_the_default_index_is_named_default() -> None:
@@ -165,17 +174,30 @@ def test_a_password_that_the_keyring_does_not_have_is_an_error(
 
 
 def test_a_folder_alone_needs_no_network(tmp_path: Path) -> None:
-    (tmp_path / "a-1-py3-none-any.whl").touch()
-    found = find(index_find_links=str(tmp_path), index_offline="true")
+    folder = tmp_path / "my #wheels%"
+    folder.mkdir()
+    (folder / "a-1-py3-none-any.whl").touch()
+    found = find(index_find_links=str(folder), index_offline="true")
     assert exported(found) == {
         "UV_DEFAULT_INDEX": "file:///run/wheelhouse",
-        "UV_FIND_LINKS": "/run/wheelhouse",
+        "UV_FIND_LINKS": "file:///run/wheelhouse",
         "UV_OFFLINE": "1",
-        "PIP_FIND_LINKS": "/run/wheelhouse",
+        "PIP_FIND_LINKS": "file:///run/wheelhouse",
         "PIP_NO_INDEX": "1",
     }
-    assert found.environment()["UV_FIND_LINKS"] == str(tmp_path)
-    assert found.environment()["UV_DEFAULT_INDEX"] == f"file://{tmp_path}"
+    place = f"file://{tmp_path}/my%20%23wheels%25"
+    assert found.environment()["UV_FIND_LINKS"] == place
+    assert found.environment()["UV_DEFAULT_INDEX"] == place
+
+
+def test_uv_here_reads_a_folder_whose_path_has_a_comma(tmp_path: Path) -> None:
+    folder = tmp_path / "a, b"
+    folder.mkdir()
+    (folder / "a-1-py3-none-any.whl").touch()
+    (tmp_path / "images.toml").write_text('index.find-links = ["a, b"]\n')
+    settings = loading.load(environment={}, file=tmp_path / "images.toml")
+    found = indexes.find(settings, environment={})
+    assert found.environment()["UV_FIND_LINKS"] == f"file://{tmp_path}/a%2C%20b"
 
 
 def test_pip_trusts_an_index_without_tls_as_uv_does() -> None:
