@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,9 +38,7 @@ def ssh(settings: Settings) -> tuple[str, ...]:
 
 def check(settings: Settings) -> None:
     """Raise UsageError if a secret or an agent is missing; hide the secrets in all output."""
-    place = settings.origins["build.secrets"]
-    for secret in secrets(settings):
-        redaction.add_secret(_read(secret, place))
+    check_secrets(settings, secrets(settings))
     for agent in ssh(settings):
         name, _, file = agent.partition("=")
         place = f"{settings.origins['build.ssh']}: {name}"
@@ -49,6 +48,12 @@ def check(settings: Settings) -> None:
             raise UsageError(f"{place}: no SSH agent runs: {_AGENT} is not set")
         if not Path(file or os.environ[_AGENT]).exists():
             raise UsageError(f"{place}: no such file: {file or os.environ[_AGENT]}")
+
+
+def check_secrets(settings: Settings, used: Iterable[Secret]) -> None:
+    """Raise UsageError if one of some secrets is missing; hide them in all output."""
+    for secret in used:
+        redaction.add_secret(_read(secret, settings.origins["build.secrets"]))
 
 
 def _read(secret: Secret, place: str) -> str:

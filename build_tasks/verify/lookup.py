@@ -16,7 +16,14 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import matrix
 from build_tasks.model.build import APT_AUTH, CA_BUNDLE, BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.plan import airflow_source, arguments, build_host, image_content, selection
+from build_tasks.plan import (
+    airflow_source,
+    arguments,
+    build_host,
+    image_content,
+    selection,
+    step_secrets,
+)
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
@@ -133,6 +140,8 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
 def _database(host: BuildHost, base_image: str) -> BuildInputs:
     """Return the inputs of PostgreSQL's image: its packages come from where those of images do."""
     folder = Path(__file__).with_name("postgres")
+    own = [secret for secret in host.secrets if secret.id == APT_AUTH]
+    step_secrets.check_secrets(host.settings, own)
     return BuildInputs(
         folder / "Dockerfile",
         folder,

@@ -11,9 +11,11 @@ from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
+from build_tasks.errors import UsageError
 from build_tasks.model.build import Secret
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.plan import airflow_source
+from build_tasks.plan import airflow_source, step_secrets
+from build_tasks.text.redaction import redact
 from build_tasks.verify import lookup
 from build_tasks.verify.target import Image, Target
 
@@ -56,8 +58,8 @@ def test_slim_beside_an_identity_counts() -> None:
 
 
 def expected(build: Build, **options: object) -> Target:
-    secrets = (Secret("ca-bundle", Path("/ca")), Secret("plain", variable="X"))
     settings = loaded(**options)
+    secrets = (Secret("ca-bundle", Path("/ca")), *step_secrets.secrets(settings))
     host = SimpleNamespace(client=None, secrets=secrets, contexts=(), settings=settings)
     return lookup._target(host, IMAGE, build, "base")  # type: ignore[arg-type]  # all of a host that it uses
 
@@ -89,6 +91,15 @@ def test_each_image_has_its_budget() -> None:
     assert expected(PROD).budget == own.prod_budget
     slim = expected(replace(PROD, slim=True))
     assert (slim.budget, slim.extras) == (own.prod_slim_budget, ())
+
+
+def test_the_passwords_of_apt_must_be_there_and_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"plain": "env:X", "apt-auth": "env:TESTS_APT"}
+    with pytest.raises(UsageError, match="the variable TESTS_APT of apt-auth is not set"):
+        expected(PROD, build_secrets=places)
+    monkeypatch.setenv("TESTS_APT", "machine h login me password pw-9431-canary")
+    assert expected(PROD, build_secrets=places).database.secrets[1].id == "apt-auth"
+    assert "canary" not in redact("password is pw-9431-canary")
 
 
 def test_the_database_comes_from_where_debian_packages_of_images_do() -> None:
