@@ -31,7 +31,7 @@ _OPTION = re.compile(r"\s+(?=--?[A-Za-z])")
 _HASH = re.compile(r"--hash(?:=|\s+)(sha(?:256|384|512):[0-9a-f]{64,128})")
 _VARIABLE = re.compile(r"\$\{\w+\}")
 _ADDRESS = re.compile(r"[\w+.-]+://")
-_PATH = re.compile(r"[^\s@\[]*/|\S*\.(?:whl|zip|tar\.gz)$|[^@]*@\s*\.{0,2}/")
+_PATH = re.compile(r"[^\s@\[]*/|\S*\.(?:whl|zip|tar\.gz)$|[^@]*@\s*(?:file:|\.{0,2}/)")
 
 
 class Requirement(NamedTuple):

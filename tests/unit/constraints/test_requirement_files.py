@@ -133,6 +133,7 @@ def test_each_python_may_have_its_files(write: Write) -> None:
         ("a.whl", "a.whl: paths are not in a build: use the name of a package"),
         ("sub/folder", "sub/folder: paths are not in a build"),
         ("a @ ../a", "a @ ../a: paths are not in a build"),
+        ("a @ file:///srv/a.whl", "a @ file:///srv/a.whl: paths are not in a build"),
         ("https://h/a.whl", "https://h/a.whl: expected a name before the address: NAME @ https"),
         ("git+https://h/a", "git+https://h/a: expected a name before the address: NAME @ git+"),
         ("a @ https://h/${REF}", "a @ https://h/${REF}: variables are not known to a build"),
