@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
 import stat
+import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,6 +120,38 @@ def normalize_modes(folder: Path) -> None:
         if not path.is_symlink():
             executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             path.chmod(0o755 if executable else 0o644)
+
+
+def keep(kind: str, files: Mapping[str, bytes]) -> Path:
+    """Return a folder of the cache that has some files, and is named by its content.
+
+    It is written at once and never again, because builds of several processes read it.
+
+    Args:
+        kind: the folder in the cache folder that has all of its kind.
+        files: the content of each file by its path.
+    """
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    home = cache_folder() / kind
+    folder = home / digest.hexdigest()[:16]
+    if folder.exists():
+        return folder
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".") as temporary:
+        fresh = Path(temporary, "new")
+        for name, content in files.items():
+            file = fresh / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        normalize_modes(fresh)
+        try:
+            fresh.rename(folder)
+        except OSError:  # another process was faster
+            if not folder.exists():
+                raise
+    return folder
 
 
 def write(file: Path, text: str, *, aside: Path | None = None) -> None:

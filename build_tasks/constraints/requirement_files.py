@@ -7,10 +7,9 @@ uv reads the files, from copies without comments, so that another comment repeat
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -180,20 +179,6 @@ def debian_packages(settings: Settings, key: str, python: str) -> list[str]:
             place = f"{path}:{number}"
             packages += [parsing.apt_package(word, place) for word in line.split()]
     return packages
-
-
-def write(files: Mapping[str, str]) -> Path:
-    """Write files into a folder that is named by their content, and return it."""
-    content = "\0".join(f"{name}\0{text}" for name, text in sorted(files.items()))
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-    folder = paths.cache_folder() / CONTEXT / digest / CONTEXT
-    for name, text in files.items():
-        if not (folder / name).exists():
-            # The temporary file is elsewhere: another process may send the folder meanwhile.
-            folder.mkdir(parents=True, exist_ok=True)
-            paths.write(folder / name, text, aside=folder.parent)
-    paths.normalize_modes(folder)
-    return folder
 
 
 def _read(root: Path, name: str, place: str) -> tuple[str, str]:

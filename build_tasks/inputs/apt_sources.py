@@ -7,10 +7,8 @@ step. The image keeps the sources of its base: nothing of these is written below
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +65,7 @@ def script(settings: AptSettings) -> Path | None:
         f"apt_mirror={shlex.quote(settings.mirror)}\napt_security_mirror={shlex.quote(security)}\n"
         f"{_SETUP.read_text(encoding='utf-8')}"
     )
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    file = paths.cache_folder() / CONTEXT / f"{name}.sh"
-    if not file.exists():
-        paths.write(file, text)
-    return file
+    return paths.keep(CONTEXT, {_SETUP.name: text.encode()}) / _SETUP.name
 
 
 def folder(settings: AptSettings) -> Path | None:
@@ -90,33 +84,7 @@ def folder(settings: AptSettings) -> Path | None:
         # apt ignores files whose names have other characters.
         stem = re.sub("[^A-Za-z0-9_.-]", "_", file.stem)
         files |= _read_sources(file, f"{number}-{stem}", settings.place)
-    if not files:
-        return None
-    digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    home = paths.cache_folder() / CONTEXT
-    made = home / digest.hexdigest()[:16]
-    if not made.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        _write(files, made)
-    return made
-
-
-def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write a folder at once: another process may send it meanwhile."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        fresh = Path(temporary, "new")
-        for name, content in files.items():
-            file = fresh / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        paths.normalize_modes(fresh)
-        try:
-            fresh.rename(folder)
-        except OSError:  # another process was faster
-            if not folder.exists():
-                raise
+    return paths.keep(CONTEXT, files) if files else None
 
 
 def _read_sources(file: Path, name: str, place: str) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -44,10 +43,4 @@ def shrink(bundle: Path) -> Path:
     if not certificates:
         raise UsageError(f"CA bundle {bundle}: has no certificate (-----BEGIN CERTIFICATE-----)")
     text = b"\n".join((*certificates, b""))
-    home = paths.cache_folder() / HOME
-    file = home / hashlib.sha256(text).hexdigest()[:16] / NAME
-    if not file.exists():
-        # The temporary file is elsewhere, because another process may send the folder meanwhile.
-        paths.write(file, text.decode("ascii"), aside=home)
-        paths.normalize_modes(file.parent)
-    return file
+    return paths.keep(HOME, {NAME: text}) / NAME

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
 import zlib
@@ -200,10 +199,4 @@ def _copy_constraints(settings: Settings, python: str) -> Path:
             raise UsageError(f"{place}: {error}") from None
     text = text.replace("\r\n", "\n")  # the image's shell compares lines
     constraint_files.check_lines(text, f"{place}: {location}")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    file = paths.cache_folder() / "constraints" / digest / "constraints.txt"
-    if not file.exists():
-        # The temporary file is elsewhere, because another process may send the folder meanwhile.
-        paths.write(file, text, aside=file.parents[1])
-        paths.normalize_modes(file.parent)
-    return file
+    return paths.keep("constraints", {"constraints.txt": text.encode()}) / "constraints.txt"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -102,7 +101,8 @@ def collect(
         if packages.folder:
             named["wheelhouse"] = packages.folder
         if files := requirement_files.read(settings, image.python).files:
-            named[requirement_files.CONTEXT] = requirement_files.write(files)
+            texts = {name: text.encode() for name, text in files.items()}
+            named[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
         folders = {"": settings.project.root, **dict(sorted(named.items()))}
         airflow = installation.version if installation else settings.airflow_for(image.python)
         first_layer = ("AIRFLOW_BASELINE", select_baseline(image.python, slim=image.slim))
@@ -117,11 +117,8 @@ def _secrets(packages: Indexes) -> tuple[Secret, ...]:
     """Return what steps are told of package indexes; credentials are in buildx's memory alone."""
     secrets = []
     if variables := packages.step_variables():
-        name = hashlib.sha256(variables.encode()).hexdigest()[:16]
-        file = paths.cache_folder() / "indexes" / f"{name}.sh"
-        if not file.exists():
-            paths.write(file, variables)
-        secrets.append(Secret(INDEX, file))
+        folder = paths.keep("indexes", {"index.sh": variables.encode()})
+        secrets.append(Secret(INDEX, folder / "index.sh"))
     if credentials := packages.netrc():
         secrets.append(Secret(INDEX_CREDENTIALS, variable=VARIABLE, value=credentials))
     return tuple(secrets)

@@ -166,6 +166,42 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
     assert names(tmp_path) == ["null"]
 
 
+def test_files_are_kept_by_their_content_with_fixed_modes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        folder = paths.keep("kind", {"a/b/c.txt": b"x\n", "a/d.txt": b"y\n"})
+    finally:
+        os.umask(before)
+    assert folder.parent == tmp_path / "kind"
+    assert (folder / "a/b/c.txt").read_text() == "x\n"
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*.txt")} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in (folder, folder / "a/b")} == {0o755}
+    again = {"a/d.txt": b"y\n", "a/b/c.txt": b"x\n"}
+    assert paths.keep("kind", again) == folder
+    assert paths.keep("kind", {"a/d.txt": b"y\nx\n"}) != folder
+    assert len(names(folder.parent)) == 2
+
+
+def test_processes_that_keep_the_same_files_at_once_do_not_disturb_each_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path))
+    rename = Path.rename
+
+    def late(fresh: Path, folder: Path) -> Path:
+        rename(fresh, folder)  # that of the other process
+        fresh.mkdir()
+        return rename(fresh, folder)
+
+    monkeypatch.setattr(Path, "rename", late)
+    folder = paths.keep("kind", {"a": b"x"})
+    assert (folder / "a").read_bytes() == b"x"
+    assert names(tmp_path / "kind") == [folder.name]
+
+
 def test_a_link_is_replaced(tmp_path: Path) -> None:
     link = tmp_path / "folder" / "link"
     for target in ("one", "two"):
