@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from build_tasks import paths
 from build_tasks.config import loading, schema
 from build_tasks.config.options import Options
 from build_tasks.console import answer
+from build_tasks.errors import UsageError
+from build_tasks.text.hints import FILE_VARIABLE
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILES = ("images.toml", "noxfile.py", "tasks.py", ".dockerignore", ".gitattributes")
@@ -21,6 +24,12 @@ _SCHEMA = "images.schema.json"
 def init_project(_options: Options) -> None:
     """Write images.toml and the files beside it into the current folder; overwrite none."""
     folder = Path.cwd()
+    named = os.environ.get(FILE_VARIABLE)
+    if named and paths.expand_user(named).absolute() != folder / "images.toml":
+        raise UsageError(
+            f"{named}: init writes {folder / 'images.toml'}: go to the folder of the project, and "
+            f"leave out --file and {FILE_VARIABLE}"
+        )
     for name, content in _contents():
         try:
             with (folder / name).open("x", encoding="utf-8", newline="\n") as file:

@@ -68,6 +68,17 @@ def test_a_mistake_in_a_file_that_is_kept_is_named(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_another_settings_file_is_not_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGES_FILE", "team/images.toml")
+    with pytest.raises(UsageError, match=r"^team/images\.toml: init writes .*: go to the folder"):
+        run(capsys)
+    assert not list(folder.iterdir())
+    monkeypatch.setenv("AIRFLOW_IMAGES_FILE", "images.toml")
+    assert run(capsys)
+
+
 def test_the_settings_are_right_and_editors_find_the_schema(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
