@@ -9,10 +9,9 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.errors import UsageError
 from build_tasks.text import hints
+from build_tasks.text.hints import FILE_VARIABLE
 
 FILE = "images.toml"
-#: The variable that names the settings file.
-FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The folder of the files that the package ships; in a checkout of the suite, the checkout.
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent

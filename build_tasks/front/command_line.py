@@ -13,9 +13,10 @@ from build_tasks import console, paths
 from build_tasks.config import loading
 from build_tasks.config.options import FORMER_NAMES, GROUPS, Option, Options, collect
 from build_tasks.config.parsing import unknown
-from build_tasks.config.project import FILE_VARIABLE, SHIPPED
+from build_tasks.config.project import SHIPPED
 from build_tasks.errors import UsageError
 from build_tasks.front.verbs import Verb
+from build_tasks.text.hints import FILE_VARIABLE
 
 #: The column of the explanations in help.
 _COLUMN = 24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import traceback
@@ -20,6 +19,7 @@ from build_tasks import process
 from build_tasks.commands.output import reported
 from build_tasks.config import loading
 from build_tasks.config.options import Options
+from build_tasks.config.parsing import nearest
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
@@ -117,7 +117,7 @@ def _refuse_misspelt(words: Sequence[str], noxfile: Path) -> None:
         else:
             value = word
         name = value.partition("(")[0] if naming else ""
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+        near = nearest(name, known)
         below = re.search(rf"def {re.escape(name)}\b|['\"]{re.escape(name)}['\"]", text)
         if near and name not in known and not below:
-            sys.exit(f"nox > unknown session {name!r}: did you mean {near[0]}?")
+            sys.exit(f"nox > unknown session {name!r}: did you mean {near}?")

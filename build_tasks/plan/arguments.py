@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Collection, Iterable
 
 from build_tasks import paths
-from build_tasks.config.parsing import CLIENTS
+from build_tasks.config.parsing import CLIENTS, nearest
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import indexes, requirement_files
 from build_tasks.errors import UsageError
@@ -103,8 +102,8 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
         if name in planned:
             raise UsageError(f"{place}: {name}: it is set from other settings")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"declare it with ARG {name}"
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"declare it with ARG {name}"
             raise UsageError(f"{place}: {name}: no Dockerfile declares it: {hint}")
     return tuple(
         (name, value) for name, value in settings.build_arguments.items() if name in declared[kind]

@@ -12,7 +12,8 @@ from pathlib import Path
 #: The console command, and the program of the pre-commit hook.
 COMMAND = "airflow-images"
 HOOK = "airflow-images-check"
-_FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
+#: The variable that names the settings file.
+FILE_VARIABLE = "AIRFLOW_IMAGES_FILE"
 #: The sessions of nox that do what a task does for one image.
 _SESSIONS = {"image.build": "build", "image.merge": "merge", "image.verify": "verify"}
 #: What the noxfile and the tasks.py of a project import.
@@ -72,9 +73,9 @@ def _session(name: str, options: Sequence[str]) -> str:
 
 def _in_project(words: Sequence[str], program: Sequence[str] | None) -> str:
     """Return a command that uses the settings file of this run."""
-    file = os.environ.get(_FILE_VARIABLE)
+    file = os.environ.get(FILE_VARIABLE)
     if program:
-        named = ["env", f"{_FILE_VARIABLE}={file}"] if file else []
+        named = ["env", f"{FILE_VARIABLE}={file}"] if file else []
         return shlex.join([*named, *program, *words])
     return shlex.join([_command(), *(["--file", file] if file else []), *words])
 

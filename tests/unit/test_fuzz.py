@@ -30,7 +30,6 @@ from build_tasks.builders import store
 from build_tasks.buildx import imagetools
 from build_tasks.check import image_metadata
 from build_tasks.config import loading
-from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.config.project import SHIPPED as ROOT
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.engine import state
@@ -46,6 +45,7 @@ from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprin
 from build_tasks.model.matrix import ImageKind
 from build_tasks.publish import digests
 from build_tasks.storage import registry_caches
+from build_tasks.text.hints import FILE_VARIABLE
 from build_tasks.verify import archive
 
 #: Inputs of the nightly run, over all targets, and the share of them that always runs.

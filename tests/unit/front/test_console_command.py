@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from build_tasks.config.options import Options
-from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.errors import UsageError
 from build_tasks.front import console_command
 from build_tasks.front.verbs import VERBS, Verb
+from build_tasks.text.hints import FILE_VARIABLE
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

@@ -7,9 +7,9 @@ import pytest
 
 from build_tasks.commands import check
 from build_tasks.config.options import Options
-from build_tasks.config.project import FILE_VARIABLE
 from build_tasks.errors import Interrupted, StaleError
 from build_tasks.front import hook
+from build_tasks.text.hints import FILE_VARIABLE
 
 
 @pytest.fixture(autouse=True)
