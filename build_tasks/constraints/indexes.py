@@ -249,6 +249,7 @@ class _Credentials:
         self._settings = settings
         self._ask = ask
         self._environment = environment
+        self._urls: dict[str, str] = {}  # by the variables with their credentials
 
     def sources(self, key: str, values: Iterable[str]) -> Iterator[Source]:
         """Yield the sources of a setting."""
@@ -271,6 +272,11 @@ class _Credentials:
     def _of_name(self, name: str, url: str, origin: str) -> tuple[str, str]:
         """Return the user and the password for an index without any in its address."""
         prefix = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
+        if name and (other := self._urls.setdefault(prefix, url)) != url:
+            raise UsageError(
+                f"{origin}: {url} and {other} would both get the credentials of {prefix}*: give "
+                "them different names"
+            )
         user, password = (
             self._environment.get(f"{prefix}{suffix}", "") if name else ""
             for suffix in ("USERNAME", "PASSWORD")

@@ -97,6 +97,15 @@ def test_the_default_index_is_named_default() -> None:
     assert found.netrc() == "machine pypi.corp.example login me password p@/w\n"
 
 
+@pytest.mark.parametrize("name", ["corp", "CORP", "default"])
+def test_credentials_of_a_name_go_to_one_index_only(name: str) -> None:
+    default = "https://pypi.example/s/" if name == "default" else None
+    extra = f"{name}=https://other.example/s/"
+    with pytest.raises(UsageError, match=rf"both get the credentials of UV_INDEX_{name.upper()}_"):
+        find(LOGIN, index_extra=f"corp={CORP},{extra}", index_default=default)
+    assert len(find(LOGIN, index_extra=f"corp={CORP},other=https://other.example/s/").extra) == 2
+
+
 def test_an_index_of_a_variable_of_uv_counts_with_its_credentials() -> None:
     found = find({"UV_INDEX_URL": "https://me:pw%2F4711@pypi.corp.example:8443/simple/"})
     assert exported(found)["UV_DEFAULT_INDEX"] == "https://pypi.corp.example:8443/simple/"
