@@ -155,8 +155,8 @@ def _check(stanza: Stanza, place: str) -> None:
     for field in _INSECURE:
         if stanza.get(field, "no").lower() not in {"no", "false", "without", "off", "0"}:
             raise UsageError(
-                f"{place}: {source}: {field}: {stanza[field]} would install packages that nobody "
-                "signed: name the key of the source with Signed-By"
+                f"{place}: {source}: {field}: {stanza[field].strip()} would install packages that "
+                "nobody signed: name the key of the source with Signed-By"
             )
     for field in _REQUIRED:
         if not stanza.get(field):

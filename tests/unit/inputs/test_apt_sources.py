@@ -116,6 +116,7 @@ def test_what_decides_about_packages_is_in_the_context_and_needs_the_script() ->
         ("Types: deb\nSuites: x\n", "a source: has no field URIs"),
         (SOURCE, "https://HOST/debian: has no field Signed-By, the file of its key"),
         (f"{SOURCE}Trusted: yes\n", "https://HOST/debian: Trusted: yes would install packages "),
+        (f"{SOURCE}Trusted:\n yes\n", "https://HOST/debian: Trusted: yes would install packages "),
         (
             f"{SOURCE}allow-insecure: yes\n",
             "https://HOST/debian: Allow-Insecure: yes would install",
