@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import errors, paths
+from build_tasks.constraints.resolver import absence
 from build_tasks.errors import (
     AuthError,
     CommandError,
@@ -143,8 +144,9 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         )
     messages = _messages()["steps"]
     if _fits(messages["no-solution"], text):
-        why = shorten(re.sub(r"[^\x00-\x7f]", "", text), 600)  # without the lines that uv draws
-        return DependencyError(f"{subject}: no versions fit together: {why} ({step})")
+        drawn = re.sub(r"[^\x00-\x7f]", "", text)  # without the lines that uv draws
+        why = absence(text) or f"no versions fit together: {drawn}"
+        return DependencyError(f"{subject}: {shorten(why, 600)} ({step})")
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:
         reason = _REASON.search(text)

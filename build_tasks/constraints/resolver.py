@@ -27,6 +27,10 @@ _RESOLVE_TIMEOUT = 600.0
 _INSTALL_TIMEOUT = 300.0
 #: Bytes of a package whose size the index does not tell, like many private ones.
 _TYPICAL = 1_000_000
+#: uv's sentences on a package that it may take from a folder alone, up to its hint.
+_ABSENT = re.compile(
+    r"Because (?:(?! hint: ).)*?(?P<name>\S+) was not found in the cache\b(?:(?! hint: ).)*"
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,24 @@ def _uv() -> str:
     return find_uv_bin()
 
 
+def absence(message: str) -> str:
+    """Return what the folder of packages lacks without a network, and who requires it.
+
+    Args:
+        message: the error of uv.
+
+    Returns:
+        one line; empty if the message says something else.
+    """
+    found = _ABSENT.search(_one_line(message))
+    if not found:
+        return ""
+    return (
+        f"the folder of packages (index.find-links) lacks {found['name']}, and no index is used "
+        f"(index.offline): {found[0]}"
+    )
+
+
 def _one_line(stderr: str) -> str:
     """Return uv's message on one line, without drawn lines."""
     return " ".join(re.sub(r"[^\x00-\x7f]", "", stderr).split())
@@ -140,6 +162,7 @@ def _error(subject: str, completed: Completed) -> ImagesError:
         kind = AuthError
     elif "No solution found" in reason:
         kind = DependencyError
+        reason = absence(reason) or reason
     return kind(f"{subject}: {reason}")
 
 

@@ -51,7 +51,7 @@ def test_a_team_builds_checks_and_explains_its_own_files(team: Suite) -> None:
     selected = ("--kind", "ci", "--python", "3.11")
     built = command(team, "image.build", *selected)
     assert built.returncode == 0, built.stderr
-    image = last(built.stderr).rpartition("loaded ")[2]
+    image = last(built.stderr).rpartition("loaded ")[2].split()[0]
     script = "cat /sources/*; ls /sources /constraints; cat /constraints/constraints-3.11.txt"
     seen = team.engine("run", "--rm", "--entrypoint", "sh", image, "-c", script)
     assert "print('mine')" in seen

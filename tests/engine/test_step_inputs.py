@@ -173,7 +173,7 @@ def test_a_source_whose_password_is_wrong_is_one_line(
         done = project.invoke(*BUILD)
     assert done.returncode == 10, done.stderr[-2000:]
     said = done.stderr.strip().splitlines()[-1]
-    assert "401  Unauthorized" in said
+    assert "401 Unauthorized" in said
 
 
 def test_another_mirror_of_debian_repeats_no_step(project: Suite) -> None:

@@ -11,7 +11,7 @@ import functools
 import time
 
 from build_tasks.text.redaction import patterns
-from build_tasks.text.redaction.known import Hide, collect, parts
+from build_tasks.text.redaction.known import Hide, collect, secrets_in
 from build_tasks.text.redaction.names import is_secret_name
 
 __all__ = [
@@ -48,8 +48,11 @@ def redact_known(text: str) -> str:
 
 
 def add_secret(value: str) -> None:
-    """Hide a secret that is in neither the environment nor a credentials file, and its parts."""
-    _known_values().add(value, *parts(value))
+    """Hide a secret that is in neither the environment nor a credentials file, and its parts.
+
+    Of a text in netrc's format only the passwords are hidden: messages name its hosts.
+    """
+    _known_values().add(*secrets_in(value))
 
 
 class StreamFilter:

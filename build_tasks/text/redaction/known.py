@@ -40,6 +40,10 @@ _VARIABLES = (
 )
 _SIMPLE = r"[a-z]+|[A-Z]?[a-z-]+|[\d.]+"
 _NETRC = r"\bpassword\s{1,8}(\S+)"
+#: A text in netrc's format, which has no value that is not named.
+_ONLY_NETRC = (
+    r"(?:\s*+(?:#[^\n]*+|default(?!\S)|(?:machine|login|user|account|password)\s{1,8}+\S++))++\s*+"
+)
 _PEM = r"[A-Za-z0-9+/=]{16,}"
 #: What can be a part of a value at a line break: the last word of a line, and the first after what
 #: BuildKit writes before the line of a step.
@@ -131,6 +135,13 @@ def _in_value(name: str, value: str) -> Iterator[str]:
             yield base64.b64decode(value).decode().partition(":")[2]
     elif is_secret_name(name) or words(name)[-2:] == ("auth", "config"):
         yield from parts(value) if value.startswith(("{", "-")) else (value,)
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """Yield a text of credentials as a whole, unless it is a netrc file, and its parts."""
+    if not re.fullmatch(_ONLY_NETRC, text):
+        yield text
+    yield from parts(text)
 
 
 def parts(text: str) -> Iterator[str]:

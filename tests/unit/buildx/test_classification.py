@@ -73,6 +73,17 @@ def test_a_step_that_found_no_versions_is_a_dependency_conflict() -> None:
     assert "because a needs b, your requirements are unsatisfiable." in str(error)
 
 
+def test_a_package_that_a_folder_lacks_is_named() -> None:
+    told = "x No solution found\n0.3 Because b was not found in the cache and you require b==1.0."
+    error = classify(FAILED_STEP.format(last=f"No solution found when resolving\n0.3 {told}"))
+    assert type(error) is errors.DependencyError
+    assert str(error) == (
+        "ci-3.9-amd64: the folder of packages (index.find-links) lacks b, and no index is used "
+        "(index.offline): Because b was not found in the cache and you require b==1.0. "
+        "(step 'echo one; exit 3')"
+    )
+
+
 @pytest.mark.parametrize(
     "last",
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.constraints.resolver import Uv
+from build_tasks.constraints.resolver import Uv, absence
 from build_tasks.errors import AuthError, DependencyError, NetworkError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
@@ -51,6 +51,28 @@ def test_an_error_of_uv_is_one_line(
         UV.compile_into(Path("out"), "3.9", Platform.AMD64, "x", Path("pins"))
     assert str(caught.value).isascii()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "error: No solution found when resolving dependencies\n  cause: {because}\n\nhint: {hint}",
+        "  \u00d7 No solution found when resolving:\n  ╰─▶ {because}\n\n      hint: {hint}",
+    ],
+)
+def test_a_package_that_the_folder_lacks_is_named(message: str) -> None:
+    hint = "Packages were unavailable because the network was disabled."
+    lines = (
+        "Because b was not found in the\n      cache and all versions of a depend on b, we can",
+        "conclude that a cannot be used.",
+    )
+    told = absence(message.format(because="\n      ".join(lines), hint=hint))
+    assert told == (
+        "the folder of packages (index.find-links) lacks b, and no index is used (index.offline): "
+        "Because b was not found in the cache and all versions of a depend on b, we can conclude "
+        "that a cannot be used."
+    )
+    assert absence("Because there is no version of c==1.0 and you require c==1.0") == ""
 
 
 def test_the_size_of_a_package_is_that_of_its_largest_wheel_or_its_sdist(

@@ -38,6 +38,26 @@ def test_a_known_value_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redact("say a-registry-pw-1 from-environment-2.") == "say a-registry-pw-1 ***."
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "machine http://h.example.com:8000 login me password netrc-pw-3",
+        "# ours\nmachine http://h.example.com:8000\n  login me\n  password netrc-pw-3\ndefault\n",
+    ],
+)
+def test_the_hosts_of_a_netrc_text_are_shown(text: str) -> None:
+    """Regression: the address of a Debian source was hidden, and taken for a password."""
+    redaction.add_secret(text)
+    told = "E: Failed to fetch http://h.example.com:8000"
+    assert redact(told) == told
+    assert "netrc-pw-3" not in redact(text)
+
+
+def test_a_text_that_is_not_only_netrc_is_hidden_as_a_whole() -> None:
+    redaction.add_secret("machine h password netrc-pw-4\nanother-value-of-a-team")
+    assert redact("is another-value-of-a-team") == "is ***"
+
+
 def test_errors_are_redacted() -> None:
     assert str(UsageError("--x: 'https://me:pw@host' is wrong")) == (
         "--x: 'https://me:***@host' is wrong"
