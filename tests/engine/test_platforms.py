@@ -83,7 +83,8 @@ def unpacked_base(engine: EmbeddedEngine) -> str:
     To configure those of arm64 takes minutes of emulation; the nightly run does it.
     """
     name = f"{engine.registry}/unpacked-python:3.11"
-    unpack = ("--variant=extract", "--include=?essential")
+    folder = '--extract-hook=mkdir --parents "$1/usr/local/bin"'  # which base-files makes
+    unpack = ("--variant=extract", "--include=?essential", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stand_ins, "_MMDEBSTRAP", (*stand_ins._MMDEBSTRAP, *unpack))
         patch.setattr(stand_ins, "python_reference", lambda *_: name)

@@ -115,7 +115,7 @@ def test_a_node_that_hangs_is_named_in_time(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(NetworkError) as caught:
             probe.require(HERE, builder, builder.nodes)
         done.set()
-    assert time.monotonic() - began < 30  # a busy machine is slow, and the node is silent for 60 s
+    assert time.monotonic() - began < 10  # 2 s were too few on a busy machine
     assert str(caught.value) == (
         f"builder farm: node farm0 ({endpoint}) does not answer: nothing came in 0.2 s"
     )
