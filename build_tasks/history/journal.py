@@ -187,7 +187,7 @@ def read(file: Path, announce: Announce) -> list[BuildRecord]:
     try:
         records, later = serialization.of_bytes(file.read_bytes())
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{file}: not a record of a build: {error}") from None
     if later:
@@ -205,7 +205,8 @@ def _read_all(files: Iterable[Path], announce: Announce) -> Iterator[BuildRecord
         try:
             yield from read(file, once)
         except UsageError as error:
-            if file.exists():  # else another process has pruned it
+            # One that is gone was pruned by another process, which may have written it again since.
+            if not isinstance(error.__cause__, FileNotFoundError):
                 announce(f"warning: ignored: {error}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -68,6 +69,19 @@ def test_a_foreign_or_half_written_file_is_passed_over(content: bytes, heard: He
     assert len(heard) == 1
     assert heard[0].startswith("warning: ignored: ")
     assert "ci-3.12-amd64.json: not a record of a build: " in heard[0]
+
+
+def test_a_file_that_is_removed_and_written_again_meanwhile_is_no_warning(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.write(a())
+
+    def gone(file: Path) -> bytes:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(file))
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    assert journal.of_run("r1", heard) == []
+    assert heard == []
 
 
 def test_runs_are_told_newest_first(heard: Heard) -> None:
