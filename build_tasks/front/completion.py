@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,35 +9,25 @@ from pathlib import Path
 from argcomplete import autocomplete
 from argcomplete.shell_integration import shellcode
 
-from build_tasks import console
 from build_tasks.config import loading
 from build_tasks.config.options import Option
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files, extras
-from build_tasks.errors import ImagesError, UsageError
+from build_tasks.errors import ImagesError
 from build_tasks.front.verbs import VERBS
 from build_tasks.history import journal
 from build_tasks.model.builder import DEDICATED, DEFAULT
 from build_tasks.model.matrix import ImageKind, Platform
-from build_tasks.text.formatting import listed
 from build_tasks.text.hints import COMMAND
 
-SHELLS = ("bash", "zsh", "fish")
+
+def script(shell: str) -> str:
+    """Return the completion script of a shell: bash, zsh or fish."""
+    return shellcode([COMMAND], shell=shell)
 
 
-def answer(words: Sequence[str]) -> None:
-    """Print the completion script of a shell, or answer the shell, which ends the process.
-
-    Args:
-        words: the shell, for its script.
-    """
-    if "_ARGCOMPLETE" not in os.environ:
-        name = words[0] if words else ""
-        if name not in SHELLS:
-            console.message(f"--print-completion-script: choose {listed(SHELLS)}")
-            raise SystemExit(UsageError.exit_code)
-        console.answer(shellcode([COMMAND], shell=name))
-        return
+def answer() -> None:
+    """Answer the shell, which ends the process."""
     parser = ArgumentParser(COMMAND)
     parser.add_argument("--file")
     parser.add_argument("--list", action="store_true")

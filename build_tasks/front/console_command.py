@@ -15,20 +15,18 @@ from invoke.program import Program
 
 from build_tasks import console
 from build_tasks.config.options import Option
+from build_tasks.config.parsing import Choice
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line, invoke_tasks
 from build_tasks.front.verbs import VERBS
 from build_tasks.text.hints import COMMAND
 
+#: The shells that have completion.
+SHELLS = ("bash", "zsh", "fish")
 #: The options before the task.
 OPTIONS = (
     Option("file", "what", "settings file (default: the nearest images.toml)", "FILE"),
-    Option(
-        "print-completion-script",
-        "what",
-        "print the completion script",
-        choices=("bash", "zsh", "fish"),
-    ),
+    Option("print-completion-script", "what", "print the completion script", choices=SHELLS),
     Option("list", "what", "list the tasks"),
     Option("version", "what", "show the version and exit"),
     Option("help", "what", "show this help and exit; after a task, its options"),
@@ -62,20 +60,29 @@ class _Tasks(Program):
 
 def main() -> None:
     """Run the tasks that the command line names."""
-    words = sys.argv[1:]
-    if "_ARGCOMPLETE" in os.environ or words[:1] == ["--print-completion-script"]:
+    if "_ARGCOMPLETE" in os.environ:
         from build_tasks.front import completion  # noqa: PLC0415 - for shells alone
 
-        completion.answer(words[1:])
+        completion.answer()
         return
     try:
-        words = command_line.take_file(words)
+        words = command_line.take_file(sys.argv[1:])
+        option, _, shell = "=".join(words[:2]).partition("=")
+        if option == "--print-completion-script":
+            console.answer(_completion_script(shell))
+            return
     except ImagesError as error:
         console.message(str(error))
         sys.exit(error.exit_code)
     tasks = invoke_tasks.namespace(words)
     program = _Tasks(command_line.version(), tasks, COMMAND, COMMAND, binary_names=[COMMAND])
     program.run([COMMAND, *words])
+
+
+def _completion_script(name: str) -> str:
+    from build_tasks.front import completion  # noqa: PLC0415 - for shells alone
+
+    return completion.script(Choice("shell", SHELLS)(name, "--print-completion-script"))
 
 
 def _help() -> str:

@@ -39,27 +39,13 @@ def test_wrong_settings_and_no_record_give_no_values(tmp_path: Path) -> None:
     assert values("image.explain", "record") == []
 
 
-@pytest.mark.parametrize("shell", completion.SHELLS)
-def test_there_is_a_script_for_each_shell(capsys: pytest.CaptureFixture[str], shell: str) -> None:
-    completion.answer([shell])
-    assert "airflow-images" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("words", [[], ["csh"]])
-def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        completion.answer(words)
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("--print-completion-script: choose bash, ")
-
-
 def test_the_shell_is_answered_with_all_tasks_and_options(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsers: list[ArgumentParser] = []
     monkeypatch.setenv("_ARGCOMPLETE", "1")
     monkeypatch.setattr(completion, "autocomplete", parsers.append)
-    completion.answer([])
+    completion.answer()
     finder = CompletionFinder(parsers[0], always_complete_options="long")
 
     def candidates(*words: str) -> set[str]:

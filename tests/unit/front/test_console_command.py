@@ -77,12 +77,25 @@ def test_the_version_and_the_help_of_a_task(
     assert capsys.readouterr().out.startswith("usage: airflow-images engine.stop [OPTIONS]")
 
 
-def test_the_completion_script_is_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("shell", console_command.SHELLS)
+def test_the_completion_script_is_argcompletes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
-    assert run(monkeypatch, "--print-completion-script", "zsh") == 0
-    assert capsys.readouterr().out.startswith("#compdef airflow-images")
-    assert run(monkeypatch, "--print-completion-script") == 2
+    """Invoke has an option of the same name, which completes no values."""
+    monkeypatch.setenv(FILE_VARIABLE, "")
+    option = "--print-completion-script"
+    for words in ((option, shell), (f"{option}={shell}",), ("--file", "x.toml", option, shell)):
+        assert run(monkeypatch, *words) == 0
+        assert "argcomplete" in capsys.readouterr().out.lower()
+
+
+@pytest.mark.parametrize("shell", ["", "csh"])
+def test_an_unknown_shell_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    assert run(monkeypatch, "--print-completion-script", *([shell] if shell else [])) == 2
+    line = f"--print-completion-script: unknown shell '{shell}': choose bash, zsh, fish\n"
+    assert capsys.readouterr().err == line
 
 
 def test_bytecode_is_kept(monkeypatch: pytest.MonkeyPatch, given: list[Options]) -> None:
