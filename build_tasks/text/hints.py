@@ -30,7 +30,7 @@ def front_end() -> str:
 
 def task(name: str, *options: str) -> str:
     """Return the command that runs a task, like `invoke engine.stop`."""
-    return _in_project((name, *options), ["invoke"] if front_end() == "invoke" else None)
+    return _in_project(_program(), (name, *options))
 
 
 def image(
@@ -68,20 +68,26 @@ def _uses_nox() -> bool:
 
 
 def _session(name: str, options: Sequence[str]) -> str:
-    return _in_project(("-s", name, *(("--", *options) if options else ())), ["nox"])
+    return _in_project("nox", ("-s", name, *(("--", *options) if options else ())))
 
 
-def _in_project(words: Sequence[str], program: Sequence[str] | None) -> str:
+def _in_project(program: str, words: Sequence[str]) -> str:
     """Return a command that uses the settings file of this run."""
     file = os.environ.get(FILE_VARIABLE)
-    if program:
-        named = ["env", f"{FILE_VARIABLE}={file}"] if file else []
-        return shlex.join([*named, *program, *words])
-    return shlex.join([_command(), *(["--file", file] if file else []), *words])
+    if file and Path(program).name == COMMAND:
+        return shlex.join([program, "--file", file, *words])
+    named = ["env", f"{FILE_VARIABLE}={file}"] if file else []
+    return shlex.join([*named, program, *words])
 
 
-def _command() -> str:
-    """Return the console command; its path if it is only in the environment that nox made."""
-    beside = Path(sys.executable).with_name(COMMAND)
-    only_there = front_end() == "nox" and beside.exists() and not shutil.which(COMMAND)
-    return str(beside) if only_there else COMMAND
+def _program() -> str:
+    """Return the program of tasks; its path if only the environment that nox made has it.
+
+    That environment has no console command where the project is a checkout of the suite.
+    """
+    if front_end() == "invoke":
+        return "invoke"
+    if front_end() == "nox" and not shutil.which(COMMAND):
+        beside = (Path(sys.executable).with_name(name) for name in (COMMAND, "invoke"))
+        return next((str(program) for program in beside if program.exists()), COMMAND)
+    return COMMAND

@@ -208,12 +208,11 @@ def test_a_unit_test_cannot_start_a_program() -> None:
 
 
 def test_the_noxfile_asks_for_what_the_project_needs() -> None:
-    """The inline metadata makes nox's own environment; invoke and the tests' tools stay out."""
+    """The inline metadata makes nox's own environment; the tests' tools stay out."""
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     block = re.search(r"# /// script\n(.*?)# ///", text, re.DOTALL)
     assert block
     inline = tomllib.loads("\n".join(line[2:] for line in block[1].splitlines()))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert inline["requires-python"] == project["requires-python"]
-    needed = {item for item in project["dependencies"] if not item.startswith("invoke")}
-    assert set(inline["dependencies"]) == needed
+    assert set(inline["dependencies"]) == set(project["dependencies"])

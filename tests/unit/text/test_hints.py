@@ -107,6 +107,10 @@ def test_a_command_that_only_noxs_own_environment_has_is_named_by_its_path(
     monkeypatch.setattr(sys, "argv", ["/bin/nox"])
     program = folder / "env/bin/airflow-images"
     program.parent.mkdir(parents=True)
+    assert hints.task("engine.start") == "airflow-images engine.start"
+    invoke = program.with_name("invoke")  # a checkout of the suite, which nothing has installed
+    invoke.touch(mode=0o755)
+    assert hints.task("engine.start") == f"{invoke} engine.start"
     program.touch(mode=0o755)
     assert hints.task("engine.start") == f"{program} engine.start"
     monkeypatch.setenv("PATH", str(program.parent))
