@@ -23,6 +23,7 @@ _RUN = re.compile(r"(/metadata/[\w.-]+?)-\d{8}-\d{6}-[0-9a-f]{8}\.json$")
 FAKE = """\
 #!/bin/sh
 # Writes its arguments down, does what the variables of the test say, and never reaches an engine.
+[ -z "$FAKE_SLEEP" ] || trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM # before a test sees it
 printf '%s\\n' "$0 $*" >> "$FAKE_LOG"
 [ -z "$FAKE_PRINTS" ] || [ "$1" != build ] || printenv "$FAKE_PRINTS" > "$FAKE_LOG.printed"
 case "$1" in
@@ -76,7 +77,6 @@ if [ -n "$FAKE_TIMES" ] && [ "${FAKE_EXIT:-0}" != 0 ]; then # only so many times
   [ "$(wc -l < "$FAKE_LOG.times")" -gt "$FAKE_TIMES" ] && FAKE_EXIT=0 && FAKE_STDERR=
 fi
 if [ -n "$FAKE_SLEEP" ]; then
-  trap 'echo ended >> "$FAKE_LOG"; exit 130' TERM
   touch "$FAKE_LOG.asleep"
   sleep "$FAKE_SLEEP" &
   wait $!

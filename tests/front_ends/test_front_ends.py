@@ -420,7 +420,6 @@ def test_a_signal_ends_the_build(bench: Bench, front_end: str, signum: signal.Si
         deadline = time.monotonic() + 30
         while not bench.builds() and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.2)  # until the fake has set its trap
         process.send_signal(signum)
         began = time.monotonic()
         _, err = process.communicate(timeout=30)

@@ -323,7 +323,6 @@ def test_a_signal_leaves_no_file_and_no_process(
         deadline = time.monotonic() + 30
         while verb not in str(bench.told()[told:]) and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.3)  # until the fake has set its trap
         process.send_signal(signum)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum

@@ -256,7 +256,6 @@ def test_a_signal_ends_it_with_the_signals_status(
             if log.exists() and " run --rm " in log.read_text():
                 break
             time.sleep(0.05)
-        time.sleep(0.3)  # until the fake has set its trap
         process.send_signal(signum)
         _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if front_end == "nox" else 128 + signum), err
