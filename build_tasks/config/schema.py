@@ -27,6 +27,7 @@ _OF_FUNCTIONS: Mapping[Callable[..., object], Schema] = {
     Platform.parse: {"enum": [*_PLATFORMS]},
     parsing.pythons: {"type": "array", "items": _PYTHON, "uniqueItems": True, "minItems": 1},
     matrix.parse_python: _PYTHON,
+    parsing.seconds: {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
 #: Parsers of the values as TOML has them, for functions that make something else of them.
 _PARSERS: Mapping[Callable[..., object], Table[str]] = {parsing.secrets: parsing.secret_places}

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from build_tasks import paths, process
 from build_tasks.config.parsing import without_login
-from build_tasks.config.settings import FIELDS, UV_VARIABLES, Settings
+from build_tasks.config.settings import UV_VARIABLES, Settings
 from build_tasks.errors import AuthError, UsageError
 from build_tasks.text.redaction import add_secret
 
@@ -73,7 +73,7 @@ class Indexes:
         folder: the folder with packages.
         ca_bundle: the CA bundle, which steps have as a secret of its own.
         variables: other variables of uv.
-        timeout: seconds until a connection fails; empty for the default.
+        timeout: seconds until a connection fails; empty for the defaults of the steps.
     """
 
     default: Source | None
@@ -187,7 +187,7 @@ def find(
     default = [settings.index_default] if settings.index_default else []
     variables = {
         "UV_OFFLINE": "1" if settings.index_offline else "",
-        "UV_INDEX_STRATEGY": _unless_default(settings, "index.strategy"),
+        "UV_INDEX_STRATEGY": _if_set(settings, "index.strategy"),
     }
     return Indexes(
         default=next(credentials.sources("index.default", default), None),
@@ -196,7 +196,7 @@ def find(
         folder=_folder(settings, folders[0]) if folders else None,
         ca_bundle=settings.ca_bundle_file,
         variables={name: value for name, value in variables.items() if value},
-        timeout=_unless_default(settings, "uv.timeout"),
+        timeout=_if_set(settings, "uv.timeout"),
     )
 
 
@@ -205,10 +205,9 @@ def options(settings: Settings) -> tuple[str, ...]:
     return tuple(word for name in settings.uv_no_binary for word in ("--no-binary", name))
 
 
-def _unless_default(settings: Settings, key: str) -> str:
-    """Return the value of a setting as text; empty if it is the default."""
-    value = settings.values[key]
-    return "" if any(item.key == key and item.default == value for item in FIELDS) else str(value)
+def _if_set(settings: Settings, key: str) -> str:
+    """Return the value of a setting as text; empty if it is not set."""
+    return "" if settings.origins[key] == "default" else str(settings.values[key])
 
 
 def _check(settings: Settings, folders: Iterable[str], pages: Iterable[str]) -> None:

@@ -97,11 +97,12 @@ def test_it_describes_each_setting_and_accepts_its_default(key: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(BY_KEY.keys() - {"builders"}))
 def test_what_it_accepts_loads_and_it_tells_types_apart(key: str) -> None:
-    """It may accept more of a text than the parser (a version), never another type."""
+    """It may accept more of a text than the parser (a version), never another type or number."""
     accepted = [value for value in VALUES if accepts(nested(key, value))]
     assert 0 < len(accepted) < len(VALUES)
     default = BY_KEY[key].default
     assert {type(value) for value in accepted} == {type(default)}
+    assert all(loads(key, value) for value in accepted if isinstance(value, int))
     refused = [value for value in VALUES if type(value) is type(default) and value not in accepted]
     assert not [value for value in refused if loads(key, value)]
 

@@ -89,6 +89,12 @@ def test_uv_here_and_a_step_have_the_same_indexes_and_credentials() -> None:
     assert "UV_INDEX_URL" not in here
 
 
+def test_a_timeout_that_is_set_counts_for_pip_too() -> None:
+    """Without one, the steps give pip less than uv."""
+    timeouts = {"UV_HTTP_TIMEOUT": "300", "PIP_DEFAULT_TIMEOUT": "300"}
+    assert exported(find(uv_timeout="300")) == timeouts
+
+
 def test_the_default_index_is_named_default() -> None:
     login = {"UV_INDEX_DEFAULT_USERNAME": "me", "UV_INDEX_DEFAULT_PASSWORD": "p@/w"}
     found = find(login, index_default=CORP)
