@@ -13,6 +13,8 @@ from pathlib import Path
 
 from suite import Suite
 
+#: A step of the Dockerfiles that runs apt-get, as a regular expression for lines.
+STEP = r"^RUN (?:.*\\\n)*.*<<EOF\n# install Debian (?:.*\n)*?EOF\n"
 #: Makes the repository in /repository of a container; its package asks for a licence.
 _SCRIPT = r"""
 set -eu

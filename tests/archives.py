@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,30 @@ def make(reference: str, config: dict[str, Any] | None = None, **members: bytes)
     return output.getvalue()
 
 
-def wheel(file: Path, *extras: str, requires: tuple[str, ...] = ()) -> Path:
-    """Write a wheel of the name and version in its file name, with nothing but metadata."""
+def wheel(
+    file: Path,
+    *extras: str,
+    requires: Sequence[str] = (),
+    scripts: Mapping[str, str | bytes] | None = None,
+) -> Path:
+    """Write a wheel of the name and version in its file name, with metadata and scripts alone."""
     name, version, *_ = file.name.split("-")
     plain = name.replace("_", "-")
     headers = [f"Metadata-Version: 2.1\nName: {plain}\nVersion: {version}"]
     headers += [f"Provides-Extra: {extra}" for extra in extras]
     headers += [f"Requires-Dist: {text}" for text in requires]
     folder = f"{name}-{version}.dist-info"
-    content = {
+    content: dict[str, str | bytes] = {
         f"{folder}/METADATA": "\n".join(headers) + "\n",
         f"{folder}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{path},,\n" for path in (*content, f"{folder}/RECORD"))
+    for script, text in (scripts or {}).items():
+        content[f"{name}-{version}.data/scripts/{script}"] = text
+    content[f"{folder}/RECORD"] = "".join(f"{path},,\n" for path in (*content, f"{folder}/RECORD"))
+    file.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(file, "w") as archive:
-        for path, text in {**content, f"{folder}/RECORD": record}.items():
-            archive.writestr(path, text)
+        for path, text in content.items():
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (0o100755 if "/scripts/" in path else 0o100644) << 16
+            archive.writestr(entry, text)
     return file

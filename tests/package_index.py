@@ -1,4 +1,4 @@
-"""A private package index, pypiserver behind TLS with an own CA and a password; and wheels."""
+"""A private package index, pypiserver behind TLS with an own CA and a password."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -27,36 +26,6 @@ class PackageIndex:
     url: str
     ca: Path
     folder: Path
-
-
-def wheel(
-    folder: Path,
-    name: str,
-    version: str,
-    *,
-    headers: Sequence[str] = (),
-    scripts: Mapping[str, str | bytes] | None = None,
-) -> Path:
-    """Write a wheel with an empty module, and with scripts where they are given."""
-    module = name.replace("-", "_")
-    stem = f"{module}-{version}"
-    info = f"{stem}.dist-info"
-    lines = ("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *headers, "")
-    files: dict[str, str | bytes] = {
-        f"{module}.py": "",
-        f"{info}/METADATA": "\n".join(lines),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        **{f"{stem}.data/scripts/{script}": text for script, text in (scripts or {}).items()},
-    }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for file, content in files.items():
-            entry = zipfile.ZipInfo(file)
-            entry.external_attr = (0o100755 if "/scripts/" in file else 0o100644) << 16
-            archive.writestr(entry, content)
-    return path
 
 
 @contextlib.contextmanager

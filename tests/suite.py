@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from build_tasks.config.settings import UV_VARIABLES
 from build_tasks.plan import trust
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,7 +153,8 @@ def clean(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
         "GITLAB_",
         "CI_",
         "NOX",
-        "UV_INDEX",
+        *UV_VARIABLES,
+        "NETRC",
     )
     return {
         name: value

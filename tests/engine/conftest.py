@@ -11,7 +11,7 @@ import pytest
 from suite import Suite, clean
 
 from build_tasks import paths
-from build_tasks.engine import apt, lifecycle, packages, stand_ins
+from build_tasks.engine import apt, lifecycle, packages, stand_ins, state
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
@@ -67,6 +67,13 @@ def engine(cache: Path) -> Iterator[EmbeddedEngine]:
         patch.delenv(packages.RELEASE_VARIABLE, raising=False)
         yield lifecycle.start(announce=print)
         lifecycle.stop(announce=print)
+
+
+@pytest.fixture
+def gateway(engine: EmbeddedEngine) -> str:
+    """The address by which steps reach this machine."""
+    del engine  # it has to run
+    return state.saved_setting(engine_folders(), "network").replace(".0/24", ".1")
 
 
 @pytest.fixture(scope="session")

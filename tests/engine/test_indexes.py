@@ -12,16 +12,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import apt_repository
 import leaks
 import package_index
 import pytest
-from package_index import PackageIndex, wheel
+from archives import wheel
+from package_index import PackageIndex
 from suite import Suite, last, steps
 from uv import find_uv_bin
-
-from build_tasks.engine import state
-from build_tasks.engine.folders import engine_folders
-from build_tasks.engine.state import EmbeddedEngine
 
 USER, PASSWORD = "ci", "canary-index-password-4741"
 BUILD = ("image.build", "--python", "3.11", "--retries", "0")
@@ -40,28 +38,24 @@ test-packages = ["b"]
 [dependencies]
 python = ["corp-tool"]
 """
-#: A step with Debian packages.
-_DEBIAN = r"^RUN (?:.*\\\n)*.*<<EOF\n# install Debian (?:.*\n)*?EOF\n"
 Serve = Callable[[Path], AbstractContextManager[PackageIndex]]
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
-    wheel(folder, "uv", "0.9.18", scripts={"uv": Path(find_uv_bin()).read_bytes()})
-    wheel(folder, "pip", "25.3")
-    wheel(folder, "apache-airflow", "9.9.9", headers=("Provides-Extra: celery", "Requires-Dist: b"))
-    wheel(folder, "b", "1.0")
-    wheel(folder, "corp-tool", "2.0")
+    wheel(folder / "uv-0.9.18-py3-none-any.whl", scripts={"uv": Path(find_uv_bin()).read_bytes()})
+    wheel(folder / "pip-25.3-py3-none-any.whl")
+    wheel(folder / "apache_airflow-9.9.9-py3-none-any.whl", "celery", requires=("b",))
+    wheel(folder / "b-1.0-py3-none-any.whl")
+    wheel(folder / "corp_tool-2.0-py3-none-any.whl")
     return folder
 
 
 @pytest.fixture
-def serve(packages: Path, engine: EmbeddedEngine) -> Serve:
-    """Serve the packages at the address by which steps reach this machine."""
-    network = state.saved_setting(engine_folders(), "network")
-    address = network.replace(".0/24", ".1")
-    return lambda folder: package_index.serving(packages, folder, USER, PASSWORD, address=address)
+def serve(packages: Path, gateway: str) -> Serve:
+    """Serve the packages to steps."""
+    return lambda folder: package_index.serving(packages, folder, USER, PASSWORD, address=gateway)
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ def team(project: Suite) -> Suite:
     """A project without constraints, whose images have no Debian packages of their own."""
     for name in ("Dockerfile", "Dockerfile.ci"):
         file = project.root / name
-        text, count = re.subn(_DEBIAN, "", file.read_text(), flags=re.MULTILINE)
+        text, count = re.subn(apt_repository.STEP, "", file.read_text(), flags=re.MULTILINE)
         assert count == text.count(" AS main") + text.count(" AS build")
         file.write_text(text)
     for file in (project.root / "constraints").iterdir():
@@ -128,10 +122,13 @@ def test_packages_of_a_private_index_are_in_the_image_and_its_password_is_nowher
     history = team.engine("history", "--no-trunc", tags[1])
     assert index.url not in history
     made.append(team.good("image.report", "--json"))
+    assert [line for line in arguments.seen if b"id=index-credentials,env=" in line]
+    layers = [*leaks.layers(archive)]
+    assert [data for data in layers if b"corp_tool-2.0.dist-info" in data]
     texts = [
         *(text.encode() for run in made for text in (run.stdout, run.stderr)),
         *arguments.seen,
-        *leaks.layers(archive),
+        *layers,
         history.encode(),
         team.engine("image", "inspect", tags[1]).encode(),
     ]
@@ -209,7 +206,7 @@ def test_a_folder_of_packages_is_enough_without_a_network(
     team.good("constraints.generate")
     done = team.good(*BUILD, "--kind", kind)
     assert "corp-tool==2.0" in installed(team, done.stderr)
-    wheel(team.root / "wheelhouse", "corp-tool", "2.1")
+    wheel(team.root / "wheelhouse" / "corp_tool-2.1-py3-none-any.whl")
     team.good("constraints.generate", "--upgrade")
     done = team.good(*BUILD, "--kind", kind)
     assert "corp-tool==2.1" in installed(team, done.stderr)

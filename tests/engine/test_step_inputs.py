@@ -16,11 +16,11 @@ import apt_repository
 import leaks
 import pytest
 from apt_repository import Repository
-from package_index import wheel
+from archives import wheel
 from suite import ROOT, Suite, steps
 from uv import find_uv_bin
 
-from build_tasks.engine import apt, packages, state
+from build_tasks.engine import apt, packages
 from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 
@@ -42,9 +42,7 @@ Serve = Callable[..., AbstractContextManager[Repository]]
 def apt_step(name: str) -> str:
     """Return the last step of a Dockerfile that runs apt-get, without packages of its own."""
     text = (ROOT / name).read_text()
-    step = re.findall(
-        r"^RUN (?:.*\\\n)*.*<<EOF\n# install Debian (?:.*\n)*?EOF\n", text, re.MULTILINE
-    )[-1]
+    step = re.findall(apt_repository.STEP, text, re.MULTILINE)[-1]
     return re.sub(r"(--no-install-recommends \\\n)(?: +[a-z0-9-]+ \\\n)+", r"\1", step)
 
 
@@ -56,11 +54,9 @@ def repository(suite: Suite, base: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def serve(engine: EmbeddedEngine) -> Serve:
-    """Serve a folder at the address by which steps reach this machine."""
-    network = state.saved_setting(engine_folders(), "network")
-    address = network.replace(".0/24", ".1")
-    return lambda folder, login="": apt_repository.serving(folder, address, login)
+def serve(gateway: str) -> Serve:
+    """Serve a folder to steps."""
+    return lambda folder, login="": apt_repository.serving(folder, gateway, login)
 
 
 def configure(project: Suite, repository: Repository, build: str = "") -> None:
@@ -127,10 +123,13 @@ def test_packages_of_a_private_signed_source_and_secrets_leave_no_trace(
     project.engine("save", "--output", str(archive), tags[1])
     history = project.engine("history", "--no-trunc", tags[1])
     assert "proxy.example.com" not in history
+    assert [line for line in arguments.seen if b"id=plain,env=PLAIN" in line]
+    layers = [*leaks.layers(archive)]
+    assert [data for data in layers if b"usr/share/hello-team/hello" in data]
     texts = [
         *(text.encode() for made in (shown, done, pushed) for text in (made.stdout, made.stderr)),
         *arguments.seen,
-        *leaks.layers(archive),
+        *layers,
         history.encode(),
         project.engine("image", "inspect", tags[1]).encode(),
         project.invoke("image.report", "--json").stdout.encode(),
@@ -214,9 +213,9 @@ def test_prod_needs_an_archive_of_debian_packages_and_a_folder_of_wheels_alone(
     names = sorted({*" ".join(lists).replace("\\\n", " ").split()})
     apt_repository.make(project, base, tmp_path / "archive", names)
     wheels = project.root / "wheelhouse"
-    wheel(wheels, "uv", "0.9.18", scripts={"uv": Path(find_uv_bin()).read_bytes()})
-    wheel(wheels, "pip", "25.3")
-    wheel(wheels, "apache-airflow", "9.9.9")
+    wheel(wheels / "uv-0.9.18-py3-none-any.whl", scripts={"uv": Path(find_uv_bin()).read_bytes()})
+    wheel(wheels / "pip-25.3-py3-none-any.whl")
+    wheel(wheels / "apache_airflow-9.9.9-py3-none-any.whl")
     for file in (project.root / "constraints").glob("*3.11*"):
         file.unlink()
     (project.root / "images.toml").write_text(

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from archives import wheel
 from fake_docker import ROOT, Bench, last
-from package_index import PackageIndex, serving, wheel
+from package_index import PackageIndex, serving
 from uv import find_uv_bin
 
 USER, CANARY = "ci", "canary-index-4711"
@@ -33,10 +34,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All packages that an image without extras needs here; uv is the one of this machine."""
     folder = tmp_path_factory.mktemp("packages")
     run_uv = f'#!/bin/sh\nexec {find_uv_bin()} "$@"\n'
-    wheel(folder, "uv", "0.9.18", scripts={"uv": run_uv})
-    wheel(folder, "apache-airflow", "9.9.9", headers=("Provides-Extra: celery", "Requires-Dist: b"))
-    wheel(folder, "b", "1.0")
-    wheel(folder, "corp-tool", "2.0")
+    wheel(folder / "uv-0.9.18-py3-none-any.whl", scripts={"uv": run_uv})
+    wheel(folder / "apache_airflow-9.9.9-py3-none-any.whl", "celery", requires=("b",))
+    wheel(folder / "b-1.0-py3-none-any.whl")
+    wheel(folder / "corp_tool-2.0-py3-none-any.whl")
     return folder
 
 
