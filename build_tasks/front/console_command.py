@@ -74,7 +74,7 @@ def main() -> None:
     except ImagesError as error:
         console.message(str(error))
         sys.exit(error.exit_code)
-    tasks = invoke_tasks.namespace(words)
+    tasks = invoke_tasks.namespace(words=words)
     program = _Tasks(command_line.version(), tasks, COMMAND, COMMAND, binary_names=[COMMAND])
     program.run([COMMAND, *words])
 

@@ -70,22 +70,23 @@ class _VerbTask(Task[Callable[..., None]]):
         return Argument(names=names, kind=list)
 
 
-def namespace(words: Sequence[str] | None = None) -> Collection:
+def namespace(*own: Callable[..., Any], words: Sequence[str] | None = None) -> Collection:
     """Return the tasks that a command line can mean; end the program for a mistake in it.
 
     Args:
+        own: further tasks, of the project itself.
         words: the command line; by default, that of this process.
     """
     words = sys.argv[1:] if words is None else words
+    root = Collection(*own)
     # Invoke copies the options of all tasks twice, which would take longer than a no-op build.
     tasks: Mapping[str, Names[str] | None] = {}
     if hints.front_end() == "invoke" or Path(sys.argv[0]).name == hints.COMMAND:
         try:
-            tasks = _parse(words)
+            tasks = _parse(words, {*root.task_names})
         except ImagesError as error:
             console.message(str(error))
             sys.exit(error.exit_code)
-    root = Collection()
     for path, given in (tasks or dict.fromkeys(VERBS)).items():
         folder, _, name = path.rpartition(".")
         if folder and folder not in root.collections:
@@ -95,13 +96,14 @@ def namespace(words: Sequence[str] | None = None) -> Collection:
     return root
 
 
-def _parse(words: Sequence[str]) -> dict[str, Names[str]]:
+def _parse(words: Sequence[str], own: Names[str]) -> dict[str, Names[str]]:
     """Return the tasks that a command line names, each with the options that it is given.
 
     Print help, or raise UsageError for an unknown task or option: Invoke suggests none.
 
     Args:
         words: the command line; not parsed if it begins with an option of Invoke itself.
+        own: the tasks of the project itself, whose options are Invoke's to parse.
     """
     if not words:
         Program.no_tasks_given = Program.list_tasks  # type: ignore[method-assign]
@@ -111,13 +113,15 @@ def _parse(words: Sequence[str]) -> dict[str, Names[str]]:
     name = ""
     while words and (tasks or not words[0].startswith("-")):
         word, *words = words
+        if word in own:
+            return {}
         if word not in VERBS and name:
             raise UsageError(f"{name}: takes no argument {word!r}, and no task has that name")
         if word not in VERBS:
             of_group = [verb for verb in VERBS if verb.startswith(f"{word}.")]
             if of_group:
                 raise UsageError(f"{word!r} is a group of tasks: choose {listed(of_group)}")
-            raise unknown("unknown task", word, VERBS, hints.task("-l"))
+            raise unknown("unknown task", word, (*VERBS, *own), hints.task("-l"))
         name = word
         options, words = command_line.read(VERBS[name], words, name, hints.task(name))
         tasks[name] = options.given

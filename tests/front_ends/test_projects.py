@@ -138,6 +138,22 @@ def test_sessions_and_tasks_are_those_of_the_package(team: Bench) -> None:
     )
 
 
+def test_sessions_and_tasks_of_ones_own_run_beside_them(team: Bench) -> None:
+    tasks, noxfile = team.root / "tasks.py", team.root / "noxfile.py"
+    own = '\n\n@task\ndef send(_, to="all"):\n    print(f"sent to {to}")\n\n\n'
+    text = tasks.read_text().replace("\n\n", f"\nfrom invoke import task\n{own}", 1)
+    tasks.write_text(text.replace("namespace()", "namespace(send)"))
+    own = '\n\n@nox.session(venv_backend="none")\ndef send(session):\n    print("sent")\n\n\n'
+    noxfile.write_text(noxfile.read_text().replace("\n\n", f"\nimport nox\n{own}", 1))
+    for words in (("send", "--to", "me"), (*BUILD, "send", "--to", "me", "settings")):
+        done = team.invoke(*words)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("sent to me\n")
+    assert team.nox("send").stdout == "sent\n"
+    assert len(team.builds()) == 1
+    assert "\n  send" in team.invoke("-l").stdout
+
+
 def test_without_settings_each_front_end_says_so_in_one_line(team: Bench) -> None:
     (team.root / "images.toml").unlink()
     reason = f"there is no images.toml in {team.root} or above: "

@@ -5,6 +5,7 @@ import sys
 import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
+from invoke.tasks import task
 
 from build_tasks.errors import UsageError
 from build_tasks.front import invoke_tasks
@@ -17,7 +18,7 @@ def invoked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def task_names(*words: str) -> set[str]:
-    return {*invoke_tasks.namespace(words).task_names}
+    return {*invoke_tasks.namespace(words=words).task_names}
 
 
 def test_all_tasks_exist_unless_the_command_line_names_some(
@@ -27,6 +28,22 @@ def test_all_tasks_exist_unless_the_command_line_names_some(
     assert task_names("engine.stop", "--purge", "matrix", "--json") == {"engine.stop", "matrix"}
     monkeypatch.setattr(sys, "argv", ["/usr/bin/fab"])  # another program of Invoke's kind
     assert task_names("engine.stop") == {*VERBS}
+
+
+def test_tasks_of_the_project_itself_are_among_them(capsys: pytest.CaptureFixture[str]) -> None:
+    @task
+    def send_all(_: Context) -> None:
+        """Send."""
+
+    for words in ([], ["send-all", "--now"], ["image.build", "--push", "send-all"]):
+        known = invoke_tasks.namespace(send_all, words=words)
+        assert {*known.task_names} == {"send-all", *VERBS}
+    assert {*invoke_tasks.namespace(send_all, words=["matrix"]).task_names} == {
+        *("send-all", "matrix")
+    }
+    with pytest.raises(SystemExit):
+        invoke_tasks.namespace(send_all, words=["send-al"])
+    assert capsys.readouterr().err == "unknown task 'send-al': did you mean send-all?\n"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +59,7 @@ def test_a_mistake_is_one_line(
     capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        invoke_tasks.namespace(words)
+        invoke_tasks.namespace(words=words)
     assert caught.value.code == UsageError.exit_code
     assert capsys.readouterr().err.startswith(message)
 
@@ -53,18 +70,18 @@ def test_help_of_a_task_may_come_before_or_after_its_name(
     shown = []
     for words in (["-h", "engine.stop"], ["engine.stop", "-h"]):
         with pytest.raises(SystemExit):
-            invoke_tasks.namespace(words)
+            invoke_tasks.namespace(words=words)
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1]
     assert "usage: invoke engine.stop [OPTIONS]" in shown[0]
 
 
 def test_former_names_are_aliases_and_a_missing_positional_argument_is_not_required() -> None:
-    task = invoke_tasks.namespace(["image.verify", "--slim"])["image.verify"]
+    task = invoke_tasks.namespace(words=["image.verify", "--slim"])["image.verify"]
     arguments = {argument.name: argument for argument in task.get_arguments()}
     assert "slim" in arguments["prod-slim"].names
     assert not arguments["image"].positional
-    task = invoke_tasks.namespace(["image.verify", "prod-3.11"])["image.verify"]
+    task = invoke_tasks.namespace(words=["image.verify", "prod-3.11"])["image.verify"]
     assert {argument.name for argument in task.get_arguments() if argument.positional} == {"image"}
 
 
@@ -73,7 +90,7 @@ def test_an_error_ends_invoke_with_its_exit_code(monkeypatch: pytest.MonkeyPatch
         raise UsageError("why")
 
     monkeypatch.setattr(Verb, "run", fail)
-    task = invoke_tasks.namespace(["matrix"])["matrix"]
+    task = invoke_tasks.namespace(words=["matrix"])["matrix"]
     with pytest.raises(Exit, match="why") as caught:
         task(Context())
     assert caught.value.code == UsageError.exit_code
