@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
@@ -38,9 +39,16 @@ class RunRecorder:
         record = replace(record, run=self.run)
         with self._warning("the record of the build is not kept"):
             record = recipe.noted(record, build_inputs.collect(spec))
-        before = self.records.get(spec.identity)  # which only this build's thread replaces
-        attempts = record.attempts + (before.attempts if before else 0)
-        self._keep(replace(record, attempts=attempts))
+        if before := self.records.get(spec.identity):  # which only this build's thread replaces
+            first, last = map(datetime.fromisoformat, (before.began, record.began))
+            seconds = (last - first).total_seconds()
+            record = replace(
+                record.continuing(before, seconds),
+                began=before.began,
+                seconds=round(seconds + record.seconds, 3),
+                attempts=before.attempts + record.attempts,
+            )
+        self._keep(record)
 
     def add_skipped(self, spec: BuildSpec, digest: str) -> None:
         """Record that an unchanged image was tagged and not built."""

@@ -131,13 +131,18 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
 def _attempts(
     client: Client, spec: BuildSpec, start: BuildRecord, listener: Listener
 ) -> tuple[Completed, BuildSpec, BuildRecord]:
-    """Return the last attempt: its command, the build without lost caches, and the record."""
-    races = 0
+    """Return the last attempt: its command, the build without lost caches, and the record.
+
+    The record has all steps that the build executed, in whichever attempt.
+    """
+    races, began, earlier = 0, time.monotonic(), start
     while True:
+        seconds = time.monotonic() - began
         spec.run.own_metadata.unlink(missing_ok=True)
         process.remove_if_killed(spec.run.own_metadata)
         spec.run.own_metadata.touch()  # a full disk has no room for it later
         completed, record = attempt.run(client, spec, start, listener)
+        record = earlier = record.continuing(earlier, seconds)
         if not completed.returncode:
             return completed, spec, record
         if lost := cache_errors.lost(spec, completed.stderr, record):

@@ -5,7 +5,7 @@ All times are seconds since the beginning of the build: a remote builder has ano
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 #: Raised when a later version could no longer read what this one writes.
@@ -133,3 +133,32 @@ class BuildRecord:
                 result.add(digest)
                 pending += inputs.get(digest, ())
         return result - {step.digest for step in steps}
+
+    def continuing(self, earlier: BuildRecord, seconds: float) -> BuildRecord:
+        """Return the record of a build whose earlier attempt failed.
+
+        What the earlier attempt executed is in the builder's cache, so that this one did not
+        execute it again; but the build did. If this attempt had no steps, it has the earlier ones.
+
+        Args:
+            earlier: the record of the earlier attempt.
+            seconds: from the beginning of the earlier attempt to that of this one.
+        """
+        executed = {step.name: step for step in earlier.steps if step.ran and not step.error}
+        steps = tuple(_continued(step, executed.get(step.name), seconds) for step in self.steps)
+        return replace(self, steps=steps or earlier.steps)
+
+
+def _continued(step: Step, executed: Step | None, seconds: float) -> Step:
+    """Return a step of a later attempt, whose digest may be another one."""
+    later = [(round(begin + seconds, 6), round(end + seconds, 6)) for begin, end in step.intervals]
+    if executed is None:
+        return replace(step, intervals=tuple(later))
+    return replace(
+        step,
+        intervals=(*executed.intervals, *later),
+        started=True,
+        cached=False,
+        log=step.log or executed.log,
+        bytes=max(step.bytes, executed.bytes),
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from build_tasks.history import vertex_names
@@ -202,55 +202,19 @@ class Recorder:
         BuildKit also reports a step that another build runs and this one waits for, with the
         other's name. The graph of a build is announced before any of it starts; a foreign step is
         reported when it runs, and no step of the graph depends on it.
-
-        A step of the graph may miss its announcement, too: BuildKit keeps only the last event of a
-        vertex until somebody reads it (`util/progress`, to BuildKit 0.32), so a step that starts
-        before the first reading was never announced to us. Such a step fills a gap of the graph.
         """
         graph = {StepKind.STEP, StepKind.BASE}
-        announced = [state for state in self._vertices.values() if state.announced]
-        if not any(state.parsed.kind in graph and state.inputs for state in announced):
-            return [*self._vertices.values()]  # all of its steps had started
-        own = self._with_inputs(announced)
-        others = [
-            state
-            for state in self._vertices.values()
-            if state.parsed.kind in graph and state.digest not in own
-        ]
-        while gaps := [state for state in others if self._fills_gap(state, own)]:
-            own |= self._with_inputs(gaps)
-            others = [state for state in others if state.digest not in own]
+        waiting = [state for state in self._vertices.values() if state.announced]
+        if not any(state.parsed.kind in graph and state.inputs for state in waiting):
+            return [*self._vertices.values()]  # another build has started all of its steps
+        own: set[str] = set()
+        while waiting:
+            state = waiting.pop()
+            if state.digest not in own:
+                own.add(state.digest)
+                waiting += [self._vertices[name] for name in state.inputs if name in self._vertices]
         return [
             state
             for state in self._vertices.values()
             if state.digest in own or state.group or state.parsed.kind not in graph
         ]
-
-    def _with_inputs(self, states: Iterable[VertexState]) -> set[str]:
-        """Return the digests of vertices and of all that they depend on."""
-        waiting, found = [*states], set[str]()
-        while waiting:
-            state = waiting.pop()
-            if state.digest not in found:
-                found.add(state.digest)
-                waiting += [self._vertices[name] for name in state.inputs if name in self._vertices]
-        return found
-
-    def _fills_gap(self, state: VertexState, own: set[str]) -> bool:
-        """Return whether a step that was not announced has a place in this build's graph.
-
-        The graph has all of its inputs, or another step of its stage and none of its number. A
-        step of another build that this build waits for has its counterpart in the graph.
-        """
-        place = state.parsed
-        steps = [s.parsed for s in self._vertices.values() if s.digest in own]
-        steps = [step for step in steps if step.kind is StepKind.STEP]
-        if any(step.text == place.text for step in steps):
-            return False
-        numbers = {
-            step.number
-            for step in steps
-            if (step.platform, step.stage, step.total) == (place.platform, place.stage, place.total)
-        }
-        gap = bool(numbers) and place.number not in numbers
-        return gap or (bool(state.inputs) and own.issuperset(state.inputs))

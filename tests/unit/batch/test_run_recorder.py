@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_the_attempts_of_a_build_are_counted_over_its_retries(
     assert (kept().run, kept().attempts) == ("1", 2 * record.attempts)
     assert kept() == recorder.records[spec.identity]
     assert not messages
+
+
+def test_a_retried_build_is_recorded_from_its_beginning(
+    recorder: RunRecorder, spec: BuildSpec
+) -> None:
+    step = Step("d", "[2/3] RUN x", StepKind.STEP, intervals=((1, 2),), started=True)
+    start = runner.new_record(CLIENT, spec)
+    failed = replace(start, began="2026-01-01T00:00:00+00:00", steps=(step,), outcome="failed")
+    cached = replace(step, cached=True, intervals=())
+    last = replace(start, began="2026-01-01T00:01:00+00:00", steps=(cached,), seconds=5.0)
+    recorder.add(spec, failed)
+    recorder.add(spec, last)
+    assert (kept().began, kept().seconds, kept().outcome) == (failed.began, 65.0, "built")
+    assert kept().steps == (step,)
 
 
 def test_a_build_that_did_not_start_has_no_attempt(recorder: RunRecorder, spec: BuildSpec) -> None:

@@ -458,6 +458,20 @@ def test_a_build_that_lost_a_race_in_the_engine_is_repeated(
     assert said.endswith(": retrying")
 
 
+def test_what_ran_before_a_build_was_repeated_is_in_its_record(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = stream("first") + RACE.encode()
+    use(monkeypatch, Buildx((1, first), (0, stream("cached"))))
+    record = runner.build(client, spec(tmp_path), Listener())
+    assert record.attempts == 2
+    assert sorted((step.number, step.ran) for step in record.dockerfile_steps) == [
+        (2, True),
+        (3, True),
+        (4, True),
+    ]
+
+
 def test_a_race_that_is_lost_every_time_is_a_failure(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

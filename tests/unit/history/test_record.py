@@ -70,3 +70,23 @@ def test_only_instructions_that_were_executed_ran() -> None:
 )
 def test_a_cache_that_does_not_exist_yet_is_absent(error: str, absent: bool) -> None:
     assert CacheUse("r/a:x", error).absent is absent
+
+
+def test_what_an_earlier_attempt_executed_was_executed() -> None:
+    """The later attempt finds it in the cache, under other digests if it reads the context."""
+    earlier = (
+        Step("a1", "[1/3] COPY f /", StepKind.STEP, intervals=((0, 2),), started=True, log=("x",)),
+        Step("b1", "[2/3] RUN x", StepKind.STEP, intervals=((2, 3),), started=True, error="lost"),
+        Step("c1", "[3/3] RUN y", StepKind.STEP),
+    )
+    later = (
+        Step("a2", "[1/3] COPY f /", StepKind.STEP, started=True, cached=True),
+        Step("b2", "[2/3] RUN x", StepKind.STEP, started=True, cached=True, inputs=("a2",)),
+        Step("c2", "[3/3] RUN y", StepKind.STEP, intervals=((1, 2.5),), started=True),
+    )
+    first, last = BuildRecord("x", steps=earlier), BuildRecord("x", steps=later)
+    one, two, three = last.continuing(first, 10).steps
+    assert one == replace(earlier[0], digest="a2")
+    assert two == later[1]
+    assert three == replace(later[2], intervals=((11, 12.5),))
+    assert BuildRecord("x").continuing(first, 10).steps == earlier

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from streams import BOTH, CACHE, at, lines, record, recorded, steps, stream, vertex
 
 from build_tasks.buildx import classification
@@ -169,36 +168,6 @@ def test_a_step_of_another_build_is_left_out() -> None:
         "[1/4] FROM base",
     ]
     assert not [step for step in one.steps if step.ran]
-
-
-@pytest.mark.parametrize(
-    ("late", "ran"),
-    [
-        ([vertex("e", "[4/4] COPY end", inputs=["d", "z"], started=at(1))], {"e"}),
-        (
-            [
-                vertex("e", "[4/4] COPY end", inputs=["d"], started=at(2)),
-                vertex("d", "[3/4] RUN own", inputs=["c"], started=at(1)),
-            ],
-            {"d", "e"},
-        ),
-        ([vertex("e", "[end 2/2] COPY end", inputs=["b", "c"], started=at(1))], {"e"}),
-    ],
-    ids=["last", "last-two", "a-stage-of-its-own"],
-)
-def test_a_step_that_started_before_it_was_announced_is_kept(
-    late: list[dict[str, object]], ran: set[str]
-) -> None:
-    """BuildKit keeps only the last event of a vertex until the client reads it."""
-    own = [
-        vertex("d", "[3/4] RUN own", inputs=["c"]),
-        vertex("c", "[2/4] COPY f /f", inputs=["b"]),
-        vertex("b", "[1/4] FROM base"),
-    ]
-    own = own[1:] if len(late) == 2 else own
-    foreign = vertex("x", "[other 2/4] COPY f /f", inputs=["b", "y"], started=at(1))
-    one = record(lines(*own, *late, foreign))
-    assert {step.digest for step in one.steps if step.ran} == ran
 
 
 def test_a_build_of_which_another_one_has_begun_all_keeps_its_steps() -> None:
