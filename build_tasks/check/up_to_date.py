@@ -120,10 +120,11 @@ def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[s
 
 def _details(parts: Sequence[str], record: BuildRecord, inputs: Inputs) -> tuple[str, ...]:
     before = recipe.recorded(record)
+    now = recipe.recorded(recipe.noted(record, inputs))  # redacted as the record is
     changes = [
         f"{part} ({shorten(detail, WIDTH, placeholder=' ...')})"
         for part in parts
-        for detail in fingerprint.details(part, before, inputs) or ["moved"] * (part == "base")
+        for detail in fingerprint.details(part, before, now) or ["moved"] * (part == "base")
     ]
     more = len(changes) - SHOWN
     return (*changes[:SHOWN], *([f"and {more} more"] if more > 0 else []))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
+from build_tasks.text.formatting import around_difference
 
 #: Raise it when equal inputs get other hashes than before.
 SCHEME = 2
@@ -128,16 +129,15 @@ def details(part: str, before: Inputs, now: Inputs) -> list[str]:
         return [f"{before.base} -> {now.base}"] if before.base != now.base else []
     if part == "arguments":
         return [
-            f"{name}: {_value(before, name)} -> {_value(now, name)}"
+            f"{name}: {_change(before.arguments.get(name, ''), now.arguments.get(name, ''))}"
             for name in _different(before.arguments, now.arguments)
         ]
     paths = _different(before.files, now.files)
     return [path for path in paths if bool(_CONSTRAINTS.match(path)) is (part == "constraints")]
 
 
-def _value(inputs: Inputs, name: str) -> str:
-    value = inputs.arguments.get(name, "")
-    return repr(value if len(value) <= WIDTH else f"{value[: WIDTH - 3]}...")
+def _change(before: str, now: str) -> str:
+    return " -> ".join(map(repr, around_difference(before, now, WIDTH)))
 
 
 def _different(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -59,6 +59,21 @@ def shorten(text: str, width: int) -> str:
     return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"
 
 
+def around_difference(before: str, now: str, width: int) -> tuple[str, str]:
+    """Return two texts, each cut to about `width` characters around their first difference."""
+    if max(len(before), len(now)) <= width:
+        return before, now
+    pairs = enumerate(zip(before, now, strict=False))
+    shorter = min(len(before), len(now))
+    start = max(next((at for at, (a, b) in pairs if a != b), shorter) - width // 3, 0)
+    return _window(before, start, width), _window(now, start, width)
+
+
+def _window(text: str, start: int, width: int) -> str:
+    end = start + width
+    return f"{'...' if start and text else ''}{text[start:end]}{'...' if len(text) > end else ''}"
+
+
 def listed(values: Iterable[object]) -> str:
     """Join values with commas, as a list of choices."""
     return ", ".join(map(str, values))

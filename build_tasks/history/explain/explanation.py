@@ -9,7 +9,7 @@ from typing import Any
 
 from build_tasks.history import vertex_names
 from build_tasks.history.explain.causes import Cause, Why
-from build_tasks.text.formatting import shorten
+from build_tasks.text.formatting import around_difference, shorten
 
 #: Causes of one step that are shown; the rest are counted.
 SHOWN = 5
@@ -69,6 +69,8 @@ def lines(explanation: Explanation) -> list[str]:
 
 def _sentence(cause: Cause) -> str:
     what, before, now = cause.what, shorten(cause.before, _WIDTH), shorten(cause.now, _WIDTH)
+    different = around_difference(cause.before, cause.now, _WIDTH)
+    change = " -> ".join(map(_quoted, different))
     start = "the beginning of the stage"
     file_change = ("changed" if before else "is new") if now else "is gone"
     collected = [
@@ -81,9 +83,9 @@ def _sentence(cause: Cause) -> str:
         Why.MOVED: f"the instruction at {what} moved: before after {before or start}, "
         f"now after {now or start}",
         Why.GONE: f"an instruction above it was removed: {shorten(what, _WIDTH)}",
-        Why.INSTRUCTION: f"the instruction changed, {what}: {_both(cause.before, cause.now)}",
-        Why.ARGUMENT: f"argument {what}: {_quoted(before)} -> {_quoted(now)}",
-        Why.ENVIRONMENT: f"environment {what}: {_quoted(before)} -> {_quoted(now)}",
+        Why.INSTRUCTION: f"the instruction changed, {what}: {' -> '.join(map(repr, different))}",
+        Why.ARGUMENT: f"argument {what}: {change}",
+        Why.ENVIRONMENT: f"environment {what}: {change}",
         Why.ORDER: f"the order of the variables: {before} -> {now}",
         Why.BASE: f"base image {what} moved: {cause.before} -> {cause.now}",
         Why.CONTENT: f"file {what}: {file_change}",
@@ -101,18 +103,3 @@ def _sentence(cause: Cause) -> str:
 
 def _quoted(value: str) -> str:
     return {"": "not set", '""': "''"}.get(value, repr(value))
-
-
-def _both(before: str, now: str) -> str:
-    """Return two texts, each cut to what is around their first difference."""
-    start = 0
-    if max(len(before), len(now)) > _WIDTH:
-        pairs = enumerate(zip(before, now, strict=False))
-        shorter = min(len(before), len(now))
-        start = max(next((at for at, (a, b) in pairs if a != b), shorter) - _WIDTH // 3, 0)
-    return f"{_window(before, start)!r} -> {_window(now, start)!r}"
-
-
-def _window(text: str, start: int) -> str:
-    end = start + _WIDTH
-    return f"{'...' if start else ''}{text[start:end]}{'...' if len(text) > end else ''}"

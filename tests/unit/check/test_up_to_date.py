@@ -135,3 +135,21 @@ def test_a_record_of_the_build_names_the_change(check: Callable[..., list[str]])
         "  the registry has an older one, since changed: arguments (A: '0' -> '1'), base (moved)",
         "  airflow-images image.build --kind ci --python 3.11 --platform linux/amd64",
     ]
+
+
+def test_a_step_that_the_record_redacts_is_no_change(check: Callable[..., list[str]]) -> None:
+    def inputs(argument: str) -> fingerprint.Inputs:
+        text = "FROM b\nARG A\nRUN echo PASSWORD=hunter2hunter2 $A\n"
+        return fingerprint.gather(dockerfile.parse(text), {"A": argument}, {})
+
+    # The label of an image has another hash of the Dockerfile than now.
+    before = replace(inputs("0"), effects="another")
+    record = recipe.noted(BuildRecord("ci-3.11-amd64"), before)
+    assert "hunter2" not in str(record)
+    lines = check(
+        specs.change(SPEC, content=inputs("1")),
+        registry={"b:2": BASE, "r/i:latest": image(before)},
+        record=record,
+        remote=True,
+    )
+    assert lines[1] == ("  the registry has an older one, since changed: arguments (A: '0' -> '1')")

@@ -67,3 +67,18 @@ def test_ages(ago: timedelta | None, text: str) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert formatting.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "both"),
+    [
+        ("a", "b", ("a", "b")),
+        ("", "x" * 13, ("", "xxxxxxxxxxxx...")),
+        ("a,b,c,d,e,f,g", "a,b,c,d,e,f,g,h", ("...,f,g", "...,f,g,h")),
+        ("a,b,c,d,e,f,g", "b", ("a,b,c,d,e,f,...", "b")),
+    ],
+)
+def test_two_texts_are_cut_around_their_first_difference(
+    before: str, now: str, both: tuple[str, str]
+) -> None:
+    assert formatting.around_difference(before, now, 12) == both

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from comparisons import BEFORE, FILES, TEXT, record
 
 from build_tasks.history.explain import explain, explanation
+from build_tasks.history.explain.causes import Cause, Why
+from build_tasks.history.explain.explanation import Explanation, Miss
 
 
 def test_a_cached_build_has_no_explanation() -> None:
@@ -43,6 +46,15 @@ def test_long_texts_are_shown_around_their_difference() -> None:
     assert " old 0 1" in said
     assert " new 0 1" in said
     assert len(said) < 250
+
+
+@pytest.mark.parametrize("why", [Why.ARGUMENT, Why.ENVIRONMENT])
+def test_an_item_at_the_end_of_a_long_list_is_shown(why: Why) -> None:
+    extras = ",".join(f"extra{number}" for number in range(30))
+    cause = Cause(why, "A", extras, f"{extras},pandas")
+    miss = Miss("main 2/9", "RUN x", 1, (cause,))
+    said = explanation.lines(Explanation("ci-3.11-amd64", "2026", 1, 9, (miss,)))[-1]
+    assert said.endswith("extra29' -> '...,extra27,extra28,extra29,pandas'")
 
 
 def test_the_data_is_json() -> None:
