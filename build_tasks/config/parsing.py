@@ -335,6 +335,8 @@ def unknown(
     names = [*valid]
     if near := nearest(name, names):
         hint = f"did you mean {prefix}{near}?"
+    elif not names:
+        hint = "there are none"
     elif len(names) <= FEW or not listing:
         hint = f"choose {listed(names)}"
     else:

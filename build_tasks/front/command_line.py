@@ -55,7 +55,7 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
     """
     options, rest = read(verb, words, place, command or place)
     if rest:
-        raise _unknown(verb, "argument", rest[0], place)
+        raise _unknown(verb, f"{place}: unknown argument", rest[0], command or place)
     return options
 
 
@@ -75,7 +75,7 @@ def read(
             console.answer(version() if word == "--version" else describe(verb, command))
             raise SystemExit(0)
         name, equals, value = word.partition("=")
-        option = _option(verb, name, place)
+        option = _option(verb, name, place, command)
         if option.flag and equals:
             raise UsageError(f"{name}: takes no value")
         if not (option.flag or equals):
@@ -117,7 +117,7 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and word != "-"  # a hyphen alone is standard input
 
 
-def _option(verb: Verb, word: str, place: str) -> Option:
+def _option(verb: Verb, word: str, place: str, command: str) -> Option:
     """Return the option that has a name now or had it before."""
     name = word.removeprefix("--")
     for option in verb.options:
@@ -125,12 +125,12 @@ def _option(verb: Verb, word: str, place: str) -> Option:
             if option.name != name:
                 loading.renamed(word, f"--{option.name}")
             return option
-    raise _unknown(verb, "option", word, place)
+    raise _unknown(verb, f"{place}: unknown option", word, command)
 
 
-def _unknown(verb: Verb, noun: str, word: str, place: str) -> UsageError:
+def _unknown(verb: Verb, subject: str, word: str, command: str) -> UsageError:
     known = [f"--{option.name}" for option in verb.options if not option.positional]
-    return unknown(f"{place}: unknown {noun}", word, known, "-h")
+    return unknown(subject, word, known, f"`{command} -h`")
 
 
 def entry(usage: str, text: str) -> Iterator[str]:

@@ -10,12 +10,13 @@ from build_tasks.front import startup
 
 startup.end_on_interrupt()
 
+from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.program import Program
 
 from build_tasks import console
 from build_tasks.config.options import Option
-from build_tasks.config.parsing import Choice
+from build_tasks.config.parsing import Choice, unknown
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line, invoke_tasks
 from build_tasks.front.verbs import VERBS
@@ -43,6 +44,11 @@ class _Tasks(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Parse the options before the task, and keep bytecode, which Invoke turns off."""
         super().parse_core(argv)
+        for word in self.core.unparsed[:1]:  # a task, or an option that Invoke does not know
+            if word.startswith("-"):
+                known = [f"--{option.name}" for option in OPTIONS]
+                error = unknown("unknown option", word, known)
+                raise Exit(str(error), error.exit_code)
         sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 
     def print_help(self) -> None:

@@ -190,7 +190,8 @@ def test_an_unknown_option_is_one_line_in_both(bench: Bench) -> None:
         (("image.build", "x"), "image.build: takes no argument 'x', and no task has that name"),
         (("engine.stop", "--all"), "engine.stop: unknown option '--all': choose --purge"),
         (("image.build", "--wholly-else"),
-         "image.build: unknown option '--wholly-else': -h lists the valid ones"),
+         "image.build: unknown option '--wholly-else': "
+         "`invoke image.build -h` lists the valid ones"),
         (("image.build", "--python"), "--python: needs a value"),
         (("image.build", "--push", "image.chek"),
          "image.build: takes no argument 'image.chek', and no task has that name"),

@@ -62,8 +62,14 @@ def test_a_former_option_works_with_a_note(
     [
         (["--pusch"], "build_ci-3.9: unknown option '--pusch': did you mean --push?"),
         (["--pus=1"], "build_ci-3.9: unknown option '--pus': did you mean --push?"),
-        (["--a\vb"], "build_ci-3.9: unknown option '--a\\x0bb': -h lists the valid ones"),
-        (["extras"], "build_ci-3.9: unknown argument 'extras': -h lists the valid ones"),
+        (
+            ["--a\vb"],
+            "build_ci-3.9: unknown option '--a\\x0bb': `build_ci-3.9 -h` lists the valid ones",
+        ),
+        (
+            ["extras"],
+            "build_ci-3.9: unknown argument 'extras': `build_ci-3.9 -h` lists the valid ones",
+        ),
         (["--tag"], "--tag: needs a value"),
         (["--push=yes"], "--push: takes no value"),
         (["--branch", "a", "--branch=b"], "--branch: given twice"),

@@ -45,6 +45,13 @@ def test_tasks_run_with_their_options(
         (["image.bild"], "unknown task 'image.bild': did you mean image.build?"),
         (["zzz"], "unknown task 'zzz': airflow-images -l lists the valid ones"),
         (["--file"], "--file: needs a value"),
+        (["--lits"], "unknown option '--lits': did you mean --list?"),
+        (
+            ["-x", "init"],
+            "unknown option '-x': "
+            "choose --file, --print-completion-script, --list, --version, --help",
+        ),
+        (["init", "--json"], "init: unknown option '--json': there are none"),
         (["engine.stop", "--purg"], "engine.stop: unknown option '--purg': did you mean --purge?"),
     ],
 )
