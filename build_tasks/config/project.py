@@ -57,6 +57,11 @@ class Project:
         return shipped if shipped.exists() and not (replaced or own.exists()) else own
 
 
+def installed(file: Path) -> bool:
+    """Return whether a file came with the installed package, and is in no project."""
+    return file.is_relative_to(_PACKAGE)
+
+
 def find(environment: Mapping[str, str], file: Path | None = None) -> Project:
     """Return the project of a settings file.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config import parsing
-from build_tasks.config.project import Project
+from build_tasks.config.project import Project, installed
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.constraints.resolver import Uv
@@ -51,7 +51,8 @@ def _name(python: str, mode: str) -> str:
 
 def place(file: Path) -> str:
     """Return how messages name a file."""
-    return f"{file.parent.name}/{file.name}"
+    name = f"{file.parent.name}/{file.name}"
+    return f"the package's {name}" if installed(file) else name
 
 
 def normalize(name: str) -> str:

@@ -68,6 +68,14 @@ def test_malformed_file_is_one_line_with_its_place(file: Path, text: str, messag
     assert str(caught.value).startswith(f"constraints/constraints-3.11.txt{message}")
 
 
+def test_a_file_of_the_package_is_named_as_such(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("build_tasks.config.project._PACKAGE", file.parents[1])
+    with pytest.raises(UsageError, match=r"^the package's constraints/constraints-3\.11\.txt: has"):
+        constraint_files.check(file, "3.11", "3.3.3")
+
+
 def test_missing_file_is_one_line_with_the_command(file: Path) -> None:
     file.unlink()
     with pytest.raises(
