@@ -169,7 +169,7 @@ def find(
             if choice == "embedded":
                 raise
             reason = "no Docker Engine runs here" if docker else "no docker is installed"
-            raise EngineError(f"{reason}, and the embedded engine cannot: {error}") from None
+            raise EngineError(f"{reason}, and the embedded engine cannot start: {error}") from None
         if not start:
             raise EngineError(state.why_not_running())
         from build_tasks.engine import lifecycle  # noqa: PLC0415 - start-up time
