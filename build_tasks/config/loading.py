@@ -77,7 +77,7 @@ def load(
     variables = read_environment(environment)
     project = projects.find(environment, file)
     given = _read_file(project.file) | variables
-    if (project.root / REQUIREMENTS).is_file() and _installs_packages(project):
+    if os.path.lexists(project.root / REQUIREMENTS) and _installs_packages(project):
         given.setdefault("dependencies.python", ([f"-r {REQUIREMENTS}"], REQUIREMENTS))
     for item in FIELDS:
         value = (options or {}).get(item.name)

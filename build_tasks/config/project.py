@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Project:
     @property
     def own(self) -> tuple[str, ...]:
         """What the project has of OWN."""
-        return tuple(name for name in OWN if (self.root / name).exists())
+        return tuple(name for name in OWN if os.path.lexists(self.root / name))
 
     def path(self, name: str) -> Path:
         """Return a file or folder of the project, or the package's if the project has none.
@@ -53,8 +54,9 @@ class Project:
             name: its path below the root, like `Dockerfile.ci`.
         """
         own, shipped = self.root / name, SHIPPED / name
-        replaced = name.startswith(f"{SOURCES}/") and (self.root / SOURCES).is_dir()
-        return shipped if shipped.exists() and not (replaced or own.exists()) else own
+        replaced = name.startswith(f"{SOURCES}/") and os.path.lexists(self.root / SOURCES)
+        # A link without a target is the project's own: reading it says what is wrong.
+        return shipped if shipped.exists() and not (replaced or os.path.lexists(own)) else own
 
 
 def installed(file: Path) -> bool:
@@ -77,7 +79,7 @@ def find(environment: Mapping[str, str], file: Path | None = None) -> Project:
         return Project(paths.expand_user(name).absolute(), FILE_VARIABLE)
     folder = Path.cwd()
     for parent in (folder, *folder.parents):
-        if (parent / FILE).is_file():
+        if os.path.lexists(parent / FILE):  # what is no file is reported where it is read
             return Project(parent / FILE, "current folder" if parent == folder else "folder above")
     raise UsageError(
         f"there is no {FILE} in {folder} or above: write one with: {hints.task('init')}"

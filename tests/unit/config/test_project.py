@@ -50,6 +50,31 @@ def test_own_files_take_precedence(tmp_path: Path) -> None:
     assert team.path("constraints/baseline-3.11.txt").parent == SHIPPED / "constraints"
 
 
+def test_a_link_without_a_target_is_no_reason_to_take_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "team"
+    inner.mkdir()
+    (tmp_path / "images.toml").touch()
+    for name in ("images.toml", "Dockerfile", "sources"):
+        (inner / name).symlink_to("gone")
+    monkeypatch.chdir(inner)
+    team = project.find({})
+    assert team.root == inner
+    assert team.path("Dockerfile") == inner / "Dockerfile"
+    assert team.path("sources/README.md") == inner / "sources/README.md"
+    assert team.own == ("Dockerfile", "sources")
+    with pytest.raises(UsageError, match=r"/team/images\.toml: cannot be read: No such file"):
+        loading.load(environment={})
+
+
+def test_a_requirements_file_without_a_target_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "images.toml").touch()
+    (tmp_path / "requirements.txt").symlink_to("gone")
+    settings = loading.load(environment={}, file=tmp_path / "images.toml")
+    assert settings.dependencies_python == ("-r requirements.txt",)
+
+
 def test_own_sources_replace_all_of_the_package(tmp_path: Path) -> None:
     (tmp_path / "sources").mkdir()
     assert projects.at(tmp_path).path("sources/README.md") == tmp_path / "sources/README.md"
