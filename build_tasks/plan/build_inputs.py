@@ -104,7 +104,7 @@ def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
             if not replace(use, files=(path,), stages=()).reads(inputs.files):
                 raise UsageError(
                     f"{inputs.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
-                    f"enters the build: {_reason(root / path)}"
+                    f"enters the build: {_reason(root, path)}"
                 )
 
 
@@ -119,10 +119,15 @@ def _refuse_large_bundle(inputs: BuildInputs, content: Inputs) -> None:
         )
 
 
-def _reason(path: Path) -> str:
+def _reason(root: Path, name: str) -> str:
     """Return why the context has no file of a path."""
-    if path.is_symlink():
-        return "it is a link, and links are not followed"
+    path = root / name
+    for part in (path, *path.parents):
+        if part == root:
+            break
+        if part.is_symlink():
+            link = "it" if part == path else str(part.relative_to(root))
+            return f"{link} is a link, and links are not followed"
     if not path.exists():
         return "it does not exist"
     if path.is_dir() and not any(item.is_file() for item in path.rglob("*")):

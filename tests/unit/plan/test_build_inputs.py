@@ -83,6 +83,16 @@ def test_a_path_that_does_not_enter_is_one_line(
     assert build_inputs.add_fingerprint_label(entered, tmp_path).inputs.content
 
 
+def test_a_folder_that_is_a_link_is_named(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a").touch()
+    (tmp_path / "sources").symlink_to("elsewhere")
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM x\nCOPY sources/a /s\n")
+    with pytest.raises(UsageError, match="enters the build: sources is a link, and links are not"):
+        build_inputs.add_fingerprint_label(specs.make(dockerfile=file, context=tmp_path), tmp_path)
+
+
 @pytest.mark.parametrize("step", ["COPY *.txt /s", "COPY . /s", "COPY --from=y sources /s"])
 def test_patterns_and_other_stages_may_have_no_file(tmp_path: Path, step: str) -> None:
     file = tmp_path / "Dockerfile"
