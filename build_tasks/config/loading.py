@@ -38,8 +38,10 @@ _PACKAGES = "ADDITIONAL_PYTHON_DEPS"
 #: Variables with the prefix that set no key; those of tests have their own prefix.
 OTHER_VARIABLES = tuple(ENVIRONMENT_PREFIX + name for name in ("CACHE", "ENGINE_RELEASE", "FILE"))
 TEST_VARIABLES = f"{ENVIRONMENT_PREFIX}TESTS_"
-#: `user:password@host` without a scheme, as in an image reference.
-_USER_INFORMATION = re.compile(r"(?<![\w./@:-])[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)")
+#: `user:password@host` without a scheme, as in an image reference, or with a broken one.
+_USER_INFORMATION = re.compile(
+    r"(?<![\w./@:-])(?:\w+:/(?!/)|//)?[\w.+-]*:[^\s/@:,'\"]+@(?!sha\d+:)"
+)
 #: Where the credentials of an address belong.
 _ALTERNATIVES = {
     "airflow.from": "leave it to git",

@@ -152,6 +152,9 @@ def _check(stanza: Stanza, place: str) -> None:
             f"{place}: {re.sub('//[^/ ]*@', '//***@', shown)}: holds a password, which the builder "
             "would keep: use the secret apt-auth (docs/apt.md)"
         )
+    for field, value in stanza.items():
+        if field != "Signed-By" and redact(value) != value:
+            raise UsageError(f"{place}: {source}: {field} contains a secret: leave the field out")
     for field in _INSECURE:
         if stanza.get(field, "no").lower() not in {"no", "false", "without", "off", "0"}:
             raise UsageError(
@@ -170,7 +173,7 @@ def _key(value: str, file: Path, place: str) -> tuple[bytes, str]:
         lines = ("" if line.strip() == "." else line.strip() for line in value.splitlines())
         key, place = "\n".join((*lines, "")).strip().encode() + b"\n", f"{place}: Signed-By"
     else:
-        place = f"{place}: Signed-By: {value}"
+        place = f"{place}: Signed-By: {' '.join(value.split())}"
         path = file.parent / value
         if Path(value).is_absolute() or not path.is_file():
             raise UsageError(f"{place}: expected the file of a key, relative to {file.name}")

@@ -20,10 +20,11 @@ _NO_VALUE = (
     rf"(?!\$|[\"']*{_REFERENCE}|(?:and|are|argument|for|from|in|instead|is|not|of|option|or|to|was"
     r"|with)[^\w\s]*(?!\S)|(?:id|type|env|src)=)"
 )
-#: A URL's user information, not the digest of an image.
+#: A URL's user information, not the digest of an image. A password with a slash that is not encoded
+#: looks like a port and a path, but the port is no number.
 USERINFO = (
     r"(?<!\w)(?:\w++://(?P<user>[^\s/@:'\"\x1b]*+:)|(?i:https?)://)"
-    r"(?P<value>[^\s/'\"\x1b]+)@(?!sha\d+:)"
+    r"(?P<value>[^\s/'\"\x1b]+|(?<=:)(?!\d*+/|[\da-f:]*+\])[^\s@'\"\x1b]{1,256})@(?!sha\d+:)"
 )
 #: Patterns, each with substrings in lower case, of which every line that it matches has one. The
 #: group `name` matches only names of secrets.

@@ -334,6 +334,11 @@ def test_every_variable_that_the_code_names_is_known() -> None:
             "builders",
         ),
         ('[sbom]\nscanner = "me:hunter2@h/x"', "sbom.scanner"),
+        ('[index]\ndefault = "https://me:a/hunter2@h/simple"', "index.default"),
+        ('[index]\ndefault = "//me:hunter2@h/simple"', "index.default"),
+        ('[index]\nextra = ["a=https:/me:hunter2@h/simple"]', "index.extra"),
+        ('[apt]\nmirror = "https://me:a/hunter2@h/debian"', "apt.mirror"),
+        ('https-proxy = "http:/me:hunter2@h:3128"', "https-proxy"),
         ('branch = {password = "hunter2"}', "branch"),
     ],
 )

@@ -131,6 +131,15 @@ def test_what_decides_about_packages_is_in_the_context_and_needs_the_script() ->
         (f"{SOURCE}Signed-By: own.asc\n", "Signed-By: own.asc: is a private key: export the publi"),
         (f"{SOURCE}Signed-By: own.gpg\n", "Signed-By: own.gpg: is no public key of OpenPGP"),
         (SOURCE.replace("HOST", "me:canary1@h"), "https://***@h/debian: holds a password, which t"),
+        (SOURCE.replace("HOST", "me:a/canary1@h"), "https://***@h/debian: holds a password, which"),
+        (
+            f"{SOURCE}X-Proxy: http://me:canary1@p\n",
+            "https://HOST/debian: X-Proxy contains a secret: leave the field out",
+        ),
+        (
+            f"{SOURCE}Signed-By: a.gpg\n b.gpg\n",
+            "Signed-By: a.gpg b.gpg: expected the file of a key, relative to team.sources",
+        ),
     ],
 )
 def test_a_source_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, message: str) -> None:

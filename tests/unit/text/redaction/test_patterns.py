@@ -118,6 +118,8 @@ HARMLESS = [
     "docker run -u 1000:1000 --user node:node image",
     "mkdir -p login/passwords",
     "ssh://me@example.org and git+ssh://git@github.com/apache/airflow",
+    "https://example.org:8443/@scope/x@2 and docker-image://localhost:5000/x:1@sha256:0123",
+    "https://example.org:/x@2 and https://[::1]:8443/x@2",
     "primary_key=id cache-key=abc public_key: x",
     "unknown flag: --token is not an option",
     "0 pass: 12, fail: 3",
@@ -152,6 +154,8 @@ def test_credentials_are_hidden_by_their_prefix(secret: str) -> None:
     ("text", "shown"),
     [
         ("https://user:pw@example.org/x", "https://user:***@example.org/x"),
+        ("https://user:p/w@example.org/x", "https://user:***@example.org/x"),
+        ("https://u:ab/cd/ef@example.org:1/x", "https://u:***@example.org:1/x"),
         ("git+https://ghp_123@example.org/x", "git+https://***@example.org/x"),
         ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
         ("postgresql+psycopg2://airflow:air@flow@db/x", "postgresql+psycopg2://airflow:***@db/x"),
