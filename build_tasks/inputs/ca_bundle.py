@@ -15,7 +15,8 @@ HOME = "ca-bundles"
 #: The name of a bundle in its folder.
 NAME = "ca-bundle.pem"
 _CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
+    rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----\s[A-Za-z0-9+/=\s]+"
+    rb"-----END (?:TRUSTED )?CERTIFICATE-----"
 )
 
 
@@ -34,13 +35,13 @@ def shrink(bundle: Path) -> Path:
         UsageError: the bundle cannot be read, or has no certificate.
     """
     try:
-        if fits(bundle):
-            return bundle
         content = bundle.read_bytes()
     except OSError as error:
         raise UsageError(f"CA bundle {bundle}: cannot be read: {error.strerror}") from None
-    certificates = dict.fromkeys(_CERTIFICATE.findall(content.replace(b"\r", b"")))
-    if not certificates:
+    if not _CERTIFICATE.search(content):
         raise UsageError(f"CA bundle {bundle}: has no certificate (-----BEGIN CERTIFICATE-----)")
+    if len(content) <= LIMIT:
+        return bundle
+    certificates = dict.fromkeys(_CERTIFICATE.findall(content.replace(b"\r", b"")))
     text = b"\n".join((*certificates, b""))
     return paths.keep(HOME, {NAME: text}) / NAME

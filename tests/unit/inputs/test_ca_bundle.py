@@ -18,7 +18,7 @@ def certificate(size: int = 1200) -> str:
 
 def test_a_bundle_that_fits_is_taken_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
-    file.write_text("whatever it holds")
+    file.write_text(f"text\n{certificate()}")
     assert ca_bundle.shrink(file) == file
 
 
@@ -52,9 +52,25 @@ def test_a_bundle_of_many_certificates_keeps_all(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (small, small.parent)} == {0o644, 0o755}
 
 
-def test_a_bundle_without_a_certificate_is_one_line(tmp_path: Path) -> None:
+def test_certificates_in_the_format_of_openssl_are_some(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
-    file.write_text("x" * 600_000)
+    file.write_text(certificate().replace(" CERT", " TRUSTED CERT"))
+    assert ca_bundle.shrink(file) == file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" * 600_000,
+        b"",
+        b"\x30\x82\x03\x5c",  # DER
+        certificate()[:200].encode(),
+        certificate().replace("CERTIFICATE", "PRIVATE KEY").encode(),
+    ],
+)
+def test_a_bundle_without_a_certificate_is_one_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(content)
     with pytest.raises(UsageError) as caught:
         ca_bundle.shrink(file)
     assert str(caught.value).startswith(f"CA bundle {file}: has no certificate")
