@@ -6,7 +6,7 @@ What the required packages themselves require is only known to uv, which fails i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,9 +66,11 @@ def check(wanted: Iterable[Requirement], constraints: Constraints, python: str) 
         )
 
 
-def _holds(marker: Marker | None, python: str) -> bool:
-    """Return whether a marker is true in all images of a Python, whatever the platform."""
-    return marker is None or all(
+def _holds(
+    marker: Marker | None, python: str, images: Callable[[Iterable[bool]], bool] = all
+) -> bool:
+    """Return whether a marker is true in all (or any) images of a Python."""
+    return marker is None or images(
         marker.evaluate(
             {
                 "implementation_name": "cpython",
@@ -86,8 +88,11 @@ def _holds(marker: Marker | None, python: str) -> bool:
     )
 
 
-def unpinned(requirements: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """Return the requirements whose version neither they nor lines of constraints determine."""
+def unpinned(requirements: Iterable[str], lines: Iterable[str], python: str) -> list[str]:
+    """Return the requirements whose version neither they nor lines of constraints determine.
+
+    Those with a marker that excludes all images of a Python are not installed, and left out.
+    """
     names = {normalize(name[0]) for line in lines if (name := NAME.match(line))}
     return [
         text
@@ -95,4 +100,5 @@ def unpinned(requirements: Iterable[str], lines: Iterable[str]) -> list[str]:
         if (name := NAME.match(text))
         and normalize(name[0]) not in names
         and not _EXACT.search(text.partition(";")[0])
+        and (";" not in text or _holds(parse_requirement(text).marker, python, any))
     ]

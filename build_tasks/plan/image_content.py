@@ -197,7 +197,8 @@ def _check_requirements(
         conflicts.check(added.requirements, constraints, image.python)
         tests = () if install else settings.ci_test_packages
         wanted = (*(text for _, text in added.requirements), *tests)
-        packages = conflicts.unpinned(wanted, (*lines, *(text for _, text in added.limits)))
+        limits = (text for _, text in added.limits)
+        packages = conflicts.unpinned(wanted, (*lines, *limits), image.python)
         if packages:
             warnings.setdefault((name, *packages), image.python)
     for (name, *packages), python in warnings.items():

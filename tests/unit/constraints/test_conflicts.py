@@ -73,7 +73,10 @@ def test_requirements_without_a_version_are_found() -> None:
     wanted = (
         *("pandas>=2", "my.package", "free", "loose>=1,<2", "star==1.*", "pinned==1.0"),
         *("marked; python_version == '3.11'", "here @ https://h/x.whl", "exact===1"),
+        *("arm; platform_machine == 'aarch64'", "pywin32; sys_platform == 'win32'"),
+        "backport; python_version < '3.11'",
     )
-    assert conflicts.unpinned(wanted, lines) == [
+    assert conflicts.unpinned(wanted, lines, "3.11") == [
         *("free", "loose>=1,<2", "star==1.*", "marked; python_version == '3.11'"),
+        "arm; platform_machine == 'aarch64'",
     ]
