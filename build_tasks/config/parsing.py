@@ -40,7 +40,8 @@ CLIENTS: Mapping[str, tuple[str, ...]] = {
 # Debian policy 5.6.1 (a package), PEP 685 (an extra). `re` compiles them when they are needed.
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]+)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_APT = r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"
+# Not with a hyphen at the end, which makes apt-get remove a package.
+_APT = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?"
 _EXTRA = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 #: An option of pip that names a file.
 _FILE_OPTION = (

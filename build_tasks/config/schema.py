@@ -28,6 +28,9 @@ _OF_FUNCTIONS: Mapping[Callable[..., object], Schema] = {
     parsing.pythons: {"type": "array", "items": _PYTHON, "uniqueItems": True, "minItems": 1},
     matrix.parse_python: _PYTHON,
     parsing.seconds: {"type": "integer", "minimum": 1, "maximum": 999_999},
+    parsing.version: {**_TEXT, "pattern": r"^\s*[vV]?[0-9]"},
+    parsing.requirement: {**_TEXT, "minLength": 1},
+    parsing.dependency: {**_TEXT, "minLength": 1},
 }
 #: Parsers of the values as TOML has them, for functions that make something else of them.
 _PARSERS: Mapping[Callable[..., object], Table[str]] = {parsing.secrets: parsing.secret_places}

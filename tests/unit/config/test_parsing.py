@@ -70,6 +70,13 @@ def test_clients_are_a_few() -> None:
         assert parsing.apt_packages(list(packages), "here") == packages
 
 
+@pytest.mark.parametrize("name", ["curl-", "c", "-y", "Curl"])
+def test_what_apt_get_would_not_install_is_no_debian_package(name: str) -> None:
+    with pytest.raises(UsageError, match=r"^here: expected the name of a Debian package, or"):
+        parsing.apt_packages([name], "here")
+    assert parsing.apt_packages(["g++", "libstdc++6", "bc"], "here")
+
+
 def test_a_choice_is_one_of_a_few_values() -> None:
     mode = parsing.constraints_mode
     for name in mode.values:

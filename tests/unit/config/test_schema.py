@@ -107,6 +107,12 @@ def test_what_it_accepts_loads_and_it_tells_types_apart(key: str) -> None:
     assert not [value for value in refused if loads(key, value)]
 
 
+def test_it_refuses_values_that_no_setting_of_their_type_has() -> None:
+    for key, value in (("uv.timeout", 0), ("uv.version", "latest"), ("airflow.version", "")):
+        assert not accepts(nested(key, value))
+    assert not accepts(nested("dependencies.python", [""]))
+
+
 @pytest.mark.parametrize("value", BUILDERS, ids=str)
 def test_it_agrees_with_the_loader_on_builders(value: dict[str, Any]) -> None:
     assert accepts({"builders": {"mine": value}}) == loads("builders", {"mine": value})
