@@ -13,6 +13,8 @@ from build_tasks.config import loading, schema
 from build_tasks.config.options import Options
 from build_tasks.console import answer
 from build_tasks.errors import UsageError
+from build_tasks.model.matrix import ImageKind
+from build_tasks.text import hints
 from build_tasks.text.hints import FILE_VARIABLE
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -39,8 +41,7 @@ def init_project(_options: Options) -> None:
         else:
             answer(f"{name}: written")
     settings = loading.load(environment=os.environ, file=folder / "images.toml")
-    python = settings.pythons[0]
-    answer(f"next: airflow-images image.build --kind prod --python {python}")
+    answer(f"next: {hints.image('image.build', ImageKind.PROD, settings.pythons[0])}")
 
 
 def _contents() -> Iterator[tuple[str, str]]:

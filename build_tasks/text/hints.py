@@ -68,7 +68,7 @@ def _uses_nox() -> bool:
 
 
 def _session(name: str, options: Sequence[str]) -> str:
-    return _in_project("nox", ("-s", name, *(("--", *options) if options else ())))
+    return _in_project(_found("nox"), ("-s", name, *(("--", *options) if options else ())))
 
 
 def _in_project(program: str, words: Sequence[str]) -> str:
@@ -85,9 +85,13 @@ def _program() -> str:
 
     That environment has no console command where the project is a checkout of the suite.
     """
-    if front_end() == "invoke":
-        return "invoke"
     if front_end() == "nox" and not shutil.which(COMMAND):
         beside = (Path(sys.executable).with_name(name) for name in (COMMAND, "invoke"))
         return next((str(program) for program in beside if program.exists()), COMMAND)
-    return COMMAND
+    return _found("invoke" if front_end() == "invoke" else COMMAND)
+
+
+def _found(program: str) -> str:
+    """Return a program as a shell finds it: by its name, else as it was started, if it runs."""
+    runs = Path(sys.argv[0]).name == program
+    return sys.argv[0] if runs and not shutil.which(program) else program

@@ -29,6 +29,7 @@ def team(suite: Suite, base: str, tmp_path: Path) -> Suite:
     (folder / "sources").mkdir()
     (folder / "sources/mine.py").write_text("print('mine')\n")
     return suite.at(folder).having(
+        PATH=f"{tmp_path}:{suite.environment['PATH']}",
         AIRFLOW_IMAGES_BASE_IMAGE=base,
         AIRFLOW_IMAGES_REPOSITORY=f"tests/{tmp_path.name}",
         PYTHONPATH=str(ROOT),

@@ -11,6 +11,9 @@ from build_tasks.text import hints
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for program in ("nox", "invoke", "airflow-images"):
+        (tmp_path / "bin" / program).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     return tmp_path
@@ -107,6 +110,7 @@ def test_a_command_that_only_noxs_own_environment_has_is_named_by_its_path(
     monkeypatch.setattr(sys, "argv", ["/bin/nox"])
     program = folder / "env/bin/airflow-images"
     program.parent.mkdir(parents=True)
+    (folder / "bin/airflow-images").unlink()
     assert hints.task("engine.start") == "airflow-images engine.start"
     invoke = program.with_name("invoke")  # a checkout of the suite, which nothing has installed
     invoke.touch(mode=0o755)
@@ -115,3 +119,21 @@ def test_a_command_that_only_noxs_own_environment_has_is_named_by_its_path(
     assert hints.task("engine.start") == f"{program} engine.start"
     monkeypatch.setenv("PATH", str(program.parent))
     assert hints.task("engine.start") == "airflow-images engine.start"
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (".venv/bin/nox", ".venv/bin/nox -s constraints-3.11"),
+        ("/venv/bin/invoke", "/venv/bin/invoke constraints.generate --python 3.11"),
+        ("./airflow-images", "./airflow-images constraints.generate --python 3.11"),
+        ("/lib/nox/__main__.py", "nox -s constraints-3.11"),
+        ("/venv/bin/airflow-images-check", "airflow-images constraints.generate --python 3.11"),
+    ],
+)
+def test_a_program_that_the_shell_does_not_find_is_named_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, program: str, command: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.setenv("PATH", "")
+    assert hints.constraints("3.11") == command
