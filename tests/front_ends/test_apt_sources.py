@@ -64,7 +64,8 @@ class Step:
 
 
 @pytest.fixture
-def step(tmp_path: Path) -> Step:
+def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
+    monkeypatch.setenv("AIRFLOW_IMAGES_CACHE", str(tmp_path / "cache"))
     return Step(tmp_path / "root")
 
 
