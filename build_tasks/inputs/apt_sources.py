@@ -29,6 +29,8 @@ _DEBIAN = re.compile(r"/usr/share/keyrings/debian-archive-[a-z-]+\.(?:gpg|pgp)")
 _REQUIRED = ("Types", "URIs", "Suites", "Signed-By")
 #: Fields with which apt would install what nobody signed.
 _INSECURE = ("Trusted", "Allow-Insecure", "Allow-Weak", "Allow-Downgrade-To-Insecure")
+#: These fields as apt's manual writes them, by their names in lower case: names have no case.
+_FIELDS = {name.lower(): name for name in (*_REQUIRED, *_INSECURE)}
 #: The type of packet that a public key begins with (RFC 9580, section 5).
 _PUBLIC_KEY = 6
 _ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -132,9 +134,7 @@ def parse(text: str) -> list[Stanza]:
             if stanzas[-1]:
                 stanzas.append({})
         elif field:
-            # Names have no case; apt's manual writes them as in _REQUIRED.
-            known = {known.lower(): known for known in (*_REQUIRED, *_INSECURE)}
-            name = known.get(field[1].lower(), field[1])
+            name = _FIELDS.get(field[1].lower(), field[1])
             stanzas[-1][name] = field[2]
         elif name and line[0] in " \t":
             stanzas[-1][name] += f"\n{line.rstrip()}"
