@@ -1,43 +1,25 @@
-"""A pytest plugin that hands the image to the checks, as fixtures, and collects their results."""
+"""A pytest plugin that announces the checks, and collects their results."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from packaging.utils import canonicalize_name
 
-from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import ImageKind
 from build_tasks.process import Announce, Completed
 from build_tasks.text import escaping
 from build_tasks.text.formatting import plural
-from build_tasks.verify import inventory
-from build_tasks.verify.inventory import File
 from build_tasks.verify.target import Target
 
+#: Where the fixtures find the image.
+TARGET = pytest.StashKey[Target]()
 #: Marks checks that are for one kind of image.
 PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
-_PACKAGES = """
-import importlib.metadata, json
-from packaging.markers import default_environment
-packages = []
-for package in importlib.metadata.distributions():
-    packages.append({
-        "name": package.metadata["Name"],
-        "version": package.version,
-        "requires": package.requires or [],
-        "extras": package.metadata.get_all("Provides-Extra") or [],
-        "local": package.read_text("direct_url.json") is not None,
-    })
-print(json.dumps([default_environment(), packages]))
-"""
 
 
 class Result(NamedTuple):
@@ -49,16 +31,9 @@ class Result(NamedTuple):
     message: str = ""  # why it failed or was skipped
 
 
-class Packages(NamedTuple):
-    """The Python distributions of the image."""
-
-    environment: dict[str, str]  # for their markers
-    distributions: dict[str, dict[str, Any]]  # by canonical name
-
-
 @dataclass(frozen=True)
 class Plugin:
-    """Holds the image, announces each group of checks, and collects results."""
+    """Hands the image to the fixtures, announces each group of checks, and collects results."""
 
     target: Target
     announce: Announce
@@ -67,7 +42,8 @@ class Plugin:
     groups: dict[str, str] = field(default_factory=dict)
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register the marker of checks that are for one kind of image."""
+        """Keep the image, and register the marker of checks that are for one kind of image."""
+        config.stash[TARGET] = self.target
         config.addinivalue_line("markers", "only(kind): for this kind of image only")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -104,40 +80,6 @@ class Plugin:
             name = report.nodeid.partition("::")[2]
             seconds = round(report.duration, 3)
             self.results.append(Result(name, report.outcome, seconds, _message(report)))
-
-    @pytest.fixture(scope="session", name="target")
-    def target_fixture(self) -> Target:
-        """The image and what it has to contain."""
-        return self.target
-
-    @pytest.fixture(scope="session")
-    def containers(self) -> Iterator[Containers]:
-        """The containers of this verification, removed at its end."""
-        image = self.target.image
-        containers = Containers(self.target.client, image.reference, image.platform)
-        yield containers
-        containers.clear()
-
-    @pytest.fixture(scope="session")
-    def files(self, containers: Containers) -> list[File]:
-        """All files of the image."""
-        exported = self.target.folder / f"{containers.token}.tar"
-        try:
-            expect_success(containers.export(exported), "the image cannot be exported")
-            return inventory.read(exported)
-        finally:
-            exported.unlink(missing_ok=True)
-
-    @pytest.fixture(scope="session")
-    def packages(self, containers: Containers) -> Packages:
-        """The Python distributions of the image."""
-        completed = containers.python(_PACKAGES)
-        expect_success(completed, "the packages cannot be listed")
-        environment, distributions = json.loads(completed.stdout)
-        packages = Packages(environment, {})
-        for package in distributions:
-            packages.distributions[canonicalize_name(package["name"])] = package
-        return packages
 
 
 def _group(nodeid: str) -> str:

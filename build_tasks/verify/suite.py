@@ -13,6 +13,7 @@ import pytest
 
 from build_tasks.errors import DiskError, UsageError, VerificationError
 from build_tasks.process import Announce
+from build_tasks.verify import fixtures
 from build_tasks.verify.plugin import Plugin
 from build_tasks.verify.target import Target
 
@@ -77,7 +78,7 @@ def verify(
     users_options = os.environ.pop("PYTEST_ADDOPTS", None)
     try:
         with contextlib.redirect_stdout(io.StringIO() if quiet else sys.stdout):
-            status = pytest.main(arguments, plugins=[plugin])
+            status = pytest.main(arguments, plugins=[plugin, fixtures])
     finally:
         if users_options is not None:
             os.environ["PYTEST_ADDOPTS"] = users_options

@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 
 from build_tasks.buildx.containers import Containers
 from build_tasks.constraints import constraint_files
-from build_tasks.verify.plugin import Packages, expect, expect_success
+from build_tasks.verify.fixtures import Packages
+from build_tasks.verify.plugin import expect, expect_success
 from build_tasks.verify.target import Target
 
 #: Installers, which no requirement needs.

@@ -17,8 +17,8 @@ from build_tasks.verify.checks import test_airflow as airflow
 from build_tasks.verify.checks import test_contents as contents
 from build_tasks.verify.checks import test_platform as platforms
 from build_tasks.verify.checks import test_python as python
+from build_tasks.verify.fixtures import Packages
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import Packages
 
 Failed = pytest.fail.Exception
 
