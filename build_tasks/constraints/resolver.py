@@ -12,7 +12,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 from build_tasks import process
-from build_tasks.errors import AuthError, DependencyError, ImagesError, NetworkError
+from build_tasks.errors import AuthError, DependencyError, DiskError, ImagesError, NetworkError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Completed, Environment
 
@@ -28,6 +28,8 @@ _INSTALL_TIMEOUT = 300.0
 #: Bytes of a package whose size the index does not tell, like many private ones.
 _TYPICAL = 1_000_000
 #: uv's sentences on a package that it may take from a folder alone, up to its hint.
+#: A folder of this machine that uv cannot use: no permission, no space, read-only, no quota.
+_UNUSABLE = re.compile(r"\(os error (?:13|28|30|122)\)")
 _ABSENT = re.compile(
     r"Because (?:(?! hint: ).)*?(?P<name>\S+) was not found in the cache\b(?:(?! hint: ).)*"
 )
@@ -63,6 +65,7 @@ class Uv:
             DependencyError: no versions fit together.
             AuthError: the package index refuses the credentials, or requires some.
             NetworkError: the package index is unreachable.
+            DiskError: uv cannot use its cache folder.
         """
         command = (
             *(_uv(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"),
@@ -87,6 +90,7 @@ class Uv:
         Raises:
             AuthError: the package index refuses the credentials, or requires some.
             NetworkError: the package index is unreachable.
+            DiskError: uv cannot use its cache folder.
         """
         with tempfile.TemporaryDirectory() as folder:
             limits, lock = Path(folder) / "limits.txt", Path(folder) / "pylock.toml"
@@ -109,6 +113,7 @@ class Uv:
             AuthError: the package index refuses the credentials, or requires some.
             DependencyError: the package index has no such release.
             NetworkError: the package index is unreachable.
+            DiskError: uv cannot use its cache folder.
         """
         with tempfile.TemporaryDirectory() as folder:
             command = (
@@ -160,6 +165,8 @@ def _error(subject: str, completed: Completed) -> ImagesError:
     kind: type[ImagesError] = NetworkError
     if re.search("401 Unauthorized|403 Forbidden", reason):
         kind = AuthError
+    elif _UNUSABLE.search(reason):
+        kind = DiskError
     elif "No solution found" in reason:
         kind = DependencyError
         reason = absence(reason) or reason

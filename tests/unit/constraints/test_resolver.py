@@ -9,7 +9,7 @@ import pytest
 
 from build_tasks import process
 from build_tasks.constraints.resolver import Uv, absence
-from build_tasks.errors import AuthError, DependencyError, NetworkError
+from build_tasks.errors import AuthError, DependencyError, DiskError, NetworkError
 from build_tasks.model.matrix import Platform
 from build_tasks.process import Command, Completed
 
@@ -40,6 +40,8 @@ def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("  \u00d7 No solution found when\n  \u2570 a and b\n", DependencyError),
         ("error: Failed to fetch: `x`\n", NetworkError),
+        ("error: No cache\n  cause: Permission denied (os error 13)\n", DiskError),
+        ("error: No cache\n  cause: Read-only file system (os error 30) at path `x`\n", DiskError),
         ("  \u00d7 No solution found when\n hint: lack (401 Unauthorized)\n", AuthError),
     ],
 )
