@@ -50,15 +50,16 @@ def check(wanted: Iterable[Requirement], constraints: Constraints, python: str) 
             pins[normalize(pin[1])] = pin[2]
     for place, requirement in asked:
         name = normalize(requirement.name)
-        version = pins.get(name)
-        if version is None or requirement.specifier.contains(version, prereleases=True):
+        version, replaces = pins.get(name), name == _AIRFLOW and requirement.url
+        fits = version is None or requirement.specifier.contains(version, prereleases=True)
+        if fits and not replaces:
             continue
         if not _holds(requirement.marker, python):
             continue
         if name == _AIRFLOW:
             raise DependencyError(
                 f"{place}: {requirement} is not Airflow {version}, which is installed: "
-                "airflow.version in images.toml selects the release"
+                f"airflow.{'from' if replaces else 'version'} in images.toml selects another"
             )
         raise DependencyError(
             f"{place}: {requirement} excludes {name} {version}, which {constraints.name} pins: "

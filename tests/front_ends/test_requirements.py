@@ -113,7 +113,7 @@ def test_what_is_in_the_files_is_part_of_the_fingerprint(team: Bench, kind: str)
             "apache-airflow==3.2.0",
             8,
             r"deps/common\.txt:1: apache-airflow==3\.2\.0 is not Airflow 3\.3\.2, which is "
-            r"installed: airflow\.version in images\.toml selects the release",
+            r"installed: airflow\.version in images\.toml selects another",
         ),
         (
             "apache-airflow[postgress]",

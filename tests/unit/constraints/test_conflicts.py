@@ -64,7 +64,17 @@ def test_airflow_stays_at_its_release() -> None:
         check("apache-airflow==3.2.0")
     assert str(caught.value) == (
         "requirements.txt:3: apache-airflow==3.2.0 is not Airflow 3.3.2, which is installed: "
-        "airflow.version in images.toml selects the release"
+        "airflow.version in images.toml selects another"
+    )
+
+
+def test_airflow_is_not_replaced_by_what_an_address_has() -> None:
+    with pytest.raises(DependencyError) as caught:
+        check("apache-airflow[google] @ https://h/apache_airflow-3.3.2-py3-none-any.whl")
+    assert str(caught.value) == (
+        "requirements.txt:3: apache-airflow[google] @ "
+        "https://h/apache_airflow-3.3.2-py3-none-any.whl is not Airflow 3.3.2, which is installed: "
+        "airflow.from in images.toml selects another"
     )
 
 
