@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with reported():
             CHECK.run(command_line.parse(CHECK, command_line.take_file(words), HOOK))
     except ImagesError as error:
-        console.message(f"{HOOK}: {error}")
+        console.message(f"{HOOK}: {str(error).removeprefix(f'{HOOK}: ')}")  # of its own options
         return error.exit_code if "--fail" in words else 0
     except Interrupted as error:  # ends the commit, too
         console.message(f"{HOOK}: {error}")
