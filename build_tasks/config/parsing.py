@@ -39,6 +39,10 @@ CLIENTS: Mapping[str, tuple[str, ...]] = {
 # The grammars of the OCI distribution specification (a name's path, a tag), RFC 1123 (a host),
 # Debian policy 5.6.1 (a package), PEP 685 (an extra). `re` compiles them when they are needed.
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]+)?"
+#: The scheme and the host of an address; a login in it is refused elsewhere, in other words.
+_ORIGIN = (
+    r"https?://(?:[^\s/,@]*@)*(?:\[[0-9A-Fa-f:.]+\]|[^\s/,@:?#\[\]]+)(?::[0-9]{1,5})?(?=[/?#]|$)"
+)
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 # Not with a hyphen at the end, which makes apt-get remove a package.
 _APT = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?"
@@ -175,9 +179,9 @@ tag = Matching(
     "a tag (at most 128 letters, digits, '_', '.', '-')",
 )
 kind = Choice("image", tuple(ImageKind))
-proxy = Matching(r"(?:https?://[^\s/]+/?)?", "an address like http://proxy.example.com:3128")
+proxy = Matching(rf"(?:{_ORIGIN}/?)?", "an address like http://proxy.example.com:3128")
 apt_mirror = Matching(
-    r"(?:https?://\S+|none)?", "a URL like https://mirror.example.com/debian, or none"
+    rf"(?:{_ORIGIN}\S*|none)?", "a URL like https://mirror.example.com/debian, or none"
 )
 ssh_agent = Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:=.+)?", "default, or ID=SOCKET_OR_KEY")
 builder_name = Matching(
@@ -264,7 +268,7 @@ def requirement(value: str, place: str) -> str:
         raise expected("a requirement like pytest or pytest>=8", value, place) from None
 
 
-_URL = r"https?://[^\s/,]+(?:/[^\s,]*)?"
+_URL = rf"{_ORIGIN}[^\s,]*"
 _URL_NOUN = "an address like https://pypi.example.com/simple/"
 default_index = Matching(rf"(?:{_URL})?", _URL_NOUN)  # empty: PyPI
 index = Matching(rf"(?:{_EXTRA}=)?{_URL}", f"{_URL_NOUN}, with or without NAME=")

@@ -77,6 +77,18 @@ def test_what_apt_get_would_not_install_is_no_debian_package(name: str) -> None:
     assert parsing.apt_packages(["g++", "libstdc++6", "bc"], "here")
 
 
+@pytest.mark.parametrize("parse", [parsing.default_index, parsing.index, parsing.apt_mirror])
+def test_the_port_of_an_address_is_a_number(parse: parsing.Matching) -> None:
+    for rest in ("h", "h:8080", "10.0.0.1:1/x@y:z", "[::1]:80/x", "[::1]/", "me:pw@h:1/x", "h?a#b"):
+        assert parse(f"https://{rest}", "here") == f"https://{rest}"
+    for rest in ("", "/x", "h:", "h:port/x", "h:123456", "::1/x", "h x"):
+        with pytest.raises(UsageError, match=r"^here: expected "):
+            parse(f"https://{rest}", "here")
+    for rest in ("p:port", "p:3128/path", ":3128"):
+        with pytest.raises(UsageError, match=r"^here: expected an address like http://proxy"):
+            parsing.proxy(f"http://{rest}", "here")
+
+
 def test_a_choice_is_one_of_a_few_values() -> None:
     mode = parsing.constraints_mode
     for name in mode.values:
