@@ -140,11 +140,12 @@ def path_safe(branch: str) -> str:
 def parse_python(text: str, place: str, known: Iterable[str] = ()) -> str:
     """Return a Python version as X.Y, or raise UsageError that names the place and the valid ones.
 
-    Without `known` versions, any Python 3 from 3.8 on is valid.
+    Without `known` versions, those of the project, any Python 3 from 3.8 on is valid.
     """
     versions = list(known)
     if versions and text not in versions:
-        raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}")
+        more = ", or add it to `pythons` in images.toml" if PYTHON.fullmatch(text) else ""
+        raise UsageError(f"{place}: unknown Python {text!r}: choose {listed(versions)}{more}")
     if not PYTHON.fullmatch(text):
         raise UsageError(f"{place}: expected a Python version like 3.11, got {text!r}")
     return text

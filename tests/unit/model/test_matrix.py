@@ -35,9 +35,13 @@ def test_unknown_platform_lists_choices() -> None:
         Platform.parse("linux/s390x", "--platform")
 
 
-def test_unknown_python_lists_choices() -> None:
-    with pytest.raises(UsageError, match=r"^--python: unknown Python '3.8': choose 3.9, 3.11$"):
-        matrix.parse_python("3.8", "--python", ["3.9", "3.11"])
+@pytest.mark.parametrize(
+    ("text", "more"), [("3.12", ", or add it to `pythons` in images.toml"), ("3.x", "")]
+)
+def test_unknown_python_lists_choices(text: str, more: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        matrix.parse_python(text, "--python", ["3.9", "3.11"])
+    assert str(caught.value) == f"--python: unknown Python {text!r}: choose 3.9, 3.11{more}"
 
 
 @pytest.mark.parametrize("text", ["3", "3.7", "4.0", "3.11.4", "python3.11", "", "3.011"])
