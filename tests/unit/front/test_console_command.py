@@ -13,7 +13,7 @@ from build_tasks.text.hints import FILE_VARIABLE
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/airflow-images", *words])
+    monkeypatch.setattr(sys, "argv", ["airflow-images", *words])
     try:
         console_command.main()
     except SystemExit as end:
