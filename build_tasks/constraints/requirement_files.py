@@ -25,10 +25,13 @@ from build_tasks.text.redaction import redact
 CONTEXT = "requirement-files"
 #: pip's option for a file in which each requirement has hashes.
 _REQUIRE_HASHES = "--require-hashes"
+_EDITABLE = ("-e", "--editable")
 _COMMENT = re.compile(r"(?:^|\s)\s*#.*")
 _OPTION = re.compile(r"\s+(?=--?[A-Za-z])")
 _HASH = re.compile(r"--hash(?:=|\s+)(sha(?:256|384|512):[0-9a-f]{64,128})")
 _VARIABLE = re.compile(r"\$\{\w+\}")
+#: What uv does not take as a part of a file's name in a file.
+_NO_NAME = re.compile(r"[#\\]|\$\{|^[\"']")
 _ADDRESS = re.compile(r"[\w+.-]+://")
 _PATH = re.compile(r"[^\s@\[]*/|\S*\.(?:whl|zip|tar\.gz)$|[^@]*@\s*(?:file:|\.{0,2}/)")
 
@@ -64,14 +67,23 @@ class _Line(NamedTuple):
         """
         if file_option := parsing.file_option(line):
             option, file = words(file_option)
+            if _NO_NAME.search(file):
+                raise UsageError(
+                    f"{place}: {option} {file}: expected the name of a file, without quotes, "
+                    "variables, '#' and '\\'"
+                )
             return cls(place, file, option)
         if line == _REQUIRE_HASHES:
             return cls(place, "", line)
         if line.startswith("-"):
             option = re.split(r"[=\s]", line)[0]
+            advice = (
+                "an editable package is a folder, which is not in a build"
+                if option in _EDITABLE
+                else "what holds for all packages is set in images.toml ([index], [uv])"
+            )
             raise UsageError(
-                f"{place}: {option}: expected a requirement, `-r FILE` or `-c FILE`: what holds "
-                "for all packages is set in images.toml ([index], [uv])"
+                f"{place}: {option}: expected a requirement, `-r FILE` or `-c FILE`: {advice}"
             )
         text, *options = _OPTION.split(line)
         _refuse_unusable(text, place)
