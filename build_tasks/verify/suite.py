@@ -68,6 +68,8 @@ def verify(
     """
     plugin = Plugin(target, announce)
     arguments = [str(CHECKS), "--rootdir", str(CHECKS), "--config-file", os.devnull]
+    # Else the conftest.py of folders above is loaded, and their names count for `-k`.
+    arguments += ["--confcutdir", str(CHECKS)]
     arguments += ["--import-mode=importlib", "--verbose", "--tb=short", "--no-header"]
     arguments += ["-p", "no:cacheprovider", "-p", "no:cov", "-p", "no:xdist", "-p", "no:timeout"]
     if junit:

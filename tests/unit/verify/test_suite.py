@@ -113,3 +113,14 @@ def test_the_junit_file_is_in_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^--junit: file/x/r.xml: Not a directory$"):
         suite.junit_file("file/x/r.xml")
+
+
+def test_folders_above_the_checks_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = tmp_path / "packages" / "checks"
+    checks.mkdir(parents=True)
+    (tmp_path / "conftest.py").write_text("raise SystemExit('the conftest.py of a project')\n")
+    (checks / "test_select.py").write_text("def test_labels(): pass\ndef test_packages(): pass\n")
+    monkeypatch.setattr(suite, "CHECKS", checks)
+    assert [result["check"] for result in verify(tmp_path, select="packages")] == ["test_packages"]
