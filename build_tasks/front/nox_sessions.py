@@ -74,6 +74,8 @@ def register(words: Sequence[str] | None = None) -> None:
 
 def _register(name: str, verb: Verb, title: str, fixed: Mapping[str, str], *tags: str) -> None:
     """Register the session of a verb with some options that are fixed by its name."""
+    if name in nox.registry.get():  # nox would warn, and run the last one
+        sys.exit(f"nox > session {name!r} is defined twice: register() adds one of that name")
     examples = [re.sub(r"--(kind|python) \S+ ?", "", text) for text in verb.examples]
     options = [option for option in verb.options if option.name not in fixed]
     verb = Verb(verb.function, examples, *options)

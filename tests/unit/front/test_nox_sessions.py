@@ -91,6 +91,15 @@ def test_a_misspelt_session_is_one_line(sessions: dict[str, Any], words: list[st
     assert "': did you mean " in str(caught.value.code)
 
 
+def test_a_session_of_the_noxfile_with_the_name_of_an_image_is_one_line() -> None:
+    nox.session(name="build_prod-3.11")(lambda _: None)
+    with pytest.raises(SystemExit) as caught:
+        nox_sessions.register([])
+    assert caught.value.code == (
+        "nox > session 'build_prod-3.11' is defined twice: register() adds one of that name"
+    )
+
+
 def test_a_session_further_below_in_the_noxfile_is_not_refused() -> None:
     below = "build_ci-3.11-below"  # this file is the noxfile here
     nox_sessions.register(["-s", below, "nothing-like-it"])
