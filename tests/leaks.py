@@ -6,7 +6,7 @@ import base64
 import gzip
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -39,9 +39,27 @@ class Arguments:
 
 
 def needles(*canaries: str) -> list[bytes]:
-    """Return secrets, as they are and in base64."""
+    """Return secrets, as they are and in base64, wherever in an encoded text they begin."""
     texts = [canary.encode() for canary in canaries]
-    return [*texts, *(base64.b64encode(text)[:-4] for text in texts)]
+    encoded = (
+        base64.b64encode(bytes(before) + text)[(0, 2, 3)[before] : -4]
+        for text in texts
+        for before in range(3)
+    )
+    return [*texts, *encoded]
+
+
+def find(canaries: Iterable[str], texts: Iterable[bytes], start: float, *folders: Path) -> set[str]:
+    """Return where secrets are: in some texts, or in files that changed since a time."""
+    searched = [("a text", text) for text in texts]
+    for folder in folders:
+        searched += [(str(file), data) for file, data in written_since(start, folder)]
+    return {
+        f"{needle!r} in {place}"
+        for needle in needles(*canaries)
+        for place, data in searched
+        if needle in data
+    }
 
 
 def written_since(start: float, folder: Path) -> Iterator[tuple[Path, bytes]]:
