@@ -225,7 +225,9 @@ def test_a_build_creates_the_builder_that_images_toml_names(project: Suite) -> N
     project.good("builder.remove", "--builder", name)
 
 
-@pytest.mark.parametrize("driver", ["docker-container", "remote"])
+@pytest.mark.parametrize(
+    "driver", [pytest.param("docker-container", marks=pytest.mark.nightly), "remote"]
+)
 def test_fifty_processes_ask_for_the_same_new_builder(
     project: Suite, near: Remote, driver: str
 ) -> None:

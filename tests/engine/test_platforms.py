@@ -169,7 +169,7 @@ def holds_both(two: Nodes, reference: str) -> None:
         assert last(done.stderr).endswith(": passed 2 checks")
 
 
-@pytest.mark.parametrize("kind", ["ci", "prod"])
+@pytest.mark.parametrize("kind", [pytest.param("ci", marks=pytest.mark.nightly), "prod"])
 def test_one_command_makes_one_image_of_exactly_both(two: Nodes, project: Suite, kind: str) -> None:
     two.empty()
     push = build(kind, "--push", "--push-cache", "--tag", "t", "--progress", "rawjson")
