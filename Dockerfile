@@ -36,18 +36,35 @@ FROM scratch AS requirement-files
 
 FROM ${BASE_IMAGE} AS build
 
+USER 0
+
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ARG AIRFLOW_PYTHON_VERSION=3.11
 
-# Without this check, a later step would fail with another Python, and its message would not say why.
+# Python is where the base image has it: on its PATH, or in a folder that some leave out of it. Without this
+# check, a later step would fail with another Python, and its message would not say why.
+# hadolint ignore=SC3010,SC3014,SC3060 # the shell is bash
 RUN <<EOF
-# check the Python version of the base image
-found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-if [ "${found}" != "${AIRFLOW_PYTHON_VERSION}" ]; then
-    echo "the base image has Python ${found}, not ${AIRFLOW_PYTHON_VERSION}: name another one with --base-image" >&2
-    exit 1
-fi
+# find the Python of the base image
+others=""
+for folder in ${PATH//:/ } /opt/python/bin /usr/python/bin /usr/local/bin /usr/bin; do
+    for name in "python${AIRFLOW_PYTHON_VERSION}" python3; do
+        python=$(readlink -e "${folder}/${name}") || continue
+        found=$("${python}" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || continue
+        if [ "${found}" != "${AIRFLOW_PYTHON_VERSION}" ]; then
+            reason="${python} is Python ${found}"
+        elif ! "${python}" -c 'import ensurepip, venv' 2> /dev/null && ! "${python}" -m pip > /dev/null 2>&1; then
+            reason="${python} has neither pip nor ensurepip (Debian's python3-venv)"
+        else
+            ln -s "${python}" /usr/local/bin/base-python
+            exit 0
+        fi
+        [[ ${others} == *"; ${reason}"* ]] || others="${others}; ${reason}"
+    done
+done
+echo "the base image has no Python ${AIRFLOW_PYTHON_VERSION}${others}: name another one with --base-image" >&2
+exit 1
 EOF
 
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
@@ -92,6 +109,7 @@ apt_get install --yes --no-install-recommends \
     libssl-dev \
     libxml2-dev \
     libxmlsec1-dev \
+    passwd \
     pkg-config \
     unixodbc-dev \
     ${ADDITIONAL_DEV_APT_DEPS}
@@ -106,12 +124,12 @@ EOF
 
 ENV HOME=/home/airflow \
     VIRTUAL_ENV=/opt/venv \
-    PATH=/opt/venv/bin:/usr/local/uv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+    PATH=/opt/venv/bin:/usr/local/uv/bin:${PATH}
 
 ARG AIRFLOW_UV_VERSION=0.9.18
 
 # uv comes from the same index as all packages. The base image may lack pip, so a temporary environment provides it.
-# hadolint ignore=DL3042 # the cache is a mount
+# hadolint ignore=DL3042,SC3030,SC3054 # the cache is a mount, and the shell is bash
 RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked \
     --mount=type=bind,from=wheelhouse,target=/run/wheelhouse \
     --mount=type=secret,id=index,required=false \
@@ -122,9 +140,10 @@ RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked
 for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export PIP_CERT=${bundle}; done
 export PIP_DEFAULT_TIMEOUT=60
 [ ! -e /run/secrets/index ] || . /run/secrets/index
-python3 -m venv /tmp/pip
+pip=(/tmp/pip/bin/python -m pip)
+base-python -m venv /tmp/pip > /dev/null || pip=(base-python -m pip)
 install() {
-    PIP_CACHE_DIR=/var/cache/pip /tmp/pip/bin/python -m pip install --retries 8 \
+    PIP_CACHE_DIR=/var/cache/pip "${pip[@]}" install --retries 8 \
         --quiet --no-input --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"
 }
 # pip itself does not retry a download that breaks off
@@ -132,7 +151,7 @@ install || install || install || {
     echo "uv ${AIRFLOW_UV_VERSION} cannot be had from ${PIP_INDEX_URL:-PyPI}: is it there, with these credentials?" >&2
     exit 1
 }
-rm -r /tmp/pip
+rm -r -f /tmp/pip
 EOF
 
 USER 50000
@@ -158,7 +177,7 @@ umask 0002
 for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${bundle}" ] || export SSL_CERT_FILE=${bundle}; done
 export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12 UV_PYTHON_DOWNLOADS=never
 [ ! -e /run/secrets/index ] || . /run/secrets/index
-uv venv --allow-existing --quiet --python "$(command -v python3)" "${VIRTUAL_ENV}"
+uv venv --allow-existing --quiet --python "$(readlink /usr/local/bin/base-python)" "${VIRTUAL_ENV}"
 uv pip sync ${AIRFLOW_UV_OPTIONS} /run/baseline.txt
 EOF
 
@@ -312,22 +331,25 @@ uv pip install ${AIRFLOW_UV_OPTIONS} --prerelease "${AIRFLOW_UV_PRERELEASE}" \
 uv pip check
 EOF
 
+FROM build AS environment
+
+USER 0
+
+# The base image may have its Python in /opt. The final stage stands on the same image, and needs no copy.
+RUN <<EOF
+# remove what the base image has in opt
+find /opt -mindepth 1 -maxdepth 1 ! -name venv -exec rm -r -f {} +
+EOF
+
+USER 50000
+
 FROM ${BASE_IMAGE} AS main
+
+USER 0
 
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
-
-# OpenShift runs containers as a random user in group 0, so group 0 has the permissions of the user airflow.
-# In the official image, the environment is ~/.local.
-RUN <<EOF
-# create the user airflow and its folders
-useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
-install --directory --owner 50000 --group 0 --mode 0775 \
-    /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /home/airflow
-ln -s /opt/venv /home/airflow/.local
-chmod g=u /etc/passwd
-EOF
 
 ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -360,8 +382,20 @@ apt_get install --yes --no-install-recommends \
     dumb-init \
     git \
     openssh-client \
+    passwd \
     ${ADDITIONAL_RUNTIME_APT_DEPS}
 rm -r -f /tmp/apt-sources
+EOF
+
+# OpenShift runs containers as a random user in group 0, so group 0 has the permissions of the user airflow.
+# In the official image, the environment is ~/.local.
+RUN <<EOF
+# create the user airflow and its folders
+useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
+install --directory --owner 50000 --group 0 --mode 0775 \
+    /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /home/airflow
+ln -s /opt/venv /home/airflow/.local
+chmod g=u /etc/passwd
 EOF
 
 ENV AIRFLOW_HOME=/opt/airflow \
@@ -372,11 +406,11 @@ ENV AIRFLOW_HOME=/opt/airflow \
     GUNICORN_CMD_ARGS="--worker-tmp-dir /dev/shm" \
     HOME=/home/airflow \
     VIRTUAL_ENV=/opt/venv \
-    PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
+    PATH=/opt/venv/bin:${PATH}
 
 # With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps the
 # owner and mode of a folder's content, but not of the folder.
-COPY --link --from=build /opt/ /opt/
+COPY --link --from=environment /opt/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
 #!/usr/bin/env bash

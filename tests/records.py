@@ -29,7 +29,7 @@ _PIP = (
     "RUN --mount=type=cache,id=pip-${TARGETARCH},target=/var/cache/pip,sharing=locked <<EOF "
     "(# install uv...)"
 )
-_FOUND = "RUN <<EOF (# check the Python version of the base image...)"
+_FOUND = "RUN <<EOF (# find the Python of the base image...)"
 _USER = "RUN <<EOF (# create the user airflow...)"
 _BASELINE = f"RUN {_MOUNTS} <<EOF (# install the baseline of Python packages...)"
 
@@ -55,7 +55,7 @@ PROD: tuple[Told, ...] = (
     ("build", f"RUN {_MOUNTS} <<EOF (# install additional Python packages...)", 0.4, 0),
     ("main", _USER, 0.6, 0),
     ("main", _APT, 14.0, 31_000_000),
-    ("main", "COPY --link --from=build /opt/ /opt/", 5.5, 0),
+    ("main", "COPY --link --from=environment /opt/ /opt/", 5.5, 0),
     ("main", 'COPY --link --chmod=755 <<"EOF" /entrypoint', 0.1, 0),
     ("main", 'COPY --link --chmod=755 <<"EOF" /clean-logs', 0.1, 0),
     ("main", 'COPY --link --chmod=755 <<"EOF" /airflow-scheduler-autorestart', 0.1, 0),

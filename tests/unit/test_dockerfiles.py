@@ -114,7 +114,7 @@ def test_the_final_segment_of_prod_installs_before_it_takes_the_environment_over
     file = File("Dockerfile")
     main = max(file.places(r"^FROM .* AS main$"))
     packages = max(file.places("apt_get install"))
-    assert main < packages < max(file.places(r"^COPY --link --from=build"))
+    assert main < packages < max(file.places(r"^COPY --link --from=environment"))
 
 
 def test_only_what_is_named_enters_the_context() -> None:
