@@ -1,9 +1,9 @@
 # The PROD image: Airflow as in the official image, without what is only needed for building.
 #
 # There are two stages. `build` has compilers and makes the virtual environment; `main` starts from the
-# same base image and copies that environment. What changes rarely comes first. Each argument is declared
-# right before its first use, so that a new value repeats no step above. Other Debian packages in `main`
-# repeat no step of `build`.
+# same base image and copies that environment and its bytecode. What changes rarely comes first. Each argument
+# is declared right before its first use, so that a new value repeats no step above. Other Debian packages in
+# `main` repeat no step of `build`.
 #
 # Steps that use the network read an optional CA bundle from the secret `ca-bundle`, or from the build
 # context of that name if it is too large for a secret. Those that install Python packages also read
@@ -34,8 +34,9 @@ FROM scratch AS ca-bundle
 
 FROM scratch AS requirement-files
 
-FROM ${BASE_IMAGE} AS build
+FROM ${BASE_IMAGE} AS base
 
+# hadolint ignore=DL3002 # the final stage names its user
 USER 0
 
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
@@ -69,6 +70,11 @@ EOF
 
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
 
+FROM base AS build
+
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+
+ARG AIRFLOW_PYTHON_VERSION=3.11
 ARG TARGETARCH
 ARG ADDITIONAL_DEV_APT_DEPS=""
 
@@ -190,7 +196,7 @@ ARG AIRFLOW_PROVIDERS_FROM_SOURCES=""
 ARG AIRFLOW_UV_PRERELEASE=if-necessary-or-explicit
 
 # This step makes an environment with exactly the versions of the constraints, as if it had been empty. pip
-# is for users who extend the image. Bytecode is not compiled: it would be a third of the layer.
+# is for users who extend the image. The stage `bytecode` compiles the bytecode.
 # hadolint ignore=SC2086,SC3001,SC3054 # a list of words is to be split, and the shell is bash
 RUN --mount=type=bind,from=constraints,target=/run/constraints \
     --mount=type=bind,from=wheels,target=/run/wheels \
@@ -343,13 +349,78 @@ EOF
 
 USER 50000
 
-FROM ${BASE_IMAGE} AS main
+FROM build AS bytecode
 
-USER 0
+ARG TARGETARCH
+ARG AIRFLOW_PYTHON_VERSION=3.11
+ARG AIRFLOW_BYTECODE=all
 
-SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# The bytecode of each package is in one of eight layers, so another version of one package moves one of them:
+# the others have the same files as before. Bytecode with an unchecked hash depends on the module's code and path
+# alone; Python does not compare it with the module. A cache mount keeps that of unchanged modules.
+# hadolint ignore=SC3009 # the shell is bash
+RUN --mount=type=cache,id=bytecode-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},target=/var/cache/bytecode,uid=50000,gid=0 <<EOF
+# compile the environment
+umask 0002
+mkdir /tmp/bytecode /tmp/bytecode/{0..7}
+[ "${AIRFLOW_BYTECODE}" = all ] || exit 0
+cat > /tmp/compile.py <<"PYTHON"
+import hashlib
+import py_compile
+import shutil
+import sys
+import sysconfig
+import zlib
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import distributions
+from importlib.util import cache_from_source
+from pathlib import Path
 
-ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
+CACHE, RESULT = Path("/var/cache/bytecode"), Path("/tmp/bytecode")
+
+
+def translate(module, layer):
+    known = hashlib.sha256(f"{sys.version}\0{module}\0".encode() + module.read_bytes()).hexdigest()
+    kept = CACHE / known[:2] / known
+    if not kept.exists():
+        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        try:
+            py_compile.compile(str(module), str(kept), doraise=True, invalidation_mode=unchecked)
+        except py_compile.PyCompileError:  # a template, or a test of another version of Python
+            return
+    path = RESULT / str(layer) / Path(cache_from_source(str(module))).relative_to("/opt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kept, path)
+
+
+if __name__ == "__main__":
+    modules, layers = [], []
+    for package in distributions(path=[sysconfig.get_path("purelib")]):
+        for file in package.files or ():
+            module = Path(package.locate_file(file))
+            if module.suffix == ".py" and module.exists() and ".." not in file.parts:
+                modules.append(module)
+                layers.append(zlib.crc32(package.metadata["Name"].lower().encode()) % 8)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(translate, modules, layers, chunksize=32))
+PYTHON
+python /tmp/compile.py
+rm /tmp/compile.py
+EOF
+
+FROM base AS main
+
+ARG AIRFLOW_BYTECODE=all
+
+# Some base images have no bytecode of the standard library, and only root may write it: each start of Python
+# would compile what it imports, and would try to write it. Debian's own is up to date and stays.
+RUN <<EOF
+# compile the standard library
+[ "${AIRFLOW_BYTECODE}" != none ] || exit 0
+library=$(base-python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+base-python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    -x '/(site-packages|dist-packages|tests?|lib2to3|idlelib|turtledemo)/' "${library}" || echo "not every module of ${library} can be compiled" >&2
+EOF
 
 ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
@@ -411,6 +482,15 @@ ENV AIRFLOW_HOME=/opt/airflow \
 # With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps the
 # owner and mode of a folder's content, but not of the folder.
 COPY --link --from=environment /opt/ /opt/
+
+COPY --link --from=bytecode /tmp/bytecode/0/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/1/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/2/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/3/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/4/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/5/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/6/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/7/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
 #!/usr/bin/env bash

@@ -282,6 +282,12 @@ class Settings:
     prod_clients = Field(
         parsing.clients, [], "database clients of the PROD image", kind=ImageKind.PROD
     )
+    prod_bytecode = Field(
+        Choice("bytecode", ("all", "standard-library", "none")),
+        "all",
+        "which bytecode the PROD image has",
+        kind=ImageKind.PROD,
+    )
     index_default = Field(
         parsing.default_index,
         "",

@@ -132,6 +132,7 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         extras=() if build.slim else settings.airflow_extras,
         packages=(*(text for _, text in added.requirements), *tests),
         budget=budget,
+        bytecode=settings.prod_bytecode,
         database=_database(host, base_image),
         folder=paths.cache_folder() / "verify",
     )

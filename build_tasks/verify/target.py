@@ -57,6 +57,7 @@ class Target:
     extras: tuple[str, ...]  # of Airflow
     packages: tuple[str, ...]  # further requirements
     budget: int  # its maximum size in MB, 0 for any
+    bytecode: str  # the setting prod.bytecode
     database: BuildInputs  # of the PostgreSQL that it is tried with
     folder: Path  # for temporary files
 

@@ -1,8 +1,9 @@
-"""The image has its labels, no build tools or caches, no secrets, and keeps its budget."""
+"""The image has its labels and bytecode, no tools, caches or secrets of a build."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,9 +11,10 @@ from datetime import datetime
 import pytest
 
 from build_tasks.buildx import docker
+from build_tasks.buildx.containers import Containers
 from build_tasks.text.redaction import is_secret_name
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import PROD, expect
+from build_tasks.verify.plugin import PROD, expect, expect_success
 from build_tasks.verify.target import Target
 
 #: Leftovers of a build that no PROD image contains.
@@ -26,15 +28,28 @@ LEFTOVERS = {
         r"^/(?:var/cache/apt/(?:archives/)?[^/]+\.(?:deb|bin)|var/lib/apt/lists/[^/]+_[^/]+|"
         r"var/cache/(?:pip|uv)/.+|root/\.cache/.+|home/[^/]+/\.cache/.+|tmp/.+)$"
     ),
-    "bytecode": re.compile(
-        r"/(?:pip|setuptools|wheel|uv|hatchling|flit_core|poetry|Cython|maturin)/"
-        r"(?:.*/)?__pycache__/"
-    ),
 }
 SECRETS = re.compile(
     r"/(?:\.netrc|\.npmrc|\.pypirc|\.git-credentials|\.docker/config\.json|"
     r"id_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials)$|^/run/secrets/.+"
 )
+#: Counts the modules, and those with bytecode.
+_BYTECODE = """
+import json, sysconfig
+from importlib.util import cache_from_source
+from pathlib import Path
+skipped = {"site-packages", "dist-packages", "test", "tests", "lib2to3", "idlelib", "turtledemo"}
+counts = {}
+for name, key in (("standard library", "stdlib"), ("environment", "purelib")):
+    top = Path(sysconfig.get_path(key))
+    modules = [
+        file for file in top.rglob("*.py")
+        if key == "purelib" or not skipped & {*file.relative_to(top).parts}
+    ]
+    compiled = [file for file in modules if Path(cache_from_source(str(file))).exists()]
+    counts[name] = len(modules), len(compiled)
+print(json.dumps(counts))
+"""
 #: Packages contain published keys for their own tests.
 _PUBLISHED = re.compile(r"/(?:site|dist)-packages/")
 
@@ -50,6 +65,22 @@ def test_its_labels_say_what_it_is(target: Target) -> None:
     expect(airflow == target.airflow, f"the label says Airflow {airflow}, not {target.airflow}")
     if created := image.labels.get("org.opencontainers.image.created"):
         datetime.fromisoformat(created)
+
+
+@PROD
+def test_its_bytecode_is_what_was_asked_for(target: Target, containers: Containers) -> None:
+    """Modules that do not compile, templates and tests of other versions, are one in a hundred."""
+    options = ("--entrypoint", "python", "--env", "PYTHONDONTWRITEBYTECODE=1")
+    completed = containers.run("-", options=options, text=_BYTECODE)
+    expect_success(completed, "the bytecode cannot be listed")
+    asked = target.bytecode
+    wanted = {"standard library": asked != "none", "environment": asked == "all"}
+    for name, (modules, compiled) in json.loads(completed.stdout).items():
+        holds = (
+            compiled >= modules * 0.98 if wanted[name] else name != "environment" or not compiled
+        )
+        message = f"prod.bytecode is {asked}, and {compiled} of {modules} modules have bytecode"
+        expect(holds, f"{name}: {message}")
 
 
 @PROD

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from packaging.utils import canonicalize_name
 from targets import target
 
+from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Completed
 from build_tasks.verify.checks import test_airflow as airflow
@@ -191,9 +192,31 @@ def test_secrets_are_known_by_name(path: str, secret: bool) -> None:
     assert contents._matches(file(path), contents.SECRETS) is secret
 
 
-def test_bytecode_of_build_tools_is_told_from_others() -> None:
-    expect_leftover("bytecode", "opt/venv/x/airflow/__pycache__/a.pyc", leftover=False)
-    expect_leftover("bytecode", "opt/venv/x/pip/_internal/__pycache__/a.pyc", leftover=True)
+@pytest.mark.parametrize(
+    ("asked", "library", "environment", "said"),
+    [
+        ("all", (1000, 1000), (1000, 985), ""),
+        ("all", (1000, 1000), (1000, 900), "environment: prod.bytecode is all, and 900 of 1000 "),
+        ("all", (1000, 3), (1000, 1000), "standard library: prod.bytecode is all, and 3 of 1000 "),
+        ("standard-library", (1000, 990), (1000, 0), ""),
+        ("standard-library", (1000, 990), (1000, 1), "environment: prod.bytecode is standard-libr"),
+        ("none", (1000, 1000), (1000, 0), ""),
+    ],
+)
+def test_bytecode_is_compared_with_the_setting(
+    asked: str, library: tuple[int, int], environment: tuple[int, int], said: str
+) -> None:
+    class Answering:
+        def run(self, *_command: str, **_options: object) -> Completed:
+            counts = {"standard library": library, "environment": environment}
+            return Completed((), 0, json.dumps(counts), "")
+
+    arguments = target(bytecode=asked), cast("Containers", Answering())
+    if not said:
+        contents.test_its_bytecode_is_what_was_asked_for(*arguments)
+        return
+    with pytest.raises(Failed, match=said):
+        contents.test_its_bytecode_is_what_was_asked_for(*arguments)
 
 
 @pytest.mark.parametrize(
