@@ -499,21 +499,30 @@ set -euo pipefail
 
 umask "${UMASK:-0002}"
 
-fail() {
+say() {
     echo "entrypoint: $*" >&2
+}
+
+fail() {
+    say "$*"
     exit 1
 }
 
 if [[ $(id -g) != 0 ]]; then
-    fail "the user must be in group 0, not $(id -g): run as UID:0"
+    owner=$(id -u airflow) # who may write to the folders without group 0
+    [[ $(id -u) == "${owner}" ]] || fail "the user must be in group 0, not $(id -g): run as $(id -u):0"
+    say "WARNING: the group is $(id -g): run as ${owner}:0, or other users cannot write to what this one makes"
 fi
 # Programs ask for the name of a user that only the container's start gave a number.
 if ! getent passwd "$(id -u)" > /dev/null && [[ -w /etc/passwd ]]; then
-    echo "default:x:$(id -u):0:default user:${HOME}:/sbin/nologin" >> /etc/passwd
+    name=${USER_NAME:-default}
+    echo "${name}:x:$(id -u):0:${name} user:${AIRFLOW_USER_HOME_DIR}:/sbin/nologin" >> /etc/passwd
 fi
 
 checks=${CONNECTION_CHECK_MAX_COUNT:-20}
 pause=${CONNECTION_CHECK_SLEEP_TIME:-3}
+command=${1:-}
+[[ ${command} != airflow ]] || command=${2:-}
 
 wait_for() { # wait_for WHAT COMMAND...: until the command succeeds
     local what=$1 answer count
@@ -522,7 +531,7 @@ wait_for() { # wait_for WHAT COMMAND...: until the command succeeds
         if answer=$("$@" 2>&1); then
             return
         fi
-        echo "entrypoint: no ${what} yet, check ${count} of ${checks}" >&2
+        say "no ${what} yet, check ${count} of ${checks}"
         ((count == checks)) || sleep "${pause}"
     done
     echo "${answer}" >&2
@@ -534,7 +543,7 @@ setting() { # some versions log to the same stream: the value is the last line
 }
 
 database_is_set() { # the default, SQLite in a file, needs no waiting
-    [[ -e ${AIRFLOW_HOME}/airflow.cfg ]] ||
+    [[ -n ${AIRFLOW_CONFIG:-} || -e ${AIRFLOW_HOME}/airflow.cfg ]] ||
         compgen -e | grep --quiet --extended-regexp '^AIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?$'
 }
 
@@ -559,59 +568,86 @@ sys.exit(1)
 PYTHON
 }
 
-if ((checks > 0)); then
-    if database_is_set; then
-        wait_for database airflow db check
+users_create() { # the password is read from standard input: others can see the arguments of a process
+    python -c '
+import sys
+
+from airflow.__main__ import main
+
+sys.argv = ["airflow", "users", "create", *sys.argv[1:], "--password", sys.stdin.read()[:-1]]
+sys.exit(main())
+' "$@"
+}
+
+create_www_user() {
+    local password=${_AIRFLOW_WWW_USER_PASSWORD:-} status=0 manager
+    if [[ -n ${_AIRFLOW_WWW_USER_PASSWORD_CMD:-} ]]; then
+        password=$(bash -c "${_AIRFLOW_WWW_USER_PASSWORD_CMD}") || fail "_AIRFLOW_WWW_USER_PASSWORD_CMD failed"
     fi
-    command=${1:-}
-    [[ ${command} != airflow ]] || command=${2:-}
-    if [[ ${command} == scheduler || ${command} == celery ]] &&
-        [[ ,$(setting core executor), == *,CeleryExecutor,* ]]; then
-        wait_for broker broker_answers "$(setting celery broker_url)"
+    [[ -n ${password} ]] ||
+        fail "_AIRFLOW_WWW_USER_CREATE needs _AIRFLOW_WWW_USER_PASSWORD or _AIRFLOW_WWW_USER_PASSWORD_CMD"
+    local -a words=(
+        --username "${_AIRFLOW_WWW_USER_USERNAME:-admin}"
+        --firstname "${_AIRFLOW_WWW_USER_FIRSTNAME:-Airflow}"
+        --lastname "${_AIRFLOW_WWW_USER_LASTNAME:-Admin}"
+        --email "${_AIRFLOW_WWW_USER_EMAIL:-airflowadmin@example.com}"
+        --role "${_AIRFLOW_WWW_USER_ROLE:-Admin}"
+    )
+    # It succeeds if there is such a user. A second attempt fails no container that makes the user at the same time
+    # as another one; 2 is argparse's status.
+    users_create "${words[@]}" <<< "${password}" || status=$?
+    if ((status != 0 && status != 2)); then
+        status=0
+        users_create "${words[@]}" <<< "${password}" || status=$?
     fi
+    ((status != 0)) || return 0
+    manager=$(setting core auth_manager) || manager=unknown
+    if ((status != 2)); then
+        fail "_AIRFLOW_WWW_USER_CREATE: the user could not be made"
+    elif [[ ${manager} == airflow.providers.fab.* ]]; then
+        fail "_AIRFLOW_WWW_USER_CREATE: the provider fab, which has FabAuthManager, is missing or broken:" \
+            "build an image with the extra fab"
+    fi
+    fail "_AIRFLOW_WWW_USER_CREATE: the auth manager ${manager} keeps no users: leave the variable out, or set" \
+        "AIRFLOW__CORE__AUTH_MANAGER=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+}
+
+if ((checks > 0)) && database_is_set; then
+    wait_for database airflow db check
 fi
 
 if [[ -n ${_AIRFLOW_DB_MIGRATE:-${_AIRFLOW_DB_UPGRADE:-}} ]]; then
     airflow db migrate
 fi
 
-if [[ -n ${_AIRFLOW_WWW_USER_CREATE:-} ]]; then
-    if [[ $(setting core auth_manager) == *FabAuthManager ]]; then
-        password=${_AIRFLOW_WWW_USER_PASSWORD:-}
-        if [[ -n ${_AIRFLOW_WWW_USER_PASSWORD_CMD:-} ]]; then
-            password=$(bash -c "${_AIRFLOW_WWW_USER_PASSWORD_CMD}")
-        fi
-        if [[ -z ${password} ]]; then
-            fail "_AIRFLOW_WWW_USER_CREATE needs _AIRFLOW_WWW_USER_PASSWORD or _AIRFLOW_WWW_USER_PASSWORD_CMD"
-        fi
-        # A user who is there already is no failure.
-        airflow users create \
-            --username "${_AIRFLOW_WWW_USER_USERNAME:-admin}" \
-            --firstname "${_AIRFLOW_WWW_USER_FIRSTNAME:-Airflow}" \
-            --lastname "${_AIRFLOW_WWW_USER_LASTNAME:-Admin}" \
-            --email "${_AIRFLOW_WWW_USER_EMAIL:-airflowadmin@example.com}" \
-            --role "${_AIRFLOW_WWW_USER_ROLE:-Admin}" \
-            --password "${password}" || true
-        unset password
-    else
-        echo "entrypoint: no user is made: only FabAuthManager keeps users in Airflow" >&2
-    fi
-    unset _AIRFLOW_WWW_USER_PASSWORD _AIRFLOW_WWW_USER_PASSWORD_CMD
-fi
+[[ -z ${_AIRFLOW_WWW_USER_CREATE:-} ]] || create_www_user
+unset _AIRFLOW_WWW_USER_PASSWORD _AIRFLOW_WWW_USER_PASSWORD_CMD
 
 if [[ -n ${_PIP_ADDITIONAL_REQUIREMENTS:-} ]]; then
-    echo "entrypoint: WARNING: installing ${_PIP_ADDITIONAL_REQUIREMENTS} at every start: for a quick" \
-        "try only, never in production; build an image that has them" >&2
+    say "WARNING: installing ${_PIP_ADDITIONAL_REQUIREMENTS} at every start: for a quick try only, never in" \
+        "production; build an image that has them"
+    # Airflow stays as it is: what needs another version is an error of pip. Python, for pip refuses root.
     # shellcheck disable=SC2086 # a list of words is to be split
-    pip install --root-user-action ignore --no-cache-dir ${_PIP_ADDITIONAL_REQUIREMENTS}
+    python -m pip install --root-user-action ignore --no-cache-dir \
+        "apache-airflow==${AIRFLOW_VERSION}" ${_PIP_ADDITIONAL_REQUIREMENTS}
+    python -m pip check
 fi
 
 case "${1:-}" in
 bash) exec /bin/bash "${@:2}" ;;
 python) exec python "${@:2}" ;;
-airflow) exec airflow "${@:2}" ;;
-*) exec airflow "$@" ;;
 esac
+
+if ((checks > 0)) && [[ ${command} == scheduler || ${command} == celery ]] &&
+    [[ ,$(setting core executor), =~ [,:.=]CeleryExecutor[,\;] ]]; then
+    wait_for broker broker_answers "$(setting celery broker_url)"
+fi
+if [[ ${command} == kerberos ]] && ! command -v "$(setting kerberos kinit_path)" > /dev/null; then
+    fail "kerberos needs the program kinit: add krb5-user to the image's Debian packages"
+fi
+
+[[ ${1:-} != airflow ]] || shift
+exec airflow "$@"
 EOF
 
 COPY --link --chmod=755 <<"EOF" /clean-logs
@@ -619,51 +655,84 @@ COPY --link --chmod=755 <<"EOF" /clean-logs
 # Remove old logs, again and again: the log groomer of Airflow's Helm chart.
 set -euo pipefail
 
-folder=${AIRFLOW_HOME:-/opt/airflow}/logs
-days=${AIRFLOW__LOG_RETENTION_DAYS:-15}
-minutes=${AIRFLOW__LOG_CLEANUP_FREQUENCY_MINUTES:-15}
-
-for name in days minutes; do
-    if [[ ! ${!name} =~ ^[0-9]+$ ]]; then
-        echo "clean-logs: ${name}: expected a number, got '${!name}'" >&2
+number() { # number VARIABLE DEFAULT [MAXIMUM]: its value
+    local value=${!1:-$2}
+    if [[ ! ${value} =~ ^[0-9]{1,18}$ ]] || ((10#${value} > ${3:-10#${value}})); then
+        echo "clean-logs: $1: expected a whole number${3:+ up to $3}, got '${value}'" >&2
         exit 2
     fi
-done
+    echo "$((10#${value}))"
+}
 
-clean() { # remove old logs, then the folders that this, or something before it, has left empty
-    local -a files=() folders=()
-    local file last="" result=0
-    # Links are not followed. lost+found is pruned, and that excludes -delete, which turns the order
-    # around: a folder's files would come before the folder that is not to be entered.
-    mapfile -d '' -t files < <(find . -name lost+found -prune -o -type f -mtime "+${days}" \
-        '(' -name '*.log' -o -name '*.log.*' ')' -printf '%P\0')
-    # A new and empty folder may be the one that a task is about to write its log to.
-    mapfile -d '' -t folders < <(find . -mindepth 1 -name lost+found -prune -o \
-        -type d -empty -mmin +60 -printf '%P\0')
-    for file in "${files[@]}"; do
-        if rm --force -- "${file}"; then
-            echo "removed ${file}"
-            [[ ${file} != */* || ${file%/*} == "${last}" ]] || folders+=("${file%/*}")
-            last=${file%/*}
-        else
-            result=1
-        fi
-    done
-    for file in "${folders[@]}"; do
-        [[ ! -d ${file} ]] || rmdir --parents --ignore-fail-on-non-empty -- "${file}" || result=1
+folder=${AIRFLOW_HOME:-/opt/airflow}/logs
+days=$(number AIRFLOW__LOG_RETENTION_DAYS 15 1000000)
+minutes=$(number AIRFLOW__LOG_RETENTION_MINUTES 0 1000000000)
+frequency=$(number AIRFLOW__LOG_CLEANUP_FREQUENCY_MINUTES 15 1000000)
+most_bytes=$(number AIRFLOW__LOG_MAX_SIZE_BYTES 0)
+most_percent=$(number AIRFLOW__LOG_MAX_SIZE_PERCENT 0 100)
+age=$((days * 24 * 60 + minutes))
+
+logs() { # logs EXPRESSION...: find logs. Links are not followed.
+    find . -ignore_readdir_race -name lost+found -prune -o \
+        -type f '(' -name '*.log' -o -name '*.log.*' ')' "$@"
+}
+
+remove() { # remove the logs that standard input names, and the folders that this leaves empty
+    local -a files folders
+    local file result=0
+    while mapfile -d '' -t -n 1000 files && ((${#files[@]} > 0)); do
+        rm --force --verbose -- "${files[@]}" || result=1
+        folders=()
+        for file in "${files[@]}"; do
+            [[ ${file} != */* || ${file%/*} == "${folders[*]: -1}" ]] || folders+=("${file%/*}")
+        done
+        # Some are gone with those above them.
+        [[ -z ${folders[*]} ]] ||
+            rmdir --parents --ignore-fail-on-non-empty -- "${folders[@]}" 2> /dev/null || true
     done
     return "${result}"
 }
 
+too_many() { # too_many BYTES: from logs, the newest first, name those that make them larger
+    local size file total=0
+    while IFS=/ read -r -d '' _ size file; do
+        total=$((total + size))
+        ((total <= $1)) || printf '%s\0' "${file}"
+    done
+}
+
+clean() {
+    local result=0 limit=${most_bytes}
+    logs -mmin "+${age}" -printf '%P\0' | remove || result=1
+    if ((limit == 0 && most_percent > 0)); then
+        limit=$(df --block-size 1 --output=size . | tail --lines 1)
+        limit=$((limit * most_percent / 100))
+    fi
+    if ((limit > 0)); then
+        logs -printf '%T@/%s/%P\0' | sort --zero-terminated --numeric-sort --reverse | too_many "${limit}" | remove ||
+            result=1
+    fi
+    # What else has left empty; a new and empty folder may be the one that a task is about to write its log to.
+    find . -ignore_readdir_race -mindepth 1 -name lost+found -prune -o -type d -empty -mmin +60 -printf '%P\0' |
+        xargs --null --no-run-if-empty rmdir --parents --ignore-fail-on-non-empty -- || result=1
+    return "${result}"
+}
+
+what="older than ${age} minutes"
+if ((most_bytes > 0)); then
+    what+=", and the oldest beyond ${most_bytes} bytes"
+elif ((most_percent > 0)); then
+    what+=", and the oldest beyond ${most_percent} % of the file system"
+fi
 trap 'exit 0' INT TERM
 while true; do
     if [[ -d ${folder} ]]; then
-        echo "removing logs of ${folder} that are older than ${days} days"
+        echo "removing logs of ${folder} that are ${what}"
         (cd "${folder}" && clean) || echo "clean-logs: not everything could be removed" >&2
     else
         echo "there is no folder ${folder} yet"
     fi
-    sleep "$((minutes > 0 ? minutes * 60 : 1))" &
+    sleep "$((frequency > 0 ? frequency * 60 : 1))" &
     wait $!
 done
 EOF

@@ -54,9 +54,9 @@ def test_it_holds_all_that_it_says(image: Image, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     done = image.suite.nox("verify_prod-3.11", "--junit", str(report))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert f"{image.name}: passed 37 checks" in done.stderr
     cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own file
-    assert len(cases) == 37
+    assert len(cases) >= 38
+    assert f"{image.name}: passed {len(cases)} checks" in done.stderr
     assert not [case for case in cases if len(case)]
 
 

@@ -29,6 +29,14 @@ def test_a_user_of_group_0_can_work(containers: Containers, uid: str) -> None:
 
 
 @PROD
+def test_its_user_may_be_in_another_group(target: Target, containers: Containers) -> None:
+    uid = target.image.label("uid")
+    completed = containers.run("bash", "-c", "id -g", options=("--user", f"{uid}:12345"))
+    warned = completed.stdout.strip() == "12345" and "WARNING" in completed.stderr
+    expect(warned, f"as {uid}:12345: {completed.stdout.strip()} {completed.stderr.strip()[-500:]}")
+
+
+@PROD
 def test_another_group_is_refused(containers: Containers) -> None:
     completed = containers.run("bash", "-c", "true", options=("--user", "12345:12345"))
     expect(
