@@ -51,6 +51,8 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     Raises:
         ImagesError: an option is wrong, or the image cannot be found.
     """
+    if options.flag("contract"):
+        return _any_image(options, settings, announce)
     kind, python, name = (options.text(option) for option in ("kind", "python", "image"))
     if not name:
         _selected(options, settings)
@@ -66,6 +68,36 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     build = replace(build, slim=slim)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     return _target(host, image, build, bases[build.python].reference)
+
+
+def _any_image(options: Options, settings: Settings, announce: Announce) -> Target:
+    """Return an image that anybody built; it has no labels, and nobody says what it contains."""
+    if options.text("kind") == ImageKind.CI:
+        raise UsageError("--contract: is for the PROD image only")
+    options = Options({**options.given, "kind": ImageKind.PROD.value})
+    name = options.text("image")
+    if not name:
+        _selected(options, settings)
+    host = build_host.find(settings, start=True, announce=announce)
+    platform = _platform(host)
+    image = target.find(host.client, name or _reference(host, options, platform), platform)
+    python, airflow = target.versions(host.client, image)
+    base = python if python in settings.pythons else settings.pythons[-1]
+    bases = build_host.base_images(host, [base], (host.client.native,), announce, dry=False)
+    return Target(
+        client=host.client,
+        image=image,
+        build=Build(ImageKind.PROD, python, Platform.parse(image.platform, image.reference)),
+        airflow=airflow,
+        constraints=Path(),
+        extras=(),
+        packages=(),
+        budget=0,
+        bytecode="",
+        database=_database(host, bases[base].reference),
+        folder=paths.cache_folder() / "verify",
+        contract=True,
+    )
 
 
 def to_save(

@@ -20,6 +20,10 @@ TARGET = pytest.StashKey[Target]()
 #: Marks checks that are for one kind of image.
 PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
+#: Marks checks of what the documentation of Airflow's official image promises.
+CONTRACT = pytest.mark.contract
+#: The checks that run Airflow.
+_SLOW = ("test_airflow.py", "test_chart.py", "test_compose.py")
 
 
 class Result(NamedTuple):
@@ -42,18 +46,20 @@ class Plugin:
     groups: dict[str, str] = field(default_factory=dict)
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Keep the image, and register the marker of checks that are for one kind of image."""
+        """Keep the image, and register the markers."""
         config.stash[TARGET] = self.target
         config.addinivalue_line("markers", "only(kind): for this kind of image only")
+        config.addinivalue_line("markers", "contract: for any image, whoever built it")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Drop the checks for the other kind of image, and put the slowest ones last."""
-        items.sort(key=lambda item: item.path.name == "test_airflow.py")
-        kind = self.target.build.kind
+        """Drop the checks that are not for this image, and put the slowest ones last."""
+        items.sort(key=lambda item: item.path.name in _SLOW)
+        kind, contract = self.target.build.kind, self.target.contract
         items[:] = [
             item
             for item in items
             if all(mark.args[0] is kind for mark in item.iter_markers("only"))
+            and (not contract or item.get_closest_marker("contract"))
         ]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Any
 
 from build_tasks import process
 from build_tasks.buildx import classification, docker, imagetools
+from build_tasks.buildx.containers import Containers
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config import parsing
-from build_tasks.errors import EngineError, UsageError
+from build_tasks.errors import EngineError, UsageError, VerificationError
 from build_tasks.model.build import BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
@@ -21,6 +23,11 @@ from build_tasks.text.formatting import listed
 PULL = 3600.0
 #: Seconds for the engine to answer.
 ANSWER = 60.0
+_VERSIONS = """
+import json, sys
+from importlib.metadata import version
+print(json.dumps(["%d.%d" % sys.version_info[:2], version("apache-airflow")]))
+"""
 
 
 @dataclass
@@ -60,6 +67,7 @@ class Target:
     bytecode: str  # the setting prod.bytecode
     database: BuildInputs  # of the PostgreSQL that it is tried with
     folder: Path  # for temporary files
+    contract: bool = False  # whether it is any image, of which only the documented is checked
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:
@@ -76,6 +84,25 @@ def find(client: Client, reference: str, platform: Platform) -> Image:
     if image is None:
         raise EngineError(f"{reference}: the engine does not have the image that it pulled")
     return image
+
+
+def versions(client: Client, image: Image) -> tuple[str, str]:
+    """Return the versions of Python, as X.Y, and of Airflow that an image has.
+
+    Raises:
+        VerificationError: it has no Airflow that its Python finds.
+    """
+    containers = Containers(client, image.reference, image.platform)
+    try:
+        completed = containers.python(_VERSIONS)
+    finally:
+        containers.clear()
+    try:
+        python, airflow = json.loads(completed.stdout)
+    except ValueError:
+        reason = (completed.stderr.strip().splitlines() or ["python prints no version"])[-1]
+        raise VerificationError(f"{image.reference}: has no Airflow: {reason}") from None
+    return python, airflow
 
 
 def find_local(client: Client, reference: str) -> Image | None:

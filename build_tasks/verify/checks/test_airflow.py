@@ -14,8 +14,10 @@ from build_tasks.buildx.containers import Containers
 from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
 from build_tasks.verify.fixtures import Packages
-from build_tasks.verify.plugin import expect, expect_success, script
+from build_tasks.verify.plugin import CONTRACT, expect, expect_success, script
 from build_tasks.verify.target import Target
+
+pytestmark = CONTRACT
 
 #: Seconds for a database or a server to answer; 5 and 40 were seen on two cores.
 _START = 300.0

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from build_tasks.buildx.containers import Containers
 from build_tasks.constraints import constraint_files
 from build_tasks.verify.fixtures import Packages
-from build_tasks.verify.plugin import expect, expect_success
+from build_tasks.verify.plugin import CONTRACT, expect, expect_success
 from build_tasks.verify.target import Target
 
 #: Installers, which no requirement needs.
@@ -81,12 +81,14 @@ def test_everything_that_was_asked_for_is_installed(target: Target, packages: Pa
     expect(not unknown, f"this Airflow has no extra {', '.join(unknown)}")
 
 
+@CONTRACT
 def test_the_packages_fit_together(containers: Containers) -> None:
     check = "python -m pip check 2>/dev/null || uv pip check 2>&1"
     completed = containers.run("bash", "-c", check)
     expect_success(completed, f"pip check: {completed.stdout.strip()}")
 
 
+@CONTRACT
 def test_every_provider_imports(containers: Containers) -> None:
     completed = containers.python(_IMPORT_PROVIDERS)
     expect_success(completed, "providers cannot be imported")

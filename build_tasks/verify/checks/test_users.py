@@ -7,17 +7,19 @@ import pytest
 from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import ImageKind
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import PROD, expect, script
+from build_tasks.verify.plugin import CONTRACT, PROD, expect, script
 from build_tasks.verify.target import Target
 
 _UID = 50000
 
 
+@CONTRACT
 def test_the_user_is_50000_in_group_0(target: Target) -> None:
     user = str(target.image.config.get("User"))
     expect(user in {"50000", "50000:0", "airflow"}, f"the image's user is {user!r}, not 50000")
 
 
+@CONTRACT
 @pytest.mark.parametrize("uid", ["50000", "12345", "0"])
 def test_a_user_of_group_0_can_work(containers: Containers, uid: str) -> None:
     completed = containers.run("bash", "-c", script("work"), options=("--user", f"{uid}:0"))
@@ -29,8 +31,9 @@ def test_a_user_of_group_0_can_work(containers: Containers, uid: str) -> None:
 
 
 @PROD
+@CONTRACT
 def test_its_user_may_be_in_another_group(target: Target, containers: Containers) -> None:
-    uid = target.image.label("uid")
+    uid = target.image.label("uid") or str(_UID)
     completed = containers.run("bash", "-c", "id -g", options=("--user", f"{uid}:12345"))
     warned = completed.stdout.strip() == "12345" and "WARNING" in completed.stderr
     expect(warned, f"as {uid}:12345: {completed.stdout.strip()} {completed.stderr.strip()[-500:]}")

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Check that the helper removes old logs and keeps new ones.
+# Write logs whose names say how old they are in minutes, run the log groomer once, and list what it leaves.
 set -e
 cd logs
-mkdir --parents dag/old dag/new
-touch dag/new/1.log
-touch --date '20 days ago' dag/old/1.log
-timeout 3 /clean-logs || true
-test -e dag/new/1.log
-test ! -e dag/old
+for minutes in 10 90 5760 14400 28800; do
+    mkdir --parents "dag/${minutes}"
+    head --bytes 1000 /dev/zero > "dag/${minutes}/1.log"
+    touch --date "${minutes} minutes ago" "dag/${minutes}/1.log" "dag/${minutes}"
+done
+touch --date '99 days ago' kept.txt
+timeout 5 /clean-logs >&2 || true
+find . -type f -printf '%P\n'
+find dag -type d -empty -printf 'empty: %P\n'

@@ -18,6 +18,7 @@ from build_tasks.verify.checks import test_airflow as airflow
 from build_tasks.verify.checks import test_contents as contents
 from build_tasks.verify.checks import test_platform as platforms
 from build_tasks.verify.checks import test_python as python
+from build_tasks.verify.checks import test_runtime as runtime
 from build_tasks.verify.fixtures import Packages
 from build_tasks.verify.inventory import File
 
@@ -245,3 +246,28 @@ def test_a_dag_must_report_success() -> None:
         airflow._expect_dag(Completed((), 1, "state=success", ""))
     with pytest.raises(Failed, match="state=failed"):
         airflow._expect_dag(Completed((), 0, "state=failed", ""))
+
+
+def test_the_modules_of_installed_distributions_are_imported() -> None:
+    assert runtime._modules(packages(package("PyODBC"), package("python_ldap"))) == [
+        *("pyodbc", "ldap", "ldap.sasl")
+    ]
+    assert runtime._modules(packages(package("airflow"))) == []
+
+
+def test_the_table_of_modules_has_no_distribution_twice() -> None:
+    names = [canonicalize_name(name) for name in runtime.NEEDS["modules"]]
+    assert len(set(names)) == len(names)
+    assert all(runtime.NEEDS["modules"].values())
+    assert all(runtime.NEEDS["libraries"].values()), "each has its reason"
+
+
+def test_a_missing_library_is_named_with_what_needs_it() -> None:
+    runtime._expect_resolved(3, [])
+    runtime._expect_resolved(3, [("libcuda.so.1", "/opt/venv/a.so")])
+    with pytest.raises(Failed) as caught:
+        runtime._expect_resolved(3, [("libmpi.so.40", "/opt/venv/MPI.so")])
+    assert str(caught.value) == (
+        "1 libraries of 3 shared objects are missing: libmpi.so.40 (for /opt/venv/MPI.so): "
+        "name the Debian packages in dependencies.apt-runtime"
+    )

@@ -7,7 +7,7 @@ import pytest
 from targets import target
 
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.verify.plugin import CI, PROD, Plugin, expect
+from build_tasks.verify.plugin import CI, CONTRACT, PROD, Plugin, expect
 
 
 def test_expect_fails_with_its_message() -> None:
@@ -94,3 +94,26 @@ def test_each_image_has_its_own_checks_and_the_slowest_ones_are_last(
         "test_airflow.py",
     ]
     assert [mark for item in items for mark in item.iter_markers("only")] == [own.mark]
+
+
+@pytest.mark.parametrize(
+    ("contract", "selected"),
+    [(False, ["python", "labels", "airflow"]), (True, ["python", "airflow"])],
+)
+def test_of_any_image_only_the_documented_is_checked(contract: bool, selected: list[str]) -> None:
+    def check(name: str, *marks: pytest.MarkDecorator) -> SimpleNamespace:
+        return SimpleNamespace(
+            name=name,
+            path=Path(f"test_{name}.py"),
+            iter_markers=lambda kind: [mark.mark for mark in marks if mark.name == kind],
+            get_closest_marker=lambda kind: any(mark.name == kind for mark in marks),
+        )
+
+    items = [
+        check("airflow", CONTRACT),
+        check("python", PROD, CONTRACT),
+        check("labels", PROD),
+        check("toolchain", CI, CONTRACT),
+    ]
+    Plugin(target(contract=contract), print).pytest_collection_modifyitems(items)  # type: ignore[arg-type]  # all of an item that it uses
+    assert [item.name for item in items] == selected

@@ -13,6 +13,7 @@ from build_tasks.errors import (
     ImagesError,
     RegistryError,
     UsageError,
+    VerificationError,
 )
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Command, Completed
@@ -152,3 +153,29 @@ def test_an_image_that_is_not_there_after_its_pull_is_one_line(
     Engine(monkeypatch, INDEX).silent = True
     with pytest.raises(EngineError, match="does not have the image that it pulled"):
         target.find(CLIENT, "i", Platform.AMD64)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "message"),
+    [
+        ('["3.12", "3.3.2"]\n', "a warning\n", ""),
+        ("", "Traceback\nPackageNotFoundError: apache-airflow\n", "PackageNotFoundError: apache-a"),
+        ("", "", "python prints no version"),
+    ],
+)
+def test_an_image_without_labels_is_asked_for_its_versions(
+    monkeypatch: pytest.MonkeyPatch, stdout: str, stderr: str, message: str
+) -> None:
+    commands: list[Command] = []
+
+    def run(command: Command, **_: object) -> Completed:
+        commands.append(command)
+        return Completed(command, 0, "" if command[1] == "ps" else stdout, stderr)
+
+    monkeypatch.setattr(process, "run", run)
+    if not message:
+        assert target.versions(CLIENT, image()) == ("3.12", "3.3.2")
+    else:
+        with pytest.raises(VerificationError, match=f"^r/i:1: has no Airflow: {message}"):
+            target.versions(CLIENT, image())
+    assert commands[0][-2:] == ("r/i:1", "-")
