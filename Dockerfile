@@ -275,7 +275,8 @@ for one in distributions():
 PYTHON
 )
 [ -z "${damaged}" ] || install ${damaged}
-rm -r -f /tmp/constraints.txt /tmp/sources
+mv /tmp/constraints.txt "${HOME}"
+rm -r -f /tmp/sources
 found=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))')
 if [ "${found}" != "${AIRFLOW_VERSION}" ]; then
     echo "this is Airflow ${found}, not ${AIRFLOW_VERSION}" >&2
@@ -458,39 +459,59 @@ apt_get install --yes --no-install-recommends \
 rm -r -f /tmp/apt-sources
 EOF
 
+ARG AIRFLOW_UID=50000
+ARG AIRFLOW_HOME=/opt/airflow
+ARG AIRFLOW_USER_HOME_DIR=/home/airflow
+
 # OpenShift runs containers as a random user in group 0, so group 0 has the permissions of the user airflow.
-# In the official image, the environment is ~/.local.
+# In the official image, the environment is ~/.local. sudo has a PATH of its own, and Airflow uses it for run_as_user.
 RUN <<EOF
 # create the user airflow and its folders
-useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow
-install --directory --owner 50000 --group 0 --mode 0775 \
-    /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /home/airflow
-ln -s /opt/venv /home/airflow/.local
+useradd --no-log-init --uid "${AIRFLOW_UID}" --gid 0 --create-home --home-dir "${AIRFLOW_USER_HOME_DIR}" \
+    --shell /bin/bash airflow
+install --directory --owner "${AIRFLOW_UID}" --group 0 --mode 0775 "${AIRFLOW_USER_HOME_DIR}" \
+    "${AIRFLOW_HOME}" "${AIRFLOW_HOME}/dags" "${AIRFLOW_HOME}/logs" "${AIRFLOW_HOME}/plugins"
+ln -s /opt/venv "${AIRFLOW_USER_HOME_DIR}/.local"
 chmod g=u /etc/passwd
+if [ -d /etc/sudoers.d ]; then
+    echo "Defaults secure_path=\"/opt/venv/bin:${PATH}\"" > /etc/sudoers.d/airflow
+    chmod 0440 /etc/sudoers.d/airflow
+fi
 EOF
 
-ENV AIRFLOW_HOME=/opt/airflow \
-    AIRFLOW_UID=50000 \
-    AIRFLOW_USER_HOME_DIR=/home/airflow \
+# It is first on root's PATH. Other users cannot run it, and find the environment's.
+COPY --chmod=700 <<"EOF" /root/bin/pip
+#!/usr/bin/env bash
+# Refuse root: what root installs into the environment, the user airflow can neither upgrade nor remove.
+echo "You are running pip as root: run it as the user airflow (in a Dockerfile, after USER airflow)" >&2
+exit 1
+EOF
+
+# The constraints that Airflow was installed with, for those who extend the image.
+COPY --from=environment --chown=${AIRFLOW_UID}:0 --chmod=664 /home/airflow/constraints.txt ${AIRFLOW_USER_HOME_DIR}/
+
+ENV AIRFLOW_HOME=${AIRFLOW_HOME} \
+    AIRFLOW_UID=${AIRFLOW_UID} \
+    AIRFLOW_USER_HOME_DIR=${AIRFLOW_USER_HOME_DIR} \
     AIRFLOW__CORE__LOAD_EXAMPLES=false \
     DUMB_INIT_SETSID=1 \
     GUNICORN_CMD_ARGS="--worker-tmp-dir /dev/shm" \
-    HOME=/home/airflow \
+    HOME=${AIRFLOW_USER_HOME_DIR} \
     VIRTUAL_ENV=/opt/venv \
-    PATH=/opt/venv/bin:${PATH}
+    PATH=/root/bin:/opt/venv/bin:${PATH}
 
 # With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps the
 # owner and mode of a folder's content, but not of the folder.
-COPY --link --from=environment /opt/ /opt/
+COPY --link --from=environment --chown=${AIRFLOW_UID}:0 /opt/ /opt/
 
-COPY --link --from=bytecode /tmp/bytecode/0/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/1/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/2/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/3/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/4/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/5/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/6/ /opt/
-COPY --link --from=bytecode /tmp/bytecode/7/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/0/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/1/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/2/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/3/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/4/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/5/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/6/ /opt/
+COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/7/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
 #!/usr/bin/env bash
@@ -748,11 +769,11 @@ until airflow scheduler; do
 done
 EOF
 
-WORKDIR /opt/airflow
+WORKDIR ${AIRFLOW_HOME}
 
 EXPOSE 8080
 
-USER 50000
+USER ${AIRFLOW_UID}
 
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
 CMD []

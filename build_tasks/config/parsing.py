@@ -56,6 +56,15 @@ _PLAIN = (
     rf"{_EXTRA}(?:(?:[<>=!~]=|[<>])[0-9][0-9A-Za-z.]*)?"
     r"""(?:; python_version (?:[<>=!]=|[<>]) (?P<quote>["'])3\.[0-9]+(?P=quote))?"""
 )
+# Folders of the image that are not a user's: with all that is in them, or themselves alone.
+_SYSTEM_FOLDERS = (
+    "/bin|/boot|/dev|/etc|/lib(?:32|64|x32)?|/proc|/root|/run|/sbin|/sys|/tmp|/opt/venv|"
+    "/usr/(?:bin|games|include|lib(?:32|64|exec|x32)?|sbin|share|src)|"
+    "/usr/local/(?:bin|etc|games|include|lib|man|sbin|share|src|uv)"
+)
+_SHARED_FOLDERS = "/home|/media|/mnt|/opt|/srv|/usr|/usr/local|/var|/var/(?:cache|lib|log|tmp)"
+#: The largest that Kubernetes takes (runAsUser of a pod's security context).
+MAXIMUM_UID = 2**31 - 1
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 T = TypeVar("T")
@@ -152,6 +161,13 @@ def megabytes(value: object, place: str) -> int:
     return int(str(value))
 
 
+def uid(value: object, place: str) -> int:
+    """Return the id of a user; those below 100 are the base image's (Debian policy 9.2.2)."""
+    if not re.fullmatch("[1-9][0-9]{2,9}", str(value)) or int(str(value)) > MAXIMUM_UID:
+        raise expected(f"the id of a user from 100 to {MAXIMUM_UID}", value, place)
+    return int(str(value))
+
+
 def disk_space(value: object, place: str) -> int:
     """Return a number of bytes from text like `20GB` (powers of 1000) or `20GiB`."""
     pattern = r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kKMGT])(i?)B"
@@ -179,6 +195,10 @@ tag = Matching(
     "a tag (at most 128 letters, digits, '_', '.', '-')",
 )
 kind = Choice("image", tuple(ImageKind))
+folder = Matching(
+    rf"(?!(?:{_SYSTEM_FOLDERS})(?:/|$))(?!(?:{_SHARED_FOLDERS})$)(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+",
+    "a folder that nothing else uses, like /opt/airflow",
+)
 proxy = Matching(rf"(?:{_ORIGIN}/?)?", "an address like http://proxy.example.com:3128")
 apt_mirror = Matching(
     rf"(?:{_ORIGIN}\S*|none)?", "a URL like https://mirror.example.com/debian, or none"

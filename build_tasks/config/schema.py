@@ -28,6 +28,7 @@ _OF_FUNCTIONS: Mapping[Callable[..., object], Schema] = {
     parsing.pythons: {"type": "array", "items": _PYTHON, "uniqueItems": True, "minItems": 1},
     matrix.parse_python: _PYTHON,
     parsing.seconds: {"type": "integer", "minimum": 1, "maximum": 999_999},
+    parsing.uid: {"type": "integer", "minimum": 100, "maximum": parsing.MAXIMUM_UID},
     parsing.version: {**_TEXT, "pattern": r"^\s*[vV]?[0-9]"},
     parsing.requirement: {**_TEXT, "minLength": 1},
     parsing.dependency: {**_TEXT, "minLength": 1},

@@ -16,7 +16,7 @@ from build_tasks.config import builder_tables, parsing
 from build_tasks.config.parsing import Choice, Items, Matching
 from build_tasks.config.project import Project
 from build_tasks.errors import UsageError
-from build_tasks.model import builder
+from build_tasks.model import builder, labels
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.matrix import ImageKind, Platform
@@ -286,6 +286,27 @@ class Settings:
         Choice("bytecode", ("all", "standard-library", "none")),
         "all",
         "which bytecode the PROD image has",
+        kind=ImageKind.PROD,
+    )
+    prod_uid = Field(
+        parsing.uid,
+        labels.UID,
+        "id of the user airflow in the PROD image",
+        "UID",
+        kind=ImageKind.PROD,
+    )
+    prod_home = Field(
+        parsing.folder,
+        "/opt/airflow",
+        "AIRFLOW_HOME of the PROD image",
+        "FOLDER",
+        kind=ImageKind.PROD,
+    )
+    prod_user_home = Field(
+        parsing.folder,
+        "/home/airflow",
+        "home of the user airflow in the PROD image",
+        "FOLDER",
         kind=ImageKind.PROD,
     )
     index_default = Field(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.matrix import Build, ImageKind
 
+#: The id of the user airflow, where the settings name no other.
+UID = 50000
 _OCI = "org.opencontainers.image."
 _TEXTS = {
     ImageKind.CI: ("airflow-ci", "Airflow CI image", "Apache Airflow with a test toolchain"),
@@ -30,7 +32,9 @@ class Revision:
     build_id: str = ""
 
 
-def labels(build: Build, *, airflow: str, base_image: str, revision: Revision) -> Pairs:
+def labels(
+    build: Build, *, airflow: str, base_image: str, revision: Revision, uid: int = UID
+) -> Pairs:
     """Return an image's labels; those without a value are left out.
 
     The names are those of the official images and of the OCI image specification ("Pre-Defined
@@ -42,7 +46,7 @@ def labels(build: Build, *, airflow: str, base_image: str, revision: Revision) -
         "org.apache.airflow.image": image,
         "org.apache.airflow.distro": "debian",
         "org.apache.airflow.module": "airflow",
-        "org.apache.airflow.uid": "50000",
+        "org.apache.airflow.uid": str(uid),
         "org.apache.airflow.version": airflow,
         "org.apache.airflow.python.version": build.python,
         "org.apache.airflow.slim": "true" if build.slim else "",

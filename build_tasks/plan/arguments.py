@@ -130,6 +130,9 @@ def _prod(python: str, settings: Settings, installation: Installation) -> dict[s
         "AIRFLOW_PROVIDERS_FROM_SOURCES": "true" if from_sources else "",
         "AIRFLOW_CONSTRAINTS": settings.constraints_mode,
         "AIRFLOW_PIP_VERSION": settings.pip_version,
+        "AIRFLOW_UID": str(settings.prod_uid),
+        "AIRFLOW_HOME": settings.prod_home,
+        "AIRFLOW_USER_HOME_DIR": settings.prod_user_home,
         "AIRFLOW_BYTECODE": settings.prod_bytecode,
         "ADDITIONAL_RUNTIME_APT_DEPS": " ".join(runtime),
     }

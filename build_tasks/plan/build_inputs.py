@@ -15,7 +15,7 @@ from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import labels
 from build_tasks.model.build import CA_BUNDLE, BuildInputs, BuildSpec
-from build_tasks.model.matrix import Build
+from build_tasks.model.matrix import Build, ImageKind
 from build_tasks.plan import step_secrets
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.image_content import ImageContent
@@ -32,7 +32,11 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
         for path, text in prepared.files.items()
     }
     table = labels.labels(
-        build, airflow=content.airflow, base_image=base_image, revision=content.revision
+        build,
+        airflow=content.airflow,
+        base_image=base_image,
+        revision=content.revision,
+        uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
     return BuildInputs(
         dockerfile=host.settings.project.path(build.kind.dockerfile),

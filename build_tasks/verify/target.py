@@ -16,6 +16,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.config import parsing
 from build_tasks.errors import EngineError, UsageError, VerificationError
 from build_tasks.model.build import BuildInputs
+from build_tasks.model.labels import UID
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
 from build_tasks.text.formatting import listed
 
@@ -42,10 +43,11 @@ class Image:
         #: The configuration of its containers.
         self.config: Mapping[str, Any] = self.facts.get("Config") or {}
         self.labels: Mapping[str, str] = self.config.get("Labels") or {}
-        # What its labels say, or "": its kind, its Python and its Airflow.
+        # What its labels say, or "": its kind, its Python, its Airflow, its user.
         self.kind = {"airflow-ci": "ci", "airflow": "prod"}.get(self.label("image"), "")
         self.python = self.label("python.version")
         self.airflow = self.label("version")
+        self.uid = self.label("uid") or str(UID)
 
     def label(self, name: str) -> str:
         """Return the text of an Airflow label, or ""."""

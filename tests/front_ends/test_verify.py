@@ -16,7 +16,7 @@ TASK = ("image.verify", "prod-3.11")
 IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11:latest"
 HERE = ("--platform", "linux/amd64")
 #: Checks that need only the description of the image.
-EASY = "manifest or labels or 8080 or user_is_50000"
+EASY = "manifest or labels or 8080 or user_is_airflow"
 
 
 def facts(architecture: str = "amd64", **labels: str) -> str:
@@ -83,12 +83,12 @@ def test_a_failed_check_is_named_with_its_reason(bench: Bench, tmp_path: Path) -
 
 def test_each_image_has_its_own_checks(bench: Bench) -> None:
     done = bench.nox(
-        *("verify_ci-3.11", *HERE, "--json", "--select", "8080 or user_is_50000"),
+        *("verify_ci-3.11", *HERE, "--json", "--select", "8080 or user_is_airflow"),
         FAKE_IMAGE=facts(image="airflow-ci"),
     )
     assert done.returncode == 0, done.stderr
     checks = [one["check"] for one in json.loads(done.stdout)["checks"]]
-    assert checks == ["test_the_user_is_50000_in_group_0"]
+    assert checks == ["test_the_user_is_airflow_in_group_0"]
 
 
 @pytest.mark.parametrize("words", [("prod-slim-3.11",), ("prod-3.11-amd64", "--prod-slim")])

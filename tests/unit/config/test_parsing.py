@@ -155,3 +155,36 @@ def test_a_table_has_names_and_values(value: object, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsing.variables(value, "here")
     assert str(caught.value) == f"here: {message}"
+
+
+@pytest.mark.parametrize(("value", "uid"), [(50000, 50000), ("1001", 1001), (2**31 - 1, 2**31 - 1)])
+def test_a_user_has_an_id(value: object, uid: int) -> None:
+    assert parsing.uid(value, "here") == uid
+
+
+@pytest.mark.parametrize("value", [0, 99, 2**31, "-5", "01000", "airflow", "", True, 1000.5])
+def test_an_id_that_no_user_can_have_is_refused(value: object) -> None:
+    with pytest.raises(
+        UsageError, match=r"^here: expected the id of a user from 100 to 2147483647"
+    ):
+        parsing.uid(value, "here")
+
+
+@pytest.mark.parametrize(
+    "value", ["/opt/airflow", "/airflow", "/usr/local/airflow", "/var/lib/airflow", "/home/a.b-c_d"]
+)
+def test_a_folder_of_the_image_is_absolute(value: str) -> None:
+    assert parsing.folder(value, "here") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "/", "airflow", "/opt/airflow/", "/opt//airflow", "/opt/../etc", "/opt/a b", 7),
+        *("/etc", "/etc/airflow", "/usr", "/opt", "/opt/venv", "/opt/venv/lib", "/home", "/root"),
+        *("/var/log", "/usr/local/bin", "/tmp/airflow", "/lib64", "/opt/$HOME"),
+    ],
+)
+def test_a_folder_that_others_use_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match=r"^here: expected a folder that nothing else uses, like "):
+        parsing.folder(value, "here")

@@ -29,6 +29,7 @@ VALUES: list[Any] = [
         "allow",
         "https://h/simple/",
         "auto",
+        "/opt/airflow",
         "gzip",
         "python:{python}-slim",
         "x:{py}",

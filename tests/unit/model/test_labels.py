@@ -40,6 +40,12 @@ def test_empty_values_have_no_label() -> None:
     assert table(slim)["org.apache.airflow.slim"] == "true"
 
 
+def test_the_user_is_the_one_that_is_set() -> None:
+    values = dict(labels.labels(BUILD, airflow="3", base_image="b", revision=REVISION, uid=1234))
+    assert values["org.apache.airflow.uid"] == "1234"
+    assert table()["org.apache.airflow.uid"] == "50000"
+
+
 def test_annotations_are_the_oci_labels() -> None:
     annotated = dict(labels.annotated(tuple(table().items())))
     assert annotated

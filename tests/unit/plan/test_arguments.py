@@ -38,6 +38,17 @@ def test_what_uv_installs_is_an_argument() -> None:
     assert "AIRFLOW_UV_OPTIONS" not in table
 
 
+def test_the_user_and_the_folders_of_prod_are_arguments(tmp_path: Path) -> None:
+    given = {"prod-uid": "1001", "prod-home": "/srv/airflow", "prod-user-home": "/srv/home"}
+    installation = Installation("release", "3.3.2", tmp_path)
+    table = dict(arguments.arguments("3.11", loading.load(given), installation, Revision("abc")))
+    assert table["AIRFLOW_UID"] == "1001"
+    assert table["AIRFLOW_HOME"] == "/srv/airflow"
+    assert table["AIRFLOW_USER_HOME_DIR"] == "/srv/home"
+    table = dict(arguments.arguments("3.11", loading.load(given), None, Revision("abc")))
+    assert "AIRFLOW_UID" not in table
+
+
 def own(tmp_path: Path, given: str, kind: ImageKind = ImageKind.CI) -> Pairs:
     """Return the arguments of an image of a project with Dockerfiles of its own."""
     (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG ONLY_PROD\n")
