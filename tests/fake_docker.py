@@ -85,6 +85,10 @@ fi
 [ -n "$FAKE_STDERR" ] && printf '%s\\n' "$FAKE_STDERR" >&2
 while [ $# -gt 0 ]; do
   [ "$1" = --metadata-file ] && printf '%s' "$FAKE_METADATA" > "$2"
+  case "$1" in # files of an image are its packages
+    BASE_IMAGE=*) base=$(printf '%s' "${1#*=}" | tr '/:@' '___') ;;
+    type=local,dest=*) cp "$FAKE_REGISTRY/$base.status" "${1#*dest=}/status" ;;
+  esac
   shift
 done
 exit ${FAKE_EXIT:-0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.toolchain import Client
 from build_tasks.check import skip_unchanged
 from build_tasks.errors import RegistryError
+from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.model.build import BuildSpec, DigestFile, Output
 from build_tasks.progress.base import Display
@@ -96,6 +97,7 @@ def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], s
     text = _result(built, spec)
     context.display.result(spec.identity, text)
     if part:
+        part = replace(part, base=spec.inputs.base_digest or _base(built, spec))
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
         )
@@ -113,11 +115,19 @@ def _merge(
         text = _unchanged(specs[0], digest)
     else:
         sources = tuple(context.parts[spec.identity] for spec in specs)
+        digests.check_bases(sources)
         merge = Merge(specs[0].run.builder, sources, specs[0].output.tags)
         digest = merge.run(context.client, partial(context.display.text, name))
         text = f"{merge.summary} {digest}"
     context.display.result(name, text)
     return text
+
+
+def _base(built: BuildRecord, spec: BuildSpec) -> str:
+    """Return the digest of the base image that BuildKit found, "" if its steps do not say it."""
+    reference = f"/{spec.inputs.base}"
+    found = recipe.base_digests(built)
+    return next((found[name] for name in found if f"/{name}".endswith(reference)), "")
 
 
 def _unchanged(spec: BuildSpec, digest: str) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from build_tasks.buildx.toolchain import Client
 from build_tasks.inputs.dockerfile.inputs import EPOCH
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import labels
 from build_tasks.model.build import BuildInputs, BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache_backends import csv_value
+from build_tasks.model.matrix import Platform
 from build_tasks.process import Command
 
 #: The first buildx whose bake asks before it reads files outside the working directory.
@@ -53,7 +55,7 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "pull": True,
         "no-cache": not spec.cache.enabled,
         # bake would pass the variable as a build argument, which is a part of cache keys.
-        "args": {EPOCH: "", **dict(inputs.arguments)},
+        "args": {EPOCH: "", **dict(inputs.final_arguments)},
         "labels": dict(inputs.labels),
         "annotations": _annotation_values(spec),
         "contexts": {name: str(folder) for name, folder in inputs.contexts},
@@ -75,6 +77,21 @@ def small_build_command(client: Client, builder: str, inputs: BuildInputs, tag: 
         *(*client.buildx, "build", *client.with_builder(builder), *load),
         *("--file", str(inputs.dockerfile), *_input_options(inputs)),
         *("--tag", tag, str(inputs.context)),
+    )
+
+
+def export_command(
+    client: Client, builder: str, *, platform: Platform, base_image: str, folder: Path
+) -> Command:
+    """Return the command that writes the files of an image into a folder.
+
+    The Dockerfile, which stands on the base image, is its standard input.
+    """
+    return (
+        *(*client.buildx, "build", *client.with_builder(builder), "--platform", platform),
+        *("--pull", "--provenance", "false", "--progress", "plain"),
+        *("--build-arg", f"{BASE_ARGUMENT}={base_image}"),
+        *("--output", csv_value(["type=local", f"dest={folder}"]), "-"),
     )
 
 
@@ -165,7 +182,7 @@ def prune_command(
 def _input_options(inputs: BuildInputs) -> list[str]:
     """Return the options for what goes into a build."""
     values = {
-        "--build-arg": [f"{name}={value}" for name, value in inputs.arguments],
+        "--build-arg": [f"{name}={value}" for name, value in inputs.final_arguments],
         "--label": [f"{name}={text}" for name, text in inputs.labels],
         "--build-context": [f"{name}={path}" for name, path in inputs.contexts],
         "--secret": [*map(_secret_value, inputs.secrets)],

@@ -6,6 +6,7 @@ buildx uses the credentials of the user and the registry settings of the builder
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,11 +40,13 @@ class Index:
         platforms: platform and digest of each image.
         attested: digests of the images that have attestations.
         annotations: the annotations of the index itself.
+        digest: the digest of what the registry has under the reference.
     """
 
     platforms: tuple[tuple[str, str], ...] = ()
     attested: frozenset[str] = frozenset()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 def create_command(
@@ -132,9 +135,11 @@ def parse_index(raw: str, reference: str) -> Index:
             platform = entry.get("platform") or {}
             name = f"{platform.get('os', 'unknown')}/{platform.get('architecture', 'unknown')}"
             platforms.append((name, str(entry["digest"])))
-        return Index(tuple(platforms), frozenset(attested), dict(document.get("annotations") or {}))
+        own = dict(document.get("annotations") or {})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{reference}: the registry's answer is not a manifest") from None
+    digest = f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
+    return Index(tuple(platforms), frozenset(attested), own, digest)
 
 
 def _inspect(

@@ -23,6 +23,8 @@ class PlatformImage:
     labels: Mapping[str, str] = field(default_factory=dict)
     #: Its layers, lowest first (`rootfs.diff_ids` of the configuration).
     layers: tuple[str, ...] = ()
+    #: Its environment variables; not read from engines.
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,13 @@ def parse(text: str) -> ImageIndex:
             configs, digests = {name: configs}, {name: digest}
         images = {}
         for name, config in configs.items():
-            labels = (config.get("config") or {}).get("Labels") or {}
+            own = config.get("config") or {}
             layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
+            variables = dict(text.split("=", 1) for text in own.get("Env") or ())
             if config:
-                images[name] = PlatformImage(digests.get(name, ""), labels, layers)
+                images[name] = PlatformImage(
+                    digests.get(name, ""), own.get("Labels") or {}, layers, variables
+                )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ImageIndex()
     return ImageIndex(digest, images)

@@ -51,7 +51,7 @@ def unchanged(client: Client, specs: Sequence[BuildSpec]) -> str:
     counts as out of date.
     """
     spec, builder = specs[0], specs[0].run.builder
-    base = _index(client, build_inputs.collect(spec).base, builder)
+    base = _index(client, spec.inputs.base, builder)
     if not base.images:
         return ""
     default = f"{spec.output.image}:{spec.build.tag}"

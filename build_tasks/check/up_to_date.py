@@ -20,7 +20,7 @@ from build_tasks.errors import ImagesError
 from build_tasks.history import recipe
 from build_tasks.history.record import BuildRecord
 from build_tasks.inputs import fingerprint
-from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
+from build_tasks.inputs.fingerprint import LABEL, Inputs
 from build_tasks.model.build import BuildSpec, Output
 from build_tasks.plan import build_inputs, planner
 from build_tasks.process import Announce
@@ -80,7 +80,7 @@ def _query(client: Client, spec: BuildSpec, reference: str, place: str) -> Answe
     if place == "base":
         if spec.run.refused:
             return str(spec.run.refused)
-        reference = dict(spec.inputs.arguments).get(BASE_ARGUMENT, "")
+        reference = spec.inputs.base
     try:
         if place == "engine":
             return image_metadata.of_engine(client, reference, platform)

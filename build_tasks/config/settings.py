@@ -195,6 +195,9 @@ class Settings:
     base_image = Field(
         parsing.image_template, "python:{python}-slim-bookworm", "upstream image, always pulled"
     )
+    locked = Field(
+        parsing.boolean, default=False, help="take base images from base.lock, whatever has moved"
+    )
     airflow_version = Field(parsing.version, "3.3.2", description="release of Airflow")
     airflow_versions = Field(
         parsing.versions, {}, description="release of Airflow for some Python versions"

@@ -97,6 +97,19 @@ BUILD = (*IMAGES, *BUILD_OPTIONS)
 _EXAMPLES = ("--python 3.11", "--kind prod --python 3.11,3.12 --push --push-cache")
 
 VERBS: Mapping[str, Verb] = {
+    "base.check": Verb(
+        "base_images.check_base_images",
+        ("", "--python 3.11 --json"),
+        ALL_PYTHONS,
+        Option("fail", "run", "exit with code 13 if a base image has moved"),
+        *SHOWN,
+    ),
+    "base.update": Verb(
+        "base_images.update_base_images",
+        ("", "--python 3.11"),
+        ALL_PYTHONS,
+        *SHOWN,
+    ),
     "bake": Verb("build.bake", ("", "--kind ci --push"), *ALL_IMAGES, *BUILD_OUTPUT),
     "builder.create": Verb(
         "builders.create_builder",

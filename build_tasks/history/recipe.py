@@ -78,12 +78,15 @@ def recipe(record: BuildRecord) -> Recipe:
     """Return what a record holds of its Dockerfile."""
     instructions = _instructions(record)
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
-    for step in record.steps:
-        match = _FROM.search(step.name) if step.kind is StepKind.BASE else None
-        if match:
-            bases[match["reference"]] = match["digest"]
+    bases |= base_digests(record)
     uses = inputs.uses(instructions, record.arguments)
     return Recipe(record, uses, dockerfile.declared(instructions), bases)
+
+
+def base_digests(record: BuildRecord) -> dict[str, str]:
+    """Return the digests of the base images of a build, by their full reference."""
+    names = (step.name for step in record.steps if step.kind is StepKind.BASE)
+    return {match["reference"]: match["digest"] for name in names if (match := _FROM.search(name))}
 
 
 def recorded(record: BuildRecord) -> Inputs:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from build_tasks.errors import EngineError
-from build_tasks.inputs.fingerprint import Inputs
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT, Inputs
 from build_tasks.model.aliases import FileHashes, Pairs
 from build_tasks.model.cache import CachePlan, Compression
 from build_tasks.model.matrix import Build, Platform
@@ -68,6 +68,7 @@ class BuildInputs:
     Args:
         secrets: what RUN steps can read without a trace in the image.
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
+        base_digest: the digest of the base image's index, if the build stands on that one alone.
         contexts: named build contexts, which replace stages of the Dockerfile.
         files: hashes of all files of the contexts.
         content: what the fingerprint in the image's label is made of.
@@ -76,12 +77,26 @@ class BuildInputs:
     dockerfile: Path
     context: Path
     arguments: Pairs = ()
+    base_digest: str = ""
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[str, ...] = ()
     contexts: tuple[tuple[str, Path], ...] = ()
     files: FileHashes = field(default_factory=dict, repr=False, hash=False)
     labels: Pairs = ()
     content: Inputs | None = None
+
+    @property
+    def base(self) -> str:
+        """The reference of the base image, with its digest if that is decided."""
+        reference = dict(self.arguments).get(BASE_ARGUMENT, "")
+        return f"{reference}@{self.base_digest}" if self.base_digest else reference
+
+    @property
+    def final_arguments(self) -> Pairs:
+        """The build arguments as buildx gets them."""
+        return tuple(
+            (name, self.base if name == BASE_ARGUMENT else value) for name, value in self.arguments
+        )
 
     @property
     def secret_variables(self) -> dict[str, str]:
@@ -96,6 +111,7 @@ class DigestFile:
     Args:
         image: the name of the image without a tag.
         commit: the commit that it was built from, or "".
+        base: the digest of the base image's index, or "" if it is not known.
         digest: its digest in the registry; empty before it was pushed.
         file: the file that records the digest, None before it was written.
     """
@@ -105,6 +121,7 @@ class DigestFile:
     airflow: str
     commit: str
     digest: str = ""
+    base: str = ""
     file: Path | None = None
 
     @property

@@ -38,9 +38,10 @@ def labels(
     """Return an image's labels; those without a value are left out.
 
     The names are those of the official images and of the OCI image specification ("Pre-Defined
-    Annotation Keys").
+    Annotation Keys"). The base image has a digest if the build stands on that one alone.
     """
     image, title, description = _TEXTS[build.kind]
+    base_name, _, base_digest = base_image.partition("@")
     table = {
         "org.apache.airflow.component": "airflow",
         "org.apache.airflow.image": image,
@@ -52,7 +53,8 @@ def labels(
         "org.apache.airflow.slim": "true" if build.slim else "",
         "org.apache.airflow.main-image.build-id": revision.build_id,
         "org.apache.airflow.main-image.commit-sha": revision.commit,
-        f"{_OCI}base.name": base_image,
+        f"{_OCI}base.digest": base_digest,
+        f"{_OCI}base.name": base_name,
         f"{_OCI}created": revision.date,
         f"{_OCI}description": description,
         f"{_OCI}licenses": "Apache-2.0",

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from build_tasks import process
 from build_tasks.builders import store
-from build_tasks.buildx import toolchain
+from build_tasks.buildx import imagetools, toolchain
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.settings import Settings
 from build_tasks.engine import stand_ins
-from build_tasks.errors import EngineError, ImagesError
-from build_tasks.inputs import ca_bundle
+from build_tasks.errors import EngineError, ImagesError, UsageError
+from build_tasks.inputs import base_lock, ca_bundle
 from build_tasks.model.build import CA_BUNDLE, Secret
-from build_tasks.model.builder import Builder, Driver
+from build_tasks.model.builder import DEFAULT, Builder, Driver
 from build_tasks.model.matrix import Names, Platform
 from build_tasks.plan import step_secrets
 from build_tasks.process import Announce
+from build_tasks.text import hints
+from build_tasks.text.formatting import listed
 
 UPSTREAM_REGISTRY = "ghcr.io"
 
@@ -124,10 +127,22 @@ def names(settings: Settings, client: Client | None = None) -> Names:
 
 @dataclass(frozen=True)
 class Base:
-    """The base image of one Python: its reference, and why it is not available, if so."""
+    """The base image of one Python.
+
+    Args:
+        reference: its reference.
+        error: why it is not available, if so.
+        digest: the digest of its index, if builds stand on that one alone.
+    """
 
     reference: str
     error: EngineError | None = None
+    digest: str = ""
+
+    @property
+    def pinned(self) -> str:
+        """Its reference, with the digest if that is decided."""
+        return f"{self.reference}@{self.digest}" if self.digest else self.reference
 
 
 def base_images(
@@ -141,13 +156,16 @@ def base_images(
     """Return the base images: upstream's, or placeholders where Docker Hub is out of reach.
 
     All are checked before the first one is made; a dry run makes none. If some are not available,
-    images with another base can still be built.
+    images with another base can still be built. Those of base.lock are not looked for.
 
     Raises:
         EngineError: no base image is available.
+        UsageError: base.lock is to be used, and lacks one.
     """
     embedded, image = host.client.embedded, host.settings.base_image
     pythons = dict.fromkeys(pythons)
+    if host.settings.locked:
+        return {python: _locked(host, python, platforms) for python in pythons}
     if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
         return {python: Base(image.replace("{python}", python)) for python in pythons}
 
@@ -167,3 +185,55 @@ def base_images(
     if len(errors) == len(bases):
         raise errors[0]
     return bases
+
+
+def pin(host: BuildHost, bases: Mapping[str, Base]) -> dict[str, Base]:
+    """Return the base images with the digests of their indexes, where a registry says them.
+
+    The builds for several platforms then stand on one index, also if its tag moves meanwhile. An
+    error is left to the builds, which may reach more than this machine does.
+    """
+    name = host.settings.builder
+    builder = name if store.exists(name) or store.is_users(name) else DEFAULT
+
+    def look_up(base: Base) -> Base:
+        if base.error or base.digest or "@" in base.reference:
+            return base
+        try:
+            found = imagetools.index(host.client, base.reference, builder)
+        except ImagesError:
+            return base
+        return replace(base, digest=found.digest)
+
+    with process.pool(len(bases)) as pool:
+        return dict(zip(bases, pool.map(look_up, bases.values()), strict=True))
+
+
+def _locked(host: BuildHost, python: str, platforms: Sequence[Platform]) -> Base:
+    """Return the base image that base.lock has for a Python.
+
+    Raises:
+        UsageError: it has none, lacks a platform, or is of another image than the settings name.
+    """
+    place, root = host.settings.origins["locked"], host.settings.project.root
+    entries = base_lock.read(root)
+    again = f"run: {hints.task('base.update', '--python', python)}"
+    if python not in entries:
+        locked = listed(entries) or "no Python"
+        raise UsageError(f"{place}: {base_lock.FILE} has {locked}, not {python}: {again}")
+    entry = entries[python]
+    missing = [platform for platform in platforms if platform.value not in entry.platforms]
+    if missing:
+        raise UsageError(
+            f"{place}: {base_lock.FILE} has Python {python} for {listed(entry.platforms)}, not "
+            f"for {listed(missing)}: {again}"
+        )
+    named = host.settings.base_image.replace("{python}", python)
+    embedded = host.client.embedded
+    stand_in = f"{embedded.registry}/debian-python:{python}" if embedded else named
+    if entry.reference not in {named, stand_in}:
+        raise UsageError(
+            f"{place}: {base_lock.FILE} has {entry.reference} for Python {python}, not "
+            f"{named}, which {host.settings.origins['base.image']} names: {again}"
+        )
+    return Base(entry.reference, digest="" if "@" in entry.reference else entry.digest)

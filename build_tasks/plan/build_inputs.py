@@ -17,14 +17,14 @@ from build_tasks.model import labels
 from build_tasks.model.build import CA_BUNDLE, BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build, ImageKind
 from build_tasks.plan import step_secrets
-from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.build_host import Base, BuildHost
 from build_tasks.plan.image_content import ImageContent
 
 #: A path that is a pattern, which may match nothing, or that is only known to BuildKit.
 _PATTERN = re.compile(r"[*?\[\\$]")
 
 
-def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: str) -> BuildInputs:
+def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) -> BuildInputs:
     """Return the inputs of one build."""
     files = {
         f"{name}:{path}" if name else path: text
@@ -34,14 +34,15 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base_image: 
     table = labels.labels(
         build,
         airflow=content.airflow,
-        base_image=base_image,
+        base_image=base.pinned,
         revision=content.revision,
         uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
     return BuildInputs(
         dockerfile=host.settings.project.path(build.kind.dockerfile),
         context=content.contexts[""].folder,
-        arguments=((BASE_ARGUMENT, base_image), *content.arguments),
+        arguments=((BASE_ARGUMENT, base.reference), *content.arguments),
+        base_digest=base.digest,
         secrets=(*host.secrets, *content.secrets),
         ssh=step_secrets.ssh(host.settings),
         contexts=(

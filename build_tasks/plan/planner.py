@@ -53,6 +53,8 @@ def plan_builds(
     outputs.check_scanner(requested.sbom, host)
     pythons = [image.python for image in images]
     bases = build_host.base_images(host, pythons, host.platforms, announce, dry=dry)
+    if len(host.platforms) > 1 and not dry:
+        bases = build_host.pin(host, bases)
     specs: list[BuildSpec] = []
     for content in contents:
         base = bases[content.image.python]
@@ -65,7 +67,7 @@ def plan_builds(
                 strict_cache=options.flag("strict-cache"),
                 refused=base.error,
             )
-            inputs = build_inputs.for_build(build, content, host, base.reference)
+            inputs = build_inputs.for_build(build, content, host, base)
             cache = cache_policy.plan(caches, host.names, build)
             target = outputs.for_build(build, requested, content, host)
             spec = BuildSpec(build, inputs, cache, target, run)

@@ -138,7 +138,22 @@ def select(
         if len(by_value) > 1:
             values = listed(f"{build} of {text[:12] or 'none'}" for text, build in by_value.items())
             raise UsageError(f"{folder}: not of one {name}: {values}: build the older one again")
+    check_bases(selected)
     return selected
+
+
+def check_bases(parts: Sequence[DigestFile]) -> None:
+    """Raise UsageError if the platforms of an image stand on different base images.
+
+    Each build found the one that the tag had at its time. Unknown ones do not count.
+    """
+    by_base = {part.base: part.identity for part in parts if part.base}
+    if len(by_base) > 1:
+        found = listed(f"{identity} on {base[:19]}" for base, identity in by_base.items())
+        raise UsageError(
+            f"the platforms stand on different base images: {found}: build the older one again, or "
+            "all with --locked"
+        )
 
 
 def _of_build(files: Sequence[DigestFile], build: Build, folder: Path) -> DigestFile:
@@ -165,7 +180,7 @@ def _read(file: Path) -> DigestFile:
         kind, platform = ImageKind(document.pop("kind")), Platform(document.pop("platform"))
         build = Build(kind, document.pop("python"), platform, slim=slim is True)
         pushed = DigestFile(build, **document, file=file)
-        texts = (pushed.image, pushed.airflow, pushed.commit, pushed.digest)
+        texts = (pushed.image, pushed.airflow, pushed.commit, pushed.digest, pushed.base)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -8,7 +8,6 @@ the sources and the result are checked here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -69,9 +68,9 @@ class Merge:
         shared = set.intersection(*(set(index.annotations.items()) for index in indexes))
         command = self.command(client, dict(shared))
         management.stream(client, command, f"merging {self.tags[0]}", line)
-        raw = imagetools.inspect(client, self.tags[0], self.builder)
-        _check_result(imagetools.parse_index(raw, self.tags[0]), indexes, self.tags[0])
-        return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
+        result = imagetools.index(client, self.tags[0], self.builder)
+        _check_result(result, indexes, self.tags[0])
+        return result.digest
 
     def _source(self, client: Client, pushed: DigestFile) -> Index:
         try:

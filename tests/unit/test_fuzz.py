@@ -41,7 +41,7 @@ from build_tasks.history import journal, recipe, serialization
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.history.recorder import Recorder
-from build_tasks.inputs import dockerfile, dockerignore, file_hashes, fingerprint
+from build_tasks.inputs import base_lock, dockerfile, dockerignore, file_hashes, fingerprint
 from build_tasks.model.matrix import ImageKind
 from build_tasks.publish import digests
 from build_tasks.storage import registry_caches
@@ -53,6 +53,15 @@ INPUTS, SHARE = 5_000, 0.08
 #: Seconds of the processor for one input, and kilobytes that all of them may add.
 LONGEST, MOST = 2.0, 300_000
 DIGEST = f"sha256:{'a' * 64}"
+LOCK = f"""\
+schema = 1
+
+[python."3.11"]
+reference = "python:3.11"
+digest = "{DIGEST}"
+[python."3.11".platforms]
+"linux/amd64" = "{DIGEST}"
+"""
 #: What JSON allows and nobody expects.
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1 << 70, 1e308, float("nan"), float("inf"), "", "x" * 5000),
@@ -228,6 +237,11 @@ def _index(content: bytes, folder: Path) -> None:
     file_hashes.look(folder, {"a": None}, file_hashes.read(folder), file_hashes.Index())
 
 
+def _base_lock(content: bytes, folder: Path) -> None:
+    (folder / base_lock.FILE).write_bytes(content)
+    base_lock.write(folder, base_lock.read(folder))
+
+
 def _ignored(content: bytes, _: Path) -> None:
     try:
         patterns = dockerignore.parse(content.decode(errors="replace").splitlines())
@@ -272,6 +286,7 @@ def targets() -> Iterator[Target]:
     yield Target("constraints", (pins,), _constraints)
     yield Target("baseline", ((ROOT / "constraints/baseline-3.11.txt").read_bytes(),), _baseline)
     yield Target("digests", (as_json(digest_file),), _digests)
+    yield Target("base.lock", (LOCK.encode(),), _base_lock)
     saved = archives.make("r/i:1", {"os": "linux", **config})
     frame = zstandard.compress(saved)
     yield Target("archive", (frame, b"\x50\x2a\x4d\x18\x01\0\0\0x" + frame), _archive)

@@ -198,3 +198,26 @@ def test_the_events_of_a_build_are_replayed() -> None:
     assert commands.history_logs_command(CLIENT, "b", "x1") == (
         *("docker-buildx", "history", "logs", "--builder", "b", "--progress", "rawjson", "x1"),
     )
+
+
+def test_a_base_by_digest_is_the_same_for_buildx_and_bake(tmp_path: Path) -> None:
+    arguments = (("BASE_IMAGE", "b:1"), ("A", "1"))
+    pinned = spec(tmp_path, arguments=arguments, base_digest="sha256:1")
+    command = commands.build_command(CLIENT, pinned)
+    assert [word for word in command if word.startswith("BASE_IMAGE=")] == [
+        "BASE_IMAGE=b:1@sha256:1"
+    ]
+    target = commands.bake_target(pinned)
+    assert target["args"] == {"SOURCE_DATE_EPOCH": "", "BASE_IMAGE": "b:1@sha256:1", "A": "1"}
+    assert pinned.inputs.arguments == arguments
+
+
+def test_files_are_exported_to_a_folder_whatever_its_name() -> None:
+    command = commands.export_command(
+        CLIENT, "default", platform=Platform.ARM64, base_image="b@x", folder=Path("/a,b")
+    )
+    start = ("docker-buildx", "build", "--builder", "default", "--platform", "linux/arm64")
+    assert command[: len(start)] == start
+    assert command[-5:] == (
+        *("--build-arg", "BASE_IMAGE=b@x", "--output", 'type=local,"dest=/a,b"', "-"),
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -45,12 +46,14 @@ def test_an_index_lists_platforms_and_attestations() -> None:
         "manifests": [image, attestation, {"digest": "sha256:c"}],
         "annotations": {"title": "t"},
     }
-    assert imagetools.parse_index(json.dumps(document), "i") == Index(
+    raw = json.dumps(document)
+    assert imagetools.parse_index(raw, "i") == Index(
         (("linux/amd64", "sha256:a"), ("unknown/unknown", "sha256:c")),
         frozenset({"sha256:a"}),
         {"title": "t"},
+        f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}",
     )
-    assert imagetools.parse_index('{"layers": []}', "i") == Index()
+    assert imagetools.parse_index('{"layers": []}', "i").platforms == ()
 
 
 @pytest.mark.parametrize("raw", ["", "[]", "null", '{"manifests": [{}]}', "[" * 100_000])

@@ -20,7 +20,7 @@ from build_tasks.process import Command, Completed
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 NOW = fingerprint.gather(dockerfile.parse("FROM b:2\nRUN x\n"), {"BASE_IMAGE": "b:2"}, {})
-SPEC = specs.make(image="r/i", tags=("r/i:v2",), content=NOW)
+SPEC = specs.make(image="r/i", tags=("r/i:v2",), content=NOW, arguments=(("BASE_IMAGE", "b:2"),))
 ARM64 = specs.change(SPEC, platform=Platform.ARM64)
 
 

@@ -13,7 +13,7 @@ from build_tasks.inputs import fingerprint
 from build_tasks.inputs.context import Prepared
 from build_tasks.model.labels import Revision
 from build_tasks.plan import build_inputs
-from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.build_host import Base, BuildHost
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.selection import Image
 
@@ -107,10 +107,12 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
     }
     image = Image(specs.BUILD.kind, "3.11", slim=False)
     content = ImageContent(image, "3.3.2", (("A", "1"),), contexts, (), Revision("abc"))
-    made = build_inputs.for_build(specs.BUILD, content, host, "base:1")
+    made = build_inputs.for_build(specs.BUILD, content, host, Base("base:1", digest="sha256:1"))
     assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}
     assert made.contexts == (("wheels", tmp_path / "w"),)
     assert made.arguments == (("BASE_IMAGE", "base:1"), ("A", "1"))
+    assert made.final_arguments == (("BASE_IMAGE", "base:1@sha256:1"), ("A", "1"))
+    assert dict(made.labels)["org.opencontainers.image.base.digest"] == "sha256:1"
     assert made.dockerfile.name == "Dockerfile.ci"
     assert dict(made.labels)["org.opencontainers.image.revision"] == "abc"
 

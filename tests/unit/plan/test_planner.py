@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ def engine(monkeypatch: pytest.MonkeyPatch, host: BuildHost) -> list[bool]:
         paths = [str(path.relative_to(folder)) for path in (*files, *nested)]
         return Prepared(folder, dict.fromkeys(paths, "100644 1"))
 
+    def pin(_: BuildHost, bases: dict[str, Base]) -> dict[str, Base]:
+        return {python: replace(base, digest="sha256:1") for python, base in bases.items()}
+
     monkeypatch.setattr(build_host, "find", find)
+    monkeypatch.setattr(build_host, "pin", pin)
     monkeypatch.setattr(context, "prepare", prepare)
     monkeypatch.setattr(revision, "current", lambda *_, build_id: Revision("abc", "", build_id))
     monkeypatch.setattr(revision, "branch", lambda _: "work")
@@ -54,12 +59,26 @@ def test_there_is_a_build_for_each_image_and_platform() -> None:
     assert [spec.identity for spec in specs] == names
     assert [spec.run.metadata.stem for spec in specs] == names
     assert {spec.output.kind for spec in specs} == {Output.DIGEST}
+    assert {spec.inputs.base_digest for spec in specs} == {"sha256:1"}
 
 
 def test_several_platforms_are_loaded_by_a_last_build() -> None:
     specs = plan(python="3.11", platform="amd64,arm64")
     assert [spec.identity for spec in specs] == ["ci-3.11-amd64", "ci-3.11-arm64", "ci-3.11"]
     assert [spec.output.kind for spec in specs] == [Output.NONE, Output.NONE, Output.LOAD]
+
+
+def test_a_single_platform_needs_no_question_of_its_base() -> None:
+    assert [spec.inputs.base_digest for spec in plan(python="3.11", platform="amd64")] == [""]
+
+
+def test_the_digest_of_a_base_is_no_part_of_the_fingerprint() -> None:
+    """Else an image of two platforms would look out of date to a build of one."""
+    labels = {
+        dict(plan(python="3.11", platform=names)[0].inputs.labels)[LABEL]
+        for names in ("amd64", "amd64,arm64")
+    }
+    assert len(labels) == 1
 
 
 def test_a_dry_run_starts_no_engine(engine: list[bool]) -> None:

@@ -182,3 +182,26 @@ def test_a_merge_in_this_run_does_not_need_the_file(tmp_path: Path) -> None:
     digests.remove(tmp_path / "file", BUILDS[0], merged_here=True)
     with pytest.raises(DiskError, match="cannot be removed"):
         digests.remove(tmp_path / "file", BUILDS[0])
+
+
+def test_platforms_on_different_base_images_are_no_image(tmp_path: Path) -> None:
+    """A tag may move between the builds of two machines; what is not known does not count."""
+    bases = [f"sha256:{digit * 64}" for digit in "89"]
+    both(tmp_path, base=bases[0])
+    assert [part.base for part in select(tmp_path)] == ["", bases[0]]
+    digests.write(tmp_path, pushed(base=bases[1]))
+    with pytest.raises(UsageError) as caught:
+        select(tmp_path)
+    assert str(caught.value) == (
+        "the platforms stand on different base images: prod-3.11-amd64 on sha256:999999999999, "
+        "prod-3.11-arm64 on sha256:888888888888: build the older one again, or all with --locked"
+    )
+
+
+def test_a_digest_file_of_an_older_suite_has_no_base(tmp_path: Path) -> None:
+    both(tmp_path)
+    for file in tmp_path.glob("*.json"):
+        document = json.loads(file.read_text())
+        del document["base"]
+        file.write_text(json.dumps(document))
+    assert [part.base for part in select(tmp_path)] == ["", ""]
