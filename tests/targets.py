@@ -22,7 +22,7 @@ def target(**changes: Any) -> Target:  # the attributes have several types
         "packages": (),
         "budget": 0,
         "bytecode": "all",
-        "database": BuildInputs(Path("none"), Path("none")),
+        "services": BuildInputs(Path("none"), Path("none")),
         "folder": Path("none"),
         **changes,
     }

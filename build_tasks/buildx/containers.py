@@ -54,6 +54,10 @@ class Containers:
         """Run a command in a running container."""
         return self._docker("exec", container, *command)
 
+    def wait(self, container: str) -> int:
+        """Wait until a container ends, and return its exit status."""
+        return int(self._docker("wait", container).stdout or 1)
+
     def logs(self, container: str, lines: int) -> Completed:
         """Return the last lines of a container's output."""
         return self._docker("logs", "--tail", str(lines), container)

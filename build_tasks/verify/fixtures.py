@@ -6,18 +6,26 @@ They are functions of a module: pytest warns of session fixtures that are method
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from build_tasks import process
+from build_tasks.buildx import commands
 from build_tasks.buildx.containers import Containers
+from build_tasks.model.builder import DEFAULT
 from build_tasks.verify import inventory
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import TARGET, expect_success
 from build_tasks.verify.target import Target
 
+#: Seconds for a database or a server to answer; 5 and 40 were seen on two cores.
+START = 300.0
+#: Seconds to build the image with PostgreSQL and Redis.
+_BUILD = 1200.0
 _PACKAGES = """
 import importlib.metadata, json
 from packaging.markers import default_environment
@@ -32,6 +40,10 @@ for package in importlib.metadata.distributions():
     })
 print(json.dumps([default_environment(), packages]))
 """
+
+
+#: Names what a check needs of an image: a provider, a program.
+Require = Callable[[str, str], None]
 
 
 class Packages(NamedTuple):
@@ -57,6 +69,39 @@ def containers(target: Target) -> Iterator[Containers]:
 
 
 @pytest.fixture(scope="session")
+def services(target: Target, containers: Containers, packages: Packages) -> str:
+    """The container with PostgreSQL and Redis; what runs in its network finds them by name."""
+    if "psycopg2-binary" not in packages.distributions and not target.contract:
+        pytest.skip("the image has no driver for PostgreSQL")
+    client = target.client
+    tag = f"airflow-images/services:{target.build.python}"
+    command = commands.small_build_command(client, DEFAULT, target.services, tag)
+    built = process.run(command, environment=client.environment, timeout=_BUILD, check=False)
+    expect_success(built, "PostgreSQL and Redis cannot be built")
+    names = [f"--add-host={name}:127.0.0.1" for name in ("postgres", "redis", "airflow-apiserver")]
+    started = containers.start(image=tag, options=("--init", *names))
+    expect_success(started, "PostgreSQL and Redis do not start")
+    return started.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def require(target: Target, containers: Containers, packages: Packages) -> Require:
+    """Return a function that skips a check if an image that need not have something lacks it."""
+
+    def skip(provider: str, program: str) -> None:
+        if target.contract:
+            return
+        if "AIRFLOW_HOME=/opt/airflow" not in target.image.config.get("Env", ()):
+            pytest.skip("the image has another AIRFLOW_HOME than Airflow's chart and compose file")
+        if provider and f"apache-airflow-providers-{provider}" not in packages.distributions:
+            pytest.skip(f"the image has no provider {provider}")
+        if program and containers.run("bash", "-c", f"command -v {program}").returncode:
+            pytest.skip(f"the image has no {program}")
+
+    return skip
+
+
+@pytest.fixture(scope="session")
 def files(target: Target, containers: Containers) -> list[File]:
     """All files of the image."""
     exported = target.folder / f"{containers.token}.tar"
@@ -77,3 +122,26 @@ def packages(containers: Containers) -> Packages:
     for package in distributions:
         found.distributions[canonicalize_name(package["name"])] = package
     return found
+
+
+def expect_healthy(containers: Containers, container: str, probe: Sequence[str]) -> None:
+    """Fail the check unless a probe in a running container succeeds in time."""
+    deadline = time.monotonic() + START
+    while (completed := containers.execute(container, *probe)).returncode:
+        if time.monotonic() > deadline:
+            logs = containers.logs(container, lines=20)
+            answer = (completed.stderr.strip() or completed.stdout.strip())[-300:]
+            pytest.fail(f"{answer}: {(logs.stdout + logs.stderr)[-800:]}", pytrace=False)
+        time.sleep(2)
+
+
+def variables(environment: Mapping[str, str]) -> list[str]:
+    """Return options of a container that set variables."""
+    return [f"--env={name}={value}" for name, value in environment.items()]
+
+
+def start(containers: Containers, name: str, *command: str, options: Sequence[str] = ()) -> str:
+    """Start a container in the background, and return its id."""
+    completed = containers.start(*command, options=options)
+    expect_success(completed, f"{name} does not start")
+    return completed.stdout.strip()

@@ -94,7 +94,7 @@ def _any_image(options: Options, settings: Settings, announce: Announce) -> Targ
         packages=(),
         budget=0,
         bytecode="",
-        database=_database(host, bases[base].reference),
+        services=_services(host, bases[base].reference),
         folder=paths.cache_folder() / "verify",
         contract=True,
     )
@@ -165,14 +165,17 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         packages=(*(text for _, text in added.requirements), *tests),
         budget=budget,
         bytecode=settings.prod_bytecode,
-        database=_database(host, base_image),
+        services=_services(host, base_image),
         folder=paths.cache_folder() / "verify",
     )
 
 
-def _database(host: BuildHost, base_image: str) -> BuildInputs:
-    """Return the inputs of PostgreSQL's image: its packages come from where those of images do."""
-    folder = Path(__file__).with_name("postgres")
+def _services(host: BuildHost, base_image: str) -> BuildInputs:
+    """Return the inputs of the image with PostgreSQL and Redis.
+
+    Its packages come from where those of images do.
+    """
+    folder = Path(__file__).with_name("services")
     own = [secret for secret in host.secrets if secret.id == APT_AUTH]
     step_secrets.check_secrets(host.settings, own)
     return BuildInputs(

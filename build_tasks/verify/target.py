@@ -67,7 +67,7 @@ class Target:
     packages: tuple[str, ...]  # further requirements
     budget: int  # its maximum size in MB, 0 for any
     bytecode: str  # the setting prod.bytecode
-    database: BuildInputs  # of the PostgreSQL that it is tried with
+    services: BuildInputs  # of the PostgreSQL and Redis that it is tried with
     folder: Path  # for temporary files
     contract: bool = False  # whether it is any image, of which only the documented is checked
 

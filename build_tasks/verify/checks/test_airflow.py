@@ -8,19 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from build_tasks import process
-from build_tasks.buildx import commands
 from build_tasks.buildx.containers import Containers
-from build_tasks.model.builder import DEFAULT
 from build_tasks.process import Completed
-from build_tasks.verify.fixtures import Packages
+from build_tasks.verify.fixtures import START
 from build_tasks.verify.plugin import CONTRACT, expect, expect_success, script
-from build_tasks.verify.target import Target
 
 pytestmark = CONTRACT
 
-#: Seconds for a database or a server to answer; 5 and 40 were seen on two cores.
-_START = 300.0
 _DAG = """
 from airflow.sdk import dag, task
 
@@ -55,23 +49,9 @@ except OSError as error:
 
 
 @pytest.fixture(scope="module")
-def database(target: Target, containers: Containers, packages: Packages) -> Database:
-    """Options of a container that uses Debian's PostgreSQL, in the network of its container."""
-    if "psycopg2-binary" not in packages.distributions:
-        pytest.skip("the image has no driver for PostgreSQL")
-    client = target.client
-    tag = f"airflow-images/postgres:{target.build.python}"
-    command = commands.small_build_command(client, DEFAULT, target.database, tag)
-    built = process.run(command, environment=client.environment, timeout=_START * 4, check=False)
-    expect_success(built, "PostgreSQL cannot be built")
-    started = containers.start(image=tag, options=("--init",))
-    expect_success(started, "PostgreSQL does not start")
-    return ("--network", f"container:{started.stdout.strip()}", *_DATABASE)
-
-
-@pytest.fixture(scope="module")
-def migrated(containers: Containers, database: Database) -> Database:
+def migrated(containers: Containers, services: str) -> Database:
     """The database after a DAG has run, with Airflow's tables."""
+    database = ("--network", f"container:{services}", *_DATABASE)
     _run_dag(containers, database)
     return database
 
@@ -97,7 +77,7 @@ def server(containers: Containers, migrated: Database) -> Iterator[str]:
 
 
 def test_server_and_scheduler_are_healthy(containers: Containers, server: str) -> None:
-    deadline = time.monotonic() + _START
+    deadline = time.monotonic() + START
     answer = "nothing"
     while time.monotonic() < deadline:
         completed = containers.execute(server, "python", "-c", _HEALTH)

@@ -95,3 +95,15 @@ def test_a_running_container_is_queried(commands: list[Command]) -> None:
         ("docker", "exec", "id1", "true"),
         ("docker", "logs", "--tail", "20", "id1"),
     ]
+
+
+@pytest.mark.parametrize(("printed", "status"), [("137\n", 137), ("0\n", 0), ("", 1)])
+def test_the_exit_status_of_a_container_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, printed: str, status: int
+) -> None:
+    def run(command: Command, **_: object) -> Completed:
+        assert command[-2:] == ("wait", "id1")
+        return Completed(command, 0, printed, "")
+
+    monkeypatch.setattr(process, "run", run)
+    assert containers().wait("id1") == status

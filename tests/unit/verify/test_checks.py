@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.process import Completed
 from build_tasks.verify.checks import test_airflow as airflow
+from build_tasks.verify.checks import test_chart as chart
+from build_tasks.verify.checks import test_compose as compose
 from build_tasks.verify.checks import test_contents as contents
 from build_tasks.verify.checks import test_platform as platforms
 from build_tasks.verify.checks import test_python as python
@@ -271,3 +274,25 @@ def test_a_missing_library_is_named_with_what_needs_it() -> None:
         "1 libraries of 3 shared objects are missing: libmpi.so.40 (for /opt/venv/MPI.so): "
         "name the Debian packages in dependencies.apt-runtime"
     )
+
+
+def test_the_page_about_the_chart_has_what_is_checked() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "chart.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ([\w-]+) \| `(.*?)` \| `(.*?)` \| (?:`(.*?)`)? ?\| ", page, re.MULTILINE
+    )
+    assert rows == [
+        (
+            name,
+            container["template"],
+            shlex.join([*filter(None, [container.get("command")]), *container["args"]]),
+            shlex.join(container.get("probe", ())) if name != "log-groomer" else "",
+        )
+        for name, container in chart.CHART["containers"].items()
+    ]
+
+
+def test_each_service_of_the_compose_file_has_a_health_check() -> None:
+    services = compose.COMPOSE["services"].values()
+    assert all(service["command"] and service["healthcheck"] for service in services)
+    assert chart.COMMANDS[0] == chart._MIGRATE

@@ -98,18 +98,18 @@ def test_the_passwords_of_apt_must_be_there_and_are_hidden(monkeypatch: pytest.M
     with pytest.raises(UsageError, match="the variable TESTS_APT of apt-auth is not set"):
         expected(PROD, build_secrets=places)
     monkeypatch.setenv("TESTS_APT", "machine h login me password pw-9431-canary")
-    assert expected(PROD, build_secrets=places).database.secrets[1].id == "apt-auth"
+    assert expected(PROD, build_secrets=places).services.secrets[1].id == "apt-auth"
     assert "canary" not in redact("password is pw-9431-canary")
 
 
-def test_the_database_comes_from_where_debian_packages_of_images_do() -> None:
-    database = expected(PROD).database
-    assert (database.arguments, database.contexts) == ((("BASE_IMAGE", "base"),), ())
-    assert database.secrets == (Secret("ca-bundle", Path("/ca")),)
-    database = expected(PROD, apt_mirror="https://h/debian", http_proxy="http://p:1").database
-    assert dict(database.arguments)["HTTP_PROXY"] == "http://p:1"
-    assert database.contexts == ()
-    script = database.secrets[1]
+def test_the_services_come_from_where_debian_packages_of_images_do() -> None:
+    services = expected(PROD).services
+    assert (services.arguments, services.contexts) == ((("BASE_IMAGE", "base"),), ())
+    assert services.secrets == (Secret("ca-bundle", Path("/ca")),)
+    services = expected(PROD, apt_mirror="https://h/debian", http_proxy="http://p:1").services
+    assert dict(services.arguments)["HTTP_PROXY"] == "http://p:1"
+    assert services.contexts == ()
+    script = services.secrets[1]
     assert script.id == "apt"
     assert script.file
     assert "apt_mirror=https://h/debian\n" in script.file.read_text()
