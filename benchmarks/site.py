@@ -214,7 +214,7 @@ def _arguments(python: str, base: str) -> tuple[tuple[str, str], ...]:
         ("AIRFLOW_PYTHON_VERSION", python),
         ("AIRFLOW_UV_VERSION", chosen.uv_version),
         ("AIRFLOW_VERSION", chosen.airflow_for(python)),
-        ("AIRFLOW_EXTRAS", ",".join(chosen.airflow_extras)),
+        ("AIRFLOW_EXTRAS", ",".join(chosen.ci_extras)),
         ("AIRFLOW_TEST_DEPS", " ".join(chosen.ci_test_packages)),
     )
 

@@ -27,7 +27,7 @@ PARTS = ("base", "Debian's packages", "virtual environment", "rest")
 def main() -> None:
     """Build, push, read and print."""
     options = sys.argv[1:] or ["--python", "3.11"]
-    columns = {"default": pushed(*options), "slim": pushed(*options, "--prod-slim")}
+    columns = {"default": pushed(*options), "slim": pushed(*options, "--prod-profile", "slim")}
     weights = {name: weigh(reference) for name, reference in columns.items()}
     table = Table("MB, compressed", *weights, box=None)
     for part in PARTS:

@@ -22,4 +22,4 @@ def generate_constraints(options: Options) -> None:
         constraint_files.generate(
             python, settings, uv, upgrade=options.flag("upgrade"), announce=message
         )
-        baseline.refresh(python, settings.project, uv, announce=message)
+        baseline.refresh(python, settings, uv, announce=message)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from build_tasks.commands.output import show, show_json
-from build_tasks.config import loading, schema
+from build_tasks.config import loading, profiles, schema
 from build_tasks.config.options import FORMATS, Options
 from build_tasks.config.parsing import Choice
+from build_tasks.config.settings import Settings
 from build_tasks.console import answer, message, stdout_is_terminal
+from build_tasks.constraints import extras
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import journal, serialization
 from build_tasks.history.record import BuildRecord
@@ -65,9 +67,24 @@ def show_settings(options: Options) -> None:
     if options.flag("schema"):
         show_json(schema.make())
         return
-    rows = loading.rows(options.settings())
+    settings = options.settings()
+    rows = [*loading.rows(settings), *dict.fromkeys(_of_images(settings))]
     data = {key: {"value": value, "from": origin} for key, value, origin in rows}
     show(options, data, ("setting", "value", "from"), rows)
+
+
+def _of_images(settings: Settings) -> Iterator[tuple[str, object, str]]:
+    """Yield what the images get that no key says by itself, and what it comes from."""
+    for airflow, python in {settings.airflow_for(one): one for one in settings.pythons}.items():
+        for kind in ImageKind:
+            chosen = profiles.extras(settings, kind, airflow)
+            places = dict.fromkeys(place for place, _ in chosen)
+            key = f"{kind}: extras of Airflow {airflow}"
+            yield key, profiles.names(chosen), ", ".join(places) or "prod.profile"
+            for one in extras.debian_packages(settings, kind, python, airflow):
+                yield f"{kind}: Debian packages of {one.extra}", one.build + one.runtime, one.place
+    yield "prod: clients", profiles.clients(settings), settings.origins["prod.clients"]
+    yield "prod: programs", profiles.programs(settings), settings.origins["prod.profile"]
 
 
 def show_matrix(options: Options) -> None:

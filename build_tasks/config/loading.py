@@ -16,11 +16,12 @@ from typing import Any
 
 from build_tasks import console, paths
 from build_tasks.config import project as projects
-from build_tasks.config.parsing import expected, nearest, unknown, without_login
+from build_tasks.config.parsing import boolean, expected, nearest, unknown, without_login
 from build_tasks.config.settings import (
     ENVIRONMENT_PREFIX,
     FIELDS,
     FORMER_KEYS,
+    FORMER_SWITCHES,
     TABLES,
     UV_VARIABLES,
     Settings,
@@ -135,9 +136,15 @@ def read_environment(environment: Mapping[str, str]) -> Origins:
         f"{ENVIRONMENT_PREFIX}{old.upper()}": f"{ENVIRONMENT_PREFIX}{new.upper()}"
         for old, new in FORMER_KEYS.items()
     }
+    switches = {
+        f"{ENVIRONMENT_PREFIX}{old.upper().replace('.', '_')}": old for old in FORMER_SWITCHES
+    }
     values: Origins = {}
     for name in sorted(environment):
-        if name in former:
+        if name in switches:
+            key, value = _of_switch(switches[name], environment[name], name)
+            values.setdefault(key, (value, name))
+        elif name in former:
             renamed(name, former[name])
             values.setdefault(keys[former[name]], (environment[name], name))
         elif name in keys:
@@ -185,9 +192,20 @@ def _read_file(path: Path) -> Origins:
         if old in content:
             renamed(f"{path.name}: {old}", new)
             content.setdefault(new, content.pop(old))
+    for old in FORMER_SWITCHES.keys() & content.keys():
+        key, chosen = _of_switch(old, content.pop(old), f"{path.name}: {old}")
+        content.setdefault(key, chosen)
     for key, value in content.items():
         _check_key(path, key, value)
     return {key: (value, f"{path.name}: {key}") for key, value in content.items()}
+
+
+def _of_switch(old: str, value: object, place: str) -> tuple[str, str]:
+    """Return the key and the value in the place of a former switch, and say so."""
+    key, on, off = FORMER_SWITCHES[old]
+    chosen = on if boolean(value, place) else off
+    renamed(place, f'{key} = "{chosen}"')
+    return key, chosen
 
 
 def _check_key(path: Path, key: str, value: object) -> None:

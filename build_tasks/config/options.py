@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from build_tasks.config import loading
 from build_tasks.config.parsing import Choice, Items
-from build_tasks.config.settings import FIELDS, Field, Settings
+from build_tasks.config.settings import FIELDS, FORMER_SWITCHES, Field, Settings
 from build_tasks.errors import UsageError
 
 FORMATS = ("table", "markdown", "json", "junit", "html")
@@ -27,9 +27,16 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType(
         "of": "record",
         "python-deps": "dependencies-python",
         "runtime-apt-deps": "dependencies-apt-runtime",
-        "slim": "prod-slim",
         "to": "record",
         "untracked": "context-untracked",
+    }
+)
+#: Former flags, each with the option and the value in its place.
+FORMER_FLAGS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        name: (new.replace(".", "-"), value)
+        for old, (new, value, _) in FORMER_SWITCHES.items()
+        for name in (old.replace(".", "-"), old.rpartition(".")[2])
     }
 )
 #: The groups of options in help.
@@ -118,8 +125,9 @@ def collect(values: Mapping[str, Any], options: Sequence[Option]) -> Options:
     """Return the options that a parser read, from lists of values or values by name.
 
     Raises:
-        UsageError: a number is wrong.
+        UsageError: a number is wrong, or a former flag contradicts an option.
     """
+    values = _present(values)
     given: dict[str, str | bool | list[str] | None] = {}
     for option in options:
         value = values.get(option.name)
@@ -131,6 +139,18 @@ def collect(values: Mapping[str, Any], options: Sequence[Option]) -> Options:
             _check_number(option.name, value, option.least)
         given[option.name] = True if option.flag else value
     return Options(given)
+
+
+def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values with the options that have replaced former flags."""
+    result = dict(values)
+    for old, (new, value) in FORMER_FLAGS.items():
+        if result.pop(old, None):
+            if result.get(new):
+                raise UsageError(f"--{old}: --{new} is given, too: leave one of them out")
+            loading.renamed(f"--{old}", f"--{new} {value}")
+            result[new] = [value]
+    return result
 
 
 def _check_number(name: str, text: str, least: int) -> None:

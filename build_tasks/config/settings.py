@@ -31,6 +31,11 @@ TABLES = frozenset(
 )
 #: Former keys, which work with a note.
 FORMER_KEYS: Mapping[str, str] = {"platforms": "platform"}
+#: Former keys that were true or false: the present key, and its values in their place. Their
+#: variables and options work, too.
+FORMER_SWITCHES: Mapping[str, tuple[str, str, str]] = {
+    "prod.slim": ("prod.profile", "slim", "official")
+}
 #: Variables of uv that set a key where no key of the table [index] is set; the first one counts.
 UV_VARIABLES: Mapping[str, str] = {
     "UV_DEFAULT_INDEX": "index.default",
@@ -210,7 +215,13 @@ class Settings:
         "SOURCE",
         kind=ImageKind.PROD,
     )
-    airflow_extras = Field(parsing.extras, [], "extras of apache-airflow", "EXTRA")
+    airflow_extras = Field(
+        parsing.extras,
+        [],
+        "extras of apache-airflow (default: those of the official image)",
+        "EXTRA",
+    )
+    airflow_extras_add = Field(parsing.extras, [], "further extras of apache-airflow", "EXTRA")
     constraints_mode = Field(
         parsing.constraints_mode,
         "constraints",
@@ -274,16 +285,29 @@ class Settings:
     ci_test_packages = Field(
         parsing.requirements, [], description="Python packages for tests, in the CI image"
     )
+    ci_extras = Field(
+        parsing.extras,
+        [],
+        "extras of the CI image (default: airflow.extras)",
+        "EXTRA",
+        kind=ImageKind.CI,
+    )
     ci_budget = Field(parsing.megabytes, 0, description="largest size of the CI image in MB")
     prod_budget = Field(parsing.megabytes, 0, description="largest size of the PROD image in MB")
     prod_slim_budget = Field(
         parsing.megabytes, 0, description="largest size of the slim PROD image in MB"
     )
-    prod_slim = Field(
-        parsing.boolean, default=False, help="PROD without extras and clients", kind=ImageKind.PROD
+    prod_profile = Field(
+        Choice("profile", ("official", "slim")),
+        "official",
+        "what PROD has: the extras, clients and programs of the official image, or Airflow alone",
+        kind=ImageKind.PROD,
     )
     prod_clients = Field(
-        parsing.clients, [], "database clients of the PROD image", kind=ImageKind.PROD
+        parsing.clients,
+        [],
+        "database clients of the PROD image (default: all)",
+        kind=ImageKind.PROD,
     )
     prod_bytecode = Field(
         Choice("bytecode", ("all", "standard-library", "none")),
@@ -359,6 +383,11 @@ class Settings:
     sbom_scanner = Field(
         parsing.image_template, "docker/buildkit-syft-scanner:stable-1", "image that makes SBOMs"
     )
+
+    @property
+    def prod_slim(self) -> bool:
+        """Whether the PROD image has Airflow alone."""
+        return self.prod_profile == "slim"
 
     @property
     def ca_bundle_file(self) -> Path | None:

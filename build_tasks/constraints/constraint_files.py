@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config import parsing
+from build_tasks.config import parsing, profiles
 from build_tasks.config.project import Project, installed
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
-from build_tasks.model.matrix import Platform
+from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.process import Announce
 from build_tasks.text import hints
 from build_tasks.text.formatting import plural
@@ -153,12 +153,16 @@ def check_lines(text: str, place: str) -> None:
             ) from None
 
 
-def requirements(settings: Settings, python: str) -> tuple[str, ...]:
-    """Return the requirements of the images of a Python."""
-    extras = f"[{','.join(settings.airflow_extras)}]" if settings.airflow_extras else ""
-    airflow = f"{_AIRFLOW}{extras}=={settings.airflow_for(python)}"
+def requirements(settings: Settings, python: str, *kinds: ImageKind) -> tuple[str, ...]:
+    """Return the requirements of images of a Python, by default of all."""
+    kinds, release = kinds or tuple(ImageKind), settings.airflow_for(python)
+    airflow: dict[str, None] = {}
+    for kind in kinds:
+        extras = ",".join(profiles.names(profiles.extras(settings, kind, release)))
+        airflow[f"{_AIRFLOW}[{extras}]=={release}" if extras else f"{_AIRFLOW}=={release}"] = None
     added = requirement_files.read(settings, python).requirements
-    return (airflow, *(text for _, text in added), *settings.ci_test_packages)
+    tests = settings.ci_test_packages if ImageKind.CI in kinds else ()
+    return (*airflow, *(text for _, text in added), *tests)
 
 
 def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce) -> None:
@@ -205,6 +209,23 @@ def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce
     for line in changes(before, resolved):
         announce(line)
     announce(f"{place(file)}: {plural(len(resolved), 'package')}")
+
+
+def needed(python: str, settings: Settings, uv: Uv, kind: ImageKind) -> Pins:
+    """Return the constraints of a Python that one image installs.
+
+    Raises:
+        UsageError: the constraints are unusable.
+        AuthError: the package index refuses the credentials, or requires some.
+        NetworkError: the package index is unreachable.
+    """
+    wanted, pins = "\n".join(requirements(settings, python, kind)), dict[str, str]()
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "output"
+        for platform in Platform:
+            uv.compile_into(output, python, platform, wanted, path(settings.project, python))
+            pins |= read(output)
+    return pins
 
 
 def _without(pins: Pins, prefix: str) -> Pins:

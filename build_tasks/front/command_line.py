@@ -11,7 +11,14 @@ from importlib import metadata
 
 from build_tasks import console, paths
 from build_tasks.config import loading
-from build_tasks.config.options import FORMER_NAMES, GROUPS, Option, Options, collect
+from build_tasks.config.options import (
+    FORMER_FLAGS,
+    FORMER_NAMES,
+    GROUPS,
+    Option,
+    Options,
+    collect,
+)
 from build_tasks.config.parsing import unknown
 from build_tasks.config.project import SHIPPED
 from build_tasks.errors import UsageError
@@ -121,6 +128,8 @@ def _option(verb: Verb, word: str, place: str, command: str) -> Option:
     """Return the option that has a name now or had it before."""
     name = word.removeprefix("--")
     for option in verb.options:
+        if option.name == FORMER_FLAGS.get(name, ("",))[0]:
+            return Option(name, option.group, "")  # collect() knows its value
         if option.name in {name, FORMER_NAMES.get(name)}:
             if option.name != name:
                 loading.renamed(word, f"--{option.name}")

@@ -25,7 +25,7 @@ from invoke.program import Program
 from invoke.tasks import Task
 
 from build_tasks import console
-from build_tasks.config.options import FORMER_NAMES, Option, collect
+from build_tasks.config.options import FORMER_FLAGS, FORMER_NAMES, Option, collect
 from build_tasks.config.parsing import unknown
 from build_tasks.errors import ImagesError, Interrupted, UsageError
 from build_tasks.front import command_line
@@ -57,7 +57,13 @@ class _VerbTask(Task[Callable[..., None]]):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the options, with their former names as aliases."""
         del ignore_unknown_help  # the options have none here
-        return [self._argument(option) for option in self._options]
+        names = {option.name for option in self._options}
+        former = [
+            Argument(name=old, kind=bool, default=False)
+            for old, (new, _) in FORMER_FLAGS.items()
+            if new in names
+        ]
+        return [*(self._argument(option) for option in self._options), *former]
 
     def _argument(self, option: Option) -> Argument:
         former = [old for old, new in FORMER_NAMES.items() if new == option.name]

@@ -18,6 +18,7 @@ from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files, extras, requirement_files, resolver
 from build_tasks.constraints.extras import Provided
 from build_tasks.errors import UsageError
+from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_checkout
 from build_tasks.process import Announce
 
@@ -87,13 +88,13 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
 def _from_wheels(settings: Settings, python: str, constraints: Path) -> Installation:
     folder = settings.project.root / WHEELS
     wheels = _check_wheels(folder, settings.origins["airflow.from"])
-    version, slim = settings.airflow_for(python), settings.prod_slim
+    version = settings.airflow_for(python)
     if airflow := wheels.get("apache-airflow"):
         version, place = airflow.version, f"{WHEELS}/{airflow.file.name}"
         provided = Provided(version, _wheel_extras(airflow.file, place), place)
-        extras.compare(settings, python, provided, slim=slim)
+        extras.compare(settings, python, provided, ImageKind.PROD)
     else:
-        extras.check(settings, python, slim=slim)
+        extras.check(settings, python, ImageKind.PROD)
     contexts = {"wheels": folder}
     return Installation("wheels", version, constraints, contexts, frozenset(wheels))
 
@@ -107,7 +108,7 @@ def _from_sources(
     names = airflow_checkout.extras(folder, place)
     if names is not None:
         provided = Provided(version, names, str(folder / "pyproject.toml"))
-        extras.compare(settings, python, provided, slim=settings.prod_slim)
+        extras.compare(settings, python, provided, ImageKind.PROD)
     return Installation("sources", version, constraints, {"sources": folder}, _SOURCES)
 
 

@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Collection, Iterable
 
 from build_tasks import paths
+from build_tasks.config import profiles
 from build_tasks.config.parsing import CLIENTS, nearest
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import indexes, requirement_files
+from build_tasks.constraints import extras, indexes, requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile.inputs import EPOCH
@@ -41,17 +42,17 @@ def arguments(
     Raises:
         UsageError: a value is or holds a secret, like a token as the build id.
     """
+    build, runtime = _debian_packages(python, settings, installation)
     table = {
         "AIRFLOW_PYTHON_VERSION": python,
         "AIRFLOW_UV_VERSION": settings.uv_version,
         "AIRFLOW_UV_OPTIONS": " ".join(indexes.options(settings)),
         "AIRFLOW_UV_PRERELEASE": settings.uv_prerelease,
-        "ADDITIONAL_DEV_APT_DEPS": " ".join(
-            requirement_files.debian_packages(settings, "dependencies.apt-dev", python)
-        ),
+        "ADDITIONAL_DEV_APT_DEPS": build,
         "ADDITIONAL_PYTHON_DEPS": _words(requirement_files.python_items(settings, python)),
         **dict(proxies(settings)),
-        **(_prod(python, settings, installation) if installation else _ci(python, settings)),
+        **(_prod(settings, installation) if installation else _ci(python, settings)),
+        "ADDITIONAL_RUNTIME_APT_DEPS": runtime,
         # What changes with every commit comes last, as in the Dockerfiles.
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
@@ -113,19 +114,16 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
 def _ci(python: str, settings: Settings) -> dict[str, str]:
     return {
         "AIRFLOW_VERSION": settings.airflow_for(python),
-        "AIRFLOW_EXTRAS": ",".join(settings.airflow_extras),
+        "AIRFLOW_EXTRAS": _extras(settings, ImageKind.CI, settings.airflow_for(python)),
         "AIRFLOW_TEST_DEPS": _words(settings.ci_test_packages),
     }
 
 
-def _prod(python: str, settings: Settings, installation: Installation) -> dict[str, str]:
+def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
     from_sources = settings.constraints_mode == "constraints-source-providers"
-    clients = () if settings.prod_slim else settings.prod_clients
-    runtime = [package for client in clients for package in CLIENTS[client]]
-    runtime += requirement_files.debian_packages(settings, "dependencies.apt-runtime", python)
     return {
         "AIRFLOW_VERSION": installation.version,
-        "AIRFLOW_EXTRAS": "" if settings.prod_slim else ",".join(settings.airflow_extras),
+        "AIRFLOW_EXTRAS": _extras(settings, ImageKind.PROD, installation.version),
         "AIRFLOW_INSTALLATION_METHOD": installation.method,
         "AIRFLOW_PROVIDERS_FROM_SOURCES": "true" if from_sources else "",
         "AIRFLOW_CONSTRAINTS": settings.constraints_mode,
@@ -134,8 +132,31 @@ def _prod(python: str, settings: Settings, installation: Installation) -> dict[s
         "AIRFLOW_HOME": settings.prod_home,
         "AIRFLOW_USER_HOME_DIR": settings.prod_user_home,
         "AIRFLOW_BYTECODE": settings.prod_bytecode,
-        "ADDITIONAL_RUNTIME_APT_DEPS": " ".join(runtime),
     }
+
+
+def _debian_packages(
+    python: str, settings: Settings, installation: Installation | None
+) -> tuple[str, str]:
+    """Return the Debian packages for building and for running; a CI image has all at once."""
+    kind = ImageKind.PROD if installation else ImageKind.CI
+    airflow = installation.version if installation else settings.airflow_for(python)
+    own, runtime = (
+        requirement_files.debian_packages(settings, f"dependencies.apt-{stage}", python)
+        for stage in ("dev", "runtime")
+    )
+    needed = extras.debian_packages(settings, kind, python, airflow)
+    build = [name for one in needed for name in one.build]
+    run = [name for one in needed for name in one.runtime]
+    if kind is ImageKind.CI:
+        return " ".join(dict.fromkeys([*build, *run, *own])), ""
+    clients = [name for client in profiles.clients(settings) for name in CLIENTS[client]]
+    run = [*profiles.programs(settings), *clients, *run, *runtime]
+    return " ".join(dict.fromkeys([*build, *own])), " ".join(dict.fromkeys(run))
+
+
+def _extras(settings: Settings, kind: ImageKind, airflow: str) -> str:
+    return ",".join(profiles.names(profiles.extras(settings, kind, airflow)))
 
 
 def _words(items: Iterable[str]) -> str:

@@ -90,10 +90,6 @@ def collect(
         shipped = {} if name else _shipped(settings.project)
         return context.prepare(folder, allowed, announce, shipped)
 
-    @cache
-    def select_baseline(python: str, *, slim: bool) -> str:
-        return baseline.select(settings.project, python, slim=slim, announce=announce)
-
     contents = []
     apt = apt_context(settings)
     for image, installation in installations.items():
@@ -105,10 +101,10 @@ def collect(
             named[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
         folders = {"": settings.project.root, **dict(sorted(named.items()))}
         airflow = installation.version if installation else settings.airflow_for(image.python)
-        first_layer = ("AIRFLOW_BASELINE", select_baseline(image.python, slim=image.slim))
+        first = baseline.select(settings, image.python, image.kind, announce)
         build_arguments = arguments.arguments(image.python, settings, installation, commit)
         contexts = {name: prepare(name, folder) for name, folder in folders.items()}
-        all_arguments = (first_layer, *build_arguments)
+        all_arguments = (("AIRFLOW_BASELINE", first), *build_arguments)
         contents.append(ImageContent(image, airflow, all_arguments, contexts, secrets, commit))
     return contents
 

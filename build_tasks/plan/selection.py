@@ -46,9 +46,9 @@ def select(options: Options, settings: Settings) -> list[Image]:
         constraint_files.check(file, python, settings.airflow_for(python))
     # A PROD image from wheels or sources may have other extras: airflow_source checks them.
     released = ImageKind.CI in kinds or settings.airflow_from == "release"
-    slim = settings.prod_slim and ImageKind.CI not in kinds
+    checked = kinds if settings.airflow_from == "release" else [ImageKind.CI]
     for python in pythons if released else ():
-        extras.check(settings, python, slim=slim)
+        extras.check(settings, python, *checked)
     return [
         Image(kind, python, slim=kind is ImageKind.PROD and settings.prod_slim)
         for kind in kinds
@@ -64,8 +64,13 @@ def _check_options(settings: Settings, kinds: list[ImageKind]) -> None:
             raise UsageError(f"--{field.name}: is for the {field.kind.upper()} image only")
     # Beside a CI image, extras may be meant for that one.
     if settings.prod_slim and kinds == [ImageKind.PROD]:
-        for option, key in (("airflow-extras", "airflow.extras"), ("prod-clients", "prod.clients")):
+        for option, key in (
+            ("airflow-extras", "airflow.extras"),
+            ("airflow-extras-add", "airflow.extras-add"),
+            ("prod-clients", "prod.clients"),
+        ):
             if settings.origins[key] == f"--{option}":
+                profile = settings.origins["prod.profile"]
                 raise UsageError(
-                    f"--prod-slim --{option}: a slim image has none: leave one of them out"
+                    f"--{option}: the profile slim ({profile}) has none: leave one of them out"
                 )

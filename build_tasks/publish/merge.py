@@ -153,7 +153,7 @@ def resume_hint(
     """
     first = pushed[0].build
     image = (first.kind, first.python)
-    options = ["--prod-slim"] if first.slim else []
+    options = ["--prod-profile", "slim"] if first.slim else []
     options += ["--digests", str(folder)] if folder else []
     rest = [
         hints.image(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from build_tasks import paths
-from build_tasks.config import parsing
+from build_tasks.config import parsing, profiles
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
@@ -41,8 +41,8 @@ def expand_identity(options: Options) -> Options:
     if not match:
         return options
     fields = {name: text for name, text in match.groupdict().items() if text}
-    slim = bool(fields.pop("slim", "")) or options.flag("prod-slim")
-    return Options({**options.given, **fields, "prod-slim": slim, "image": None})
+    profile = "slim" if fields.pop("slim", "") else options.text("prod-profile")
+    return Options({**options.given, **fields, "prod-profile": profile, "image": None})
 
 
 def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Target:
@@ -153,15 +153,19 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         # CI installs a release, with the constraints of the suite.
         release = {"airflow.from": "release", "constraints.mode": "constraints"}
         settings = settings.replace({**release, "constraints.location": ""})
-    released = settings.airflow_from == "release"
+    of_settings = settings.airflow_for(build.python)
+    airflow = of_settings if settings.airflow_from == "release" else image.airflow
+    # The label of the image counts, whatever the settings say.
+    labelled = settings.replace({"prod.profile": "slim" if build.slim else "official"})
+    extras = profiles.names(profiles.extras(labelled, build.kind, airflow or of_settings))
     added = requirement_files.read(settings, build.python)
     return Target(
         client=host.client,
         image=image,
         build=build,
-        airflow=settings.airflow_for(build.python) if released else image.airflow,
+        airflow=airflow,
         constraints=airflow_source.constraints_file(settings, build.python),
-        extras=() if build.slim else settings.airflow_extras,
+        extras=extras,
         packages=(*(text for _, text in added.requirements), *tests),
         budget=budget,
         bytecode=settings.prod_bytecode,

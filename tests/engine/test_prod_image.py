@@ -273,7 +273,7 @@ def test_other_pythons_hold_what_they_say(suite: Suite, python: str, airflow: st
 
 @pytest.mark.nightly
 def test_a_slim_image_holds_what_it_says(suite: Suite) -> None:
-    one = made(suite, "--python", "3.11", "--prod-slim")
+    one = made(suite, "--python", "3.11", "--prod-profile", "slim")
     assert one.name.endswith(":slim-latest")
     assert ": passed " in verified(suite, "prod-slim-3.11-amd64")
     assert "psql" not in one.sh("compgen -c")

@@ -172,7 +172,7 @@ def test_a_signal_ends_all_builds_and_prints_the_table(bench: Bench, front_end: 
 
 
 def test_the_whole_matrix_is_one_session(bench: Bench) -> None:
-    done = bench.nox("build_all", "--prod-slim")
+    done = bench.nox("build_all", "--prod-profile", "slim")
     assert done.returncode == 0, done.stderr
     assert len(rows(done.stderr)) == 12
     assert len(bench.builds()) == 12
@@ -187,7 +187,7 @@ def test_the_whole_matrix_is_one_session(bench: Bench) -> None:
         (("--jobs", "0"), "--jobs: expected an integer >= 1, got '0'"),
         (("--retries", "x"), "--retries: expected an integer >= 0, got 'x'"),
         (("--kind", "ci,x"), "--kind: unknown image 'x': choose ci, prod"),
-        (("--kind", "ci", "--prod-slim"), "--prod-slim: is for the PROD image only"),
+        (("--kind", "ci", "--prod-profile", "slim"), "--prod-profile: is for the PROD image only"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(

@@ -73,7 +73,7 @@ def test_a_saved_image_is_loaded_again(bench: Bench, saved: Path) -> None:
 
 def test_a_file_is_named_for_its_build(bench: Bench, tmp_path: Path) -> None:
     project = bench.copy(tmp_path / "project")
-    done = project.invoke(*SAVE, "--prod-slim", FAKE_IMAGE=facts(slim="true"))
+    done = project.invoke(*SAVE, "--prod-profile", "slim", FAKE_IMAGE=facts(slim="true"))
     assert done.returncode == 0, done.stderr
     assert (project.root / "prod-slim-3.11-amd64.tar.zst").exists()
     assert last(done.stderr).startswith("prod-slim-3.11-amd64: saved ghcr.io/")

@@ -112,7 +112,17 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     folder = bench.folder / "my digests"
     error = "ERROR: failed to solve: no space left on device"
     done = bench.invoke(
-        *("image.build", "--kind", "prod", "--python", "3.11", *BOTH, "--prod-slim", "--push"),
+        *(
+            "image.build",
+            "--kind",
+            "prod",
+            "--python",
+            "3.11",
+            *BOTH,
+            "--prod-profile",
+            "slim",
+            "--push",
+        ),
         *("--digests", str(folder), "--tag", "a,b"),
         FAKE_LS=CAN,
         FAKE_METADATA=METADATA,
@@ -125,9 +135,9 @@ def test_a_build_that_fails_says_what_is_kept_and_how_it_goes_on(bench: Bench) -
     assert (
         f"\nprod-slim-3.11-arm64: kept: prod-slim-3.11-amd64 {DIGESTS['amd64']}; "
         "the rest, with the same other options: invoke image.build --kind prod --python 3.11 "
-        f"--platform linux/arm64 --push-by-digest --prod-slim --digests '{folder}'; "
+        f"--platform linux/arm64 --push-by-digest --prod-profile slim --digests '{folder}'; "
         "invoke image.merge --kind prod --python 3.11 --tag a,b "
-        f"--prod-slim --digests '{folder}'\n"
+        f"--prod-profile slim --digests '{folder}'\n"
     ) in done.stderr
     assert [path.name for path in folder.iterdir()] == ["prod-slim-3.11-amd64.json"]
     first, second = sorted(bench.builds(), key=platform)

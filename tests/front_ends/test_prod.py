@@ -11,7 +11,7 @@ import pytest
 from archives import wheel
 from fake_docker import ROOT, Bench, echoed, last
 
-from build_tasks.config import loading
+from build_tasks.config import loading, profiles
 from build_tasks.inputs.fingerprint import LABEL, SCHEME
 
 GIT = ("/usr/bin/git", "-C", str(ROOT), "show", "--no-patch", "--format=%H %cI", "HEAD")
@@ -22,6 +22,12 @@ IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11"
 SESSION = "build_prod-3.11-amd64"
 TASK = ("image.build", "--kind", "prod", "--python", "3.11", "--platform", "linux/amd64")
 CHOSEN = loading.load(environment={})
+EXTRAS = profiles.official_extras("3.3.2", "a test")
+PROGRAMS = profiles.programs(CHOSEN)
+#: The Debian packages of the official image: programs, clients, and what the extras need.
+PACKAGES = " ".join(
+    (*PROGRAMS, "postgresql-client", "default-mysql-client", "tdsodbc", "libmariadb3")
+)
 LOAD = ("--load", "--provenance", "false")
 
 
@@ -44,7 +50,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
         "ADDITIONAL_DEV_APT_DEPS": "",
         "ADDITIONAL_PYTHON_DEPS": "",
         "AIRFLOW_VERSION": "3.3.2",
-        "AIRFLOW_EXTRAS": "" if slim else ",".join(CHOSEN.airflow_extras),
+        "AIRFLOW_EXTRAS": "" if slim else ",".join(EXTRAS),
         "AIRFLOW_INSTALLATION_METHOD": "release",
         "AIRFLOW_PROVIDERS_FROM_SOURCES": "",
         "AIRFLOW_CONSTRAINTS": "constraints",
@@ -53,7 +59,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
         "AIRFLOW_HOME": "/opt/airflow",
         "AIRFLOW_USER_HOME_DIR": "/home/airflow",
         "AIRFLOW_BYTECODE": "all",
-        "ADDITIONAL_RUNTIME_APT_DEPS": "" if slim else "postgresql-client",
+        "ADDITIONAL_RUNTIME_APT_DEPS": "" if slim else PACKAGES,
         "COMMIT_SHA": COMMIT if bench.root == ROOT else "",
         **(arguments or {}),
     }
@@ -123,22 +129,52 @@ def test_a_build_without_options(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [
-        (("--airflow-extras", "celery, postgres"), {"AIRFLOW_EXTRAS": "celery,postgres"}),
-        (("--airflow-extras", ","), {"AIRFLOW_EXTRAS": ""}),
         (
-            ("--dependencies-python", "pandas>=2,<3, boto3[crt,s3],"),
-            {"ADDITIONAL_PYTHON_DEPS": "pandas<3,>=2 boto3[crt,s3]"},
+            ("--airflow-extras", "celery, odbc", "--airflow-extras-add", "jdbc,celery"),
+            {
+                "AIRFLOW_BASELINE": "baseline-ci",
+                "AIRFLOW_EXTRAS": "celery,odbc,jdbc",
+                "ADDITIONAL_RUNTIME_APT_DEPS": PACKAGES.replace(
+                    "libmariadb3", "default-jre-headless"
+                ),
+            },
+        ),
+        (
+            ("--airflow-extras", ","),
+            {
+                "AIRFLOW_BASELINE": "baseline-ci",
+                "AIRFLOW_EXTRAS": "",
+                "ADDITIONAL_RUNTIME_APT_DEPS": PACKAGES.replace(" libmariadb3", ""),
+            },
+        ),
+        (
+            ("--airflow-extras-add", "apache-cassandra"),
+            {
+                "AIRFLOW_EXTRAS": f"{','.join(EXTRAS)},apache-cassandra",
+                "ADDITIONAL_DEV_APT_DEPS": "libev-dev",
+            },
+        ),
+        (
+            ("--dependencies-python", "polars>=1,<2, boto3[crt,s3],"),
+            {"ADDITIONAL_PYTHON_DEPS": "polars<2,>=1 boto3[crt,s3]"},
         ),
         (("--dependencies-apt-dev", "libpq-dev,gcc"), {"ADDITIONAL_DEV_APT_DEPS": "libpq-dev gcc"}),
         (
             ("--dependencies-apt-runtime", "jq,vim=2:9.0"),
-            {"ADDITIONAL_RUNTIME_APT_DEPS": "postgresql-client jq vim=2:9.0"},
+            {"ADDITIONAL_RUNTIME_APT_DEPS": f"{PACKAGES} jq vim=2:9.0"},
         ),
         (
-            ("--prod-clients", "mysql,mssql", "--dependencies-apt-runtime", "jq"),
-            {"ADDITIONAL_RUNTIME_APT_DEPS": "default-mysql-client freetds-bin tdsodbc unixodbc jq"},
+            ("--prod-clients", "mysql", "--dependencies-apt-runtime", "jq"),
+            {
+                "ADDITIONAL_RUNTIME_APT_DEPS": " ".join(
+                    (*PROGRAMS, "default-mysql-client", "libmariadb3", "jq")
+                )
+            },
         ),
-        (("--prod-clients", ""), {"ADDITIONAL_RUNTIME_APT_DEPS": ""}),
+        (
+            ("--prod-clients", ""),
+            {"ADDITIONAL_RUNTIME_APT_DEPS": " ".join((*PROGRAMS, "libmariadb3"))},
+        ),
         (
             ("--constraints-mode", "constraints-no-providers"),
             {"AIRFLOW_CONSTRAINTS": "constraints-no-providers"},
@@ -161,11 +197,11 @@ def test_an_option_changes_what_it_says_and_nothing_else(
 
 
 def test_slim_has_neither_extras_nor_clients_and_names_of_its_own(bench: Bench) -> None:
-    words = built(bench, "--prod-slim")
+    words = built(bench, "--prod-profile", "slim")
     assert words == command(bench, slim=True)
     assert built(bench, AIRFLOW_IMAGES_PROD_SLIM="yes") == words
     jq = {"ADDITIONAL_RUNTIME_APT_DEPS": "jq"}
-    options = ("--prod-slim", "--dependencies-apt-runtime", "jq")
+    options = ("--prod-profile", "slim", "--dependencies-apt-runtime", "jq")
     assert built(bench, *options) == command(bench, slim=True, arguments=jq)
 
 
@@ -193,13 +229,13 @@ def test_what_is_pushed_says_how_it_was_made(bench: Bench) -> None:
 
 
 def test_a_dry_run_is_the_command_of_the_real_run(bench: Bench) -> None:
-    done = bench.invoke(*TASK, "--dry-run", "--prod-slim")
+    done = bench.invoke(*TASK, "--dry-run", "--prod-profile", "slim")
     assert bench.builds() == []
-    real = bench.invoke(*TASK, "--prod-slim", "--verbose")
+    real = bench.invoke(*TASK, "--prod-profile", "slim", "--verbose")
     # Only the display differs: a person who pastes the line has a terminal.
     shown = done.stdout.strip().replace("--progress auto", "--progress rawjson")
     assert f"+ {shown}" in real.stderr.splitlines()
-    by_nox = bench.nox(SESSION, "--dry-run", "--prod-slim")
+    by_nox = bench.nox(SESSION, "--dry-run", "--prod-profile", "slim")
     assert by_nox.stdout == done.stdout
 
 
@@ -207,7 +243,8 @@ def test_what_is_set_says_where_it_came_from(bench: Bench) -> None:
     done = bench.invoke(
         *(
             "settings",
-            "--prod-slim",
+            "--prod-profile",
+            "slim",
             "--prod-clients",
             "mysql",
             "--constraints-mode",
@@ -220,7 +257,7 @@ def test_what_is_set_says_where_it_came_from(bench: Bench) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
-    assert rows["prod.slim"] == ["True", "--prod-slim"]
+    assert rows["prod.profile"] == ["slim", "--prod-profile"]
     assert rows["prod.clients"] == ["mysql", "--prod-clients"]
     assert rows["prod.budget"] == ["900", "AIRFLOW_IMAGES_PROD_BUDGET"]
     assert rows["constraints.location"] == ["own.txt", "AIRFLOW_IMAGES_CONSTRAINTS_LOCATION"]
@@ -233,7 +270,7 @@ def test_wheels_are_a_build_context(project: Bench) -> None:
     wheels = project.root / "docker-context-files"
     wheels.mkdir()
     (wheels / "README.md").touch()
-    wheel(wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl", *CHOSEN.airflow_extras)
+    wheel(wheels / "apache_airflow-3.4.0rc1-py3-none-any.whl", *EXTRAS)
     (wheels / "other-1-py3-none-any.whl").touch()
     words = built(project, "--airflow-from", "wheels")
     sent = project.sent(wheels)
@@ -422,5 +459,5 @@ def test_constraints_may_come_from_the_web(bench: Bench, web: str) -> None:
 
 
 def test_the_last_line_says_what_was_made(bench: Bench) -> None:
-    done = bench.invoke(*TASK, "--prod-slim")
+    done = bench.invoke(*TASK, "--prod-profile", "slim")
     assert last(done.stderr) == f"prod-slim-3.11-amd64: loaded {IMAGE}:slim-latest"

@@ -52,12 +52,12 @@ def project(bench: Bench, tmp_path: Path) -> Bench:
             "--prod-clients: unknown database client 'oracle': choose postgres, mysql, mssql",
         ),
         (
-            ["--prod-slim", "--prod-clients", "mysql"],
-            "--prod-slim --prod-clients: a slim image has none: leave one of",
+            ["--prod-profile", "slim", "--prod-clients", "mysql"],
+            "--prod-clients: the profile slim (--prod-profile) has none: leave one of",
         ),
         (
-            ["--prod-slim", "--airflow-extras", "ftp"],
-            "--prod-slim --airflow-extras: a slim image has none: leave one of",
+            ["--prod-profile", "slim", "--airflow-extras", "ftp"],
+            "--airflow-extras: the profile slim (--prod-profile) has none: leave one of",
         ),
         (["--prod-clients", "mysql,mysql"], "--prod-clients: mysql occurs twice"),
         (
@@ -125,7 +125,7 @@ def test_this_project_is_no_airflow(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["prod-slim", "prod-clients", "airflow-from", "dependencies-apt-runtime"]
+    "option", ["prod-profile", "prod-clients", "airflow-from", "dependencies-apt-runtime"]
 )
 def test_an_option_of_prod_is_none_of_ci(bench: Bench, option: str) -> None:
     value = {
@@ -161,7 +161,7 @@ def test_a_wrong_variable_is_one_line(bench: Bench, setting: str, value: str, sa
     assert lines(done.stderr) == [f"nox > {variable}: {said}"]
 
 
-@pytest.mark.parametrize("options", [(), ("--prod-slim",), ("--airflow-from", ".")])
+@pytest.mark.parametrize("options", [(), ("--prod-profile", "slim"), ("--airflow-from", ".")])
 def test_files_that_nobody_asked_for_are_refused(project: Bench, options: tuple[str, ...]) -> None:
     wheels = project.root / "docker-context-files"
     for harmless in ("README.md", ".gitignore", ".gitkeep"):

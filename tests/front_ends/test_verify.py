@@ -91,7 +91,9 @@ def test_each_image_has_its_own_checks(bench: Bench) -> None:
     assert checks == ["test_the_user_is_airflow_in_group_0"]
 
 
-@pytest.mark.parametrize("words", [("prod-slim-3.11",), ("prod-3.11-amd64", "--prod-slim")])
+@pytest.mark.parametrize(
+    "words", [("prod-slim-3.11",), ("prod-3.11-amd64", "--prod-profile", "slim")]
+)
 def test_a_slim_build_can_be_selected(bench: Bench, words: tuple[str, ...]) -> None:
     options = (*HERE, "--tag", "v1", "--select", "8080")
     done = bench.invoke(
@@ -161,8 +163,8 @@ def test_a_mistake_is_one_line(bench: Bench, options: list[str], code: int, mess
     ("options", "message"),
     [
         (["prod-3.8"], "--python: unknown Python '3.8': choose 3.9, "),
-        (["ci-3.11", "--prod-slim"], "--prod-slim: is for the PROD image only"),
-        (["ci-slim-3.11"], "--prod-slim: is for the PROD image only"),
+        (["ci-3.11", "--prod-profile", "slim"], "--prod-profile: is for the PROD image only"),
+        (["ci-slim-3.11"], "--prod-profile: is for the PROD image only"),
         (["prod-3.11-vax"], "--platform: unknown platform 'vax': choose linux/amd64, "),
         (["prod-3.11", "--tag", "a/b"], "--tag: expected a tag (at most 128 letters, digits, "),
     ],

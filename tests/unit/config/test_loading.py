@@ -248,15 +248,37 @@ def test_a_former_key_and_its_variable_work_with_a_note(
 
 
 def test_a_flag_that_was_not_given_says_nothing(file: Path) -> None:
-    file.write_text("[prod]\nslim = true\n")
-    loaded = loading.load({"prod-slim": False}, environment={}, file=file)
-    assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (True, "images.toml: prod.slim")
-    loaded = loading.load(
-        {"prod-slim": False}, environment={"AIRFLOW_IMAGES_PROD_SLIM": "no"}, file=file
+    file.write_text("[index]\noffline = true\n")
+    key, flag = "index.offline", {"index-offline": False}
+    loaded = loading.load(flag, environment={}, file=file)
+    assert (loaded.index_offline, loaded.origins[key]) == (True, "images.toml: index.offline")
+    loaded = loading.load(flag, environment={"AIRFLOW_IMAGES_INDEX_OFFLINE": "no"}, file=file)
+    assert (loaded.index_offline, loaded.origins[key]) == (False, "AIRFLOW_IMAGES_INDEX_OFFLINE")
+    loaded = loading.load({"index-offline": True}, environment={}, file=file)
+    assert loaded.origins[key] == "--index-offline"
+
+
+@pytest.mark.parametrize(("switch", "profile"), [("true", "slim"), ("false", "official")])
+def test_a_former_switch_sets_the_key_in_its_place(
+    file: Path, capsys: pytest.CaptureFixture[str], switch: str, profile: str
+) -> None:
+    loading.renamed.cache_clear()
+    file.write_text(f"[prod]\nslim = {switch}\n")
+    loaded = loading.load(environment={}, file=file)
+    assert (loaded.prod_profile, loaded.origins["prod.profile"]) == (
+        profile,
+        "images.toml: prod.profile",
     )
-    assert (loaded.prod_slim, loaded.origins["prod.slim"]) == (False, "AIRFLOW_IMAGES_PROD_SLIM")
-    loaded = loading.load({"prod-slim": True}, environment={}, file=file)
-    assert loaded.origins["prod.slim"] == "--prod-slim"
+    file.write_text("")
+    loaded = loading.load(environment={"AIRFLOW_IMAGES_PROD_SLIM": switch}, file=file)
+    assert (loaded.prod_profile, loaded.origins["prod.profile"]) == (
+        profile,
+        "AIRFLOW_IMAGES_PROD_SLIM",
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        f'images.toml: prod.slim is now called prod.profile = "{profile}"',
+        f'AIRFLOW_IMAGES_PROD_SLIM is now called prod.profile = "{profile}"',
+    ]
 
 
 def test_rows_say_key_value_and_origin_of_everything(file: Path) -> None:

@@ -43,14 +43,16 @@ def test_a_number_has_a_limit(text: str) -> None:
 
 def test_options_of_settings_are_named_after_their_keys() -> None:
     names = {option.name: option for option in options.SETTINGS}
-    assert {"cache-mode", "platform", "dependencies-apt-dev", "prod-slim"} <= {*names}
+    assert {"cache-mode", "platform", "dependencies-apt-dev", "index-offline"} <= {*names}
     assert "pythons" not in names
-    assert names["prod-slim"].flag
-    assert names["prod-slim"].usage == "--prod-slim"
+    assert names["index-offline"].flag
+    assert names["index-offline"].usage == "--index-offline"
     assert names["platform"].usage == "--platform PLATFORM[,...]"
     assert names["prod-clients"].usage == "--prod-clients {postgres,mysql,mssql}[,...]"
     assert names["cache-mode"].help.endswith(" (default: registry)")
 
 
 def test_former_names_are_not_names_of_now() -> None:
-    assert not {*options.FORMER_NAMES} & {option.name for option in options.SETTINGS}
+    assert not {*options.FORMER_NAMES, *options.FORMER_FLAGS} & {
+        option.name for option in options.SETTINGS
+    }

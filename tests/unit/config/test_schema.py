@@ -25,6 +25,7 @@ VALUES: list[Any] = [
     *("", "a", "a b", "3.11", "3.3.2", "main", "ghcr.io:5000", "Apache", "all", "registry", "2.7"),
     *(
         "subprocess",
+        "slim",
         "first-index",
         "allow",
         "https://h/simple/",

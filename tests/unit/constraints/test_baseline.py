@@ -6,10 +6,12 @@ import projects
 import pytest
 
 from build_tasks import process
+from build_tasks.config import loading
 from build_tasks.config import project as config_project
 from build_tasks.constraints import baseline, constraint_files
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
+from build_tasks.model.matrix import ImageKind
 from build_tasks.process import Command, Completed
 
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
@@ -31,6 +33,8 @@ class Bench:
     """A folder with constraints and a baseline for Python 3.11."""
 
     def __init__(self, root: Path) -> None:
+        (root / "images.toml").write_text("[airflow]\nextras = []\n")
+        self.settings = loading.load(environment={}, file=root / "images.toml")
         self.project = projects.at(root)
         self.messages: list[str] = []
         self.inputs: list[str] = []
@@ -44,15 +48,22 @@ class Bench:
         constraint_files.path(self.project, "3.11").write_text("\n".join(pins))
 
     def select(self, *, slim: bool = False) -> str:
-        return baseline.select(self.project, "3.11", slim=slim, announce=self.messages.append)
+        settings = self.settings.replace({"prod.profile": "slim" if slim else "official"})
+        return baseline.select(settings, "3.11", ImageKind.PROD, self.messages.append)
 
     def refresh(self) -> None:
-        baseline.refresh("3.11", self.project, Uv({}), announce=self.messages.append)
+        self.messages.clear()
+        baseline.refresh("3.11", self.settings, Uv({}), announce=self.messages.append)
 
     def uv(self, command: Command, *, input: str, **_: object) -> Completed:
-        self.inputs.append(input)
-        assert {"--no-deps", "pylock.toml"} <= set(command)
-        Path(command[command.index("--output-file") + 1]).write_text(LOCK)
+        output = Path(command[command.index("--output-file") + 1])
+        if "pylock.toml" in command:
+            self.inputs.append(input)
+            assert "--no-deps" in command
+            output.write_text(LOCK)
+        else:
+            assert "apache-airflow==3.3.2" in input.splitlines()
+            output.write_text(Path(command[command.index("--constraints") + 1]).read_text())
         return Completed(command, 0, "", "")
 
 
@@ -66,11 +77,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_baselines_of_the_project_are_within_the_bound(python: str) -> None:
-    sizes = baseline.read(constraint_files.path(projects.OWN, python, "baseline"))
-    assert min(sizes.values()) > 0
-    said: list[str] = []
-    assert baseline.select(projects.OWN, python, slim=False, announce=said.append) == "baseline"
-    assert said == []
+    for kind, mode in ((ImageKind.PROD, "baseline"), (ImageKind.CI, "baseline-ci")):
+        sizes = baseline.read(constraint_files.path(projects.OWN, python, mode))
+        assert min(sizes.values()) > 0
+        said: list[str] = []
+        chosen = baseline.select(loading.load(environment={}), python, kind, said.append)
+        assert (chosen, said) == (mode, [])
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_ci_installs_nothing_first_that_it_does_not_have(python: str) -> None:
+    ci, prod = (
+        {name for name, _ in baseline.read(constraint_files.path(projects.OWN, python, mode))}
+        for mode in ("baseline-ci", "baseline")
+    )
+    assert {"pytest", "apache-airflow-providers-celery"} <= ci
+    assert not {"pytest", "requests-mock"} & prod
+    assert {"apache-airflow-providers-google", "apache-airflow-providers-fab"} <= prod - ci
 
 
 def test_baseline_is_used_up_to_the_bound(project: Bench) -> None:
@@ -85,6 +108,27 @@ def test_baseline_is_used_up_to_the_bound(project: Bench) -> None:
         "one changed version installs all again: run: airflow-images constraints.generate --python "
         "3.11"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "ci", "prod"),
+    [
+        ("", "baseline", "baseline"),
+        ("[airflow]\nextras = []", "baseline-ci", "baseline-ci"),
+        ("[ci]\nextras = []", "baseline-ci", "baseline"),
+        ("[prod]\nprofile = 'slim'", "baseline", "constraints-no-providers"),
+    ],
+)
+def test_the_baselines_of_the_package_are_for_its_own_lists_of_extras(
+    tmp_path: Path, text: str, ci: str, prod: str
+) -> None:
+    """Else an image with few extras would install and remove hundreds of packages."""
+    file = tmp_path / "images.toml"
+    file.write_text(text)
+    settings = loading.load(environment={}, file=file)
+    said: list[str] = []
+    modes = [baseline.select(settings, "3.11", kind, said.append) for kind in ImageKind]
+    assert (modes, said) == ([ci, prod], [])
 
 
 def test_removed_package_counts_as_out_of_date(project: Bench) -> None:
@@ -118,15 +162,18 @@ def test_first_baseline_has_all_constraints_with_sizes(project: Bench) -> None:
     project.constrain("big==1", "small==1")
     project.refresh()
     assert project.file.read_text() == (
-        "# Made by `airflow-images constraints.generate`: what the images of Python 3.11 install "
-        "first.\n"
+        "# Made by `airflow-images constraints.generate`: the first packages of PROD on Python "
+        "3.11.\n"
         "# Beside each version the bytes of its wheel; made anew when a fifth is out of date.\n"
         "big==1  # 800\nsmall==1  # 200\n"
     )
-    assert project.inputs == ["big==1\nsmall==1\n"]
-    assert project.messages == ["constraints/baseline-3.11.txt: written, 0 MB of wheels"]
+    assert project.inputs == ["big==1\nsmall==1\n"] * 2
+    assert project.messages == [
+        "constraints/baseline-ci-3.11.txt: written, 0 MB of wheels",
+        "constraints/baseline-3.11.txt: written, 0 MB of wheels",
+    ]
     project.refresh()
-    assert len(project.inputs) == 1  # what is the same needs no sizes
+    assert len(project.inputs) == 2  # what is the same needs no sizes
 
 
 def test_baseline_is_kept_within_the_bound_and_rewritten_beyond(project: Bench) -> None:
@@ -135,7 +182,7 @@ def test_baseline_is_kept_within_the_bound_and_rewritten_beyond(project: Bench) 
     project.constrain("big==1", "small==1")
     project.refresh()
     assert project.file.read_text() == kept
-    assert project.messages == [
+    assert project.messages[1:] == [
         "constraints/baseline-3.11.txt: kept, 20% is out of date and 20% is new"
     ]
     project.file.write_text("big==0  # 800\nsmall==1  # 200\n")

@@ -217,6 +217,6 @@ def test_files_of_requirements_and_constraints_are_resolved(
     settings = loading.load({"dependencies-python": "-r requirements.txt,boto3"}, environment={})
     constraint_files.generate("3.11", settings, Uv({}), upgrade=True, announce=print)
     asked = resolver.asked[0].splitlines()
-    assert asked[1:3] == ["pandas ; python_version > '3.9'", "boto3"]
+    assert asked[2:4] == ["pandas ; python_version > '3.9'", "boto3"]
     assert resolver.limits[0].splitlines()[1:] == ["numpy<2"]
     assert "pandas" not in resolver.asked[2]

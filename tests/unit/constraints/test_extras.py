@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks import process
-from build_tasks.config import loading, project
+from build_tasks.config import loading, parsing, project
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import NetworkError, UsageError
+from build_tasks.model.matrix import ImageKind
 
 
 @pytest.mark.parametrize("name", ["postgres", "cncf.kubernetes", "Common_SQL", "async"])
@@ -69,3 +71,46 @@ def test_every_release_of_the_matrix_has_recorded_extras() -> None:
     chosen = loading.load(environment={})
     for python in chosen.pythons:
         assert extras.path(chosen.project, chosen.airflow_for(python)).exists()
+
+
+def debian(kind: ImageKind = ImageKind.PROD, **options: str) -> dict[str, tuple[str, ...]]:
+    """Return the Debian packages that the extras of an image need."""
+    settings = loading.load(
+        {name.replace("_", "-"): text for name, text in options.items()}, environment={}
+    )
+    found = extras.debian_packages(settings, kind, "3.11", "3.3.2")
+    return {one.extra: one.build + one.runtime for one in found}
+
+
+def test_extras_bring_their_debian_packages() -> None:
+    assert debian() == {
+        "ldap": ("ldap-utils", "libsasl2-modules"),
+        "mysql": ("libmariadb3",),
+        "odbc": ("unixodbc",),
+    }
+    assert debian(ImageKind.CI) == debian(prod_profile="slim") == {}
+    added = debian(airflow_extras="http", airflow_extras_add="JDBC,apache_cassandra")
+    assert added == {"jdbc": ("default-jre-headless",), "apache-cassandra": ("libev-dev", "libev4")}
+
+
+@pytest.mark.parametrize(
+    "requirement", ["apache-airflow-providers-odbc>=4", "apache_airflow[ftp,odbc]==3.3.2"]
+)
+def test_so_do_providers_and_extras_that_requirements_name(requirement: str) -> None:
+    for kind in ImageKind:
+        found = debian(kind, airflow_extras="ftp", dependencies_python=requirement)
+        assert found == {"odbc": ("unixodbc",)}
+
+
+def test_the_table_of_debian_packages_has_extras_of_the_releases() -> None:
+    known = {
+        name
+        for airflow in ("3.0.6", "3.3.2")
+        for name in constraint_files.lines(extras.path(projects.OWN, airflow))
+    }
+    for extra, packages in extras._table().items():
+        assert extra in known
+        assert packages["runtime"]
+        assert packages.keys() <= {"build", "runtime"}
+        for name in (name for names in packages.values() for name in names):
+            assert parsing.apt_package(name, extra) == name

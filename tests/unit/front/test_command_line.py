@@ -46,7 +46,6 @@ def test_values_with_commas_are_repeated() -> None:
     [
         (("--python-deps", "pandas"), "dependencies.python"),
         (("--cache=local",), "cache.mode"),
-        (("--slim",), "prod.slim"),
     ],
 )
 def test_a_former_option_works_with_a_note(
@@ -57,9 +56,21 @@ def test_a_former_option_works_with_a_note(
     assert f"{old[0].partition('=')[0]} is now called {new}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("old", ["--slim", "--prod-slim"])
+def test_a_former_flag_works_with_a_note(capsys: pytest.CaptureFixture[str], old: str) -> None:
+    settings = parse(old).settings()
+    assert (settings.prod_slim, settings.origins["prod.profile"]) == (True, "--prod-profile")
+    assert f"{old} is now called --prod-profile slim\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--prod-slim=yes"], "--prod-slim: takes no value"),
+        (
+            ["--prod-slim", "--prod-profile", "official"],
+            "--prod-slim: --prod-profile is given, too: leave one of them out",
+        ),
         (["--pusch"], "build_ci-3.9: unknown option '--pusch': did you mean --push?"),
         (["--pus=1"], "build_ci-3.9: unknown option '--pus': did you mean --push?"),
         (
@@ -67,8 +78,8 @@ def test_a_former_option_works_with_a_note(
             "build_ci-3.9: unknown option '--a\\x0bb': `build_ci-3.9 -h` lists the valid ones",
         ),
         (
-            ["extras"],
-            "build_ci-3.9: unknown argument 'extras': `build_ci-3.9 -h` lists the valid ones",
+            ["zzz"],
+            "build_ci-3.9: unknown argument 'zzz': `build_ci-3.9 -h` lists the valid ones",
         ),
         (["--tag"], "--tag: needs a value"),
         (["--push=yes"], "--push: takes no value"),

@@ -77,9 +77,10 @@ def test_help_of_a_task_may_come_before_or_after_its_name(
 
 
 def test_former_names_are_aliases_and_a_missing_positional_argument_is_not_required() -> None:
-    task = invoke_tasks.namespace(words=["image.verify", "--slim"])["image.verify"]
+    task = invoke_tasks.namespace(words=["image.verify", "--extras", "ftp"])["image.verify"]
     arguments = {argument.name: argument for argument in task.get_arguments()}
-    assert "slim" in arguments["prod-slim"].names
+    assert "extras" in arguments["airflow-extras"].names
+    assert {arguments[name].kind for name in ("slim", "prod-slim")} == {bool}
     assert not arguments["image"].positional
     task = invoke_tasks.namespace(words=["image.verify", "prod-3.11"])["image.verify"]
     assert {argument.name for argument in task.get_arguments() if argument.positional} == {"image"}

@@ -71,7 +71,7 @@ def test_extras_are_those_of_the_wheel(wheels: Path) -> None:
     message = r"--airflow-extras: Airflow 3.4.0 has no extra 'celeri': did you mean celery\?"
     with pytest.raises(UsageError, match=message):
         airflow_source.find(chosen(**options), "3.11", said)
-    airflow_source.find(chosen(**options, prod_slim=True), "3.11", said)
+    airflow_source.find(chosen(**options, prod_profile="slim"), "3.11", said)
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("apache_airflow.dist-info/RECORD", "")
     with pytest.raises(UsageError, match=rf"{place}: is no wheel: it has no METADATA$"):

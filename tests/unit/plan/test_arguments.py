@@ -98,6 +98,7 @@ def test_proxies_are_arguments_that_buildkit_knows(tmp_path: Path) -> None:
 
 
 def test_packages_are_words_for_xargs(tmp_path: Path) -> None:
+    (tmp_path / "my 3.11.txt").touch()
     (tmp_path / "packages.txt").write_text("jq # for JSON\n\nvim tree\n")
     (tmp_path / "images.toml").write_text(
         """\
@@ -110,7 +111,10 @@ python = [
 ]
 apt-dev = ["gcc", "-r packages.txt"]
 apt-runtime = ["-r packages.txt"]
+[prod]
+profile = "slim"
 [ci]
+extras = []
 test-packages = ["pytest>=8", "mock; python_version < '3.9'"]
 """
     )

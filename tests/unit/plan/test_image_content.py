@@ -58,13 +58,13 @@ def test_images_share_a_context_which_is_prepared_once(
 
 def test_arguments_begin_with_the_baseline_and_end_with_the_commit() -> None:
     (content,), _ = collect(CI)
-    assert content.arguments[0] == ("AIRFLOW_BASELINE", "baseline")
+    assert content.arguments[0] == ("AIRFLOW_BASELINE", "baseline-ci")
     assert content.arguments[-2:] == (("BUILD_ID", "7"), ("COMMIT_SHA", "abc"))
     assert (content.airflow, content.revision) == ("3.3.2", Revision("abc", "", "7"))
 
 
 def test_a_slim_image_begins_with_airflow_alone() -> None:
-    (content,), _ = collect(Image(ImageKind.PROD, "3.11", slim=True), prod_slim=True)
+    (content,), _ = collect(Image(ImageKind.PROD, "3.11", slim=True), prod_profile="slim")
     assert content.arguments[0] == ("AIRFLOW_BASELINE", "constraints-no-providers")
 
 

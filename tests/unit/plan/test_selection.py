@@ -18,7 +18,7 @@ def select(**options: str | bool | list[str] | None) -> list[Image]:
 
 
 def test_each_kind_is_selected_for_each_python_once() -> None:
-    assert select(kind="prod,ci,prod", python="3.11,3.12,3.11", prod_slim=True) == [
+    assert select(kind="prod,ci,prod", python="3.11,3.12,3.11", prod_profile="slim") == [
         Image(ImageKind.PROD, "3.11", slim=True),
         Image(ImageKind.PROD, "3.12", slim=True),
         Image(ImageKind.CI, "3.11", slim=False),
@@ -37,18 +37,18 @@ def test_the_default_is_the_ci_image() -> None:
         ({}, "--python: name one or more of 3.9, 3.10, 3.11"),
         ({"python": "3.8"}, "--python: unknown Python '3.8': choose 3.9, "),
         ({"python": "3.11", "kind": "dev"}, "--kind: unknown image 'dev': choose ci, prod"),
-        ({"python": "3.11", "prod_slim": True}, "--prod-slim: is for the PROD image only"),
+        ({"python": "3.11", "prod_profile": "slim"}, "--prod-profile: is for the PROD image only"),
         (
             {"python": "3.11", "airflow_from": "wheels"},
             "--airflow-from: is for the PROD image only",
         ),
         (
-            {"python": "3.11", "kind": "prod", "prod_slim": True, "prod_clients": "mysql"},
-            "--prod-slim --prod-clients: a slim image has none: leave one of them out",
+            {"python": "3.11", "kind": "prod", "prod_profile": "slim", "prod_clients": "mysql"},
+            "--prod-clients: the profile slim (--prod-profile) has none: leave one of them out",
         ),
         (
-            {"python": "3.11", "kind": "prod", "prod_slim": True, "airflow_extras": "ftp"},
-            "--prod-slim --airflow-extras: a slim image has none: leave one of them out",
+            {"python": "3.11", "kind": "prod", "prod_profile": "slim", "airflow_extras": "ftp"},
+            "--airflow-extras: the profile slim (--prod-profile) has none: leave one of them out",
         ),
         (
             {"python": "3.11", "airflow_extras": "postgress"},
@@ -63,7 +63,9 @@ def test_a_mistake_is_one_line(options: dict[str, str | bool], message: str) -> 
 
 
 def test_extras_may_be_meant_for_a_ci_image_beside_a_slim_one() -> None:
-    assert len(select(python="3.11", kind="ci,prod", prod_slim=True, airflow_extras="ftp")) == 2
+    assert (
+        len(select(python="3.11", kind="ci,prod", prod_profile="slim", airflow_extras="ftp")) == 2
+    )
 
 
 def test_the_constraints_of_a_ci_image_are_those_of_its_release() -> None:

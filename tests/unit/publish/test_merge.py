@@ -216,7 +216,7 @@ def test_what_has_no_tag_is_not_merged() -> None:
     ("slim", "folder", "options"),
     [
         (False, None, ""),
-        (True, Path("/d d"), " --prod-slim --digests '/d d'"),
+        (True, Path("/d d"), " --prod-profile slim --digests '/d d'"),
     ],
 )
 def test_what_was_pushed_is_kept_and_the_rest_can_be_built(

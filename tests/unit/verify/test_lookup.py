@@ -31,16 +31,15 @@ def loaded(**options: object) -> Settings:
 @pytest.mark.parametrize(
     ("identity", "expected"),
     [
-        ("prod-3.11", {"kind": "prod", "python": "3.11", "prod-slim": False}),
-        ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64", "prod-slim": False}),
-        ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "prod-slim": True}),
+        ("prod-3.11", {"kind": "prod", "python": "3.11"}),
+        ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64"}),
+        ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "prod-profile": "slim"}),
     ],
 )
 def test_an_identity_selects_a_build(identity: str, expected: dict[str, object]) -> None:
     given = lookup.expand_identity(Options({"image": identity, "tag": "x"})).given
     assert {name: value for name, value in given.items() if value is not None} == {
         **expected,
-        **({"prod-slim": True} if "slim" in identity else {}),
         "tag": "x",
     }
 
@@ -52,9 +51,8 @@ def test_any_other_name_is_an_image(name: str | None) -> None:
 
 
 def test_slim_beside_an_identity_counts() -> None:
-    assert lookup.expand_identity(Options({"image": "prod-3.11", "prod-slim": True})).flag(
-        "prod-slim"
-    )
+    given = Options({"image": "prod-3.11", "prod-profile": "slim"})
+    assert lookup.expand_identity(given).text("prod-profile") == "slim"
 
 
 def expected(build: Build, **options: object) -> Target:
