@@ -21,7 +21,7 @@ from build_tasks.buildx import toolchain
 from build_tasks.config import loading
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("base", "Debian's packages", "virtual environment", "rest")
+PARTS = ("base", "Debian's packages", "virtual environment", "bytecode", "rest")
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def weigh(reference: str) -> Counter[str]:
     weights: Counter[str] = Counter()
     ours = False
     for text, layer in zip(made, layers, strict=True):
-        ours = ours or "useradd" in text  # the first step of the final segment
+        ours = ours or "# find the Python" in text  # the first step of both segments
         weights[part(text) if ours else "base"] += layer["size"]
     return weights
 
@@ -65,6 +65,8 @@ def part(text: str) -> str:
     """Return what an instruction of the final segment adds."""
     if "apt_get install" in text:
         return "Debian's packages"
+    if "compileall" in text or text.startswith("COPY /tmp/bytecode/"):
+        return "bytecode"
     return "virtual environment" if re.match(r"COPY /opt/ /opt/", text) else "rest"
 
 

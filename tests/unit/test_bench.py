@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import chart, page, peers, results, scenarios
+from benchmarks import chart, page, peers, results, scenarios, size, start
 from benchmarks.goals import GOALS
 from benchmarks.peers import Job
 from benchmarks.results import Results, Sample
@@ -260,3 +260,24 @@ def test_every_scenario_compares_with_raw_and_says_how_it_begins() -> None:
         assert Peer.INVOKE in scenario.peers
     assert [scenario.name for scenario in SCENARIOS if scenario.cold] == ["cold"]
     assert Scenario("x", "X").pushes
+
+
+@pytest.mark.parametrize(
+    ("instruction", "part"),
+    [
+        ("RUN /bin/bash -euo pipefail -c apt_get install --yes curl", "Debian's packages"),
+        ("COPY /opt/ /opt/ # buildkit", "virtual environment"),
+        ("COPY /tmp/bytecode/7/ /opt/ # buildkit", "bytecode"),
+        ("RUN base-python -m compileall -q", "bytecode"),
+        ("COPY <<EOF /entrypoint", "rest"),
+    ],
+)
+def test_the_parts_of_an_image_are_known_by_their_instructions(instruction: str, part: str) -> None:
+    assert size.part(instruction) == part
+    assert part in size.PARTS
+
+
+def test_starts_are_medians_of_all_turns() -> None:
+    samples = {(command, "one"): [(1.0, 2.0), (9.0, 8.0), (3.0, 4.0)] for command in start.STARTS}
+    table = start.tabulate(["one"], samples)
+    assert [*table.columns[1].cells] == ["3.00 / 4.00"] * len(start.STARTS)
