@@ -132,6 +132,22 @@ def test_prod_has_an_old_version_in_no_layer(
     assert not {name for name in found if name.startswith(("pytest-", ".wh."))}
 
 
+def test_another_version_moves_one_layer_of_bytecode(
+    own: Suite, engine: EmbeddedEngine, buildx: Suite
+) -> None:
+    layers = []
+    for version, tag in ((OLD, "before"), (NEW, "after")):
+        pin(own, version)
+        own.good("image.build", "--kind", "prod", *PYTHON, "--push", "--tag", tag)
+        layers.append(named(own, engine, "prod", tag).layers(buildx))
+    before, after = layers
+    assert len(before) == len(after)
+    # The environment, the bytecode of some packages, and perhaps the constraints in the home.
+    moved = [after[digest] for digest in after.keys() - before.keys()]
+    assert 2 <= len(moved) <= 4
+    assert sum(moved) < 0.8 * sum(after.values())
+
+
 @pytest.mark.nightly
 def test_prod_is_what_a_clean_installation_makes(own: Suite, engine: EmbeddedEngine) -> None:
     pin(own, OLD)

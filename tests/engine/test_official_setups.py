@@ -1,0 +1,301 @@
+"""What people do with the official image, done with ours: chart, compose file, extensions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from suite import Suite, last
+
+from build_tasks.engine.state import EmbeddedEngine
+
+PROD = ("--kind", "prod", "--python", "3.11", "--load")
+#: Like a user that OpenShift chooses.
+RANDOM = "1000650000:0"
+#: The fifth number is the kernel's count of names that do not exist
+#: (Documentation/admin-guide/sysctl/fs.rst).
+DENTRIES = Path("/proc/sys/fs/dentry-state")
+EXECS = 300
+
+
+@dataclass(frozen=True)
+class Image:
+    suite: Suite
+    buildx: Suite
+    name: str
+    bundle: str
+
+    def sh(self, script: str, *options: str) -> str:
+        run = ("run", "--rm", *options, self.name, "bash", "-c", script)
+        return self.suite.engine(*run).strip()
+
+    def extended(self, folder: Path, tag: str, instructions: str) -> Image:
+        """Build an image from this one, in which programs trust what this machine trusts."""
+        trust = ""
+        if self.bundle:
+            shutil.copyfile(self.bundle, folder / "machine.crt")
+            trust = (
+                "USER root\n"
+                "COPY machine.crt /usr/local/share/ca-certificates/machine.crt\n"
+                "RUN update-ca-certificates\n"
+                "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
+                " SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt\n"
+                "USER airflow\n"
+            )
+        (folder / "Dockerfile").write_text(f"FROM {self.name}\n{trust}{instructions}\n")
+        name = f"{self.name.rpartition(':')[0]}:{tag}"
+        build = ("build", "--builder", "default", "--load", "--provenance", "false")
+        self.buildx.engine(*build, "--tag", name, str(folder))
+        return replace(self, name=name)
+
+
+def load(suite: Suite, engine: EmbeddedEngine, *options: str, tag: str = "latest") -> Image:
+    suite.good("image.build", *PROD, *options, "--tag", tag)
+    buildx = replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
+    repository = suite.environment["AIRFLOW_IMAGES_REPOSITORY"]
+    name = f"{engine.registry}/{repository}/main/prod/python3.11:{tag}"
+    return Image(suite, buildx, name, str(engine.ca_bundle or ""))
+
+
+@pytest.fixture(scope="module")
+def image(suite: Suite, engine: EmbeddedEngine) -> Image:
+    return load(suite, engine)
+
+
+@pytest.fixture(scope="module")
+def unknown(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The same image, whose labels say nothing of what it is."""
+    labels = ("image", "python.version", "version", "uid", "slim")
+    text = "LABEL " + " ".join(f'org.apache.airflow.{label}=""' for label in labels)
+    return image.extended(tmp_path_factory.mktemp("unknown"), "unknown", text)
+
+
+# The contract, of any image
+
+
+def test_an_image_without_labels_is_verified(unknown: Image) -> None:
+    command = ("image.verify", unknown.name)
+    done = unknown.suite.invoke(*command, "--select", "entrypoint")
+    assert done.returncode == 2
+    assert "no label says which image it is" in last(done.stderr)
+    select = ("--select", "entrypoint or users or runtime", "--json")
+    done = unknown.suite.good(*command, "--contract", *select)
+    outcomes = {check["check"]: check["outcome"] for check in json.loads(done.stdout)["checks"]}
+    assert "test_the_libraries_of_every_shared_object_are_there" in outcomes
+    assert "test_its_labels_say_what_it_is" not in outcomes
+    assert set(outcomes.values()) <= {"passed", "skipped"}
+
+
+@pytest.mark.nightly
+def test_an_image_without_labels_keeps_the_whole_contract(unknown: Image) -> None:
+    done = unknown.suite.invoke("image.verify", unknown.name, "--contract")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "check", "said"),
+    [
+        (
+            "RUN rm /opt/venv/lib/python3.11/site-packages/psycopg2/_psycopg*.so",
+            "can_be_imported",
+            "1 of ",
+        ),
+        (
+            "USER root\nRUN rm /usr/lib/*/libkrb5.so.3 && ldconfig\nUSER airflow\n"
+            "RUN cp /usr/bin/curl /opt/venv/lib/python3.11/site-packages/psycopg2/curl.so",
+            "shared_object",
+            "libkrb5.so.3 (for /opt/venv/lib/python3.11/site-packages/psycopg2/curl.so)",
+        ),
+        (
+            "USER root\nRUN sed -i 's/-mmin \"+/-mmin \"+1000/' /clean-logs\nUSER airflow",
+            "log_groomer",
+            "left are dag/10/1.log, ",
+        ),
+    ],
+    ids=["import", "library", "groomer"],
+)
+def test_what_is_missing_at_run_time_is_found_out(
+    image: Image, tmp_path: Path, instructions: str, check: str, said: str
+) -> None:
+    broken = image.extended(tmp_path, f"broken-{check.replace('_', '-')}", instructions)
+    done = image.suite.invoke("image.verify", broken.name, "--contract", "--select", check)
+    assert done.returncode == 11, done.stderr[-2000:]
+    assert said in done.stdout + done.stderr
+
+
+# The Helm chart
+
+
+@pytest.mark.parametrize("user", ["50000:0", RANDOM])
+@pytest.mark.parametrize("variable", ["", "AIRFLOW_CONFIG"])
+def test_the_charts_configuration_is_read_only_and_counts(
+    image: Image, tmp_path: Path, user: str, variable: str
+) -> None:
+    file = tmp_path / "airflow.cfg"
+    file.write_text("[core]\nparallelism = 7\n")
+    file.chmod(0o644)
+    place = "/config/airflow.cfg" if variable else "/opt/airflow/airflow.cfg"
+    options = ["--user", user, "--volume", f"{file}:{place}:ro"]
+    options += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    options += ["--env", f"{variable}={place}"] if variable else []
+    options += ["--env", "CONNECTION_CHECK_MAX_COUNT=0"]
+    assert last(image.sh("airflow config get-value core parallelism", *options)) == "7"
+
+
+@pytest.mark.parametrize("user", ["50000:0", RANDOM])
+def test_the_root_file_system_may_be_read_only(image: Image, user: str) -> None:
+    folders = [f"--tmpfs={folder}:mode=1777" for folder in ("/tmp", "/opt/airflow/logs")]
+    said = image.sh("airflow version; whoami || true", "--read-only", "--user", user, *folders)
+    assert "3.3.2" in said
+
+
+@pytest.mark.nightly
+def test_the_last_release_for_python_3_9_runs_with_the_chart_and_the_compose_file(
+    suite: Suite,
+) -> None:
+    suite.good("image.build", "--kind", "prod", "--python", "3.9", "--load")
+    done = suite.invoke("image.verify", "prod-3.9", "--select", "chart or compose")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+# Bytecode
+
+
+def test_without_bytecode_the_image_has_none_and_works(
+    suite: Suite, engine: EmbeddedEngine
+) -> None:
+    plain = load(suite, engine, "--prod-bytecode", "none", tag="no-bytecode")
+    count = "find /opt/venv -name '*.pyc' | wc -l"
+    options = ("--entrypoint", "bash", plain.name, "-c", count)
+    assert suite.engine("run", "--rm", *options).strip() == "0"
+    select = ("--tag", "no-bytecode", "--prod-bytecode", "none", "--select", "bytecode")
+    assert last(suite.good("image.verify", "prod-3.11", *select).stderr).endswith("1 check")
+
+
+def leak(image: Image) -> float:
+    """Return how many names that do not exist each start of Python leaves in the kernel."""
+    container = image.suite.engine(
+        "run", "--detach", "--user", RANDOM, "--entrypoint", "sleep", image.name, "3600"
+    ).strip()
+    loop = f"for n in $(seq {EXECS}); do python -c 'import asyncio, email, json, logging'; done"
+    try:
+        image.suite.engine("exec", container, "bash", "-c", "python -c 'import asyncio'")
+        time.sleep(2)
+        before = int(DENTRIES.read_text().split()[4])
+        image.suite.engine("exec", container, "bash", "-c", loop)
+        return (int(DENTRIES.read_text().split()[4]) - before) / EXECS
+    finally:
+        image.suite.engine("rm", "--force", container)
+
+
+@pytest.mark.nightly
+def test_on_a_base_without_bytecode_a_start_of_python_leaves_no_names_in_the_kernel(
+    suite: Suite, engine: EmbeddedEngine, image: Image, tmp_path: Path
+) -> None:
+    arguments = suite.good("image.build", *PROD, "--dry-run").stdout
+    base = arguments.partition("BASE_IMAGE=")[2].split()[0]
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN find /usr -name '*.pyc' -delete\n")
+    name = f"{engine.registry}/{suite.environment['AIRFLOW_IMAGES_REPOSITORY']}/base:no-bytecode"
+    build = ("build", "--builder", "default", "--push", "--provenance", "false", "--tag", name)
+    image.buildx.engine(*build, str(tmp_path))
+    options = ("--base-image", name)
+    compiled = load(suite, engine, *options, tag="base-compiled")
+    none = load(suite, engine, *options, "--prod-bytecode", "none", tag="base-plain")
+    assert leak(compiled) < 50 < leak(none)
+    select = ("--tag", "base-compiled", *options, "--select", "bytecode")
+    suite.good("image.verify", "prod-3.11", *select)
+
+
+# Extensions, as the documentation of the official image has them
+
+FILES = {
+    "requirements.txt": "tinydb\n",
+    "hello.py": (
+        "from airflow.sdk import dag\n\n@dag(schedule=None)\ndef hello():\n    pass\n\nhello()\n"
+    ),
+}
+AIRFLOW = '"apache-airflow==${AIRFLOW_VERSION}"'
+APT = "apt-get update && apt-get install --yes --no-install-recommends"
+EXTENSIONS = {
+    "apt": (f"USER root\nRUN {APT} tree\nUSER airflow", "tree --version"),
+    "build tools": (
+        f"USER root\nRUN {APT} build-essential libopenmpi-dev\nUSER airflow\n"
+        f"RUN pip install --no-cache-dir {AIRFLOW} mpi4py",
+        "python -c 'import mpi4py.MPI'",
+    ),
+    "providers": (
+        f"RUN pip install --no-cache-dir {AIRFLOW} apache-airflow-providers-imap",
+        "airflow providers list --output plain | grep imap",
+    ),
+    "custom providers": (
+        f"RUN pip install --no-cache-dir {AIRFLOW} apache-airflow-providers-imap==3.9.0",
+        "pip show apache-airflow-providers-imap | grep '^Version: 3.9.0'",
+    ),
+    "PyPI": (f"RUN pip install --no-cache-dir {AIRFLOW} tinydb", "python -c 'import tinydb'"),
+    "constraints": (
+        f'RUN pip install --no-cache-dir {AIRFLOW} lxml --constraint "${{HOME}}/constraints.txt"',
+        "pip check && python -c 'import lxml.etree'",
+    ),
+    "uv": (f"RUN uv pip install --no-cache {AIRFLOW} tinydb", "python -c 'import tinydb'"),
+    "requirements": (
+        f"COPY requirements.txt /\nRUN pip install --no-cache-dir {AIRFLOW} -r /requirements.txt",
+        "python -c 'import tinydb'",
+    ),
+    "DAGs": (
+        "COPY --chown=airflow:root hello.py /opt/airflow/dags/",
+        "airflow db migrate && airflow dags test hello",
+    ),
+    "writable folder": (
+        "RUN umask 0002; mkdir -p ~/written",
+        "touch ~/written/file && test $(id -u) = 1000650000",
+    ),
+    "venv": (
+        "RUN python -m venv /opt/airflow/other && /opt/airflow/other/bin/pip install tinydb",
+        "/opt/airflow/other/bin/python -c 'import tinydb'",
+    ),
+    "configuration": (
+        "ENV AIRFLOW__CORE__PARALLELISM=7",
+        "test $(airflow config get-value core parallelism | tail -1) = 7",
+    ),
+}
+#: What pip, uv and apt do in an image that is derived from the official one.
+DERIVED = {
+    "upgrade one package": (
+        "RUN pip install --no-cache-dir tinydb==4.7.0 && pip install --no-cache-dir -U tinydb",
+        "python -c 'import tinydb; assert tinydb.__version__ > \"4.7.0\"'",
+    ),
+    "uninstall one package": (
+        "RUN pip install --no-cache-dir tinydb && pip uninstall --yes tinydb",
+        "! python -c 'import tinydb' 2> /dev/null",
+    ),
+    "remove what the image came with": (
+        "RUN uv pip uninstall apache-airflow-providers-ftp",
+        "! python -c 'import airflow.providers.ftp.hooks.ftp' 2> /dev/null",
+    ),
+    "a package of Debian removed": (
+        f"USER root\nRUN {APT} tree && apt-get purge --yes tree\nUSER airflow",
+        "! command -v tree",
+    ),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [*EXTENSIONS, *DERIVED])
+def test_an_extension_of_the_image_works(image: Image, tmp_path: Path, name: str) -> None:
+    instructions, script = {**EXTENSIONS, **DERIVED}[name]
+    for file, text in FILES.items():
+        (tmp_path / file).write_text(text)
+    extension = image.extended(tmp_path, f"extended-{name.replace(' ', '-').lower()}", instructions)
+    user = RANDOM if name == "writable folder" else "50000:0"
+    extension.sh(script, "--user", user)
+    assert extension.sh("airflow version").endswith("3.3.2")
+
+
+@pytest.mark.nightly
+def test_pip_as_root_is_refused_and_leaves_nothing(image: Image, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="pip as root"):
+        image.extended(tmp_path, "pip-as-root", "USER root\nRUN pip install tinydb")
