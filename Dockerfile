@@ -614,23 +614,17 @@ create_www_user() {
         --email "${_AIRFLOW_WWW_USER_EMAIL:-airflowadmin@example.com}"
         --role "${_AIRFLOW_WWW_USER_ROLE:-Admin}"
     )
-    # It succeeds if there is such a user. A second attempt fails no container that makes the user at the same time
-    # as another one; 2 is argparse's status.
-    users_create "${words[@]}" <<< "${password}" || status=$?
-    if ((status != 0 && status != 2)); then
-        status=0
-        users_create "${words[@]}" <<< "${password}" || status=$?
-    fi
-    ((status != 0)) || return 0
+    # It succeeds if there is such a user already.
+    users_create "${words[@]}" <<< "${password}" && return || status=$?
     manager=$(setting core auth_manager) || manager=unknown
-    if ((status != 2)); then
-        fail "_AIRFLOW_WWW_USER_CREATE: the user could not be made"
-    elif [[ ${manager} == airflow.providers.fab.* ]]; then
-        fail "_AIRFLOW_WWW_USER_CREATE: the provider fab, which has FabAuthManager, is missing or broken:" \
-            "build an image with the extra fab"
+    if [[ ${manager} != *Fab* ]]; then
+        fail "_AIRFLOW_WWW_USER_CREATE: no user was made, and the auth manager is ${manager}: leave the variable out," \
+            "or set AIRFLOW__CORE__AUTH_MANAGER=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    elif ((status == 2)); then # argparse knows no command `users`
+        fail "_AIRFLOW_WWW_USER_CREATE: ${manager} is missing or broken: build an image with the extra fab"
     fi
-    fail "_AIRFLOW_WWW_USER_CREATE: the auth manager ${manager} keeps no users: leave the variable out, or set" \
-        "AIRFLOW__CORE__AUTH_MANAGER=airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    # Another container may have made the user at the same time.
+    users_create "${words[@]}" <<< "${password}" || fail "_AIRFLOW_WWW_USER_CREATE: the user could not be made"
 }
 
 if ((checks > 0)) && database_is_set; then

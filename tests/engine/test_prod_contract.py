@@ -95,8 +95,8 @@ def test_a_user_that_the_auth_manager_cannot_keep_is_an_error(image: Image) -> N
     done = image.run("echo reached", **MIGRATED_USER)
     assert (done.returncode, "reached" in done.stdout) == (1, False)
     assert last(done.stderr) == (
-        f"entrypoint: _AIRFLOW_WWW_USER_CREATE: the auth manager {SIMPLE} keeps no users: leave "
-        f"the variable out, or set AIRFLOW__CORE__AUTH_MANAGER={FAB}"
+        f"entrypoint: _AIRFLOW_WWW_USER_CREATE: no user was made, and the auth manager is "
+        f"{SIMPLE}: leave the variable out, or set AIRFLOW__CORE__AUTH_MANAGER={FAB}"
     )
 
 
