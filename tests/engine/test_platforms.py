@@ -372,3 +372,38 @@ def test_airflow_itself_for_both_platforms(
     two.empty()
     again = two.suite.good(*push)
     assert ran(again.stderr) == []
+
+
+def test_platforms_of_two_machines_stand_on_one_index(two: Nodes, project: Suite) -> None:
+    """The tag moves between their builds: the merge refuses, unless the base image is locked."""
+    base = two.suite.environment["AIRFLOW_IMAGES_BASE_IMAGE"]
+    moving = f"{base.rpartition(':')[0]}:moving-{project.root.parent.name}"
+    here = project.having(AIRFLOW_IMAGES_BASE_IMAGE=moving)
+    image = ("--kind", "ci", "--python", "3.11")
+
+    def move(text: str) -> None:
+        create = ("imagetools", "create", "--builder", "default", "--tag", moving)
+        two.buildx(*create, "--annotation", f"index:org.example.moved={text}", base)
+
+    def build_apart(*options: str) -> None:
+        for number, platform in enumerate(("amd64", "arm64")):
+            move(f"{number} {options}")
+            selected = (*image, "--platform", platform, "--builder", BUILDER, *options)
+            here.good("image.build", *selected, "--push-by-digest")
+
+    build_apart()
+    done = here.invoke("image.merge", *image)
+    assert done.returncode == 2
+    assert "the platforms stand on different base images: ci-3.11-amd64 on sha256:" in done.stderr
+    here.good("base.update", "--python", "3.11")
+    build_apart("--locked")
+    here.good("image.merge", *image)
+
+    # One run looks the tag up once, and its platforms agree.
+    move("last")
+    here.good(*build("ci", "--push"))
+    written = [
+        json.loads((here.root / f"dist/digests/ci-3.11-{name}.json").read_text())["base"]
+        for name in ("amd64", "arm64")
+    ]
+    assert written == [two.digest(moving)] * 2
