@@ -46,6 +46,7 @@ case "$1" in
         [ -z "$FAKE_NO_CACHE" ] && echo null && exit 0 ;;
     esac
     [ -n "$FAKE_MANIFEST" ] && printf '%s' "$FAKE_MANIFEST" && exit 0
+    [ -e "$file" ] || file=${file%_sha256_*} # what a tag has can be had by its digest
     [ -e "$file" ] && cat "$file" && exit 0
     echo "ERROR: $word: not found" >&2; exit 1 ;;
   ps) exit 0 ;;
