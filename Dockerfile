@@ -122,6 +122,8 @@ apt_get install --yes --no-install-recommends \
 rm -r -f /tmp/apt-sources
 EOF
 
+# Whatever AIRFLOW_UID says, this stage has the same user, and the final one gives the environment to the other:
+# so another id repeats nothing here.
 RUN <<EOF
 # create the user airflow
 useradd --uid 50000 --gid 0 --create-home --shell /bin/bash airflow

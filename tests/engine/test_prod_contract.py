@@ -156,6 +156,12 @@ def test_pip_and_uv_change_packages_as_the_user_alone(image: Image) -> None:
     image.good(script, *root)
 
 
+def test_sudo_finds_airflow(image: Image) -> None:
+    """Airflow runs tasks with it as other users (run_as_user)."""
+    script = "sudo --non-interactive --user airflow sh -c 'id -u; command -v airflow'"
+    assert image.good(script, "--user", "0:0").split() == ["50000", "/opt/venv/bin/airflow"]
+
+
 @pytest.mark.parametrize("user", ["50000:0", "1000650000:0"])
 def test_the_log_groomer_keeps_each_limit(image: Image, user: str) -> None:
     """On a read-only root file system, as any user of group 0."""
