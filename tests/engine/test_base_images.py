@@ -88,7 +88,7 @@ def test_a_base_with_its_python_in_opt_alone(
     suite: Suite, base: str, push: Callable[..., str]
 ) -> None:
     hardened = push("hardened", HARDENED + WITHOUT_OTHER, BASE=base, RELEASE=base)
-    image = built(suite, "prod", hardened, "--prod-slim", "--prod-bytecode", "none")
+    image = built(suite, "prod", hardened, "--prod-profile", "slim", "--prod-bytecode", "none")
     text = "readlink -f /opt/venv/bin/python; echo $PATH; id -u; du -sk /opt/venv /opt/python"
     python, path, user, environment, own = script(suite, image, text)
     assert python == "/opt/python/bin/python3.11"
@@ -111,7 +111,7 @@ def test_a_base_of_another_release_with_another_python_beside(
 ) -> None:
     release = stand_ins.ensure_python(engine, "3.13", [apt.architecture()], print)
     hardened = push("trixie", HARDENED + WITH_OTHER, BASE=base, RELEASE=release)
-    options = ("--prod-slim",) if kind == "prod" else ()
+    options = ("--prod-profile", "slim") if kind == "prod" else ()
     image = built(suite, kind, hardened, *options)
     text = "readlink -f /opt/venv/bin/python; echo $LD_LIBRARY_PATH; cat /etc/debian_version"
     python, libraries, debian = script(suite, image, text)
