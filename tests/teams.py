@@ -23,9 +23,9 @@ namespace = invoke_tasks.namespace()
 
 
 def make(folder: Path, settings: str) -> Path:
-    """Make a team's folder, with these settings beyond one Python, and return it."""
+    """Make a team's folder, with these settings beyond one Python and no extras, and return it."""
     folder.mkdir(parents=True)
-    (folder / "images.toml").write_text(f'pythons = ["3.11"]\n{settings}')
+    (folder / "images.toml").write_text(f'pythons = ["3.11"]\n{settings}[airflow]\nextras = []\n')
     (folder / "noxfile.py").write_text(NOXFILE)
     (folder / "tasks.py").write_text(TASKS)
     return folder

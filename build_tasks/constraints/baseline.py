@@ -73,7 +73,8 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
         f"{place(file)}: not used: {old:.0%} is out of date and {BOUND:.0%} may be: "
         f"one changed version installs all again: run: {hints.constraints(python)}"
     )
-    return CURRENT
+    # What an image lacks of all constraints, its first layer must not have.
+    return CORE if kind is ImageKind.CI else CURRENT
 
 
 def refresh(python: str, settings: Settings, uv: Uv, *, announce: Announce) -> None:

@@ -12,6 +12,8 @@ from suite import Suite, steps
 
 from build_tasks.engine.state import EmbeddedEngine
 
+CORE = "constraints-no-providers"
+FEW = ("--airflow-extras", "celery,postgres")
 PYTHON = ("--python", "3.11")
 OLD, NEW = "2025.1.31", "2025.4.26"
 #: Everything that an installation leaves behind; of times, no two installations have the same.
@@ -53,11 +55,12 @@ def own(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 
 def pin(project: Suite, version: str) -> None:
-    file = project.root / "constraints/constraints-3.11.txt"
-    lines = file.read_text().splitlines()
-    (at,) = [number for number, line in enumerate(lines) if line.startswith("certifi==")]
-    lines[at] = f"certifi=={version}"
-    file.write_text("\n".join([*lines, ""]))
+    for mode in ("constraints", CORE):
+        file = project.root / f"constraints/{mode}-3.11.txt"
+        lines = file.read_text().splitlines()
+        (at,) = [number for number, line in enumerate(lines) if line.startswith("certifi==")]
+        lines[at] = f"certifi=={version}"
+        file.write_text("\n".join([*lines, ""]))
 
 
 def named(project: Suite, engine: EmbeddedEngine, kind: str, tag: str) -> Image:
@@ -68,8 +71,8 @@ def named(project: Suite, engine: EmbeddedEngine, kind: str, tag: str) -> Image:
 def cleanly(project: Suite, image: Image, *options: str) -> None:
     """Build and load an image that was never anything else: its first layer is what it shall be."""
     line = project.good("image.build", *PYTHON, *options, "--load", "--dry-run").stdout
-    assert "AIRFLOW_BASELINE=baseline " in line
-    changed = line.replace("AIRFLOW_BASELINE=baseline ", "AIRFLOW_BASELINE=constraints ")
+    assert "AIRFLOW_BASELINE=baseline-ci " in line
+    changed = line.replace("AIRFLOW_BASELINE=baseline-ci ", f"AIRFLOW_BASELINE={CORE} ")
     subprocess.run(["/bin/sh", "-c", changed], check=True, capture_output=True)
     assert image.suite.engine("image", "inspect", image.name)
 
@@ -117,7 +120,7 @@ def test_prod_has_an_old_version_in_no_layer(
 ) -> None:
     pin(own, OLD)  # older than both the baseline's and the one before
     prod = named(own, engine, "prod", "bumped")
-    own.good("image.build", "--kind", "prod", *PYTHON, "--load", "--tag", "bumped")
+    own.good("image.build", "--kind", "prod", *PYTHON, *FEW, "--load", "--tag", "bumped")
     own.engine("image", "save", "--output", str(tmp_path / "image.tar"), prod.name)
     unpack = ("/bin/tar", "-xf", str(tmp_path / "image.tar"), "-C", str(tmp_path))
     subprocess.run(unpack, check=True)
@@ -152,6 +155,6 @@ def test_another_version_moves_one_layer_of_bytecode(
 def test_prod_is_what_a_clean_installation_makes(own: Suite, engine: EmbeddedEngine) -> None:
     pin(own, OLD)
     bumped, clean = (named(own, engine, "prod", tag) for tag in ("bumped", "clean"))
-    own.good("image.build", "--kind", "prod", *PYTHON, "--load", "--tag", "bumped")
-    cleanly(own, clean, "--kind", "prod", "--tag", "clean")
+    own.good("image.build", "--kind", "prod", *PYTHON, *FEW, "--load", "--tag", "bumped")
+    cleanly(own, clean, "--kind", "prod", *FEW, "--tag", "clean")
     assert bumped.files() == clean.files()

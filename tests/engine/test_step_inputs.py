@@ -217,8 +217,9 @@ def configure_alone(project: Suite, served: Repository, index: str, build: str =
     for file in (project.root / "constraints").glob("*3.11*"):
         file.unlink()
     (project.root / "images.toml").write_text(
-        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n[dependencies]\napt-dev = []\n'
-        f'apt-runtime = []\npython = ["corp-tool"]\n[index]\n{index}\n'
+        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\nextras = []\n'
+        "[dependencies]\napt-dev = []\n"
+        f'apt-runtime = []\npython = ["corp-tool"]\n[prod]\nprofile = "slim"\n[index]\n{index}\n'
     )
     configure(project, served, build)
 

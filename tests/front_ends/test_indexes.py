@@ -268,7 +268,9 @@ def test_a_folder_alone_is_enough_without_a_network(
 
 def test_nox_and_invoke_take_the_same_options(team: Bench, index: PackageIndex) -> None:
     constrain(team)
-    (team.root / "images.toml").write_text('pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n')
+    (team.root / "images.toml").write_text(
+        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\nextras = []\n'
+    )
     options = ("--index-default", index.url, "--uv-timeout", "30", "--ca-bundle", str(index.ca))
     by_nox = team.nox("build_ci-3.11-amd64", *options)
     by_invoke = team.invoke(*BUILD, *options)
@@ -285,7 +287,9 @@ def test_nox_and_invoke_take_the_same_options(team: Bench, index: PackageIndex) 
 
 def test_a_variable_of_uv_counts_for_builds_too(team: Bench, index: PackageIndex) -> None:
     constrain(team)
-    (team.root / "images.toml").write_text('pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n')
+    (team.root / "images.toml").write_text(
+        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\nextras = []\n'
+    )
     address = index.url.replace("://", f"://{USER}:{CANARY}@")
     done = team.invoke(*BUILD, UV_INDEX_URL=address, FAKE_PRINTS=VARIABLE)
     assert done.returncode == 0, done.stderr
@@ -299,7 +303,9 @@ def test_constraints_of_a_server_with_an_own_ca_need_the_bundle(
     team: Bench, index: PackageIndex
 ) -> None:
     """The index is no place of constraints, but it answers."""
-    (team.root / "images.toml").write_text('pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\n')
+    (team.root / "images.toml").write_text(
+        'pythons = ["3.11"]\n[airflow]\nversion = "9.9.9"\nextras = []\n'
+    )
     build = (*BUILD, "--kind", "prod", "--constraints-location", index.url)
     done = team.invoke(*build)
     assert done.returncode == 7

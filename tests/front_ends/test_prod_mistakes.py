@@ -129,6 +129,7 @@ def test_this_project_is_no_airflow(bench: Bench) -> None:
 )
 def test_an_option_of_prod_is_none_of_ci(bench: Bench, option: str) -> None:
     value = {
+        "prod-profile": ["slim"],
         "prod-clients": ["mysql"],
         "airflow-from": ["wheels"],
         "dependencies-apt-runtime": ["jq"],
