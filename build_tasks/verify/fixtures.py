@@ -91,7 +91,7 @@ def require(target: Target, containers: Containers, packages: Packages) -> Requi
     def skip(provider: str, program: str) -> None:
         if target.contract:
             return
-        if "AIRFLOW_HOME=/opt/airflow" not in target.image.config.get("Env", ()):
+        if "AIRFLOW_HOME=/opt/airflow" not in (target.image.config.get("Env") or ()):
             pytest.skip("the image has another AIRFLOW_HOME than Airflow's chart and compose file")
         if provider and f"apache-airflow-providers-{provider}" not in packages.distributions:
             pytest.skip(f"the image has no provider {provider}")

@@ -263,3 +263,36 @@ def test_a_signal_ends_it_with_the_signals_status(
     assert process.returncode == (130 if front_end == "nox" else 128 + signum), err
     assert "ended" in log.read_text()
     assert "Traceback" not in err
+
+
+def test_any_image_is_checked_for_what_is_documented(bench: Bench) -> None:
+    """It has no labels, and its Python says which versions it has."""
+    bare = json.loads(facts())
+    del bare[0]["Config"]["Labels"]
+    options = (*HERE, "--contract", "--json", "--select", EASY)
+    image = {"FAKE_IMAGE": json.dumps(bare), "FAKE_STDOUT": '["3.12", "3.3.2"]'}
+    for done in (
+        bench.nox(SESSION, "theirs:1", *options, **image),
+        bench.invoke("image.verify", "theirs:1", *options, **image),
+    ):
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert answer["image"] == "theirs:1"
+        names = {check["check"] for check in answer["checks"]}
+        assert names == {"test_its_port_is_8080", "test_the_user_is_airflow_in_group_0"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["ci-3.11"], 2, "--contract: is for the PROD image only"),
+        (["mine"], 11, "mine: has no Airflow: No module named apache-airflow"),
+    ],
+)
+def test_what_keeps_no_contract_is_one_line(
+    bench: Bench, options: list[str], code: int, message: str
+) -> None:
+    environment = {"FAKE_IMAGE": facts(), "FAKE_STDERR": "No module named apache-airflow"}
+    done = bench.invoke("image.verify", *options, *HERE, "--contract", **environment)
+    assert done.returncode == code, done.stderr
+    assert lines(done.stderr) == [message]
