@@ -99,7 +99,7 @@ class BaseFinding:
         for moved in self.platforms:
             changes = moved.changes or (moved.problem or moved.unnamed,)
             lines += [f"  {moved.platform}: {change}" for change in changes]
-        return lines
+        return lines if self.platforms else [*lines, "  only the index: its images are the same"]
 
     @property
     def data(self) -> dict[str, Any]:

@@ -57,18 +57,16 @@ def read(folder: Path) -> dict[str, LockedBase]:
     if not file.exists():
         raise UsageError(f"{file}: does not exist: write it with: {hints.task('base.update')}")
     text = paths.read_text(file)
+    again = f"remove it, and write it with: {hints.task('base.update')}"
     try:
         document = paths.parse_toml(text)
         if document["schema"] != SCHEMA:
-            raise UsageError(f"{file}: was written by another version of this suite")
+            raise UsageError(f"{file}: was written by another version of this suite: {again}")
         bases = {python: _parse(entry) for python, entry in document["python"].items()}
         if not all(map(_PYTHON.fullmatch, bases)):
             raise ValueError("unknown Python")
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise UsageError(
-            f"{file}: is no lock file, or was edited by hand: write it with: "
-            f"{hints.task('base.update')}"
-        ) from None
+        raise UsageError(f"{file}: is no lock file, or was edited by hand: {again}") from None
     return bases
 
 

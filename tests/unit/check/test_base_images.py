@@ -154,6 +154,7 @@ def test_packages_and_platforms_come_and_go() -> None:
         f"  linux/arm64: new: {ARM}",
         "  linux/arm64: gone",
     ]
+    assert BaseFinding("3.11", "a", "b").lines[1:] == ["  only the index: its images are the same"]
 
 
 def test_a_locked_image_that_is_gone_hides_what_changed(
