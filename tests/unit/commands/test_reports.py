@@ -96,3 +96,31 @@ def test_settings_have_a_value_and_an_origin(capsys: pytest.CaptureFixture[str])
     assert data["builder"] == {"value": "mine", "from": "--builder"}
     reports.show_settings(Options({}))
     assert capsys.readouterr().out.split()[:3] == ["setting", "value", "from"]
+
+
+def test_settings_show_what_extras_bring_to_each_image_and_what_names_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = {"json": True, "airflow-extras": "http,ODBC", "airflow-extras-add": "jdbc"}
+    reports.show_settings(Options(given))
+    shown = json.loads(capsys.readouterr().out)
+    for kind in ("ci", "prod"):
+        assert shown[f"{kind}: extras of Airflow 3.3.2"] == {
+            "value": ["http", "ODBC", "jdbc"],
+            "from": "--airflow-extras, --airflow-extras-add",
+        }
+        found = shown[f"{kind}: Debian packages of odbc"]
+        assert found == {"value": ["unixodbc"], "from": "--airflow-extras"}
+        found = shown[f"{kind}: Debian packages of jdbc"]
+        assert found == {"value": ["default-jre-headless"], "from": "--airflow-extras-add"}
+    assert shown["prod: clients"] == {"value": ["postgres", "mysql", "mssql"], "from": "default"}
+    assert "kinit" not in shown["prod: programs"]["value"]
+    assert "krb5-user" in shown["prod: programs"]["value"]
+
+
+def test_settings_show_that_a_slim_image_has_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    reports.show_settings(Options({"json": True, "prod-profile": "slim"}))
+    shown = json.loads(capsys.readouterr().out)
+    for key in ("extras of Airflow 3.3.2", "clients", "programs"):
+        assert shown[f"prod: {key}"]["value"] == []
+    assert shown["prod: programs"]["from"] == "--prod-profile"
