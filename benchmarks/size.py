@@ -1,6 +1,6 @@
 """Print what the PROD images weigh in a registry, compressed, beside their base and environment.
 
-Builds the default and the slim image, pushes both, and reads their manifests: bytes as the
+Builds the image of each profile, pushes both, and reads their manifests: bytes as the
 registry keeps them, no estimate. Options of the build may follow: `size.py --python 3.13`.
 """
 
@@ -27,7 +27,7 @@ PARTS = ("base", "Debian's packages", "virtual environment", "bytecode", "rest")
 def main() -> None:
     """Build, push, read and print."""
     options = sys.argv[1:] or ["--python", "3.11"]
-    columns = {"default": pushed(*options), "slim": pushed(*options, "--prod-profile", "slim")}
+    columns = {"official": pushed(*options), "slim": pushed(*options, "--prod-profile", "slim")}
     weights = {name: weigh(reference) for name, reference in columns.items()}
     table = Table("MB, compressed", *weights, box=None)
     for part in PARTS:
