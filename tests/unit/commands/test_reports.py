@@ -101,7 +101,8 @@ def test_settings_have_a_value_and_an_origin(capsys: pytest.CaptureFixture[str])
 def test_settings_show_what_extras_bring_to_each_image_and_what_names_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = {"json": True, "airflow-extras": "http,ODBC", "airflow-extras-add": "jdbc"}
+    given: dict[str, str | bool | list[str] | None] = {"json": True}
+    given |= {"airflow-extras": "http,ODBC", "airflow-extras-add": "jdbc"}
     reports.show_settings(Options(given))
     shown = json.loads(capsys.readouterr().out)
     for kind in ("ci", "prod"):
