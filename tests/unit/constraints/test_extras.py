@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import projects
@@ -114,3 +115,17 @@ def test_the_table_of_debian_packages_has_extras_of_the_releases() -> None:
         assert packages.keys() <= {"build", "runtime"}
         for name in (name for names in packages.values() for name in names):
             assert parsing.apt_package(name, extra) == name
+
+
+def test_the_documentation_has_that_table() -> None:
+    text = (project.SHIPPED / "docs/prod.md").read_text()
+    table = text.partition("### Debian packages of extras")[2].partition("\n## ")[0]
+    found: dict[str, set[str]] = {}
+    for line in table.splitlines():
+        if line.startswith("| `"):
+            of, packages = (re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:3])
+            found |= {extra: {*packages} for extra in of}
+    assert found == {
+        extra: {name for names in packages.values() for name in names}
+        for extra, packages in extras._table().items()
+    }
