@@ -356,7 +356,7 @@ FROM build AS bytecode
 
 ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
-ARG AIRFLOW_BYTECODE=all
+ARG AIRFLOW_BYTECODE=airflow
 
 # The bytecode of each package is in one of eight layers, so another version of one package moves one of them:
 # the others have the same files as before. Bytecode with an unchecked hash depends on the module's code and path
@@ -366,10 +366,11 @@ RUN --mount=type=cache,id=bytecode-${AIRFLOW_PYTHON_VERSION}-${TARGETARCH},targe
 # compile the environment
 umask 0002
 mkdir /tmp/bytecode /tmp/bytecode/{0..7}
-[ "${AIRFLOW_BYTECODE}" = all ] || exit 0
+[ "${AIRFLOW_BYTECODE}" = all ] || [ "${AIRFLOW_BYTECODE}" = airflow ] || exit 0
 cat > /tmp/compile.py <<"PYTHON"
 import hashlib
 import py_compile
+import re
 import shutil
 import sys
 import sysconfig
@@ -380,6 +381,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 CACHE, RESULT = Path("/var/cache/bytecode"), Path("/tmp/bytecode")
+PROVIDERS = [f"apache-airflow-providers-{name}" for name in ("celery", "fab")]
 
 
 def translate(module, layer):
@@ -396,24 +398,41 @@ def translate(module, layer):
     shutil.copyfile(kept, path)
 
 
+def plain(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def needed(packages):  # what Airflow's programs import: Airflow, and all that it requires
+    names, pending = set(), ["apache-airflow-core", "apache-airflow-task-sdk", *PROVIDERS]
+    while pending:
+        name = pending.pop()
+        if name in packages and name not in names:
+            names.add(name)
+            requirements = [text.partition(";") for text in packages[name].requires or ()]
+            pending += [plain(re.match(r"[\w.-]+", what)[0]) for what, _, where in requirements if "extra" not in where]
+    return names
+
+
 if __name__ == "__main__":
+    packages = {plain(one.metadata["Name"]): one for one in distributions(path=[sysconfig.get_path("purelib")])}
+    chosen = packages if sys.argv[1] == "all" else needed(packages)
     modules, layers = [], []
-    for package in distributions(path=[sysconfig.get_path("purelib")]):
-        for file in package.files or ():
-            module = Path(package.locate_file(file))
+    for name in sorted(chosen):
+        for file in packages[name].files or ():
+            module = Path(packages[name].locate_file(file))
             if module.suffix == ".py" and module.exists() and ".." not in file.parts:
                 modules.append(module)
-                layers.append(zlib.crc32(package.metadata["Name"].lower().encode()) % 8)
+                layers.append(zlib.crc32(name.encode()) % 8)
     with ProcessPoolExecutor() as pool:
         list(pool.map(translate, modules, layers, chunksize=32))
 PYTHON
-python /tmp/compile.py
+python /tmp/compile.py "${AIRFLOW_BYTECODE}"
 rm /tmp/compile.py
 EOF
 
 FROM base AS main
 
-ARG AIRFLOW_BYTECODE=all
+ARG AIRFLOW_BYTECODE=airflow
 
 # Some base images have no bytecode of the standard library, and only root may write it: each start of Python
 # would compile what it imports, and would try to write it. Debian's own is up to date and stays.

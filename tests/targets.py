@@ -21,7 +21,7 @@ def target(**changes: Any) -> Target:  # the attributes have several types
         "extras": (),
         "packages": (),
         "budget": 0,
-        "bytecode": "all",
+        "bytecode": "airflow",
         "services": BuildInputs(Path("none"), Path("none")),
         "folder": Path("none"),
         **changes,

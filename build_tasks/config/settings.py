@@ -310,8 +310,8 @@ class Settings:
         kind=ImageKind.PROD,
     )
     prod_bytecode = Field(
-        Choice("bytecode", ("all", "standard-library", "none")),
-        "all",
+        Choice("bytecode", ("airflow", "all", "standard-library", "none")),
+        "airflow",
         "which bytecode the PROD image has",
         kind=ImageKind.PROD,
     )

@@ -115,6 +115,31 @@ def test_a_module_that_does_not_compile_is_left_out(compiled: Compile, environme
     assert [name for name in names if "/packaging/__pycache__/specifiers." in name]
 
 
+def test_by_setting_it_is_that_of_what_airflow_requires(
+    compiled: Compile, environment: Path
+) -> None:
+    """Airflow here requires pytest, which requires others, and an extra of it the rest."""
+    metadata = environment / "apache_airflow_core-3.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(
+        "Metadata-Version: 2.1\nName: apache-airflow-core\nVersion: 3\n"
+        "Requires-Dist: Pytest>=8\nRequires-Dist: lonely; extra == 'x'\n"
+    )
+    for name in ("lonely", "elsewhere"):
+        (environment / f"{name}.py").write_text("ONE = 1\n")
+        (environment / f"{name}-1.dist-info").mkdir()
+        for file, text in (
+            ("METADATA", f"Name: {name}\nVersion: 1\n"),
+            ("RECORD", f"{name}.py,,\n"),
+        ):
+            (environment / f"{name}-1.dist-info" / file).write_text(text)
+    some, everything = compiled("some", bytecode="airflow"), compiled("all", bytecode="all")
+    assert any("/_pytest/" in name for name in some)
+    assert any("/iniconfig/" in name for name in some), "pytest requires it"
+    left = {name.rpartition("/")[2].partition(".")[0] for name in everything.keys() - some.keys()}
+    assert left == {"lonely", "elsewhere"}
+
+
 @pytest.mark.parametrize("value", ["standard-library", "none"])
 def test_by_setting_there_is_none(compiled: Compile, value: str) -> None:
     assert compiled("result", bytecode=value) == {}

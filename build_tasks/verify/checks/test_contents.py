@@ -40,11 +40,13 @@ from importlib.util import cache_from_source
 from pathlib import Path
 skipped = {"site-packages", "dist-packages", "test", "tests", "lib2to3", "idlelib", "turtledemo"}
 counts = {}
-for name, key in (("standard library", "stdlib"), ("environment", "purelib")):
-    top = Path(sysconfig.get_path(key))
+library, environment = (Path(sysconfig.get_path(key)) for key in ("stdlib", "purelib"))
+skipped |= {"providers"}
+folders = {"standard library": library, "Airflow": environment / "airflow"}
+for name, top in {**folders, "environment": environment}.items():
     modules = [
         file for file in top.rglob("*.py")
-        if key == "purelib" or not skipped & {*file.relative_to(top).parts}
+        if name == "environment" or not skipped & {*file.relative_to(top).parts}
     ]
     compiled = [file for file in modules if Path(cache_from_source(str(file))).exists()]
     counts[name] = len(modules), len(compiled)
@@ -74,13 +76,16 @@ def test_its_bytecode_is_what_was_asked_for(target: Target, containers: Containe
     completed = containers.run("-", options=options, text=_BYTECODE)
     expect_success(completed, "the bytecode cannot be listed")
     asked = target.bytecode
-    wanted = {"standard library": asked != "none", "environment": asked == "all"}
+    wanted = {
+        "standard library": asked != "none",
+        "Airflow": asked in {"airflow", "all"},
+        "environment": asked == "all",
+    }
     for name, (modules, compiled) in json.loads(completed.stdout).items():
-        holds = (
-            compiled >= modules * 0.98 if wanted[name] else name != "environment" or not compiled
-        )
+        enough = compiled >= modules * 0.98
+        none = not compiled or name == "standard library" or asked == "airflow"
         message = f"prod.bytecode is {asked}, and {compiled} of {modules} modules have bytecode"
-        expect(holds, f"{name}: {message}")
+        expect(enough if wanted[name] else none, f"{name}: {message}")
 
 
 @PROD

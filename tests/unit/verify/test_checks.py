@@ -197,22 +197,25 @@ def test_secrets_are_known_by_name(path: str, secret: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "library", "environment", "said"),
+    ("asked", "library", "airflow", "environment", "said"),
     [
-        ("all", (1000, 1000), (1000, 985), ""),
-        ("all", (1000, 1000), (1000, 900), "environment: prod.bytecode is all, and 900 of 1000 "),
-        ("all", (1000, 3), (1000, 1000), "standard library: prod.bytecode is all, and 3 of 1000 "),
-        ("standard-library", (1000, 990), (1000, 0), ""),
-        ("standard-library", (1000, 990), (1000, 1), "environment: prod.bytecode is standard-libr"),
-        ("none", (1000, 1000), (1000, 0), ""),
+        ("all", 1000, 100, 985, ""),
+        ("all", 1000, 100, 900, "environment: prod.bytecode is all, and 900 of 1000 "),
+        ("all", 3, 100, 1000, "standard library: prod.bytecode is all, and 3 of 1000 "),
+        ("airflow", 1000, 100, 200, ""),
+        ("airflow", 1000, 50, 200, "Airflow: prod.bytecode is airflow, and 50 of 100 "),
+        ("standard-library", 990, 0, 0, ""),
+        ("standard-library", 990, 0, 1, "environment: prod.bytecode is standard-library, and 1 "),
+        ("none", 1000, 0, 0, ""),
     ],
 )
 def test_bytecode_is_compared_with_the_setting(
-    asked: str, library: tuple[int, int], environment: tuple[int, int], said: str
+    asked: str, library: int, airflow: int, environment: int, said: str
 ) -> None:
     class Answering:
         def run(self, *_command: str, **_options: object) -> Completed:
-            counts = {"standard library": library, "environment": environment}
+            counts = {"standard library": (1000, library), "Airflow": (100, airflow)}
+            counts["environment"] = (1000, environment)
             return Completed((), 0, json.dumps(counts), "")
 
     arguments = target(bytecode=asked), cast("Containers", Answering())
