@@ -65,9 +65,9 @@ def part(text: str) -> str:
     """Return what an instruction of the final segment adds."""
     if "apt_get install" in text:
         return "Debian's packages"
-    if "compileall" in text or text.startswith("COPY /tmp/bytecode/"):
+    if "compileall" in text or " /tmp/bytecode/" in text:
         return "bytecode"
-    return "virtual environment" if re.match(r"COPY /opt/ /opt/", text) else "rest"
+    return "virtual environment" if re.match(r"COPY (--\S+ )*/opt/ /opt/", text) else "rest"
 
 
 def inspect(reference: str, *options: str) -> Any:

@@ -267,7 +267,8 @@ def test_every_scenario_compares_with_raw_and_says_how_it_begins() -> None:
     [
         ("RUN /bin/bash -euo pipefail -c apt_get install --yes curl", "Debian's packages"),
         ("COPY /opt/ /opt/ # buildkit", "virtual environment"),
-        ("COPY /tmp/bytecode/7/ /opt/ # buildkit", "bytecode"),
+        ("COPY --chown=50000:0 /opt/ /opt/ # buildkit", "virtual environment"),
+        ("COPY --chown=50000:0 /tmp/bytecode/7/ /opt/ # buildkit", "bytecode"),
         ("RUN base-python -m compileall -q", "bytecode"),
         ("COPY <<EOF /entrypoint", "rest"),
     ],
