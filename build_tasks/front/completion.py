@@ -87,7 +87,7 @@ def _records() -> Iterable[str]:
 
 #: The values of options that depend on the project.
 VALUES: dict[str, Callable[[Settings], Iterable[str]]] = {
-    "airflow-extras": _extras,
+    **dict.fromkeys(("airflow-extras", "airflow-extras-add", "ci-extras"), _extras),
     "builder": lambda settings: {DEFAULT, DEDICATED, *settings.builders},
     "emulate": lambda _: [platform.architecture for platform in Platform],
     "from": lambda _: _records(),

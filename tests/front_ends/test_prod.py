@@ -200,6 +200,7 @@ def test_slim_has_neither_extras_nor_clients_and_names_of_its_own(bench: Bench) 
     words = built(bench, "--prod-profile", "slim")
     assert words == command(bench, slim=True)
     assert built(bench, AIRFLOW_IMAGES_PROD_SLIM="yes") == words
+    assert built(bench, "--prod-slim") == words
     jq = {"ADDITIONAL_RUNTIME_APT_DEPS": "jq"}
     options = ("--prod-profile", "slim", "--dependencies-apt-runtime", "jq")
     assert built(bench, *options) == command(bench, slim=True, arguments=jq)

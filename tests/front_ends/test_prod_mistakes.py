@@ -72,6 +72,15 @@ def project(bench: Bench, tmp_path: Path) -> Bench:
             ["--dependencies-python", "a b"],
             "--dependencies-python: expected a requirement like pytest or pytest>=8",
         ),
+        (["--ci-extras", "ftp"], "--ci-extras: is for the CI image only"),
+        (
+            ["--airflow-extras-add", "odbcc"],
+            "--airflow-extras-add: Airflow 3.3.2 has no extra 'odbcc': did you mean odbc",
+        ),
+        (
+            ["--prod-profile", "slimm"],
+            "--prod-profile: unknown profile 'slimm': did you mean slim?",
+        ),
         (["--airflow-extras", "à"], "--airflow-extras: expected the name of an extra, got 'à'"),
         (["--sbom-scanner", "a b"], "--sbom-scanner: expected an image like "),
         (["--sbom"], "--sbom: only a pushed image can have one: add --push"),

@@ -20,7 +20,8 @@ def test_values_are_those_of_the_option_and_of_the_project() -> None:
     assert values("image.build", "kind") == ["ci", "prod"]
     assert values("image.build", "python", "3.1") == ["3.10", "3.11", "3.12", "3.13", "3.14"]
     assert values("image.build", "platform") == ["linux/amd64", "linux/arm64"]
-    assert values("image.build", "airflow-extras", "post") == ["postgres"]
+    for option in ("airflow-extras", "airflow-extras-add", "ci-extras"):
+        assert values("image.build", option, "post") == ["postgres"]
     assert values("image.verify", "image", "ci-3.9") == ["ci-3.9"]
     assert {"default", "airflow-images"} <= {*values("builder.inspect", "builder")}
     assert values("engine.start", "emulate") == ["amd64", "arm64"]
