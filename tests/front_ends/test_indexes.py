@@ -187,7 +187,8 @@ def machine(team: Bench, **environment: str) -> Machine:
     if "wheelhouse" in contexts:
         (root / "run/wheelhouse").symlink_to(contexts["wheelhouse"])
     (root / "bin").mkdir()
-    (root / "bin/python3").symlink_to(Path(sys.base_prefix) / "bin/python3")
+    for name in ("python3", "base-python"):
+        (root / "bin" / name).symlink_to(Path(sys.base_prefix) / "bin/python3")
     path = f"{root}/opt/venv/bin:{root}/opt/uv/bin:{root}/bin:/usr/bin:/bin"
     own = {"PATH": path, "VIRTUAL_ENV": f"{root}/opt/venv", "HOME": str(root)}
     defaults = dict(re.findall(r'^ARG (\w+)="?([^"\n]*)', DOCKERFILE, re.MULTILINE))
@@ -197,7 +198,11 @@ def machine(team: Bench, **environment: str) -> Machine:
 def steps() -> dict[str, str]:
     """Return the scripts of the steps of Dockerfile.ci that install Python packages, by name."""
     scripts = re.findall(r"<<EOF\n(# ([^\n]*)\n.*?)\nEOF$", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    return {name: script for script, name in scripts if re.search(r"pip (?:install|sync)", script)}
+    return {
+        name: script
+        for script, name in scripts
+        if re.search(r"(?:pip|\{pip\[@\]\}\") (?:install|sync)", script)
+    }
 
 
 def installed(here: Machine) -> str:

@@ -70,7 +70,8 @@ def test_files_are_a_context_and_their_names_are_an_argument(team: Bench, kind: 
     assert "ADDITIONAL_PYTHON_DEPS=-r deps/requirements-3.11.txt -c deps/own.txt" in words
     assert "ADDITIONAL_DEV_APT_DEPS=tree libgvc6" in words
     if kind == "prod":
-        assert "ADDITIONAL_RUNTIME_APT_DEPS=postgresql-client jq tree libgvc6" in words
+        (packages,) = (word for word in words if word.startswith("ADDITIONAL_RUNTIME_APT_DEPS="))
+        assert packages.endswith(" jq tree libgvc6")
     (context,) = (word for word in words if word.startswith("requirement-files="))
     folder = Path(context.partition("=")[2])
     assert words[words.index(context) - 1] == "--build-context"
