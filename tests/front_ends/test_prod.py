@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - what may be different, by name
         "AIRFLOW_UID": "50000",
         "AIRFLOW_HOME": "/opt/airflow",
         "AIRFLOW_USER_HOME_DIR": "/home/airflow",
-        "AIRFLOW_BYTECODE": "all",
+        "AIRFLOW_BYTECODE": "airflow",
         "ADDITIONAL_RUNTIME_APT_DEPS": "" if slim else PACKAGES,
         "COMMIT_SHA": COMMIT if bench.root == ROOT else "",
         **(arguments or {}),
