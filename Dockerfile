@@ -344,16 +344,23 @@ FROM build AS environment
 
 USER 0
 
-# The base image may have its Python in /opt. The final stage stands on the same image, and needs no copy.
+ARG AIRFLOW_UID=50000
+
+# The base image may have its Python in /opt. The final stage stands on the same image, and needs no copy. The
+# owner is set here, because with --chown, COPY would give /opt itself to the user, too.
 RUN <<EOF
 # remove what the base image has in opt
 find /opt -mindepth 1 -maxdepth 1 ! -name venv -exec rm -r -f {} +
+[ "${AIRFLOW_UID}" = 50000 ] || chown --recursive --no-dereference "${AIRFLOW_UID}:0" /opt/venv
 EOF
 
 USER 50000
 
 FROM build AS bytecode
 
+USER 0
+
+ARG AIRFLOW_UID=50000
 ARG TARGETARCH
 ARG AIRFLOW_PYTHON_VERSION=3.11
 ARG AIRFLOW_BYTECODE=airflow
@@ -427,8 +434,11 @@ if __name__ == "__main__":
         list(pool.map(translate, modules, layers, chunksize=32))
 PYTHON
 python /tmp/compile.py "${AIRFLOW_BYTECODE}"
+chown --recursive "${AIRFLOW_UID}:0" /tmp/bytecode
 rm /tmp/compile.py
 EOF
+
+USER 50000
 
 FROM base AS main
 
@@ -523,16 +533,16 @@ ENV AIRFLOW_HOME=${AIRFLOW_HOME} \
 
 # With --link, the layer does not depend on the layers below. All of /opt is copied, because COPY keeps the
 # owner and mode of a folder's content, but not of the folder.
-COPY --link --from=environment --chown=${AIRFLOW_UID}:0 /opt/ /opt/
+COPY --link --from=environment /opt/ /opt/
 
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/0/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/1/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/2/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/3/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/4/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/5/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/6/ /opt/
-COPY --link --from=bytecode --chown=${AIRFLOW_UID}:0 /tmp/bytecode/7/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/0/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/1/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/2/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/3/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/4/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/5/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/6/ /opt/
+COPY --link --from=bytecode /tmp/bytecode/7/ /opt/
 
 COPY --link --chmod=755 <<"EOF" /entrypoint
 #!/usr/bin/env bash

@@ -52,10 +52,11 @@ def compiled(tmp_path: Path, environment: Path) -> Compile:
         step = step.replace("/var/cache/bytecode", str(tmp_path / cache))
         step = step.replace("/tmp/compile.py", str(tmp_path / "compile.py"))
         step = step.replace('"/opt"', json.dumps(str(tmp_path / "opt")))
+        step = step.replace('"${AIRFLOW_UID}:0"', '"${AIRFLOW_UID}"')  # only root may name group 0
         programs = f"{tmp_path / 'opt/venv/bin'}:{os.defpath}"
         subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", step],
-            env={"PATH": programs, "AIRFLOW_BYTECODE": bytecode},
+            env={"PATH": programs, "AIRFLOW_BYTECODE": bytecode, "AIRFLOW_UID": str(os.getuid())},
             check=True,
             capture_output=True,
             timeout=300,
