@@ -299,3 +299,9 @@ def test_each_service_of_the_compose_file_has_a_health_check() -> None:
     services = compose.COMPOSE["services"].values()
     assert all(service["command"] and service["healthcheck"] for service in services)
     assert chart.COMMANDS[0] == chart._MIGRATE
+
+
+def test_commands_in_place_of_the_entrypoint_run_as_the_charts_own_user() -> None:
+    assert [name for name in chart.COMMANDS if not chart._entered(name)] == [
+        *("database-cleanup", "volume-permissions")
+    ]
