@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -51,14 +52,11 @@ def needles(*canaries: str) -> list[bytes]:
 
 def find(canaries: Iterable[str], texts: Iterable[bytes], start: float, *folders: Path) -> set[str]:
     """Return where secrets are: in some texts, or in files that changed since a time."""
-    searched = [("a text", text) for text in texts]
-    for folder in folders:
-        searched += [(str(file), data) for file, data in written_since(start, folder)]
+    secrets = needles(*canaries)
+    files = (item for folder in folders for item in written_since(start, folder))
+    searched = itertools.chain((("a text", text) for text in texts), files)
     return {
-        f"{needle!r} in {place}"
-        for needle in needles(*canaries)
-        for place, data in searched
-        if needle in data
+        f"{secret!r} in {place}" for place, data in searched for secret in secrets if secret in data
     }
 
 

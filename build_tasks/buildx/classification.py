@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import errors, paths
-from build_tasks.constraints.resolver import absence
+from build_tasks.constraints.resolver import absence, one_line
 from build_tasks.errors import (
     AuthError,
     CommandError,
@@ -144,8 +144,7 @@ def _step_error(subject: str, name: str, code: str, log: Sequence[str]) -> Image
         )
     messages = _messages()["steps"]
     if _fits(messages["no-solution"], text):
-        drawn = re.sub(r"[^\x00-\x7f]", "", text)  # without the lines that uv draws
-        why = absence(text) or f"no versions fit together: {drawn}"
+        why = absence(text) or f"no versions fit together: {one_line(text)}"
         return DependencyError(f"{subject}: {shorten(why, 600)} ({step})")
     message = f"{subject}: {step} failed with exit code {code}"
     if lines:

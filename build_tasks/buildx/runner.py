@@ -135,14 +135,17 @@ def _attempts(
 
     The record has all steps that the build executed, in whichever attempt.
     """
-    races, began, earlier = 0, time.monotonic(), start
+    races, began = 0, time.monotonic()
+    earlier: BuildRecord | None = None
     while True:
         seconds = time.monotonic() - began
         spec.run.own_metadata.unlink(missing_ok=True)
         process.remove_if_killed(spec.run.own_metadata)
         spec.run.own_metadata.touch()  # a full disk has no room for it later
         completed, record = attempt.run(client, spec, start, listener)
-        record = earlier = record.continuing(earlier, seconds)
+        if earlier:
+            record = record.continuing(earlier, seconds)
+        earlier = record
         if not completed.returncode:
             return completed, spec, record
         if lost := cache_errors.lost(spec, completed.stderr, record):

@@ -27,9 +27,9 @@ _RESOLVE_TIMEOUT = 600.0
 _INSTALL_TIMEOUT = 300.0
 #: Bytes of a package whose size the index does not tell, like many private ones.
 _TYPICAL = 1_000_000
-#: uv's sentences on a package that it may take from a folder alone, up to its hint.
 #: A folder of this machine that uv cannot use: no permission, no space, read-only, no quota.
 _UNUSABLE = re.compile(r"\(os error (?:13|28|30|122)\)")
+#: uv's sentences on a package that it may take from a folder alone, up to its hint.
 _ABSENT = re.compile(
     r"Because (?:(?! hint: ).)*?(?P<name>\S+) was not found in the cache\b(?:(?! hint: ).)*"
 )
@@ -145,7 +145,7 @@ def absence(message: str) -> str:
     Returns:
         one line; empty if the message says something else.
     """
-    found = _ABSENT.search(_one_line(message))
+    found = _ABSENT.search(one_line(message))
     if not found:
         return ""
     return (
@@ -154,14 +154,14 @@ def absence(message: str) -> str:
     )
 
 
-def _one_line(stderr: str) -> str:
+def one_line(stderr: str) -> str:
     """Return uv's message on one line, without drawn lines."""
     return " ".join(re.sub(r"[^\x00-\x7f]", "", stderr).split())
 
 
 def _error(subject: str, completed: Completed) -> ImagesError:
     """Return the error for a command of uv that failed."""
-    reason = _one_line(completed.stderr)
+    reason = one_line(completed.stderr)
     kind: type[ImagesError] = NetworkError
     if re.search("401 Unauthorized|403 Forbidden", reason):
         kind = AuthError

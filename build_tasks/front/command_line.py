@@ -53,7 +53,7 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
     Args:
         verb: the verb.
         words: the command line after the command.
-        place: the task or session, for errors.
+        place: the task or session, for errors; empty if the caller names it.
         command: the command before the options, for help; the place by default.
 
     Raises:
@@ -62,7 +62,7 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
     """
     options, rest = read(verb, words, place, command or place)
     if rest:
-        raise _unknown(verb, f"{place}: unknown argument", rest[0], command or place)
+        raise _unknown(verb, "argument", rest[0], place, command or place)
     return options
 
 
@@ -134,10 +134,11 @@ def _option(verb: Verb, word: str, place: str, command: str) -> Option:
             if option.name != name:
                 loading.renamed(word, f"--{option.name}")
             return option
-    raise _unknown(verb, f"{place}: unknown option", word, command)
+    raise _unknown(verb, "option", word, place, command)
 
 
-def _unknown(verb: Verb, subject: str, word: str, command: str) -> UsageError:
+def _unknown(verb: Verb, noun: str, word: str, place: str, command: str) -> UsageError:
+    subject = f"{place}: unknown {noun}" if place else f"unknown {noun}"
     known = [f"--{option.name}" for option in verb.options if not option.positional]
     return unknown(subject, word, known, f"`{command} -h`")
 

@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         with reported():
-            CHECK.run(command_line.parse(CHECK, command_line.take_file(words), HOOK))
+            CHECK.run(command_line.parse(CHECK, command_line.take_file(words), "", HOOK))
     except ImagesError as error:
-        console.message(f"{HOOK}: {str(error).removeprefix(f'{HOOK}: ')}")  # of its own options
+        console.message(f"{HOOK}: {error}")
         return error.exit_code if "--fail" in words else 0
     except Interrupted as error:  # ends the commit, too
         console.message(f"{HOOK}: {error}")
