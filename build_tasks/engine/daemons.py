@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from build_tasks import process
-from build_tasks.engine import credentials, packages, processes
+from build_tasks.engine import credentials, network, packages, processes, state
 from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
 from build_tasks.errors import EngineError
@@ -29,8 +30,16 @@ def start_dockerd(folders: Folders, root: Path, *, containerd_store: bool = True
     """Start dockerd, and return it as soon as it answers."""
     folders.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     file = folders.home / "daemon.json"
-    store = "true" if containerd_store else "false"
-    _configure(file, home=folders.home, run=folders.run, bridge=folders.bridge, store=store)
+    _configure(
+        file,
+        home=folders.home,
+        run=folders.run,
+        bridge=folders.bridge,
+        addresses=state.saved_setting(folders, "addresses"),
+        size=network.NETWORK_SIZE,
+        store=json.dumps(containerd_store),
+        proxy=json.dumps((root / "usr/sbin/docker-proxy").exists()),
+    )
     command = (str(root / "usr/sbin/dockerd"), "--config-file", str(file))
 
     def status() -> int:

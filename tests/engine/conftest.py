@@ -73,7 +73,7 @@ def engine(cache: Path) -> Iterator[EmbeddedEngine]:
 def gateway(engine: EmbeddedEngine) -> str:
     """The address by which steps reach this machine."""
     del engine  # it has to run
-    return state.saved_setting(engine_folders(), "network").replace(".0/24", ".1")
+    return state.saved_setting(engine_folders(), "addresses").replace(".0/20", ".1")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,18 @@ def state_of(suite: Suite) -> EngineState:
 def interfaces() -> set[str]:
     """Return the names of this machine's network interfaces."""
     return {path.name for path in Path("/sys/class/net").iterdir()}
+
+
+def answer(address: str, path: str) -> int:
+    """Return the status of a server that may still be starting: its proxy listens before."""
+    for _ in range(60):
+        with contextlib.closing(http.client.HTTPConnection(address, timeout=5)) as connection:
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().status
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.5)
+    return 0
 
 
 def rules() -> str:
@@ -165,6 +180,32 @@ def test_purging_removes_what_the_engine_keeps(second: Suite) -> None:
     second.good("engine.stop", "--purge")
     assert not folders.home.exists()
     assert (engine_folders().home / "packages" / "unstable").exists()  # the link's target stays
+
+
+def test_users_can_publish_ports_and_create_networks(second: Suite, base: str) -> None:
+    """As the official compose file does: services find each other by name, and reach the world."""
+    folders = folders_of(second)
+    second.good("engine.start")
+    docker = replace(second, docker=(str(second.docker[0]), "--host", f"unix://{folders.socket}"))
+    serve = ("python3", "-m", "http.server", "--directory", "/etc/apt", "8000")
+    run = ("run", "--detach", "--network", "compose", "--name", "server", "--publish")
+    docker.engine("network", "create", "compose")
+    docker.engine(*run, "127.0.0.1::8000", base, *serve)
+    address = docker.engine("port", "server", "8000").strip()
+    fetch = "import sys, urllib.request as r; r.urlopen(r.Request(sys.argv[1]), timeout=30)"
+    patience = "-oAcquire::Retries=6"
+    try:
+        assert answer(address, "/sources.list") == HTTPStatus.OK
+        inside = ("run", "--rm", "--network", "compose", base)
+        docker.engine(*inside, "python3", "-c", fetch, "http://server:8000/sources.list")
+        docker.engine(*inside, "apt-get", patience, "--error-on=any", "update")
+    finally:
+        docker.engine("rm", "--force", "server")
+    before = {name for name in interfaces() if name.startswith("br-")}
+    second.good("engine.stop")
+    assert len(before - interfaces()) == 1
+    second.good("engine.start")
+    assert "compose" in docker.engine("network", "ls").split()
 
 
 @pytest.mark.nightly
@@ -312,23 +353,23 @@ def test_an_engine_whose_network_was_taken_gets_another_one(
     """A defect once found: dockerd gave the bridge its addresses of before, the rules did not."""
     folders = folders_of(second)
     second.good("engine.start")
-    taken = state.saved_setting(folders, "network")
+    taken = state.saved_setting(folders, "addresses")
     second.good("engine.stop")
-    address = taken.replace(".0/24", ".9/24")
+    address = taken.replace(".0/20", ".9/24")
     subprocess.run([IP, "link", "add", "afi-test", "type", "bridge"], check=True)
     try:
         subprocess.run([IP, "address", "add", address, "dev", "afi-test"], check=True)
         subprocess.run([IP, "link", "set", "afi-test", "up"], check=True)
         second.good("engine.start")
-        network = state.saved_setting(folders, "network")
-        assert network != taken
+        addresses = state.saved_setting(folders, "addresses")
+        assert addresses != taken
         shown = subprocess.run(
             [IP, "-brief", "address", "show", folders.bridge],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        assert network.replace(".0/24", ".1/24") in shown
+        assert addresses.replace(".0/20", ".1/24") in shown
         project = second.copy(tmp_path / "project")
         (project.root / "Dockerfile.ci").write_text(
             "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN apt-get -o Acquire::Retries=0 update\n"

@@ -19,6 +19,7 @@ from build_tasks.verify.target import Image
 BUILD = Build(ImageKind.PROD, "3.11", Platform.AMD64)
 IMAGE = Image("r/i:latest", {"Config": {"Labels": {"org.apache.airflow.version": "3.3.2"}}})
 PASSED = {"check": "test_a", "outcome": "passed", "seconds": 1.0, "message": ""}
+SKIPPED = {"check": "test_c", "outcome": "skipped", "seconds": 0.0, "message": ""}
 FAILED = {"check": "test_b", "outcome": "failed", "seconds": 1.0, "message": "why\nand how"}
 
 
@@ -33,6 +34,9 @@ def test_the_first_failed_check_is_named_with_its_reason(
     results(monkeypatch, PASSED)
     images.verify_image(Options({}))
     assert capsys.readouterr().err == "i: passed 1 check\n"
+    results(monkeypatch, PASSED, SKIPPED, SKIPPED)
+    images.verify_image(Options({}))
+    assert capsys.readouterr().err == "i: passed 1 check, skipped 2\n"
     results(monkeypatch, PASSED, FAILED)
     with pytest.raises(VerificationError, match=r"^i: 1 of 2 checks failed, first test_b: why$"):
         images.verify_image(Options({"json": True}))

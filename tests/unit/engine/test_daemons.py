@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.engine import credentials, daemons, processes
+from build_tasks.engine import credentials, daemons, processes, state
 from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
 from build_tasks.errors import EngineError
@@ -42,14 +42,22 @@ def test_dockerd_gets_a_configuration_of_its_own(
     spawned: list[Command], monkeypatch: pytest.MonkeyPatch, folders: Folders
 ) -> None:
     monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, None))
-    daemons.start_dockerd(folders, Path("/packages"))
+    state.save_setting(folders, "addresses", "172.29.16.0/20")
+    root = folders.packages("unstable")
+    daemons.start_dockerd(folders, root)
     file = folders.home / "daemon.json"
-    assert spawned == [("/packages/usr/sbin/dockerd", "--config-file", str(file))]
+    assert spawned == [(f"{root}/usr/sbin/dockerd", "--config-file", str(file))]
     configuration = json.loads(file.read_text())
+    assert configuration["default-address-pools"] == [{"base": "172.29.16.0/20", "size": 24}]
+    assert configuration["userland-proxy"] is False
     assert configuration["hosts"] == [f"unix://{folders.socket}"]
     assert configuration["data-root"] == str(folders.home / "data")
     assert configuration["bridge"] == folders.bridge
     assert configuration["iptables"] is False
+    (root / "usr/sbin").mkdir(parents=True)
+    (root / "usr/sbin/docker-proxy").touch()
+    daemons.start_dockerd(folders, root)
+    assert json.loads(file.read_text())["userland-proxy"] is True
 
 
 def test_a_daemon_that_does_not_start_is_ended_and_its_log_quoted(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tasks.engine import network
+from build_tasks.engine import network, state
 from build_tasks.engine.folders import Folders
 from build_tasks.errors import CommandError, EngineError
 from build_tasks.process import Command
@@ -36,18 +36,19 @@ def add_bridge(forward: Path, name: str) -> Path:
 def test_a_bridge_gets_a_network_that_nothing_else_has(
     programs: Programs, folders: Folders
 ) -> None:
-    start = int(folders.unique_id[:2], 16)
+    start = int(folders.unique_id[:2], 16) % 16
+    first, second, third = (f"172.29.{(start + step) % 16 * 16}" for step in range(3))
     routes = [
         {"dst": "default", "dev": "eth0"},
-        {"dst": f"172.29.{start}.0/24", "dev": "docker0"},
-        {"dst": f"172.29.{(start + 1) % 256}.7", "dev": "tun0"},
-        {"dst": f"172.29.{(start + 2) % 256}.0/24", "dev": folders.bridge},
+        {"dst": f"{first}.0/24", "dev": "docker0"},
+        {"dst": f"{second}.7", "dev": "tun0"},
+        {"dst": f"{third}.0/24", "dev": folders.bridge},
     ]
     commands = programs(ip=(0, json.dumps(routes), ""))
     saved = folders.home / "data/network/files/local-kv.db"
     saved.parent.mkdir(parents=True)
-    assert network.create_bridge(folders) == f"172.29.{(start + 2) % 256}.0/24"
-    gateway = f"172.29.{(start + 2) % 256}.1/24"
+    assert network.create_bridge(folders) == f"{third}.0/20"
+    gateway = f"{third}.1/24"
     assert ("ip", "link", "add", folders.bridge, "type", "bridge") in commands
     assert ("ip", "address", "replace", gateway, "dev", folders.bridge) in commands
     assert not saved.parent.exists()  # dockerd would restore the former addresses
@@ -55,7 +56,7 @@ def test_a_bridge_gets_a_network_that_nothing_else_has(
     network.create_bridge(folders)
     assert saved.parent.exists()
     programs(ip=(0, json.dumps([{"dst": "172.29.0.0/16", "dev": "vpn"}]), ""))
-    assert network.create_bridge(folders) == f"10.213.{start}.0/24"
+    assert network.create_bridge(folders) == f"10.213.{start * 16}.0/20"
 
 
 def test_a_bridge_that_exists_is_kept(programs: Programs, folders: Folders, forward: Path) -> None:
@@ -76,7 +77,7 @@ def test_no_free_network_and_no_free_port_are_errors(
     monkeypatch: pytest.MonkeyPatch, programs: Programs, folders: Folders
 ) -> None:
     programs(ip=(0, json.dumps([{"dst": "0.0.0.0/0", "dev": "vpn"}]), ""))
-    with pytest.raises(EngineError, match="no private network is free"):
+    with pytest.raises(EngineError, match="no private range of addresses is free"):
         network.create_bridge(folders)
     monkeypatch.setattr(network, "_PORTS", ())
     with pytest.raises(EngineError, match=r"no port of 127\.0\.0\.1 is free"):
@@ -111,7 +112,7 @@ def test_bridges_and_their_rules_are_removed_whatever_their_network(
 -P FORWARD ACCEPT
 -A FORWARD -i {name} -j ACCEPT
 -A FORWARD -i {name}2 -m comment --comment "about {name}" -j ACCEPT
--A POSTROUTING -s 10.0.0.0/24 ! -o {name} -j MASQUERADE
+-A POSTROUTING -s 10.0.0.0/20 ! -d 10.0.0.0/20 -m comment --comment {name} -j MASQUERADE
 """
     commands = programs(iptables=(0, listing, ""))
     assert network.remove(folders, {}) == [name]
@@ -143,6 +144,24 @@ def test_bridges_of_builders_are_found_in_their_volumes(folders: Folders, forwar
         file.parent.mkdir(parents=True)
         file.write_text(text)
     assert network.bridges(folders) == [folders.bridge, "afb-01234567"]
+
+
+def test_bridges_of_users_networks_are_found_in_dockerds_database(
+    programs: Programs, folders: Folders, forward: Path
+) -> None:
+    for name in ("br-0123456789ab", "br-ba9876543210", "br-lan"):
+        add_bridge(forward, name)
+    assert network.bridges(folders) == []
+    database = folders.home / "data/network/files/local-kv.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"\0docker/network/v1.0/bridge/0123456789abcdef/\0")
+    assert network.bridges(folders) == ["br-0123456789ab"]
+    own = state.save_setting(folders, "addresses", "172.29.16.0/20")
+    routes = [{"dst": own.replace(".0/20", ".0/24"), "dev": "br-0123456789ab"}]
+    programs(ip=(0, json.dumps(routes), ""))
+    assert network.create_bridge(folders) == own
+    programs(ip=(0, json.dumps([{**routes[0], "dev": "br-ba9876543210"}]), ""))
+    assert network.create_bridge(folders) != own
 
 
 def test_forwarding_is_restored_by_the_last_engine(
