@@ -141,7 +141,7 @@ def test_another_version_moves_one_layer_of_bytecode(
     layers = []
     for version, tag in ((OLD, "before"), (NEW, "after")):
         pin(own, version)
-        own.good("image.build", "--kind", "prod", *PYTHON, "--push", "--tag", tag)
+        own.good("image.build", "--kind", "prod", *PYTHON, *FEW, "--push", "--tag", tag)
         layers.append(named(own, engine, "prod", tag).layers(buildx))
     before, after = layers
     assert len(before) == len(after)

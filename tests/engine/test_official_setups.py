@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def load(suite: Suite, engine: EmbeddedEngine, *options: str, tag: str = "latest
 @pytest.fixture(scope="module")
 def image(suite: Suite, engine: EmbeddedEngine) -> Image:
     return load(suite, engine)
+
+
+def test_the_default_image_holds_all_that_it_says(image: Image, tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    done = image.suite.nox("verify_prod-3.11", "--junit", str(report))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own file
+    assert len(cases) >= 40
+    assert f"{image.name}: passed {len(cases)} checks" in done.stderr
+    assert not [case for case in cases if len(case)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from archives import wheel
-from suite import Suite, last, steps
+from suite import FEW_EXTRAS, Suite, last, steps
 
 HASH = "274b1e6fc1b966d53976333eb90ac94cb07a450a700b455af9fbdf882244b30a"
 COWSAY = f"cowsay==6.1 \\\n    --hash=sha256:{HASH}\n"
@@ -54,7 +54,8 @@ def prod(project: Suite, tmp_path: Path) -> Team:
         assert old in text
         text = text.replace(old, new)
     settings.write_text(text)
-    team = Team(project.having(AIRFLOW_IMAGES_REPOSITORY=f"tests/{tmp_path.name}"), "prod")
+    repository = f"tests/{tmp_path.name}"
+    team = Team(project.having(AIRFLOW_IMAGES_REPOSITORY=repository, **FEW_EXTRAS), "prod")
     team.write("tree # shows folders\n", "packages.txt")
     team.write(f"{COWSAY}")
     return team
