@@ -599,13 +599,13 @@ database_is_set() { # the default, SQLite in a file, needs no waiting
         compgen -e | grep --quiet --extended-regexp '^AIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?$'
 }
 
-broker_answers() {
-    python - "$1" <<'PYTHON'
-import socket, sys
+broker_answers() { # the address may have a password: others can see the arguments of a process
+    BROKER_URL=$1 python - <<'PYTHON'
+import os, socket, sys
 from urllib.parse import urlsplit
 
 ports = {"amqp": 5672, "amqps": 5672, "redis": 6379, "rediss": 6379, "postgres": 5432, "mysql": 3306}
-for one in sys.argv[1].split(";"):  # celery takes several, and does with any of them
+for one in os.environ["BROKER_URL"].split(";"):  # celery takes several, and does with any of them
     url = urlsplit(one.split("+", 1)[1] if one.startswith(("db+", "sqla+")) else one)
     scheme = url.scheme.partition("+")[0].replace("postgresql", "postgres")
     port = url.port or ports.get(scheme)

@@ -230,6 +230,19 @@ def test_celery_waits_for_its_broker(image: Image, port: int, executor: str) -> 
     assert image.run("triggerer", **down).log == ["airflow triggerer"]
 
 
+def test_the_address_of_the_broker_is_no_argument_of_a_process(image: Image) -> None:
+    python = image.root / "bin" / "python"
+    python.unlink()
+    python.write_text('#!/bin/bash\necho "python $*" >> /mnt/log\nexec /usr/bin/python3 "$@"\n')
+    python.chmod(0o755)
+    broker = "sqla+postgresql://me:secret@127.0.0.1:1/0"
+    limit = {"CONNECTION_CHECK_MAX_COUNT": "1"}
+    done = image.run("celery", "worker", EXECUTOR="CeleryExecutor", BROKER=broker, **limit)
+    assert done.err.startswith("entrypoint: no broker yet, check 1 of 1\n127.0.0.1:1: ")
+    assert [line.split()[0] for line in done.log] == ["airflow", "airflow", "python"]
+    assert "secret" not in "".join(done.log)
+
+
 def test_other_executors_have_no_broker(image: Image) -> None:
     done = image.run("scheduler", EXECUTOR="LocalExecutor,NoCeleryExecutor")
     assert done.log == ["airflow config get-value core executor", "airflow scheduler"]
