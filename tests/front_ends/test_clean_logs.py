@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from image_scripts import script
+
+from build_tasks.verify import plugin
+from build_tasks.verify.checks.test_entrypoint import GROOMED
 
 DAY = 24 * 3600
 Groomer = Callable[..., subprocess.CompletedProcess[str]]
@@ -177,6 +180,30 @@ def test_the_oldest_go_until_the_rest_keeps_the_limit_in_percent(
         assert [file.exists() for file in files[:3]] == [True, True, False]
     finally:
         subprocess.run(["/usr/bin/umount", str(logs)], check=True)
+
+
+@pytest.mark.parametrize(("variables", "left"), GROOMED, ids=" ".join)
+def test_what_verification_expects_of_it(
+    tmp_path: Path, variables: Mapping[str, str], left: Sequence[str]
+) -> None:
+    """The script that tries it in an image ends with its first round."""
+    if "AIRFLOW__LOG_MAX_SIZE_PERCENT" in variables:
+        pytest.skip("is of the size of the file system")
+    (tmp_path / "logs").mkdir()
+    file = tmp_path / "clean-logs"
+    file.write_text(script("/clean-logs"))
+    file.chmod(0o755)
+    began = time.monotonic()
+    done = subprocess.run(
+        ["/bin/bash", "-c", plugin.script("clean_logs").replace("/clean-logs", str(file))],
+        env={"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(tmp_path), **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(done.stdout.split()) == sorted(["kept.txt", *(f"dag/{n}/1.log" for n in left)])
+    assert time.monotonic() - began < 200, "it waited for the next round"
 
 
 def test_thousands_of_logs_go(tmp_path: Path, groomer: Groomer) -> None:
