@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -24,6 +24,7 @@ from build_tasks.verify.checks import test_python as python
 from build_tasks.verify.checks import test_runtime as runtime
 from build_tasks.verify.fixtures import Packages
 from build_tasks.verify.inventory import File
+from build_tasks.verify.target import Image
 
 Failed = pytest.fail.Exception
 
@@ -299,6 +300,61 @@ def test_each_service_of_the_compose_file_has_a_health_check() -> None:
     services = compose.COMPOSE["services"].values()
     assert all(service["command"] and service["healthcheck"] for service in services)
     assert chart.COMMANDS[0] == chart._MIGRATE
+
+
+def run_as(name: str, user: str, *, uid: str = "50000", says: str = "") -> list[str]:
+    """Return the options of the container that a check of the chart runs."""
+    options: list[str] = []
+
+    class Recording:
+        def run(self, *_command: str, **given: Any) -> Completed:
+            options.extend(given["options"])
+            return Completed((), 0, "", says)
+
+    labels = {"org.apache.airflow.uid": uid}
+    asked = target(image=Image("i", {"Config": {"Labels": labels}}))
+    containers = cast("Containers", Recording())
+    chart.test_a_command_of_the_chart_works(
+        asked, containers, lambda _provider, _program: None, (), (name, user)
+    )
+    return options
+
+
+def test_the_charts_own_user_is_that_of_the_image() -> None:
+    for name in chart.COMMANDS:
+        if chart._entered(name) and "says" not in chart.CHART["containers"][name]:
+            assert "1001:0" in run_as(name, "airflow", uid="1001")
+            assert "1000650000:0" in run_as(name, "1000650000", uid="1001")
+    assert "1001:0" in run_as("database-cleanup", "airflow", uid="1001")
+    assert "0:0" in run_as("volume-permissions", "airflow", uid="1001")
+
+
+@pytest.mark.parametrize("name", ["kerberos-init", "worker-kerberos"])
+def test_a_missing_kinit_is_not_taken_for_one_without_a_keytab(name: str) -> None:
+    run_as(name, "airflow", says="ERROR - Couldn't reinit from keytab! `kinit` exited with 1.")
+    script = (Path(__file__).parents[3] / "Dockerfile").read_text(encoding="utf-8")
+    (missing,) = re.findall(r'fail "(kerberos needs the program kinit: .*)"', script)
+    for says in (missing, "FileNotFoundError: [Errno 2] No such file or directory: 'kinit'"):
+        with pytest.raises(Failed, match=f"^{name} does not come to kinit"):
+            run_as(name, "airflow", says=says)
+
+
+def test_only_migrations_that_are_missing_are_waited_for() -> None:
+    class Answering(NamedTuple):
+        status: int
+        output: str
+
+        def run(self, *_command: str, **_given: object) -> Completed:
+            return Completed((), self.status, "", self.output)
+
+    def check(status: int, output: str) -> None:
+        containers = cast("Containers", Answering(status, output))
+        chart.test_waiting_for_migrations_gives_up_without_them(containers, ())
+
+    check(1, "TimeoutError: There are still unapplied migrations after 1 seconds.")
+    for status, output in ((0, ""), (1, "no database after 20 checks")):
+        with pytest.raises(Failed, match="a database without tables counts as migrated"):
+            check(status, output)
 
 
 def test_commands_in_place_of_the_entrypoint_run_as_the_charts_own_user() -> None:
