@@ -34,6 +34,8 @@ FROM scratch
 COPY --from=base /var/lib/dpkg/status* /
 """
 _NAME, _VERSION = (re.compile(rf"^{name}: (\S+)", re.MULTILINE) for name in ("Package", "Version"))
+#: dpkg keeps the name and the version of a package that was removed and left configuration files.
+_REMOVED = re.compile(r"^Status: .* config-files$", re.MULTILINE)
 #: Its version of an entry, by the name of a package or variable.
 Versions = Mapping[str, str]
 
@@ -247,6 +249,6 @@ def _packages(folder: Path) -> dict[str, str]:
     found = {}
     for paragraph in "\n\n".join(texts).split("\n\n"):
         name, version = _NAME.search(paragraph), _VERSION.search(paragraph)
-        if name and version:  # a package that was removed may keep its configuration alone
+        if name and version and not _REMOVED.search(paragraph):
             found[name[1]] = version[1]
     return found

@@ -59,6 +59,7 @@ _PLAIN = (
 # Folders of the image that are not a user's: with all that is in them, or themselves alone.
 _SYSTEM_FOLDERS = (
     "/bin|/boot|/dev|/etc|/lib(?:32|64|x32)?|/proc|/root|/run|/sbin|/sys|/tmp|/opt/venv|"
+    "/clean-logs|/entrypoint|/var/run|/var/(?:cache|lib)/(?:apt|dpkg)|"
     "/usr/(?:bin|games|include|lib(?:32|64|exec|x32)?|sbin|share|src)|"
     "/usr/local/(?:bin|etc|games|include|lib|man|sbin|share|src|uv)"
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _HEADER = """\
 # The base images that --locked builds from. `base.update` writes this file, and `base.check` says
 # what has moved since.
 """
+_REFERENCE = re.compile(r"[A-Za-z0-9]\S*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.[0-9]{1,3}")
 
@@ -39,7 +40,7 @@ class LockedBase:
 
     reference: str
     digest: str
-    platforms: Mapping[str, str] = field(default_factory=dict)
+    platforms: Mapping[str, str]
 
     @property
     def pinned(self) -> str:
@@ -73,8 +74,8 @@ def read(folder: Path) -> dict[str, LockedBase]:
 def _parse(entry: dict[str, Any]) -> LockedBase:
     """Return an entry, or raise TypeError or ValueError if it is not of the file's form."""
     base = LockedBase(**entry)
-    if not all(isinstance(text, str) for text in (base.reference, *base.platforms)):
-        raise TypeError
+    if not _REFERENCE.fullmatch(base.reference) or not base.platforms:
+        raise ValueError
     if not all(map(_DIGEST.fullmatch, (base.digest, *base.platforms.values()))):
         raise ValueError
     return base

@@ -35,6 +35,8 @@ Version: {version}
 
 Package: removed
 Status: deinstall ok config-files
+Version: {version}
+Config-Version: {version}
 """
 
 
@@ -174,7 +176,7 @@ def test_a_locked_image_that_is_gone_hides_what_changed(
 def test_what_is_not_locked_or_not_known_is_said(registry: Registry, host: BuildHost) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         check(host)
-    other = LockedBase("python:3.9", OLD)
+    other = LockedBase("python:3.9", OLD, {"linux/amd64": AMD})
     base_lock.write(host.settings.project.root, {"3.9": other})
     registry.images[REFERENCE] = index(NEW, amd64=NEW)
     assert [one.lines for one in check(host, "3.11", "3.12")] == [

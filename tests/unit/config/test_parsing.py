@@ -183,6 +183,7 @@ def test_a_folder_of_the_image_is_absolute(value: str) -> None:
         *("", "/", "airflow", "/opt/airflow/", "/opt//airflow", "/opt/../etc", "/opt/a b", 7),
         *("/etc", "/etc/airflow", "/usr", "/opt", "/opt/venv", "/opt/venv/lib", "/home", "/root"),
         *("/var/log", "/usr/local/bin", "/tmp/airflow", "/lib64", "/opt/$HOME"),
+        *("/entrypoint", "/clean-logs", "/var/run/airflow", "/var/lib/dpkg", "/var/cache/apt"),
     ],
 )
 def test_a_folder_that_others_use_is_refused(value: object) -> None:

@@ -23,7 +23,7 @@ platforms = {{ "linux/amd64" = "{TWO}" }}
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    bases = {"3.11": BASE, "3.9": LockedBase('a"b', TWO)}
+    bases = {"3.11": BASE, "3.9": LockedBase('a"b', TWO, {"linux/amd64": ONE})}
     file = base_lock.write(tmp_path, bases)
     assert base_lock.read(tmp_path) == bases
     assert list(tomllib.loads(file.read_text())["python"]) == ["3.9", "3.11"]
@@ -34,7 +34,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_reference_is_pinned_by_its_index() -> None:
     assert BASE.pinned == f"registry:5/python:3.9@{ONE}"
-    assert LockedBase(f"python@{ONE}", ONE).pinned == f"python@{ONE}"
+    assert LockedBase(f"python@{ONE}", ONE, {}).pinned == f"python@{ONE}"
 
 
 def test_a_missing_file_says_how_it_is_written(tmp_path: Path) -> None:
@@ -51,6 +51,11 @@ def test_a_missing_file_says_how_it_is_written(tmp_path: Path) -> None:
         (ONE, "sha256:1", "is no lock file, or was edited by hand"),
         (TWO, f"{TWO}0", "is no lock file, or was edited by hand"),
         (f'"{ONE}"', "1", "is no lock file, or was edited by hand"),
+        ('"r:1"', '""', "is no lock file, or was edited by hand"),
+        ('"r:1"', '"--help"', "is no lock file, or was edited by hand"),
+        ('"r:1"', '"r 1"', "is no lock file, or was edited by hand"),
+        ("platforms = {", "platforms = {} # {", "is no lock file, or was edited by hand"),
+        ("platforms = {", "# {", "is no lock file, or was edited by hand"),
         ('"r:1"', "[]", "is no lock file, or was edited by hand"),
         ('"3.9"', '"latest"', "is no lock file, or was edited by hand"),
         ("platforms", "platform", "is no lock file, or was edited by hand"),
