@@ -162,12 +162,12 @@ def base_images(
         EngineError: no base image is available.
         UsageError: base.lock is to be used, and lacks one.
     """
-    embedded, image = host.client.embedded, host.settings.base_image
+    embedded = host.client.embedded
     pythons = dict.fromkeys(pythons)
     if host.settings.locked:
         return {python: _locked(host, python, platforms) for python in pythons}
-    if embedded is None or embedded.hub or host.settings.origins["base.image"] != "default":
-        return {python: Base(image.replace("{python}", python)) for python in pythons}
+    if embedded is None or embedded.hub or not _may_stand_in(host):
+        return {python: Base(_named(host, python)) for python in pythons}
 
     def ensure(python: str) -> str:
         architectures = [platform.architecture for platform in platforms]
@@ -209,6 +209,16 @@ def pin(host: BuildHost, bases: Mapping[str, Base]) -> dict[str, Base]:
         return dict(zip(bases, pool.map(look_up, bases.values()), strict=True))
 
 
+def _named(host: BuildHost, python: str) -> str:
+    """Return the reference of the base image that the settings name."""
+    return host.settings.base_image.replace("{python}", python)
+
+
+def _may_stand_in(host: BuildHost) -> bool:
+    """Return whether a placeholder may be the base image: not where somebody named one."""
+    return host.settings.origins["base.image"] == "default"
+
+
 def _locked(host: BuildHost, python: str, platforms: Sequence[Platform]) -> Base:
     """Return the base image that base.lock has for a Python.
 
@@ -228,12 +238,12 @@ def _locked(host: BuildHost, python: str, platforms: Sequence[Platform]) -> Base
             f"{place}: {base_lock.FILE} has Python {python} for {listed(entry.platforms)}, not "
             f"for {listed(missing)}: {again}"
         )
-    named = host.settings.base_image.replace("{python}", python)
-    embedded = host.client.embedded
-    stand_in = f"{embedded.registry}/debian-python:{python}" if embedded else named
-    if entry.reference not in {named, stand_in}:
+    valid, embedded = [_named(host, python)], host.client.embedded
+    if embedded and _may_stand_in(host):
+        valid.append(f"{embedded.registry}/debian-python:{python}")
+    if entry.reference not in valid:
         raise UsageError(
-            f"{place}: {base_lock.FILE} has {entry.reference} for Python {python}, not "
-            f"{named}, which {host.settings.origins['base.image']} names: {again}"
+            f"{place}: {base_lock.FILE} has {entry.reference} for Python {python}, not {valid[0]} "
+            f"(base.image, {host.settings.origins['base.image']}): {again}"
         )
     return Base(entry.reference, digest="" if "@" in entry.reference else entry.digest)

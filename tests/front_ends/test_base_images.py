@@ -142,8 +142,8 @@ def test_a_base_that_is_not_locked_is_not_built_on(place: Bench) -> None:
     done = place.invoke("image.build", *PYTHON, "--locked", "--base-image", "debian:13")
     assert done.returncode == 2
     assert last(done.stderr) == (
-        f"--locked: base.lock has {BASE} for Python 3.11, not debian:13, which --base-image names: "
-        "run: invoke base.update --python 3.11"
+        f"--locked: base.lock has {BASE} for Python 3.11, not debian:13 "
+        "(base.image, --base-image): run: invoke base.update --python 3.11"
     )
 
 

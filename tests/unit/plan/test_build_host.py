@@ -107,8 +107,11 @@ def test_locked_bases_are_those_of_the_file_alone(
         ("3.11", (Platform.AMD64, Platform.ARM64), {},
          "--locked: base.lock has Python 3.11 for linux/amd64, not for linux/arm64: run: "),
         ("3.11", (), {"base-image": "x:{python}"},
-         "--locked: base.lock has python:3.11-slim-bookworm for Python 3.11, not x:3.11, which "
-         "--base-image names: run: "),
+         "--locked: base.lock has python:3.11-slim-bookworm for Python 3.11, not x:3.11 "
+         "(base.image, --base-image): run: "),
+        ("3.9", (), {"base-image": "x:{python}"},
+         "--locked: base.lock has r:1/debian-python:3.9 for Python 3.9, not x:3.9 "
+         "(base.image, --base-image): run: "),
     ],
 )  # fmt: skip
 def test_what_is_not_locked_is_no_base(
