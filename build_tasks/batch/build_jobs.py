@@ -97,7 +97,8 @@ def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], s
     text = _result(built, spec)
     context.display.result(spec.identity, text)
     if part:
-        part = replace(part, base=spec.inputs.base_digest or _base(built, spec))
+        base = spec.inputs.base_digest or recipe.recipe(built).digest(spec.inputs.base)
+        part = replace(part, base=base)
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
         )
@@ -121,13 +122,6 @@ def _merge(
         text = f"{merge.summary} {digest}"
     context.display.result(name, text)
     return text
-
-
-def _base(built: BuildRecord, spec: BuildSpec) -> str:
-    """Return the digest of the base image that BuildKit found, "" if its steps do not say it."""
-    reference = f"/{spec.inputs.base}"
-    found = recipe.base_digests(built)
-    return next((found[name] for name in found if f"/{name}".endswith(reference)), "")
 
 
 def _unchanged(spec: BuildSpec, digest: str) -> str:

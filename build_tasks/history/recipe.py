@@ -63,9 +63,19 @@ class Recipe:
         return None
 
     def digest(self, reference: str) -> str:
-        """Return the digest of a base image; BuildKit expands short references."""
-        digests = (d for r, d in self.bases.items() if f"/{r}".endswith(f"/{reference}"))
-        return next(digests, "")
+        """Return the digest of a base image, or "" if the record does not have it."""
+        expanded = _expanded(reference)
+        return next((d for r, d in self.bases.items() if _expanded(r) == expanded), "")
+
+
+def _expanded(reference: str) -> str:
+    """Return a reference as BuildKit writes it: with its registry, its folder and its tag."""
+    registry, _, path = reference.partition("/")
+    if not path or not re.search(r"[.:]|^localhost$", registry):
+        registry, path = "docker.io", reference
+    if registry == "docker.io" and "/" not in path:
+        path = f"library/{path}"
+    return f"{registry}/{path}" if ":" in path else f"{registry}/{path}:latest"
 
 
 def _agrees(name: str, head: str) -> bool:
@@ -78,15 +88,12 @@ def recipe(record: BuildRecord) -> Recipe:
     """Return what a record holds of its Dockerfile."""
     instructions = _instructions(record)
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
-    bases |= base_digests(record)
+    names = (step.name for step in record.steps if step.kind is StepKind.BASE)
+    bases |= {
+        match["reference"]: match["digest"] for name in names if (match := _FROM.search(name))
+    }
     uses = inputs.uses(instructions, record.arguments)
     return Recipe(record, uses, dockerfile.declared(instructions), bases)
-
-
-def base_digests(record: BuildRecord) -> dict[str, str]:
-    """Return the digests of the base images of a build, by their full reference."""
-    names = (step.name for step in record.steps if step.kind is StepKind.BASE)
-    return {match["reference"]: match["digest"] for name in names if (match := _FROM.search(name))}
 
 
 def recorded(record: BuildRecord) -> Inputs:

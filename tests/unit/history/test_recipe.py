@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from comparisons import BEFORE, TEXT, causes, changed, record
 
 from build_tasks.history import recipe
@@ -51,8 +53,20 @@ def test_the_inputs_of_a_build_are_kept_without_secrets() -> None:
     assert (again.base, again.files, len(again.instructions)) == ("b:2", kept.files, 4)
 
 
-def test_the_digest_of_a_base_image_is_known_by_its_short_reference() -> None:
-    name = "[main 1/2] FROM docker.io/library/python:3.11@sha256:0a"
-    record = BuildRecord("x", steps=(Step("d", name, StepKind.BASE),))
-    assert recipe.recipe(record).digest("python:3.11") == "sha256:0a"
-    assert recipe.recipe(record).digest("thon:3.11") == ""
+@pytest.mark.parametrize(
+    ("found", "known", "unknown"),
+    [
+        ("docker.io/library/p:3", ("p:3", "library/p:3", "docker.io/p:3"), ("ap:3", "p:4", "p")),
+        ("docker.io/library/p:latest", ("p", "p:latest", "docker.io/library/p"), ("q", "p:3", "")),
+        ("docker.io/org/p:3", ("org/p:3", "docker.io/org/p:3"), ("p:3", "library/p:3")),
+        ("localhost/p:3", ("localhost/p:3",), ("p:3",)),
+        ("r:5000/p:latest", ("r:5000/p",), ("p", "r/p", "r:5000/a/p")),
+    ],
+)
+def test_the_digest_of_a_base_image_is_known_by_each_of_its_references(
+    found: str, known: Sequence[str], unknown: Sequence[str]
+) -> None:
+    step = Step("d", f"[main 1/2] FROM {found}@sha256:0a", StepKind.BASE)
+    made = recipe.recipe(BuildRecord("x", steps=(step,)))
+    assert {made.digest(name) for name in known} == {"sha256:0a"}
+    assert {made.digest(name) for name in unknown} == {""}
