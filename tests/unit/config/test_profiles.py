@@ -105,7 +105,7 @@ def test_the_extras_of_ci_yield_to_those_of_a_command_or_a_variable(file: Path) 
 
 def test_a_wrong_profile_is_one_line(file: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        chosen('[prod]\nprofile = "offical"', file=file)
+        chosen('[prod]\nprofile = "slimm"', file=file)
     assert str(caught.value) == (
-        "images.toml: prod.profile: unknown profile 'offical': did you mean official?"
+        "images.toml: prod.profile: unknown profile 'slimm': did you mean slim?"
     )
