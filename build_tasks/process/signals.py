@@ -11,6 +11,9 @@ from types import FrameType
 from build_tasks.errors import Interrupted
 
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Seconds. Python runs a signal's handler between its own instructions. So one that comes just
+#: before a system call which waits is only handled after it: a timer interrupts the wait.
+_PERIOD = 1.0
 
 
 class _Handler:
@@ -36,9 +39,12 @@ def interruptible() -> Iterator[None]:
         yield
         return
     before = {signum: signal.signal(signum, _HANDLER) for signum in _STOPPED_BY}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: None)
+    timer = signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
         for signum, handler in before.items():
             signal.signal(signum, handler)
 

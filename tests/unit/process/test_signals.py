@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from programs import gone, sh, whole_pid
 
 from build_tasks import process
 from build_tasks.errors import Interrupted
+from build_tasks.process import children
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -76,3 +78,39 @@ def test_only_the_main_thread_handles_signals() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def wait_for_run() -> None:
+    process.run(("sleep", "30"))
+
+
+def wait_for_output() -> None:
+    with process.reading(("sleep", "30")) as output:
+        output.read(1)
+
+
+@pytest.mark.parametrize("wait", [wait_for_run, wait_for_output])
+def test_a_signal_that_does_not_interrupt_the_wait_is_handled_soon(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[], None]
+) -> None:
+    """As if it had come between Python's look for signals and the system call."""
+    sent = threading.Event()
+
+    def send() -> None:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        sent.wait(30)  # the kernel gives the signal to this thread, for the other one blocks it
+
+    monkeypatch.setattr(children, "GRACE", 0.1)  # the command blocks the signal, too
+    thread = threading.Thread(target=send)
+    thread.start()
+    begin = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        with pytest.raises(Interrupted), process.interruptible():
+            wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        sent.set()
+        thread.join()
+    assert time.monotonic() - begin < 20
