@@ -83,8 +83,10 @@ def _of_images(settings: Settings) -> Iterator[tuple[str, object, str]]:
             yield key, profiles.names(chosen), ", ".join(places) or "prod.profile"
             for one in extras.debian_packages(settings, kind, python, airflow):
                 yield f"{kind}: Debian packages of {one.extra}", one.build + one.runtime, one.place
-    yield "prod: clients", profiles.clients(settings), settings.origins["prod.clients"]
-    yield "prod: programs", profiles.programs(settings), settings.origins["prod.profile"]
+    profile = settings.origins["prod.profile"]
+    place = profile if settings.prod_slim else settings.origins["prod.clients"]
+    yield "prod: clients", profiles.clients(settings), place
+    yield "prod: programs", profiles.programs(settings), profile
 
 
 def show_matrix(options: Options) -> None:

@@ -223,7 +223,8 @@ def _check_key(path: Path, key: str, value: object) -> None:
     ]
     valid = sorted(item.rpartition(".")[2] for item in keys if item.rpartition(".")[0] == table)
     if elsewhere and not nearest(name, valid):
-        raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(elsewhere)}?")
+        found = [item if "." in item else f"{item}, before the first table" for item in elsewhere]
+        raise UsageError(f"{subject} {name!r}: did you mean {' or '.join(found)}?")
     raise unknown(subject, name, valid, f"`{hints.task('settings')}`")
 
 

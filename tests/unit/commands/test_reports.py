@@ -120,8 +120,10 @@ def test_settings_show_what_extras_bring_to_each_image_and_what_names_them(
 
 
 def test_settings_show_that_a_slim_image_has_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    reports.show_settings(Options({"json": True, "prod-profile": "slim"}))
+    given: dict[str, str | bool | list[str] | None] = {"json": True, "prod-profile": "slim"}
+    reports.show_settings(Options({**given, "prod-clients": "mysql"}))
     shown = json.loads(capsys.readouterr().out)
     for key in ("extras of Airflow 3.3.2", "clients", "programs"):
         assert shown[f"prod: {key}"]["value"] == []
-    assert shown["prod: programs"]["from"] == "--prod-profile"
+    for key in ("clients", "programs"):
+        assert shown[f"prod: {key}"]["from"] == "--prod-profile"

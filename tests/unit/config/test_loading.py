@@ -104,6 +104,10 @@ def test_requirements_beside_the_file_are_the_default(file: Path) -> None:
             "colour = 1",
             "images.toml: unknown key 'colour': `airflow-images settings` lists the valid ones",
         ),
+        (
+            "[base]\nlocked = true",
+            "images.toml: [base]: unknown key 'locked': did you mean locked, before the first ",
+        ),
         ("[cache]\nmod = 1", "images.toml: [cache]: unknown key 'mod': did you mean mode?"),
         (
             "mode = 1",

@@ -47,9 +47,9 @@ class Bench:
     def constrain(self, *pins: str) -> None:
         constraint_files.path(self.project, "3.11").write_text("\n".join(pins))
 
-    def select(self, *, slim: bool = False) -> str:
+    def select(self, kind: ImageKind = ImageKind.PROD, *, slim: bool = False) -> str:
         settings = self.settings.replace({"prod.profile": "slim" if slim else "official"})
-        return baseline.select(settings, "3.11", ImageKind.PROD, self.messages.append)
+        return baseline.select(settings, "3.11", kind, self.messages.append)
 
     def refresh(self) -> None:
         self.messages.clear()
@@ -129,6 +129,15 @@ def test_the_baselines_of_the_package_are_for_its_own_lists_of_extras(
     said: list[str] = []
     modes = [baseline.select(settings, "3.11", kind, said.append) for kind in ImageKind]
     assert (modes, said) == ([ci, prod], [])
+
+
+def test_without_its_baseline_a_ci_image_begins_with_airflow_alone(project: Bench) -> None:
+    """What it lacks of all constraints would stay below the step that removes it."""
+    project.constrain("big==2")
+    (project.file.parent / "baseline-ci-3.11.txt").write_text("big==1  # 800\n")
+    assert project.select(ImageKind.CI) == "constraints-no-providers"
+    (said,) = project.messages
+    assert said.startswith("constraints/baseline-ci-3.11.txt: not used: 100% is out of date")
 
 
 def test_removed_package_counts_as_out_of_date(project: Bench) -> None:
