@@ -64,6 +64,12 @@ def test_without_settings_both_images_have_the_official_extras(file: Path) -> No
     assert {"krb5-user", "sudo"} < set(profiles.programs(settings))
 
 
+def test_without_settings_versions_are_excluded_that_official_extras_do_not_work_with(
+    file: Path,
+) -> None:
+    assert "sqlalchemy<2.1" in chosen(file=file).constraints_limits
+
+
 def test_a_list_of_the_projects_replaces_the_official_one_even_if_it_is_empty(file: Path) -> None:
     for text, names in (('["ftp", "http"]', ("ftp", "http")), ("[]", ())):
         settings = chosen(f"[airflow]\nextras = {text}", file=file)
