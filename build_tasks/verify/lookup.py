@@ -54,12 +54,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     if options.flag("contract"):
         return _any_image(options, settings, announce)
     kind, python, name = (options.text(option) for option in ("kind", "python", "image"))
-    if not name:
-        _selected(options, settings)
-    if kind:
-        parsing.kind(kind, "--kind")
-    if python:
-        matrix.parse_python(python, "--python")
+    _check(options, settings)
     host = build_host.find(settings, start=True, announce=announce)
     platform = _platform(host)
     image = target.find(host.client, name or _reference(host, options, platform), platform)
@@ -70,14 +65,24 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     return _target(host, image, build, bases[build.python].reference)
 
 
+def _check(options: Options, settings: Settings) -> None:
+    """Raise UsageError unless the options select one image, and are those of one."""
+    kind, python = options.text("kind"), options.text("python")
+    if not options.text("image"):
+        _selected(options, settings)
+    if kind:
+        parsing.kind(kind, "--kind")
+    if python:
+        matrix.parse_python(python, "--python")
+
+
 def _any_image(options: Options, settings: Settings, announce: Announce) -> Target:
     """Return an image that anybody built; it has no labels, and nobody says what it contains."""
-    if options.text("kind") == ImageKind.CI:
+    kind, name = options.text("kind"), options.text("image")
+    if kind == ImageKind.CI:
         raise UsageError("--contract: is for the PROD image only")
-    options = Options({**options.given, "kind": ImageKind.PROD.value})
-    name = options.text("image")
-    if not name:
-        _selected(options, settings)
+    options = Options({**options.given, "kind": kind or ImageKind.PROD.value})
+    _check(options, settings)
     host = build_host.find(settings, start=True, announce=announce)
     platform = _platform(host)
     image = target.find(host.client, name or _reference(host, options, platform), platform)

@@ -286,6 +286,9 @@ def test_any_image_is_checked_for_what_is_documented(bench: Bench) -> None:
     ("options", "code", "message"),
     [
         (["ci-3.11"], 2, "--contract: is for the PROD image only"),
+        (["mine", "--kind", "ci"], 2, "--contract: is for the PROD image only"),
+        (["mine", "--kind", "pord"], 2, "--kind: unknown image 'pord': did you mean prod?"),
+        (["mine", "--python", "3"], 2, "--python: expected a Python version like 3.11, got '3'"),
         (["mine"], 11, "mine: has no Airflow: No module named apache-airflow"),
     ],
 )
