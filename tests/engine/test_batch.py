@@ -1,7 +1,8 @@
-"""Both images with three Pythons at once on the real engine, with failures."""
+"""Both images with several Pythons at once on the real engine, with failures."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -40,7 +41,8 @@ def small(project: Suite, *, prod_base: str = "${BASE_IMAGE}", prod: str = "") -
 
 def rows(text: str) -> dict[str, list[str]]:
     """Return the cells of each row of the table of outcomes."""
-    table = text[text.rindex("\nbuild ") + 1 :].splitlines()[1:7]
+    lines = text[text.rindex("\nbuild ") + 1 :].splitlines()[1:]
+    table = itertools.takewhile(re.compile(r"(ci|prod)-3\.").match, lines)
     return {line.split()[0]: re.split(r" {2,}", line)[1:] for line in table}
 
 
@@ -73,31 +75,32 @@ def holds_what_it_says(buildx: Suite, proxy: Proxy, engine: EmbeddedEngine, row:
     assert platforms(buildx, f"{image}@{digest}") == platforms(buildx, tag)
 
 
-def test_one_of_six_builds_is_retried_and_one_fails(
+def test_one_of_several_builds_is_retried_and_one_fails(
     project: Suite, buildx: Suite, engine: EmbeddedEngine
 ) -> None:
+    pythons = ("3.11", "3.13")
     # Only CI's bases come through the proxy, so that the fault meets one build.
     prod_base = f"{engine.registry}/debian-python:${{AIRFLOW_PYTHON_VERSION}}"
     small(project, prod_base=prod_base, prod=EXTRA)
     with proxied(engine.registry) as proxy:
-        fault = proxy.fault(r"debian-python/manifests/3\.9", status=503, times=2)
+        fault = proxy.fault(r"debian-python/manifests/3\.11", status=503, times=2)
         base = ("--base-image", f"{proxy.address}/debian-python:{{python}}")
-        for python in PYTHONS:  # the engine makes those that it lacks
+        for python in pythons:  # the engine makes those that it lacks
             project.good("image.build", "--python", python)
         done = project.invoke(
-            *("image.build", "--kind", "ci,prod", "--python", ",".join(PYTHONS), "--push", *base)
+            *("image.build", "--kind", "ci,prod", "--python", ",".join(pythons), "--push", *base)
         )
         assert done.returncode == 10, done.stderr[-3000:]
         assert fault.happened == 2
         table = rows(done.stderr)
-        assert list(table) == [f"{kind}-{one}-amd64" for kind in ("ci", "prod") for one in PYTHONS]
+        assert list(table) == [f"{kind}-{one}-amd64" for kind in ("ci", "prod") for one in pythons]
         bad = table.pop("prod-3.13-amd64")
         assert bad[0] == "failed (step)"
         assert bad[2] == "1"
         assert bad[3].startswith("no extra nonsense (step ")
         assert {row[0] for row in table.values()} == {"built"}
         tries = {name: int(row[2]) for name, row in table.items()}
-        assert tries.pop("ci-3.9-amd64") in {2, 3}  # an answer can be lost to HEAD and to GET
+        assert tries.pop("ci-3.11-amd64") in {2, 3}  # an answer can be lost to HEAD and to GET
         assert set(tries.values()) == {1}
         for row in table.values():
             holds_what_it_says(buildx, proxy, engine, row)
@@ -133,7 +136,7 @@ def test_bake_makes_the_same_images_from_the_plan(
     project: Suite, buildx: Suite, tmp_path: Path
 ) -> None:
     small(project)
-    options = ("--kind", "ci,prod", "--python", "3.9,3.11", "--push")
+    options = ("--kind", "ci,prod", "--python", "3.11,3.13", "--push")
     built = project.good("image.build", *options)
     tags = [row[3].split()[1] for row in rows(built.stderr).values() if row[0] == "built"]
     before = {tag: platforms(buildx, tag) for tag in tags}

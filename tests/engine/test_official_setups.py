@@ -116,7 +116,7 @@ def test_an_image_without_labels_keeps_the_whole_contract(unknown: Image) -> Non
             "1 of ",
         ),
         (
-            "USER root\nRUN rm /usr/lib/*/libkrb5.so.3 && ldconfig\nUSER airflow\n"
+            "USER root\nRUN rm /usr/lib/*/libkrb5.so.3*\nUSER airflow\n"
             "RUN cp /usr/bin/curl /opt/venv/lib/python3.11/site-packages/psycopg2/curl.so",
             "shared_object",
             "libkrb5.so.3 (for /opt/venv/lib/python3.11/site-packages/psycopg2/curl.so)",
