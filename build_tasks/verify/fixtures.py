@@ -128,7 +128,8 @@ def expect_healthy(containers: Containers, container: str, probe: Sequence[str])
     """Fail the check unless a probe in a running container succeeds in time."""
     deadline = time.monotonic() + START
     while (completed := containers.execute(container, *probe)).returncode:
-        if time.monotonic() > deadline:
+        # Docker's own words: a container that has ended comes back to no health.
+        if time.monotonic() > deadline or "is not running" in completed.stderr:
             logs = containers.logs(container, lines=20)
             answer = (completed.stderr.strip() or completed.stdout.strip())[-300:]
             pytest.fail(f"{answer}: {(logs.stdout + logs.stderr)[-800:]}", pytrace=False)

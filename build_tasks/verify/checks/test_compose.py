@@ -88,7 +88,8 @@ def state():
     return found if found in ("success", "failed") else ""
 
 result = wait("no result", state)
-log = ask("GET", f"{{run}}/taskInstances/check/logs/1", token=token)
+path = f"{{run}}/taskInstances/check/logs/1"
+log = wait("no log", lambda: ask("GET", path, token=token))
 print("RESULT", json.dumps({{"state": result, "log": json.dumps(log)}}))
 """
 

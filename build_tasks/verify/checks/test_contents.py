@@ -39,9 +39,9 @@ import json, sysconfig
 from importlib.util import cache_from_source
 from pathlib import Path
 skipped = {"site-packages", "dist-packages", "test", "tests", "lib2to3", "idlelib", "turtledemo"}
+skipped.add("providers")  # other distributions, of which only two are compiled
 counts = {}
 library, environment = (Path(sysconfig.get_path(key)) for key in ("stdlib", "purelib"))
-skipped |= {"providers"}
 folders = {"standard library": library, "Airflow": environment / "airflow"}
 for name, top in {**folders, "environment": environment}.items():
     modules = [

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -30,3 +32,37 @@ def test_checks_get_the_image_and_its_packages_and_pytest_warns_of_nothing(
     assert result["outcome"] == "passed"
     assert "warning" not in capsys.readouterr().out
     containers.return_value.clear.assert_called_once_with()
+
+
+def probed(*answers: Completed, seconds: float = 1) -> Mock:
+    """Expect health of a container whose probe answers so, if that takes so many seconds each."""
+    containers = Mock()
+    containers.execute.side_effect = answers
+    containers.logs.return_value = Completed((), 0, "its log", "")
+    times = itertools.count(step=seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(times))
+        patch.setattr(time, "sleep", lambda _: None)
+        fixtures.expect_healthy(containers, "its-id", ("curl", "localhost"))
+    return containers
+
+
+BAD, GOOD = Completed((), 7, "", "refused"), Completed((), 0, "", "")
+
+
+def test_a_probe_is_tried_until_it_succeeds() -> None:
+    assert probed(BAD, BAD, GOOD).execute.call_count == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds", "said"),
+    [
+        (BAD, fixtures.START + 1, "refused: its log"),
+        (Completed((), 1, "", "Error response from daemon: container 8f is not running"), 1, "8f"),
+    ],
+)
+def test_a_probe_fails_after_a_while_or_where_its_container_has_ended(
+    answer: Completed, seconds: float, said: str
+) -> None:
+    with pytest.raises(pytest.fail.Exception, match=said):
+        probed(answer, GOOD, seconds=seconds)
