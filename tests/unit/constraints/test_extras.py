@@ -117,6 +117,18 @@ def test_the_table_of_debian_packages_has_extras_of_the_releases() -> None:
             assert parsing.apt_package(name, extra) == name
 
 
+def test_the_extra_with_all_others_brings_what_they_need() -> None:
+    found = debian(airflow_extras="all")["all"]
+    others = (packages for extra, packages in extras._table().items() if extra != "all")
+    assert {*found} == {
+        name for packages in others for names in packages.values() for name in names
+    }
+    assert (
+        debian(airflow_extras="all-core")["all-core"]
+        == debian(airflow_extras="kerberos")["kerberos"]
+    )
+
+
 def test_the_documentation_has_that_table() -> None:
     text = (project.SHIPPED / "docs/prod.md").read_text()
     table = text.partition("### Debian packages of extras")[2].partition("\n## ")[0]
