@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from build_tasks.config.parsing import CLIENTS
+from build_tasks.config import parsing
 from build_tasks.config.settings import ENVIRONMENT_PREFIX, Settings
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import ImageKind
@@ -28,10 +28,10 @@ def official_extras(airflow: str, place: str) -> tuple[str, ...]:
     """Return the extras that the official image of a release of Airflow has.
 
     Raises:
-        UsageError: the release is older than those in profiles.toml.
+        UsageError: the release is older than those in profiles.toml, or is no version.
     """
     releases: dict[str, list[str]] = _data()["extras"]
-    release = Version(airflow).release
+    release = Version(parsing.version(airflow, place)).release
     known = [first for first in releases if Version(first).release <= release]
     if not known:
         raise UsageError(
@@ -80,7 +80,7 @@ def clients(settings: Settings) -> tuple[str, ...]:
     """Return the database clients of the PROD image: the official one has all, a slim one none."""
     if settings.prod_slim:
         return ()
-    return settings.prod_clients if _rank(settings, "prod.clients") else tuple(CLIENTS)
+    return settings.prod_clients if _rank(settings, "prod.clients") else tuple(parsing.CLIENTS)
 
 
 def programs(settings: Settings) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from build_tasks import paths
+from build_tasks.config import parsing
 from build_tasks.errors import CommandError, MissingProgram, NetworkError, UsageError
 from build_tasks.inputs import git
 from build_tasks.process import Announce, Completed, locks
@@ -84,7 +85,7 @@ def _version(folder: Path, place: str) -> str:
         text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
         match = _VERSION.search(text)
         if match:
-            return match[1]
+            return parsing.version(match[1], f"{place}: {file}")
     raise UsageError(f"{place}: {folder} does not say which version of Airflow it is")
 
 

@@ -55,6 +55,11 @@ def test_an_older_release_needs_extras_of_the_projects(file: Path) -> None:
     assert profiles.extras(own, PROD, "2.10.5") == (("images.toml: airflow.extras", "http"),)
 
 
+def test_what_an_image_or_sources_say_may_be_no_version() -> None:
+    with pytest.raises(UsageError, match=r"^a test: expected a version like 3\.3\.2, got 'main'$"):
+        profiles.official_extras("main", "a test")
+
+
 def test_without_settings_both_images_have_the_official_extras(file: Path) -> None:
     settings = chosen(file=file)
     official = profiles.official_extras("3.3.2", "a test")

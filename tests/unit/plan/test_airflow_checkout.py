@@ -18,6 +18,7 @@ def said(line: str) -> None:
     ("files", "version"),
     [
         ({"pyproject.toml": 'version = "3.2.1"'}, "3.2.1"),
+        ({"pyproject.toml": 'version = "3.4.0-dev0"'}, "3.4.0.dev0"),  # as the built wheel has it
         ({"airflow/__init__.py": "import os\n__version__ = '2.11.0'\n"}, "2.11.0"),
         (
             {
@@ -36,6 +37,12 @@ def test_version_is_read_from_the_sources(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert airflow_checkout.find(str(tmp_path), "here", said) == (tmp_path, version)
+
+
+def test_sources_with_a_version_that_is_none_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "main"')
+    with pytest.raises(UsageError, match=r"^here: /.*\.toml: expected a version like .*'main'$"):
+        airflow_checkout.find(str(tmp_path), "here", said)
 
 
 def test_sources_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
