@@ -84,7 +84,8 @@ def parse(text: str) -> ImageIndex:
         for name, config in configs.items():
             own = config.get("config") or {}
             layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
-            variables = dict(text.split("=", 1) for text in own.get("Env") or ())
+            words = (word.partition("=") for word in own.get("Env") or ())
+            variables = {variable: value for variable, _, value in words}
             if config:
                 images[name] = PlatformImage(
                     digests.get(name, ""), own.get("Labels") or {}, layers, variables

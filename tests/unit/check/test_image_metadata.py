@@ -43,6 +43,13 @@ def test_an_image_of_several_platforms() -> None:
     assert (index.digest, [*index.images]) == ("x", ["linux/amd64", "linux/arm64"])
 
 
+def test_an_image_has_its_variables_also_without_a_value() -> None:
+    made = config()
+    made["config"]["Env"] = ["A=1=2", "B=", "C"]
+    index = image_metadata.parse(json.dumps({"image": made}))
+    assert index.images[Platform.AMD64].variables == {"A": "1=2", "B": "", "C": ""}
+
+
 @pytest.mark.parametrize(
     "text",
     [
