@@ -14,7 +14,7 @@ from build_tasks.engine import apt, stand_ins
 from build_tasks.engine.state import EmbeddedEngine
 
 PYTHON = ("--python", "3.11")
-#: A base like the hardened ones: Python in /opt, without bytecode, and no program that adds users.
+#: A base like the hardened ones: Python in /opt, without bytecode, and few programs.
 HARDENED = """\
 ARG BASE
 ARG RELEASE
@@ -29,9 +29,13 @@ find /opt/python -name __pycache__ -prune -exec rm --recursive {} +
 EOF
 FROM ${RELEASE}
 COPY --from=python /opt/python /opt/python
-RUN <<EOF
-dpkg --purge --force-depends --force-remove-essential passwd
-! command -v useradd && ! command -v git && ! command -v curl
+RUN ! command -v git && ! command -v curl
+"""
+#: In Debian 12, apt itself needs the programs that add users.
+WITHOUT_USERADD = """RUN <<EOF
+dpkg --purge --force-depends passwd
+apt-get check
+! command -v useradd
 EOF
 """
 #: Where nothing but /opt/python is left to be found, although PATH does not lead there.
@@ -110,7 +114,7 @@ def test_a_base_of_another_release_with_another_python_beside(
     suite: Suite, engine: EmbeddedEngine, base: str, push: Callable[..., str], kind: str
 ) -> None:
     release = stand_ins.ensure_python(engine, "3.13", [apt.architecture()], print)
-    hardened = push("trixie", HARDENED + WITH_OTHER, BASE=base, RELEASE=release)
+    hardened = push("trixie", HARDENED + WITHOUT_USERADD + WITH_OTHER, BASE=base, RELEASE=release)
     options = ("--prod-profile", "slim") if kind == "prod" else ()
     image = built(suite, kind, hardened, *options)
     text = "readlink -f /opt/venv/bin/python; echo $LD_LIBRARY_PATH; cat /etc/debian_version"
