@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from suite import Suite, last, steps
+from suite import Suite, last
 
 from build_tasks.engine.state import EmbeddedEngine
 
@@ -187,25 +187,6 @@ def test_the_log_groomer_keeps_each_limit(image: Image, user: str) -> None:
     ):
         named = {f"AIRFLOW__LOG_{name}": value for name, value in variables.items()}
         assert image.good(script, *options, **named).split() == kept.split(), variables
-
-
-def test_another_user_and_other_folders_install_nothing_again(image: Image) -> None:
-    chosen = ("--prod-uid", "1001", "--prod-home", "/srv/airflow", "--prod-user-home", "/srv/me")
-    options = (*chosen, "--tag", "user")
-    done = image.suite.good(*BUILD, *options, "--progress", "rawjson")
-    ran = {step.stage for step in steps(done.stderr) if not step.cached}
-    assert ran == {"environment", "bytecode", "main"}
-    one = replace(image, name=f"{image.name[:-7]}:user")
-    said = one.good(
-        "id -u; echo $AIRFLOW_HOME $HOME $PWD; ls ~/.local/bin/airflow ~/constraints.txt"
-    )
-    assert said.split() == [
-        *("1001", "/srv/airflow", "/srv/me", "/srv/airflow"),
-        *("/srv/me/.local/bin/airflow", "/srv/me/constraints.txt"),
-    ]
-    select = ("--select", "users or labels or entrypoint")
-    verified = image.suite.invoke("image.verify", "prod-3.11", *options, *select)
-    assert verified.returncode == 0, verified.stdout[-3000:] + verified.stderr[-3000:]
 
 
 KERBEROS = """

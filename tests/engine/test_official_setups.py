@@ -177,17 +177,6 @@ def test_the_last_release_for_python_3_9_runs_with_the_chart_and_the_compose_fil
 # Bytecode
 
 
-def test_without_bytecode_the_image_has_none_and_works(
-    suite: Suite, engine: EmbeddedEngine
-) -> None:
-    plain = load(suite, engine, "--prod-bytecode", "none", tag="no-bytecode")
-    count = "find /opt/venv -name '*.pyc' | wc -l"
-    options = ("--entrypoint", "bash", plain.name, "-c", count)
-    assert suite.engine("run", "--rm", *options).strip() == "0"
-    select = ("--tag", "no-bytecode", "--prod-bytecode", "none", "--select", "bytecode")
-    assert last(suite.good("image.verify", "prod-3.11", *select).stderr).endswith("1 check")
-
-
 def leak(image: Image) -> float:
     """Return how many names that do not exist each start of Python leaves in the kernel."""
     container = image.suite.engine(

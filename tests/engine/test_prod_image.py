@@ -118,6 +118,29 @@ def test_another_runtime_package_repeats_nothing_of_the_dependencies(image: Imag
     )
 
 
+def test_another_user_and_other_folders_install_nothing_again(image: Image) -> None:
+    chosen = ("--prod-uid", "1001", "--prod-home", "/srv/airflow", "--prod-user-home", "/srv/me")
+    options = (*chosen, "--tag", "user")
+    done = image.suite.good(*BUILD, *options, "--progress", "rawjson")
+    assert {step.stage for step in ran(done.stderr)} == {"environment", "bytecode", "main"}
+    script = "id -u; echo $AIRFLOW_HOME $HOME $PWD; ls ~/.local/bin/airflow ~/constraints.txt"
+    assert replace(image, name=f"{image.name[:-7]}:user").sh(script).split() == [
+        *("1001", "/srv/airflow", "/srv/me", "/srv/airflow"),
+        *("/srv/me/.local/bin/airflow", "/srv/me/constraints.txt"),
+    ]
+    select = ("--select", "users or labels or entrypoint")
+    assert ": passed " in verified(image.suite, "prod-3.11", *options, *select)
+
+
+def test_without_bytecode_the_image_has_none_and_works(image: Image) -> None:
+    options = ("--prod-bytecode", "none", "--tag", "no-bytecode")
+    image.suite.good(*BUILD, *options)
+    plain = replace(image, name=f"{image.name[:-7]}:no-bytecode")
+    count = "find /opt/venv -name '*.pyc' | wc -l"
+    assert plain.sh(count, "--env", "PYTHONDONTWRITEBYTECODE=1").strip() == "0"
+    assert verified(image.suite, "prod-3.11", *options, "--select", "bytecode").endswith("1 check")
+
+
 def test_on_an_emptied_builder_the_registry_cache_spares_every_step(image: Image) -> None:
     image.suite.good("cache.prune", "--all")
     done = image.suite.good(*BUILD, "--push", "--progress", "rawjson")
