@@ -105,6 +105,7 @@ def far(other: Suite, engine: EmbeddedEngine) -> Iterator[Remote]:
         yield one
 
 
+@pytest.mark.nightly
 def test_a_builder_drifts_and_is_made_anew_with_its_cache(project: Suite) -> None:
     name = unique("drift")
     table = f'[builders.{name}]\nmax-used-space = "3GB"\n'
@@ -225,9 +226,8 @@ def test_a_build_creates_the_builder_that_images_toml_names(project: Suite) -> N
     project.good("builder.remove", "--builder", name)
 
 
-@pytest.mark.parametrize(
-    "driver", [pytest.param("docker-container", marks=pytest.mark.nightly), "remote"]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("driver", ["docker-container", "remote"])
 def test_fifty_processes_ask_for_the_same_new_builder(
     project: Suite, near: Remote, driver: str
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_dry_run_is_a_line_that_makes_the_same_image(image: Image) -> None:
     assert image.suite.engine(*inspect) == made
 
 
+@pytest.mark.nightly
 def test_on_an_emptied_builder_the_registry_cache_spares_every_step(image: Image) -> None:
     pushed = image.suite.nox(f"build_ci-{image.python}", "--push", "--push-cache")
     assert pushed.returncode == 0, pushed.stderr[-3000:]

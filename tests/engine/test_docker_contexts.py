@@ -116,7 +116,9 @@ def use_everything(suite: Suite, tag: str) -> None:
     assert used["builders"][0]["records"] == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.nightly) for name in NAMES[1:])]
+)
 def test_every_verb_works_with_the_current_context(
     user: Suite, docker: Callable[..., str], name: str
 ) -> None:

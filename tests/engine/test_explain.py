@@ -226,6 +226,7 @@ def test_a_missing_cache_reference(tiny: Tiny, pruned: BuildRecord, engine: Embe
         assert "not found" in cause.now
 
 
+@pytest.mark.nightly
 def test_a_changed_constraint_of_the_ci_image(project: Suite) -> None:
     project = project.having(AIRFLOW_IMAGES_CI_TEST_PACKAGES="pytest")
     build = ("image.build", "--python", "3.11", "--airflow-extras", "ftp", "--progress", "rawjson")

@@ -95,7 +95,7 @@ def installed(team: Suite, done: str) -> list[str]:
     return team.engine(*words).split()
 
 
-@pytest.mark.parametrize("kind", ["ci", "prod"])
+@pytest.mark.parametrize("kind", [pytest.param("ci", marks=pytest.mark.nightly), "prod"])
 def test_packages_of_a_private_index_are_in_the_image_and_its_password_is_nowhere(
     team: Suite, serve: Serve, kind: str, tmp_path: Path
 ) -> None:
@@ -150,7 +150,7 @@ def test_another_mirror_repeats_no_step(team: Suite, serve: Serve, tmp_path: Pat
     assert [step.name for step in steps(events) if not step.cached] == []
 
 
-@pytest.mark.parametrize("kind", ["ci", "prod"])
+@pytest.mark.parametrize("kind", [pytest.param("ci", marks=pytest.mark.nightly), "prod"])
 def test_a_netrc_file_has_the_password_and_a_wrong_one_is_one_line(
     team: Suite, serve: Serve, kind: str, tmp_path: Path
 ) -> None:
@@ -189,7 +189,7 @@ def test_a_wrong_password_of_a_further_index_is_one_line(
     assert f"ci-3.11-amd64: the index {index.url} refuses the credentials" in last(done.stderr)
 
 
-@pytest.mark.parametrize("kind", ["ci", "prod"])
+@pytest.mark.parametrize("kind", [pytest.param("ci", marks=pytest.mark.nightly), "prod"])
 def test_a_folder_of_packages_is_enough_without_a_network(
     team: Suite, packages: Path, kind: str
 ) -> None:

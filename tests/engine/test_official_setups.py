@@ -164,16 +164,6 @@ def test_the_root_file_system_may_be_read_only(image: Image, user: str) -> None:
     assert "3.3.2" in said
 
 
-@pytest.mark.nightly
-def test_the_last_release_for_python_3_9_runs_with_the_chart_and_the_compose_file(
-    suite: Suite,
-) -> None:
-    suite.good("image.build", "--kind", "prod", "--python", "3.9", "--load")
-    done = suite.invoke("image.verify", "prod-3.9", "--select", "chart or compose")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert "skipped" not in last(done.stderr)
-
-
 # Bytecode
 
 
