@@ -1,4 +1,4 @@
-"""Run one build; repeat it without a cache whose layers cannot be fetched."""
+"""Run one build; repeat it without what it cannot use of a cache."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ _LOST_RACES = (
         "another build loaded an image of this name at the same time",
     ),
 )
+#: BuildKit (0.25) can lose the files of a step if a build is cancelled while it commits them, and
+#: still takes the step for cached: whatever needs the files fails, each time, also after a prune,
+#: and sometimes after a restart. Steps that run again take its place, for later builds, too. The
+#: name is one of BuildKit's own: that of the race above is a digest.
+_LOST_FILES = re.compile(r"\bsnapshot [a-z0-9]{25} does not exist")
 
 
 def build(
@@ -131,7 +136,7 @@ def _with_metadata(spec: BuildSpec) -> BuildSpec:
 def _attempts(
     client: Client, spec: BuildSpec, start: BuildRecord, listener: Listener
 ) -> tuple[Completed, BuildSpec, BuildRecord]:
-    """Return the last attempt: its command, the build without lost caches, and the record.
+    """Return the last attempt: its command, the build as it was made, and the record.
 
     The record has all steps that the build executed, in whichever attempt.
     """
@@ -146,9 +151,17 @@ def _attempts(
         if earlier:
             record = record.continuing(earlier, seconds)
         earlier = record
-        if not completed.returncode:
+        if spec.cache.enabled and _lost_files(completed, record):
+            listener.say(
+                spec.identity,
+                "the builder has lost the files of a cached step, perhaps when a build was "
+                "cancelled: building again without cached steps",
+            )
+            spec = replace(spec, cache=replace(spec.cache, enabled=False))
+            start = replace(start, cache_disabled=True)
+        elif not completed.returncode:
             return completed, spec, record
-        if lost := cache_errors.lost(spec, completed.stderr, record):
+        elif lost := cache_errors.lost(spec, completed.stderr, record):
             for reference, error in lost.items():
                 reason = cache_errors.reason(error)
                 listener.say(
@@ -204,6 +217,14 @@ def _with_outcome(record: BuildRecord, error: BaseException) -> BuildRecord:
         error = from_os_error(error)
     kind = error.kind if isinstance(error, ImagesError) else type(error).__name__.lower()
     return replace(record, outcome="failed", failure=kind, message=redact(str(error)))
+
+
+def _lost_files(completed: Completed, record: BuildRecord) -> bool:
+    """Return whether a build, or the export of its cache, failed for lack of a step's files."""
+    error = record.export.error if record.export else ""
+    if completed.returncode:
+        error = classification.last_error(completed.stderr)
+    return _LOST_FILES.search(error) is not None
 
 
 def _lost_race(output: str) -> str:

@@ -114,6 +114,25 @@ def test_a_single_build_is_retried_too(bench: Bench) -> None:
     assert "\nbuild " not in done.stderr
 
 
+def test_a_build_whose_cached_step_has_lost_its_files_is_made_again_without_cached_steps(
+    bench: Bench,
+) -> None:
+    error = (
+        "failed to commit wqm151i9orfxtllih5vbtgct3 to q1k2qt02dajkt5qmbarankq3u during finalize: "
+        "failed to stat active key during commit: snapshot wqm151i9orfxtllih5vbtgct3 does not "
+        "exist: not found"
+    )
+    said = {"FAKE_EXIT": "1", "FAKE_STDERR": f"ERROR: failed to build: failed to solve: {error}"}
+    command = ("image.build", "--python", "3.11", "--retries", "0")
+    done = bench.invoke(*command, **said, FAKE_TIMES="1")
+    assert done.returncode == 0
+    assert ["--no-cache" in build for build in bench.builds()] == [False, True]
+    assert done.stderr.count(": building again without cached steps\n") == 1
+    done = bench.invoke(*command, "--cache-mode", "disabled", **said)
+    assert done.returncode == 3
+    assert last(done.stderr).startswith(f"ci-3.11-amd64: {error} (the builder has lost the files")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_jobs_limits_the_builds_at_once(bench: Bench, jobs: int) -> None:
     done = bench.invoke(*THREE, "--jobs", str(jobs), FAKE_SLEEP="0.5")

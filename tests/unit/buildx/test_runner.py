@@ -482,6 +482,63 @@ def test_a_race_that_is_lost_every_time_is_a_failure(
     assert streams.count == runner.RACES + 1
 
 
+#: What BuildKit 0.25 says of a step whose files are gone: to a step or an export above it, to a
+#: COPY --from or a bind mount, and after a restart.
+LOST_FILES = (
+    "failed to commit wqm151i9orfxtllih5vbtgct3 to q1k2qt02dajkt5qmbarankq3u during finalize: "
+    "failed to stat active key during commit: snapshot wqm151i9orfxtllih5vbtgct3 does not exist: "
+    "not found",
+    "failed to compute cache key: failed to calculate checksum of ref yt08i76wlt5h8nygo3x06b75t::"
+    "kqqu3fh94z9l0k03stf62qlsm: snapshot udwtzyyuoigz130fxpjh8eoa8 does not exist: not found",
+    "failed to prepare ai8crdlgnyz04v5nt47qi4ifg as 7q0x2r8vd5mbl3l1kz1y9cq4n: parent snapshot "
+    "ai8crdlgnyz04v5nt47qi4ifg does not exist: not found",
+)
+FAILED = "ERROR: failed to build: failed to solve: "
+
+
+@pytest.mark.parametrize("error", LOST_FILES)
+@pytest.mark.parametrize("takes_events", [True, False])
+def test_a_build_whose_cached_step_has_lost_its_files_is_made_again_without_cached_steps(
+    tmp_path: Path,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    error: str,
+    takes_events: bool,
+) -> None:
+    heard = Heard(takes_events=takes_events)
+    fake = use(monkeypatch, Buildx((1, f"{FAILED}{error}\n".encode()), (0, b"")))
+    built = runner.build(client, spec(tmp_path), heard)
+    assert ["--no-cache" in command for command in fake.commands] == [False, True]
+    assert (built.outcome, built.attempts, built.cache_disabled) == ("built", 2, True)
+    assert not cache_errors.export_problem(built)
+    assert heard.messages == [
+        "the builder has lost the files of a cached step, perhaps when a build was cancelled: "
+        "building again without cached steps"
+    ]
+
+
+def test_a_cache_that_was_not_written_for_lack_of_a_steps_files_is_written_by_another_build(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = exported(name="exporting cache to registry", error=LOST_FILES[0])
+    fake = use(monkeypatch, Buildx((0, lost), (0, exported(name="exporting cache to registry"))))
+    built = runner.build(client, spec(tmp_path), Listener())
+    assert ["--no-cache" in command for command in fake.commands] == [False, True]
+    assert built.attempts == 2
+    assert not cache_errors.export_problem(built)
+
+
+@pytest.mark.parametrize("error", LOST_FILES)
+def test_files_that_are_lost_without_cached_steps_are_a_failure_of_the_engine(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    streams = Streams(*[FAILED + error] * 9)
+    monkeypatch.setattr(process, "stream", streams)
+    with pytest.raises(EngineError, match="build once with --cache-mode disabled"):
+        runner.build(client, spec(tmp_path), Listener())
+    assert streams.count == 2
+
+
 def test_a_failed_build_has_its_class(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
