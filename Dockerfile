@@ -595,8 +595,9 @@ setting() { # some versions log to the same stream: the value is the last line
 }
 
 database_is_set() { # the default, SQLite in a file, needs no waiting
-    [[ -n ${AIRFLOW_CONFIG:-} || -e ${AIRFLOW_HOME}/airflow.cfg ]] ||
-        compgen -e | grep --quiet --extended-regexp '^AIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?$'
+    # No pipe to grep: it ends at the first match, and then the pipe fails if there are many variables.
+    local names=$'\n'$(compgen -e)$'\n' name=$'\nAIRFLOW__(DATABASE|CORE)__SQL_ALCHEMY_CONN(_CMD|_SECRET)?\n'
+    [[ -n ${AIRFLOW_CONFIG:-} || -e ${AIRFLOW_HOME}/airflow.cfg || ${names} =~ ${name} ]]
 }
 
 broker_answers() { # the address may have a password: others can see the arguments of a process

@@ -201,6 +201,16 @@ def test_a_database_that_is_set_is_waited_for(image: Image, environment: dict[st
     assert done.log == ["airflow version"]
 
 
+def test_a_database_is_found_among_many_variables(image: Image) -> None:
+    """Kubernetes sets several for each service; a pipe holds 64 KiB of their names."""
+    many = {f"SERVICE_{number}_{'X' * 200}": "" for number in range(1000)}
+    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN_CMD"):
+        done = image.run("version", **many, **{name: "x"})
+        assert (done.status, done.log) == (0, ["airflow db check", "airflow version"])
+    for name in ("MY_AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN_OLD"):
+        assert image.run("version", **many, **{name: "x"}).log == ["airflow version"]
+
+
 def test_a_configuration_in_the_home_sets_a_database(image: Image) -> None:
     (image.root / "home" / "airflow.cfg").write_text("")
     assert image.run("version").log == ["airflow db check", "airflow version"]

@@ -56,6 +56,11 @@ def test_every_run_begins_with_a_comment_that_names_it(file: File) -> None:
     assert len({*names}) == len(names)
 
 
+def test_no_pipe_leads_to_a_program_that_ends_before_its_input(file: File) -> None:
+    """With `pipefail`, what writes into it then fails now and then."""
+    assert not re.findall(r"\|\s*(?:grep\b[^|\n]*\s(?:--quiet|-\w*q)|head\b).*", file.text)
+
+
 def test_no_syntax_line_costs_a_registrys_answer(file: File) -> None:
     assert not re.search(r"^#\s*syntax\s*=", file.text, re.MULTILINE | re.IGNORECASE)
 
