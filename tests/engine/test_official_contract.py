@@ -146,6 +146,9 @@ def test_pip_and_uv_change_packages_as_the_user_alone(image: Image) -> None:
         "python -c 'import airflow, tinydb; print(tinydb.__file__)'"
     )
     assert said.startswith("/tmp/own/lib")
+    # ~/.local is a virtual environment in the official image, too (its create_prod_venv.sh).
+    done = image.run("pip install --user tinydb")
+    assert "Can not perform a '--user' install" in done.stderr
     done = image.run("pip install tinydb", "--user", "0:0")
     assert (done.returncode, done.stdout) == (1, "")
     assert last(done.stderr).startswith("You are running pip as root: ")
