@@ -91,7 +91,7 @@ def _sentence(cause: Cause) -> str:
         Why.CONTENT: f"file {what}: {file_change}",
         Why.MODE: f"file {what}: mode {before} -> {now}",
         Why.UNFINISHED: f"no earlier build finished it (the last one: {what})",
-        Why.DISABLED: "the cache was disabled (--cache-mode disabled)",
+        Why.DISABLED: "the cache was disabled",
         Why.BUILDER: f"another builder, with a cache of its own: {before} -> {now}",
         Why.IMPORT: f"unchanged, but the cache {what}, which has it, was not read: {cause.now}",
         Why.LEFT_OUT: f"unchanged, but the cache {what}, which has it, was left out: {cause.now}",
