@@ -220,6 +220,7 @@ def test_kerberos_gets_a_ticket_from_a_server(suite: Suite) -> None:
     said = one.good(
         KERBEROS,
         *("--user", "0:0"),
+        _AIRFLOW_DB_MIGRATE="true",
         AIRFLOW__KERBEROS__PRINCIPAL="airflow/here@TEST.LOCAL",
         AIRFLOW__KERBEROS__KEYTAB="/tmp/airflow.keytab",
         AIRFLOW__KERBEROS__CCACHE="/tmp/ccache",
