@@ -149,7 +149,8 @@ for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do [ ! -e "${
 export PIP_DEFAULT_TIMEOUT=60
 [ ! -e /run/secrets/index ] || . /run/secrets/index
 pip=(/tmp/pip/bin/python -m pip)
-base-python -m venv /tmp/pip > /dev/null || pip=(base-python -m pip)
+python=$(readlink /usr/local/bin/base-python) # an environment looks for its modules beside the link
+"${python}" -m venv /tmp/pip > /dev/null || pip=("${python}" -m pip)
 install() {
     PIP_CACHE_DIR=/var/cache/pip "${pip[@]}" install --retries 8 \
         --quiet --no-input --disable-pip-version-check --target /usr/local/uv "uv==${AIRFLOW_UV_VERSION}"

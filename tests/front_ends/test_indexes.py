@@ -150,7 +150,7 @@ class Machine:
 
     def moved(self, text: str) -> str:
         """Return a text with the paths of a container below the folder."""
-        start = r"(?:(?<![\w.}/])|(?<=file://))/(?=(?:run|tmp|opt|var/cache|usr/local/uv)\b)"
+        start = r"(?:(?<![\w.}/])|(?<=file://))/(?=(?:run|tmp|opt|var/cache|usr/local/(?:uv|bin/base-python))\b)"
         return re.sub(start, f"{self.root}/", text)
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
@@ -186,9 +186,9 @@ def machine(team: Bench, **environment: str) -> Machine:
         (root / f"run/{name}.txt").write_text((context / f"{name}-3.11.txt").read_text())
     if "wheelhouse" in contexts:
         (root / "run/wheelhouse").symlink_to(contexts["wheelhouse"])
-    (root / "bin").mkdir()
-    for name in ("python3", "base-python"):
-        (root / "bin" / name).symlink_to(Path(sys.base_prefix) / "bin/python3")
+    for link in ("bin/python3", "usr/local/bin/base-python"):
+        (root / link).parent.mkdir(parents=True)
+        (root / link).symlink_to(Path(sys.base_prefix) / "bin/python3")
     path = f"{root}/opt/venv/bin:{root}/opt/uv/bin:{root}/bin:/usr/bin:/bin"
     own = {"PATH": path, "VIRTUAL_ENV": f"{root}/opt/venv", "HOME": str(root)}
     defaults = dict(re.findall(r'^ARG (\w+)="?([^"\n]*)', DOCKERFILE, re.MULTILINE))
