@@ -10,9 +10,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from build_tasks.errors import Interrupted, MissingProgram
 from build_tasks.process.commands import Command, Environment
@@ -33,9 +33,22 @@ _T = TypeVar("_T")
 class _Executor(ThreadPoolExecutor):
     """Defers signals while a thread starts: Python would lose the thread, and its child with it."""
 
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self._futures: list[Future[Any]] = []
+
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         with deferred():
-            return super().submit(fn, *args, **kwargs)
+            future = super().submit(fn, *args, **kwargs)
+            self._futures.append(future)
+        return future
+
+    def wait(self) -> None:
+        """Wait until nothing runs that was submitted.
+
+        Python 3.11 takes a thread for ended once a signal has interrupted its join().
+        """
+        wait([future for future in self._futures if not future.cancelled()])
 
 
 class Children:
@@ -146,6 +159,7 @@ class Children:
             except KeyboardInterrupt:
                 executor.shutdown(wait=False, cancel_futures=True)
                 stop()
+                executor.wait()
                 raise
             finally:
                 executor.shutdown()

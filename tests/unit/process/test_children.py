@@ -131,5 +131,26 @@ def test_a_signal_while_a_pool_waits_for_its_threads_ends_their_children(tmp_pat
     sender.join()
 
 
+def test_a_signal_ends_the_program_that_a_thread_is_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: on a busy machine the program runs before the thread knows of it."""
+    start = subprocess.Popen
+
+    def slow(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        child = start(*command, **options)
+        assert appears(tmp_path / "pid")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        return child
+
+    with process.interruptible():
+        process.run(("true",))  # starts the watchdog
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    with pytest.raises(Interrupted):
+        sleep_in_a_thread(tmp_path / "pid")
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
 def wait_for_ever() -> None:
     time.sleep(60)
