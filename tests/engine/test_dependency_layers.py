@@ -145,9 +145,9 @@ def test_another_version_moves_one_layer_of_bytecode(
         layers.append(named(own, engine, "prod", tag).layers(buildx))
     before, after = layers
     assert len(before) == len(after)
-    # The environment, the bytecode of some packages, and perhaps the constraints in the home.
     moved = [after[digest] for digest in after.keys() - before.keys()]
-    assert 2 <= len(moved) <= 4
+    # The environment and the bytecode of some packages; scripts on top of them are a few KB.
+    assert len([size for size in moved if size > 100_000]) == 2
     assert sum(moved) < 0.8 * sum(after.values())
 
 
