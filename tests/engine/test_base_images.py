@@ -34,7 +34,7 @@ RUN ! command -v git && ! command -v curl
 #: In Debian 12, apt itself needs the programs that add users.
 WITHOUT_USERADD = """RUN <<EOF
 dpkg --purge --force-depends passwd
-apt-get check
+apt-get --option Dir::Cache::pkgcache= --option Dir::Cache::srcpkgcache= check
 ! command -v useradd
 EOF
 """
