@@ -111,7 +111,8 @@ def test_a_command_of_the_chart_works(
     uid = target.image.uid if user == USERS[0] else user
     container = _CONTAINERS[name]
     require(container.get("provider", ""), container.get("program", ""))
-    options = [*migrated, *(() if container.get("root") else _CONTEXT)]
+    options = [*migrated, *variables(container.get("environment", {}))]
+    options += () if container.get("root") else _CONTEXT
     options += ["--user", "0:0" if container.get("root") else f"{uid}:0"]
     if program := container.get("command"):
         options += ["--entrypoint", program]
