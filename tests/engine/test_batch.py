@@ -42,7 +42,7 @@ def small(project: Suite, *, prod_base: str = "${BASE_IMAGE}", prod: str = "") -
 def rows(text: str) -> dict[str, list[str]]:
     """Return the cells of each row of the table of outcomes."""
     lines = text[text.rindex("\nbuild ") + 1 :].splitlines()[1:]
-    table = itertools.takewhile(re.compile(r"(ci|prod)-3\.").match, lines)
+    table = itertools.takewhile(re.compile(r"(ci|prod)-[\w.-]+ ").match, lines)
     return {line.split()[0]: re.split(r" {2,}", line)[1:] for line in table}
 
 
