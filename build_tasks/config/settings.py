@@ -232,10 +232,14 @@ class Settings:
     )
     # What some packages use is not in newer versions of others, which they do not exclude: Airflow
     # 3.0.6's providers sftp and ssh that of paramiko 4, snowflake-sqlalchemy 1.11 that of
-    # SQLAlchemy 2.1.
+    # SQLAlchemy 2.1. PyJWT 2.11 refuses the issuer of Airflow 3.0.6's tokens, so none can be had.
     constraints_limits = Field(
         parsing.requirements,
-        ["paramiko<4; python_version < '3.10'", "sqlalchemy<2.1"],
+        [
+            "paramiko<4; python_version < '3.10'",
+            "pyjwt<2.11; python_version < '3.10'",
+            "sqlalchemy<2.1",
+        ],
         description="bounds that a release needs and does not declare, like paramiko<4",
     )
     constraints_location = Field(
