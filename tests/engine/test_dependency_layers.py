@@ -77,6 +77,7 @@ def cleanly(project: Suite, image: Image, *options: str) -> None:
     assert image.suite.engine("image", "inspect", image.name)
 
 
+@pytest.mark.nightly
 def test_a_changed_version_moves_and_installs_itself_alone(
     own: Suite, engine: EmbeddedEngine, buildx: Suite
 ) -> None:

@@ -92,6 +92,7 @@ def test_prod_has_what_the_files_name(prod: Team) -> None:
     assert "file requirement-files:deps/more.txt: changed" in explained
 
 
+@pytest.mark.nightly
 def test_ci_has_what_the_files_name(ci: Team) -> None:
     image = ci.made()
     assert "cowsay==6.1" in ci.sh(image, "uv pip freeze").splitlines()
