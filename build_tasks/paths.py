@@ -114,6 +114,11 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from None
 
 
+def read_data(file: Path) -> dict[str, Any]:
+    """Return the content of a TOML file that is a part of this package."""
+    return parse_toml(file.read_text(encoding="utf-8"))
+
+
 def normalize_modes(folder: Path) -> None:
     """Give files modes that do not depend on the umask, which would change a build's cache."""
     for path in (folder, *folder.rglob("*")):

@@ -70,7 +70,7 @@ _ASKED = re.compile(
 @cache
 def _messages() -> dict[str, Any]:
     """Return the content of errors.toml."""
-    return paths.parse_toml(_MESSAGES.read_text(encoding="utf-8"))
+    return paths.read_data(_MESSAGES)
 
 
 def _fits(messages: Sequence[str], text: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
+from build_tasks import paths
 from build_tasks.config import parsing
 from build_tasks.config.settings import ENVIRONMENT_PREFIX, Settings
 from build_tasks.errors import UsageError
@@ -21,7 +21,7 @@ Extras = tuple[tuple[str, str], ...]
 @cache
 def _data() -> dict[str, Any]:
     """Return the content of profiles.toml."""
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return paths.read_data(Path(__file__).with_suffix(".toml"))
 
 
 def official_extras(airflow: str, place: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -109,7 +108,7 @@ def _wanted(
 @cache
 def _table() -> dict[str, dict[str, list[str]]]:
     """Return the content of debian.toml."""
-    return tomllib.loads(Path(__file__).with_name("debian.toml").read_text(encoding="utf-8"))
+    return paths.read_data(Path(__file__).with_name("debian.toml"))
 
 
 def debian_packages(

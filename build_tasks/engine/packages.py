@@ -68,7 +68,7 @@ def unpack(folders: Folders, release: str, announce: Announce, *, emulation: boo
     """Return the folder of a release's packages; fetch those that are missing, qemu if asked."""
     root = folders.packages(release)
     own = apt.codename()
-    names = paths.parse_toml(_PACKAGES.read_text(encoding="utf-8"))
+    names = paths.read_data(_PACKAGES)
     suites = {"engine": release, "newest": RELEASES[0], "machine": own}
     if emulation:
         suites["emulation"] = own

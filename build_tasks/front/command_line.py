@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
-import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
@@ -116,7 +115,7 @@ def version() -> str:
     try:
         return metadata.version("airflow-images")
     except metadata.PackageNotFoundError:
-        project = tomllib.loads((SHIPPED / "pyproject.toml").read_text(encoding="utf-8"))
+        project = paths.read_data(SHIPPED / "pyproject.toml")
         return str(project["project"]["version"])
 
 

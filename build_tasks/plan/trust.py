@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from build_tasks.config.settings import Settings
 
 #: The variable that trusts a run on a CI system that is not known here.
 TRUST_VARIABLE = "AIRFLOW_IMAGES_TRUSTED"
-_SYSTEMS = tomllib.loads(Path(__file__).with_name("ci_systems.toml").read_text(encoding="utf-8"))
+_SYSTEMS = paths.read_data(Path(__file__).with_name("ci_systems.toml"))
 GITHUB_TRUSTED = frozenset(_SYSTEMS["github-trusted"])
 GITLAB_TRUSTED = frozenset(_SYSTEMS["gitlab-trusted"])
 OTHER_SYSTEMS: Mapping[str, str] = _SYSTEMS["other-systems"]

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from build_tasks import paths
 from build_tasks.buildx.containers import Containers
-from build_tasks.verify.fixtures import (
-    Require,
-    expect_healthy,
-    start,
-    variables,
-)
-from build_tasks.verify.plugin import (
-    CONTRACT,
-    PROD,
-    expect,
-    expect_success,
-)
+from build_tasks.verify.fixtures import Require, expect_healthy, start, variables
+from build_tasks.verify.plugin import CONTRACT, PROD, expect, expect_success
 from build_tasks.verify.target import Target
 
 pytestmark = [CONTRACT, PROD]
 
-CHART: dict[str, Any] = tomllib.loads(
-    (Path(__file__).parents[1] / "chart.toml").read_text(encoding="utf-8")
-)
+CHART: dict[str, Any] = paths.read_data(Path(__file__).parents[1] / "chart.toml")
 _CONTAINERS: dict[str, Any] = CHART["containers"]
 COMPONENTS = [name for name, container in _CONTAINERS.items() if "probe" in container]
 COMMANDS = [name for name in _CONTAINERS if name not in COMPONENTS]

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from build_tasks import paths
 from build_tasks.buildx.containers import Containers
-from build_tasks.verify.fixtures import (
-    Require,
-    expect_healthy,
-    start,
-    variables,
-)
-from build_tasks.verify.plugin import (
-    CONTRACT,
-    PROD,
-    expect,
-    script,
-)
+from build_tasks.verify.fixtures import Require, expect_healthy, start, variables
+from build_tasks.verify.plugin import CONTRACT, PROD, expect, script
 
 pytestmark = [CONTRACT, PROD]
 
-COMPOSE: dict[str, Any] = tomllib.loads(
-    (Path(__file__).parents[1] / "compose.toml").read_text(encoding="utf-8")
-)
+COMPOSE: dict[str, Any] = paths.read_data(Path(__file__).parents[1] / "compose.toml")
 #: Seconds for a DAG to be found and to run; 90 were seen on two cores.
 _RUN = 540
 #: On a loaded machine, the API server may answer a task too late: Airflow then tries it again.

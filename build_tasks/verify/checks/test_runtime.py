@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from build_tasks import paths
 from build_tasks.buildx.containers import Containers
 from build_tasks.verify.fixtures import Packages
 from build_tasks.verify.plugin import CONTRACT, expect, expect_success
 
 pytestmark = CONTRACT
 
-NEEDS: dict[str, Any] = tomllib.loads(
-    (Path(__file__).parents[1] / "runtime.toml").read_text(encoding="utf-8")
-)
+NEEDS: dict[str, Any] = paths.read_data(Path(__file__).parents[1] / "runtime.toml")
 _IMPORT = """
 import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
