@@ -17,6 +17,7 @@ from build_tasks.config.settings import Settings
 from build_tasks.engine import stand_ins
 from build_tasks.errors import EngineError, ImagesError, UsageError
 from build_tasks.inputs import base_lock, ca_bundle
+from build_tasks.inputs.base_lock import LockedBase
 from build_tasks.model.build import CA_BUNDLE, Secret
 from build_tasks.model.builder import DEFAULT, Builder, Driver
 from build_tasks.model.matrix import Names, Platform
@@ -165,7 +166,8 @@ def base_images(
     embedded = host.client.embedded
     pythons = dict.fromkeys(pythons)
     if host.settings.locked:
-        return {python: _locked(host, python, platforms) for python in pythons}
+        entries = base_lock.read(host.settings.project.root)
+        return {python: _locked(host, python, platforms, entries) for python in pythons}
     if embedded is None or embedded.hub or not _may_stand_in(host):
         return {python: Base(_named(host, python)) for python in pythons}
 
@@ -219,14 +221,15 @@ def _may_stand_in(host: BuildHost) -> bool:
     return host.settings.origins["base.image"] == "default"
 
 
-def _locked(host: BuildHost, python: str, platforms: Sequence[Platform]) -> Base:
+def _locked(
+    host: BuildHost, python: str, platforms: Sequence[Platform], entries: Mapping[str, LockedBase]
+) -> Base:
     """Return the base image that base.lock has for a Python.
 
     Raises:
         UsageError: it has none, lacks a platform, or is of another image than the settings name.
     """
-    place, root = host.settings.origins["locked"], host.settings.project.root
-    entries = base_lock.read(root)
+    place = host.settings.origins["locked"]
     again = f"run: {hints.task('base.update', '--python', python)}"
     if python not in entries:
         locked = listed(entries) or "no Python"
