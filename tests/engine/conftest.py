@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,12 @@ def suite(engine: EmbeddedEngine, cache: Path) -> Suite:
     here = Suite(environment, docker=docker, config=engine.environment["DOCKER_CONFIG"])
     here.good("cache.prune", "--all")
     return here
+
+
+@pytest.fixture(scope="session")
+def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
+    """The suite with buildx itself in the place of docker, for images that nobody should make."""
+    return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
 
 @pytest.fixture(scope="session")

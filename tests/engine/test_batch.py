@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,6 @@ def rows(text: str) -> dict[str, list[str]]:
     lines = text[text.rindex("\nbuild ") + 1 :].splitlines()[1:]
     table = itertools.takewhile(re.compile(r"(ci|prod)-[\w.-]+ ").match, lines)
     return {line.split()[0]: re.split(r" {2,}", line)[1:] for line in table}
-
-
-@pytest.fixture
-def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
-    """The suite with buildx itself in the place of docker."""
-    return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
 
 def said(buildx: Suite, reference: str, how: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,11 +39,6 @@ class Image:
         name = f"{self.name.rpartition(':')[0]}@{digest}"
         made = json.loads(buildx.engine("imagetools", "inspect", "--raw", name))
         return {layer["digest"]: layer["size"] for layer in made["layers"]}
-
-
-@pytest.fixture(scope="module")
-def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
-    return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
 
 
 @pytest.fixture(scope="module")

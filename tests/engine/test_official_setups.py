@@ -54,17 +54,18 @@ class Image:
         return replace(self, name=name)
 
 
-def load(suite: Suite, engine: EmbeddedEngine, *options: str, tag: str = "latest") -> Image:
+def load(
+    suite: Suite, engine: EmbeddedEngine, buildx: Suite, *options: str, tag: str = "latest"
+) -> Image:
     suite.good("image.build", *PROD, *options, "--tag", tag)
-    buildx = replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
     repository = suite.environment["AIRFLOW_IMAGES_REPOSITORY"]
     name = f"{engine.registry}/{repository}/main/prod/python3.11:{tag}"
     return Image(suite, buildx, name, str(engine.ca_bundle or ""))
 
 
 @pytest.fixture(scope="module")
-def image(suite: Suite, engine: EmbeddedEngine) -> Image:
-    return load(suite, engine)
+def image(suite: Suite, engine: EmbeddedEngine, buildx: Suite) -> Image:
+    return load(suite, engine, buildx)
 
 
 def test_the_default_image_holds_all_that_it_says(image: Image, tmp_path: Path) -> None:
@@ -195,8 +196,8 @@ def test_on_a_base_without_bytecode_a_start_of_python_leaves_no_names_in_the_ker
     image.buildx.engine(*build, str(tmp_path))
     options = ("--base-image", name)
     few = suite.having(**FEW_EXTRAS)
-    compiled = load(few, engine, *options, tag="base-compiled")
-    none = load(few, engine, *options, "--prod-bytecode", "none", tag="base-plain")
+    compiled = load(few, engine, image.buildx, *options, tag="base-compiled")
+    none = load(few, engine, image.buildx, *options, "--prod-bytecode", "none", tag="base-plain")
     # Other programs of the machine leave names, too, and the kernel may forget some.
     assert any(leak(compiled) < 50 for _ in range(3))
     assert any(leak(none) > 50 for _ in range(3))

@@ -49,12 +49,6 @@ def image(few: Suite, engine: EmbeddedEngine) -> Image:
     return Image(few, name, digest[0])
 
 
-@pytest.fixture(scope="module")
-def buildx(suite: Suite, engine: EmbeddedEngine) -> Suite:
-    """The engine's buildx, for images that nobody should make."""
-    return replace(suite.having(DOCKER_HOST=engine.host), docker=(str(engine.buildx),))
-
-
 def test_it_is_verified_in_the_registry_by_digest(image: Image) -> None:
     reference = f"{image.name.removesuffix(':latest')}@{image.digest}"
     select = ("--select", "labels or python_is or users", "--json")
