@@ -294,6 +294,12 @@ _URL_NOUN = "an address like https://pypi.example.com/simple/"
 default_index = Matching(rf"(?:{_URL})?", _URL_NOUN)  # empty: PyPI
 index = Matching(rf"(?:{_EXTRA}=)?{_URL}", f"{_URL_NOUN}, with or without NAME=")
 links = Matching(rf"{_URL}|(?![a-z]+://)\S(?:.*\S)?", f"a folder, or {_URL_NOUN}")
+distribution = Matching(
+    r"[A-Za-z0-9](?:[\w./-]*[A-Za-z0-9])?", "a distribution like apache-airflow-core, or its folder"
+)
+dependency_group = Matching(
+    rf"(?:{_EXTRA}:)?{_EXTRA}", "a dependency group like dev, or apache-airflow-core:dev"
+)
 no_binary = Matching(rf"{_EXTRA}|:all:", "the name of a package, or :all:")
 
 

@@ -222,6 +222,12 @@ class Settings:
         "EXTRA",
     )
     airflow_extras_add = Field(parsing.extras, [], "further extras of apache-airflow", "EXTRA")
+    sources = Field(
+        Choice("sources", ("copy", "mount")),
+        "copy",
+        "whether a CI image has the sources, or they are mounted when it runs",
+        kind=ImageKind.CI,
+    )
     constraints_mode = Field(
         parsing.constraints_mode,
         "constraints",
@@ -288,6 +294,27 @@ class Settings:
         "variables for installing Debian packages, like ACCEPT_EULA=Y",
         "NAME=VALUE",
         repeat=True,
+    )
+    ci_from = Field(
+        parsing.text,
+        "release",
+        "what CI installs: release, a folder of Airflow's sources, or git+URL@REF; sources are "
+        "installed editable",
+        "SOURCE",
+        kind=ImageKind.CI,
+    )
+    ci_distributions = Field(
+        Items(parsing.distribution),
+        [],
+        description="distributions of the sources that CI installs (default: all)",
+        kind=ImageKind.CI,
+    )
+    ci_groups = Field(
+        Items(parsing.dependency_group),
+        ["dev"],
+        description="dependency groups of the sources' distributions but apache-airflow, or of one "
+        "like apache-airflow:ci-image",
+        kind=ImageKind.CI,
     )
     ci_test_packages = Field(
         parsing.requirements, [], description="Python packages for tests, in the CI image"

@@ -32,6 +32,7 @@ VALUES: list[Any] = [
         "auto",
         "/opt/airflow",
         "gzip",
+        "mount",
         "python:{python}-slim",
         "x:{py}",
         "pandas>=2,<3",
