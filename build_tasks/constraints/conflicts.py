@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from build_tasks.config.parsing import parse_requirement
-from build_tasks.constraints.constraint_files import NAME, PIN, normalize
+from build_tasks.constraints.constraint_files import NAME, PIN, Pins, normalize
 from build_tasks.constraints.requirement_files import Requirement
 from build_tasks.errors import DependencyError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _AIRFLOW = "apache-airflow"
 _EXACT = re.compile(r"===| @ |==(?!.*\*)")
+#: A requirement with its place, as several modules have it.
+_Wanted = TypeVar("_Wanted", bound=tuple[str, str])
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,30 @@ def _holds(
         for machine in ("x86_64", "aarch64")
         for patch in (0, 99)
     )
+
+
+def excluded(pins: Pins, wanted: Iterable[_Wanted], python: str) -> list[tuple[str, _Wanted]]:
+    """Return the pins that requirements exclude in an image of a Python, each with the first.
+
+    Args:
+        pins: the pins of constraints.
+        wanted: requirements, each a place and a text.
+        python: the Python of the images.
+
+    Returns:
+        pins like `name==1.2.3` in the order of their names.
+    """
+    found: dict[str, _Wanted] = {}
+    for item in wanted:
+        name = NAME.match(item[1])
+        key = normalize(name[0]) if name else ""
+        if key not in pins or key in found:
+            continue
+        requirement = parse_requirement(item[1])
+        fits = requirement.specifier.contains(pins[key], prereleases=True)
+        if not fits and _holds(requirement.marker, python, any):
+            found[key] = item
+    return [(f"{name}=={pins[name]}", item) for name, item in sorted(found.items())]
 
 
 def unpinned(requirements: Iterable[str], lines: Iterable[str], python: str) -> list[str]:

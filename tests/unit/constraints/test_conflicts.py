@@ -78,6 +78,29 @@ def test_airflow_is_not_replaced_by_what_an_address_has() -> None:
     )
 
 
+def test_pins_that_sources_exclude_are_found_with_the_first_who_does() -> None:
+    pins = {
+        **{"old": "1.0", "sqlalchemy": "2.0.48", "arm": "1", "rc": "1.0rc1", "free": "1"},
+        **{"other-python": "1", "both-ways": "1", "windows": "1"},
+    }
+    wanted = [
+        Requirement("airflow-core/pyproject.toml: dependencies", text)
+        for text in (
+            *("SQLAlchemy[asyncio]>=2", "rc", "unpinned>9", "free>=1", "Both.Ways==2"),
+            *("other_python>1; python_version < '3.11'", "windows>1; sys_platform == 'win32'"),
+        )
+    ] + [
+        Requirement("task-sdk/pyproject.toml: group dev", text)
+        for text in ("old>=2", "arm>1; platform_machine == 'aarch64'", "both-ways>1", "rc>1")
+    ]
+    assert conflicts.excluded(pins, wanted, "3.11") == [
+        ("arm==1", ("task-sdk/pyproject.toml: group dev", "arm>1; platform_machine == 'aarch64'")),
+        ("both-ways==1", ("airflow-core/pyproject.toml: dependencies", "Both.Ways==2")),
+        ("old==1.0", ("task-sdk/pyproject.toml: group dev", "old>=2")),
+        ("rc==1.0rc1", ("task-sdk/pyproject.toml: group dev", "rc>1")),
+    ]
+
+
 def test_requirements_without_a_version_are_found() -> None:
     lines = ["pandas==2.0", "My_Package>=1"]
     wanted = (
