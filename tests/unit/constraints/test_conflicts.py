@@ -80,8 +80,14 @@ def test_airflow_is_not_replaced_by_what_an_address_has() -> None:
 
 def test_pins_that_sources_exclude_are_found_with_the_first_who_does() -> None:
     pins = {
-        **{"old": "1.0", "sqlalchemy": "2.0.48", "arm": "1", "rc": "1.0rc1", "free": "1"},
-        **{"other-python": "1", "both-ways": "1", "windows": "1"},
+        "old": "1.0",
+        "sqlalchemy": "2.0.48",
+        "arm": "1",
+        "rc": "1.0rc1",
+        "free": "1",
+        "other-python": "1",
+        "both-ways": "1",
+        "windows": "1",
     }
     wanted = [
         Requirement("airflow-core/pyproject.toml: dependencies", text)
