@@ -46,7 +46,8 @@ def extras(settings: Settings, kind: ImageKind, airflow: str) -> Extras:
 
     A slim image has none. Others have those of `airflow.extras`, by default those of the official
     image, and those of `airflow.extras-add`. A CI image has those of `ci.extras` instead of the
-    first, unless `airflow.extras` comes from a place that outranks that of `ci.extras`.
+    first, unless `airflow.extras` comes from a place that outranks that of `ci.extras`; from
+    sources, it has none by default.
 
     Raises:
         UsageError: the extras of the official image of that release are not known.
@@ -55,6 +56,8 @@ def extras(settings: Settings, kind: ImageKind, airflow: str) -> Extras:
         return ()
     if key := own_list(settings, kind):
         place, names = settings.origins[key], settings.values[key]
+    elif kind is ImageKind.CI and settings.ci_from != "release":
+        place, names = settings.origins["ci.from"], ()  # its dependency groups say what tests need
     else:
         place = "airflow.extras" if kind is ImageKind.CI else "prod.profile"
         names = official_extras(airflow, place)

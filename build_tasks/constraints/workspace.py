@@ -225,6 +225,22 @@ def metadata_files(root: Path, chosen: Iterable[Distribution]) -> dict[str, byte
     return files
 
 
+def version(root: Path, distribution: Distribution) -> str:
+    """Return the version of a distribution, empty if neither its files nor its metadata have it.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    known = distribution.project.get("version")
+    if isinstance(known, str):
+        return known
+    tool, folder = _table(distribution.content, "tool"), root / distribution.folder
+    for name in _versioned(folder, tool, distribution):
+        if match := _VERSION.search(paths.read_text(folder / name)):
+            return match[1]
+    return ""
+
+
 def _metadata(folder: Path, distribution: Distribution) -> dict[str, bytes]:
     """Return the files of one distribution, by their paths in its folder."""
     project, tool = distribution.project, _table(distribution.content, "tool")
