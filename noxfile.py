@@ -2,6 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #     "argcomplete>=3",
+#     "dependency-groups>=1.3",
 #     "invoke>=2.2",
 #     "jinja2>=3.1",
 #     "nox>=2024.10.9",
