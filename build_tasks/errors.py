@@ -88,6 +88,14 @@ class CommandError(ImagesError, exit_code=1):
     """Report another program's failure that fits no other class."""
 
 
+class RunError(ImagesError, exit_code=1, kind="run"):
+    """Report a command in a container that failed; the exit code is the command's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class SeveralErrors(ImagesError, exit_code=12):
     """Report several builds that failed; the exit code is theirs if they have the same."""
 
@@ -116,6 +124,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, signum: int = signal.SIGINT) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
         self.exit_code = 128 + signum
 
 

@@ -36,6 +36,10 @@ class Terminal:
         """Press keys; ^C is b"\\x03"."""
         os.write(self.master, keys)
 
+    def resize(self, lines: int, columns: int) -> None:
+        """Give its window another size."""
+        termios.tcsetwinsize(self.master, (lines, columns))
+
     def wait_for(self, word: str, seconds: float = 30) -> None:
         """Wait until a word was written."""
         until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Containers of one image, which run commands and are removed together."""
+"""Containers: those of one image that run commands and are removed together, and a single one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from build_tasks import process
+from build_tasks import paths, process
 from build_tasks.buildx.toolchain import Client
-from build_tasks.process import Completed
+from build_tasks.process import Command, Completed
 
 #: Seconds for a command in a container; Airflow's own take a minute under emulation.
 TIMEOUT = 600.0
@@ -100,3 +100,78 @@ class Containers:
             timeout=TIMEOUT,
             check=False,
         )
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A container whose streams are those of this process.
+
+    Args:
+        image: the reference of the image, which is not pulled.
+        platform: its platform.
+        name: the name of the container.
+        user: the user and the group, as numbers.
+        labels: `NAME=VALUE`.
+        environment: `NAME=VALUE`, or `NAME` for the value that this process has.
+        mounts: values of `--mount`.
+        ports: values of `--publish`.
+        folder: the working directory; empty for that of the image.
+        init: whether it needs an init process, because the image has none.
+        stdin: whether it reads our standard input.
+        terminal: whether it has a terminal, which is ours.
+        command: the command; empty for that of the image.
+    """
+
+    image: str
+    platform: str
+    name: str
+    user: str
+    labels: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    folder: str = ""
+    init: bool = False
+    stdin: bool = False
+    terminal: bool = False
+    command: tuple[str, ...] = ()
+
+
+def run_command(client: Client, container: Foreground) -> Command:
+    """Return the command that runs a container to its end."""
+    lists = {
+        "--label": container.labels,
+        "--env": container.environment,
+        "--mount": container.mounts,
+        "--publish": container.ports,
+        "--workdir": (container.folder,) if container.folder else (),
+    }
+    flags = {
+        "--init": container.init,
+        "--interactive": container.stdin,
+        "--tty": container.terminal,
+    }
+    return (
+        *(client.docker, "run", "--pull", "never", "--platform", container.platform),
+        *("--name", container.name, "--user", container.user),
+        *(name for name, given in flags.items() if given),
+        *(word for option, values in lists.items() for value in values for word in (option, value)),
+        *(container.image, *container.command),
+    )
+
+
+def remove_command(client: Client, name: str) -> Command:
+    """Return the command that ends a container, and removes it with its unnamed volumes."""
+    return (client.docker, "rm", "--force", "--volumes", name)
+
+
+def started(client: Client, name: str) -> bool:
+    """Return whether a container that is over, and not removed yet, has started."""
+    form = ("--format", "{{json .State}}")
+    completed = process.run(
+        (client.docker, "container", "inspect", *form, name),
+        environment=client.environment,
+        check=False,
+    )
+    # The time is that of Go's zero where it has not.
+    return str(paths.parse_json(completed.stdout).get("StartedAt", "0001")) > "0002"

@@ -79,6 +79,12 @@ class Client:
         return bool(self.embedded) or "containerd" in json.dumps(self.facts.get("DriverStatus"))
 
     @property
+    def rootless(self) -> bool:
+        """Whether the user 0 of containers is the one that the engine runs as."""
+        own = json.dumps(self.facts.get("SecurityOptions")) if not self.embedded else ""
+        return "name=rootless" in own
+
+    @property
     def host(self) -> str:
         """The engine's address, empty where it is docker's own to say."""
         return self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")

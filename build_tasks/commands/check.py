@@ -18,7 +18,7 @@ def check_image(options: Options) -> None:
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: give at most one of them")
     verdicts = up_to_date.check(
-        whole_matrix(options), options.settings(), find_record=_recorded, announce=message
+        whole_matrix(options), options.settings(), find_record=recorded, announce=message
     )
     if options.flag("json"):
         show_json([verdict.data for verdict in verdicts])
@@ -56,6 +56,7 @@ def explain_image(options: Options) -> None:
         message("all steps were cached")
 
 
-def _recorded(identity: str, fingerprint: str) -> BuildRecord | None:
+def recorded(identity: str, fingerprint: str) -> BuildRecord | None:
+    """Return the record of the build that had these inputs, None if there is none."""
     records = journal.by_identity(identity, message)
     return next((record for record in records if record.fingerprint == fingerprint), None)

@@ -62,6 +62,7 @@ class Option(NamedTuple):
         repeat: it may be repeated, and its values contain commas.
         positional: the value may stand alone, without the name.
         least: the value is an integer, at least this one.
+        rest: its values are all words after `--`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Option(NamedTuple):
     repeat: bool = False
     positional: bool = False
     least: int | None = None
+    rest: bool = False
 
     @property
     def flag(self) -> bool:
@@ -83,7 +85,7 @@ class Option(NamedTuple):
     def usage(self) -> str:
         """The option with the placeholder of its value."""
         value = f"{{{','.join(self.choices)}}}" if self.choices else self.metavar
-        name = "" if self.positional else f"--{self.name} "
+        name = "" if self.positional else "-- " if self.rest else f"--{self.name} "
         return (
             f"{name}{value}{'[,...]' if self.several else ' ...' if self.repeat else ''}".rstrip()
         )
@@ -103,6 +105,11 @@ class Options(NamedTuple):
         """Return the values of an option that takes several."""
         return [item.strip() for item in (self.text(name) or "").split(",") if item.strip()]
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return the values of an option that may be repeated, or takes the rest."""
+        value = self.given.get(name)
+        return tuple(value) if isinstance(value, list) else ()
+
     def number(self, name: str) -> int | None:
         """Return the integer that an option gives, None if it was not given."""
         text = self.text(name)
@@ -111,6 +118,10 @@ class Options(NamedTuple):
     def flag(self, name: str) -> bool:
         """Return whether a flag was given."""
         return bool(self.given.get(name))
+
+    def replace(self, values: Mapping[str, str | bool | list[str] | None]) -> Options:
+        """Return the options with other values of some."""
+        return Options({**self.given, **values})
 
     def settings(self) -> Settings:
         """Return the effective settings.
@@ -133,7 +144,7 @@ def collect(values: Mapping[str, Any], options: Sequence[Option]) -> Options:
         value = values.get(option.name)
         if not value:
             continue
-        if isinstance(value, list) and not option.repeat:
+        if isinstance(value, list) and not (option.repeat or option.rest):
             value = ",".join(value)
         if option.least is not None:
             _check_number(option.name, value, option.least)

@@ -60,6 +60,8 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
         SystemExit: after printing help or the version.
     """
     options, rest = read(verb, words, place, command or place)
+    if rest and verb.rest:
+        return options.replace({verb.rest: [*rest]})
     if rest:
         raise _unknown(verb, "argument", rest[0], place, command or place)
     return options
@@ -68,12 +70,18 @@ def parse(verb: Verb, words: Sequence[str], place: str, command: str = "") -> Op
 def read(
     verb: Verb, words: Sequence[str], place: str, command: str
 ) -> tuple[Options, Sequence[str]]:
-    """Return the options at the beginning of a command line, and the rest; else like `parse`."""
+    """Return the options at the beginning of a command line, and the rest; else like `parse`.
+
+    What follows `--` is an option of a verb that takes the rest.
+    """
     arguments = [option.name for option in verb.options if option.positional]
     values: dict[str, list[str]] = {}
     rest = [*words]
     while rest and (_is_option(rest[0]) or arguments):
         word = rest.pop(0)
+        if word == "--" and verb.rest:
+            values[verb.rest], rest = rest, []
+            break
         if not _is_option(word):
             values[arguments.pop(0)] = [word]
             continue
@@ -98,7 +106,8 @@ def describe(verb: Verb, command: str) -> str:
     """Return the help of a verb, which stands after this command."""
     summary = (verb.body.__doc__ or "").partition("\n")[0]
     width = max(shutil.get_terminal_size().columns - 2, 30)
-    lines = [f"usage: {command} [OPTIONS]", "", *textwrap.wrap(summary, width), "", "options:"]
+    usage = f"usage: {command} [OPTIONS]{' [-- COMMAND]' if verb.rest else ''}"
+    lines = [usage, "", *textwrap.wrap(summary, width), "", "options:"]
     lines += entry("-h, --help", "show this help and exit")
     lines += entry("--version", "show the version and exit")
     for group in GROUPS:
@@ -126,7 +135,7 @@ def _is_option(word: str) -> bool:
 def _option(verb: Verb, word: str, place: str, command: str) -> Option:
     """Return the option that has a name now or had it before."""
     name = word.removeprefix("--")
-    for option in verb.options:
+    for option in verb.named:
         if option.name == FORMER_FLAGS.get(name, ("",))[0]:
             return Option(name, option.group, "")  # collect() knows its value
         if option.name in {name, FORMER_NAMES.get(name)}:
@@ -138,7 +147,7 @@ def _option(verb: Verb, word: str, place: str, command: str) -> Option:
 
 def _unknown(verb: Verb, noun: str, word: str, place: str, command: str) -> UsageError:
     subject = f"{place}: unknown {noun}" if place else f"unknown {noun}"
-    known = [f"--{option.name}" for option in verb.options if not option.positional]
+    known = [f"--{option.name}" for option in verb.named if not option.positional]
     return unknown(subject, word, known, f"`{command} -h`")
 
 

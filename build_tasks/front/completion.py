@@ -35,7 +35,7 @@ def answer() -> None:
     tasks = parser.add_subparsers()
     for name, verb in VERBS.items():
         task = tasks.add_parser(name)
-        for option in verb.options:
+        for option in verb.named:
             _add(task, option)
     autocomplete(parser)
 

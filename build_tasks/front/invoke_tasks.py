@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 # Invoke turns bytecode off, and every run would compile the package anew.
@@ -42,16 +43,18 @@ class _VerbTask(Task[Callable[..., None]]):
         given: the options that the command line gives; None if that was not parsed.
     """
 
-    def __init__(self, verb: Verb, given: Names[str] | None) -> None:
+    def __init__(self, verb: Verb, given: Mapping[str, Any] | None) -> None:
+        rest = (given or {}).get(verb.rest)  # of which Invoke would join the words
+
         def body(_context: Context, **values: Any) -> None:
             try:
-                verb.run(collect(values, verb.options))
+                verb.run(collect({**values, verb.rest: rest}, verb.options))
             except (ImagesError, Interrupted) as error:
                 raise Exit(str(error), code=error.exit_code) from None
 
         body.__doc__ = verb.body.__doc__
         super().__init__(body, positional=())
-        self._options = verb.options
+        self._options = verb.named
         self._given = given
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
@@ -86,7 +89,7 @@ def namespace(*own: Callable[..., Any], words: Sequence[str] | None = None) -> C
     words = sys.argv[1:] if words is None else words
     root = Collection(*own)
     # Invoke copies the options of all tasks twice, which would take longer than a no-op build.
-    tasks: Mapping[str, Names[str] | None] = {}
+    tasks: Mapping[str, Mapping[str, Any] | None] = {}
     if hints.front_end() == "invoke" or Path(sys.argv[0]).name == hints.COMMAND:
         try:
             tasks = _parse(words, {*root.task_names})
@@ -102,7 +105,7 @@ def namespace(*own: Callable[..., Any], words: Sequence[str] | None = None) -> C
     return root
 
 
-def _parse(words: Sequence[str], own: Names[str]) -> dict[str, Names[str]]:
+def _parse(words: Sequence[str], own: Names[str]) -> dict[str, Mapping[str, Any]]:
     """Return the tasks that a command line names, each with the options that it is given.
 
     Print help, or raise UsageError for an unknown task or option: Invoke suggests none.
@@ -115,12 +118,16 @@ def _parse(words: Sequence[str], own: Names[str]) -> dict[str, Names[str]]:
         Program.no_tasks_given = Program.list_tasks  # type: ignore[method-assign]
     if words[:1] in (["-h"], ["--help"]) and words[1:2] and words[1] in VERBS:
         words = [words[1], words[0]]
-    tasks: dict[str, Names[str]] = {}
+    tasks: dict[str, Mapping[str, Any]] = {}
     name = ""
     while words and (tasks or not words[0].startswith("-")):
         word, *words = words
         if word in own:
             return {}
+        if word not in VERBS and name and VERBS[name].rest:
+            raise UsageError(
+                f"{name}: the command follows `--`: {shlex.join(['--', word, *words])}"
+            )
         if word not in VERBS and name:
             raise UsageError(f"{name}: takes no argument {word!r}, and no task has that name")
         if word not in VERBS:

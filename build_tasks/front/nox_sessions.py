@@ -22,7 +22,7 @@ from build_tasks.config.options import Options
 from build_tasks.config.parsing import nearest
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
-from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
+from build_tasks.front.verbs import BUILD_ALL, SHELL, TEST, VERBS, Verb
 from build_tasks.model.matrix import ImageKind, Platform
 
 #: The options of nox that name sessions, and those that list them.
@@ -30,6 +30,10 @@ _SELECTING = frozenset(("-s", "-e", "--session", "--sessions"))
 _LISTING = frozenset(("-l", "--list", "--list-sessions"))
 #: The verbs of one image and Python.
 _TITLES = {"build": "Build", "merge": "Merge the platforms of", "verify": "Verify"}
+_RUNS = {
+    "shell": (SHELL, "Start a shell in"),
+    "test": (TEST, "Run pytest, or a command, in"),
+}
 
 
 def register(words: Sequence[str] | None = None) -> None:
@@ -61,6 +65,10 @@ def register(words: Sequence[str] | None = None) -> None:
             _register(
                 f"{session}-{architecture}", verb, f"{text} on {architecture}.", on_platform, *tags
             )
+    for (name, (verb, title)), python in product(_RUNS.items(), pythons):
+        text = f"{title} the CI image with Python {python}."
+        fixed = {"kind": ImageKind.CI.value, "python": python}
+        _register(f"{name}_ci-{python}", verb, text, fixed, f"{name}_ci", f"python-{python}")
     _register("build_all", BUILD_ALL, "Build the whole matrix, or the selected part.", {})
     for python in pythons:
         verb, title = (

@@ -24,6 +24,10 @@ class Verb:
         self.function = function
         self.examples = examples
         self.options = options
+        #: The options that have a name on the command line.
+        self.named = tuple(option for option in options if not option.rest)
+        #: The name of the option that takes what follows `--`; "" if there is none.
+        self.rest = next((option.name for option in options if option.rest), "")
 
     @property
     def body(self) -> Callable[[Options], None]:
@@ -94,6 +98,22 @@ BUILD_OPTIONS = (
     Option("verbose", "run", "show the whole buildx command of each build"),
 )
 BUILD = (*IMAGES, *BUILD_OPTIONS)
+#: The options of a container in the foreground.
+RUN = (
+    TAG,
+    Option("no-build", "run", "run an image that is out of date, and say so"),
+    Option(
+        "port", "run", "port to publish, like 8080, 8080:80, 0.0.0.0:80:80", "PORT", repeat=True
+    ),
+    Option(
+        "env", "run", "variable; NAME alone has the caller's value", "NAME[=VALUE]", repeat=True
+    ),
+    Option("mount", "run", "file or folder to mount, like data:/data:ro", "PATH:PATH", repeat=True),
+    Option("progress", "run", "display of a build (default: auto)", choices=PROGRESS),
+    Option("verbose", "run", "show the commands of docker and buildx"),
+    *SETTINGS,
+    Option("command", "run", "command to run (default: that of the image)", "COMMAND", rest=True),
+)
 _EXAMPLES = ("--python 3.11", "--kind prod --python 3.11,3.12 --push --push-cache")
 
 VERBS: Mapping[str, Verb] = {
@@ -213,6 +233,9 @@ VERBS: Mapping[str, Verb] = {
         Option("output", "output", "file to write, like report.html (default: stdout)", "FILE"),
         JSON,
     ),
+    "image.run": Verb(
+        "run.run_image", ("--python 3.11", "--python 3.11 -- pytest tests -k x"), *IMAGE, *RUN
+    ),
     "image.save": Verb(
         "images.save_image",
         ("--python 3.11", "--python 3.11 --file ci.tar.zst"),
@@ -242,6 +265,9 @@ VERBS: Mapping[str, Verb] = {
         *SHOWN,
     ),
 }
+#: Sessions: a shell, and tests, in a container.
+SHELL = Verb("run.open_shell", ("", "--port 8080 airflow standalone"), *IMAGE, *RUN)
+TEST = Verb("run.run_tests", ("pytest tests -k x", "--sources mount pytest tests"), *IMAGE, *RUN)
 BUILD_ALL = Verb(
     "build.build_all", ("--kind ci", "--push --push-cache"), *ALL_IMAGES, *BUILD_OPTIONS
 )

@@ -56,6 +56,15 @@ def select(options: Options, settings: Settings) -> list[Image]:
     ]
 
 
+def select_one(options: Options, settings: Settings) -> Image:
+    """Return the one image that the options select; else like `select`."""
+    images = select(options, settings)
+    if len(images) > 1:
+        option = "python" if len(options.items("python")) > 1 else "kind"
+        raise UsageError(f"--{option}: one at a time: {options.text(option)}")
+    return images[0]
+
+
 def _check_options(settings: Settings, kinds: list[ImageKind]) -> None:
     """Raise UsageError for an option that none of the images has."""
     for field in FIELDS:

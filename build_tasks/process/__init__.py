@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from build_tasks.process.children import CHILDREN
 from build_tasks.process.commands import Announce, Command, Completed, Environment, echo, quote
+from build_tasks.process.foreground import attached, has_input, on_terminal
 from build_tasks.process.running import reading, run, writing
 from build_tasks.process.signals import interruptible
 from build_tasks.process.streaming import stream
@@ -17,8 +18,11 @@ __all__ = [
     "Command",
     "Completed",
     "Environment",
+    "attached",
     "echo",
+    "has_input",
     "interruptible",
+    "on_terminal",
     "pool",
     "quote",
     "reading",

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _SHELL = "/bin/sh"
@@ -22,7 +24,7 @@ _SCRIPT = Path(__file__).with_name("watchdog.sh")
 
 
 class Watchdog:
-    """Tells a shell which groups of processes end, and which files go, with this process."""
+    """Tells a shell what ends with this process: groups of processes, files, and a container."""
 
     def __init__(self) -> None:
         #: A variable that children inherit: one that was not reported yet is known by it.
@@ -30,6 +32,7 @@ class Watchdog:
         self._lock = threading.Lock()
         self._shell: subprocess.Popen[bytes] | None = None
         self._files: list[Path] = []
+        self._command = ""
 
     def start(self) -> None:
         """Start the shell if none runs. Without a shell, children are not watched."""
@@ -50,6 +53,7 @@ class Watchdog:
             )
             for file in self._files:
                 self._write_file(file)
+            self._write_command()
 
     def started(self, group: int) -> None:
         """Watch a group of processes."""
@@ -63,6 +67,19 @@ class Watchdog:
         """Have a file removed if this process is killed, which otherwise removes it itself."""
         self._files.append(file)
         self._write_file(file)
+
+    def run_if_killed(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Have a command run if this process is killed; an empty one for none.
+
+        It ends what a child has started elsewhere, like a container.
+        """
+        settings = [f"{name}={value}" for name, value in environment.items()]
+        self._command = shlex.join(["env", *settings, *command]) if command else ""
+        self._write_command()
+
+    def _write_command(self) -> None:
+        if "\n" not in self._command:
+            self._write(f"command {self._command}\n")
 
     def _write_file(self, file: Path) -> None:
         # The shell reads lines: a name with a newline would become another file's.

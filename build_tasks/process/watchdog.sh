@@ -1,14 +1,15 @@
 # shellcheck shell=sh
 # End the children of a process that was killed: sh watchdog.sh NAME=VALUE < PIPE
 #
-# Reads lines: `started GROUP`, `ended GROUP`, `file PATH`. The pipe ends with the process. Then
-# ends the groups that are left, and every process with the variable NAME=VALUE in its environment
-# (where there is /proc), and removes the files.
+# Reads lines: `started GROUP`, `ended GROUP`, `file PATH`, `command COMMAND`, of which the last one
+# counts. The pipe ends with the process. Then ends the groups that are left, and every process with
+# the variable NAME=VALUE in its environment (where there is /proc), runs the command, at once and
+# when all have ended, and removes the files.
 #
 # No process gets SIGTERM more than twice: at the third, buildx and docker exit without cleaning up.
 # SIGKILL follows after 7 seconds, as in children.py.
 trap '' HUP INT TERM
-mark=$1 groups='' marked='' seconds=7
+mark=$1 groups='' marked='' command='' seconds=7
 shift
 while IFS=" " read -r verb value; do
   case $verb in
@@ -18,9 +19,11 @@ while IFS=" " read -r verb value; do
       for group in $groups; do [ "$group" = "$value" ] || kept="$kept $group"; done
       groups=$kept ;;
     file) set -- "$@" "$value" ;;
+    command) command=$value ;;
   esac
 done
 for group in $groups; do kill -s TERM -- "-$group"; done
+[ -z "$command" ] || sh -c "$command" &
 while :; do
   # shellcheck disable=SC2013 # a name in /proc has no space
   for file in $(grep -lsF "$mark" /proc/[0-9]*/environ); do
@@ -38,4 +41,5 @@ while :; do
 done
 for group in $groups; do kill -s KILL -- "-$group"; done
 for pid in $marked; do kill -s KILL "$pid"; done
+[ -z "$command" ] || sh -c "$command"
 for file; do rm -f "$file"; done

@@ -69,7 +69,7 @@ def _check(options: Options, settings: Settings) -> None:
     """Raise UsageError unless the options select one image, and are those of one."""
     kind, python = options.text("kind"), options.text("python")
     if not options.text("image"):
-        _selected(options, settings)
+        selection.select_one(options, settings)
     if kind:
         parsing.kind(kind, "--kind")
     if python:
@@ -113,7 +113,7 @@ def to_save(
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    kind, python, _ = _selected(options, settings)
+    kind, python, _ = selection.select_one(options, settings)
     host = build_host.find(settings, start=False, announce=announce)
     reference = _reference(host, options, _platform(host))
     image = target.find_local(host.client, reference)
@@ -130,13 +130,6 @@ def to_save(
     return host, image, target.identify(image, platform)
 
 
-def _selected(options: Options, settings: Settings) -> selection.Image:
-    selected = selection.select(options, settings)
-    if len(selected) > 1:
-        raise UsageError(f"--python: one at a time: {options.text('python')}")
-    return selected[0]
-
-
 def _platform(host: BuildHost) -> Platform:
     platforms = host.settings.platforms or (host.client.native,)
     if len(platforms) > 1:
@@ -145,7 +138,7 @@ def _platform(host: BuildHost) -> Platform:
 
 
 def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
-    build = _selected(options, host.settings).build(platform)
+    build = selection.select_one(options, host.settings).build(platform)
     tag = options.text("tag") or build.tag
     return f"{host.names.image(build)}:{parsing.tag(tag, '--tag')}"
 

@@ -248,7 +248,7 @@ def test_nox_lists_no_sessions_of_single_platforms(bench: Bench) -> None:
     listed = bench.run("nox", "-l").stdout
     assert "] -> Build the CI image with Python 3.14.\n" in listed
     assert "arm64" not in listed
-    assert len(listed.splitlines()) < 60
+    assert len(listed.splitlines()) < 70
     assert bench.nox("build_ci-3.14-arm64", "--dry-run").returncode == 0
 
 

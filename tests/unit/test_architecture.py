@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("plan", ("plan",), "options, settings and the machine become builds; nothing starts"),
     (
         "features",
-        ("check", "publish", "report", "storage", "verify", "batch"),
+        ("check", "publish", "report", "run", "storage", "verify", "batch"),
         "know no other feature; batch runs the jobs of the others",
     ),
     ("front", ("commands", "front"), "parses, calls one function, maps one exception"),

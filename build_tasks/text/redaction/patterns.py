@@ -65,10 +65,10 @@ _PATTERNS = {
         r"\b(?:ENV|ARG)[ \t]{1,8}(?P<name>[A-Za-z_]\w*+)[ \t]{1,8}"
         rf"(?P<value>(?!=){_NO_VALUE}\S+)"
     ): ("env", "arg"),
-    # curl -u user:password, and programs whose -p is a password.
+    # curl -u user:password, not docker's --user 1000:0, and programs whose -p is a password.
     (
         r"(?<!\S)(?:-[uU]|--user|--proxy-user)[ =]{0,2}[\"']?[^\s:\"'/]*:"
-        rf"(?P<value>(?!{_REFERENCE})[^\s\"']+)"
+        rf"(?P<value>(?!{_REFERENCE}|0(?!\S))[^\s\"']+)"
     ): ("curl", "wget", "://"),
     (
         r"\b(?:login|twine|sshpass|mysql\w*+|mariadb\w*+)\b[^;&|\n]{0,999}?(?<!\S)-p[ =]?[\"']?"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from build_tasks import process
-from build_tasks.buildx.containers import Containers
+from build_tasks.buildx import containers as module
+from build_tasks.buildx.containers import Containers, Foreground
 from build_tasks.buildx.toolchain import Client
 from build_tasks.process import Command, Completed
 
@@ -107,3 +108,45 @@ def test_the_exit_status_of_a_container_is_waited_for(
 
     monkeypatch.setattr(process, "run", run)
     assert containers().wait("id1") == status
+
+
+def test_a_container_in_the_foreground_has_the_options_that_it_needs() -> None:
+    plain = Foreground("i:1", "linux/amd64", "n", "1000:0")
+    start = ("docker", "run", "--pull", "never", "--platform", "linux/amd64", "--name", "n")
+    assert module.run_command(CLIENT, plain) == (*start, "--user", "1000:0", "i:1")
+    whole = Foreground(
+        *("i:1", "linux/amd64", "n", "1000:0"),
+        labels=("l=1",),
+        environment=("A=1 2", "TOKEN"),
+        mounts=("type=bind,source=/a,target=/b",),
+        ports=("127.0.0.1:80:80",),
+        folder="/opt/airflow",
+        init=True,
+        stdin=True,
+        terminal=True,
+        command=("bash", "-c", "x y"),
+    )
+    assert module.run_command(CLIENT, whole) == (
+        *(*start, "--user", "1000:0", "--init", "--interactive", "--tty", "--label", "l=1"),
+        *("--env", "A=1 2", "--env", "TOKEN", "--mount", "type=bind,source=/a,target=/b"),
+        *("--publish", "127.0.0.1:80:80", "--workdir", "/opt/airflow", "i:1", "bash", "-c", "x y"),
+    )
+
+
+def test_a_container_is_removed_with_its_unnamed_volumes() -> None:
+    assert module.remove_command(CLIENT, "n") == ("docker", "rm", "--force", "--volumes", "n")
+
+
+@pytest.mark.parametrize(
+    ("output", "started"),
+    [
+        ('{"StartedAt": "2026-11-30T19:57:29.35Z", "ExitCode": 125}', True),
+        ('{"StartedAt": "0001-01-01T00:00:00Z", "Error": "address in use"}', False),
+        ("", False),
+    ],
+)
+def test_a_container_has_started_or_not(
+    monkeypatch: pytest.MonkeyPatch, output: str, started: bool
+) -> None:
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, output, ""))
+    assert module.started(CLIENT, "n") is started

@@ -53,10 +53,10 @@ def test_the_record_of_an_image_is_the_one_with_its_fingerprint() -> None:
     record = BuildRecord("ci-3.11-amd64", run="1", fingerprint="one")
     journal.write(record)
     journal.write(replace(record, run="2", fingerprint="two"))
-    found = check._recorded("ci-3.11-amd64", "one")
+    found = check.recorded("ci-3.11-amd64", "one")
     assert found
     assert found.run == "1"
-    assert check._recorded("ci-3.11-amd64", "three") is None
+    assert check.recorded("ci-3.11-amd64", "three") is None
 
 
 def test_a_build_is_explained_by_another_one_that_has_it(

@@ -56,3 +56,15 @@ def test_former_names_are_not_names_of_now() -> None:
     assert not {*options.FORMER_NAMES, *options.FORMER_FLAGS} & {
         option.name for option in options.SETTINGS
     }
+
+
+def test_a_command_keeps_its_words() -> None:
+    takes = (Option("command", "run", "", "COMMAND", rest=True),)
+    given = collect({"command": ["a", "b,c"]}, takes)
+    assert given.texts("command") == ("a", "b,c")
+    assert given.texts("other") == ()
+    assert takes[0].usage == "-- COMMAND"
+
+
+def test_some_options_are_replaced() -> None:
+    assert Options({"a": "1", "b": "2"}).replace({"b": "3"}) == Options({"a": "1", "b": "3"})

@@ -111,7 +111,7 @@ def test_help_says_what_a_verb_does_and_has_every_option_and_two_examples(
     assert max(map(len, shown.splitlines())) <= 80
     assert (verb.body.__doc__ or "-")[:50].partition("\n")[0] in shown
     for option in verb.options:
-        assert f"  --{option.name}" in shown or option.positional
+        assert f"  --{option.name}" in shown or option.positional or option.rest
     assert not any(f"--{former} " in shown for former in FORMER_NAMES)
     assert shown.partition("examples:")[2].count(f"  invoke {name}") == (2 if verb.options else 1)
 
@@ -159,3 +159,45 @@ def test_an_option_without_a_value_ends_before_the_next_word() -> None:
         VERBS["matrix"], ["--json", "settings", "--json"], "matrix", "invoke matrix"
     )
     assert (given, rest) == (Options({"json": True}), ["settings", "--json"])
+
+
+RUN = VERBS["image.run"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--sources", "mount", "--", "pytest", "-k", "x", "--python"),
+        ("--sources", "mount", "pytest", "-k", "x", "--python"),
+    ],
+)
+def test_what_follows_the_options_is_the_command(words: tuple[str, ...]) -> None:
+    given = command_line.parse(RUN, words, "test_ci-3.11")
+    assert given.texts("command") == ("pytest", "-k", "x", "--python")
+    assert given.text("sources") == "mount"
+    assert given.text("python") is None
+
+
+def test_a_command_may_be_anything_after_two_hyphens() -> None:
+    assert command_line.parse(RUN, ("--", "--", "-h"), "x").texts("command") == ("--", "-h")
+    assert command_line.parse(RUN, ("--",), "x").texts("command") == ()
+    assert command_line.read(RUN, ("pytest", "x"), "x", "x")[1] == ["pytest", "x"]
+
+
+@pytest.mark.parametrize("words", [("-k", "x"), ("--command", "x")])
+def test_an_option_before_the_command_has_to_be_known(words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=f"^test_ci-3.11: unknown option '{words[0]}'"):
+        command_line.parse(RUN, words, "test_ci-3.11")
+
+
+def test_only_some_verbs_take_a_command() -> None:
+    with pytest.raises(UsageError, match=r"unknown option '--'"):
+        parse("--", "pytest")
+
+
+def test_help_shows_where_the_command_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line.parse(RUN, ["-h"], "image.run")
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: image.run [OPTIONS] [-- COMMAND]\n")
+    assert "\n  -- COMMAND " in shown

@@ -7,6 +7,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from build_tasks.config.options import Options
 from build_tasks.errors import UsageError
 from build_tasks.front import invoke_tasks
 from build_tasks.front.verbs import VERBS, Verb
@@ -95,3 +96,21 @@ def test_an_error_ends_invoke_with_its_exit_code(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Exit, match="why") as caught:
         task(Context())
     assert caught.value.code == UsageError.exit_code
+
+
+def test_a_command_reaches_its_task_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invoke would join the words after `--`."""
+    given: list[Options] = []
+    monkeypatch.setattr(Verb, "run", lambda _, options: given.append(options))
+    words = ["image.run", "--python", "3.11", "--env", "A=1", "--", "pytest", "-k", "a and b"]
+    task = invoke_tasks.namespace(words=words)["image.run"]
+    assert "command" not in {argument.name for argument in task.get_arguments()}
+    task(Context(), python=["3.11"], env=["A=1"])
+    command = ["pytest", "-k", "a and b"]
+    assert given == [Options({"python": "3.11", "env": ["A=1"], "command": command})]
+
+
+def test_a_command_without_two_hyphens_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        invoke_tasks.namespace(words=["image.run", "--python", "3.11", "pytest", "a b"])
+    assert capsys.readouterr().err == "image.run: the command follows `--`: -- pytest 'a b'\n"

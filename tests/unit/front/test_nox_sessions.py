@@ -108,3 +108,19 @@ def test_a_session_further_below_in_the_noxfile_is_not_refused() -> None:
 def test_no_session_runs_unless_it_is_named(sessions: dict[str, Any]) -> None:
     nox_sessions.register([])
     assert not any(session.default for session in sessions.values())
+
+
+def test_ci_images_have_sessions_for_a_shell_and_for_tests(
+    sessions: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, Options]] = []
+    monkeypatch.setattr(Verb, "run", lambda verb, options: given.append((verb.function, options)))
+    nox_sessions.register([])
+    run(sessions["shell_ci-3.11"])
+    run(sessions["test_ci-3.11"], "--sources", "mount", "pytest", "-x")
+    fixed = {"kind": "ci", "python": "3.11"}
+    assert given == [
+        ("run.open_shell", Options(fixed)),
+        ("run.run_tests", Options({**fixed, "sources": "mount", "command": ["pytest", "-x"]})),
+    ]
+    assert not {"shell_prod-3.11", "test_prod-3.11"} & sessions.keys()

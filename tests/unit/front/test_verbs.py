@@ -8,7 +8,7 @@ from build_tasks.commands import engine
 from build_tasks.config.options import SETTINGS, Options
 from build_tasks.errors import DiskError
 from build_tasks.front import command_line
-from build_tasks.front.verbs import BUILD_ALL, VERBS, Verb
+from build_tasks.front.verbs import BUILD_ALL, SHELL, TEST, VERBS, Verb
 
 
 def test_help_names_the_defaults_of_each_verb() -> None:
@@ -21,7 +21,10 @@ def test_help_names_the_defaults_of_each_verb() -> None:
     assert of(VERBS["bake"]) == of(BUILD_ALL) == of(VERBS["image.check"]) == everything
 
 
-@pytest.mark.parametrize("verb", [*VERBS.values(), BUILD_ALL], ids=lambda verb: verb.function)
+VERBS_OF_ALL = [*VERBS.values(), BUILD_ALL, SHELL, TEST]
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_ALL, ids=lambda verb: verb.function)
 def test_the_examples_are_valid_and_no_option_occurs_twice(verb: Verb) -> None:
     names = [option.name for option in verb.options]
     assert len(names) == len({*names})

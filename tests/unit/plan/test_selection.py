@@ -80,3 +80,14 @@ def test_the_constraints_of_a_ci_image_are_those_of_its_release() -> None:
 def test_other_sources_may_have_other_extras() -> None:
     (image,) = select(python="3.11", kind="prod", airflow_from="wheels", airflow_extras="zzz")
     assert image.kind is ImageKind.PROD
+
+
+def test_a_single_image_is_selected() -> None:
+    def one(**options: str) -> Image:
+        return selection.select_one(Options(options), Options(options).settings())
+
+    assert one(python="3.11") == Image(ImageKind.CI, "3.11", slim=False)
+    with pytest.raises(UsageError, match=r"^--python: one at a time: 3.11,3.12$"):
+        one(python="3.11,3.12")
+    with pytest.raises(UsageError, match=r"^--kind: one at a time: ci,prod$"):
+        one(python="3.11", kind="ci,prod")

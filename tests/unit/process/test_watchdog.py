@@ -141,6 +141,25 @@ process.run(("sh", "-c", "echo > {last}; sleep 60"))
     assert other.exists()
 
 
+def test_only_the_last_command_for_a_killed_process_is_run(tmp_path: Path) -> None:
+    """With its environment, and whatever its words have in them."""
+    program = f"""
+from build_tasks import process
+from build_tasks.process.children import CHILDREN
+script = 'printf %s "$A $0" > "$1.new"; mv "$1.new" "$1"'
+for name in ("former", "it's"):
+    command = ("sh", "-c", script, name, f"{tmp_path}/{{name}}")
+    CHILDREN.watchdog.run_if_killed(command, {{"A": "1  2"}})
+CHILDREN.watchdog.run_if_killed(("touch\\n", "{tmp_path}/former"), {{}})
+CHILDREN.watchdog.run_if_killed(command, {{"A": "1  2"}})
+process.run(("sh", "-c", "echo > {tmp_path}/runs; sleep 60"))
+"""
+    kill_when(tmp_path / "runs", program)
+    assert appears(tmp_path / "it's")
+    assert (tmp_path / "it's").read_text() == "1  2 it's"
+    assert not (tmp_path / "former").exists()
+
+
 def test_commands_run_without_a_shell_for_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_SHELL", "/no/such/shell")
     with Children().run(sh("exit 3"), None, stdin=subprocess.DEVNULL) as child:
