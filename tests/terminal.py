@@ -9,7 +9,7 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,9 +42,13 @@ class Terminal:
 
     def wait_for(self, word: str, seconds: float = 30) -> None:
         """Wait until a word was written."""
+        self.wait_until(lambda text: word in text, seconds)
+
+    def wait_until(self, holds: Callable[[str], bool], seconds: float = 30) -> None:
+        """Wait until something holds for the text."""
         until = time.monotonic() + seconds
-        while word not in self.text:
-            assert time.monotonic() < until, f"{word!r} is not in {self.text[-2000:]!r}"
+        while not holds(self.text):
+            assert time.monotonic() < until, f"it is not in {self.text[-2000:]!r}"
             assert self.process.poll() is None, self.text[-2000:]
             time.sleep(0.02)
 

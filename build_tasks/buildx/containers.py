@@ -12,6 +12,9 @@ from build_tasks import paths, process
 from build_tasks.buildx.toolchain import Client
 from build_tasks.process import Command, Completed
 
+#: Keys that detach the terminal, which nobody presses. With docker's own, which begin with ^P, that
+#: key would reach a shell only together with the next one.
+_NO_KEYS = "ctrl-^,ctrl-^"
 #: Seconds for a command in a container; Airflow's own take a minute under emulation.
 TIMEOUT = 600.0
 
@@ -145,6 +148,7 @@ def run_command(client: Client, container: Foreground) -> Command:
         "--mount": container.mounts,
         "--publish": container.ports,
         "--workdir": (container.folder,) if container.folder else (),
+        "--detach-keys": (_NO_KEYS,) if container.terminal else (),
     }
     flags = {
         "--init": container.init,

@@ -240,7 +240,12 @@ def test_a_shell_on_a_terminal(team: Suite) -> None:
         terminal.press(b"\x03")
         terminal.press(b"echo status-$?\n")
         terminal.wait_for("status-130")
-        terminal.press(b"exit 0\n")
+        terminal.press(b"sta=ctrl-p; echo $sta-$sta\n")
+        terminal.wait_for("ctrl-p-ctrl-p")
+        shown = terminal.text.count("echo $sta")
+        terminal.press(b"\x10")  # the line before, at once
+        terminal.wait_until(lambda text: text.count("echo $sta") > shown)
+        terminal.press(b"\x15exit 0\n")
     assert terminal.process.returncode == 0, terminal.text
     assert not containers(team)
 

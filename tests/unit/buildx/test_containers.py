@@ -129,7 +129,8 @@ def test_a_container_in_the_foreground_has_the_options_that_it_needs() -> None:
     assert module.run_command(CLIENT, whole) == (
         *(*start, "--user", "1000:0", "--init", "--interactive", "--tty", "--label", "l=1"),
         *("--env", "A=1 2", "--env", "TOKEN", "--mount", "type=bind,source=/a,target=/b"),
-        *("--publish", "127.0.0.1:80:80", "--workdir", "/opt/airflow", "i:1", "bash", "-c", "x y"),
+        *("--publish", "127.0.0.1:80:80", "--workdir", "/opt/airflow"),
+        *("--detach-keys", "ctrl-^,ctrl-^", "i:1", "bash", "-c", "x y"),
     )
 
 
