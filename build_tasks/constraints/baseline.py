@@ -63,7 +63,9 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
         return CORE
     mode = _MODES[kind]
     if path(project, python, mode).parents[1] == SHIPPED:  # not made for the project's own extras
-        mode = _MODES[ImageKind.CI if profiles.own_list(settings, kind) else ImageKind.PROD]
+        checkout = kind is ImageKind.CI and settings.ci_from != "release"
+        few = checkout or profiles.own_list(settings, kind)
+        mode = _MODES[ImageKind.CI if few else ImageKind.PROD]
     file = path(project, python, mode)
     current = dict.fromkeys(constraint_files.read(path(project, python)).items(), 0)
     old = stale_fraction(read(file), current)

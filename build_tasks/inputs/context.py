@@ -23,11 +23,12 @@ from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerignore, file_hashes, snapshot
 from build_tasks.inputs.dockerignore import Patterns
 from build_tasks.inputs.git_files import Listing
+from build_tasks.inputs.snapshot import Place
 from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
 #: Folders in the cache folder that are written once, with fixed modes, and never change.
-_IMMUTABLE = ("apt", "constraints", "requirement-files", "sources")
+_IMMUTABLE = ("apt", "constraints", "metadata", "requirement-files", "sources")
 _DOCKERIGNORE = ".dockerignore"
 
 
@@ -63,6 +64,7 @@ def prepare(
     allowed: Allowed,
     announce: Announce,
     shipped: Mapping[str, Path] = MappingProxyType({}),
+    place: Place | None = None,
 ) -> Prepared:
     """Return what a folder sends to a build.
 
@@ -70,8 +72,9 @@ def prepare(
         root: the folder.
         allowed: which files enter besides those that git tracks.
         announce: is told what is left out.
-        shipped: files that the folder lacks and that enter, too, whatever .dockerignore says, by
+        shipped: files that git does not know and that enter, too, whatever .dockerignore says, by
             their path in the context. A .dockerignore among them counts for the folder.
+        place: where a snapshot is written, if not in the folder's own place.
 
     Raises:
         UsageError: a file cannot be read, or a submodule is not fetched.
@@ -100,12 +103,12 @@ def prepare(
     added = dict.fromkeys(path for path in shipped if path != _DOCKERIGNORE)
     files = {**listing.files, **added}
     names = dict(files)
-    if ignore_file.is_file() and not any(map(listing.excluded.match, added)):
+    if not place and ignore_file.is_file() and not any(map(listing.excluded.match, added)):
         names.setdefault(_DOCKERIGNORE, False)  # BuildKit reads it in the context
-    if immutable:
+    if immutable and not place:
         folder, hashes = root, file_hashes.of(root, names)
     else:
-        folder, hashes = snapshot.take(root, names, announce, shipped)
+        folder, hashes = snapshot.take(root, names, announce, shipped, place)
     return Prepared(folder, {path: text for path, text in hashes.items() if path in files})
 
 

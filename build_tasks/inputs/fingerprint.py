@@ -31,6 +31,9 @@ DIGITS = 12
 WIDTH = 30
 _LABEL = re.compile(rf"{SCHEME}" + "".join(rf" {part}=([0-9a-f]{{{DIGITS}}})" for part in PARTS))
 _CONSTRAINTS = re.compile(r"constraints[/:]")
+#: Contexts whose files lie over those of another one. How a checkout is divided between the two
+#: depends on what was built before, and the image does not.
+_OVER = {"changes:": "sources:"}
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Inputs:
     @property
     def fingerprint(self) -> str:
         """The label: the scheme, then a short hash of each part."""
-        constraints = {path: text for path, text in self.files.items() if _CONSTRAINTS.match(path)}
+        merged = _merged(self.files)
+        constraints = {path: text for path, text in merged.items() if _CONSTRAINTS.match(path)}
         content = {
             "dockerfile": self.effects or [f"{i.stage} {i.text}" for i in self.instructions],
             "base": self.base,
             "arguments": dict(self.arguments),
             "constraints": constraints,
-            "files": {path: text for path, text in self.files.items() if path not in constraints},
+            "files": {path: text for path, text in merged.items() if path not in constraints},
         }
         return " ".join((str(SCHEME), *(f"{part}={_hash(content[part])}" for part in PARTS)))
 
@@ -81,8 +85,10 @@ def gather(
     if not dockerfile.not_understood(instructions):
         uses = inputs.needed(instructions, arguments)
         read = {path: files[path] for use in uses for path in use.reads(files)}
-        # Arguments are a part of their own: the effects have their names, not their values.
+        # Arguments are a part of their own: the effects have their names, not their values, except
+        # where these choose stages.
         symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
+        symbols |= inputs.choices(instructions, arguments)
         effects = inputs.effects(instructions, symbols)
         counted = frozenset(n for n in counted if json.dumps(f"\0{n}\0")[1:-1] in effects)
     return Inputs(
@@ -132,8 +138,17 @@ def details(part: str, before: Inputs, now: Inputs) -> list[str]:
             f"{name}: {_change(before.arguments.get(name, ''), now.arguments.get(name, ''))}"
             for name in _different(before.arguments, now.arguments)
         ]
-    paths = _different(before.files, now.files)
+    paths = _different(_merged(before.files), _merged(now.files))
     return [path for path in paths if bool(_CONSTRAINTS.match(path)) is (part == "constraints")]
+
+
+def _merged(files: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the files of an image, where those of one context lie over those of another."""
+    merged = dict(files)
+    for above, below in _OVER.items():
+        for path in [path for path in files if path.startswith(above)]:
+            merged[below + path.removeprefix(above)] = merged.pop(path)
+    return merged
 
 
 def _change(before: str, now: str) -> str:

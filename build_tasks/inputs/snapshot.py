@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from build_tasks.errors import DiskError, ImagesError
 from build_tasks.inputs import file_hashes
@@ -33,11 +34,26 @@ SPAN = 1 << 28
 _NEW = "new"
 
 
+class Place(NamedTuple):
+    """Where snapshots of a folder are written.
+
+    Args:
+        home: the folder of the snapshots, and of their index.
+        name: the name of the folder in each snapshot.
+        mode: the mode of folders; by default that of git's.
+    """
+
+    home: Path
+    name: str
+    mode: int = 0o755
+
+
 def take(
     root: Path,
     names: Mapping[str, bool | None],
     announce: Announce,
     elsewhere: Mapping[str, Path] = MappingProxyType({}),
+    place: Place | None = None,
 ) -> tuple[Path, dict[str, str]]:
     """Return a snapshot of a folder, and the mode and hash of each file in it.
 
@@ -46,21 +62,21 @@ def take(
         names: its files, and whether git says that they are executable.
         announce: is told whom a wait is for.
         elsewhere: the place of each file that is not below the folder.
+        place: where the snapshot is written, and what it is called; by default as the folder.
 
     Raises:
         UsageError: a file cannot be read.
         DiskError: there is no space for the snapshot.
         ImagesError: files change faster than they can be read.
     """
+    place = place or Place(file_hashes.home(root), root.name or "root")
     for _ in range(ATTEMPTS):
         try:
-            return _take(root, names, announce, elsewhere)
+            return _take(root, names, announce, elsewhere, place)
         except ChangedError:
             continue
         except OSError as error:
-            raise DiskError(
-                f"{file_hashes.home(root)}: cannot be written: {error.strerror}"
-            ) from None
+            raise DiskError(f"{place.home}: cannot be written: {error.strerror}") from None
     raise ImagesError(f"{root}: its files change while they are read: build when they are at rest")
 
 
@@ -79,12 +95,12 @@ def _take(
     names: Mapping[str, bool | None],
     announce: Announce,
     elsewhere: Mapping[str, Path],
+    place: Place,
 ) -> tuple[Path, dict[str, str]]:
-    home = file_hashes.home(root)
+    home, base, mode = place
     before, now = file_hashes.read(home), Index()
     hashes = file_hashes.look(root, names, before, now, elsewhere)
-    now.snapshot = before.snapshot if now.known == before.known else _name(hashes)
-    base = root.name or "root"
+    now.snapshot = before.snapshot if now.known == before.known else name_of(hashes)
     folder = home / now.snapshot / base
     with locks.hold(home / "lock", f"copies the files of {root}", announce):
         try:
@@ -93,7 +109,8 @@ def _take(
             clear(home)
             try:
                 places = {path: elsewhere.get(path) or root / path for path in hashes}
-                _write(places, home / _NEW / base, hashes, (home / before.snapshot / base, before))
+                last = (home / before.snapshot / base, before)
+                write(places, home / _NEW / base, hashes, last, mode)
                 (home / _NEW).rename(folder.parent)
             finally:
                 shutil.rmtree(home / _NEW, ignore_errors=True)
@@ -111,18 +128,20 @@ def clear(home: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def _name(hashes: Mapping[str, str]) -> str:
+def name_of(hashes: Mapping[str, str]) -> str:
+    """Return the name of a snapshot with some files."""
     digest = hashlib.sha256()
     for path, text in hashes.items():
         digest.update(os.fsencode(path) + b"\0" + text.encode() + b"\0")
     return file_hashes.short(digest)
 
 
-def _write(
+def write(
     places: Mapping[str, Path],
     target: Path,
     hashes: Mapping[str, str],
     last: tuple[Path, Index],
+    mode: int,
 ) -> None:
     """Write a snapshot.
 
@@ -131,6 +150,7 @@ def _write(
         target: the new folder.
         hashes: the mode and hash of each file.
         last: the last snapshot, and its index.
+        mode: the mode of folders.
 
     Raises:
         ChangedError: a file no longer has its hash.
@@ -144,7 +164,7 @@ def _write(
         if last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
             _copy(str(places[path]), copy, text)
     for folder in folders.values():
-        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - thousands, as git has them
+        os.chmod(folder, mode)  # noqa: PTH101 - thousands of them
         os.utime(folder, (EPOCH, EPOCH))
 
 

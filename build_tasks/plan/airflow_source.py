@@ -1,4 +1,4 @@
-"""Where the PROD image's Airflow comes from, and which constraints it follows."""
+"""Where an image's Airflow comes from, and which constraints it follows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_checkout
 from build_tasks.process import Announce
 
+#: The method of a CI image whose distributions are those of a checkout.
+CHECKOUT = "checkout"
 #: The folder of wheels in the project.
 WHEELS = "docker-context-files"
 #: Files that may be in the folder of wheels.
@@ -42,14 +44,16 @@ class Wheel(NamedTuple):
 
 @dataclass(frozen=True)
 class Installation:
-    """How Airflow gets into the PROD image.
+    """How Airflow gets into an image.
 
     Args:
-        method: `release`, `wheels` or `sources`, as in the Dockerfile.
+        method: `release`, `wheels` or `sources`, as in the PROD image's Dockerfile; or CHECKOUT, in
+            a CI image.
         version: the release of Airflow.
         constraints: the constraints file to follow.
         contexts: folders of named build contexts, by the stage that they replace.
         local: distributions that do not come from the index, to which no pin applies.
+        extras: those of Airflow, in a CI image.
     """
 
     method: str
@@ -57,6 +61,12 @@ class Installation:
     constraints: Path
     contexts: Mapping[str, Path] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
+    extras: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> ImageKind:
+        """The image that it is for."""
+        return ImageKind.CI if self.method == CHECKOUT else ImageKind.PROD
 
 
 def find(settings: Settings, python: str, announce: Announce) -> Installation:

@@ -37,12 +37,14 @@ def arguments(
 ) -> Pairs:
     """Return the build arguments of an image; empty ones are left to the Dockerfile.
 
-    A CI image has no `installation`.
+    A CI image of a release has no `installation`.
 
     Raises:
         UsageError: a value is or holds a secret, like a token as the build id.
     """
-    build, runtime = _debian_packages(python, settings, installation)
+    kind = installation.kind if installation else ImageKind.CI
+    airflow = installation.version if installation else settings.airflow_for(python)
+    build, runtime = _debian_packages(python, settings, kind, airflow)
     table = {
         "AIRFLOW_PYTHON_VERSION": python,
         "AIRFLOW_UV_VERSION": settings.uv_version,
@@ -51,13 +53,17 @@ def arguments(
         "ADDITIONAL_DEV_APT_DEPS": build,
         "ADDITIONAL_PYTHON_DEPS": _words(requirement_files.python_items(settings, python)),
         **dict(proxies(settings)),
-        **(_prod(settings, installation) if installation else _ci(python, settings)),
+        **(
+            _prod(settings, installation)
+            if installation and kind is ImageKind.PROD
+            else _ci(python, settings, installation)
+        ),
         "ADDITIONAL_RUNTIME_APT_DEPS": runtime,
         # What changes with every commit comes last, as in the Dockerfiles.
         "BUILD_ID": revision.build_id,
         "COMMIT_SHA": revision.commit,
     }
-    own = _own(settings, ImageKind.PROD if installation else ImageKind.CI, {*table, *_PLANNED})
+    own = _own(settings, kind, {*table, *_PLANNED})
     pairs = (*((name, value) for name, value in table.items() if value), *own)
     refuse_secrets(pairs)
     return pairs
@@ -111,11 +117,18 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
     )
 
 
-def _ci(python: str, settings: Settings) -> dict[str, str]:
+def _ci(python: str, settings: Settings, checkout: Installation | None) -> dict[str, str]:
+    tests = {"AIRFLOW_TEST_DEPS": _words(settings.ci_test_packages)}
+    if not checkout:
+        airflow = settings.airflow_for(python)
+        extras = _extras(settings, ImageKind.CI, airflow)
+        return {"AIRFLOW_VERSION": airflow, "AIRFLOW_EXTRAS": extras, **tests}
     return {
-        "AIRFLOW_VERSION": settings.airflow_for(python),
-        "AIRFLOW_EXTRAS": _extras(settings, ImageKind.CI, settings.airflow_for(python)),
-        "AIRFLOW_TEST_DEPS": _words(settings.ci_test_packages),
+        "AIRFLOW_SOURCES": settings.sources,
+        "AIRFLOW_EDITABLE": "true",
+        "AIRFLOW_VERSION": checkout.version,
+        "AIRFLOW_EXTRAS": ",".join(checkout.extras),
+        **tests,
     }
 
 
@@ -136,11 +149,9 @@ def _prod(settings: Settings, installation: Installation) -> dict[str, str]:
 
 
 def _debian_packages(
-    python: str, settings: Settings, installation: Installation | None
+    python: str, settings: Settings, kind: ImageKind, airflow: str
 ) -> tuple[str, str]:
     """Return the Debian packages for building and for running; a CI image has all at once."""
-    kind = ImageKind.PROD if installation else ImageKind.CI
-    airflow = installation.version if installation else settings.airflow_for(python)
     own, runtime = (
         requirement_files.debian_packages(settings, f"dependencies.apt-{stage}", python)
         for stage in ("dev", "runtime")

@@ -29,8 +29,8 @@ from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import APT, INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
-from build_tasks.plan import airflow_source, arguments, revision
-from build_tasks.plan.airflow_source import Installation
+from build_tasks.plan import airflow_source, airflow_tree, arguments, revision
+from build_tasks.plan.airflow_source import CHECKOUT, Installation
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
 from build_tasks.text import hints
@@ -72,12 +72,7 @@ def collect(
     """
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
-    installations = {
-        image: airflow_source.find(settings, image.python, announce)
-        if image.kind is ImageKind.PROD
-        else None
-        for image in images
-    }
+    installations = {image: _installation(settings, image, announce) for image in images}
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
     _check_requirements(settings, installations, announce)
@@ -92,6 +87,8 @@ def collect(
 
     contents = []
     apt = apt_context(settings)
+    methods = {installation.method for installation in installations.values() if installation}
+    checkout = airflow_tree.prepare(settings, announce) if CHECKOUT in methods else {}
     for image, installation in installations.items():
         named = {**apt, **(installation.contexts if installation else {})}
         if packages.folder:
@@ -104,9 +101,20 @@ def collect(
         first = baseline.select(settings, image.python, image.kind, announce)
         build_arguments = arguments.arguments(image.python, settings, installation, commit)
         contexts = {name: prepare(name, folder) for name, folder in folders.items()}
+        if installation and installation.method == CHECKOUT:
+            contexts |= checkout
         all_arguments = (("AIRFLOW_BASELINE", first), *build_arguments)
         contents.append(ImageContent(image, airflow, all_arguments, contexts, secrets, commit))
     return contents
+
+
+def _installation(settings: Settings, image: Image, announce: Announce) -> Installation | None:
+    """Return how Airflow gets into an image, None for the release in a CI image."""
+    if image.kind is ImageKind.PROD:
+        return airflow_source.find(settings, image.python, announce)
+    if settings.ci_from == "release":
+        return None
+    return airflow_tree.find(settings, image.python, announce)
 
 
 def _secrets(packages: Indexes) -> tuple[Secret, ...]:
@@ -158,7 +166,8 @@ def _warn_ignored(settings: Settings, kinds: Iterable[ImageKind], announce: Anno
         origin = settings.origins[key]
         differs = getattr(settings, key.replace(".", "_")) != default
         if differs and not origin.startswith("--") and ImageKind.CI in kinds:
-            announce(f"warning: {origin}: does not count for the CI image, only for PROD")
+            other = " (ci.from is for that one)" if key == "airflow.from" else ""
+            announce(f"warning: {origin}: does not count for the CI image, only for PROD{other}")
 
 
 def _check_requirements(
@@ -179,7 +188,7 @@ def _check_requirements(
             if install
             else constraint_files.path(settings.project, image.python)
         )
-        own = install and settings.constraints_location
+        own = settings.constraints_location if image.kind is ImageKind.PROD else ""
         name = own or constraint_files.place(file)
         added, lines = requirement_files.read(settings, image.python), constraint_files.lines(file)
         local = install.local if install else ()
@@ -191,7 +200,7 @@ def _check_requirements(
             + ("" if own else f", or run: {hints.constraints(image.python)}"),
         )
         conflicts.check(added.requirements, constraints, image.python)
-        tests = () if install else settings.ci_test_packages
+        tests = settings.ci_test_packages if image.kind is ImageKind.CI else ()
         wanted = (*(text for _, text in added.requirements), *tests)
         limits = (text for _, text in added.limits)
         packages = conflicts.unpinned(wanted, (*lines, *limits), image.python)

@@ -41,13 +41,17 @@ def select(options: Options, settings: Settings) -> list[Image]:
         dict.fromkeys(matrix.parse_python(text, "--python", settings.pythons) for text in versions)
     )
     _check_options(settings, kinds)
-    for python in pythons if ImageKind.CI in kinds else ():
+    ci_release = ImageKind.CI in kinds and settings.ci_from == "release"
+    for python in pythons if ci_release else ():
         file = constraint_files.path(settings.project, python)
         constraint_files.check(file, python, settings.airflow_for(python))
-    # A PROD image from wheels or sources may have other extras: airflow_source checks them.
-    released = ImageKind.CI in kinds or settings.airflow_from == "release"
-    checked = kinds if settings.airflow_from == "release" else [ImageKind.CI]
-    for python in pythons if released else ():
+    # Wheels and sources may have other extras: airflow_source and airflow_tree check them.
+    released = {
+        ImageKind.CI: ci_release,
+        ImageKind.PROD: ImageKind.PROD in kinds and settings.airflow_from == "release",
+    }
+    checked = [kind for kind in kinds if released[kind]]
+    for python in pythons if checked else ():
         extras.check(settings, python, *checked)
     return [
         Image(kind, python, slim=kind is ImageKind.PROD and settings.prod_slim)

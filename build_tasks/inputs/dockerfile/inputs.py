@@ -72,13 +72,13 @@ class Use:
         Args:
             paths: paths of the build context, or `CONTEXT:PATH` for another context.
         """
-        return [path for path in paths if self._reads(path)]
-
-    def _reads(self, path: str) -> bool:
-        context, colon, _ = path.partition(":")
-        if colon and context in self.stages:
-            return True
-        return any(_matches(path, pattern) for pattern in self.files)
+        contexts = tuple(f"{stage}:" for stage in self.stages)
+        patterns = self.files  # a checkout has thousands of files, and few steps read any of them
+        return [
+            path
+            for path in paths
+            if path.startswith(contexts) or (patterns and any(_matches(path, p) for p in patterns))
+        ]
 
 
 def uses(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> tuple[Use, ...]:
@@ -113,6 +113,19 @@ def effects(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -
     last = reader.scopes[order[0]] if order else reader.scope
     image = {**last.configuration, "ENV": [*last.environment.items()], "STATE": last.state}
     return json.dumps([stages, image], sort_keys=True)
+
+
+def choices(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return those of some arguments that choose one of a Dockerfile's stages."""
+    stages = {instruction.stage for instruction in instructions}
+    bases = {dockerfile.base(each) for each in instructions if each.word == "FROM"}
+    # A variable that is all of a reference may be an image, which is no part of the Dockerfile.
+    return {
+        name: value
+        for name, value in arguments.items()
+        for base in bases
+        if name in variables(base) and expand(base, arguments).lower() in stages
+    }
 
 
 @dataclass

@@ -116,6 +116,7 @@ def test_baseline_is_used_up_to_the_bound(project: Bench) -> None:
         ("", "baseline", "baseline"),
         ("[airflow]\nextras = []", "baseline-ci", "baseline-ci"),
         ("[ci]\nextras = []", "baseline-ci", "baseline"),
+        ("[ci]\nfrom = '.'", "baseline-ci", "baseline"),
         ("[prod]\nprofile = 'slim'", "baseline", "constraints-no-providers"),
     ],
 )

@@ -168,7 +168,7 @@ def test_builds_while_files_are_edited_keep_what_they_began_with(tree: Path) -> 
 def test_a_file_that_changes_while_it_is_copied_is_read_again(
     tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    before: Callable[..., None] = snapshot._write
+    before: Callable[..., None] = snapshot.write
     times = iter(range(9))
     (tree / "link").symlink_to("0")
 
@@ -182,7 +182,7 @@ def test_a_file_that_changes_while_it_is_copied_is_read_again(
             monkeypatch.setattr(file_hashes, "REST", 10**18)
         before(*arguments)
 
-    monkeypatch.setattr(snapshot, "_write", write)
+    monkeypatch.setattr(snapshot, "write", write)
     found = prepare(tree)
     assert file_hashes.of(found.folder, dict.fromkeys(found.files)) == found.files
     assert next(times) >= 2
@@ -220,7 +220,7 @@ def test_a_full_cache_folder_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, "No")
 
-    monkeypatch.setattr(snapshot, "_write", refuse)
+    monkeypatch.setattr(snapshot, "write", refuse)
     with pytest.raises(DiskError, match=": cannot be written: No"):
         prepare(tree)
 

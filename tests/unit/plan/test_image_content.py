@@ -81,7 +81,10 @@ def test_sources_are_a_context_and_give_the_version(
 def test_settings_for_prod_are_said_to_be_where_ci_is_built(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('version = "3.4"\n')
     environment = {"AIRFLOW_IMAGES_AIRFLOW_FROM": str(tmp_path)}
-    warning = "warning: AIRFLOW_IMAGES_AIRFLOW_FROM: does not count for the CI image, only for PROD"
+    warning = (
+        "warning: AIRFLOW_IMAGES_AIRFLOW_FROM: does not count for the CI image, only for PROD "
+        "(ci.from is for that one)"
+    )
     assert collect(CI, environment=environment)[1] == [warning]
     assert collect(PROD, environment=environment)[1] == []
     assert collect(CI, PROD, airflow_from=str(tmp_path))[1] == []

@@ -132,4 +132,4 @@ def test_the_ci_image_reads_the_constraints_of_its_python_alone() -> None:
     names = ("constraints-3.11", "constraints-3.12", "baseline-3.11", "baseline-3.12")
     paths = [*(f"constraints/{name}.txt" for name in names), "sources/a"]
     read = [use.reads(paths) for use in uses(text, AIRFLOW_PYTHON_VERSION="3.12")]
-    assert [one for one in read if one] == [[paths[4]], [paths[4]], [paths[3]], [paths[1]]]
+    assert [one for one in read if one] == [[paths[4]], [paths[1]], [paths[4]], [paths[3]]]

@@ -1,0 +1,146 @@
+"""A CI image from a checkout of Airflow: what is installed of it, and the files that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from build_tasks import paths
+from build_tasks.config.settings import Settings
+from build_tasks.constraints import conflicts, constraint_files, extras, tree, workspace
+from build_tasks.constraints.extras import Provided
+from build_tasks.constraints.tree import Selection
+from build_tasks.constraints.workspace import Workspace
+from build_tasks.inputs import layers
+from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model.matrix import ImageKind
+from build_tasks.plan import airflow_checkout
+from build_tasks.plan.airflow_source import CHECKOUT, Installation
+from build_tasks.process import Announce
+from build_tasks.text import hints
+from build_tasks.text.formatting import plural
+
+#: The build contexts that replace stages of the Dockerfile.
+METADATA, CONSTRAINTS, SOURCES, CHANGES = "metadata", "constraints", "sources", "changes"
+#: Where a CI image has the checkout, or where it is mounted.
+FOLDER = f"/opt/{layers.NAME}"
+MODE = "constraints-source-providers"
+#: Folders of user interfaces, and below them those that compiling makes, which git ignores.
+_INTERFACES = {
+    "airflow-core/src/airflow/ui": "dist",
+    "airflow-core/src/airflow/api_fastapi/auth/managers/simple/ui": "dist",
+    "airflow/www": "static/dist",
+}
+#: Further files that builds and hooks make in a checkout, and that git ignores; tests read them.
+_GENERATED = ("airflow-core/src/airflow/git_version", "airflow/git_version", "generated/*")
+
+
+def folder(settings: Settings, announce: Announce) -> Path:
+    """Return the folder of the checkout that the settings name; a git reference is fetched.
+
+    Raises:
+        UsageError: there is no such folder or reference.
+        NetworkError: the repository cannot be fetched.
+        MissingProgram: git is not installed.
+    """
+    place, start = settings.origins["ci.from"], settings.path("ci.from", ".")
+    return airflow_checkout.locate(settings.ci_from, place, announce, start)
+
+
+def find(settings: Settings, python: str, announce: Announce) -> Installation:
+    """Return the installation of a checkout in the CI image of a Python.
+
+    Raises:
+        UsageError: the checkout, the settings for it, or the constraints are unusable.
+        NetworkError: the repository cannot be fetched.
+        MissingProgram: git is not installed.
+    """
+    root = folder(settings, announce)
+    place = settings.origins["ci.from"]
+    checkout = workspace.read(root)
+    selection = tree.select(settings, checkout, python)
+    _warn_of_gaps(checkout, place, announce)
+    airflow = selection.distributions.get(tree.AIRFLOW)
+    if airflow and airflow.extras is not None:
+        provided = Provided(selection.airflow, [*airflow.extras], str(root / airflow.file))
+        extras.compare(settings, python, provided, ImageKind.CI)
+    constraints = constraint_files.path(settings.project, python, MODE)
+    kept = _constraints(selection, constraints, python, announce)
+    lines = "".join(f"{line}\n" for line in selection.lines(FOLDER))
+    files = {f"checkout/{path}": content for path, content in selection.metadata().items()}
+    files["requirements.txt"] = lines.encode()
+    return Installation(
+        CHECKOUT,
+        selection.airflow,
+        constraints,
+        {METADATA: paths.keep(METADATA, files), CONSTRAINTS: kept},
+        frozenset(selection.distributions),
+        selection.extras,
+    )
+
+
+def prepare(settings: Settings, announce: Announce) -> Mapping[str, Prepared]:
+    """Return the build contexts with the files of the checkout, none if it is mounted.
+
+    Raises:
+        UsageError: a file cannot be read, or the checkout cannot be used.
+        NetworkError: the repository cannot be fetched.
+        DiskError: there is no space for a snapshot.
+    """
+    if settings.sources == "mount":
+        return {}
+    root = folder(settings, announce)
+    allowed = Allowed(settings.context_untracked, settings.context_ignored)
+    made = {path: root / path for path in _generated(root)}
+    fetched = settings.ci_from if root.is_relative_to(paths.cache_folder()) else ""
+    found = layers.prepare(root, allowed, announce, made, key=fetched.rpartition("@")[0])
+    return {SOURCES: found.base, CHANGES: found.changes}
+
+
+def _constraints(selection: Selection, file: Path, python: str, announce: Announce) -> Path:
+    """Return a folder with the pins that apply.
+
+    Those of the checkout's own distributions do not, nor those that its requirements exclude.
+    """
+    pins = {
+        name: version
+        for name, version in constraint_files.read(file).items()
+        if name not in selection.distributions
+    }
+    place = constraint_files.place(file)
+    for pin, wanted in conflicts.excluded(pins, selection.wanted, python):
+        announce(
+            f"warning: {place}: {pin} is not used: {wanted.place} wants {wanted.text}: run: "
+            f"{hints.constraints(python)} --from-sources"
+        )
+        del pins[pin.partition("==")[0]]
+    text = constraint_files.pins_text(pins)
+    return paths.keep(CONSTRAINTS, {"constraints.txt": text.encode()})
+
+
+def _warn_of_gaps(checkout: Workspace, place: str, announce: Announce) -> None:
+    """Say what a checkout lacks: members of its workspace, and compiled user interfaces."""
+    if missing := checkout.missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        announce(
+            f"warning: {place}: {checkout.root} lists {plural(len(missing), 'member')} that "
+            f"{'is' if len(missing) == 1 else 'are'} not there, {missing[0]}{more}: what others "
+            "need of them comes from the index"
+        )
+    for interface, made in _INTERFACES.items():
+        if (checkout.root / interface).is_dir() and not _files(checkout.root / interface / made):
+            announce(f"warning: {place}: {interface}/{made}: this user interface is not compiled")
+
+
+def _generated(root: Path) -> Iterable[str]:
+    """Yield the files that builds have made in a checkout, which git ignores."""
+    for interface, made in _INTERFACES.items():
+        for file in _files(root / interface / made):
+            yield file.relative_to(root).as_posix()
+    for pattern in _GENERATED:
+        yield from (file.relative_to(root).as_posix() for file in _files(root, pattern))
+
+
+def _files(folder: Path, pattern: str = "**/*") -> list[Path]:
+    found = sorted(folder.glob(pattern))
+    return [path for path in found if path.is_file() and not path.is_symlink()]
