@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from build_tasks import paths
 from build_tasks.config import profiles
-from build_tasks.config.project import SHIPPED
+from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
-from build_tasks.constraints.constraint_files import own_path, path, place
+from build_tasks.constraints.constraint_files import Pins, own_path, path, place
 from build_tasks.constraints.resolver import Uv
 from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.process import Announce
@@ -20,9 +20,6 @@ from build_tasks.text import hints
 #: The fraction of a baseline, by the size of its wheels, that may be out of date. A CI image
 #: carries that much below what replaces it; docs/caching.md has the costs of the bound.
 BOUND = 0.2
-#: The constraints that a first layer can be made of. CI may have fewer extras than PROD: what its
-#: first layer has in excess would stay in the image.
-CURRENT, CORE = "constraints", "constraints-no-providers"
 _MODES = {ImageKind.PROD: "baseline", ImageKind.CI: "baseline-ci"}
 _HEADER = """\
 # Made by `airflow-images constraints.generate`: the first packages of {image} on Python {python}.
@@ -60,7 +57,7 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
     """
     project = settings.project
     if kind is ImageKind.PROD and settings.prod_slim:
-        return CORE
+        return constraint_files.CORE
     mode = _MODES[kind]
     if path(project, python, mode).parents[1] == SHIPPED:  # not made for the project's own extras
         checkout = kind is ImageKind.CI and settings.ci_from != "release"
@@ -76,11 +73,25 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
         f"one changed version installs all again: run: {hints.constraints(python)}"
     )
     # What an image lacks of all constraints, its first layer must not have.
-    return CORE if kind is ImageKind.CI else CURRENT
+    return constraint_files.CORE if kind is ImageKind.CI else constraint_files.ALL
 
 
-def refresh(python: str, settings: Settings, uv: Uv, *, announce: Announce) -> None:
+def refresh(
+    python: str,
+    settings: Settings,
+    uv: Uv,
+    needed: Callable[[ImageKind], Pins],
+    *,
+    announce: Announce,
+) -> None:
     """Write the project's baselines of a Python again if too much of one is stale.
+
+    Args:
+        python: the Python of the images.
+        settings: the effective settings.
+        uv: uv on this machine.
+        needed: returns what an image installs from the index.
+        announce: says what is kept and what is written.
 
     Raises:
         UsageError: the constraints are unusable.
@@ -88,25 +99,23 @@ def refresh(python: str, settings: Settings, uv: Uv, *, announce: Announce) -> N
         NetworkError: the package index is unreachable.
     """
     for kind in ImageKind:
-        _refresh(python, settings, uv, kind, announce=announce)
+        if message := _refresh(python, settings.project, uv, kind, needed(kind)):
+            announce(message)
 
 
-def _refresh(
-    python: str, settings: Settings, uv: Uv, kind: ImageKind, *, announce: Announce
-) -> None:
-    """Write the baseline of an image again if too much of it is stale."""
-    project, mode = settings.project, _MODES[kind]
-    file, pins = path(project, python, mode), constraint_files.needed(python, settings, uv, kind)
+def _refresh(python: str, project: Project, uv: Uv, kind: ImageKind, pins: Pins) -> str:
+    """Write the baseline of an image again if too much of it is stale, and return a message."""
+    mode = _MODES[kind]
+    file = path(project, python, mode)
     before = read(file) if file.exists() else {}
     if before.keys() == set(pins.items()):
-        return
+        return ""
     wheels = uv.wheel_sizes(python, Platform.AMD64, constraint_files.pins_text(pins))
     sizes = {(name, version): wheels[name] for name, version in pins.items()}
     old, new = stale_fraction(before, sizes), stale_fraction(sizes, before)
     if before and max(old, new) <= BOUND:
-        announce(f"{place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new")
-        return
+        return f"{place(file)}: kept, {old:.0%} is out of date and {new:.0%} is new"
     lines = (f"{name}=={version}  # {size}\n" for (name, version), size in sorted(sizes.items()))
     header = _HEADER.format(python=python, image=kind.upper())
     paths.write(own_path(project, python, mode), header + "".join(lines))
-    announce(f"{place(file)}: written, {sum(sizes.values()) / 1e6:.0f} MB of wheels")
+    return f"{place(file)}: written, {sum(sizes.values()) / 1e6:.0f} MB of wheels"

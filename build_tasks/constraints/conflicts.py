@@ -115,6 +115,16 @@ def excluded(pins: Pins, wanted: Iterable[_Wanted], python: str) -> list[tuple[s
     return [(f"{name}=={pins[name]}", item) for name, item in sorted(found.items())]
 
 
+def by_name(wanted: Iterable[_Wanted], python: str) -> dict[str, _Wanted]:
+    """Return the first requirement of each package in an image of a Python."""
+    found: dict[str, _Wanted] = {}
+    for item in wanted:
+        requirement = parse_requirement(item[1])
+        if _holds(requirement.marker, python, any):
+            found.setdefault(normalize(requirement.name), item)
+    return found
+
+
 def unpinned(requirements: Iterable[str], lines: Iterable[str], python: str) -> list[str]:
     """Return the requirements whose version neither they nor lines of constraints determine.
 

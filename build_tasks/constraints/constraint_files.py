@@ -6,12 +6,14 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from build_tasks import paths
 from build_tasks.config import parsing, profiles
 from build_tasks.config.project import Project, installed
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
+from build_tasks.constraints.requirement_files import Requirement
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import ImageKind, Platform
@@ -22,17 +24,40 @@ from build_tasks.text.formatting import plural
 #: Versions by name, names as PyPI normalizes them.
 Pins = Mapping[str, str]
 
-_FROM_SOURCES = "constraints-source-providers"
+ALL, CORE = "constraints", "constraints-no-providers"
+FROM_SOURCES = "constraints-source-providers"
 _HEADER = "# Made by `airflow-images constraints.generate`: Airflow {airflow} on Python {python}."
 _NOTES = {
-    "constraints": "# The images install exactly these versions.",
-    "constraints-no-providers": "# Airflow alone: providers, and what they need, are free.",
-    _FROM_SOURCES: "# All but Airflow and its providers, which come from sources.",
+    ALL: "# The images install exactly these versions.",
+    CORE: "# Airflow alone: providers, and what they need, are free.",
+    FROM_SOURCES: "# All but Airflow and its providers, which come from sources.",
 }
-_AIRFLOW, _PROVIDER = "apache-airflow", "apache-airflow-providers-"
+AIRFLOW, PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"^# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PIN = re.compile(rf"({NAME.pattern})==([A-Za-z0-9.!+_-]+)")
+
+
+class Change(NamedTuple):
+    """A package that differs between two sets of versions.
+
+    Args:
+        package: its name.
+        old: its former version, None if it was added.
+        new: its version, None if it was removed.
+    """
+
+    package: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        if self.old is None:
+            return f"+ {self.package} {self.new}"
+        if self.new is None:
+            return f"- {self.package} {self.old}"
+        return f"  {self.package} {self.old} -> {self.new}"
 
 
 def path(project: Project, python: str, mode: str = "constraints") -> Path:
@@ -133,8 +158,8 @@ def check(file: Path, python: str, airflow: str) -> None:
         raise UsageError(f"{place(file)}: no header with Airflow's version and Python: {remedy}")
     if made_for[2] != python:
         raise UsageError(f"{place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
-    from_sources = file.name.startswith(f"{_FROM_SOURCES}-")  # has no pin of Airflow
-    pinned = made_for[1] if from_sources else pins.get(_AIRFLOW, "no version")
+    from_sources = file.name.startswith(f"{FROM_SOURCES}-")  # has no pin of Airflow
+    pinned = made_for[1] if from_sources else pins.get(AIRFLOW, "no version")
     if not pinned == made_for[1] == airflow:
         raise UsageError(f"{place(file)}: has Airflow {pinned}, not {airflow}: {remedy}")
 
@@ -159,14 +184,33 @@ def requirements(settings: Settings, python: str, *kinds: ImageKind) -> tuple[st
     airflow: dict[str, None] = {}
     for kind in kinds:
         extras = ",".join(profiles.names(profiles.extras(settings, kind, release)))
-        airflow[f"{_AIRFLOW}[{extras}]=={release}" if extras else f"{_AIRFLOW}=={release}"] = None
-    added = requirement_files.read(settings, python).requirements
+        airflow[f"{AIRFLOW}[{extras}]=={release}" if extras else f"{AIRFLOW}=={release}"] = None
+    return (*airflow, *(text for _, text in added(settings, python, *kinds)))
+
+
+def added(settings: Settings, python: str, *kinds: ImageKind) -> list[Requirement]:
+    """Return the requirements of images beside Airflow, each with its place."""
+    place = settings.origins["ci.test-packages"]
     tests = settings.ci_test_packages if ImageKind.CI in kinds else ()
-    return (*airflow, *(text for _, text in added), *tests)
+    return [
+        *requirement_files.read(settings, python).requirements,
+        *(Requirement(place, text) for text in tests),
+    ]
 
 
-def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce) -> None:
-    """Resolve the constraints of a Python, and write the project's files of all modes.
+def limits(settings: Settings, python: str) -> list[Requirement]:
+    """Return what the settings exclude, each with its place."""
+    place = settings.origins["constraints.limits"]
+    return [
+        *(Requirement(place, text) for text in settings.constraints_limits),
+        *requirement_files.read(settings, python).limits,
+    ]
+
+
+def generate(
+    python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce
+) -> list[Change]:
+    """Resolve the constraints of a Python, write the project's files of all modes, return changes.
 
     Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.
 
@@ -178,37 +222,43 @@ def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce
     file, airflow = path(settings.project, python), settings.airflow_for(python)
     before = read(file) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        limits, pins, output = (Path(folder) / name for name in ("limits", "pins", "output"))
+        excluded, pins, output = (Path(folder) / name for name in ("limits", "pins", "output"))
 
         def resolve(platform: Platform, wanted: str, constraints: Path, target: Path) -> Pins:
             uv.compile_into(target, python, platform, wanted, constraints)
             return read(target)
 
-        added = requirement_files.read(settings, python).limits
-        lines = (*settings.constraints_limits, *(text for _, text in added))
-        limits.write_text("\n".join(lines), encoding="utf-8")
+        lines = (text for _, text in limits(settings, python))
+        excluded.write_text("\n".join(lines), encoding="utf-8")
         if before and not upgrade:
             pins.write_text(pins_text(before), encoding="utf-8")
         wanted = "\n".join(requirements(settings, python))
-        resolved = dict(resolve(Platform.AMD64, wanted, limits, pins))
+        resolved = dict(resolve(Platform.AMD64, wanted, excluded, pins))
         # The other platform has to use the same versions, and may need further packages.
         resolved |= resolve(Platform.ARM64, wanted, pins, output)
         pins.write_text(pins_text(resolved), encoding="utf-8")
         core: dict[str, str] = {}
         for platform in Platform:
-            core |= resolve(platform, f"{_AIRFLOW}=={airflow}", pins, output)
+            core |= resolve(platform, f"{AIRFLOW}=={airflow}", pins, output)
     modes = {
-        "constraints": resolved,
-        "constraints-no-providers": _without(core, _PROVIDER),
-        _FROM_SOURCES: _without(resolved, _AIRFLOW),
+        ALL: resolved,
+        CORE: without(core, PROVIDER),
+        FROM_SOURCES: without(resolved, AIRFLOW),
     }
-    for mode, table in modes.items():
-        header = _HEADER.format(python=python, airflow=airflow)
-        target = own_path(settings.project, python, mode)
-        paths.write(target, f"{header}\n{_NOTES[mode]}\n{pins_text(table)}")
-    for line in changes(before, resolved):
-        announce(line)
+    write(settings.project, python, airflow, modes)
+    changed = changes(before, resolved)
+    for change in changed:
+        announce(str(change))
     announce(f"{place(file)}: {plural(len(resolved), 'package')}")
+    return changed
+
+
+def write(project: Project, python: str, airflow: str, modes: Mapping[str, Pins]) -> None:
+    """Write the project's own files of the modes of a Python."""
+    for mode, pins in modes.items():
+        header = _HEADER.format(python=python, airflow=airflow)
+        text = f"{header}\n{_NOTES[mode]}\n{pins_text(pins)}"
+        paths.write(own_path(project, python, mode), text)
 
 
 def needed(python: str, settings: Settings, uv: Uv, kind: ImageKind) -> Pins:
@@ -228,22 +278,18 @@ def needed(python: str, settings: Settings, uv: Uv, kind: ImageKind) -> Pins:
     return pins
 
 
-def _without(pins: Pins, prefix: str) -> Pins:
+def without(pins: Pins, prefix: str) -> Pins:
+    """Return the pins of packages whose names do not begin with a prefix."""
     return {name: version for name, version in pins.items() if not name.startswith(prefix)}
 
 
-def changes(before: Pins, after: Pins) -> list[str]:
-    """Return a line for each package that was added, removed or has another version."""
-    lines = []
-    for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
-        if old is None:
-            lines.append(f"+ {name} {new}")
-        elif new is None:
-            lines.append(f"- {name} {old}")
-        elif old != new:
-            lines.append(f"  {name} {old} -> {new}")
-    return lines
+def changes(before: Pins, after: Pins) -> list[Change]:
+    """Return each package that was added, removed or has another version, by name."""
+    return [
+        Change(name, before.get(name), after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
 
 
 def pins_text(pins: Pins) -> str:

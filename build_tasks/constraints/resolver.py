@@ -29,6 +29,8 @@ _INSTALL_TIMEOUT = 300.0
 _TYPICAL = 1_000_000
 #: A folder of this machine that uv cannot use: no permission, no space, read-only, no quota.
 _UNUSABLE = re.compile(r"\(os error (?:13|28|30|122)\)")
+#: uv found no versions, or cannot make metadata, for another reason than the network.
+_UNSOLVED = re.compile(r"(?:No solution found|Failed to build)(?!.*Failed to fetch)")
 #: uv's sentences on a package that it may take from a folder alone, up to its hint.
 _ABSENT = re.compile(
     r"Because (?:(?! hint: ).)*?(?P<name>\S+) was not found in the cache\b(?:(?! hint: ).)*"
@@ -106,6 +108,36 @@ class Uv:
             for package in packages
         }
 
+    def available(self, python: str, pins: Mapping[str, str]) -> dict[str, str]:
+        """Return those of some pins whose versions the package index has.
+
+        uv names one that it lacks, so it is asked for halves until it has all or none.
+
+        Raises:
+            AuthError: the package index refuses the credentials, or requires some.
+            NetworkError: the package index is unreachable.
+            DiskError: uv cannot use its cache folder.
+        """
+        if not pins:
+            return {}
+        lines = "".join(f"{name}=={version}\n" for name, version in pins.items())
+        with tempfile.TemporaryDirectory() as folder:
+            limits, output = Path(folder) / "limits.txt", Path(folder) / "output.txt"
+            limits.touch()
+            try:
+                self.compile_into(output, python, Platform.AMD64, lines, limits, "--no-deps")
+            except DependencyError:
+                pass
+            else:
+                return dict(pins)
+        names = [*pins]
+        middle = len(names) // 2
+        halves = (names[:middle], names[middle:]) if middle else ()
+        found: dict[str, str] = {}
+        for half in halves:
+            found |= self.available(python, {name: pins[name] for name in half})
+        return found
+
     def extras(self, python: str, airflow: str) -> list[str]:
         """Return the names of the extras of a release of Airflow, as its wheel has them.
 
@@ -167,7 +199,7 @@ def _error(subject: str, completed: Completed) -> ImagesError:
         kind = AuthError
     elif _UNUSABLE.search(reason):
         kind = DiskError
-    elif "No solution found" in reason:
+    elif _UNSOLVED.search(reason):
         kind = DependencyError
         reason = absence(reason) or reason
     return kind(f"{subject}: {reason}")

@@ -73,6 +73,12 @@ INDEXES = tuple(
     for option in SETTINGS
     if option.name.startswith(("index-", "uv-")) or option.name == "ca-bundle"
 )
+#: The settings of a checkout that a CI image installs.
+SOURCES = tuple(
+    option
+    for option in SETTINGS
+    if option.name in {"ci-from", "ci-distributions", "ci-groups", "ci-extras"}
+)
 RECORD = "last, a run, a build like ci-3.11, or a file"
 #: The options of a build that change the image, its output or its cache.
 BUILD_OUTPUT = (
@@ -170,9 +176,12 @@ VERBS: Mapping[str, Verb] = {
     ),
     "constraints.generate": Verb(
         "constraints.generate_constraints",
-        ("--python 3.11", "--upgrade"),
+        ("--python 3.11", "--from-sources --ci-from ../airflow --python 3.11"),
         ALL_PYTHONS,
+        Option("from-sources", "what", "what the sources of ci.from require, instead of a release"),
         Option("upgrade", "run", "take the newest versions instead of the pinned ones"),
+        Option("json", "output", "print the changes from sources as JSON"),
+        *SOURCES,
         *INDEXES,
     ),
     "engine.start": Verb(

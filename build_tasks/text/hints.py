@@ -52,11 +52,11 @@ def image(
     return task(name, "--kind", kind, "--python", python, *platform, *options)
 
 
-def constraints(python: str) -> str:
+def constraints(python: str, *options: str) -> str:
     """Return the command that resolves the constraints of a Python."""
     if _uses_nox():
-        return _session(f"constraints-{python}", ())
-    return task("constraints.generate", "--python", python)
+        return _session(f"constraints-{python}", options)
+    return task("constraints.generate", "--python", python, *options)
 
 
 def _uses_nox() -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import projects
@@ -53,7 +54,8 @@ class Bench:
 
     def refresh(self) -> None:
         self.messages.clear()
-        baseline.refresh("3.11", self.settings, Uv({}), announce=self.messages.append)
+        needed = partial(constraint_files.needed, "3.11", self.settings, Uv({}))
+        baseline.refresh("3.11", self.settings, Uv({}), needed, announce=self.messages.append)
 
     def uv(self, command: Command, *, input: str, **_: object) -> Completed:
         output = Path(command[command.index("--output-file") + 1])

@@ -107,6 +107,12 @@ def test_pins_that_sources_exclude_are_found_with_the_first_who_does() -> None:
     ]
 
 
+def test_the_first_requirement_of_a_package_counts() -> None:
+    texts = ("a>=2; python_version < '3.11'", "A.b>=1", "a>=3", "a-b>=2", "arm; os_name == 'nt'")
+    wanted = [Requirement(f"line {number}", text) for number, text in enumerate(texts, 1)]
+    assert conflicts.by_name(wanted, "3.11") == {"a": wanted[2], "a-b": wanted[1]}
+
+
 def test_requirements_without_a_version_are_found() -> None:
     lines = ["pandas==2.0", "My_Package>=1"]
     wanted = (

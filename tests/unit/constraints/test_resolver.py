@@ -40,6 +40,11 @@ def test_command_resolves_for_another_python(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("  \u00d7 No solution found when\n  \u2570 a and b\n", DependencyError),
         ("error: Failed to fetch: `x`\n", NetworkError),
+        (
+            "error: No build of `x`\n  cause: No solution found\n  Failed to fetch: `y`",
+            NetworkError,
+        ),
+        ("error: No x\n  cause: Failed to build `y`\n  cause: The build backend", DependencyError),
         ("error: No cache\n  cause: Permission denied (os error 13)\n", DiskError),
         ("error: No cache\n  cause: Read-only file system (os error 30) at path `x`\n", DiskError),
         ("  \u00d7 No solution found when\n hint: lack (401 Unauthorized)\n", AuthError),
@@ -101,3 +106,27 @@ wheels = [{ url = "c" }]
     monkeypatch.setattr(process, "run", run)
     sizes = UV.wheel_sizes("3.9", Platform.AMD64, "big==1\nsmall==1\n")
     assert sizes == {"big": 800, "small": 200, "private": 1_000_000}
+
+
+@pytest.mark.parametrize("absent", [(), ("c",), ("a", "e"), ("a", "b", "c", "d", "e")])
+def test_versions_that_the_index_has_are_found_by_halves(
+    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...]
+) -> None:
+    asked: list[str] = []
+
+    def run(command: Command, *, input: str, **_: object) -> Completed:
+        assert command[-1] == "--no-deps"
+        asked.append(input)
+        lacks = [line for line in input.splitlines() if line.partition("==")[0] in absent]
+        return Completed(command, bool(lacks), "", "No solution found" if lacks else "")
+
+    monkeypatch.setattr(process, "run", run)
+    pins = dict.fromkeys("abcde", "1")
+    found = Uv({}).available("3.11", pins)
+    assert found == {name: "1" for name in pins if name not in absent}
+    assert asked[0] == "a==1\nb==1\nc==1\nd==1\ne==1\n"
+    assert len(asked) == 1 or absent
+
+
+def test_no_versions_need_no_index() -> None:
+    assert Uv({}).available("3.11", {}) == {}

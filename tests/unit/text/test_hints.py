@@ -42,17 +42,17 @@ CASES = {
     "/bin/nox": (
         "airflow-images engine.stop --purge",
         "nox -s build_ci-3.11-arm64 -- --tag 'a b'",
-        "nox -s constraints-3.11",
+        "nox -s constraints-3.11 -- --from-sources",
     ),
     "/bin/invoke": (
         "invoke engine.stop --purge",
         "invoke image.build --kind ci --python 3.11 --platform linux/arm64 --tag 'a b'",
-        "invoke constraints.generate --python 3.11",
+        "invoke constraints.generate --python 3.11 --from-sources",
     ),
     "/bin/airflow-images": (
         "airflow-images engine.stop --purge",
         "airflow-images image.build --kind ci --python 3.11 --platform linux/arm64 --tag 'a b'",
-        "airflow-images constraints.generate --python 3.11",
+        "airflow-images constraints.generate --python 3.11 --from-sources",
     ),
 }
 
@@ -61,7 +61,7 @@ def commands() -> tuple[str, str, str]:
     return (
         hints.task("engine.stop", "--purge"),
         hints.image("image.build", "ci", "3.11", "arm64", ["--tag", "a b"]),
-        hints.constraints("3.11"),
+        hints.constraints("3.11", "--from-sources"),
     )
 
 

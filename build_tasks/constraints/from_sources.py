@@ -1,0 +1,296 @@
+"""Constraints of a checkout of Airflow: what its distributions, groups and extras resolve to.
+
+uv gets the metadata of the distributions alone, like a build. So they come from the checkout
+wherever something requires them, and everything else comes from the index.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from build_tasks import paths
+from build_tasks.config import parsing, profiles
+from build_tasks.config.settings import Settings
+from build_tasks.constraints import conflicts, constraint_files, extras, workspace
+from build_tasks.constraints.constraint_files import (
+    ALL,
+    CORE,
+    FROM_SOURCES,
+    NAME,
+    PIN,
+    PROVIDER,
+    Change,
+    Pins,
+    normalize,
+)
+from build_tasks.constraints.extras import Provided
+from build_tasks.constraints.resolver import Uv
+from build_tasks.constraints.tree import AIRFLOW, Selection
+from build_tasks.constraints.workspace import Wanted
+from build_tasks.errors import DependencyError, UsageError
+from build_tasks.model.matrix import ImageKind, Platform
+from build_tasks.process import Announce
+from build_tasks.text.formatting import listed, plural
+
+#: The distributions that are Airflow without providers. Each requires those behind it.
+_CORE = (AIRFLOW, "apache-airflow-core", "apache-airflow-task-sdk")
+#: The classifier of a distribution that PyPI refuses.
+_PRIVATE = "Private :: Do Not Upload"
+#: A line of uv with what requires the package: other packages, and files as options.
+_LINE = re.compile(rf"{PIN.pattern}(?:\s+# via (?P<parents>.*))?")
+#: A requirement in uv's message: a name, perhaps with extras, and versions.
+_TERM = re.compile(rf"({NAME.pattern})(?:\[[^\]]*\])?((?:[<>=!~]=?[\w.*+!-]+,?)+)")
+#: The number of requirements that an error names.
+_NAMED = 5
+
+
+class Explained(NamedTuple):
+    """A changed version.
+
+    Args:
+        change: the package and its versions.
+        wanted: what requires the new version.
+    """
+
+    change: Change
+    wanted: str
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        return f"{self.change}: {self.wanted}" if self.wanted else str(self.change)
+
+
+class _Resolved(NamedTuple):
+    """Versions, and the names of what requires each package, as far as uv names them."""
+
+    pins: dict[str, str]
+    parents: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What images of one Python get of a checkout, and uv, which resolves it.
+
+    Args:
+        python: the Python.
+        selection: what a CI image gets.
+        settings: the effective settings.
+        uv: uv on this machine.
+    """
+
+    python: str
+    selection: Selection
+    settings: Settings
+    uv: Uv
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder with the metadata, where uv's cache finds it again."""
+        return paths.keep("checkouts", self.selection.metadata())
+
+    @cached_property
+    def _both(self) -> Selection:
+        """What CI and PROD images get together, so that they have the same versions."""
+        names = dict.fromkeys((*self.selection.extras, *self._extras(ImageKind.PROD)))
+        return replace(self.selection, extras=tuple(names))
+
+    @cached_property
+    def _wanted(self) -> list[Wanted]:
+        """All requirements, each with its place."""
+        own = constraint_files.added(self.settings, self.python, *ImageKind)
+        return [*self._both.wanted, *(Wanted(*item) for item in own)]
+
+    @cached_property
+    def _excluding(self) -> list[Wanted]:
+        """All requirements and limits, each with its place."""
+        limits = constraint_files.limits(self.settings, self.python)
+        return [*self._wanted, *(Wanted(*item) for item in limits)]
+
+    def check(self) -> None:
+        """Raise UsageError if its Airflow lacks an extra of the settings; see `extras.compare`."""
+        root = self.selection.distributions.get(AIRFLOW)
+        if root and root.extras is not None:
+            place = str(self.selection.workspace.root / root.file)
+            provided = Provided(self.selection.airflow, root.extras, place)
+            extras.compare(self.settings, self.python, provided)
+
+    def generate(self, *, upgrade: bool, announce: Announce) -> list[Explained]:
+        """Resolve the constraints, write the project's files of all modes, and explain changes.
+
+        Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.
+        The file of all packages also has the checkout's distributions whose versions the index has.
+
+        Raises:
+            UsageError: a file of the checkout or of the project is unusable.
+            DependencyError: no versions fit together.
+            AuthError: the package index refuses the credentials, or requires some.
+            NetworkError: the package index is unreachable.
+        """
+        project, airflow = self.settings.project, self.selection.airflow
+        file = constraint_files.path(project, self.python)
+        before = constraint_files.read(file) if file.exists() else {}
+        lines = (*self._both.lines(str(self._folder)), *self._added(*ImageKind))
+        resolved = self._resolve(lines, present={} if upgrade else before)
+        core = self._resolve([self._airflow()], pins=resolved.pins).pins
+        released = {**self._released(), AIRFLOW: airflow}
+        core |= {name: released[name] for name in _CORE if name in released}
+        pins = {**resolved.pins, **released}
+        modes = {
+            ALL: pins,
+            CORE: constraint_files.without(core, PROVIDER),
+            FROM_SOURCES: constraint_files.without(pins, constraint_files.AIRFLOW),
+        }
+        constraint_files.write(project, self.python, airflow, modes)
+        announce(f"{constraint_files.place(file)}: {plural(len(pins), 'package')}")
+        return self._explain(before, pins, resolved.parents)
+
+    def needed(self, kind: ImageKind) -> Pins:
+        """Return the constraints, which exist, that one image installs from the index.
+
+        Raises:
+            UsageError: the constraints are unusable.
+            AuthError: the package index refuses the credentials, or requires some.
+            NetworkError: the package index is unreachable.
+        """
+        file = constraint_files.path(self.settings.project, self.python)
+        airflow = (
+            self.selection.lines(str(self._folder))
+            if kind is ImageKind.CI
+            else [self._airflow(self._extras(kind))]
+        )
+        return self._resolve([*airflow, *self._added(kind)], pins=constraint_files.read(file)).pins
+
+    def _extras(self, kind: ImageKind) -> Sequence[str]:
+        """Return the extras of an image, none if Airflow itself does not come from the checkout."""
+        if AIRFLOW not in self.selection.distributions:
+            return ()
+        try:
+            chosen = profiles.extras(self.settings, kind, self.selection.airflow)
+        except UsageError:  # of Airflow 2, only CI images are made by default
+            return ()
+        return [*map(normalize, profiles.names(chosen))]
+
+    def _added(self, *kinds: ImageKind) -> list[str]:
+        return [text for _, text in constraint_files.added(self.settings, self.python, *kinds)]
+
+    def _airflow(self, names: Sequence[str] = ()) -> str:
+        """Return the requirement of Airflow with the extras of some names."""
+        chosen = self.selection.distributions
+        name = next((name for name in _CORE if name in chosen), "")
+        if not name:
+            return f"{AIRFLOW}=={self.selection.airflow}"
+        suffix = f"[{','.join(names)}]" if names else ""
+        return f"-e {self._folder / chosen[name].folder}{suffix}"
+
+    def _released(self) -> dict[str, str]:
+        """Return the versions of the checkout's distributions that the index has."""
+        root = self.selection.workspace.root
+        versions = {
+            name: workspace.version(root, distribution)
+            for name, distribution in self.selection.distributions.items()
+            if _PRIVATE not in distribution.project.get("classifiers", ())
+        }
+        known = {name: version for name, version in versions.items() if version}
+        return self.uv.available(self.python, known)
+
+    def _resolve(
+        self, requirements: Iterable[str], *, pins: Pins | None = None, present: Pins | None = None
+    ) -> _Resolved:
+        """Return what requirements resolve to on all platforms, without the checkout's own.
+
+        Args:
+            requirements: the lines of a file of requirements.
+            pins: versions that the result has to have.
+            present: versions that are kept where they fit.
+        """
+        found = _Resolved({}, {})
+        with tempfile.TemporaryDirectory() as temporary:
+            limits, output = Path(temporary) / "limits.txt", Path(temporary) / "output.txt"
+            # The second platform has to use the same versions, and may need further packages.
+            for platform in Platform:
+                limits.write_text(self._limits({**(pins or {}), **found.pins}), encoding="utf-8")
+                output.write_text(constraint_files.pins_text(present or {}), encoding="utf-8")
+                self._compile(output, platform, requirements, limits)
+                for _, line in constraint_files.parse(output, _LINE, "a pin like name==1.2.3"):
+                    name, parents = normalize(line[1]), (line["parents"] or "").split(", ")
+                    found.pins[name] = line[2]
+                    named = filter(NAME.fullmatch, parents)
+                    found.parents[name] = sorted({*found.parents.get(name, ()), *named})
+        return found
+
+    def _limits(self, pins: Pins) -> str:
+        """Return constraints: the limits, where the checkout's distributions are, and pins."""
+        local = self.selection.distributions
+        lines = [text for _, text in constraint_files.limits(self.settings, self.python)]
+        for name, distribution in local.items():
+            lines.append(f"{name} @ {(self._folder / distribution.folder).as_uri()}")
+        others = {name: version for name, version in pins.items() if name not in local}
+        return "\n".join((*lines, constraint_files.pins_text(others)))
+
+    def _compile(
+        self, output: Path, platform: Platform, requirements: Iterable[str], limits: Path
+    ) -> None:
+        """Resolve requirements into a file with what requires each package."""
+        options = ["--no-sources", "--annotate", "--annotation-style", "line"]
+        for name in self.selection.distributions:
+            options += ["--no-emit-package", name]
+        wanted = "\n".join(requirements)
+        try:
+            self.uv.compile_into(output, self.python, platform, wanted, limits, *options)
+        except DependencyError as error:
+            raise DependencyError(self._with_places(str(error))) from None
+
+    def _with_places(self, message: str) -> str:
+        """Return a message of uv with the places of the requirements that it names."""
+        terms = {(normalize(term[1]), _versions(term[2])) for term in _TERM.finditer(message)}
+        named = []
+        for wanted in self._excluding:
+            requirement = parsing.parse_requirement(wanted.text)
+            name = normalize(requirement.name)
+            term = (name, requirement.specifier)
+            if term in terms and name not in self.selection.distributions:
+                named.append(f"{wanted.place} wants {wanted.text}")
+        text = message.replace(
+            self._folder.as_uri(), self.selection.workspace.root.resolve().as_uri()
+        )
+        return f"{text} ({'; '.join(named[:_NAMED])})" if named else text
+
+    def _explain(
+        self, before: Pins, after: Pins, parents: Mapping[str, Sequence[str]]
+    ) -> list[Explained]:
+        """Return the changes between two sets of versions, each with what requires the new one."""
+        excluded = conflicts.excluded(before, self._excluding, self.python)
+        direct = conflicts.by_name(self._wanted, self.python)
+        direct |= {pin.partition("==")[0]: wanted for pin, wanted in excluded}
+        explained = []
+        for change in constraint_files.changes(before, after):
+            name = change.package
+            if distribution := self.selection.distributions.get(name):
+                version = workspace.version(self.selection.workspace.root, distribution)
+                absent = "" if change.new else ", which the index lacks"
+                wanted = f"{distribution.file} has {version}{absent}"
+            elif change.new is None:
+                wanted = "nothing wants it"
+            elif name in direct:
+                wanted = f"{direct[name].place} wants {direct[name].text}"
+            else:
+                names = [f"{each} {after.get(each, '')}".strip() for each in parents.get(name, ())]
+                wanted = f"wanted by {listed(names)}" if names else ""
+            explained.append(Explained(change, wanted))
+        return explained
+
+
+def _versions(text: str) -> SpecifierSet | None:
+    """Return the versions of a term, None if it is none."""
+    try:
+        return SpecifierSet(text.strip(",."))
+    except InvalidSpecifier:
+        return None
