@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 #: The wildcards of any length, as regular expressions; `**` has two meanings.
 _STAR = "[^/]*"
@@ -60,7 +61,31 @@ class Patterns:
 
     def match(self, path: str) -> bool:
         """Return whether a path, like `sources/dags/smoke.py`, matches."""
-        return next((run.matches for run in reversed(self.runs) if run.match(path)), False)
+        runs, otherwise = self._below(path.rpartition("/")[0])
+        for run in runs:
+            if run.match(path):
+                return run.matches
+        return otherwise
+
+    def _below(self, folder: str) -> tuple[list[_Run], bool]:
+        """Return which patterns decide on a file of a folder, and what holds if none matches it.
+
+        Those that match the folder match all in it. Thousands of files are in few folders.
+        """
+        if folder not in self._folders:
+            runs: list[_Run] = []
+            found = False
+            for run in reversed(self.runs):
+                if folder and run.match(folder):
+                    found = run.matches
+                    break
+                runs.append(run)
+            self._folders[folder] = runs, found
+        return self._folders[folder]
+
+    @cached_property
+    def _folders(self) -> dict[str, tuple[list[_Run], bool]]:
+        return {}
 
     def cover(self, folder: str) -> bool:
         """Return whether everything that a folder can hold matches."""
@@ -101,8 +126,13 @@ def parse(lines: Iterable[str]) -> Patterns:
 
 def _run(matches: bool, patterns: list[_Pattern]) -> _Run:
     slow = [p for p in patterns if sum(token in _WILDCARDS for token in p) > _BACKTRACKING]
-    joined = "|".join("".join(pattern) for pattern in patterns if pattern not in slow)
-    expression = joined or r"(?!)"  # never matches
+    quick = [pattern for pattern in patterns if pattern not in slow]
+    # What begins with any folders tries each folder of a path, so such patterns do it together.
+    anywhere = "|".join("".join(pattern[1:]) for pattern in quick if pattern[:1] == (_FOLDERS,))
+    joined = ["".join(pattern) for pattern in quick if pattern[:1] != (_FOLDERS,)]
+    if anywhere:
+        joined.append(f"{_FOLDERS}(?:{anywhere})")
+    expression = "|".join(joined) or r"(?!)"  # never matches
     return _Run(matches, re.compile(rf"(?:{expression})(?:/.*)?\Z", re.DOTALL), tuple(slow))
 
 

@@ -46,6 +46,19 @@ def test_the_last_pattern_that_matches_decides() -> None:
     assert [patterns.match(name) for name in names] == [True, False, False, True, True, False]
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "!"]), PATTERN.map("/".join)), max_size=6),
+    st.lists(PATH, min_size=2, max_size=8),
+)
+def test_many_patterns_and_paths_match_as_each_alone(
+    lines: list[tuple[str, str]], paths: list[str]
+) -> None:
+    together = dockerignore.parse(sign + pattern for sign, pattern in lines)
+    for path in paths:
+        found = [sign for sign, pattern in lines if dockerignore.parse([pattern]).match(path)]
+        assert together.match(path) is (found[-1:] == [""])
+
+
 def test_a_folder_is_covered_only_if_no_exception_is_below() -> None:
     patterns = dockerignore.parse(["*", "!a/b/**", "c"])
     covered = [patterns.cover(name) for name in ("a", "a/b", "a/x", "c", ".venv", "ab")]
