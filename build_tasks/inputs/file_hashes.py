@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,11 +23,23 @@ LINK = "120000"
 #: file systems have coarse clocks (git calls such files racy).
 REST = 100_000_000
 _DIGITS = 32
+#: Neither through a link nor waiting for a pipe's writer, if the file is one by now.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1 << 16
+#: What is no longer the file, or no longer the link, that it was a moment ago.
+_CHANGED = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EISDIR),
+    *(errno.ELOOP, errno.ENXIO),  # a link, a socket
+}
 _FORMAT = 1
 
 
 class ChangedError(Exception):
     """A file changed while it was read."""
+
+
+def _hash(place: str, _: str, mode: str) -> str:
+    return content(place, link=mode == LINK)
 
 
 @dataclass
@@ -37,10 +49,12 @@ class Index:
     Args:
         known: for each path, what stat returned when the file was read, and its mode and hash.
         snapshot: the name of the last snapshot, which has exactly these files.
+        read: reads a file that is not known, by its place, path and mode, and returns its hash.
     """
 
     known: dict[str, list[object]] = field(default_factory=dict)
     snapshot: str = ""
+    read: Callable[[str, str, str], str] = field(default=_hash, compare=False)
 
     def fingerprint(self, path: str) -> str:
         """Return the last mode and hash of a path, empty if there is none."""
@@ -113,9 +127,9 @@ def look(
         if kind not in {stat.S_IFREG, stat.S_IFLNK}:
             continue
         _require_utf_8(place, path, "its name")
-        digest = content(place, link=kind == stat.S_IFLNK)
         runs = status.st_mode & stat.S_IXUSR if names[path] is None else names[path]
         mode = LINK if kind == stat.S_IFLNK else "100755" if runs else "100644"
+        digest = now.read(place, path, mode)
         result[path] = f"{mode} {digest}"
         if moment - status.st_ctime_ns < REST:
             state[0] = 0
@@ -162,14 +176,39 @@ def content(path: str, *, link: bool) -> str:
         ChangedError: it is gone, or the other one of both.
         UsageError: it cannot be read.
     """
+    digest = hashlib.sha256()
+    if link:
+        digest.update(os.fsencode(target(path)))
+    else:
+        for piece in pieces(path):
+            digest.update(piece)
+    return short(digest)
+
+
+def pieces(path: str) -> Iterator[bytes]:
+    """Yield the content of a file; see `content` for the errors."""
     try:
-        if link:
-            target = os.readlink(path)  # noqa: PTH115 - as text that is bytes
-            _require_utf_8(path, target, "its target")
-            return short(hashlib.sha256(os.fsencode(target)))
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them
-            return short(hashlib.file_digest(file, "sha256"))
+        file = os.open(path, _READ)
+        try:
+            while piece := os.read(file, _PIECE):
+                yield piece
+        finally:
+            os.close(file)
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.EINVAL, errno.EISDIR, errno.ENOTDIR}:
-            raise ChangedError(path) from None
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise _unreadable(path, error) from None
+
+
+def target(path: str) -> str:
+    """Return the target of a link; see `content` for the errors."""
+    try:
+        text = os.readlink(path)  # noqa: PTH115 - as text that is bytes
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    _require_utf_8(path, text, "its target")
+    return text
+
+
+def _unreadable(path: str, error: OSError) -> Exception:
+    if error.errno in _CHANGED:
+        return ChangedError(path)
+    return UsageError(f"{path}: cannot be read: {error.strerror}")

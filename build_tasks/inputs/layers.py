@@ -112,7 +112,7 @@ def _changes(home: Path, folder: Path, files: Mapping[str, str]) -> Path:
         return target
     new = home / "changes-new"
     shutil.rmtree(new, ignore_errors=True)
-    places = {path: folder / path for path in files}
+    places = {path: f"{folder}/{path}" for path in files}
     unchanged = Index({path: [text] for path, text in files.items()})
     snapshot.write(places, new / folder.name, files, (folder, unchanged), _MODE)
     new.rename(target)

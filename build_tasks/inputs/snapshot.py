@@ -13,7 +13,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -87,7 +88,11 @@ def seconds(fingerprint: str) -> int:
     both; and Python trusts bytecode by the same two. With the time of the user's file, layers would
     depend on when it was checked out.
     """
-    return EPOCH + int(fingerprint.rpartition(" ")[2][:12], 16) % SPAN
+    return _time(fingerprint.rpartition(" ")[2])
+
+
+def _time(digest: str) -> int:
+    return EPOCH + int(digest[:12], 16) % SPAN
 
 
 def _take(
@@ -98,17 +103,24 @@ def _take(
     place: Place,
 ) -> tuple[Path, dict[str, str]]:
     home, base, mode = place
+    alone = partial(locks.hold, home / "lock", f"copies the files of {root}", announce)
     before, now = file_hashes.read(home), Index()
+    if not before.known:
+        with alone():
+            before = file_hashes.read(home)  # another process may have taken one meanwhile
+            if not before.known:
+                look = partial(file_hashes.look, root, names, before, elsewhere=elsewhere)
+                return _first(place, look)
     hashes = file_hashes.look(root, names, before, now, elsewhere)
     now.snapshot = before.snapshot if now.known == before.known else name_of(hashes)
     folder = home / now.snapshot / base
-    with locks.hold(home / "lock", f"copies the files of {root}", announce):
+    with alone():
         try:
             os.utime(folder.parent)  # it is in use
         except FileNotFoundError:
             clear(home)
             try:
-                places = {path: elsewhere.get(path) or root / path for path in hashes}
+                places = {path: str(elsewhere.get(path) or f"{root}/{path}") for path in hashes}
                 last = (home / before.snapshot / base, before)
                 write(places, home / _NEW / base, hashes, last, mode)
                 (home / _NEW).rename(folder.parent)
@@ -117,6 +129,27 @@ def _take(
         if now != before:
             file_hashes.write(home, now)
     return folder, hashes
+
+
+def _first(place: Place, look: Callable[[Index], dict[str, str]]) -> tuple[Path, dict[str, str]]:
+    """Take a snapshot of a folder of which nothing is known: read and copy its files in one go."""
+    home, base, mode = place
+    clear(home)
+    try:
+        new = _New(home / _NEW / base)
+        now = Index(read=new.copy)
+        hashes = look(now)
+        new.finish(mode)
+        now.snapshot = name_of(hashes)
+        folder = home / now.snapshot
+        if folder.exists():  # only the index is gone
+            os.utime(folder)
+        else:
+            (home / _NEW).rename(folder)
+    finally:
+        shutil.rmtree(home / _NEW, ignore_errors=True)
+    file_hashes.write(home, now)
+    return folder / base, hashes
 
 
 def clear(home: Path) -> None:
@@ -137,7 +170,7 @@ def name_of(hashes: Mapping[str, str]) -> str:
 
 
 def write(
-    places: Mapping[str, Path],
+    places: Mapping[str, str],
     target: Path,
     hashes: Mapping[str, str],
     last: tuple[Path, Index],
@@ -156,25 +189,43 @@ def write(
         ChangedError: a file no longer has its hash.
         UsageError: a file cannot be read.
     """
-    target.mkdir(parents=True)
-    folders = {"": str(target)}
+    new = _New(target)
     for path, text in hashes.items():
-        parent, _, name = path.rpartition("/")
-        copy = f"{_folder(folders, parent)}/{name}"
-        if last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", copy):
-            _copy(str(places[path]), copy, text)
-    for folder in folders.values():
-        os.chmod(folder, mode)  # noqa: PTH101 - thousands of them
-        os.utime(folder, (EPOCH, EPOCH))
+        if last[1].fingerprint(path) != text or not _linked(f"{last[0]}/{path}", new.place(path)):
+            kind, _, digest = text.partition(" ")
+            if new.copy(places[path], path, kind) != digest:
+                raise ChangedError(path)
+    new.finish(mode)
 
 
-def _folder(folders: dict[str, str], path: str) -> str:
-    """Return a folder of the snapshot; make it and those above it where they are missing."""
-    if path not in folders:
-        parent, _, name = path.rpartition("/")
-        folders[path] = f"{_folder(folders, parent)}/{name}"
-        os.mkdir(folders[path])  # noqa: PTH102 - thousands of them
-    return folders[path]
+class _New:
+    """A folder of a snapshot that is written file by file."""
+
+    def __init__(self, target: Path) -> None:
+        target.mkdir(parents=True)
+        self._folders = {"": str(target)}
+
+    def place(self, path: str) -> str:
+        """Return the place of a file; make the folders above it."""
+        folder, _, name = path.rpartition("/")
+        return f"{self._folder(folder)}/{name}"
+
+    def copy(self, source: str, path: str, mode: str) -> str:
+        """Copy a file or a link, and return its hash."""
+        return _copy(source, self.place(path), mode)
+
+    def finish(self, mode: int) -> None:
+        """Give all folders the same mode and time."""
+        for folder in self._folders.values():
+            os.chmod(folder, mode)  # noqa: PTH101 - thousands of them
+            os.utime(folder, (EPOCH, EPOCH))
+
+    def _folder(self, path: str) -> str:
+        if path not in self._folders:
+            parent, _, name = path.rpartition("/")
+            self._folders[path] = f"{self._folder(parent)}/{name}"
+            os.mkdir(self._folders[path])  # noqa: PTH102 - thousands of them
+        return self._folders[path]
 
 
 def _linked(old: str, new: str) -> bool:
@@ -185,19 +236,33 @@ def _linked(old: str, new: str) -> bool:
     return True
 
 
-def _copy(source: str, copy: str, fingerprint: str) -> None:
-    """Copy a file or a link, or raise ChangedError if it has another content now."""
-    mode, _, digest = fingerprint.partition(" ")
+def _copy(source: str, copy: str, mode: str) -> str:
+    """Copy a file or a link, and return its hash. It is read once: what is hashed is written.
+
+    Raises:
+        ChangedError: it is gone, or the other one of both.
+        UsageError: it cannot be read.
+    """
+    if mode == file_hashes.LINK:
+        target = file_hashes.target(source)
+        digest = file_hashes.short(hashlib.sha256(os.fsencode(target)))
+        os.symlink(target, copy)  # noqa: PTH211 - thousands of them
+        os.utime(copy, (_time(digest),) * 2, follow_symlinks=False)
+        return digest
+    whole = hashlib.sha256()
+    file = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        shutil.copyfile(source, copy, follow_symlinks=False)
-    except OSError as error:
-        special = isinstance(error, shutil.SpecialFileError)
-        if special or (error.filename == source and not error.filename2):
-            raise ChangedError(source) from None  # it could be read a moment ago
-        raise
-    link = os.path.islink(copy)  # noqa: PTH114 - thousands of them
-    if link is not (mode == file_hashes.LINK) or file_hashes.content(copy, link=link) != digest:
-        raise ChangedError(source)
-    if not link:
-        os.chmod(copy, int(mode, 8) & 0o777)  # noqa: PTH101 - thousands of them
-    os.utime(copy, (seconds(fingerprint),) * 2, follow_symlinks=False)
+        for piece in file_hashes.pieces(source):
+            whole.update(piece)
+            _write_all(file, piece)
+        digest = file_hashes.short(whole)
+        os.fchmod(file, int(mode, 8) & 0o777)
+        os.utime(file, (_time(digest),) * 2)
+    finally:
+        os.close(file)
+    return digest
+
+
+def _write_all(file: int, content: bytes) -> None:
+    while content:  # the kernel may take a part
+        content = content[os.write(file, content) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from build_tasks.errors import DiskError, ImagesError
+from build_tasks.errors import DiskError, ImagesError, UsageError
 from build_tasks.inputs import context, file_hashes, snapshot
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.inputs.file_hashes import ChangedError
@@ -171,17 +172,22 @@ def test_a_file_that_changes_while_it_is_copied_is_read_again(
     before: Callable[..., None] = snapshot.write
     times = iter(range(9))
     (tree / "link").symlink_to("0")
+    prepare(tree)
+
+    def edit(text: str) -> None:
+        (tree / name).unlink()
+        if name == "link":
+            (tree / name).symlink_to(text)
+        else:
+            (tree / name).write_text(text)
 
     def write(*arguments: object) -> None:
         if next(times) < 2:
-            (tree / name).unlink()
-            if name == "link":
-                (tree / name).symlink_to("another")
-            else:
-                (tree / name).write_text("another")
+            edit("another")
             monkeypatch.setattr(file_hashes, "REST", 10**18)
         before(*arguments)
 
+    edit("edited")
     monkeypatch.setattr(snapshot, "write", write)
     found = prepare(tree)
     assert file_hashes.of(found.folder, dict.fromkeys(found.files)) == found.files
@@ -202,15 +208,41 @@ def test_a_file_removed_during_the_copy_has_changed(tree: Path, name: str) -> No
     (tree / "link").symlink_to("x")
     (tree / name).unlink()
     with pytest.raises(ChangedError):
-        snapshot._copy(str(tree / name), str(tree / "copy"), "100644 x")
+        snapshot._copy(str(tree / name), str(tree / "copy"), "100644")
 
 
 def test_a_file_that_became_a_pipe_or_a_link_has_changed(tree: Path) -> None:
     (tree / "link").symlink_to("two")
     os.mkfifo(tree / "pipe")
-    for name in ("link", "pipe"):
-        with pytest.raises(ChangedError):
-            snapshot._copy(str(tree / name), str(tree / "copy"), "100644 x")
+    with pytest.raises(ChangedError):
+        snapshot._copy(str(tree / "link"), str(tree / "copy"), "100644")
+    digest = snapshot._copy(str(tree / "pipe"), str(tree / "empty"), "100644")  # it does not wait
+    assert digest != snapshot._copy(str(tree / "two"), str(tree / "same"), "100644")
+
+
+def test_a_file_of_any_length_is_copied_whole(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = os.urandom(file_hashes._PIECE * 2 + 1)
+    (tree / "two").write_bytes(content)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, piece: write(file, piece[:40_000]))
+    digest = snapshot._copy(str(tree / "two"), str(tree / "copy"), "100755")
+    assert (tree / "copy").read_bytes() == content
+    assert digest == hashlib.sha256(content).hexdigest()[:32]
+
+
+def test_a_snapshot_whose_index_is_gone_is_used_again(tree: Path) -> None:
+    first = prepare(tree)
+    home = first.folder.parents[1]
+    (home / "index.json").unlink()
+    assert prepare(tree) == first
+    assert [path for path in home.iterdir() if path.is_dir()] == [first.folder.parent]
+
+
+def test_a_first_snapshot_that_fails_leaves_nothing(tree: Path) -> None:
+    (tree / "z").symlink_to(os.fsdecode(b"\xff"))
+    with pytest.raises(UsageError, match="its target is not UTF-8"):
+        prepare(tree)
+    assert not [path for path in file_hashes.home(tree).iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -220,7 +252,7 @@ def test_a_full_cache_folder_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, "No")
 
-    monkeypatch.setattr(snapshot, "write", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(DiskError, match=": cannot be written: No"):
         prepare(tree)
 
