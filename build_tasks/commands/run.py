@@ -34,7 +34,7 @@ def _run(options: Options, *default: str) -> None:
     asked = request.parse(options, default)
     settings = options.settings()
     image = selection.select_one(options, settings)
-    tree = container.tree(settings, image.kind)
+    tree = container.tree(settings, image.kind, message)
     host = build_host.find(settings, start=True, announce=message)
     platform = host.platforms[0] if len(host.platforms) == 1 else host.client.native
     options = options.replace({"platform": platform.value})

@@ -122,7 +122,8 @@ def _ci(python: str, settings: Settings, checkout: Installation | None) -> dict[
     if not checkout:
         airflow = settings.airflow_for(python)
         extras = _extras(settings, ImageKind.CI, airflow)
-        return {"AIRFLOW_VERSION": airflow, "AIRFLOW_EXTRAS": extras, **tests}
+        mount = {"AIRFLOW_SOURCES": "mount"} if settings.sources == "mount" else {}
+        return {**mount, "AIRFLOW_VERSION": airflow, "AIRFLOW_EXTRAS": extras, **tests}
     return {
         "AIRFLOW_SOURCES": settings.sources,
         "AIRFLOW_EDITABLE": "true",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from build_tasks import process
@@ -17,12 +17,12 @@ from build_tasks.config.settings import Settings
 from build_tasks.errors import EngineError, RunError, UsageError
 from build_tasks.model.cache_backends import csv_value
 from build_tasks.model.matrix import Build, ImageKind
+from build_tasks.plan import airflow_tree
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.process import Announce
 from build_tasks.run import request
 from build_tasks.run.request import Request
 
-#: Where a CI image has the sources, or gets them mounted.
-TREE = "/opt/airflow"
 #: The label of the containers, and that of the volumes.
 LABEL, HOME_LABEL = "airflow-images.run", "airflow-images.home"
 #: Caches of tools that would be in the sources: variables, with values below the home folder.
@@ -31,13 +31,18 @@ CACHES: Mapping[str, str] = {
     "PYTEST_ADDOPTS": "--override-ini=cache_dir={home}/.cache/pytest",
     "RUFF_CACHE_DIR": "{home}/.cache/ruff",
 }
+#: Where Airflow, as a release, finds what is mounted; AIRFLOW_HOME is in the home folder then.
+MOUNTED: Mapping[str, str] = {
+    f"AIRFLOW__CORE__{name.upper()}_FOLDER": f"{airflow_tree.FOLDER}/{name}"
+    for name in ("dags", "plugins")
+}
 #: Seconds for the engine to answer.
 ANSWER = 60.0
 #: The status of `docker run` if the engine could not start the container.
 _DOCKER_FAILED = 125
 
 
-def tree(settings: Settings, kind: ImageKind) -> Path | None:
+def tree(settings: Settings, kind: ImageKind, announce: Announce) -> Path | None:
     """Return the folder of the sources to mount, None if the image has them.
 
     Raises:
@@ -45,14 +50,15 @@ def tree(settings: Settings, kind: ImageKind) -> Path | None:
     """
     if kind is not ImageKind.CI or settings.sources == "copy":
         return None
-    if settings.ci_from == "release":
-        return settings.project.path(SOURCES)
-    origin = settings.origins["ci.from"]
     if settings.ci_from.startswith("git+"):
-        raise UsageError(f"{origin}: the sources to mount are a folder, not {settings.ci_from}")
-    folder = settings.path("ci.from", settings.ci_from)
+        place = settings.origins["ci.from"]
+        raise UsageError(f"{place}: the sources to mount are a folder, not {settings.ci_from}")
+    if settings.ci_from != "release":
+        return airflow_tree.folder(settings, announce)
+    folder = settings.project.root / SOURCES
     if not folder.is_dir():
-        raise UsageError(f"{origin}: no such folder: {settings.ci_from}")
+        place = settings.origins["sources"]
+        raise UsageError(f"{place}: there is no folder to mount: {folder}")
     return folder
 
 
@@ -87,6 +93,9 @@ def describe(
     uid = 0 if client.rootless else os.getuid()
     home = _home(variables.get("HOME", "")) if ci else ""
     terminal = process.on_terminal()
+    release = tree is not None and host.settings.ci_from == "release"
+    own = _environment(home, release=release, terminal=terminal)
+    present = {*variables, *(text.partition("=")[0] for text in asked.environment)}
     program = (config.get("Entrypoint") or [""])[0]
     return Foreground(
         image=reference,
@@ -94,14 +103,17 @@ def describe(
         name=f"airflow-images-{build.identity}-{secrets.token_hex(4)}",
         user=f"{uid}:0",
         labels=(f"{LABEL}={build.identity}",),
-        environment=_environment(variables, home, asked, terminal=terminal),
+        environment=(
+            *(text for text in own if text.partition("=")[0] not in present),
+            *asked.environment,
+        ),
         mounts=(
             *([_volume(home, build, reference, uid)] if home else []),
-            *([request.bind(tree, TREE)] if tree else []),
+            *([request.bind(tree, airflow_tree.FOLDER)] if tree else []),
             *asked.mounts,
         ),
         ports=asked.ports,
-        folder=TREE if ci else "",
+        folder=airflow_tree.FOLDER if ci else "",
         init=not program.endswith(("init", "tini")),
         stdin=terminal or process.has_input(),
         terminal=terminal,
@@ -133,7 +145,8 @@ def run(client: Client, container: Foreground) -> None:
 def _home(folder: str) -> str:
     """Return the home folder if it can be a volume: it has nothing of the sources."""
     path = PurePosixPath(folder)
-    return "" if not path.is_absolute() or PurePosixPath(TREE).is_relative_to(path) else folder
+    sources = PurePosixPath(airflow_tree.FOLDER)
+    return folder if path.is_absolute() and not sources.is_relative_to(path) else ""
 
 
 def _volume(home: str, build: Build, reference: str, uid: int) -> str:
@@ -148,11 +161,17 @@ def _volume(home: str, build: Build, reference: str, uid: int) -> str:
     return csv_value(["type=volume", f"source={source}", f"target={home}", label])
 
 
-def _environment(
-    variables: Mapping[str, str], home: str, asked: Request, *, terminal: bool
-) -> tuple[str, ...]:
-    """Return the variables of the container; those of the image and of the options stay."""
-    given = {text.partition("=")[0] for text in asked.environment} | variables.keys()
-    own = [f"{name}={value.format(home=home)}" for name, value in CACHES.items() if home]
-    own += ["TERM"] if terminal and "TERM" in os.environ else []
-    return (*(text for text in own if text.partition("=")[0] not in given), *asked.environment)
+def _environment(home: str, *, release: bool, terminal: bool) -> Iterator[str]:
+    """Yield the variables that a container gets where neither the image nor the caller sets them.
+
+    Args:
+        home: the home folder, if it is a volume.
+        release: whether the sources are mounted, and Airflow is a release.
+        terminal: whether it has the caller's terminal.
+    """
+    if home:
+        yield from (f"{name}={value.format(home=home)}" for name, value in CACHES.items())
+    if release:
+        yield from (f"{name}={value}" for name, value in MOUNTED.items())
+    if terminal and "TERM" in os.environ:
+        yield "TERM"

@@ -177,7 +177,7 @@ def test_files_are_the_callers(
     host = build_host.BuildHost(client, settings, build_host.names(settings, client))
     build = Build(ImageKind.CI, "3.11", client.native)
     reference = f"{host.names.image(build)}:latest"
-    tree = container.tree(settings, build.kind)
+    tree = container.tree(settings, build.kind, print)
     assert tree == team.root / "sources"
     script = "id -un; mkdir -p ~/.cache/uv; echo x >> ~/.cache/uv/x; cat ~/.cache/uv/x; mkdir new"
     for runs in (1, 2):

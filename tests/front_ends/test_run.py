@@ -24,12 +24,17 @@ def place(bench: Bench, tmp_path: Path) -> Bench:
     (tmp_path / "registry").mkdir()
     bench.environment["FAKE_REGISTRY"] = str(tmp_path / "registry")
     copy = bench.copy(tmp_path / "project")
-    dry_run = copy.invoke("image.build", "--python", "3.11", "--dry-run").stdout
+    has_image(copy)
+    return copy
+
+
+def has_image(place: Bench, *options: str) -> None:
+    """Give the engine the image that a build with some options would make now."""
+    dry_run = place.invoke("image.build", "--python", "3.11", "--dry-run", *options).stdout
     found = re.search(rf"{re.escape(LABEL)}=([^']*)", dry_run)
     assert found
-    copy.environment["FAKE_IMAGE"] = json.dumps([facts(found[1])])
-    (bench.folder / "log").unlink(missing_ok=True)
-    return copy
+    place.environment["FAKE_IMAGE"] = json.dumps([facts(found[1])])
+    (place.folder / "log").unlink(missing_ok=True)
 
 
 def facts(label: str) -> dict[str, object]:
@@ -91,8 +96,14 @@ def test_both_front_ends_run_the_command_in_the_image(place: Bench) -> None:
     assert [words[1:4] for words in place.told()][-1] == ["rm", "--force", "--volumes"]
 
 
-def test_the_sources_are_mounted_where_the_settings_say_so(place: Bench) -> None:
-    place.invoke("image.run", "--python", "3.11", "--sources", "mount", "--no-build", "--", "x")
+def test_mounted_sources_need_no_build(place: Bench) -> None:
+    mount = ("--sources", "mount")
+    has_image(place, *mount)
+    (place.root / "sources/dags/smoke.py").write_text("# edited\n")
+    done = place.invoke("image.run", "--python", "3.11", *mount, "--", "x")
+    assert done.returncode == 0, done.stderr
+    assert "is up to date" in done.stderr
+    assert not place.builds()
     (words,) = runs(place)
     assert f"type=bind,source={place.root}/sources,target=/opt/airflow" in words
 

@@ -38,6 +38,15 @@ def test_what_uv_installs_is_an_argument() -> None:
     assert "AIRFLOW_UV_OPTIONS" not in table
 
 
+def test_a_release_with_mounted_sources_has_an_argument_of_its_own() -> None:
+    def table(sources: str) -> dict[str, str]:
+        settings = loading.load({"sources": sources})
+        return dict(arguments.arguments("3.11", settings, None, Revision("abc")))
+
+    assert table("mount")["AIRFLOW_SOURCES"] == "mount"
+    assert "AIRFLOW_SOURCES" not in table("copy")
+
+
 def test_the_user_and_the_folders_of_prod_are_arguments(tmp_path: Path) -> None:
     given = {"prod-uid": "1001", "prod-home": "/srv/airflow", "prod-user-home": "/srv/home"}
     installation = Installation("release", "3.3.2", tmp_path)

@@ -69,6 +69,8 @@ def test_a_ci_image_gets_the_callers_id_a_home_and_the_sources(
         environment=(
             "PYTEST_ADDOPTS=--override-ini=cache_dir=/home/airflow/.cache/pytest",
             "RUFF_CACHE_DIR=/home/airflow/.cache/ruff",
+            "AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags",
+            "AIRFLOW__CORE__PLUGINS_FOLDER=/opt/airflow/plugins",
             "A=1",
         ),
         ports=("p",),
@@ -81,6 +83,17 @@ def test_a_ci_image_gets_the_callers_id_a_home_and_the_sources(
         "volume-label=airflow-images.home=r:5000/a/ci/python3.11",
         volume,
     )
+
+
+def test_a_checkout_is_told_nothing_of_the_folders_of_a_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker, "image", lambda *_, **__: {"Config": HOME})
+    checkout = host()
+    of_checkout = checkout.settings.replace({"ci.from": "/checkout", "sources": "mount"})
+    checkout = replace(checkout, settings=of_checkout)
+    made = container.describe(checkout, CI, REFERENCE, Path("/checkout"), Request())
+    assert not any(text.startswith("AIRFLOW__") for text in made.environment)
 
 
 def test_each_image_and_user_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,13 +188,18 @@ def test_the_exit_code_is_the_commands_unless_it_has_not_started(
 def test_the_sources_to_mount_are_a_folder(tmp_path: Path) -> None:
     def tree(kind: ImageKind = ImageKind.CI, **options: str) -> Path | None:
         given = {name.replace("_", "-"): text for name, text in options.items()}
-        return container.tree(loading.load(given, environment={}), kind)
+        settings = loading.load(given, environment={}, file=tmp_path / "images.toml")
+        return container.tree(settings, kind, print)
 
+    (tmp_path / "images.toml").touch()
     assert tree() is None
     assert tree(ImageKind.PROD, sources="mount") is None
-    assert tree(sources="mount") == Path.cwd() / "sources"
+    with pytest.raises(UsageError, match=f"^--sources: there is no folder to mount: {tmp_path}/s"):
+        tree(sources="mount")
+    (tmp_path / "sources").mkdir()
+    assert tree(sources="mount") == tmp_path / "sources"
     assert tree(sources="mount", ci_from=str(tmp_path)) == tmp_path
-    with pytest.raises(UsageError, match=r"^--ci-from: no such folder: /no/such$"):
+    with pytest.raises(UsageError, match=r"^--ci-from: there is no folder '/no/such'"):
         tree(sources="mount", ci_from="/no/such")
     with pytest.raises(UsageError, match=r"^--ci-from: the sources to mount are a folder, not git"):
         tree(sources="mount", ci_from="git+https://h/a@main")
