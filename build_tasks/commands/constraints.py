@@ -22,13 +22,10 @@ from build_tasks.constraints.from_sources import Checkout, Explained
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix
-from build_tasks.plan import airflow_checkout
-from build_tasks.text.formatting import listed, plural
+from build_tasks.plan import airflow_tree
 
 #: More changes than these are a table.
 _FEW = 20
-#: The number of missing members that a warning names.
-_NAMED = 3
 
 
 def generate_constraints(options: Options) -> None:
@@ -67,26 +64,18 @@ def _checkouts(settings: Settings, pythons: Sequence[str], uv: Uv) -> list[Check
         NetworkError: it cannot be fetched.
         MissingProgram: git is not installed.
     """
-    place = settings.origins["ci.from"]
     if settings.ci_from == "release":
         raise UsageError(
             "--from-sources: ci.from is release: set it to a folder of Airflow's sources, or to "
             "git+URL@REF"
         )
-    start = settings.path("ci.from", ".")
-    folder, _ = airflow_checkout.find(settings.ci_from, place, message, start)
-    content = workspace.read(folder)
+    content = workspace.read(airflow_tree.folder(settings, message))
     checkouts = [
         Checkout(python, tree.select(settings, content, python), settings, uv) for python in pythons
     ]
     for checkout in checkouts:
         checkout.check()
-    if missing := content.missing:
-        few = listed([*missing[:_NAMED], *(["..."] if len(missing) > _NAMED else [])])
-        message(
-            f"warning: {folder} lacks {plural(len(missing), 'member')} of its workspace, which "
-            f"come from the index where others require them: {few}"
-        )
+    airflow_tree.warn_of_missing(content, settings.origins["ci.from"], message)
     return checkouts
 
 

@@ -30,7 +30,7 @@ _HEADER = "# Made by `airflow-images constraints.generate`: Airflow {airflow} on
 _NOTES = {
     ALL: "# The images install exactly these versions.",
     CORE: "# Airflow alone: providers, and what they need, are free.",
-    FROM_SOURCES: "# All but Airflow and its providers, which come from sources.",
+    FROM_SOURCES: "# All but the distributions of Airflow that come from its sources.",
 }
 AIRFLOW, PROVIDER = "apache-airflow", "apache-airflow-providers-"
 _MADE_FOR = re.compile(r"^# Made by `.*`: Airflow (\S+) on Python (\d+\.\d+)\.$", re.MULTILINE)
@@ -150,8 +150,14 @@ def _numbered(text: str) -> dict[int, str]:
     return {number: line for number, line in enumerate(stripped, 1) if line}
 
 
-def check(file: Path, python: str, airflow: str) -> None:
-    """Raise UsageError unless a file has the constraints of a Python and a release of Airflow."""
+def check(file: Path, python: str, *airflow: str) -> None:
+    """Raise UsageError unless a file has the constraints of a Python and of a version of Airflow.
+
+    Args:
+        file: the constraints.
+        python: the Python.
+        airflow: the versions, one of which has to be that of the file.
+    """
     pins, made_for = read(file), _MADE_FOR.search(read_text(file))
     remedy = f"run: {hints.constraints(python)}"
     if not made_for:
@@ -160,8 +166,9 @@ def check(file: Path, python: str, airflow: str) -> None:
         raise UsageError(f"{place(file)}: is for Python {made_for[2]}, not {python}: {remedy}")
     from_sources = file.name.startswith(f"{FROM_SOURCES}-")  # has no pin of Airflow
     pinned = made_for[1] if from_sources else pins.get(AIRFLOW, "no version")
-    if not pinned == made_for[1] == airflow:
-        raise UsageError(f"{place(file)}: has Airflow {pinned}, not {airflow}: {remedy}")
+    if pinned != made_for[1] or pinned not in airflow:
+        expected = " or ".join(dict.fromkeys(airflow))
+        raise UsageError(f"{place(file)}: has Airflow {pinned}, not {expected}: {remedy}")
 
 
 def check_lines(text: str, place: str) -> None:

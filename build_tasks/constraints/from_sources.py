@@ -146,7 +146,7 @@ class Checkout:
         modes = {
             ALL: pins,
             CORE: constraint_files.without(core, PROVIDER),
-            FROM_SOURCES: constraint_files.without(pins, constraint_files.AIRFLOW),
+            FROM_SOURCES: resolved.pins,
         }
         constraint_files.write(project, self.python, airflow, modes)
         announce(f"{constraint_files.place(file)}: {plural(len(pins), 'package')}")

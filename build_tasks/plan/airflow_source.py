@@ -89,7 +89,8 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
         else:
             installation = _from_sources(settings, python, constraints, announce)
     if not settings.constraints_location:
-        constraint_files.check(constraints, python, release)
+        # Sources and wheels follow the constraints of the release, or those made from sources.
+        constraint_files.check(constraints, python, release, installation.version)
         return installation
     contexts = {**installation.contexts, "constraints": constraints.parent}
     return replace(installation, contexts=contexts)

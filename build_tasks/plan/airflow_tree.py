@@ -59,7 +59,8 @@ def find(settings: Settings, python: str, announce: Announce) -> Installation:
     place = settings.origins["ci.from"]
     checkout = workspace.read(root)
     selection = tree.select(settings, checkout, python)
-    _warn_of_gaps(checkout, place, announce)
+    warn_of_missing(checkout, place, announce)
+    _warn_of_interfaces(checkout, place, announce)
     airflow = selection.distributions.get(tree.AIRFLOW)
     if airflow and airflow.extras is not None:
         provided = Provided(selection.airflow, [*airflow.extras], str(root / airflow.file))
@@ -111,15 +112,15 @@ def _constraints(selection: Selection, file: Path, python: str, announce: Announ
     for pin, wanted in conflicts.excluded(pins, selection.wanted, python):
         announce(
             f"warning: {place}: {pin} is not used: {wanted.place} wants {wanted.text}: run: "
-            f"{hints.constraints(python)} --from-sources"
+            f"{hints.constraints(python, '--from-sources')}"
         )
         del pins[pin.partition("==")[0]]
     text = constraint_files.pins_text(pins)
     return paths.keep(CONSTRAINTS, {"constraints.txt": text.encode()})
 
 
-def _warn_of_gaps(checkout: Workspace, place: str, announce: Announce) -> None:
-    """Say what a checkout lacks: members of its workspace, and compiled user interfaces."""
+def warn_of_missing(checkout: Workspace, place: str, announce: Announce) -> None:
+    """Say which members of its workspace a checkout lacks."""
     if missing := checkout.missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         announce(
@@ -127,6 +128,10 @@ def _warn_of_gaps(checkout: Workspace, place: str, announce: Announce) -> None:
             f"{'is' if len(missing) == 1 else 'are'} not there, {missing[0]}{more}: what others "
             "need of them comes from the index"
         )
+
+
+def _warn_of_interfaces(checkout: Workspace, place: str, announce: Announce) -> None:
+    """Say which user interfaces of a checkout are not compiled."""
     for interface, made in _INTERFACES.items():
         if (checkout.root / interface).is_dir() and not _files(checkout.root / interface / made):
             announce(f"warning: {place}: {interface}/{made}: this user interface is not compiled")

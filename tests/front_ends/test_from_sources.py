@@ -32,7 +32,7 @@ CHECKOUT = {
         version = "9.9.9"
         dependencies = ["apache-airflow-task-sdk", "web<3"]
         [dependency-groups]
-        dev = ["tester>=8", "apache-airflow-providers-celery"]
+        dev = ["tester>=8", "apache-airflow-providers-celery", "apache-airflow-providers-absent"]
         """,
     "task-sdk/pyproject.toml": """\
         [project]
@@ -65,6 +65,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, *requires in (
         ("apache_airflow_core-9.9.9", "wrong"),  # the checkout's own metadata counts
         ("apache_airflow_providers_celery-4.0",),
+        ("apache_airflow_providers_absent-1", "apache-airflow"),
         *(("sdk_lib-1",), ("sdk_lib-2",), ("web-1",), ("web-2",), ("web-3",)),
         *(("queue_lib-1", "wire<2"), ("queue_lib-2", "wire"), ("wire-1",), ("wire-2",)),
         *(("tester-8",), ("unused-1",), ("uv-0.9.18",)),
@@ -112,25 +113,25 @@ def test_constraints_come_from_the_checkout_and_are_explained(team: Bench) -> No
     assert done.returncode == 0, done.stderr
     others = ["queue-lib==1", "sdk-lib==1", "tester==8", "web==2", "wire==1"]
     released = ["apache-airflow==9.9.9", "apache-airflow-core==9.9.9"]
-    provider = ["apache-airflow-providers-celery==4.0"]
-    assert pins(team, "constraints") == [*released, *provider, *others]
+    absent, celery = (f"apache-airflow-providers-{name}" for name in ("absent==1", "celery==4.0"))
+    assert pins(team, "constraints") == [*released, absent, celery, *others]
     assert pins(team, "constraints-no-providers") == [*released, "sdk-lib==1", "web==2"]
-    assert pins(team, "constraints-source-providers") == others
+    assert pins(team, "constraints-source-providers") == [absent, *others]
     for mode in ("baseline", "baseline-ci"):
         assert "wire==1  # 1000000" in pins(team, mode)
     assert done.stdout.splitlines() == [
         "  apache-airflow 9.9.8 -> 9.9.9: pyproject.toml has 9.9.9",
         "+ apache-airflow-core 9.9.9: airflow-core/pyproject.toml has 9.9.9",
+        "+ apache-airflow-providers-absent 1: airflow-core/pyproject.toml: dependency-groups.dev "
+        "wants apache-airflow-providers-absent",
         "+ apache-airflow-providers-celery 4.0: providers/celery/pyproject.toml has 4.0",
         "  sdk-lib 2 -> 1: task-sdk/pyproject.toml: dependencies wants sdk-lib<2",
         "+ tester 8: airflow-core/pyproject.toml: dependency-groups.dev wants tester>=8",
         "- unused 1: nothing wants it",
         "+ wire 1: wanted by queue-lib 1",
     ]
-    assert done.stderr.splitlines()[0] == (
-        f"warning: {team.root}/../checkout lacks 1 member of its workspace, which come from the "
-        "index where others require them: providers/absent"
-    )
+    assert done.stderr.startswith("warning: images.toml: ci.from: ")
+    assert "1 member that is not there, providers/absent: " in done.stderr
 
     change(team, "providers/celery/pyproject.toml", "queue-lib", "queue-lib>1")
     done = team.nox("constraints-3.11", "--from-sources", "--json")
@@ -146,6 +147,28 @@ def test_constraints_come_from_the_checkout_and_are_explained(team: Bench) -> No
         }
     ]
     assert team.invoke(*COMMAND, "--upgrade").stdout == "  wire 1 -> 2: wanted by queue-lib 2\n"
+
+
+def test_images_of_the_checkout_follow_its_constraints(team: Bench) -> None:
+    file = team.root / "constraints/constraints-source-providers-3.11.txt"
+    file.write_text(PINS)
+    ci = ("image.build", "--python", "3.11", "--dry-run")
+    done = team.invoke(*ci)
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if " is not used: " in line)
+    place = "task-sdk/pyproject.toml: dependencies"
+    assert f"sdk-lib==2 is not used: {place} wants sdk-lib<2: run: invoke constr" in line
+    words = line.partition("run: invoke ")[2].split()
+    assert team.invoke(*words).returncode == 0
+    done = team.invoke(*ci)
+    assert (done.returncode, " is not used: " in done.stderr) == (0, False)
+
+    prod = ("image.build", "--kind", "prod", "--python", "3.11", "--dry-run")
+    done = team.invoke(*prod, "--airflow-from", "../checkout")
+    assert done.returncode == 0, done.stderr
+    done = team.invoke(*prod)
+    assert done.returncode == 2
+    assert "constraints/constraints-3.11.txt: has Airflow 9.9.9, not 3.3.2: run: " in done.stderr
 
 
 def test_a_git_reference_is_resolved(team: Bench) -> None:
@@ -197,7 +220,7 @@ def test_a_build_backend_that_fails_is_one_line(team: Bench) -> None:
     ("options", "code", "message"),
     [
         (("--ci-from", "release"), 2, "--from-sources: ci.from is release: set it to a folder of"),
-        (("--ci-from", "/none"), 2, "--ci-from: '/none' is no folder of Airflow's sources (with "),
+        (("--ci-from", "/none"), 2, "--ci-from: there is no folder '/none': choose release, a fo"),
         (("--ci-extras", "celry"), 2, "--ci-extras: Airflow 9.9.9 has no extra 'celry': did you"),
     ],
 )

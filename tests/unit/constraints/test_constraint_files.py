@@ -159,7 +159,7 @@ def test_generate_keeps_present_versions_and_reports_changes(
     core = constraint_files.path(project, "3.11", "constraints-no-providers")
     assert core.read_text().endswith("free.\napache-airflow==3.3.2\nonly-arm==1\n")
     sources = constraint_files.path(project, "3.11", "constraints-source-providers")
-    assert sources.read_text().endswith("from sources.\nb==1\nonly-arm==1\n")
+    assert sources.read_text().endswith("its sources.\nb==1\nonly-arm==1\n")
     assert resolver.asked[2] == "apache-airflow==3.3.2"
     for made in (core, sources):
         constraint_files.check(made, "3.11", "3.3.2")

@@ -151,6 +151,24 @@ def test_a_folder_of_sources_is_a_build_context(tmp_path: Path) -> None:
     assert found.contexts == {"sources": tmp_path}
 
 
+def test_sources_follow_constraints_of_the_release_or_of_their_version(
+    wheels: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('version = "3.4.0"')
+    file = tmp_path / "constraints/constraints-3.11.txt"
+    file.parent.mkdir()
+    for airflow in ("3.3.2", "3.4.0"):
+        header = f"# Made by `x`: Airflow {airflow} on Python 3.11."
+        file.write_text(f"{header}\napache-airflow=={airflow}\n")
+        found = airflow_source.find(chosen(airflow_from=str(tmp_path)), "3.11", said)
+        assert found.constraints == file
+    with pytest.raises(UsageError, match=r"has Airflow 3\.4\.0, not 3\.3\.2: run: "):
+        airflow_source.find(chosen(), "3.11", said)
+    (tmp_path / "pyproject.toml").write_text('version = "3.5.0"')
+    with pytest.raises(UsageError, match=r"has Airflow 3\.4\.0, not 3\.3\.2 or 3\.5\.0: run: "):
+        airflow_source.find(chosen(airflow_from=str(tmp_path)), "3.11", said)
+
+
 def test_own_constraints_are_copied_by_content(tmp_path: Path) -> None:
     own = tmp_path / "my pins-3.11.txt"
     own.write_text("a==1\n")
