@@ -13,15 +13,20 @@ from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Job
 from build_tasks.buildx import cache_errors, runner
 from build_tasks.buildx.cache_lookup import Lookup
+from build_tasks.buildx.classification import registry_host
 from build_tasks.buildx.toolchain import Client
-from build_tasks.check import skip_unchanged
+from build_tasks.check import reuse
 from build_tasks.errors import RegistryError
 from build_tasks.history import recipe
-from build_tasks.history.record import BuildRecord
+from build_tasks.history.record import BuildRecord, Reuse
 from build_tasks.model.build import BuildSpec, DigestFile, Output
+from build_tasks.model.cache_backends import BackendType
 from build_tasks.progress.base import Display
 from build_tasks.publish import digests
 from build_tasks.publish.merge import Merge
+
+#: The images that could be taken instead of a build; the last one was if it has a digest.
+Looked = tuple[Reuse, ...]
 
 
 @dataclass(frozen=True)
@@ -44,22 +49,22 @@ def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
     for _, group in groupby(specs, key=lambda spec: spec.output.image):
         of_image = list(group)
         names = tuple(spec.identity for spec in of_image if not spec.output.extra_platforms)
-        tag_unchanged = _once(partial(skip_unchanged.tag_unchanged, context.client, of_image))
+        take = _once(partial(reuse.take, context.client, of_image))
         for spec in of_image:
             needs = names if spec.output.extra_platforms else ()
-            result.append(Job(spec.identity, partial(_build, context, spec, tag_unchanged), needs))
+            result.append(Job(spec.identity, partial(_build, context, spec, take), needs))
         if all(spec.output.digest_file for spec in of_image) and of_image[0].output.tags:
-            work = partial(_merge, context, of_image, tag_unchanged)
+            work = partial(_merge, context, of_image, take)
             result.append(Job(of_image[0].build.image_identity, work, names))
     return result
 
 
-def _once(function: Callable[[], str]) -> Callable[[], str]:
+def _once(function: Callable[[], Looked]) -> Callable[[], Looked]:
     """Return a function that calls another one once, for whichever thread is the first."""
     lock = threading.Lock()
-    results: list[str] = []
+    results: list[Looked] = []
 
-    def call() -> str:
+    def call() -> Looked:
         with lock:
             if not results:
                 results.append(function())
@@ -68,7 +73,7 @@ def _once(function: Callable[[], str]) -> Callable[[], str]:
     return call
 
 
-def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], str]) -> str:
+def _build(context: BatchContext, spec: BuildSpec, take: Callable[[], Looked]) -> str:
     """Build one image, and return a line on the result."""
     say = partial(context.display.say, spec.identity)
     part = spec.output.digest_file
@@ -76,24 +81,21 @@ def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], s
     if spec.run.refused:
         context.recorder.add_refused(spec, spec.run.refused)
         raise spec.run.refused
-    if spec.output.skip_unchanged and (digest := tag_unchanged()):
-        context.recorder.add_skipped(spec, digest)
-        text = "unchanged" if part else _unchanged(spec, digest)
-        context.display.result(spec.identity, text)
-        return text
+    looked = take() if spec.output.reuse.candidates else ()
+    if taken := _taken(looked):
+        return _skip(context, spec, looked, "unchanged" if part else _text(taken, spec))
+    if looked:
+        say("; ".join(one.text for one in looked))
+        spec = _without_slow_registries(spec, looked)
     if part:
         digests.remove(context.folder, spec.build, merged_here=merged_here)
     spec = context.caches.readable(spec, say)
-    record = partial(context.recorder.add, spec)
-    built = runner.build(context.client, spec, context.display, note=record)
-    for note in cache_errors.notes(built, spec):
-        say(note)
-    problem = cache_errors.export_problem(built)
-    if problem and spec.output.kind is Output.NONE:
-        raise RegistryError(f"{spec.identity}: {problem}")
-    if context.single:
-        for line in context.recorder.summarize(spec):
-            say(line)
+
+    def note(record: BuildRecord) -> None:
+        context.recorder.add(spec, replace(record, reuse=looked))
+
+    built = runner.build(context.client, spec, context.display, note=note)
+    _say_notes(context, spec, built)
     text = _result(built, spec)
     context.display.result(spec.identity, text)
     if part:
@@ -107,13 +109,12 @@ def _build(context: BatchContext, spec: BuildSpec, tag_unchanged: Callable[[], s
     return text
 
 
-def _merge(
-    context: BatchContext, specs: Sequence[BuildSpec], tag_unchanged: Callable[[], str]
-) -> str:
+def _merge(context: BatchContext, specs: Sequence[BuildSpec], take: Callable[[], Looked]) -> str:
     """Merge the platforms of an image, and return a line on the result."""
     name = specs[0].build.image_identity
-    if specs[0].output.skip_unchanged and (digest := tag_unchanged()):
-        text = _unchanged(specs[0], digest)
+    looked = take() if specs[0].output.reuse.candidates else ()
+    if taken := _taken(looked):
+        text = _text(taken, specs[0])
     else:
         sources = tuple(context.parts[spec.identity] for spec in specs)
         digests.check_bases(sources)
@@ -124,8 +125,54 @@ def _merge(
     return text
 
 
-def _unchanged(spec: BuildSpec, digest: str) -> str:
-    return f"unchanged, tagged {', '.join(spec.output.tags)} {digest}"
+def _without_slow_registries(spec: BuildSpec, looked: Looked) -> BuildSpec:
+    """Return a build without the caches of registries that did not send an image in time.
+
+    BuildKit would wait for the layers of these caches for as long as they take.
+    """
+    slow = {registry_host(one.reference) for one in looked if one.late}
+    reasons = {
+        cache.reference: "its registry did not send an image in time"
+        for cache in spec.cache.imports
+        if cache.type is BackendType.REGISTRY and registry_host(cache.reference) in slow
+    }
+    return replace(spec, cache=spec.cache.without(reasons)) if reasons else spec
+
+
+def _skip(context: BatchContext, spec: BuildSpec, looked: Looked, text: str) -> str:
+    """Record that an image was taken instead of a build, and return the line on it."""
+    context.recorder.add_skipped(spec, looked)
+    context.display.result(spec.identity, text)
+    return text
+
+
+def _say_notes(context: BatchContext, spec: BuildSpec, built: BuildRecord) -> None:
+    """Say what a build could not read or write of caches, and sum it up if it is the only one.
+
+    Raises:
+        RegistryError: the cache was all that the build was to write, and was not written.
+    """
+    say = partial(context.display.say, spec.identity)
+    for line in cache_errors.notes(built, spec):
+        say(line)
+    problem = cache_errors.export_problem(built)
+    if problem and spec.output.kind is Output.NONE:
+        raise RegistryError(f"{spec.identity}: {problem}")
+    if context.single:
+        for line in context.recorder.summarize(spec):
+            say(line)
+
+
+def _taken(looked: Looked) -> Reuse | None:
+    """Return the image that was taken instead of a build, None if none was."""
+    return looked[-1] if looked and looked[-1].digest else None
+
+
+def _text(taken: Reuse, spec: BuildSpec) -> str:
+    tags = ", ".join(spec.output.tags)
+    if taken.reference.startswith(f"{spec.output.image}:") and spec.output.kind.pushes:
+        return f"unchanged, tagged {tags} {taken.digest}"
+    return f"{taken.text}; {'tagged' if spec.output.kind.pushes else 'loaded as'} {tags}"
 
 
 def _result(built: BuildRecord, spec: BuildSpec) -> str:

@@ -43,7 +43,7 @@ def build(
     rules = _rules(options, host.nodes)
     caches = Lookup(host.client, specs[0].run.builder, local=host.local)
     # The registries answer while the rest is prepared.
-    caches.start(spec for spec in specs if not spec.output.skip_unchanged)
+    caches.start(spec for spec in specs if not spec.output.reuse.candidates)
     if len(specs) > 1 and specs[0].run.builder != DEFAULT:
         nodes.start(host.client, specs[0].run.builder)  # or all builds would start it at once
     run_id = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import ImagesError
 from build_tasks.history import journal, recipe
-from build_tasks.history.record import BuildRecord
+from build_tasks.history.record import BuildRecord, Reuse
 from build_tasks.model.build import BuildSpec
 from build_tasks.plan import build_inputs
 from build_tasks.process import Announce
@@ -50,10 +50,17 @@ class RunRecorder:
             )
         self._keep(record)
 
-    def add_skipped(self, spec: BuildSpec, digest: str) -> None:
-        """Record that an unchanged image was tagged and not built."""
-        record = runner.new_record(self.client, spec)
-        self.add(spec, replace(record, outcome="skipped", digest=digest, attempts=0))
+    def add_skipped(self, spec: BuildSpec, looked: Sequence[Reuse]) -> None:
+        """Record that an image was taken and not built; it is the last one looked at."""
+        record = replace(
+            runner.new_record(self.client, spec),
+            outcome="skipped",
+            digest=looked[-1].digest,
+            reuse=tuple(looked),
+            seconds=round(sum(one.seconds for one in looked), 3),
+            attempts=0,
+        )
+        self.add(spec, record)
 
     def add_refused(self, spec: BuildSpec, error: ImagesError) -> None:
         """Record that a build could not start."""

@@ -16,7 +16,8 @@ from build_tasks.text.formatting import shorten
 #: fetched late, when a step needs it.
 _LATE = re.compile(
     r"httpReadSeeker|could not fetch content descriptor|short read: expected|"
-    r"failed to read expected number of bytes|failed to copy: .*EOF|missing descriptor handlers"
+    r"failed to read expected number of bytes|failed to copy: .*EOF|missing descriptor handlers|"
+    r"unexpected commit digest"
 )
 _PUSH = re.compile(r"failed to push")
 _URL = re.compile(r"https?://[^/\s\"]+/v2/(?P<path>[^\s\"]+?)/(?:blobs|manifests)/")

@@ -32,6 +32,11 @@ def pull_command(client: Client, reference: str, platform: Platform) -> Command:
     return (client.docker, "pull", "--quiet", "--platform", platform.value, reference)
 
 
+def tag_command(client: Client, source: str, target: str) -> Command:
+    """Return the command that gives an image of the engine another name."""
+    return (client.docker, "tag", source, target)
+
+
 def history(client: Client, reference: str) -> list[dict[str, str]]:
     """Return the layers of an image, uppermost first, as `docker history` prints them."""
     form = ("--no-trunc", "--human=false", "--format", "{{json .}}")

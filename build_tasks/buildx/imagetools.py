@@ -106,13 +106,41 @@ def inspect(
     return _inspect(client, reference, builder, form, timeout)
 
 
-def index(client: Client, reference: str, builder: str = DEFAULT) -> Index:
+def fetch(
+    client: Client, name: str, digest: str, builder: str = DEFAULT, *, timeout: float = ANSWER
+) -> str:
+    """Return the text that a repository has under a digest: a manifest, or a small JSON blob.
+
+    Raises:
+        ImagesError: as for `inspect`, or the answer is another one.
+    """
+    text = inspect(client, f"{name}@{digest}", builder, timeout=timeout)
+    if digest_of(text) != digest:
+        raise RegistryError(f"{name}@{digest}: the registry's answer is {digest_of(text)}")
+    return text
+
+
+def digest_of(text: str) -> str:
+    """Return the digest by which a registry knows a manifest."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def name_of(reference: str) -> str:
+    """Return the name of an image, without its tag and digest."""
+    name = reference.partition("@")[0]
+    path, colon, tag = name.rpartition(":")
+    return path if colon and "/" not in tag else name
+
+
+def index(
+    client: Client, reference: str, builder: str = DEFAULT, *, timeout: float = ANSWER
+) -> Index:
     """Return the manifests that a registry lists for a reference.
 
     Raises:
         ImagesError: as for `inspect`, or the answer is not a manifest.
     """
-    return parse_index(inspect(client, reference, builder), reference)
+    return parse_index(inspect(client, reference, builder, timeout=timeout), reference)
 
 
 def parse_index(raw: str, reference: str) -> Index:
@@ -138,8 +166,7 @@ def parse_index(raw: str, reference: str) -> Index:
         own = dict(document.get("annotations") or {})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RegistryError(f"{reference}: the registry's answer is not a manifest") from None
-    digest = f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
-    return Index(tuple(platforms), frozenset(attested), own, digest)
+    return Index(tuple(platforms), frozenset(attested), own, digest_of(raw))
 
 
 def _inspect(

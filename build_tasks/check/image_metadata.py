@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from build_tasks import paths
 from build_tasks.buildx import docker, imagetools
 from build_tasks.buildx.toolchain import Client
-from build_tasks.errors import MissingImage
+from build_tasks.errors import MissingImage, RegistryError
 from build_tasks.model.matrix import Platform
 
 #: Seconds for the engine to answer.
@@ -25,6 +27,10 @@ class PlatformImage:
     layers: tuple[str, ...] = ()
     #: Its environment variables; not read from engines.
     variables: Mapping[str, str] = field(default_factory=dict)
+    #: The configuration of its containers, and its layers as the registry has them, by digest; only
+    #: of images that were read by digest.
+    config: Mapping[str, Any] = field(default_factory=dict)
+    blobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,67 @@ def of_registry(client: Client, reference: str, builder: str) -> ImageIndex:
         return ImageIndex()
 
 
+def by_digest(
+    client: Client, reference: str, platform: Platform, builder: str, left: Callable[[], float]
+) -> PlatformImage:
+    """Return an image of a registry for a platform, all of which is read by digest.
+
+    Its own digest is that of the manifest for the platform.
+
+    Args:
+        client: programs and environment.
+        reference: the image, by its tag.
+        platform: the platform.
+        builder: the builder whose registry settings apply.
+        left: returns the seconds that are left, and raises ImagesError if there are none.
+
+    Raises:
+        ImagesError: the registry does not have it for the platform, or not as a whole, or does not
+            answer.
+    """
+    name = imagetools.name_of(reference)
+    raw = imagetools.inspect(client, reference, builder, timeout=left())
+    index = imagetools.parse_index(raw, reference)
+    digest = index.digest
+    if index.platforms:
+        digests = dict(reversed(index.platforms))
+        if platform.value not in digests:
+            others = ", ".join(sorted(digests.keys()))
+            raise MissingImage(f"{reference}: has no image for {platform}, only for {others}")
+        digest = digests[platform.value]
+        raw = imagetools.fetch(client, name, digest, builder, timeout=left())
+    try:
+        manifest = json.loads(raw)
+        blobs = tuple(str(layer["digest"]) for layer in manifest["layers"])
+        config_digest = str(manifest["config"]["digest"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise RegistryError(f"{reference}: {digest} is not an image's manifest") from None
+    config = paths.parse_json(
+        imagetools.fetch(client, name, config_digest, builder, timeout=left())
+    )
+    try:
+        image = _of_config(config, digest, blobs)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RegistryError(f"{reference}: {config_digest} is not a configuration") from None
+    actual = f"{config.get('os')}/{config.get('architecture')}"
+    if actual != platform.value:
+        raise MissingImage(f"{reference}: has no image for {platform}, only for {actual}")
+    return image
+
+
+def _of_config(
+    config: Mapping[str, Any], digest: str, blobs: tuple[str, ...] = ()
+) -> PlatformImage:
+    """Return an image by its configuration; raise an exception if it has another form."""
+    own = config.get("config") or {}
+    layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
+    words = (word.partition("=") for word in own.get("Env") or ())
+    variables = {variable: value for variable, _, value in words}
+    return PlatformImage(
+        digest, own.get("Labels") or {}, layers, variables, own if blobs else {}, blobs
+    )
+
+
 def parse(text: str) -> ImageIndex:
     """Return an image as `imagetools inspect` describes it, empty if it has no configuration.
 
@@ -80,16 +147,11 @@ def parse(text: str) -> ImageIndex:
         if "rootfs" in configs:
             name = f"linux/{configs.get('architecture')}"
             configs, digests = {name: configs}, {name: digest}
-        images = {}
-        for name, config in configs.items():
-            own = config.get("config") or {}
-            layers = tuple((config.get("rootfs") or {}).get("diff_ids") or ())
-            words = (word.partition("=") for word in own.get("Env") or ())
-            variables = {variable: value for variable, _, value in words}
-            if config:
-                images[name] = PlatformImage(
-                    digests.get(name, ""), own.get("Labels") or {}, layers, variables
-                )
+        images = {
+            name: _of_config(config, digests.get(name, ""))
+            for name, config in configs.items()
+            if config
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ImageIndex()
     return ImageIndex(digest, images)

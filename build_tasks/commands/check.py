@@ -50,9 +50,12 @@ def explain_image(options: Options) -> None:
         show_json([item.data for item in explanations])
         return
     for item in explanations:
-        for line in explanation.lines(item):
+        for line in (
+            *(f"{item.identity}: {text}" for text in item.reuse),
+            *explanation.lines(item),
+        ):
             answer(line)
-    if not any(item.ran for item in explanations):
+    if not any(item.ran or (item.reuse and not item.steps) for item in explanations):
         message("all steps were cached")
 
 

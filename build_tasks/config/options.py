@@ -45,7 +45,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 _GROUPS: Mapping[str, Group] = {
     **dict.fromkeys(("builder", "ca-bundle", "engine", "index", "registry", "repository"), "where"),
     "cache": "cache",
-    **dict.fromkeys(("output", "sbom"), "output"),
+    **dict.fromkeys(("output", "reuse", "sbom"), "output"),
 }
 
 

@@ -26,7 +26,7 @@ ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 TABLES = frozenset(
     (
         *("airflow", "apt", "base", "build", "cache", "ci", "constraints", "context"),
-        *("dependencies", "index", "output", "pip", "prod", "sbom", "uv"),
+        *("dependencies", "index", "output", "pip", "prod", "reuse", "sbom", "uv"),
     )
 )
 #: Former keys, which work with a note.
@@ -181,6 +181,15 @@ class Settings:
     )
     cache_to = Field(
         parsing.cache_target, "", "cache to write instead, in buildx's syntax", "CACHE"
+    )
+    reuse_from = Field(
+        Choice("images to reuse", ("none", "main", "all")),
+        "none",
+        "branches whose image is taken where a build would make the same: none, main (--branch), "
+        "or all (a pull request's base, too)",
+    )
+    reuse_deadline = Field(
+        parsing.seconds, 300, "seconds in which an image to reuse has to be there", "SECONDS"
     )
     output_compression = Field(
         Choice("compression", tuple(Compression)), "zstd", "compression of pushed layers"

@@ -82,6 +82,26 @@ class CacheUse:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """An image that a build could take instead of making the same one."""
+
+    reference: str = ""  # the image, by its tag
+    digest: str = ""  # its digest if it was taken, else empty
+    reason: str = ""  # why it was taken, or was not
+    late: bool = False  # it was not there in time
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """What was done, and why, in one line."""
+        if self.digest:
+            name, colon, tag = self.reference.rpartition(":")
+            name = name if colon and "/" not in tag else self.reference
+            return f"reused {name}@{self.digest}: {self.reason}"
+        return f"not reused: {self.reference}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class BuildRecord:
     """One build."""
 
@@ -111,6 +131,7 @@ class BuildRecord:
     instructions: tuple[str, ...] = ()  # the Dockerfile's instructions, each as `STAGE LINE TEXT`
     fingerprint: str = ""
     steps: tuple[Step, ...] = ()  # the vertices, in the order in which BuildKit announced them
+    reuse: tuple[Reuse, ...] = ()  # the images that could be taken instead, in order
     cache_disabled: bool = False
     imports: tuple[CacheUse, ...] = ()
     export: CacheUse | None = None

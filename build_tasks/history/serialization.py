@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from build_tasks.history.record import SCHEMA, BuildRecord, CacheUse, Step, StepKind
+from build_tasks.history.record import SCHEMA, BuildRecord, CacheUse, Reuse, Step, StepKind
 
 #: The largest number of seconds or bytes.
 _MAX = 2**63
 #: The types of the fields.
-_HINTS = {kind: typing.get_type_hints(kind) for kind in (BuildRecord, Step, CacheUse)}
+_HINTS = {kind: typing.get_type_hints(kind) for kind in (BuildRecord, Step, CacheUse, Reuse)}
 
 
 def to_text(record: BuildRecord) -> str:

@@ -136,6 +136,29 @@ class DigestFile:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """An image that a build may take instead of making the same one again.
+
+    Args:
+        reference: the image, by its tag.
+        cache: the cache reference that has to have its layers; empty if there is none in a
+            registry, so that the image is not taken. None for an image under the build's own name,
+            of which the layers on top of the base are not compared.
+    """
+
+    reference: str
+    cache: str | None = None
+
+
+@dataclass(frozen=True)
+class ReusePlan:
+    """The images that a build may take, in order, and the seconds in which that has to be done."""
+
+    candidates: tuple[Candidate, ...] = ()
+    deadline: float = 0.0
+
+
+@dataclass(frozen=True)
 class ImageOutput:
     """What happens to the image of a build.
 
@@ -148,6 +171,7 @@ class ImageOutput:
         extra_platforms: further platforms, to load a multi-platform image.
         push_from_cache: push straight from the build cache; the engine does not store the image.
         skip_unchanged: tag an up-to-date image of the registry instead of building.
+        reuse: the images that the build may take instead.
         sbom: the image of the SBOM generator for a pushed image; empty for no SBOM.
         epoch: the time of the image and its history (SOURCE_DATE_EPOCH); empty for the real one.
     """
@@ -161,6 +185,7 @@ class ImageOutput:
     extra_platforms: tuple[Platform, ...] = ()
     push_from_cache: bool = True
     skip_unchanged: bool = False
+    reuse: ReusePlan = ReusePlan()
     compression: Compression = Compression.ZSTD
     sbom: str = ""
     epoch: str = ""

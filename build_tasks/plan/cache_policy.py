@@ -99,6 +99,16 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
     return CachePlan(tuple(dict.fromkeys(imports)), export, enabled=enabled)
 
 
+def written(settings: Settings, names: Names, build: Build) -> str:
+    """Return the registry reference that trusted builds of a branch write their cache to.
+
+    Empty if the cache is in no registry. The branch is that of the names.
+    """
+    policy = CachePolicy(write=names.branch, target=settings.cache_to)
+    export = plan(policy, names, build).export
+    return export.reference if export and export.type is BackendType.REGISTRY else ""
+
+
 def check_export(
     policy: CachePolicy, settings: Settings, images: Iterable[Image], output: Output
 ) -> None:

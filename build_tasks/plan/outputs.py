@@ -15,6 +15,7 @@ from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.model.build import BuildSpec, DigestFile, ImageOutput, Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.matrix import Build, Platform
+from build_tasks.plan import reuse_policy
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.trust import CIRun
@@ -95,20 +96,28 @@ def check_scanner(image: str, host: BuildHost) -> None:
 
 
 def for_build(
-    build: Build, requested: ImageOutput, content: ImageContent, host: BuildHost
+    build: Build,
+    requested: ImageOutput,
+    content: ImageContent,
+    host: BuildHost,
+    branches: Sequence[str],
 ) -> ImageOutput:
-    """Return the output of one build."""
+    """Return the output of one build, which may take the image of a branch."""
     image = host.names.image(build)
     kind = per_platform(requested.kind, len(host.platforms))
     tagged = requested.kind in {Output.PUSH, Output.LOAD}
     tags = (requested.tags or (build.tag,)) if tagged else ()
+    references = tuple(f"{image}:{tag}" for tag in tags)
+    # With --skip-unchanged, the first of the tags to push and the default one.
+    own = (*references[:1], f"{image}:{build.tag}") if requested.skip_unchanged else ()
     stores = host.uses_engine_builder and host.client.version < PUSH_FROM_CACHE
     output = replace(
         requested,
         kind=kind,
         image=image,
         branch=host.settings.branch,
-        tags=tuple(f"{image}:{tag}" for tag in tags),
+        tags=references,
+        reuse=reuse_policy.plan(branches, host.settings, host.names, build, dict.fromkeys(own)),
         push_from_cache=not (kind.pushes and stores),
     )
     if kind is not Output.DIGEST:

@@ -13,12 +13,14 @@ from build_tasks.plan import (
     cache_policy,
     image_content,
     outputs,
+    reuse_policy,
     selection,
     step_secrets,
     trust,
 )
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.plan.cache_policy import CachePolicy
+from build_tasks.plan.trust import CIRun
 from build_tasks.process import Announce
 
 
@@ -45,7 +47,8 @@ def plan_builds(
     if not dry:
         step_secrets.check(settings)
     write_cache = push_cache or options.flag("push-cache")
-    requested, caches = _restrict(requested, settings, announce, write_cache=write_cache)
+    ci_run = trust.current_run(settings)
+    requested, caches = _restrict(requested, settings, ci_run, announce, write_cache=write_cache)
     kind = outputs.per_platform(requested.kind, len(settings.platforms))
     cache_policy.check_export(caches, settings, images, kind)
     contents = image_content.collect(images, settings, build_id, announce, dry=dry)
@@ -55,6 +58,7 @@ def plan_builds(
     bases = build_host.base_images(host, pythons, host.platforms, announce, dry=dry)
     if len(host.platforms) > 1 and not dry:
         bases = build_host.pin(host, bases)
+    branches = reuse_policy.resolve(settings, ci_run, requested.kind, len(host.platforms), announce)
     specs: list[BuildSpec] = []
     for content in contents:
         base = bases[content.image.python]
@@ -69,7 +73,7 @@ def plan_builds(
             )
             inputs = build_inputs.for_build(build, content, host, base)
             cache = cache_policy.plan(caches, host.names, build)
-            target = outputs.for_build(build, requested, content, host)
+            target = outputs.for_build(build, requested, content, host, branches)
             spec = BuildSpec(build, inputs, cache, target, run)
             specs.append(build_inputs.add_fingerprint_label(spec, settings.project.root))
         if requested.kind is Output.LOAD and len(host.platforms) > 1:
@@ -78,10 +82,14 @@ def plan_builds(
 
 
 def _restrict(
-    requested: ImageOutput, settings: Settings, announce: Announce, *, write_cache: bool
+    requested: ImageOutput,
+    settings: Settings,
+    ci_run: CIRun,
+    announce: Announce,
+    *,
+    write_cache: bool,
 ) -> tuple[ImageOutput, CachePolicy]:
     """Return the output and the caches that this run may write."""
-    ci_run = trust.current_run(settings)
     write_cache = write_cache or settings.origins["cache.to"] == "--cache-to"
     requested = outputs.restrict(requested, ci_run, announce, write_cache=write_cache)
     caches = cache_policy.resolve(settings, ci_run, write=write_cache, announce=announce)

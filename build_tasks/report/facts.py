@@ -115,6 +115,11 @@ def cache_problems(record: BuildRecord) -> list[str]:
     ]
 
 
+def reuse(record: BuildRecord) -> str:
+    """Return which image was taken instead of a build, or why none was; empty if none could be."""
+    return "; ".join(one.text for one in record.reuse)
+
+
 def log(step: Step, lines: int) -> list[str]:
     """Return the last lines of a step's log, each at most 400 characters long."""
     return [plain(line)[:400] for line in step.log[-lines:]]

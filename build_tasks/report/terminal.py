@@ -13,7 +13,7 @@ from build_tasks.text.formatting import UNLIMITED, duration, shorten, size
 #: Lines of a failed step's log.
 LOG = 10
 #: What is wrapped and never cut, and what a build itself prints.
-_WHOLE = frozenset(("digest", "warning", "failure"))
+_WHOLE = frozenset(("digest", "reuse", "warning", "failure"))
 _COLUMNS = ("build", "outcome", "time", "ran/cached", "tries", "digest")
 
 
@@ -46,7 +46,8 @@ def summary(records: Sequence[BuildRecord], width: int | None = None) -> str:
     lines = [line.rstrip() for line in table.splitlines()]
     for record in records:
         problems = (f"{record.identity}: {line}" for line in facts.cache_problems(record))
-        for line in filter(None, (record.message, *problems)):
+        texts = (f"{record.identity}: {one.text}" for one in record.reuse)
+        for line in filter(None, (record.message, *texts, *problems)):
             lines += tables.wrapped(line, columns, 2)
     lines.append(f"{facts.tally(records)}, in {duration(facts.span(records))}")
     return "".join(f"{tables.cut(line, columns)}\n" for line in lines)
@@ -68,6 +69,8 @@ def _terminal_columns() -> int:
 
 def _rows(record: BuildRecord) -> Iterator[tuple[str, str]]:
     """Yield the lines of one build, each as a label and a text."""
+    if text := facts.reuse(record):
+        yield "reuse", text
     ran, cached = facts.counted(record)
     yield "steps", f"{ran} ran, {cached} cached, of {len(record.dockerfile_steps)}"
     for number, step in enumerate(facts.slowest(record)):

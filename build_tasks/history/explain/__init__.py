@@ -20,8 +20,9 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
     """Return why steps of a build ran again, compared with an earlier one if there is one."""
     ran = [step for step in now.dockerfile_steps if step.ran]
     numbers = len(ran), len(now.dockerfile_steps)
+    reuse = tuple(one.text for one in now.reuse)
     if before is None:
-        return Explanation(now.identity, "", *numbers)
+        return Explanation(now.identity, "", *numbers, reuse=reuse)
     old, new = recipe(before), recipe(now)
     comparison = Comparison(old, new, align(old.uses, new.uses))
     below = {step.digest: now.below(step) for step in ran}
@@ -42,7 +43,7 @@ def explain(before: BuildRecord | None, now: BuildRecord) -> Explanation:
             )
         )
     since = before.began or before.run or "?"
-    return Explanation(now.identity, since, *numbers, tuple(misses))
+    return Explanation(now.identity, since, *numbers, tuple(misses), reuse)
 
 
 def _name(step: Step) -> str:

@@ -39,6 +39,8 @@ class Explanation:
     steps: int
     #: The first steps that missed the cache, one for each branch of the graph.
     misses: tuple[Miss, ...] = ()
+    #: Which image was taken instead of a build, or why none was; empty if none could be.
+    reuse: tuple[str, ...] = ()
 
     @property
     def data(self) -> dict[str, Any]:

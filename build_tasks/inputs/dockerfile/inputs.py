@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -128,6 +129,61 @@ def choices(instructions: Sequence[Instruction], arguments: Mapping[str, str]) -
     }
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a Dockerfile makes of the configuration of its base image.
+
+    Args:
+        root: the base image of the last stage, or of the stages that it is based on.
+        environment: all variables.
+        state: what SHELL, USER and WORKDIR set.
+        configuration: what further instructions set, by their keyword.
+        linked: the layers on top of the base image: whether each was copied with `--link`, so that
+            it does not depend on the ones below.
+    """
+
+    root: str
+    environment: Mapping[str, str]
+    state: Mapping[str, Sequence[str]]
+    configuration: Mapping[str, object]
+    linked: tuple[bool, ...]
+
+
+def outcome(
+    instructions: Sequence[Instruction],
+    arguments: Mapping[str, str],
+    environment: Mapping[str, str],
+    folder: str,
+) -> Outcome:
+    """Return what the last stage makes of its base image's environment and working directory."""
+    reader = _Reader(instructions, arguments, environment)
+    scope = reader.scope
+    steps: list[Use] = []
+    use = scope.last
+    while use:
+        steps.insert(0, use)
+        use = use.above
+    folders = [step.meaning[0] for step in steps if step.instruction.word == "WORKDIR"]
+    state: dict[str, Sequence[str]] = {"USER": [scope.state.get("USER", "")]}
+    if folders:
+        state["WORKDIR"] = [posixpath.normpath(posixpath.join("/", folder, *folders))]
+    if scope.shell:
+        state["SHELL"] = scope.shell
+    return Outcome(
+        scope.stage.root,
+        scope.environment,
+        {word: text for word, text in state.items() if any(text)},
+        scope.configuration,
+        # A working directory of `/` makes no layer.
+        tuple(_linked(step.instruction) for step in steps if step.meaning != ("/",)),
+    )
+
+
+def _linked(instruction: Instruction) -> bool:
+    given = dict(dockerfile.flags(instruction)[0]) if instruction.word in {"ADD", "COPY"} else {}
+    return given.get("link", "false") in {"", "true"}
+
+
 @dataclass
 class _Scope:
     """What holds at one place of a stage."""
@@ -140,6 +196,7 @@ class _Scope:
     configuration: dict[str, object] = field(default_factory=dict)
     flags: list[tuple[str, str]] = field(default_factory=list)
     last: Use | None = None
+    shell: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, str]:
@@ -150,8 +207,14 @@ class _Scope:
 class _Reader:
     """Follows a Dockerfile from top to bottom."""
 
-    def __init__(self, instructions: Sequence[Instruction], arguments: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        instructions: Sequence[Instruction],
+        arguments: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.arguments = arguments
+        self.base_environment = environment or {}
         self.global_arguments: dict[str, str] = {}
         self.scopes: dict[str, _Scope] = {}
         self.scope = _Scope(Stage())
@@ -188,8 +251,10 @@ class _Reader:
             self.scope.state.update(parent.state)
             self.scope.configuration.update(parent.configuration)
             self.scope.last = parent.last
+            self.scope.shell = parent.shell
         elif base:
             self.scope.number = 1
+            self.scope.environment.update(self.base_environment)
         flags = dockerfile.flags(instruction)[0]
         self.scope.flags = [(name, expand(text, self.global_arguments)) for name, text in flags]
         self.scopes[instruction.stage] = self.scope
@@ -235,6 +300,7 @@ class _Reader:
         if instruction.word == "SHELL":
             shell = semantics.exec_form(instruction.rest) or (instruction.rest,)
             scope.state["SHELL"] = " ".join(shell)
+            scope.shell = shell
         elif instruction.word in _STATE:
             scope.state[instruction.word] = expand(instruction.rest, values)
 

@@ -11,10 +11,11 @@ from build_tasks.buildx import runner
 from build_tasks.buildx.toolchain import Client
 from build_tasks.errors import EngineError
 from build_tasks.history import journal
-from build_tasks.history.record import BuildRecord, Step, StepKind
+from build_tasks.history.record import BuildRecord, Reuse, Step, StepKind
 from build_tasks.model.build import BuildSpec
 
 CLIENT = Client("docker", ("docker-buildx",), {})
+TAKEN = (Reuse("r/i:a", "", "not found"), Reuse("r/i:b", "sha256:1", "the same", seconds=1.5))
 STEP = Step("sha256:1", "[2/2] RUN true", StepKind.STEP, number=2, total=2, started=True)
 
 
@@ -65,8 +66,9 @@ def test_a_retried_build_is_recorded_from_its_beginning(
 
 
 def test_a_build_that_did_not_start_has_no_attempt(recorder: RunRecorder, spec: BuildSpec) -> None:
-    recorder.add_skipped(spec, "sha256:1")
+    recorder.add_skipped(spec, TAKEN)
     assert (kept().outcome, kept().digest, kept().attempts) == ("skipped", "sha256:1", 0)
+    assert (kept().reuse, kept().seconds) == (TAKEN, 1.5)
     recorder.add_refused(spec, EngineError("no base image"))
     assert (kept().outcome, kept().failure, kept().message) == ("failed", "engine", "no base image")
 
@@ -85,8 +87,8 @@ def test_a_record_that_cannot_be_kept_is_one_warning(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(journal, "write", fail)
-    recorder.add_skipped(spec, "sha256:1")
-    recorder.add_skipped(spec, "sha256:1")
+    recorder.add_skipped(spec, TAKEN)
+    recorder.add_skipped(spec, TAKEN)
     (message,) = messages
     assert message.startswith("warning: the record of the build is not kept: ")
     assert "No space left on device" in message
@@ -117,6 +119,9 @@ def test_a_step_of_github_actions_gets_a_summary(
     recorder: RunRecorder, spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    recorder.add_skipped(spec, "sha256:1")
+    recorder.add_skipped(spec, TAKEN)
     recorder.close()
-    assert spec.identity in (tmp_path / "summary").read_text()
+    text = (tmp_path / "summary").read_text()
+    assert spec.identity in text
+    assert "not reused" in text
+    assert "the same" in text

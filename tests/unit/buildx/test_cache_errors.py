@@ -103,6 +103,7 @@ COPY = "failed to copy: httpReadSeeker: failed open: "
     ("message", "names"),
     [
         (f"{SOLVE}short read: expected 105 bytes but got 104: unexpected EOF", [ONE, TWO]),
+        (f"{SOLVE}commit failed: unexpected commit digest sha256:a, expected sha256:b", [ONE, TWO]),
         (
             "ERROR: failed to solve: failed to read expected number of bytes: unexpected EOF",
             [ONE, TWO],

@@ -29,6 +29,7 @@ def answers(
 
 
 def test_an_image_is_pulled_for_one_platform() -> None:
+    assert docker.tag_command(CLIENT, "i@sha256:1", "i:1")[-3:] == ("tag", "i@sha256:1", "i:1")
     assert docker.pull_command(CLIENT, "i:1", Platform.ARM64) == (
         *("docker", "pull", "--quiet", "--platform", "linux/arm64", "i:1"),
     )

@@ -151,3 +151,25 @@ def test_not_found_by_digest_is_confirmed_by_tag(
     with pytest.raises(MissingImage):
         imagetools.inspect(CLIENT, reference)
     assert requested == [reference, tag, reference]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("i", "i"),
+        ("r:1/a/i", "r:1/a/i"),
+        ("r:1/a/i:tag", "r:1/a/i"),
+        ("r:1/i@sha256:1", "r:1/i"),
+        ("r/i:tag@sha256:1", "r/i"),
+    ],
+)
+def test_the_name_of_an_image_has_no_tag(reference: str, name: str) -> None:
+    assert imagetools.name_of(reference) == name
+
+
+def test_what_is_fetched_by_digest_is_compared_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "run", lambda command, **_: Completed(command, 0, "{}", ""))
+    digest = f"sha256:{hashlib.sha256(b'{}').hexdigest()}"
+    assert imagetools.fetch(CLIENT, "r/i", digest) == "{}"
+    with pytest.raises(RegistryError, match=f"^r/i@sha256:1: the registry's answer is {digest}$"):
+        imagetools.fetch(CLIENT, "r/i", "sha256:1")

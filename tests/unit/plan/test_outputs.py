@@ -11,7 +11,7 @@ from build_tasks.buildx import imagetools
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.options import Options
 from build_tasks.errors import RegistryError, UsageError
-from build_tasks.model.build import DigestFile, ImageOutput, Output
+from build_tasks.model.build import Candidate, DigestFile, ImageOutput, Output
 from build_tasks.model.cache import CachePlan
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import Platform
@@ -126,13 +126,24 @@ def test_a_missing_scanner_is_one_line(host: BuildHost, monkeypatch: pytest.Monk
 def test_tags_follow_the_name_of_the_image(
     host: BuildHost, requested: ImageOutput, tags: tuple[str, ...]
 ) -> None:
-    made = outputs.for_build(specs.BUILD, requested, CONTENT, host)
+    made = outputs.for_build(specs.BUILD, requested, CONTENT, host, ())
     assert (made.kind, made.image, made.branch, made.tags) == (requested.kind, NAME, "main", tags)
     assert made.digest_file is None
 
 
+def test_unchanged_images_are_looked_for_under_the_first_and_the_default_tag(
+    host: BuildHost,
+) -> None:
+    for tags, references in ((("a", "b"), ("a", "latest")), ((), ("latest",))):
+        requested = ImageOutput(Output.PUSH, tags=tags, skip_unchanged=True)
+        made = outputs.for_build(specs.BUILD, requested, CONTENT, host, ("v3",))
+        *own, of_branch = made.reuse.candidates
+        assert own == [Candidate(f"{NAME}:{tag}") for tag in references]
+        assert of_branch.reference == f"{NAME.replace('/main/', '/v3/')}:latest"
+
+
 def test_the_engines_own_builder_pushes_by_digest_under_a_tag(host: BuildHost) -> None:
-    made = outputs.for_build(specs.BUILD, ImageOutput(Output.DIGEST), CONTENT, host)
+    made = outputs.for_build(specs.BUILD, ImageOutput(Output.DIGEST), CONTENT, host, ())
     assert made.digest_file == DigestFile(specs.BUILD, NAME, "3.3.2", "abc")
     assert made.placeholder_tag == f"{NAME}:linux-amd64"
 
@@ -153,7 +164,7 @@ def test_an_old_buildx_stores_the_image_before_it_is_pushed(
     from_cache: bool,
 ) -> None:
     monkeypatch.setattr(Client, "version", version)
-    made = outputs.for_build(specs.BUILD, ImageOutput(kind), CONTENT, host)
+    made = outputs.for_build(specs.BUILD, ImageOutput(kind), CONTENT, host, ())
     assert made.push_from_cache is from_cache
 
 

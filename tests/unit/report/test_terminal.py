@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from build_tasks.history.record import BuildRecord, CacheUse
+from build_tasks.history.record import BuildRecord, CacheUse, Reuse
 from build_tasks.report import terminal
 
 RUN = records.run()
@@ -88,3 +88,17 @@ def test_a_build_that_just_ended_has_a_few_lines(monkeypatch: pytest.MonkeyPatch
     assert lines[1] == "slowest  4 min 39 s [main 6/10] install…"
     assert not [line for line in lines if line.startswith("failure")]
     assert max(map(len, lines)) <= 40
+
+
+def test_what_was_taken_instead_of_a_build_is_shown_whole() -> None:
+    digest = f"sha256:{'1' * 64}"
+    taken = BuildRecord(
+        "ci-3.11-amd64", outcome="skipped", reuse=(Reuse("r:5000/i:latest", digest, "the same"),)
+    )
+    built = BuildRecord("prod-3.11-amd64", reuse=(Reuse("r/i:latest", reason="not found"),))
+    text = f"reused r:5000/i@{digest}: the same"
+    for some in ([taken], [taken, built]):
+        words = "".join(terminal.summary(some, 60).split())
+        assert words.count("".join(text.split())) == 1
+    assert "not reused: r/i:latest: not found" in terminal.summary([taken, built], 80)
+    assert not [line for line in terminal.brief(built) if "reused" in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from comparisons import BEFORE, FILES, TEXT, record
@@ -10,6 +11,7 @@ from comparisons import BEFORE, FILES, TEXT, record
 from build_tasks.history.explain import explain, explanation
 from build_tasks.history.explain.causes import Cause, Why
 from build_tasks.history.explain.explanation import Explanation, Miss
+from build_tasks.history.record import Reuse
 
 
 def test_a_cached_build_has_no_explanation() -> None:
@@ -82,4 +84,8 @@ def test_the_data_is_json() -> None:
                 "consequences": [],
             }
         ],
+        "reuse": [],
     }
+    taken = replace(record(set()), reuse=(Reuse("r/i:a", "sha256:1", "the same"),))
+    text = "reused r/i@sha256:1: the same"
+    assert explain(None, taken).reuse == explain(BEFORE, taken).reuse == (text,)

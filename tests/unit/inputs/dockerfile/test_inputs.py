@@ -133,3 +133,40 @@ def test_the_ci_image_reads_the_constraints_of_its_python_alone() -> None:
     paths = [*(f"constraints/{name}.txt" for name in names), "sources/a"]
     read = [use.reads(paths) for use in uses(text, AIRFLOW_PYTHON_VERSION="3.12")]
     assert [one for one in read if one] == [[paths[4]], [paths[1]], [paths[4]], [paths[3]]]
+
+
+def test_the_outcome_of_a_dockerfile_stands_on_its_base() -> None:
+    text = """\
+ARG BASE=b:1
+FROM scratch AS files
+COPY a /
+FROM ${BASE} AS parent
+USER 1
+WORKDIR here
+ENV A=$HOME
+FROM parent
+COPY --link --from=files / /
+ADD --link=false b /
+WORKDIR /
+WORKDIR there
+ARG LATE
+ENV B=$LATE
+"""
+    made = inputs.outcome(dockerfile.parse(text), {"LATE": "c"}, {"HOME": "/h", "B": "0"}, "/base")
+    assert made.root == "b:1"
+    assert made.environment == {"HOME": "/h", "A": "/h", "B": "c"}
+    assert made.state == {"USER": ["1"], "WORKDIR": ["/there"]}
+    assert made.linked == (False, True, False, False)
+    assert made.configuration == {}
+    bare = inputs.outcome(dockerfile.parse("FROM scratch\n"), {}, {"A": "1"}, "/")
+    assert (bare.root, bare.environment, bare.state, bare.linked) == ("", {}, {}, ())
+
+
+def test_the_outcome_of_the_own_dockerfiles_is_known() -> None:
+    for kind in ImageKind:
+        text = (ROOT / kind.dockerfile).read_text(encoding="utf-8")
+        made = inputs.outcome(dockerfile.parse(text), {"BASE_IMAGE": "b:1"}, {"PATH": "/bin"}, "/")
+        assert made.root == "b:1"
+        assert made.state["SHELL"] == ("/bin/bash", "-euo", "pipefail", "-c")
+        assert made.environment["PATH"].endswith(":/bin")
+        assert {True, False} == {*made.linked}
