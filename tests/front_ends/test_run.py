@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from checkouts import CORE, SDK, write
 from fake_docker import Bench, last
 from programs import appears
 
@@ -106,6 +107,39 @@ def test_mounted_sources_need_no_build(place: Bench) -> None:
     assert not place.builds()
     (words,) = runs(place)
     assert f"type=bind,source={place.root}/sources,target=/opt/airflow" in words
+
+
+def test_a_mounted_checkout_needs_a_build_only_for_its_dependencies(
+    place: Bench, tmp_path: Path
+) -> None:
+    root = tmp_path / "checkout"
+    write(
+        root,
+        {
+            "airflow-core/pyproject.toml": CORE,
+            "airflow-core/src/airflow/__init__.py": '__version__ = "3.3.2"\n',
+            "task-sdk/pyproject.toml": SDK,
+            "task-sdk/src/airflow/sdk/__init__.py": '__version__ = "1.3.2"\n',
+        },
+    )
+    options = ("--ci-from", str(root), "--sources", "mount")
+    place.environment["AIRFLOW_IMAGES_CI_EXTRAS"] = ""
+    has_image(place, *options)
+    task = ("image.run", "--python", "3.11", *options, "--", "pytest", "task-sdk")
+    (root / "task-sdk/src/airflow/sdk/new.py").write_text("edited = True\n")
+    edited = place.invoke(*task)
+    assert edited.returncode == 0, edited.stderr
+    assert "is up to date" in edited.stderr
+    assert not place.builds()
+    (words,) = runs(place)
+    assert f"type=bind,source={root},target=/opt/airflow" in words
+    assert words[-2:] == ["pytest", "task-sdk"]
+    text = SDK.replace("dynamic", 'dependencies = ["retryhttp"]\ndynamic')
+    (root / "task-sdk/pyproject.toml").write_text(text)
+    changed = place.invoke(*task)
+    assert "since changed: " in changed.stderr, changed.stderr
+    assert ": building it" in changed.stderr
+    assert len(place.builds()) == 1
 
 
 def test_an_edited_file_is_named_before_the_build(place: Bench) -> None:
