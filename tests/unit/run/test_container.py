@@ -158,9 +158,6 @@ def test_the_caller_is_root_in_the_containers_of_a_rootless_engine(
 def test_what_the_engine_lacks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match=f"^{REFERENCE}: the engine does not have it$"):
         describe(monkeypatch, None)
-    client = Client("docker", ("b",), {"DOCKER_HOST": "tcp://elsewhere"})
-    with pytest.raises(EngineError, match=r"^the engine is on another machine, and can mount no"):
-        describe(monkeypatch, HOME, client=client, tree=Path("/tree"))
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, status: int, *, started: bool = True) -> None:
