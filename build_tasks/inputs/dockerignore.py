@@ -44,7 +44,9 @@ class _Run:
 
     def match(self, path: str) -> bool:
         """Return whether a path, or a folder above it, matches one of the patterns."""
-        return bool(self.expression.match(path)) or any(simulate(p, path) for p in self.slow)
+        if self.expression.match(path):
+            return True
+        return bool(self.slow) and any(simulate(pattern, path) for pattern in self.slow)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class Patterns:
 
     def match(self, path: str) -> bool:
         """Return whether a path, like `sources/dags/smoke.py`, matches."""
-        runs, otherwise = self._below(path.rpartition("/")[0])
+        folder = path.rpartition("/")[0]  # thousands of files are in few folders
+        if folder not in self._folders:
+            self._folders[folder] = self._below(folder)
+        runs, otherwise = self._folders[folder]
         for run in runs:
             if run.match(path):
                 return run.matches
@@ -70,18 +75,14 @@ class Patterns:
     def _below(self, folder: str) -> tuple[list[_Run], bool]:
         """Return which patterns decide on a file of a folder, and what holds if none matches it.
 
-        Those that match the folder match all in it. Thousands of files are in few folders.
+        Those that match the folder match all in it.
         """
-        if folder not in self._folders:
-            runs: list[_Run] = []
-            found = False
-            for run in reversed(self.runs):
-                if folder and run.match(folder):
-                    found = run.matches
-                    break
-                runs.append(run)
-            self._folders[folder] = runs, found
-        return self._folders[folder]
+        runs: list[_Run] = []
+        for run in reversed(self.runs):
+            if folder and run.match(folder):
+                return runs, run.matches
+            runs.append(run)
+        return runs, False
 
     @cached_property
     def _folders(self) -> dict[str, tuple[list[_Run], bool]]:

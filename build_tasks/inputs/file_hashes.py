@@ -98,15 +98,16 @@ def look(
     """
     result: dict[str, str] = {}
     moment = time.time_ns()
+    top = str(root)
 
     @cache
     def real(folder: str) -> bool:
         """Return whether a folder is reached without a link; for git, others are removed."""
         above = folder.rpartition("/")[0]
-        return not folder or (real(above) and not os.path.islink(f"{root}/{folder}"))  # noqa: PTH114 - thousands
+        return not folder or (real(above) and not os.path.islink(f"{top}/{folder}"))  # noqa: PTH114 - thousands
 
     for path in sorted(names):
-        place = str(elsewhere.get(path) or f"{root}/{path}")
+        place = str(elsewhere.get(path) or f"{top}/{path}")
         try:
             status = os.lstat(place)
         except (FileNotFoundError, NotADirectoryError):
@@ -114,10 +115,8 @@ def look(
         if path not in elsewhere and not real(path.rpartition("/")[0]):
             continue
         # ctime cannot be set by programs: it changes even where an edit keeps mtime.
-        state = [
-            *(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino),
-            *(status.st_mode, names[path]),
-        ]
+        times = status.st_mtime_ns, status.st_ctime_ns
+        state = [*times, status.st_size, status.st_ino, status.st_mode, names[path]]
         known = before.known.get(path)
         if known and known[:-1] == state:
             now.known[path] = known
