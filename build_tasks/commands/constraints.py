@@ -18,7 +18,8 @@ from build_tasks.constraints import (
     tree,
     workspace,
 )
-from build_tasks.constraints.from_sources import Checkout, Explained
+from build_tasks.constraints.from_sources import Checkout
+from build_tasks.constraints.reasons import Explained
 from build_tasks.constraints.resolver import Uv
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix

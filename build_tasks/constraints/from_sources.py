@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from build_tasks import paths
-from build_tasks.config import parsing, profiles
+from build_tasks.config import profiles
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import conflicts, constraint_files, extras, workspace
+from build_tasks.constraints import conflicts, constraint_files, extras, reasons, workspace
 from build_tasks.constraints.constraint_files import (
     ALL,
     CORE,
@@ -32,6 +30,7 @@ from build_tasks.constraints.constraint_files import (
     normalize,
 )
 from build_tasks.constraints.extras import Provided
+from build_tasks.constraints.reasons import Explained
 from build_tasks.constraints.resolver import Uv
 from build_tasks.constraints.tree import AIRFLOW, Selection
 from build_tasks.constraints.workspace import Wanted
@@ -46,26 +45,8 @@ _CORE = (AIRFLOW, "apache-airflow-core", "apache-airflow-task-sdk")
 _PRIVATE = "Private :: Do Not Upload"
 #: A line of uv with what requires the package: other packages, and files as options.
 _LINE = re.compile(rf"{PIN.pattern}(?:\s+# via (?P<parents>.*))?")
-#: A requirement in uv's message: a name, perhaps with extras, and versions.
-_TERM = re.compile(rf"({NAME.pattern})(?:\[[^\]]*\])?((?:[<>=!~]=?[\w.*+!-]+,?)+)")
-#: The number of requirements that an error names.
-_NAMED = 5
-
-
-class Explained(NamedTuple):
-    """A changed version.
-
-    Args:
-        change: the package and its versions.
-        wanted: what requires the new version.
-    """
-
-    change: Change
-    wanted: str
-
-    def __str__(self) -> str:
-        """Return a line for people."""
-        return f"{self.change}: {self.wanted}" if self.wanted else str(self.change)
+#: The number of former versions that uv is asked about, a few seconds for each.
+_ASKED = 10
 
 
 class _Resolved(NamedTuple):
@@ -114,6 +95,11 @@ class Checkout:
         limits = constraint_files.limits(self.settings, self.python)
         return [*self._wanted, *(Wanted(*item) for item in limits)]
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, Wanted]:
+        """The first requirement of each package."""
+        return conflicts.by_name(self._wanted, self.python)
+
     def check(self) -> None:
         """Raise UsageError if its Airflow lacks an extra of the settings; see `extras.compare`."""
         root = self.selection.distributions.get(AIRFLOW)
@@ -150,7 +136,11 @@ class Checkout:
         }
         constraint_files.write(project, self.python, airflow, modes)
         announce(f"{constraint_files.place(file)}: {plural(len(pins), 'package')}")
-        return self._explain(before, pins, resolved.parents)
+        known = self._direct(before)
+        changes = constraint_files.changes(before, pins)
+        if not upgrade:
+            known |= self._transitive(changes, known, pins)
+        return [Explained(each, self._reason(each, known, resolved)) for each in changes]
 
     def needed(self, kind: ImageKind) -> Pins:
         """Return the constraints, which exist, that one image installs from the index.
@@ -246,51 +236,56 @@ class Checkout:
         try:
             self.uv.compile_into(output, self.python, platform, wanted, limits, *options)
         except DependencyError as error:
-            raise DependencyError(self._with_places(str(error))) from None
+            root = self.selection.workspace.root.resolve().as_uri()
+            message = str(error).replace(self._folder.as_uri(), root)
+            local = self.selection.distributions
+            raise DependencyError(reasons.with_places(message, self._excluding, local)) from None
 
-    def _with_places(self, message: str) -> str:
-        """Return a message of uv with the places of the requirements that it names."""
-        terms = {(normalize(term[1]), _versions(term[2])) for term in _TERM.finditer(message)}
-        named = []
-        for wanted in self._excluding:
-            requirement = parsing.parse_requirement(wanted.text)
-            name = normalize(requirement.name)
-            term = (name, requirement.specifier)
-            if term in terms and name not in self.selection.distributions:
-                named.append(f"{wanted.place} wants {wanted.text}")
-        text = message.replace(
-            self._folder.as_uri(), self.selection.workspace.root.resolve().as_uri()
-        )
-        return f"{text} ({'; '.join(named[:_NAMED])})" if named else text
-
-    def _explain(
-        self, before: Pins, after: Pins, parents: Mapping[str, Sequence[str]]
-    ) -> list[Explained]:
-        """Return the changes between two sets of versions, each with what requires the new one."""
+    def _direct(self, before: Pins) -> dict[str, str]:
+        """Return the requirement or the limit that excludes a former version, by package."""
         excluded = conflicts.excluded(before, self._excluding, self.python)
-        direct = conflicts.by_name(self._wanted, self.python)
-        direct |= {pin.partition("==")[0]: wanted for pin, wanted in excluded}
-        explained = []
-        for change in constraint_files.changes(before, after):
-            name = change.package
-            if distribution := self.selection.distributions.get(name):
-                version = workspace.version(self.selection.workspace.root, distribution)
-                absent = "" if change.new else ", which the index lacks"
-                wanted = f"{distribution.file} has {version}{absent}"
-            elif change.new is None:
-                wanted = "nothing wants it"
-            elif name in direct:
-                wanted = f"{direct[name].place} wants {direct[name].text}"
-            else:
-                names = [f"{each} {after.get(each, '')}".strip() for each in parents.get(name, ())]
-                wanted = f"wanted by {listed(names)}" if names else ""
-            explained.append(Explained(change, wanted))
-        return explained
+        return {pin.partition("==")[0]: reasons.wants(wanted) for pin, wanted in excluded}
 
+    def _transitive(
+        self, changes: Iterable[Change], known: Collection[str], after: Pins
+    ) -> dict[str, str]:
+        """Return the requirement of another package that excludes a former version, by package.
 
-def _versions(text: str) -> SpecifierSet | None:
-    """Return the versions of a term, None if it is none."""
-    try:
-        return SpecifierSet(text.strip(",."))
-    except InvalidSpecifier:
-        return None
+        uv is asked to combine each former version with all others that were resolved.
+        """
+        local = self.selection.distributions
+        replaced = [
+            change
+            for change in changes
+            if change.old and change.new and change.package not in {*known, *local}
+        ]
+        lines = (*self._both.lines(str(self._folder)), *self._added(*ImageKind))
+        found = {}
+        with tempfile.TemporaryDirectory() as temporary:
+            limits, output = Path(temporary) / "limits.txt", Path(temporary) / "output.txt"
+            for change in replaced[:_ASKED]:
+                versions = {**after, change.package: str(change.old)}
+                limits.write_text(self._limits(versions), encoding="utf-8")
+                try:
+                    self._compile(output, Platform.AMD64, lines, limits)
+                except DependencyError as error:
+                    if reason := reasons.stated(str(error), change.package, versions):
+                        found[change.package] = reason
+        return found
+
+    def _reason(self, change: Change, known: Mapping[str, str], resolved: _Resolved) -> str:
+        """Return what requires the new version of a package, empty if that is not known."""
+        name = change.package
+        if distribution := self.selection.distributions.get(name):
+            version = workspace.version(self.selection.workspace.root, distribution)
+            absent = "" if change.new else ", which the index lacks"
+            return f"{distribution.file} has {version}{absent}"
+        if change.new is None:
+            return "nothing wants it"
+        if name in known:
+            return known[name]
+        if wanted := self._by_name.get(name):
+            return reasons.wants(wanted)
+        parents = resolved.parents.get(name, [])
+        named = [f"{parent} {resolved.pins.get(parent, '')}".strip() for parent in parents]
+        return f"wanted by {listed(named)}" if named else ""

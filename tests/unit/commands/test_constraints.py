@@ -12,7 +12,8 @@ from build_tasks.config import loading
 from build_tasks.config.options import Options
 from build_tasks.constraints import baseline, constraint_files, extras
 from build_tasks.constraints.constraint_files import Change
-from build_tasks.constraints.from_sources import Checkout, Explained
+from build_tasks.constraints.from_sources import Checkout
+from build_tasks.constraints.reasons import Explained
 from build_tasks.errors import UsageError
 
 

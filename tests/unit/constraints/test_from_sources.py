@@ -55,6 +55,7 @@ opentelemetry-api==1
 pytest==8.1
 sqlalchemy==2.0           # via apache-airflow-core, alembic
 """
+GREENLET = "all versions of sqlalchemy depend on greenlet{platform_machine == 'x86_64'}>=3, we can"
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 class FakeUv:
     """Answers with given lines, and records what it was asked."""
 
-    def __init__(self, answer: Callable[[str], str]) -> None:
+    def __init__(self, answer: Callable[[str, list[str]], str]) -> None:
         self.answer = answer
         self.commands: list[Command] = []
         self.asked: list[str] = []
@@ -118,7 +119,7 @@ class FakeUv:
         self.asked.append(input)
         self.limits.append(limits.read_text().splitlines())
         self.present.append(output.read_text() if output.exists() else "")
-        text = self.answer(input)
+        text = self.answer(input, self.limits[-1])
         if text.startswith("error: "):
             return Completed(command, 1, "", text)
         output.write_text(text)
@@ -129,9 +130,11 @@ class FakeUv:
 def uv(monkeypatch: pytest.MonkeyPatch) -> FakeUv:
     """A uv whose index lacks this version of Airflow's core."""
 
-    def answer(asked: str) -> str:
+    def answer(asked: str, limits: list[str]) -> str:
         if "apache-airflow-core==3.3.2" in asked:
             return "error: No solution found when resolving dependencies\n"
+        if "greenlet==2" in limits:
+            return "error: No solution found\n  Because a depends on b and " + GREENLET
         return "sqlalchemy==2.0\n" if asked.count("\n") == 0 else RESOLVED
 
     fake = FakeUv(answer)
@@ -221,7 +224,7 @@ def test_each_change_says_who_wants_what(settings: Settings, root: Path, uv: Fak
         "+ apache-airflow-providers-standard 1.0: providers/standard/pyproject.toml has 1.0",
         "+ apache-airflow-task-sdk 1.3.2: task-sdk/pyproject.toml has 1.3.2",
         "- gone 1: nothing wants it",
-        "greenlet 2 -> 3: wanted by sqlalchemy 2.0",
+        "greenlet 2 -> 3: sqlalchemy 2.0 wants greenlet>=3",
         f"limited 9 -> 1: {settings.origins['constraints.limits']} wants limited<2",
         f"+ opentelemetry-api 1: {core}: optional-dependencies.otel wants opentelemetry-api>=1",
         f"pytest 7.4 -> 8.1: {core}: dependency-groups.dev wants pytest>=8",
@@ -229,10 +232,27 @@ def test_each_change_says_who_wants_what(settings: Settings, root: Path, uv: Fak
     ]
 
 
+def test_what_requires_a_package_is_named_where_uv_does_not_say_what_excludes_the_old_version(
+    settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(_: str, limits: list[str]) -> str:
+        return "error: No solution found" if "greenlet==2" in limits else RESOLVED
+
+    monkeypatch.setattr(process, "run", FakeUv(answer))
+    changes = checkout(settings, root).generate(upgrade=False, announce=print)
+    assert "  greenlet 2 -> 3: wanted by sqlalchemy 2.0" in [*map(str, changes)]
+
+
+def test_upgraded_versions_are_not_asked_about(settings: Settings, root: Path, uv: FakeUv) -> None:
+    changes = checkout(settings, root).generate(upgrade=True, announce=print)
+    assert "  greenlet 2 -> 3: wanted by sqlalchemy 2.0" in [*map(str, changes)]
+    assert not [limits for limits in uv.limits if "greenlet==2" in limits]
+
+
 def test_a_change_without_a_known_reason_is_a_change_alone(
     settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "run", FakeUv(lambda _: "alone==1\n"))
+    monkeypatch.setattr(process, "run", FakeUv(lambda *_: "alone==1\n"))
     changes = checkout(settings, root).generate(upgrade=True, announce=print)
     assert "+ alone 1" in [*map(str, changes)]
 
@@ -240,7 +260,7 @@ def test_a_change_without_a_known_reason_is_a_change_alone(
 def test_no_solution_is_one_line_with_the_places(
     settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(asked: str) -> str:
+    def answer(asked: str, _: list[str]) -> str:
         folder = Path(asked.partition("[")[0].removeprefix("-e ")).as_uri()
         return (
             f"error: No solution found\n  cause: Because apache-airflow-core @ {folder}/x depends "
@@ -262,7 +282,7 @@ def test_no_solution_is_one_line_with_the_places(
 def test_an_error_without_a_known_requirement_is_that_of_uv(
     settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "run", FakeUv(lambda _: "error: No solution found\n"))
+    monkeypatch.setattr(process, "run", FakeUv(lambda *_: "error: No solution found\n"))
     with pytest.raises(DependencyError, match=r"^constraints-3\.11: error: No solution found$"):
         checkout(settings, root).generate(upgrade=False, announce=print)
 
