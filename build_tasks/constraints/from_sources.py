@@ -188,7 +188,8 @@ class Checkout:
             for name, distribution in self.selection.distributions.items()
             if _PRIVATE not in distribution.project.get("classifiers", ())
         }
-        known = {name: version for name, version in versions.items() if version}
+        # A version with a local label, like 3.4.0.dev0+g1234, is in no public index.
+        known = {name: text for name, text in versions.items() if text and "+" not in text}
         return self.uv.available(self.python, known)
 
     def _resolve(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
+from packaging.version import Version
+
 from build_tasks import process
 from build_tasks.errors import AuthError, DependencyError, DiskError, ImagesError, NetworkError
 from build_tasks.model.matrix import Platform
@@ -111,7 +113,7 @@ class Uv:
     def available(self, python: str, pins: Mapping[str, str]) -> dict[str, str]:
         """Return those of some pins whose versions the package index has.
 
-        uv names one that it lacks, so it is asked for halves until it has all or none.
+        uv names one package that the index lacks, so it is asked for halves until it has all.
 
         Raises:
             AuthError: the package index refuses the credentials, or requires some.
@@ -120,23 +122,29 @@ class Uv:
         """
         if not pins:
             return {}
-        lines = "".join(f"{name}=={version}\n" for name, version in pins.items())
+        lines = "".join(f"{name}<={version}\n" for name, version in pins.items())
         with tempfile.TemporaryDirectory() as folder:
             limits, output = Path(folder) / "limits.txt", Path(folder) / "output.txt"
             limits.touch()
             try:
                 self.compile_into(output, python, Platform.AMD64, lines, limits, "--no-deps")
             except DependencyError:
-                pass
-            else:
-                return dict(pins)
-        names = [*pins]
-        middle = len(names) // 2
-        halves = (names[:middle], names[middle:]) if middle else ()
-        found: dict[str, str] = {}
-        for half in halves:
-            found |= self.available(python, {name: pins[name] for name in half})
-        return found
+                names = [*pins]
+                middle = len(names) // 2
+                halves = (names[:middle], names[middle:]) if middle else ()
+                return {
+                    name: version
+                    for half in halves
+                    for name, version in self.available(
+                        python, {name: pins[name] for name in half}
+                    ).items()
+                }
+            newest = dict(line.split("==") for line in output.read_text().splitlines())
+        return {
+            name: version
+            for name, version in pins.items()
+            if Version(newest[name]) == Version(version)
+        }
 
     def extras(self, python: str, airflow: str) -> list[str]:
         """Return the names of the extras of a release of Airflow, as its wheel has them.

@@ -119,7 +119,10 @@ class FakeUv:
         self.asked.append(input)
         self.limits.append(limits.read_text().splitlines())
         self.present.append(output.read_text() if output.exists() else "")
-        text = self.answer(input, self.limits[-1])
+        if "<=" in input:  # which versions the index has
+            text = input.replace("<=", "==").replace("-core==3.3.2", "-core==3.3.1")
+        else:
+            text = self.answer(input, self.limits[-1])
         if text.startswith("error: "):
             return Completed(command, 1, "", text)
         output.write_text(text)
@@ -131,8 +134,6 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> FakeUv:
     """A uv whose index lacks this version of Airflow's core."""
 
     def answer(asked: str, limits: list[str]) -> str:
-        if "apache-airflow-core==3.3.2" in asked:
-            return "error: No solution found when resolving dependencies\n"
         if "greenlet==2" in limits:
             return "error: No solution found\n  Because a depends on b and " + GREENLET
         return "sqlalchemy==2.0\n" if asked.count("\n") == 0 else RESOLVED
@@ -201,7 +202,7 @@ def test_uv_gets_the_metadata_as_folders(settings: Settings, root: Path, uv: Fak
     assert " --no-sources --annotate --annotation-style line --no-emit-package apache-air" in words
     assert "--no-emit-package apache-airflow-task-sdk" in words
     assert uv.asked[2] == f"-e {folder}"  # Airflow alone
-    assert not [text for text in uv.asked if "shared-logging==" in text]  # no index may have it
+    assert not [text for text in uv.asked if "shared-logging<=" in text]  # no index may have it
 
 
 @pytest.mark.parametrize("upgrade", [False, True])
@@ -302,6 +303,16 @@ def test_a_baseline_has_what_its_image_gets_from_the_index(
     one.needed(ImageKind.PROD)
     airflow, added = uv.asked[2].splitlines()
     assert (airflow[-8:], added) == ("[google]", "boto3")
+
+
+def test_a_version_with_a_local_label_is_in_no_index(
+    settings: Settings, root: Path, uv: FakeUv
+) -> None:
+    write(root, {"task-sdk/src/airflow/sdk/__init__.py": '__version__ = "1.4.0.dev0+g12"'})
+    checkout(settings, root).generate(upgrade=False, announce=print)
+    (asked,) = (text for text in uv.asked if "<=" in text)
+    assert "apache-airflow-core<=3.3.2" in asked
+    assert "task-sdk" not in asked
 
 
 def test_a_part_of_the_checkout_may_be_without_airflow(

@@ -108,24 +108,29 @@ wheels = [{ url = "c" }]
     assert sizes == {"big": 800, "small": 200, "private": 1_000_000}
 
 
-@pytest.mark.parametrize("absent", [(), ("c",), ("a", "e"), ("a", "b", "c", "d", "e")])
-def test_versions_that_the_index_has_are_found_by_halves(
-    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...]
+@pytest.mark.parametrize("unknown", [(), ("c",), ("a", "e"), ("a", "b", "c", "d", "e")])
+def test_versions_that_the_index_has_are_found(
+    monkeypatch: pytest.MonkeyPatch, unknown: tuple[str, ...]
 ) -> None:
+    """Of b it has an older version; unknown packages are found by halves."""
     asked: list[str] = []
 
     def run(command: Command, *, input: str, **_: object) -> Completed:
         assert command[-1] == "--no-deps"
         asked.append(input)
-        lacks = [line for line in input.splitlines() if line.partition("==")[0] in absent]
-        return Completed(command, bool(lacks), "", "No solution found" if lacks else "")
+        names = [line.partition("<=")[0] for line in input.splitlines()]
+        if {*names} & {*unknown}:
+            return Completed(command, 1, "", "No solution found")
+        lines = (f"{name}=={'0.9' if name == 'b' else '1.0'}\n" for name in names)
+        Path(command[command.index("--output-file") + 1]).write_text("".join(lines))
+        return Completed(command, 0, "", "")
 
     monkeypatch.setattr(process, "run", run)
     pins = dict.fromkeys("abcde", "1")
     found = Uv({}).available("3.11", pins)
-    assert found == {name: "1" for name in pins if name not in absent}
-    assert asked[0] == "a==1\nb==1\nc==1\nd==1\ne==1\n"
-    assert len(asked) == 1 or absent
+    assert found == {name: "1" for name in pins if name not in {"b", *unknown}}
+    assert asked[0] == "a<=1\nb<=1\nc<=1\nd<=1\ne<=1\n"
+    assert len(asked) == 1 or unknown
 
 
 def test_no_versions_need_no_index() -> None:
