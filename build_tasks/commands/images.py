@@ -9,7 +9,7 @@ from build_tasks.errors import UsageError, VerificationError
 from build_tasks.model.matrix import Build
 from build_tasks.plan import build_host
 from build_tasks.text.formatting import listed, plural
-from build_tasks.verify import archive, lookup
+from build_tasks.verify import archive, lookup, source
 from build_tasks.verify.target import Image
 
 
@@ -51,9 +51,11 @@ def save_image(options: Options) -> None:
 
 
 def load_image(options: Options) -> None:
-    """Load an image from a file, unless it is another image than the options name."""
-    file = options.text("file")
-    if not file:
+    """Load an image that image.save wrote, unless it is another one than the options name."""
+    file, place = options.text("file"), options.text("from")
+    if file and place:
+        raise UsageError(f"{source.OPTION}: {file} is given, too: leave one of them out")
+    if not file and not place:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
     settings = options.settings()
     expected = {
@@ -66,12 +68,11 @@ def load_image(options: Options) -> None:
         for field, valid in expected.items():
             value = getattr(build, field)
             if valid and value not in valid:
-                raise UsageError(f"{file}: is for {field} {value}, not {listed(valid)}")
-        message(
-            f"{file}: {build.identity}, Airflow {image.airflow or 'unknown'} for {build.platform}"
-        )
+                raise UsageError(f"{opened.name}: is for {field} {value}, not {listed(valid)}")
+        airflow = image.airflow or "unknown"
+        message(f"{opened.name}: {build.identity}, Airflow {airflow} for {build.platform}")
 
-    with archive.opened(file) as chunks:
+    with source.opened(file or place or "", settings.ca_bundle_file, message) as opened:
         host = build_host.find(settings, start=True, announce=message)
-        image, build = archive.load(host.client, file, chunks, accept)
+        image, build = archive.load(host.client, opened.name, opened.chunks, accept)
     message(f"{build.identity}: loaded {image.reference}")

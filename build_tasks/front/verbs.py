@@ -216,8 +216,9 @@ VERBS: Mapping[str, Verb] = {
     ),
     "image.load": Verb(
         "images.load_image",
-        ("prod-3.11-amd64.tar.zst", "ci.tar.zst --kind ci --python 3.11"),
+        ("prod-3.11-amd64.tar.zst", "--from github:1234567890/ci-image --kind ci --python 3.11"),
         Option("file", "what", "file that image.save wrote", "FILE", positional=True),
+        Option("from", "what", "a file, https://..., or github:[OWNER/REPO/]RUN[/NAME]", "SOURCE"),
         Option("kind", "what", "load the file only if it has this image", choices=_KINDS),
         Option("python", "what", "load it only if it is for one of these", "X.Y", several=True),
         *SETTINGS,

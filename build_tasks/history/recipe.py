@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -115,4 +116,9 @@ def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
 
 
 def _instructions(record: BuildRecord) -> list[Instruction]:
-    return [dockerfile.read(text) for text in record.instructions]
+    """Return the instructions in a record, without those of another form."""
+    found = []
+    for text in record.instructions:
+        with contextlib.suppress(ValueError):
+            found.append(dockerfile.read(text))
+    return found

@@ -39,7 +39,8 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 #: Bytes that are decompressed at once. Four bytes can become a block of 128 KiB (RFC 8878,
 #: 3.1.1.2), so these become at most 32 MiB.
 _CHUNK = 1024
-_BUFFER = 1024 * 1024
+#: Bytes that are read at once.
+BUFFER = 1024 * 1024
 #: Bytes of the largest JSON file of an archive, and their number; an image has two to sixty.
 _LARGEST = 1024 * 1024
 _MOST = 200
@@ -97,14 +98,24 @@ def opened(file: str) -> Iterator[Iterator[bytes]]:
             data: IO[bytes] = (
                 sys.stdin.buffer
                 if file == STREAM
-                else stack.enter_context(Path(file).open("rb", _BUFFER))
+                else stack.enter_context(Path(file).open("rb", BUFFER))
             )
-            start = data.read(4)
+            content = chunks(data, file)
         except OSError as error:
             raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
-        if start != _MAGIC and start[1:] != _SKIPPABLE:
-            raise _foreign(file)
-        yield _decompressed(start, data, file)
+        yield content
+
+
+def chunks(data: IO[bytes], name: str) -> Iterator[bytes]:
+    """Return the chunks of an archive that `save` wrote, as they are read from a stream.
+
+    Raises:
+        UsageError: it is not compressed with zstd.
+    """
+    start = data.read(4)
+    if start != _MAGIC and start[1:] != _SKIPPABLE:
+        raise _foreign(name)
+    return _decompressed(start, data, name)
 
 
 def load(
@@ -198,7 +209,7 @@ def _describe(archive: _ForwardedArchive, file: str) -> tuple[Image, Build]:
     """Read a whole archive, and return the image that its JSON files describe."""
     documents: dict[str, bytes] = {}
     try:
-        with tarfile.open(fileobj=archive, mode="r|", bufsize=_BUFFER) as tar:
+        with tarfile.open(fileobj=archive, mode="r|", bufsize=BUFFER) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.size <= _LARGEST else None
                 if content and len(documents) < _MOST:

@@ -100,6 +100,14 @@ def test_a_file_is_loaded_only_if_it_has_the_image_that_the_options_name(
     ]
 
 
+@pytest.mark.usefixtures("archived")
+def test_a_source_is_loaded_as_a_file_is(capsys: pytest.CaptureFixture[str]) -> None:
+    images.load_image(Options({"from": "f"}))
+    assert "f: prod-3.11-amd64, Airflow 3.3.2" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"^--from: f is given, too: leave one of them out$"):
+        images.load_image(Options({"from": "g", "file": "f"}))
+
+
 def test_a_file_to_load_must_be_named() -> None:
     with pytest.raises(UsageError, match=r"^name the file to load"):
         images.load_image(Options({}))

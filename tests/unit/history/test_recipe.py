@@ -70,3 +70,10 @@ def test_the_digest_of_a_base_image_is_known_by_each_of_its_references(
     made = recipe.recipe(BuildRecord("x", steps=(step,)))
     assert {made.digest(name) for name in known} == {"sha256:0a"}
     assert {made.digest(name) for name in unknown} == {""}
+
+
+def test_an_instruction_of_another_form_is_left_out() -> None:
+    record = BuildRecord(
+        "x", instructions=("main 1 FROM b", "main :", "main x RUN y", "", "main 3 ")
+    )
+    assert [one.text for one in recipe.recorded(record).instructions] == ["FROM b"]
