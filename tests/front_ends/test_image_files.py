@@ -14,6 +14,7 @@ import archives
 import pytest
 import zstandard
 from fake_docker import Bench, last, lines
+from github_api import TOKEN, serving, zipped
 
 PREFIX = "org.apache.airflow."
 IMAGE = "ghcr.io/apache/airflow/main/prod/python3.11:latest"
@@ -436,3 +437,41 @@ def test_an_engine_that_refuses_a_file_is_one_line(bench: Bench, saved: Path) ->
     done = bench.invoke("image.load", str(saved), FAKE_EXIT="1", FAKE_STDERR="unexpected EOF")
     assert done.returncode == 1
     assert last(done.stderr).endswith("bin/docker load --quiet: unexpected EOF")
+
+
+def test_an_image_of_another_run_is_loaded_and_the_token_stays_here(
+    bench: Bench, saved: Path
+) -> None:
+    with serving() as github:
+        github.add("image", zipped({"image.tar.zst": saved.read_bytes()}))
+        variables = {
+            "FAKE_IMAGE": facts(),
+            "GITHUB_API_URL": github.api,
+            "GITHUB_REPOSITORY": "o/r",
+            "GITHUB_TOKEN": TOKEN,
+        }
+        load = ("image.load", "--from", "github:7")
+        done = bench.invoke(*load, "--kind", "prod", **variables)
+        assert lines(done.stderr) == [
+            "github:o/r/7: downloading",
+            "github:o/r/7: prod-3.11-amd64, Airflow 3.3.2 for linux/amd64",
+            f"prod-3.11-amd64: loaded {IMAGE}",
+        ]
+        assert loaded(bench)
+        others = [one for one in github.requests if one.host.startswith("localhost")]
+        assert others
+        assert TOKEN not in f"{bench.told()}{others}{done.stderr}{done.stdout}"
+        (bench.folder / "log.loaded").unlink()
+        for words, changes, code, message in (
+            (("--kind", "ci"), {}, 2, "github:o/r/7: is for kind prod, not ci"),
+            ((), {"GITHUB_TOKEN": "another"}, 5, "github:o/r/7: 401 Bad credentials (the token "),
+            ((), {"GITHUB_TOKEN": ""}, 5, "github:o/r/7: GitHub needs a token: set GITHUB_TOKEN"),
+        ):
+            done = bench.invoke(*load, *words, **{**variables, **changes})
+            assert (done.returncode, last(done.stderr).startswith(message)) == (code, True)
+            assert not loaded(bench)
+        github.cut = 1000
+        done = bench.invoke(*load, **variables)
+        assert done.returncode == 7
+        assert last(done.stderr).startswith("github:o/r/7: ")
+        assert not loaded(bench)
