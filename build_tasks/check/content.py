@@ -193,4 +193,5 @@ def _same_labels(actual: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def _list(value: object) -> Sequence[str]:
-    return [*value] if isinstance(value, list) else []
+    """Return the words of an instruction; an empty JSON array is one word of its outcome."""
+    return [*value] if isinstance(value, list) and value != ["[]"] else []

@@ -102,8 +102,9 @@ def test_any_other_configuration_is_named(config: dict[str, Any], names: str) ->
 def test_a_configuration_without_an_entrypoint_keeps_the_command_of_the_base() -> None:
     text = DOCKERFILE.replace('ENTRYPOINT ["/run"]\nCMD serve now\n', "")
     assert problem(text, Entrypoint=None, Cmd=["sh"]) == ""
-    text = DOCKERFILE.replace("CMD serve now\n", "")
-    assert problem(text, Cmd=None) == ""
+    for command in ("", "CMD []\n"):
+        text = DOCKERFILE.replace("CMD serve now\n", command)
+        assert problem(text, Cmd=None) == ""
 
 
 def test_what_cannot_be_compared_is_not_accepted() -> None:
