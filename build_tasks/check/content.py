@@ -58,7 +58,8 @@ def config_digest(manifest: str, reference: str) -> str:
     Raises:
         RegistryError: the manifest is not that of a cache.
     """
-    digest = (paths.parse_json(manifest).get("config") or {}).get("digest")
+    config = paths.parse_json(manifest).get("config")
+    digest = config.get("digest") if isinstance(config, dict) else None
     if not isinstance(digest, str):
         raise RegistryError(f"{reference}: is not a cache of BuildKit")
     return digest

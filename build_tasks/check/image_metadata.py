@@ -107,14 +107,28 @@ def by_digest(
     config = paths.parse_json(
         imagetools.fetch(client, name, config_digest, builder, timeout=left())
     )
-    try:
-        image = _of_config(config, digest, blobs)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise RegistryError(f"{reference}: {config_digest} is not a configuration") from None
+    if not _well_formed(config):
+        raise RegistryError(f"{reference}: {config_digest} is not a configuration")
+    image = _of_config(config, digest, blobs)
     actual = f"{config.get('os')}/{config.get('architecture')}"
     if actual != platform.value:
         raise MissingImage(f"{reference}: has no image for {platform}, only for {actual}")
     return image
+
+
+def _well_formed(config: Mapping[str, Any]) -> bool:
+    """Return whether the parts of a configuration that are read have the types of OCI's."""
+    own, root = config.get("config"), config.get("rootfs")
+    if not isinstance(own, dict) or not isinstance(root, dict):
+        return False
+    lists = (root.get("diff_ids"), own.get("Env"))
+    tables = (own.get("Labels"), own.get("ExposedPorts"), own.get("Volumes"))
+    labels = [*(own.get("Labels") or {}).values()] if isinstance(own.get("Labels"), dict) else []
+    return (
+        all(isinstance(each or [], list) for each in lists)
+        and all(isinstance(each or {}, dict) for each in tables)
+        and all(isinstance(text, str) for each in (*lists, labels) for text in each or ())
+    )
 
 
 def _of_config(

@@ -102,7 +102,7 @@ def take(client: Client, specs: Sequence[BuildSpec]) -> tuple[Reuse, ...]:
     """
     looked: list[Reuse] = []
     plan = specs[0].output.reuse
-    deadline = _Deadline(plan.deadline) if plan.deadline else _Deadline(TAGGING)
+    deadline = _Deadline(plan.deadline or TAGGING)
     for number, candidate in enumerate(plan.candidates):
         began = time.monotonic()
         reference, digest, late = candidate.reference, "", False
@@ -227,7 +227,7 @@ def _cache_layers(client: Client, reference: str, builder: str, deadline: _Deadl
 def _require_current(image: PlatformImage, built: Inputs, base: PlatformImage) -> None:
     changed = up_to_date.changed_parts(image, built, base)
     if changed:
-        raise _Unusable(f"it is another one: changed: {listed(changed)}")
+        raise _Unusable(f"changed since it was built: {listed(changed)}")
 
 
 def _require_platforms(images: Mapping[str, object], specs: Sequence[BuildSpec]) -> None:

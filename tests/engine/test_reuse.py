@@ -203,7 +203,7 @@ def test_a_stale_image_is_not_taken(team: Team) -> None:
         why = team.refused()
     finally:
         source.write_text(text)
-    assert why == f"{team.tagged()}: it is another one: changed: files"
+    assert why == f"{team.tagged()}: changed since it was built: files"
     assert f"not reused: {why}" in team.run("image.report").stdout
     assert f"not reused: {why}" in team.run("image.explain").stdout
     team.suite.engine("image", "rm", "--force", f"{team.image}:mine")

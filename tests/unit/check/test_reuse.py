@@ -109,8 +109,8 @@ def test_an_image_of_several_platforms_has_exactly_these(
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"r/i:v2": index("amd64", label="2 another")}, "it is another one: changed: inputs"),
-        ({"r/i:v2": index("amd64", layers=("9",))}, "it is another one: changed: base"),
+        ({"r/i:v2": index("amd64", label="2 another")}, "changed since it was built: inputs"),
+        ({"r/i:v2": index("amd64", layers=("9",))}, "changed since it was built: base"),
         ({"r/i:v2": index("arm64")}, "not found for linux/amd64"),
         ({"r/i:v2": index("amd64"), "b:2": ImageIndex()}, "b:2: not found for linux/amd64"),
         ({}, "not found for linux/amd64"),
@@ -232,7 +232,7 @@ def test_an_image_of_several_platforms_is_taken_as_a_whole(
 PLATFORMS = ("amd64", "arm64")
 
 
-def forge(registry: Registry, layers: tuple[str, ...] = LAYERS, **config: Any) -> None:
+def forge(registry: Registry, layers: Any = LAYERS, **config: Any) -> None:
     whole = {**MADE, "Labels": LABELS, **config}
     amd64 = registry.image("r/main:amd64", whole, layers)
     registry.index("r/main:latest", amd64=amd64)
@@ -293,8 +293,8 @@ def other_cache(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (stale, "it is another one: changed: files"),
-        (moved_base, "it is another one: changed: base"),
+        (stale, "changed since it was built: files"),
+        (moved_base, "changed since it was built: base"),
         (other_platform, "has no image for linux/amd64, only for linux/arm64"),
         (lying_platform, "has no image for linux/amd64, only for linux/arm64"),
         (missing_manifest, "r/main@sha256:missing: not found"),
@@ -315,6 +315,31 @@ def test_any_doubt_is_a_reason_to_build(
     assert looked.digest == ""
     assert why in looked.reason
     assert looked.text == f"not reused: r/main:latest: {looked.reason}"
+    assert commands == []
+
+
+@pytest.mark.parametrize("value", [1, [1], "x", {"x": 1}, [[]], True])
+@pytest.mark.parametrize("name", [*MADE, "Labels", "OnBuild", "Healthcheck"])
+@pytest.mark.parametrize("reference", ["r/main:latest", "b:1"])
+def test_a_configuration_of_any_form_is_no_error(
+    registry: Registry, commands: list[Command], reference: str, name: str, value: object
+) -> None:
+    if reference == "b:1":
+        registry.image("b:1", {**BASE, name: value}, ["b0"])
+    else:
+        forge(registry, **{name: value})
+    taken = bool(look().digest)
+    assert taken is bool(commands)
+    assert not taken or reference == "b:1" or name == "ArgsEscaped"
+
+
+@pytest.mark.parametrize("document", [1, [], {}, {"config": []}, {"config": {"digest": "x"}}])
+@pytest.mark.parametrize("reference", ["r/main:latest", "r/main:cache", "b:1"])
+def test_a_manifest_of_any_form_is_no_error(
+    registry: Registry, commands: list[Command], reference: str, document: object
+) -> None:
+    registry.put(reference, document)
+    assert look().digest == ""
     assert commands == []
 
 
