@@ -215,7 +215,10 @@ def test_a_stale_image_is_not_taken(team: Team) -> None:
     ("before", "after", "why"),
     [
         ("COPY big /big", "COPY sources/mine.py /big", "its layer sha256:"),
-        ("COPY --link --from=files /opt/ /opt/\n", "", "it has 3 layers, not 1 of the base and 3"),
+        pytest.param(
+            *("COPY --link --from=files /opt/ /opt/\n", "", "it has 3 layers, not 1 of the base"),
+            marks=pytest.mark.nightly,
+        ),
         ('ENTRYPOINT ["/run"]', 'ENTRYPOINT ["/evil"]', "is not the Dockerfile's: Entrypoint ("),
         pytest.param(
             *("ENV PATH", "ENV LD_PRELOAD=/evil.so PATH", "is not the Dockerfile's: Env ("),
@@ -246,7 +249,7 @@ def test_an_image_that_does_not_come_in_time_is_not_waited_for(team: Team) -> No
     team.proxy.fault(f"/blobs/{team.big()}", stall=FOREVER, times=1)
     began = time.monotonic()
     assert "it was not there within " in team.refused(*TAKE, "--reuse-deadline", "3")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 90
 
 
 @pytest.mark.parametrize(
