@@ -171,6 +171,16 @@ def check(file: Path, python: str, *airflow: str) -> None:
         raise UsageError(f"{place(file)}: has Airflow {pinned}, not {expected}: {remedy}")
 
 
+def release(file: Path) -> str:
+    """Return the release of Airflow that a file of the suite is for, empty if it does not say so.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    made_for = _MADE_FOR.search(read_text(file))
+    return made_for[1] if made_for else ""
+
+
 def check_lines(text: str, place: str) -> None:
     """Raise UsageError unless a text is a constraints file that pip accepts."""
     constraints = _numbered(text)

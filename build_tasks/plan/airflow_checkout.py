@@ -39,7 +39,7 @@ def find(source: str, place: str, announce: Announce, start: Path = Path()) -> t
         MissingProgram: git is not installed.
     """
     folder = locate(source, place, announce, start)
-    if not (folder / "pyproject.toml").is_file():
+    if not source or not (folder / "pyproject.toml").is_file():
         raise UsageError(
             f"{place}: {source!r} is no folder of Airflow's sources (with a pyproject.toml): "
             "choose release, wheels, such a folder, or git+URL@REF"
@@ -49,22 +49,16 @@ def find(source: str, place: str, announce: Announce, start: Path = Path()) -> t
 
 
 def locate(source: str, place: str, announce: Announce, start: Path = Path()) -> Path:
-    """Return the folder of a source; see `find`. A reference is fetched.
+    """Return the folder of a source, which may not exist; see `find`. A reference is fetched.
 
     Raises:
-        UsageError: there is no such folder, repository or reference.
+        UsageError: there is no such repository or reference.
         NetworkError: the repository cannot be fetched.
         MissingProgram: git is not installed.
     """
     if source.startswith("git+"):
         return _fetch(source, place, announce)
-    folder = (start / paths.expand_user(source)).absolute()
-    if not source or not folder.is_dir():
-        raise UsageError(
-            f"{place}: there is no folder {source!r}: choose release, a folder of Airflow's "
-            "sources, or git+URL@REF"
-        )
-    return folder
+    return (start / paths.expand_user(source)).absolute()
 
 
 def extras(folder: Path, place: str) -> Collection[str] | None:

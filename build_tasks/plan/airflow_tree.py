@@ -11,6 +11,7 @@ from build_tasks.constraints import conflicts, constraint_files, extras, tree, w
 from build_tasks.constraints.extras import Provided
 from build_tasks.constraints.tree import Selection
 from build_tasks.constraints.workspace import Workspace
+from build_tasks.errors import UsageError
 from build_tasks.inputs import layers
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.model.matrix import ImageKind
@@ -22,6 +23,8 @@ from build_tasks.text.formatting import plural
 
 #: The build contexts that replace stages of the Dockerfile.
 METADATA, CONSTRAINTS, SOURCES, CHANGES = "metadata", "constraints", "sources", "changes"
+#: The files in them, beside the metadata.
+REQUIREMENTS, PINS = "requirements.txt", "constraints.txt"
 #: Where a CI image has the checkout, or where it is mounted.
 FOLDER = f"/opt/{layers.NAME}"
 MODE = "constraints-source-providers"
@@ -44,62 +47,79 @@ def folder(settings: Settings, announce: Announce) -> Path:
         MissingProgram: git is not installed.
     """
     place, start = settings.origins["ci.from"], settings.path("ci.from", ".")
-    return airflow_checkout.locate(settings.ci_from, place, announce, start)
+    root = airflow_checkout.locate(settings.ci_from, place, announce, start)
+    if not settings.ci_from or not root.is_dir():
+        raise UsageError(
+            f"{place}: there is no folder {settings.ci_from!r}: choose release, a folder of "
+            "Airflow's sources, or git+URL@REF"
+        )
+    return root
 
 
-def find(settings: Settings, python: str, announce: Announce) -> Installation:
+def read(settings: Settings, announce: Announce) -> Workspace:
+    """Return the checkout that the settings name; what it lacks is announced.
+
+    Raises:
+        UsageError: there is no such folder or reference, or a pyproject.toml in it is unusable.
+        NetworkError: the repository cannot be fetched.
+        MissingProgram: git is not installed.
+    """
+    checkout, place = workspace.read(folder(settings, announce)), settings.origins["ci.from"]
+    warn_of_missing(checkout, place, announce)
+    _warn_of_interfaces(checkout, place, announce)
+    return checkout
+
+
+def find(checkout: Workspace, settings: Settings, python: str, announce: Announce) -> Installation:
     """Return the installation of a checkout in the CI image of a Python.
 
     Raises:
         UsageError: the checkout, the settings for it, or the constraints are unusable.
-        NetworkError: the repository cannot be fetched.
-        MissingProgram: git is not installed.
     """
-    root = folder(settings, announce)
-    place = settings.origins["ci.from"]
-    checkout = workspace.read(root)
     selection = tree.select(settings, checkout, python)
-    warn_of_missing(checkout, place, announce)
-    _warn_of_interfaces(checkout, place, announce)
     airflow = selection.distributions.get(tree.AIRFLOW)
     if airflow and airflow.extras is not None:
-        provided = Provided(selection.airflow, [*airflow.extras], str(root / airflow.file))
+        place = str(checkout.root / airflow.file)
+        provided = Provided(selection.airflow, [*airflow.extras], place)
         extras.compare(settings, python, provided, ImageKind.CI)
     constraints = constraint_files.path(settings.project, python, MODE)
-    kept = _constraints(selection, constraints, python, announce)
-    lines = "".join(f"{line}\n" for line in selection.lines(FOLDER))
-    files = {f"checkout/{path}": content for path, content in selection.metadata().items()}
-    files["requirements.txt"] = lines.encode()
+    pins = _pins(selection, constraints, python, announce)
+    requirements = "".join(f"{line}\n" for line in selection.lines(FOLDER))
+    metadata = {f"checkout/{path}": content for path, content in selection.metadata().items()}
     return Installation(
         CHECKOUT,
         selection.airflow,
         constraints,
-        {METADATA: paths.keep(METADATA, files), CONSTRAINTS: kept},
+        {
+            METADATA: paths.keep(METADATA, {**metadata, REQUIREMENTS: requirements.encode()}),
+            CONSTRAINTS: paths.keep(CONSTRAINTS, {PINS: pins.encode()}),
+        },
         frozenset(selection.distributions),
         selection.extras,
     )
 
 
-def prepare(settings: Settings, announce: Announce) -> Mapping[str, Prepared]:
-    """Return the build contexts with the files of the checkout, none if it is mounted.
+def prepare(checkout: Workspace, settings: Settings, announce: Announce) -> Mapping[str, Prepared]:
+    """Return the build contexts with the files of a checkout, none if it is mounted.
 
     Raises:
-        UsageError: a file cannot be read, or the checkout cannot be used.
-        NetworkError: the repository cannot be fetched.
+        UsageError: a file cannot be read.
         DiskError: there is no space for a snapshot.
+        ImagesError: files change faster than they can be read.
     """
     if settings.sources == "mount":
         return {}
-    root = folder(settings, announce)
+    root = checkout.root
     allowed = Allowed(settings.context_untracked, settings.context_ignored)
     made = {path: root / path for path in _generated(root)}
-    fetched = settings.ci_from if root.is_relative_to(paths.cache_folder()) else ""
-    found = layers.prepare(root, allowed, announce, made, key=fetched.rpartition("@")[0])
+    # The commits of one repository are in folders of their own.
+    repository = settings.ci_from.rpartition("@")[0] if settings.ci_from.startswith("git+") else ""
+    found = layers.prepare(root, allowed, announce, made, key=repository)
     return {SOURCES: found.base, CHANGES: found.changes}
 
 
-def _constraints(selection: Selection, file: Path, python: str, announce: Announce) -> Path:
-    """Return a folder with the pins that apply.
+def _pins(selection: Selection, file: Path, python: str, announce: Announce) -> str:
+    """Return the pins that apply, as the lines of a file.
 
     Those of the checkout's own distributions do not, nor those that its requirements exclude.
     """
@@ -108,15 +128,20 @@ def _constraints(selection: Selection, file: Path, python: str, announce: Announ
         for name, version in constraint_files.read(file).items()
         if name not in selection.distributions
     }
-    place = constraint_files.place(file)
+    place, command = constraint_files.place(file), hints.constraints(python, "--from-sources")
+    release = constraint_files.release(file)
+    if release != selection.airflow:
+        announce(
+            f"warning: {place}: is for Airflow {release or 'unknown'}, and the sources are "
+            f"{selection.airflow}: run: {command}"
+        )
     for pin, wanted in conflicts.excluded(pins, selection.wanted, python):
         announce(
-            f"warning: {place}: {pin} is not used: {wanted.place} wants {wanted.text}: run: "
-            f"{hints.constraints(python, '--from-sources')}"
+            f"warning: {place}: {pin} is not used: {wanted.place} wants {wanted.text}: "
+            f"run: {command}"
         )
         del pins[pin.partition("==")[0]]
-    text = constraint_files.pins_text(pins)
-    return paths.keep(CONSTRAINTS, {"constraints.txt": text.encode()})
+    return constraint_files.pins_text(pins)
 
 
 def warn_of_missing(checkout: Workspace, place: str, announce: Announce) -> None:

@@ -21,6 +21,7 @@ from build_tasks.constraints import (
 from build_tasks.constraints.conflicts import Constraints
 from build_tasks.constraints.constraint_files import normalize
 from build_tasks.constraints.indexes import Indexes
+from build_tasks.constraints.workspace import Workspace
 from build_tasks.errors import UsageError
 from build_tasks.inputs import apt_sources, context
 from build_tasks.inputs.apt_sources import AptSettings
@@ -72,7 +73,10 @@ def collect(
     """
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
-    installations = {image: _installation(settings, image, announce) for image in images}
+    images = [*images]
+    from_checkout = settings.ci_from != "release" and ImageKind.CI in {i.kind for i in images}
+    checkout = airflow_tree.read(settings, announce) if from_checkout else None
+    installations = {image: _installation(image, settings, checkout, announce) for image in images}
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
     _check_requirements(settings, installations, announce)
@@ -87,14 +91,13 @@ def collect(
 
     contents = []
     apt = apt_context(settings)
-    methods = {installation.method for installation in installations.values() if installation}
-    checkout = airflow_tree.prepare(settings, announce) if CHECKOUT in methods else {}
+    files = airflow_tree.prepare(checkout, settings, announce) if checkout else {}
     for image, installation in installations.items():
         named = {**apt, **(installation.contexts if installation else {})}
         if packages.folder:
             named["wheelhouse"] = packages.folder
-        if files := requirement_files.read(settings, image.python).files:
-            texts = {name: text.encode() for name, text in files.items()}
+        if lists := requirement_files.read(settings, image.python).files:
+            texts = {name: text.encode() for name, text in lists.items()}
             named[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
         folders = {"": settings.project.root, **dict(sorted(named.items()))}
         airflow = installation.version if installation else settings.airflow_for(image.python)
@@ -102,19 +105,19 @@ def collect(
         build_arguments = arguments.arguments(image.python, settings, installation, commit)
         contexts = {name: prepare(name, folder) for name, folder in folders.items()}
         if installation and installation.method == CHECKOUT:
-            contexts |= checkout
+            contexts |= files
         all_arguments = (("AIRFLOW_BASELINE", first), *build_arguments)
         contents.append(ImageContent(image, airflow, all_arguments, contexts, secrets, commit))
     return contents
 
 
-def _installation(settings: Settings, image: Image, announce: Announce) -> Installation | None:
+def _installation(
+    image: Image, settings: Settings, checkout: Workspace | None, announce: Announce
+) -> Installation | None:
     """Return how Airflow gets into an image, None for the release in a CI image."""
     if image.kind is ImageKind.PROD:
         return airflow_source.find(settings, image.python, announce)
-    if settings.ci_from == "release":
-        return None
-    return airflow_tree.find(settings, image.python, announce)
+    return airflow_tree.find(checkout, settings, image.python, announce) if checkout else None
 
 
 def _secrets(packages: Indexes) -> tuple[Secret, ...]:

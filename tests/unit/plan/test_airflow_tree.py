@@ -11,9 +11,12 @@ from checkouts import CORE, PROVIDER, SDK, write
 from build_tasks.config import loading
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
+from build_tasks.inputs.context import Prepared
 from build_tasks.inputs.git_files import Listing
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import airflow_tree
+from build_tasks.plan.airflow_source import Installation
+from build_tasks.process import Announce
 
 ROOT = """\
 [project]
@@ -55,9 +58,21 @@ def settings(root: Path, values: Mapping[str, object] | None = None) -> Settings
     return loaded.replace(chosen)
 
 
+def find(chosen: Settings, announce: Announce) -> Installation:
+    return airflow_tree.find(airflow_tree.read(chosen, announce), chosen, "3.11", announce)
+
+
+def prepare(chosen: Settings) -> Mapping[str, Prepared]:
+    return airflow_tree.prepare(airflow_tree.read(chosen, quiet), chosen, quiet)
+
+
+def quiet(_: str) -> None:
+    """Leave a note out."""
+
+
 def test_metadata_requirements_and_pins_are_contexts(root: Path) -> None:
     notes: list[str] = []
-    found = airflow_tree.find(settings(root), "3.11", notes.append)
+    found = find(settings(root), notes.append)
     assert (found.kind, found.version, found.extras) == (ImageKind.CI, "3.3.2", ())
     assert found.local == {
         *("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk"),
@@ -86,31 +101,31 @@ def test_extras_are_checked_against_the_checkout(root: Path) -> None:
     with pytest.raises(
         UsageError, match=r"--ci-extras: Airflow 3\.3\.2 has no extra .* did you mean"
     ):
-        airflow_tree.find(chosen, "3.11", lambda _: None)
+        find(chosen, quiet)
     chosen = loading.load({"ci-from": str(root), "ci-extras": "cncf.kubernetes"}, environment={})
-    found = airflow_tree.find(chosen, "3.11", lambda _: None)
+    found = find(chosen, quiet)
     assert found.extras == ("cncf-kubernetes",)
 
 
 def test_a_user_interface_that_is_not_compiled_is_said(root: Path) -> None:
     notes: list[str] = []
     write(root, {"airflow-core/src/airflow/ui/package.json": "{}"})
-    airflow_tree.find(settings(root), "3.11", notes.append)
+    find(settings(root), notes.append)
     assert [note for note in notes if "user interface" in note] == [
         "warning: --ci-from: airflow-core/src/airflow/ui/dist: this user interface is not compiled"
     ]
     write(root, {"airflow-core/src/airflow/ui/dist/assets/index.js": "1"})
     notes.clear()
-    airflow_tree.find(settings(root), "3.11", notes.append)
+    find(settings(root), notes.append)
     assert not [note for note in notes if "user interface" in note]
 
 
 def test_an_edited_module_changes_the_files_alone(root: Path) -> None:
-    before = airflow_tree.find(settings(root), "3.11", lambda _: None)
-    files = airflow_tree.prepare(settings(root), lambda _: None)
+    before = find(settings(root), quiet)
+    files = prepare(settings(root))
     write(root, {"airflow-core/src/airflow/__init__.py": '__version__ = "3.3.2"\nedited = 1\n'})
-    assert airflow_tree.find(settings(root), "3.11", lambda _: None) == before
-    edited = airflow_tree.prepare(settings(root), lambda _: None)
+    assert find(settings(root), quiet) == before
+    edited = prepare(settings(root))
     assert edited["sources"] == files["sources"]
     assert edited["changes"].files.keys() == {"airflow-core/src/airflow/__init__.py"}
 
@@ -126,7 +141,7 @@ def test_what_was_made_in_the_checkout_enters_whatever_is_ignored(root: Path) ->
             "dist/package.whl": "1",
         },
     )
-    files = airflow_tree.prepare(settings(root), lambda _: None)["sources"].files
+    files = prepare(settings(root))["sources"].files
     assert {path for path in files if not path.endswith((".py", ".toml"))} == {
         "airflow-core/src/airflow/ui/dist/index.html",
         "airflow-core/src/airflow/git_version",
@@ -135,9 +150,9 @@ def test_what_was_made_in_the_checkout_enters_whatever_is_ignored(root: Path) ->
 
 
 def test_a_checkout_that_is_mounted_sends_no_files(root: Path) -> None:
-    assert airflow_tree.prepare(settings(root, {"sources": "mount"}), lambda _: None) == {}
+    assert prepare(settings(root, {"sources": "mount"})) == {}
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--ci-from: there is no folder .*: choose release"):
-        airflow_tree.find(settings(tmp_path / "none"), "3.11", lambda _: None)
+        find(settings(tmp_path / "none"), quiet)
