@@ -10,7 +10,7 @@ from build_tasks import paths
 from build_tasks.config import parsing, profiles
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import requirement_files
+from build_tasks.constraints import requirement_files, tree
 from build_tasks.errors import UsageError
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import matrix
@@ -18,6 +18,7 @@ from build_tasks.model.build import APT_AUTH, CA_BUNDLE, BuildInputs
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.plan import (
     airflow_source,
+    airflow_tree,
     arguments,
     build_host,
     image_content,
@@ -62,7 +63,10 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
     build = replace(build, slim=slim)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
-    return _target(host, image, build, bases[build.python].reference)
+    base = bases[build.python].reference
+    if build.kind is ImageKind.CI and settings.ci_from != "release":
+        return _of_checkout(host, image, build, base, announce)
+    return _target(host, image, build, base)
 
 
 def _check(options: Options, settings: Settings) -> None:
@@ -169,6 +173,33 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         bytecode=settings.prod_bytecode,
         services=_services(host, base_image),
         folder=paths.cache_folder() / "verify",
+    )
+
+
+def _of_checkout(
+    host: BuildHost, image: Image, build: Build, base_image: str, announce: Announce
+) -> Target:
+    """Return a CI image with the distributions of a checkout."""
+    settings = host.settings
+    checkout = airflow_tree.read(settings, announce)
+    found = airflow_tree.find(checkout, settings, build.python, announce)
+    lines = paths.read_text(found.contexts[airflow_tree.METADATA] / airflow_tree.REQUIREMENTS)
+    names = [f"{tree.AIRFLOW}[{','.join(found.extras)}]"] if found.extras else []
+    asked = [line for line in lines.splitlines() if not line.startswith("-e ")]
+    added = [text for _, text in requirement_files.read(settings, build.python).requirements]
+    return Target(
+        client=host.client,
+        image=image,
+        build=build,
+        airflow=found.version,
+        constraints=found.contexts[airflow_tree.CONSTRAINTS] / airflow_tree.PINS,
+        extras=found.extras,
+        packages=(*sorted(found.local), *names, *asked, *added, *settings.ci_test_packages),
+        budget=settings.ci_budget,
+        bytecode=settings.prod_bytecode,
+        services=_services(host, base_image),
+        folder=paths.cache_folder() / "verify",
+        checkout=True,
     )
 
 

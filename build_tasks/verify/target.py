@@ -70,6 +70,7 @@ class Target:
     services: BuildInputs  # of the PostgreSQL and Redis that it is tried with
     folder: Path  # for temporary files
     contract: bool = False  # whether it is any image, of which only the documented is checked
+    checkout: bool = False  # whether its Airflow is a checkout, and all of it is in `packages`
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:

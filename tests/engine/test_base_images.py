@@ -88,6 +88,7 @@ def script(suite: Suite, image: str, text: str) -> list[str]:
     return suite.engine("run", "--rm", "--entrypoint", "bash", image, "-c", text).splitlines()
 
 
+@pytest.mark.nightly
 def test_a_base_with_its_python_in_opt_alone(
     suite: Suite, base: str, push: Callable[..., str]
 ) -> None:

@@ -111,6 +111,7 @@ def test_what_is_no_longer_asked_for_is_gone(own: Suite, engine: EmbeddedEngine)
     assert files == clean.files()
 
 
+@pytest.mark.nightly
 def test_prod_has_an_old_version_in_no_layer(
     own: Suite, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def image(suite: Suite, engine: EmbeddedEngine, buildx: Suite) -> Image:
     return load(suite, engine, buildx)
 
 
+@pytest.mark.nightly
 def test_the_default_image_holds_all_that_it_says(image: Image, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     done = image.suite.nox("verify_prod-3.11", "--junit", str(report))

@@ -112,6 +112,7 @@ def test_another_runtime_package_repeats_nothing_of_the_dependencies(image: Imag
     )
 
 
+@pytest.mark.nightly
 def test_another_user_and_other_folders_install_nothing_again(image: Image) -> None:
     chosen = ("--prod-uid", "1001", "--prod-home", "/srv/airflow", "--prod-user-home", "/srv/me")
     options = (*chosen, "--tag", "user")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import specs
 from listening import Heard
 from suite import PATIENCE, Suite, last
@@ -118,6 +119,7 @@ def test_each_digest_file_is_of_its_own_project(
     assert [err for err in told if f" {part['digest']}\n" in err]
 
 
+@pytest.mark.nightly
 def test_many_load_one_image_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Up to 19 of 20 ended with: image "...": already exists."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY content /\n")

@@ -173,7 +173,7 @@ def machine(team: Bench, **environment: str) -> Machine:
     arguments = dict(value.split("=", 1) for name, value in pairs if name == "--build-arg")
     contexts = dict(value.split("=", 1) for name, value in pairs if name == "--build-context")
     (root / "run/secrets").mkdir(parents=True)
-    for folder in ("tmp", "opt/venv", "var/cache", "run/requirements"):
+    for folder in ("tmp", "opt/venv", "var/cache", "run/constraints", "run/requirements"):
         (root / folder).mkdir(parents=True)
     printed = team.folder / "log.printed"
     for name, value in pairs:
@@ -182,8 +182,9 @@ def machine(team: Bench, **environment: str) -> Machine:
             source = printed if "env=" in value else Path(place)
             (root / "run/secrets" / secret).write_text(here.moved(source.read_text()))
     context = Path(words[-1]) / "constraints"
-    for name in ("baseline", "constraints"):
-        (root / f"run/{name}.txt").write_text((context / f"{name}-3.11.txt").read_text())
+    for name, target in (("baseline", ""), ("constraints", "constraints/")):
+        text = (context / f"{name}-3.11.txt").read_text()
+        (root / f"run/{target}{name}.txt").write_text(text)
     if "wheelhouse" in contexts:
         (root / "run/wheelhouse").symlink_to(contexts["wheelhouse"])
     for link in ("bin/python3", "usr/local/bin/base-python"):

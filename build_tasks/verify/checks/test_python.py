@@ -111,7 +111,8 @@ def _required(target: Target, packages: Packages) -> Iterator[str]:
     """Yield the names of all packages that are required, directly or by installed packages."""
     installed = packages.distributions
     extras = f"[{','.join(target.extras)}]" if target.extras else ""
-    wanted = map(Requirement, (f"apache-airflow{extras}", *target.packages))
+    airflow = () if target.checkout else (f"apache-airflow{extras}",)
+    wanted = map(Requirement, (*airflow, *target.packages))
     pending = [
         requirement
         for requirement in wanted

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import checkouts
 import projects
 import pytest
 
@@ -81,6 +82,32 @@ def test_the_test_toolchain_is_in_ci_only() -> None:
     assert expected(PROD, dependencies_python="pandas").packages == ("pandas",)
     tests = loaded().ci_test_packages
     assert expected(CI, dependencies_python="pandas").packages == ("pandas", *tests)
+
+
+def test_a_ci_image_of_a_checkout_has_what_the_checkout_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkouts.write(
+        tmp_path,
+        {
+            "airflow-core/pyproject.toml": checkouts.CORE,
+            "task-sdk/pyproject.toml": checkouts.SDK,
+            "task-sdk/src/airflow/sdk/__init__.py": '__version__ = "1.3.2"\n',
+        },
+    )
+    monkeypatch.setattr(lookup, "_services", lambda *_: None)
+    settings = loaded(ci_from=str(tmp_path)).replace({"ci.extras": (), "ci.test-packages": ("y",)})
+    host = SimpleNamespace(client=None, settings=settings)
+    build = replace(CI, python="3.11")
+    found = lookup._of_checkout(host, IMAGE, build, "base", lambda _: None)  # type: ignore[arg-type]
+    assert (found.airflow, found.extras, found.checkout) == ("3.3.2", (), True)
+    assert found.packages == (
+        *("apache-airflow-core", "apache-airflow-task-sdk"),
+        *("apache-airflow-core[all]", "pytest>=8", "rich", "y"),
+    )
+    assert not [
+        line for line in constraint_files.lines(found.constraints) if "airflow-core" in line
+    ]
 
 
 def test_each_image_has_its_budget() -> None:
