@@ -11,7 +11,7 @@ from build_tasks.config import profiles
 from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
-from build_tasks.constraints.constraint_files import Pins, own_path, path, place
+from build_tasks.constraints.constraint_files import ALL, Pins, own_path, path, place
 from build_tasks.constraints.resolver import Uv
 from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.process import Announce
@@ -25,6 +25,7 @@ _HEADER = """\
 # Made by `airflow-images constraints.generate`: the first packages of {image} on Python {python}.
 # Beside each version the bytes of its wheel; made anew when a fifth is out of date.
 """
+_AIRFLOW = "apache-airflow"
 _LINE = re.compile(r"(?P<name>\S+)==(?P<version>\S+)\s+#\s+(?P<size>\d+)")
 
 #: Bytes of wheels by name and version.
@@ -59,21 +60,26 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
     if kind is ImageKind.PROD and settings.prod_slim:
         return constraint_files.CORE
     mode = _MODES[kind]
+    checkout = kind is ImageKind.CI and settings.ci_from != "release"
     if path(project, python, mode).parents[1] == SHIPPED:  # not made for the project's own extras
-        checkout = kind is ImageKind.CI and settings.ci_from != "release"
         few = checkout or profiles.own_list(settings, kind)
         mode = _MODES[ImageKind.CI if few else ImageKind.PROD]
     file = path(project, python, mode)
-    current = dict.fromkeys(constraint_files.read(path(project, python)).items(), 0)
-    old = stale_fraction(read(file), current)
+    pins = path(project, python, constraint_files.FROM_SOURCES if checkout else ALL)
+    current = dict.fromkeys(constraint_files.read(pins).items(), 0)
+    first = read(file)
+    if checkout:  # the first layer has neither Airflow nor providers
+        first = {pin: size for pin, size in first.items() if not pin[0].startswith(_AIRFLOW)}
+    old = stale_fraction(first, current)
     if old <= BOUND:
         return mode
+    options = ("--from-sources",) if checkout else ()
     announce(
         f"{place(file)}: not used: {old:.0%} is out of date and {BOUND:.0%} may be: "
-        f"one changed version installs all again: run: {hints.constraints(python)}"
+        f"one changed version installs all again: run: {hints.constraints(python, *options)}"
     )
     # What an image lacks of all constraints, its first layer must not have.
-    return constraint_files.CORE if kind is ImageKind.CI else constraint_files.ALL
+    return constraint_files.CORE if kind is ImageKind.CI else ALL
 
 
 def refresh(

@@ -143,6 +143,21 @@ def test_without_its_baseline_a_ci_image_begins_with_airflow_alone(project: Benc
     assert said.startswith("constraints/baseline-ci-3.11.txt: not used: 100% is out of date")
 
 
+def test_for_a_checkout_the_constraints_that_it_follows_count(project: Bench) -> None:
+    """Their packages of Airflow are not in the first layer either."""
+    project.settings = project.settings.replace({"ci.from": "."})
+    folder = project.file.parent
+    provider = "apache-airflow-providers-big==1"
+    (folder / "baseline-ci-3.11.txt").write_text(f"small==1  # 200\n{provider}  # 800\n")
+    project.constrain("small==2", provider)
+    file = folder / "constraints-source-providers-3.11.txt"
+    file.write_text("small==1\n")
+    assert project.select(ImageKind.CI) == "baseline-ci"
+    file.write_text("small==2\n")
+    assert project.select(ImageKind.CI) == "constraints-no-providers"
+    assert project.messages[0].endswith(" --python 3.11 --from-sources")
+
+
 def test_removed_package_counts_as_out_of_date(project: Bench) -> None:
     project.file.write_text("big==1  # 800\nsmall==1  # 201\n")
     project.constrain("big==1")
