@@ -88,9 +88,10 @@ def gather(
         # Arguments are a part of their own: the effects have their names, not their values, except
         # where these choose stages.
         symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
-        symbols |= inputs.choices(instructions, arguments)
-        effects = inputs.effects(instructions, symbols)
-        counted = frozenset(n for n in counted if json.dumps(f"\0{n}\0")[1:-1] in effects)
+        choices = inputs.choices(instructions, arguments)
+        effects = inputs.effects(instructions, {**symbols, **choices})
+        seen = {name for name in counted if json.dumps(f"\0{name}\0")[1:-1] in effects}
+        counted &= seen | choices.keys()  # those that choose stages tell which files are read
     return Inputs(
         tuple(instructions),
         {name: text for name, text in arguments.items() if name in counted},

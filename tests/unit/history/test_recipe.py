@@ -53,6 +53,13 @@ def test_the_inputs_of_a_build_are_kept_without_secrets() -> None:
     assert (again.base, again.files, len(again.instructions)) == ("b:2", kept.files, 4)
 
 
+def test_what_chose_a_stage_is_kept_so_that_its_files_are_read() -> None:
+    text = "ARG WHO=a\nFROM x AS a\nFROM x AS b\nCOPY f /f\nFROM ${WHO} AS image\n"
+    now = fingerprint.gather(dockerfile.parse(text), {"WHO": "b"}, {"f": "100644 1"})
+    kept = recipe.recorded(recipe.noted(BuildRecord("x"), now))
+    assert (kept.files, kept.arguments) == ({"f": "100644 1"}, {"WHO": "b"})
+
+
 @pytest.mark.parametrize(
     ("found", "known", "unknown"),
     [
