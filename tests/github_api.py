@@ -40,7 +40,7 @@ class GitHub:
         storage: the address of the files, by another name.
         artifacts: the artifacts of the run 7 of o/r, in pages of two.
         files: the content of each artifact by its id, or of each path of the storage.
-        status: of the API's answers, by a part of the path.
+        status: of the API's answers, by a part of the path; 0 for one that is cut off.
         storage_status: of the storage's answers.
         ranges: whether the storage sends parts of a file.
         cut: bytes after which the storage hangs up.
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
     def api(self, parts: Any) -> None:
         for text, status in self.server.github.status.items():
             if text in parts.path:
-                self.answer(status, {"message": "says why"})
+                self.fail(status)
                 return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.answer(401, {"message": "Bad credentials"})
@@ -118,6 +118,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(302, {}, Location=self.server.github.location or address)
         else:
             self.answer(404, {"message": "Not Found"})
+
+    def fail(self, status: int) -> None:
+        if status:
+            there = {"Location": self.server.github.api} if 300 <= status < 400 else {}
+            self.answer(status, {"message": "says why"}, **there)
+            return
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"10\r\n{")
 
     def answer(self, status: int, content: object, **headers: str) -> None:
         text = json.dumps(content).encode()

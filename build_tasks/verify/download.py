@@ -40,8 +40,10 @@ def check(address: str, place: str) -> None:
         raise UsageError(f"{place}: {shown(address)!r} is no web address") from None
     if parts.username or parts.password:
         raise UsageError(f"{place}: a password in the address would be shown: leave it out")
-    if not host or port == 0:
+    if not host or port == 0 or not address.isprintable():
         raise UsageError(f"{place}: {shown(address)!r} is no web address")
+    if not address.isascii():
+        raise UsageError(f"{place}: {shown(address)}: write letters like ä as %C3%A4")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
         raise UsageError(f"{place}: {shown(address)}: expected an address with https://")
 
@@ -98,7 +100,7 @@ class Web:
             response: HTTPResponse = opener.open(request, timeout=SILENCE)
         except urllib.error.HTTPError:
             raise
-        except InvalidURL:
+        except (InvalidURL, UnicodeError):
             raise UsageError(f"{shown(address)!r} is no web address") from None
         except (OSError, HTTPException) as error:
             raise _cut(address, error) from None
@@ -248,7 +250,8 @@ def opened(web: Web, address: str, name: str, announce: Announce) -> Iterator[Do
 
 def _refused(name: str, error: urllib.error.HTTPError) -> UsageError | AuthError | NetworkError:
     """Return the error for a server that refuses a file."""
-    text = f"{name}: {error.code} {error.reason}"
+    reason = str(error.reason).partition("\n")[0]  # a loop of redirects has several lines
+    text = f"{name}: {error.code} {reason}"
     if error.code in {401, 403}:
         return AuthError(text)
     return UsageError(text) if error.code < 500 else NetworkError(text, transient=True)  # noqa: PLR2004 - RFC 9110

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import os
 import re
 import urllib.error
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import IO, Any
 from urllib.parse import quote, urlencode
 
@@ -31,6 +34,12 @@ _API = "https://api.github.com"
 _SOURCE = re.compile(
     r"github:(?:(?P<repository>[\w.-]+/[\w.-]+)/)?(?P<run>[0-9]{1,20})(?:/(?P<name>[^\"<>|*?\r\n\\/]+))?"
 )
+#: What a header can have without ending it.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+#: What reading a damaged file of a zip file raises.
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError)
+#: The flag of a file of a zip file that is encrypted.
+_ENCRYPTED = 1
 #: Artifacts of one answer, and answers at most.
 _PAGE = 100
 _PAGES = 50
@@ -87,7 +96,7 @@ def opened(web: Web, artifact: Artifact, announce: Announce) -> Iterator[IO[byte
                 archive.open(_only_file(archive, artifact)) as member,
             ):
                 yield member
-        except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        except _DAMAGED as error:
             raise UsageError(f"{artifact.text}: is damaged: {error}") from None
 
 
@@ -97,6 +106,8 @@ def _only_file(archive: zipfile.ZipFile, artifact: Artifact) -> zipfile.ZipInfo:
     if len(files) != 1:
         names = listed(one.filename for one in files) or "none"
         raise UsageError(f"{artifact.text}: expected one file of image.save, it has {names}")
+    if files[0].flag_bits & _ENCRYPTED:
+        raise UsageError(f"{artifact.text}: {files[0].filename} is encrypted")
     return files[0]
 
 
@@ -108,12 +119,15 @@ class _Api:
         self._artifact = artifact
         self._base = (os.environ.get("GITHUB_API_URL") or _API).rstrip("/")
         download.check(self._base, "GITHUB_API_URL")
-        token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
-        if not token:
+        name = next((name for name in TOKENS if os.environ.get(name)), "")
+        if not name:
             raise AuthError(f"{artifact.text}: GitHub needs a token: set {' or '.join(TOKENS)}")
+        token = os.environ[name].strip()
+        if not _TOKEN.fullmatch(token):  # http.client would show it
+            raise AuthError(f"{name}: is no token: it has spaces, line ends or letters like ä")
         self._headers = {
             "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {token.strip()}",
+            "Authorization": f"Bearer {token}",
             "User-Agent": "airflow-images",
             "X-GitHub-Api-Version": "2022-11-28",
         }
@@ -152,8 +166,7 @@ class _Api:
         name = {"name": self._artifact.name} if self._artifact.name else {}
         for page in range(1, _PAGES + 1):
             query = urlencode({"per_page": _PAGE, "page": page, **name})
-            with self._open(f"actions/runs/{self._artifact.run}/artifacts?{query}") as response:
-                answer = paths.parse_json(response.read(_ANSWER).decode(errors="replace"))
+            answer = self._answer(f"actions/runs/{self._artifact.run}/artifacts?{query}")
             artifacts = answer.get("artifacts")
             if not isinstance(artifacts, list):
                 raise NetworkError(f"{self._artifact.text}: GitHub answers with no artifacts")
@@ -161,6 +174,19 @@ class _Api:
             if not artifacts or len(found) >= (answer.get("total_count") or 0):
                 break
         return found
+
+    def _answer(self, path: str) -> Mapping[str, Any]:
+        """Return the table that the API answers with, empty if it is none."""
+        try:
+            with self._open(path) as response:
+                return _table(response)
+        except _Redirect:
+            raise UsageError(
+                f"{self._artifact.text}: GitHub has another name for {self._artifact.repository}"
+            ) from None
+        except (OSError, HTTPException) as error:
+            text = f"{self._artifact.text}: GitHub's answer was cut off: {error}"
+            raise NetworkError(text, transient=True) from None
 
     def _open(self, path: str) -> Any:
         address = f"{self._base}/repos/{quote(self._artifact.repository)}/{path}"
@@ -174,7 +200,10 @@ class _Api:
 
     def _refused(self, error: urllib.error.HTTPError) -> Exception:
         """Return the error for a status of GitHub, with what it says."""
-        body = paths.parse_json(error.read(_ANSWER).decode(errors="replace"))
+        try:
+            body = _table(error)
+        except (OSError, HTTPException):
+            body = {}
         text = f"{self._artifact.text}: {error.code} {body.get('message') or error.reason}"
         if error.code == 410:  # noqa: PLR2004 - Gone
             return UsageError(f"{self._artifact.text}: expired")
@@ -187,6 +216,11 @@ class _Api:
 
 class _Redirect(Exception):
     """Has the address that an answer leads to."""
+
+
+def _table(response: IO[bytes]) -> Mapping[str, Any]:
+    """Return the table that an answer is, empty if it is none."""
+    return paths.parse_json(response.read(_ANSWER).decode(errors="replace"))
 
 
 def _number(artifact: Mapping[str, Any]) -> int:

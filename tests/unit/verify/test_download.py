@@ -127,8 +127,16 @@ def test_a_redirect_leads_to_no_address_without_tls(github: GitHub) -> None:
     with pytest.raises(UsageError, match=r"http://example.com/f: expected an address with https"):
         read(github)
     github.storage_status, github.location = 302, f"{github.storage}/f"
-    with pytest.raises(UsageError, match="302"):  # for ever
+    with pytest.raises(UsageError, match="302") as caught:  # for ever
         read(github)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", [f"https://{'a' * 64}.example.com/f", "https://h/a b?x=secret"])
+def test_an_address_that_no_host_can_have_is_one_line(address: str) -> None:
+    with pytest.raises(UsageError, match="is no web address") as caught:
+        Web().open(address, {})
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +148,9 @@ def test_a_redirect_leads_to_no_address_without_tls(github: GitHub) -> None:
         ("https:///f?token=secret", "is no web address"),
         ("https://[::1/f", "is no web address"),
         ("https://host:x/f", "is no web address"),
+        ("https://host/f\n", "is no web address"),
+        ("https://host/bücher?token=secret", "write letters like ä as %C3%A4"),
+        ("https://bücher.example.com/f", "write letters like ä as %C3%A4"),
     ],
 )
 def test_an_address_that_is_not_safe_is_refused(address: str, problem: str) -> None:

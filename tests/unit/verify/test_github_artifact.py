@@ -109,6 +109,8 @@ def test_what_the_run_has_is_named(github: GitHub, artifact: Artifact, problem: 
         ("zip", 410, UsageError, "github:o/r/7/image: expired"),
         ("zip", 200, NetworkError, "GitHub answers 200"),
         ("runs", 200, NetworkError, "GitHub answers with no artifacts"),
+        ("runs", 301, UsageError, "github:o/r/7/image: GitHub has another name for o/r"),
+        ("runs", 0, NetworkError, "github:o/r/7/image: GitHub's answer was cut off"),
     ],
 )
 def test_an_answer_of_github_has_its_kind_of_error(
@@ -135,6 +137,17 @@ def test_without_a_token_nothing_is_asked(github: GitHub, monkeypatch: pytest.Mo
     assert read() == CONTENT
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN}\nx", f"{TOKEN} x", f"{TOKEN}ä"])
+def test_a_token_that_is_none_is_not_shown(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    with pytest.raises(AuthError, match=r"^GITHUB_TOKEN: is no token") as caught:
+        read()
+    assert TOKEN not in str(caught.value)
+    assert github.requests == []
+
+
 def test_a_token_is_not_sent_without_tls(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_API_URL", "http://github.example.com/api/v3")
     with pytest.raises(UsageError, match=r"^GITHUB_API_URL: .*: expected an address with https"):
@@ -145,6 +158,17 @@ def test_a_token_is_not_sent_without_tls(github: GitHub, monkeypatch: pytest.Mon
         read()
 
 
+def changed(content: bytes, signature: bytes, at: int, flags: int) -> bytes:
+    """Return a zip file with other bits at a place behind each signature of its one file."""
+    place = content.index(signature) + at
+    return content[:place] + bytes((content[place] ^ flags,)) + content[place + 1 :]
+
+
+DEFLATED, COMPRESSED_WITH_LZMA = (
+    zipped({"a": CONTENT}, method) for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
+)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -152,6 +176,10 @@ def test_a_token_is_not_sent_without_tls(github: GitHub, monkeypatch: pytest.Mon
         (b"no zip" * 1000, "github:o/r/7/image: is damaged: File is not a zip file"),
         (zipped({"a": CONTENT})[:-100], "is damaged: "),
         (zipped({"a": CONTENT}, 0).replace(CONTENT[:40], b"x" * 40), "is damaged: "),
+        (changed(DEFLATED, b"PK\3\4", 31, 0xFF), "is damaged: "),
+        (changed(COMPRESSED_WITH_LZMA, b"PK\3\4", 60, 0xFF), "is damaged: "),
+        (changed(DEFLATED, b"PK\1\2", 8, 1), "github:o/r/7/image: a is encrypted"),
+        (changed(DEFLATED, b"PK\1\2", 10, 0x40), "is damaged: "),
         (zipped({}), "expected one file of image.save, it has none"),
         (
             zipped({"a.zst": b"", "b.zst": b""}),
