@@ -34,7 +34,9 @@ def _run(options: Options, *default: str) -> None:
     asked = request.parse(options, default)
     settings = options.settings()
     image = selection.select_one(options, settings)
-    tree = container.tree(settings, image.kind, message)
+    if len(options.items("platform")) > 1:
+        raise UsageError(f"--platform: one at a time: {options.text('platform')}")
+    sources = container.mounted_sources(settings, image.kind, message)
     host = build_host.find(settings, start=True, announce=message)
     platform = host.platforms[0] if len(host.platforms) == 1 else host.client.native
     options = options.replace({"platform": platform.value})
@@ -46,7 +48,7 @@ def _run(options: Options, *default: str) -> None:
     )
     _prepare(verdict, options)
     reference = verdict.findings[0].reference
-    described = container.describe(host, image.build(platform), reference, tree, asked)
+    described = container.describe(host, image.build(platform), reference, sources, asked)
     if options.flag("verbose"):
         process.echo(containers.run_command(host.client, described), host.client.environment)
     container.run(host.client, described)

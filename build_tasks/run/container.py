@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from build_tasks import process
-from build_tasks.buildx import containers, docker
+from build_tasks.buildx import containers, docker, imagetools
 from build_tasks.buildx.containers import Foreground
 from build_tasks.buildx.toolchain import Client
 from build_tasks.config.project import SOURCES
@@ -42,7 +43,7 @@ ANSWER = 60.0
 _DOCKER_FAILED = 125
 
 
-def tree(settings: Settings, kind: ImageKind, announce: Announce) -> Path | None:
+def mounted_sources(settings: Settings, kind: ImageKind, announce: Announce) -> Path | None:
     """Return the folder of the sources to mount, None if the image has them.
 
     Raises:
@@ -63,7 +64,7 @@ def tree(settings: Settings, kind: ImageKind, announce: Announce) -> Path | None
 
 
 def describe(
-    host: BuildHost, build: Build, reference: str, tree: Path | None, asked: Request
+    host: BuildHost, build: Build, reference: str, sources: Path | None, asked: Request
 ) -> Foreground:
     """Return the container for an image of the engine.
 
@@ -74,7 +75,7 @@ def describe(
         host: the host of the engine.
         build: what the image was built as.
         reference: the image.
-        tree: the sources to mount; None if the image has them.
+        sources: the folder to mount; None if the image has them.
         asked: what the options ask for.
 
     Raises:
@@ -91,7 +92,7 @@ def describe(
     uid = 0 if client.rootless else os.getuid()
     home = _home(variables.get("HOME", "")) if ci else ""
     terminal = process.on_terminal()
-    release = tree is not None and host.settings.ci_from == "release"
+    release = sources is not None and host.settings.ci_from == "release"
     own = _environment(home, release=release, terminal=terminal)
     present = {*variables, *(text.partition("=")[0] for text in asked.environment)}
     program = (config.get("Entrypoint") or [""])[0]
@@ -107,7 +108,7 @@ def describe(
         ),
         mounts=(
             *([_volume(home, build, reference, uid)] if home else []),
-            *([request.bind(tree, airflow_tree.FOLDER)] if tree else []),
+            *([request.bind(sources, airflow_tree.FOLDER)] if sources else []),
             *asked.mounts,
         ),
         ports=asked.ports,
@@ -124,7 +125,7 @@ def run(client: Client, container: Foreground) -> None:
 
     Raises:
         RunError: its command failed; the exit code is the command's.
-        EngineError: the engine cannot start it.
+        EngineError: the engine cannot start it, or docker was ended.
         Interrupted: a signal ended it.
     """
     with process.attached(
@@ -135,16 +136,21 @@ def run(client: Client, container: Foreground) -> None:
     ) as status:
         if status == _DOCKER_FAILED and not containers.started(client, container.name):
             raise EngineError(f"{container.image}: the container did not start, see above")
+    if status < 0:  # of docker itself: what it ran in the container, it gives as 128 and more
+        raise EngineError(f"docker was ended by {signal.Signals(-status).name}")
     if status:
         program = container.command[0] if container.command else "the command"
         raise RunError(f"{program} exited with code {status}", status)
 
 
 def _home(folder: str) -> str:
-    """Return the home folder if it can be a volume: it has nothing of the sources."""
-    path = PurePosixPath(folder)
-    sources = PurePosixPath(airflow_tree.FOLDER)
-    return folder if path.is_absolute() and not sources.is_relative_to(path) else ""
+    """Return the home folder if it can be a volume: it has nothing of the sources.
+
+    Nor is it among them: the engine would make a folder in what is mounted, for the volume.
+    """
+    home, sources = PurePosixPath(folder), PurePosixPath(airflow_tree.FOLDER)
+    apart = not (sources.is_relative_to(home) or home.is_relative_to(sources))
+    return folder if home.is_absolute() and apart else ""
 
 
 def _volume(home: str, build: Build, reference: str, uid: int) -> str:
@@ -152,7 +158,7 @@ def _volume(home: str, build: Build, reference: str, uid: int) -> str:
 
     Docker fills a new volume with the folder of the image, in which group 0 may write.
     """
-    image = reference.rpartition(":")[0]
+    image = imagetools.name_of(reference)
     digest = hashlib.sha256(image.encode()).hexdigest()[:8]
     source = f"airflow-images-{build.identity}-{uid}-{digest}"
     label = f"volume-label={HOME_LABEL}={image}"

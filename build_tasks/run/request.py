@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from build_tasks.errors import UsageError
 from build_tasks.model.cache_backends import csv_value
 
 _PORT = re.compile(
-    r"(?:(?P<address>[0-9]+(?:\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\]):)?"
+    r"(?:(?P<address>[0-9]+\.[0-9.]+|\[[0-9A-Fa-f:.]+\]):)?"
     r"(?P<host>[0-9]{1,5})(?::(?P<container>[0-9]{1,5}))?"
 )
 _MOUNT = re.compile(r"(?P<source>.+?):(?P<target>/[^:]*)(?P<readonly>:ro)?")
@@ -66,10 +68,20 @@ def bind(source: Path, target: str, *, readonly: bool = False) -> str:
 def _port(text: str, place: str) -> str:
     """Return a port to publish; on the loopback interface unless an address is given."""
     match = _PORT.fullmatch(text)
-    ports = (match["host"], match["container"] or match["host"]) if match else ()
-    if not match or not all(0 < int(port) < 2**16 for port in ports):
-        raise expected("a port like 8080, 8080:80 or 0.0.0.0:8080:80", text, place)
-    return ":".join((match["address"] or "127.0.0.1", *ports))
+    if match:
+        address = match["address"] or "127.0.0.1"
+        ports = match["host"], match["container"] or match["host"]
+        if _is_address(address) and all(0 < int(port) < 2**16 for port in ports):
+            return ":".join((address, *ports))
+    raise expected("a port like 8080, 8080:80 or 0.0.0.0:8080:80", text, place)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _variable(text: str, place: str) -> str:
@@ -86,7 +98,9 @@ def _mount(text: str, place: str) -> str:
     match = _MOUNT.fullmatch(text)
     if not match:
         raise expected("PATH:PATH_IN_THE_CONTAINER, with :ro for read-only", text, place)
+    if not posixpath.normpath(match["target"]).strip("/"):
+        raise UsageError(f"{place}: nothing can be mounted at the root of a container: {text}")
     source = paths.expand_user(match["source"]).absolute()
-    if not source.exists():
+    if not os.path.exists(source):  # noqa: PTH110 - Path.exists raises for a name that is too long
         raise UsageError(f"{place}: no such file or folder: {match['source']}")
     return bind(source, match["target"], readonly=bool(match["readonly"]))

@@ -177,19 +177,21 @@ def test_files_are_the_callers(
     host = build_host.BuildHost(client, settings, build_host.names(settings, client))
     build = Build(ImageKind.CI, "3.11", client.native)
     reference = f"{host.names.image(build)}:latest"
-    tree = container.tree(settings, build.kind, print)
-    assert tree == team.root / "sources"
+    sources = container.mounted_sources(settings, build.kind, print)
+    assert sources == team.root / "sources"
     script = "id -un; mkdir -p ~/.cache/uv; echo x >> ~/.cache/uv/x; cat ~/.cache/uv/x; mkdir new"
     for runs in (1, 2):
         asked = Request(("bash", "-ceu", script))
-        container.run(client, container.describe(host, build, reference, tree, asked))
+        container.run(client, container.describe(host, build, reference, sources, asked))
         name, *lines = capfd.readouterr().out.splitlines()
         assert name == {0: "root", 50000: "airflow"}.get(uid, f"airflow-{uid}")
         assert lines == ["x"] * runs
-        assert (tree / "new").stat().st_uid == uid
-        (tree / "new").rmdir()
+        assert (sources / "new").stat().st_uid == uid
+        (sources / "new").rmdir()
     with pytest.raises(RunError) as failed:
-        container.run(client, container.describe(host, build, reference, tree, Request(("false",))))
+        container.run(
+            client, container.describe(host, build, reference, sources, Request(("false",)))
+        )
     assert failed.value.exit_code == 1
 
 
@@ -255,5 +257,5 @@ def test_a_terminal_that_is_closed_ends_the_container(team: Suite) -> None:
     with on_terminal(command, folder=team.root, environment=team.environment) as terminal:
         terminal.wait_for(":/opt/airflow", PATIENCE)
         assert len(containers(team)) == 1
-        terminal.process.kill()
+        terminal.process.send_signal(signal.SIGHUP)  # as the kernel does then
     wait_for(team, 0)

@@ -222,6 +222,7 @@ def test_a_secret_is_named_and_its_value_is_in_no_command(place: Bench) -> None:
         (("--port", "http"), "--port: expected a port like 8080, 8080:80 or 0.0.0.0:8080:80"),
         (("--env", "NOT_SET"), "--env: NOT_SET is not set: set it, or write NOT_SET=VALUE"),
         (("--mount", "/no/such:/x"), "--mount: no such file or folder: /no/such"),
+        (("--platform", "amd64,arm64"), "--platform: one at a time: amd64,arm64"),
         (("pytest",), "image.run: the command follows `--`: -- pytest"),
     ],
 )

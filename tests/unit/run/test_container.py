@@ -44,12 +44,12 @@ def describe(
     monkeypatch: pytest.MonkeyPatch,
     config: dict[str, Any] | None,
     client: Client = CLIENT,
-    tree: Path | None = None,
+    sources: Path | None = None,
     asked: Request = Request(("pytest",)),  # noqa: B008 - it is frozen
 ) -> Foreground:
     facts = None if config is None else {"Config": config}
     monkeypatch.setattr(docker, "image", lambda *_, **__: facts)
-    return container.describe(host(client), CI, REFERENCE, tree, asked)
+    return container.describe(host(client), CI, REFERENCE, sources, asked)
 
 
 def host(client: Client = CLIENT) -> BuildHost:
@@ -60,7 +60,7 @@ def test_a_ci_image_gets_the_callers_id_a_home_and_the_sources(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = Request(("pytest", "x"), ("A=1",), ("type=bind,source=/a,target=/b",), ("p",))
-    made = describe(monkeypatch, HOME, tree=Path("/tree"), asked=asked)
+    made = describe(monkeypatch, HOME, sources=Path("/mine"), asked=asked)
     assert re.fullmatch(r"airflow-images-ci-3\.11-amd64-[0-9a-f]{8}", made.name)
     volume, *mounts = made.mounts
     assert replace(made, name="", mounts=()) == Foreground(
@@ -77,7 +77,7 @@ def test_a_ci_image_gets_the_callers_id_a_home_and_the_sources(
         folder="/opt/airflow",
         command=("pytest", "x"),
     )
-    assert mounts == ["type=bind,source=/tree,target=/opt/airflow", *asked.mounts]
+    assert mounts == ["type=bind,source=/mine,target=/opt/airflow", *asked.mounts]
     assert re.fullmatch(
         r"type=volume,source=airflow-images-ci-3\.11-amd64-1000-[0-9a-f]{8},target=/home/airflow,"
         "volume-label=airflow-images.home=r:5000/a/ci/python3.11",
@@ -104,8 +104,10 @@ def test_each_image_and_user_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPat
     assert first == again != other
 
 
-@pytest.mark.parametrize("home", [[], ["HOME=/"], ["HOME=/opt"], ["HOME=/opt/airflow"]])
-def test_a_home_with_the_sources_in_it_is_no_volume(
+@pytest.mark.parametrize(
+    "home", [[], ["HOME=/"], ["HOME=/opt"], ["HOME=/opt/airflow"], ["HOME=/opt/airflow/h"]]
+)
+def test_a_home_with_the_sources_in_it_or_among_them_is_no_volume(
     monkeypatch: pytest.MonkeyPatch, home: list[str]
 ) -> None:
     made = describe(monkeypatch, {"Env": home})
@@ -178,25 +180,27 @@ def test_the_exit_code_is_the_commands_unless_it_has_not_started(
         with pytest.raises(RunError, match=f"^pytest exited with code {status}$") as caught:
             ended(monkeypatch, status)
         assert caught.value.exit_code == status
+    with pytest.raises(EngineError, match=r"^docker was ended by SIGKILL$"):
+        ended(monkeypatch, -9)
     with pytest.raises(EngineError, match=r"^i: the container did not start, see above$"):
         ended(monkeypatch, 125, started=False)
 
 
 def test_the_sources_to_mount_are_a_folder(tmp_path: Path) -> None:
-    def tree(kind: ImageKind = ImageKind.CI, **options: str) -> Path | None:
+    def sources(kind: ImageKind = ImageKind.CI, **options: str) -> Path | None:
         given = {name.replace("_", "-"): text for name, text in options.items()}
         settings = loading.load(given, environment={}, file=tmp_path / "images.toml")
-        return container.tree(settings, kind, print)
+        return container.mounted_sources(settings, kind, print)
 
     (tmp_path / "images.toml").touch()
-    assert tree() is None
-    assert tree(ImageKind.PROD, sources="mount") is None
+    assert sources() is None
+    assert sources(ImageKind.PROD, sources="mount") is None
     with pytest.raises(UsageError, match=f"^--sources: there is no folder to mount: {tmp_path}/s"):
-        tree(sources="mount")
+        sources(sources="mount")
     (tmp_path / "sources").mkdir()
-    assert tree(sources="mount") == tmp_path / "sources"
-    assert tree(sources="mount", ci_from=str(tmp_path)) == tmp_path
+    assert sources(sources="mount") == tmp_path / "sources"
+    assert sources(sources="mount", ci_from=str(tmp_path)) == tmp_path
     with pytest.raises(UsageError, match=r"^--ci-from: there is no folder '/no/such'"):
-        tree(sources="mount", ci_from="/no/such")
+        sources(sources="mount", ci_from="/no/such")
     with pytest.raises(UsageError, match=r"^--ci-from: the sources to mount are a folder, not git"):
-        tree(sources="mount", ci_from="git+https://h/a@main")
+        sources(sources="mount", ci_from="git+https://h/a@main")

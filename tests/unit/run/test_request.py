@@ -32,7 +32,10 @@ def test_a_port_is_published_on_the_loopback_interface_by_default(
     assert request.parse(Options({"port": [text]}), ()).ports == (published,)
 
 
-@pytest.mark.parametrize("text", ["", "http", "0", "65536", "80:", "1:2:3", "localhost:80:80"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "http", "0", "65536", "80:", "1:2:3", "localhost:80:80", "999.1.1.1:80", "[:::]:80"],
+)
 def test_another_port_is_a_mistake(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--port: expected a port like 8080, .*, got "):
         request.parse(Options({"port": [text]}), ())
@@ -67,6 +70,9 @@ def test_a_file_or_folder_of_this_machine_is_mounted(
         ("data", "expected PATH:PATH_IN_THE_CONTAINER, with :ro for read-only, got 'data'"),
         (".:data", "expected PATH:PATH_IN_THE_CONTAINER, with :ro for read-only, got '.:data'"),
         ("/no/such:/x", "no such file or folder: /no/such"),
+        (f"{'x' * 256}:/x", f"no such file or folder: {'x' * 256}"),
+        (".:/", "nothing can be mounted at the root of a container: .:/"),
+        (".:/a/..", "nothing can be mounted at the root of a container: .:/a/.."),
     ],
 )
 def test_another_mount_is_a_mistake(text: str, message: str) -> None:
