@@ -19,6 +19,7 @@ from build_tasks.config import profiles
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import conflicts, constraint_files, extras, reasons, workspace
 from build_tasks.constraints.constraint_files import (
+    AIRFLOW,
     ALL,
     CORE,
     FROM_SOURCES,
@@ -32,7 +33,7 @@ from build_tasks.constraints.constraint_files import (
 from build_tasks.constraints.extras import Provided
 from build_tasks.constraints.reasons import Explained
 from build_tasks.constraints.resolver import Uv
-from build_tasks.constraints.tree import AIRFLOW, Selection
+from build_tasks.constraints.tree import Selection
 from build_tasks.constraints.workspace import Wanted
 from build_tasks.errors import DependencyError, UsageError
 from build_tasks.model.matrix import ImageKind, Platform
@@ -186,7 +187,7 @@ class Checkout:
         versions = {
             name: workspace.version(root, distribution)
             for name, distribution in self.selection.distributions.items()
-            if _PRIVATE not in distribution.project.get("classifiers", ())
+            if _PRIVATE not in distribution.classifiers
         }
         # A version with a local label, like 3.4.0.dev0+g1234, is in no public index.
         known = {name: text for name, text in versions.items() if text and "+" not in text}

@@ -9,14 +9,11 @@ from functools import cached_property
 from build_tasks.config import parsing, profiles
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import workspace
-from build_tasks.constraints.constraint_files import normalize
+from build_tasks.constraints.constraint_files import AIRFLOW, normalize
 from build_tasks.constraints.workspace import Distribution, Wanted, Workspace
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import ImageKind
 
-#: The distribution that has the extras of Airflow. Its groups ask for all providers, so they have
-#: to be named with it.
-AIRFLOW = "apache-airflow"
 #: The distributions that have Airflow's version: of Airflow 3, and of Airflow 2.
 _VERSIONED = ("apache-airflow-core", AIRFLOW)
 
@@ -140,6 +137,7 @@ def _groups(
 
 
 def _but_airflow(chosen: Mapping[str, Distribution]) -> Iterable[Distribution]:
+    """Return all but the one whose groups ask for all providers: they have to be named with it."""
     return (distribution for name, distribution in chosen.items() if name != AIRFLOW)
 
 

@@ -7,7 +7,7 @@ reads to install it editable. So an edited module changes nothing here.
 from __future__ import annotations
 
 import ast
-import itertools
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,9 +85,19 @@ class Distribution:
     @property
     def extras(self) -> Table | None:
         """The extras with their requirements, None if the build backend makes them."""
-        if "optional-dependencies" in self.project.get("dynamic", ()):
+        if "optional-dependencies" in self.dynamic:
             return None
         return _table(self.project, "optional-dependencies")
+
+    @property
+    def classifiers(self) -> Sequence[str]:
+        """The classifiers."""
+        return _texts(self.project.get("classifiers"))
+
+    @property
+    def dynamic(self) -> Sequence[str]:
+        """The fields of the table `project` that the build backend makes."""
+        return _texts(self.project.get("dynamic"))
 
 
 @dataclass(frozen=True)
@@ -113,18 +123,22 @@ class Workspace:
 def read(root: Path) -> Workspace:
     """Return the distributions of a checkout.
 
-    Its members are those that its pyproject.toml lists for uv, else those in the folders where
-    Airflow has them, and the root itself, if it is a distribution.
+    Its members are those that its pyproject.toml lists for uv and does not exclude, else those in
+    the folders where Airflow has them; and the root itself, if it is a distribution.
 
     Raises:
-        UsageError: a pyproject.toml cannot be read, or two distributions have one name.
+        UsageError: a pyproject.toml cannot be read, a member is elsewhere, or two distributions
+            have one name.
     """
     top = _content(root / _FILE) if (root / _FILE).is_file() else {}
-    listed = _table(_table(_table(top, "tool"), "uv"), "workspace").get("members")
-    patterns = listed if isinstance(listed, list) else LAYOUT
-    folders = dict.fromkeys(["", *itertools.chain(*(_folders(root, each) for each in patterns))])
+    table = _table(_table(_table(top, "tool"), "uv"), "workspace")
+    listed = isinstance(table.get("members"), list)
+    patterns = _texts(table.get("members")) if listed else LAYOUT
+    excluded = {*_members(root, _texts(table.get("exclude")))} - {""}
     found: dict[str, Distribution] = {}
-    for folder in folders:
+    for folder in dict.fromkeys(["", *_members(root, patterns)]):
+        if folder in excluded:
+            continue
         file = root / folder / _FILE
         if not file.is_file():
             continue
@@ -138,8 +152,10 @@ def read(root: Path) -> Workspace:
         found[distribution.name] = distribution
     missing = [
         folder
-        for folder in map(_clean, patterns if isinstance(listed, list) else ())
-        if not _is_pattern(folder) and not (root / folder / _FILE).is_file()
+        for folder in map(_clean, patterns if listed else ())
+        if not _is_pattern(folder)
+        and folder not in excluded
+        and not (root / folder / _FILE).is_file()
     ]
     return Workspace(root, found, tuple(missing))
 
@@ -203,7 +219,7 @@ def group_requirements(distribution: Distribution, group: str) -> tuple[str, ...
     try:
         return resolve(distribution.groups, group)
     except (LookupError, TypeError, ValueError) as error:
-        reason = str(error.args[0] if error.args else error)
+        reason = _line(error.args[0] if error.args else error)
         raise UsageError(f"{distribution.file}: dependency-groups.{group}: {reason}") from None
 
 
@@ -215,13 +231,12 @@ def metadata_files(root: Path, chosen: Iterable[Distribution]) -> dict[str, byte
     no edit of them changes anything.
 
     Raises:
-        UsageError: a file cannot be read.
+        UsageError: a file cannot be read, or is not in the checkout.
     """
     files: dict[str, bytes] = {}
     for distribution in chosen:
-        folder = root / distribution.folder
-        for name, content in _metadata(folder, distribution).items():
-            files.setdefault(distribution.path(name), content)
+        for name, content in _metadata(root, distribution).items():
+            files.setdefault(_path(distribution, name), content)
     return files
 
 
@@ -241,22 +256,46 @@ def version(root: Path, distribution: Distribution) -> str:
     return ""
 
 
-def _metadata(folder: Path, distribution: Distribution) -> dict[str, bytes]:
+def _metadata(root: Path, distribution: Distribution) -> dict[str, bytes]:
     """Return the files of one distribution, by their paths in its folder."""
-    project, tool = distribution.project, _table(distribution.content, "tool")
-    dynamic = project.get("dynamic", ())
-    files = {_FILE: _bytes(folder / _FILE)}
-    whole = [*_BUILD_FILES, *_hooks(tool)]
-    if {"dependencies", "optional-dependencies"} & set(dynamic):
+    folder, tool = root / distribution.folder, _table(distribution.content, "tool")
+    files: dict[str, bytes] = {}
+    whole = [_FILE, *_BUILD_FILES, *_hooks(tool)]
+    if {"dependencies", "optional-dependencies"} & {*distribution.dynamic}:
         whole += [f"{_GENERATED}/{file.name}" for file in sorted((folder / _GENERATED).glob("*"))]
     for name in dict.fromkeys(map(_clean, whole)):
         if (folder / name).is_file():
-            files[name] = _bytes(folder / name)
+            files[name] = _bytes(_file(root, distribution, name))
     for name in _versioned(folder, tool, distribution):
-        files.setdefault(name, _version_lines(folder / name))
-    for name in (*_documents(folder, project), *_packages(folder, tool, distribution)):
+        files.setdefault(name, _version_lines(_file(root, distribution, name)))
+    for name in (*_documents(folder, distribution), *_packages(folder, tool, distribution)):
         files.setdefault(name, b"")
     return files
+
+
+def _file(root: Path, distribution: Distribution, name: str) -> Path:
+    """Return a file whose content a build gets: neither its path nor a link leads out."""
+    file = root / _path(distribution, name)
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise _elsewhere(distribution.file, name)
+    return file
+
+
+def _path(distribution: Distribution, name: str) -> str:
+    """Return the path in the checkout of a file that a distribution names."""
+    return _inside(posixpath.join(distribution.folder, name), distribution.file, name)
+
+
+def _inside(path: str, place: str, name: str) -> str:
+    """Return a path in the checkout without `..`, or raise UsageError if it leads out of it."""
+    path = posixpath.normpath(path) if path else ""
+    if path.startswith(("/", "../")) or path == ".." or "\0" in path:
+        raise _elsewhere(place, name)
+    return "" if path == "." else path
+
+
+def _elsewhere(place: str, name: str) -> UsageError:
+    return UsageError(f"{place}: {name!r} is not in the checkout")
 
 
 def _hooks(tool: Table) -> Iterator[str]:
@@ -277,7 +316,7 @@ def _versioned(folder: Path, tool: Table, distribution: Distribution) -> Iterato
     path = _table(_table(tool, "hatch"), "version").get("path")
     if isinstance(path, str) and (folder / path).is_file():
         yield _clean(path)
-    if "flit" in tool or {"version", "description"} & set(distribution.project.get("dynamic", ())):
+    if "flit" in tool or {"version", "description"} & {*distribution.dynamic}:
         yield from _flit_module(folder, tool, distribution)
 
 
@@ -298,25 +337,29 @@ def _packages(folder: Path, tool: Table, distribution: Distribution) -> Iterator
     """Yield a file in each package of hatchling, which adds the folders of packages to the path."""
     wheel = _table(_table(_table(_table(tool, "hatch"), "build"), "targets"), "wheel")
     name = distribution.name.replace("-", "_")
-    packages = wheel.get("packages") or (f"src/{name}", name)
-    for package in packages if isinstance(packages, Sequence) else ():
-        if (folder / str(package)).is_dir():
-            yield f"{_clean(str(package))}/__init__.py"
+    for package in _texts(wheel.get("packages")) or (f"src/{name}", name):
+        if (folder / package).is_dir():
+            yield posixpath.join(_clean(package), "__init__.py")
 
 
-def _documents(folder: Path, project: Table) -> Iterator[str]:
+def _documents(folder: Path, distribution: Distribution) -> Iterator[str]:
     """Yield the readme and the license files."""
+    project = distribution.project
     readme, license_ = project.get("readme"), project.get("license")
     for value in (readme, license_):
         name = value.get("file") if isinstance(value, dict) else value if value is readme else None
-        if isinstance(name, str):
+        if not isinstance(name, str) or (folder / name).is_dir():
+            continue
+        if (folder / name).parent.is_dir():
             yield _clean(name)
-    patterns = project.get("license-files", ())
+    patterns = project.get("license-files")
     if isinstance(patterns, dict):  # before PEP 639
-        patterns = [*patterns.get("globs", ()), *patterns.get("paths", ())]
-    for pattern in patterns if isinstance(patterns, list) else ():
-        for file in sorted(folder.glob(_clean(str(pattern)))):
-            yield file.relative_to(folder).as_posix()
+        patterns = [*_texts(patterns.get("globs")), *_texts(patterns.get("paths"))]
+    place = f"{distribution.file}: license-files"
+    for pattern in _texts(patterns):
+        for file in _glob(folder, pattern, place):
+            if file.is_file():
+                yield file.relative_to(folder).as_posix()
 
 
 def _version_lines(file: Path) -> bytes:
@@ -334,27 +377,35 @@ def _version_lines(file: Path) -> bytes:
 
 
 def _wanted(place: str, texts: object) -> Iterator[Wanted]:
-    for text in texts if isinstance(texts, Iterable) and not isinstance(texts, str) else ():
-        if isinstance(text, str):
-            yield Wanted(place, text)
+    for text in _texts(texts):
+        yield Wanted(place, text)
 
 
 def _requirement(wanted: Wanted) -> Requirement:
     try:
         return parse_requirement(wanted.text)
     except ValueError as error:
-        raise UsageError(f"{wanted.place}: {wanted.text!r}: {error}") from None
+        raise UsageError(f"{wanted.place}: {wanted.text!r}: {_line(error)}") from None
 
 
-def _folders(root: Path, pattern: object) -> Iterator[str]:
-    """Yield the folders of members that a pattern of uv names."""
-    text = _clean(str(pattern))
-    if not _is_pattern(text):
-        yield text
-        return
-    for folder in sorted(root.glob(text)):
-        if folder.is_dir():
-            yield folder.relative_to(root).as_posix()
+def _members(root: Path, patterns: Iterable[str]) -> Iterator[str]:
+    """Yield the folders of members that patterns of uv name."""
+    place = f"{root / _FILE}: tool.uv.workspace"
+    for pattern in patterns:
+        if not _is_pattern(pattern):
+            yield _inside(pattern, place, pattern)
+            continue
+        for folder in _glob(root, pattern, place):
+            if folder.is_dir():
+                yield _inside(folder.relative_to(root).as_posix(), place, pattern)
+
+
+def _glob(folder: Path, pattern: str, place: str) -> list[Path]:
+    """Return what matches a pattern in a folder, or raise UsageError if it is none."""
+    try:
+        return sorted(folder.glob(_clean(pattern)))
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(f"{place}: {pattern!r}: {error}") from None
 
 
 def _is_pattern(text: str) -> bool:
@@ -379,6 +430,17 @@ def _bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def _line(error: object) -> str:
+    """Return the first line of an error, which may show a text and point to a place in it."""
+    return str(error).partition("\n")[0]
+
+
+def _texts(value: object) -> Sequence[str]:
+    """Return the texts in an array, none if it is no array."""
+    items = value if isinstance(value, list | tuple) else ()
+    return [text for text in items if isinstance(text, str)]
 
 
 def _table(content: Table, key: str) -> Table:

@@ -27,7 +27,6 @@ METADATA, CONSTRAINTS, SOURCES, CHANGES = "metadata", "constraints", "sources", 
 REQUIREMENTS, PINS = "requirements.txt", "constraints.txt"
 #: Where a CI image has the checkout, or where it is mounted.
 FOLDER = f"/opt/{layers.NAME}"
-MODE = "constraints-source-providers"
 #: Folders of user interfaces, and below them those that compiling makes, which git ignores.
 _INTERFACES = {
     "airflow-core/src/airflow/ui": "dist",
@@ -77,12 +76,12 @@ def find(checkout: Workspace, settings: Settings, python: str, announce: Announc
         UsageError: the checkout, the settings for it, or the constraints are unusable.
     """
     selection = tree.select(settings, checkout, python)
-    airflow = selection.distributions.get(tree.AIRFLOW)
+    airflow = selection.distributions.get(constraint_files.AIRFLOW)
     if airflow and airflow.extras is not None:
         place = str(checkout.root / airflow.file)
         provided = Provided(selection.airflow, [*airflow.extras], place)
         extras.compare(settings, python, provided, ImageKind.CI)
-    constraints = constraint_files.path(settings.project, python, MODE)
+    constraints = constraint_files.path(settings.project, python, constraint_files.FROM_SOURCES)
     pins = _pins(selection, constraints, python, announce)
     requirements = "".join(f"{line}\n" for line in selection.lines(FOLDER))
     metadata = {f"checkout/{path}": content for path, content in selection.metadata().items()}

@@ -10,7 +10,7 @@ from build_tasks import paths
 from build_tasks.config import parsing, profiles
 from build_tasks.config.options import Options
 from build_tasks.config.settings import Settings
-from build_tasks.constraints import requirement_files, tree
+from build_tasks.constraints import constraint_files, requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import matrix
@@ -184,7 +184,7 @@ def _of_checkout(
     checkout = airflow_tree.read(settings, announce)
     found = airflow_tree.find(checkout, settings, build.python, announce)
     lines = paths.read_text(found.contexts[airflow_tree.METADATA] / airflow_tree.REQUIREMENTS)
-    names = [f"{tree.AIRFLOW}[{','.join(found.extras)}]"] if found.extras else []
+    names = [f"{constraint_files.AIRFLOW}[{','.join(found.extras)}]"] if found.extras else []
     asked = [line for line in lines.splitlines() if not line.startswith("-e ")]
     added = [text for _, text in requirement_files.read(settings, build.python).requirements]
     return Target(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from checkouts import CORE, PROVIDER, SDK, write
 
+from build_tasks import paths
 from build_tasks.constraints import workspace
 from build_tasks.errors import UsageError
 
@@ -51,8 +52,10 @@ def test_the_members_of_a_workspace_are_those_that_it_lists(tree: Path) -> None:
             [project]
             name = "apache-airflow"
             [tool.uv.workspace]
-            members = [".", "./airflow-core", "providers/*", "dev/breeze", "nothing/*"]
-            """
+            members = [".", "./airflow-core", "providers/*", "dev/breeze", "nothing/*", "dev/x"]
+            exclude = ["providers/excluded*", "dev/x"]
+            """,
+            "providers/excluded/pyproject.toml": "[project]\nname = 'excluded'\n",
         },
     )
     found = workspace.read(tree)
@@ -81,6 +84,69 @@ def test_what_cannot_be_used_is_one_line(tree: Path, file: str, text: str, messa
     with pytest.raises(UsageError, match=message) as raised:
         workspace.read(tree)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", ["members", "exclude"])
+@pytest.mark.parametrize("pattern", ["/tmp/*", "/tmp", "../other", "../*", "a**", "a/../../b"])
+def test_a_member_is_in_the_checkout(tree: Path, place: str, pattern: str) -> None:
+    root = tree / "airflow-core"
+    members = {"members": ["a"], place: [pattern]}
+    lines = (f"{name} = {value}\n" for name, value in members.items())
+    write(root, {"pyproject.toml": f"[tool.uv.workspace]\n{''.join(lines)}"})
+    with pytest.raises(UsageError, match=r"airflow-core/pyproject.toml: tool.uv.workspace: '"):
+        workspace.read(root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'readme = "../../README"',
+        "readme = '/README'",
+        "readme = { file = '../../README' }",
+        'readme = "a\\u0000b"',
+        'license = { file = "../../LICENSE" }',
+        'license-files = ["/LICENSE"]',
+        'license-files = ["../../*"]',
+        'license-files = [""]',
+        'license-files = { globs = ["a**"] }',
+        'tool.hatch.build.hooks.custom.path = "../../secret"',
+        "tool.hatch.build.hooks.custom.path = 'link'",
+        'tool.hatch.version.path = "../../secret"',
+        "tool.hatch.version.path = 'link'",
+        'tool.hatch.build.targets.wheel.packages = ["../.."]',
+    ],
+)
+def test_no_file_from_outside_of_the_checkout_enters_a_build(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"secret": "version = '1'", "LICENSE": ""})
+    root = tmp_path / "checkout"
+    key = text if text.startswith("tool") else f"project.{text}"
+    write(root, {"core/pyproject.toml": f"project.name = 'x'\n{key}\n"})
+    write(root, {"pyproject.toml": "tool.uv.workspace.members = ['core']"})
+    (root / "core/link").symlink_to(tmp_path / "secret")
+    found = workspace.read(root)
+    with pytest.raises(UsageError, match=r"^core/pyproject.toml: ") as raised:
+        workspace.metadata_files(root, found.distributions.values())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("project.dynamic = 3", "project.classifiers = 3", "project.license-files.globs = 3"),
+        *("project.license-files = 'x'", "project.readme = ''", "project.readme = 'src'"),
+        *("project.readme = 'pyproject.toml/x'", "tool.hatch.build.targets.wheel.packages = 3"),
+        *("project.license-files = ['src', 'src/*']", "dependency-groups = 3"),
+        *("tool.flit.module.name = 3", "tool.uv.workspace.exclude = 3", "tool.uv.workspace = 3"),
+    ],
+)
+def test_metadata_of_another_form_is_left_to_the_build_backend(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"pyproject.toml": f"project.name = 'x'\n{text}\n", "src/x/__init__.py": ""})
+    found = workspace.read(tmp_path)
+    own = found.distributions["x"]
+    assert workspace.requirements(found.distributions) == []
+    assert workspace.version(tmp_path, own) == ""
+    assert not own.classifiers
+    assert paths.keep("metadata", workspace.metadata_files(tmp_path, [own])).is_dir()
 
 
 def test_requirements_follow_groups_and_extras_and_have_their_places(tree: Path) -> None:
@@ -195,5 +261,8 @@ def test_an_unusable_requirement_is_one_line_with_its_place(tree: Path) -> None:
         tree, {"task-sdk/pyproject.toml": SDK.replace("dynamic", 'dependencies = ["a b"]\ndynamic')}
     )
     found = workspace.read(tree)
-    with pytest.raises(UsageError, match=r"task-sdk/pyproject.toml: dependencies: 'a b': "):
+    with pytest.raises(
+        UsageError, match=r"task-sdk/pyproject.toml: dependencies: 'a b': "
+    ) as raised:
         workspace.requirements(found.distributions)
+    assert "\n" not in str(raised.value)
