@@ -216,7 +216,7 @@ def test_a_build_backend_that_fails_is_one_line(team: Bench) -> None:
     ("options", "code", "message"),
     [
         (("--ci-from", "release"), 2, "--from-sources: ci.from is release: set it to a folder of"),
-        (("--ci-from", "/none"), 2, "--ci-from: there is no folder '/none': choose release, a fo"),
+        (("--ci-from", "/none"), 2, "--ci-from: there is no folder '/none': choose release, a "),
         (("--ci-extras", "celry"), 2, "--ci-extras: Airflow 9.9.9 has no extra 'celry': did you"),
     ],
 )
