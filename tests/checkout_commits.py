@@ -156,7 +156,7 @@ COMMITS = (
     Commit("a module of it", EDIT, _appended(_DEMO_PACKAGE)),
     Commit(
         "it is gone",
-        EDIT | INSTALL,
+        NONE,
         {"pyproject.toml": ('\n    "providers/demo",', "")},
         gone=(_DEMO,),
         settings=('    "apache-airflow-providers-demo",\n', ""),
