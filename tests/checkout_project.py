@@ -23,14 +23,11 @@ INSTALL = EDIT | {DEPENDENCY, "main 9/9", "image-copy 1/2"}
 PYTHON = ("--python", "3.11")
 #: What git leaves out of the repository of Airflow, as far as tests make it.
 _IGNORED = "__pycache__/\n.pytest_cache/\n/generated/\n"
-#: All that an image has of a checkout, and of what is installed, but for times: uv notes when it
-#: installed a folder in uv_cache.json, whose hash is in RECORD.
+#: All that an image has of a checkout, and of what is installed, but for times.
 _LISTING = """
 cd /opt
 find airflow venv -name __pycache__ -prune -o -printf '%y %m %U:%G %p -> %l\\n' | sort
-find airflow venv -name __pycache__ -prune -o -type f -not -name uv_cache.json -not -name RECORD \\
-    -print0 | sort -z | xargs -0 sha256sum
-find venv -name RECORD -print0 | sort -z | xargs -0 grep -hv uv_cache.json | sha256sum
+find airflow venv -name __pycache__ -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
 _LOG = re.compile(r"\(log: (.+)\)$", re.MULTILINE)
 _INSTALLED = re.compile(r"^#\d+ (?:\d+\.\d+ )? ?([+-] \S+?==\S+)$", re.MULTILINE)
