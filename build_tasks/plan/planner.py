@@ -58,7 +58,7 @@ def plan_builds(
     bases = build_host.base_images(host, pythons, host.platforms, announce, dry=dry)
     if len(host.platforms) > 1 and not dry:
         bases = build_host.pin(host, bases)
-    branches = reuse_policy.resolve(settings, ci_run, requested.kind, len(host.platforms), announce)
+    branches = reuse_policy.resolve(settings, ci_run, requested, len(host.platforms), announce)
     specs: list[BuildSpec] = []
     for content in contents:
         base = bases[content.image.python]

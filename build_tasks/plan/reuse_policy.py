@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from build_tasks.config.settings import Settings
-from build_tasks.model.build import Candidate, Output, ReusePlan
+from build_tasks.model.build import Candidate, ImageOutput, Output, ReusePlan
 from build_tasks.model.cache import CacheMode
 from build_tasks.model.matrix import Build, Names
 from build_tasks.plan import cache_policy
@@ -15,7 +15,7 @@ from build_tasks.process import Announce
 
 
 def resolve(
-    settings: Settings, run: CIRun, kind: Output, platforms: int, announce: Announce
+    settings: Settings, run: CIRun, requested: ImageOutput, platforms: int, announce: Announce
 ) -> tuple[str, ...]:
     """Return the branches whose images the builds of a run may take, in order.
 
@@ -25,7 +25,7 @@ def resolve(
     Args:
         settings: the settings.
         run: what is known of the run.
-        kind: what happens to the image.
+        requested: what happens to the image.
         platforms: the number of platforms.
         announce: is told why nothing is reused although the settings say so.
     """
@@ -36,9 +36,11 @@ def resolve(
     reason = ""
     if settings.cache_mode is CacheMode.DISABLED:
         reason = "--cache-mode disabled makes every step run"
-    elif kind is Output.LOAD and platforms > 1:
+    elif requested.sbom:
+        reason = "--sbom: an image that is taken gets none"
+    elif requested.kind is Output.LOAD and platforms > 1:
         reason = "several platforms are loaded from the builder's cache"
-    elif kind not in {Output.LOAD, Output.PUSH}:
+    elif requested.kind not in {Output.LOAD, Output.PUSH}:
         reason = "only --load and --push can take an image"
     if reason:
         announce(f"no image is reused: {reason}")

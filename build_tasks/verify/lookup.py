@@ -181,6 +181,11 @@ def _of_checkout(
 ) -> Target:
     """Return a CI image with the distributions of a checkout."""
     settings = host.settings
+    if settings.sources == "mount":
+        raise UsageError(
+            f"{settings.origins['sources']}: an image with mounted sources has no Airflow to "
+            "verify: build it with --sources copy, and set sources to copy"
+        )
     checkout = airflow_tree.read(settings, announce)
     found = airflow_tree.find(checkout, settings, build.python, announce)
     lines = paths.read_text(found.contexts[airflow_tree.METADATA] / airflow_tree.REQUIREMENTS)

@@ -8,7 +8,7 @@ import pytest
 
 from build_tasks.config import loading
 from build_tasks.config.settings import Settings
-from build_tasks.model.build import Candidate, Output, ReusePlan
+from build_tasks.model.build import Candidate, ImageOutput, Output, ReusePlan
 from build_tasks.model.matrix import Build, ImageKind, Names, Platform
 from build_tasks.plan import reuse_policy
 from build_tasks.plan.trust import CIRun
@@ -23,11 +23,16 @@ def settings(**options: str) -> Settings:
 
 
 def resolve(
-    run: CIRun = PULL, kind: Output = Output.LOAD, platforms: int = 1, **options: str
+    run: CIRun = PULL,
+    kind: Output = Output.LOAD,
+    platforms: int = 1,
+    sbom: str = "",
+    **options: str,
 ) -> tuple[tuple[str, ...], list[str]]:
     said: list[str] = []
     chosen = settings(**options)
-    return reuse_policy.resolve(chosen, run, kind, platforms, said.append), said
+    requested = ImageOutput(kind, sbom=sbom)
+    return reuse_policy.resolve(chosen, run, requested, platforms, said.append), said
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,7 @@ def test_the_base_comes_before_the_main_branch(
         (Output.LOAD, 2, {}, "several platforms are loaded from the builder's cache"),
         (Output.NONE, 1, {}, "only --load and --push can take an image"),
         (Output.DIGEST, 1, {}, "only --load and --push can take an image"),
+        (Output.PUSH, 1, {"sbom": "s:1"}, "--sbom: an image that is taken gets none"),
         (Output.LOAD, 1, {"cache_mode": "disabled"}, "--cache-mode disabled makes every step run"),
     ],
 )

@@ -110,6 +110,13 @@ def test_a_ci_image_of_a_checkout_has_what_the_checkout_asks_for(
     ]
 
 
+def test_an_image_without_its_checkout_cannot_be_verified(tmp_path: Path) -> None:
+    settings = loaded(ci_from=str(tmp_path), sources="mount")
+    host = SimpleNamespace(client=None, settings=settings)
+    with pytest.raises(UsageError, match=r"^--sources: .* no Airflow to verify"):
+        lookup._of_checkout(host, IMAGE, CI, "base", lambda _: None)  # type: ignore[arg-type]
+
+
 def test_each_image_has_its_budget() -> None:
     own = loaded()
     assert expected(CI).budget == own.ci_budget == 2600
