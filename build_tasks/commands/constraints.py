@@ -27,6 +27,8 @@ from build_tasks.plan import airflow_tree
 
 #: More changes than these are a table.
 _FEW = 20
+#: Options that say nothing where a release is resolved.
+_OF_SOURCES = ("ci-from", "ci-distributions", "ci-groups", "json")
 
 
 def generate_constraints(options: Options) -> None:
@@ -48,6 +50,9 @@ def generate_constraints(options: Options) -> None:
         ]
         _show(options, changes)
         return
+    for name in _OF_SOURCES:
+        if options.given.get(name):
+            raise UsageError(f"--{name}: is for --from-sources: add that, or leave this one out")
     for python in pythons:
         extras.refresh(python, settings, uv, announce=message)
         extras.check(settings, python)

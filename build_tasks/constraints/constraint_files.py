@@ -224,10 +224,8 @@ def limits(settings: Settings, python: str) -> list[Requirement]:
     ]
 
 
-def generate(
-    python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce
-) -> list[Change]:
-    """Resolve the constraints of a Python, write the project's files of all modes, return changes.
+def generate(python: str, settings: Settings, uv: Uv, *, upgrade: bool, announce: Announce) -> None:
+    """Resolve the constraints of a Python, write the project's files of all modes, and say changes.
 
     Versions in the present file are kept where they fit, unless `upgrade` asks for the newest.
 
@@ -263,11 +261,9 @@ def generate(
         FROM_SOURCES: without(resolved, AIRFLOW),
     }
     write(settings.project, python, airflow, modes)
-    changed = changes(before, resolved)
-    for change in changed:
+    for change in changes(before, resolved):
         announce(str(change))
     announce(f"{place(file)}: {plural(len(resolved), 'package')}")
-    return changed
 
 
 def write(project: Project, python: str, airflow: str, modes: Mapping[str, Pins]) -> None:

@@ -44,6 +44,18 @@ def test_the_baseline_follows_the_pins_of_its_python(steps: list[tuple[str, str,
     ]
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"ci-from": "x"}, {"ci-distributions": "x"}, {"ci-groups": "x"}, {"json": True}],
+)
+def test_an_option_of_sources_is_not_ignored(
+    steps: list[tuple[str, str, object]], option: dict[str, str | bool]
+) -> None:
+    with pytest.raises(UsageError, match=rf"^--{next(iter(option))}: is for --from-sources: "):
+        constraints.generate_constraints(Options({"python": "3.11", **option}))
+    assert steps == []
+
+
 def test_all_pythons_are_the_default(steps: list[tuple[str, str, object]]) -> None:
     constraints.generate_constraints(Options({}))
     assert tuple(dict.fromkeys(python for _, python, _ in steps)) == loading.load().pythons
