@@ -68,7 +68,8 @@ def prepare(
         DiskError: there is no space for a snapshot.
         ImagesError: files change faster than they can be read.
     """
-    home = file_hashes.home(Path(key or root.resolve())) / "checkout"
+    home = file_hashes.home(Path(key or root.resolve()))
+    home = home.with_name(f"{home.name}-checkout")  # the folder may be a context, too
     prepared = context.prepare(root, allowed, announce, made, Place(home, NAME, _MODE))
     try:
         with locks.hold(home / "lock", f"copies the files of {root}", announce):

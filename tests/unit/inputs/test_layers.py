@@ -10,7 +10,7 @@ import pytest
 
 from build_tasks import paths
 from build_tasks.errors import DiskError
-from build_tasks.inputs import layers, snapshot
+from build_tasks.inputs import context, layers, snapshot
 from build_tasks.inputs.context import Allowed
 from build_tasks.inputs.layers import NAME, Layers
 
@@ -140,6 +140,18 @@ def test_the_first_layer_stays_while_it_is_used(checkout: Path) -> None:
     assert again.base.folder != before.base.folder
 
 
+def test_a_context_of_the_same_folder_leaves_the_layers(checkout: Path) -> None:
+    """Its snapshots that were not used for a day are removed; the layers are not among them."""
+    allowed = Allowed(everything=True)
+    context.prepare(checkout, allowed, pytest.fail)
+    before = prepare(checkout)
+    home = before.base.folder.parent
+    os.utime(home, (0, 0))
+    (checkout / "new.py").write_text("new")
+    context.prepare(checkout, allowed, pytest.fail)
+    assert before.base.folder.is_dir()
+
+
 def test_a_damaged_record_begins_anew(checkout: Path) -> None:
     before = prepare(checkout)
     (before.base.folder.parent / "layers.json").write_text("[")
@@ -150,7 +162,7 @@ def test_a_damaged_record_begins_anew(checkout: Path) -> None:
 def test_what_an_interrupted_run_left_is_no_matter(checkout: Path) -> None:
     prepare(checkout)
     (checkout / "folder/1.py").write_text("edited")
-    home = next((paths.cache_folder() / "contexts").glob("*/checkout"))
+    home = next((paths.cache_folder() / "contexts").glob("*-checkout"))
     (home / "changes-new/rest").mkdir(parents=True)
     found = prepare(checkout)
     assert files(found.changes.folder) == {"folder/1.py": "edited"}
