@@ -8,6 +8,7 @@ and providers of later releases, most modules cannot import what they need of it
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import sys
 import tarfile
@@ -176,8 +177,9 @@ def patiently(read: Callable[[], bytes]) -> bytes:
     while True:
         try:
             return read()
-        except OSError as error:
-            final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+        except (OSError, http.client.HTTPException) as error:
+            status = error.code if isinstance(error, urllib.error.HTTPError) else 503
+            final = status < 500 and status != http.HTTPStatus.TOO_MANY_REQUESTS
             if final or time.monotonic() > end:
                 raise
             time.sleep(PAUSE)

@@ -19,12 +19,20 @@ from airflow_tree import RELEASES, Release
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; the first requests fail, as those to a mirror that restarts."""
+    """Serves a folder; the first requests fail, as those to a mirror that restarts.
+
+    A fault is a status; with 200, half of the answer comes.
+    """
 
     faults: ClassVar[list[int]] = []
 
     def do_GET(self) -> None:
-        if self.faults:
+        if self.faults[-1:] == [200]:
+            self.send_response(self.faults.pop())
+            self.send_header("Content-Length", "9")
+            self.end_headers()
+            self.wfile.write(b"half")
+        elif self.faults:
             self.send_error(self.faults.pop())
         else:
             super().do_GET()
@@ -127,7 +135,7 @@ def test_an_index_with_a_fault_is_asked_again(
     tmp_path: Path, release: Release, index: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(airflow_tree, "PAUSE", 0.01)
-    monkeypatch.setattr(Handler, "faults", [503, 502])
+    monkeypatch.setattr(Handler, "faults", [503, 502, 429, 200])
     assert airflow_tree.make(tmp_path / "tree", tmp_path / "cache", release, index).is_dir()
     monkeypatch.setattr(Handler, "faults", [404])
     with pytest.raises(OSError, match="404"):
