@@ -142,6 +142,9 @@ def _option(verb: Verb, word: str, place: str, command: str) -> Option:
             if option.name != name:
                 loading.renamed(word, f"--{option.name}")
             return option
+    if verb.rest and not word.startswith("--"):  # like pytest's -k
+        subject = f"{place}: {word}" if place else word
+        raise UsageError(f"{subject}: an option of the command follows it: COMMAND {word}")
     raise _unknown(verb, "option", word, place, command)
 
 
