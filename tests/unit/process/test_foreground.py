@@ -122,7 +122,7 @@ def test_the_cleanup_of_a_killed_process_is_run_at_once(tmp_path: Path) -> None:
     with subprocess.Popen([PYTHON, "-c", *arguments], cwd=ROOT, stdin=subprocess.DEVNULL) as killed:
         assert appears(tmp_path / "ready")
         killed.kill()
-    disappears(tmp_path / "left", 3)
+    disappears(tmp_path / "left", 6)  # SIGKILL comes after 7
 
 
 def test_input_is_there_unless_it_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,9 +146,9 @@ def test_input_is_there_unless_it_is_a_terminal(monkeypatch: pytest.MonkeyPatch)
 def test_a_terminal_is_passed_on_with_its_sizes_and_gets_its_modes_back(tmp_path: Path) -> None:
     """The command is in a session of its own, so no signal of the terminal reaches it."""
     script = """
-        trap 'stty size' WINCH
+        trap 'stty size; resized=1' WINCH
         stty raw -echo; echo ready
-        for _ in 1 2 3 4 5 6 7 8 9; do sleep 0.1; done
+        until [ "$resized" ]; do sleep 0.05; done
         kill -s KILL $$
     """
     program = f"from build_tasks import process; assert process.on_terminal(){ATTACHED}"
