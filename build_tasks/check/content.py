@@ -79,7 +79,7 @@ def cache_layers(manifest: str, config: str, reference: str) -> CacheLayers:
             str(layer["digest"]): str((layer.get("annotations") or {}).get(_CONTENT, ""))
             for layer in json.loads(manifest)["layers"]
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise RegistryError(f"{reference}: is not a cache of BuildKit") from None
     return CacheLayers(chain, content)
 
@@ -170,7 +170,7 @@ def _equal(key: str, image: Mapping[str, Any], expected: Mapping[str, Any], made
     actual, wanted = image.get(key) or None, expected.get(key) or None
     if actual == wanted:
         return True
-    if key not in {"Cmd", "Entrypoint"} or not wanted or len(wanted) != 1:
+    if key not in {"Cmd", "Entrypoint"} or not isinstance(wanted, list) or len(wanted) != 1:
         return False
     # The form without brackets runs in a shell.
     return bool(actual == [*(made.state.get("SHELL") or ("/bin/sh", "-c")), *wanted])

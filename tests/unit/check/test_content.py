@@ -107,6 +107,14 @@ def test_a_configuration_without_an_entrypoint_keeps_the_command_of_the_base() -
         assert problem(text, Cmd=None) == ""
 
 
+def test_a_command_of_another_form_is_no_error() -> None:
+    base = replace(BASE_IMAGE, config={**BASE_IMAGE.config, "Cmd": 1})
+    changed = image({**base.config, "Cmd": ["x"]}, *LAYERS)
+    assert "Cmd" in content.config_problem(
+        changed, base, made("ARG BASE_IMAGE\nFROM $BASE_IMAGE\n"), {}
+    )
+
+
 def test_what_cannot_be_compared_is_not_accepted() -> None:
     assert "cannot be compared" in problem(f"{DOCKERFILE}HEALTHCHECK NONE\n")
     base = replace(BASE_IMAGE, config={**BASE, "OnBuild": ["RUN x"]})
@@ -146,7 +154,13 @@ def test_a_linked_layer_may_stand_on_nothing() -> None:
     assert content.layer_problem(IMAGE, BASE_IMAGE, alone, (False,) * 3)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"layers": [1]}', '{"config": {"digest": 1}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"layers": [1]}', '{"config": {"digest": 1}}'),
+        '{"layers": [{"blob": "a", "parent": Infinity}]}',
+    ],
+)
 def test_what_is_no_cache_is_one_line(text: str) -> None:
     with pytest.raises(RegistryError, match="r:c: is not a cache of BuildKit"):
         content.config_digest(text, "r:c")
