@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from build_tasks.verify import archive, download, github_artifact
 
 #: The option that names it.
 OPTION = "--from"
+#: Whatever begins like an address is one: as a file, its signature would be shown.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def opened(text: str, bundle: Path | None, announce: Announce) -> Iterator[Sourc
     Raises:
         ImagesError: it cannot be read, or is no file of image.save.
     """
-    if not text.startswith((github_artifact.PREFIX, "https://", "http://")):
+    if not text.startswith(github_artifact.PREFIX) and not _ADDRESS.match(text):
         with archive.opened(text) as chunks:
             yield Source(text, chunks)
         return

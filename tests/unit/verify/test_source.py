@@ -52,3 +52,10 @@ def test_addresses_and_artifacts_are_checked_first() -> None:
     for text in ("http://example.com/f", "github:x"):
         with pytest.raises(UsageError, match=r"^--from: "):
             read(text)
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "ftp", "s3", "file"])
+def test_an_address_is_no_file_whatever_its_scheme(scheme: str) -> None:
+    with pytest.raises(UsageError, match=r"^--from: ") as caught:
+        read(f"{scheme}://example.com/f?sig=secret")
+    assert "secret" not in str(caught.value)
