@@ -189,6 +189,8 @@ def pieces(path: str) -> Iterator[bytes]:
     try:
         file = os.open(path, _READ)
         try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):  # a pipe would be an empty file
+                raise ChangedError(path)
             while piece := os.read(file, _PIECE):
                 yield piece
         finally:
