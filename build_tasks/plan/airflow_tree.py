@@ -157,19 +157,21 @@ def warn_of_missing(checkout: Workspace, place: str, announce: Announce) -> None
 def _warn_of_interfaces(checkout: Workspace, place: str, announce: Announce) -> None:
     """Say which user interfaces of a checkout are not compiled."""
     for interface, made in _INTERFACES.items():
-        if (checkout.root / interface).is_dir() and not _files(checkout.root / interface / made):
-            announce(f"warning: {place}: {interface}/{made}: this user interface is not compiled")
+        folder = f"{interface}/{made}"
+        if (checkout.root / interface).is_dir() and not _files(checkout.root, f"{folder}/**/*"):
+            announce(f"warning: {place}: {folder}: this user interface is not compiled")
 
 
 def _generated(root: Path) -> Iterable[str]:
     """Yield the files that builds have made in a checkout, which git ignores."""
-    for interface, made in _INTERFACES.items():
-        for file in _files(root / interface / made):
-            yield file.relative_to(root).as_posix()
-    for pattern in _GENERATED:
+    interfaces = (f"{interface}/{made}/**/*" for interface, made in _INTERFACES.items())
+    for pattern in (*interfaces, *_GENERATED):
         yield from (file.relative_to(root).as_posix() for file in _files(root, pattern))
 
 
-def _files(folder: Path, pattern: str = "**/*") -> list[Path]:
-    found = sorted(folder.glob(pattern))
-    return [path for path in found if path.is_file() and not path.is_symlink()]
+def _files(root: Path, pattern: str) -> list[Path]:
+    """Return the files of a checkout that match a pattern; none that a link leads out to."""
+    found = [path for path in sorted(root.glob(pattern)) if path.is_file()]
+    whole = root.resolve()
+    inside = {one: one.resolve().is_relative_to(whole) for one in {path.parent for path in found}}
+    return [path for path in found if inside[path.parent] and not path.is_symlink()]

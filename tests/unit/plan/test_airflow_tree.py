@@ -149,6 +149,20 @@ def test_what_was_made_in_the_checkout_enters_whatever_is_ignored(root: Path) ->
     }
 
 
+def test_no_link_leads_to_files_outside_of_the_checkout(root: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"secrets/key": "1", "secrets/more/key": "1"})
+    interface = root / "airflow-core/src/airflow/ui"
+    interface.mkdir()
+    for link in (interface / "dist", root / "generated"):
+        link.symlink_to(tmp_path / "secrets")
+    notes: list[str] = []
+    found = airflow_tree.prepare(
+        airflow_tree.read(settings(root), notes.append), settings(root), quiet
+    )
+    assert not [path for path in found["sources"].files if path.endswith("key")]
+    assert "user interface is not compiled" in notes[-1]
+
+
 def test_a_checkout_that_is_mounted_sends_no_files(root: Path) -> None:
     assert prepare(settings(root, {"sources": "mount"})) == {}
 
