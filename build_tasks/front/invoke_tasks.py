@@ -41,10 +41,13 @@ class _VerbTask(Task[Callable[..., None]]):
     Args:
         verb: the verb.
         given: the options that the command line gives; None if that was not parsed.
+        remainder: what follows `--` in the command line; Invoke would join the words.
     """
 
-    def __init__(self, verb: Verb, given: Mapping[str, Any] | None) -> None:
-        rest = (given or {}).get(verb.rest)  # of which Invoke would join the words
+    def __init__(
+        self, verb: Verb, given: Mapping[str, Any] | None, remainder: Sequence[str]
+    ) -> None:
+        rest = [*remainder] if given is None else given.get(verb.rest)
 
         def body(_context: Context, **values: Any) -> None:
             try:
@@ -96,12 +99,13 @@ def namespace(*own: Callable[..., Any], words: Sequence[str] | None = None) -> C
         except ImagesError as error:
             console.message(str(error))
             sys.exit(error.exit_code)
+    remainder = words[words.index("--") + 1 :] if "--" in words else ()
     for path, given in (tasks or dict.fromkeys(VERBS)).items():
         folder, _, name = path.rpartition(".")
         if folder and folder not in root.collections:
             root.add_collection(Collection(folder))
         collection = root.collections[folder] if folder else root
-        collection.add_task(_VerbTask(VERBS[path], given), name=name)
+        collection.add_task(_VerbTask(VERBS[path], given, remainder), name=name)
     return root
 
 

@@ -97,6 +97,13 @@ def test_both_front_ends_run_the_command_in_the_image(place: Bench) -> None:
     assert [words[1:4] for words in place.told()][-1] == ["rm", "--force", "--volumes"]
 
 
+def test_the_command_is_run_after_an_option_of_invoke(place: Bench) -> None:
+    done = place.invoke("--echo", "image.run", "--python", "3.11", "--", "pytest", "-x")
+    assert done.returncode == 0, done.stderr
+    (words,) = runs(place)
+    assert words[-3:] == [IMAGE, "pytest", "-x"]
+
+
 def test_mounted_sources_need_no_build(place: Bench) -> None:
     mount = ("--sources", "mount")
     has_image(place, *mount)

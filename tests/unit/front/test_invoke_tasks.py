@@ -98,14 +98,22 @@ def test_an_error_ends_invoke_with_its_exit_code(monkeypatch: pytest.MonkeyPatch
     assert caught.value.code == UsageError.exit_code
 
 
-def test_a_command_reaches_its_task_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Invoke would join the words after `--`."""
+@pytest.mark.parametrize("before", [[], ["--echo"], ["own"]])
+def test_a_command_reaches_its_task_word_by_word(
+    monkeypatch: pytest.MonkeyPatch, before: list[str]
+) -> None:
+    """Invoke would join the words after `--`, also where it parses the command line itself."""
+
+    @task
+    def own(_: Context) -> None:
+        """A task of the project."""
+
     given: list[Options] = []
     monkeypatch.setattr(Verb, "run", lambda _, options: given.append(options))
     words = ["image.run", "--python", "3.11", "--env", "A=1", "--", "pytest", "-k", "a and b"]
-    task = invoke_tasks.namespace(words=words)["image.run"]
-    assert "command" not in {argument.name for argument in task.get_arguments()}
-    task(Context(), python=["3.11"], env=["A=1"])
+    run = invoke_tasks.namespace(own, words=[*before, *words])["image.run"]
+    assert "command" not in {argument.name for argument in run.get_arguments()}
+    run(Context(), python=["3.11"], env=["A=1"])
     command = ["pytest", "-k", "a and b"]
     assert given == [Options({"python": "3.11", "env": ["A=1"], "command": command})]
 
