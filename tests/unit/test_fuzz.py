@@ -16,25 +16,29 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import archives
+import checkouts
 import hypothesis
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from build_tasks import paths
 from build_tasks.builders import store
 from build_tasks.buildx import imagetools
+from build_tasks.check import content as image_content
 from build_tasks.check import image_metadata
 from build_tasks.config import loading
 from build_tasks.config.project import SHIPPED as ROOT
-from build_tasks.constraints import baseline, constraint_files
+from build_tasks.constraints import baseline, constraint_files, workspace
+from build_tasks.constraints.workspace import Workspace
 from build_tasks.engine import state
 from build_tasks.engine.folders import Folders
-from build_tasks.errors import ImagesError
+from build_tasks.errors import ImagesError, from_os_error
 from build_tasks.front import command_line
 from build_tasks.front.verbs import VERBS
 from build_tasks.history import journal, recipe, serialization
@@ -217,6 +221,35 @@ def _cache(content: bytes, _: Path) -> None:
     registry_caches.parse("r/i:1", content.decode(errors="replace"))
 
 
+def _branch_cache(content: bytes, _: Path) -> None:
+    text = content.decode(errors="replace")
+    image_content.cache_layers(as_json({"layers": []}).decode(), text, "r/i:1")
+    image_content.cache_layers(text, as_json({"layers": []}).decode(), "r/i:1")
+
+
+def _checkout(content: bytes, folder: Path) -> None:
+    (folder / "pyproject.toml").write_bytes(content)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            if content.startswith(b"{"):  # TOML with a mistake is seldom TOML
+                patch.setattr(paths, "parse_toml", paths.parse_json)
+            _read_checkout(workspace.read(folder))
+    except OSError as error:  # a name that is too long
+        raise from_os_error(error) from None
+
+
+def _read_checkout(found: Workspace) -> None:
+    every = found.distributions.values()
+    for each in every:
+        workspace.version(found.root, each)
+        names = [PurePosixPath(name) for name in workspace.metadata_files(found.root, [each])]
+        assert not [name for name in names if name.is_absolute() or ".." in name.parts]
+        for group in each.groups:
+            workspace.group_requirements(each, group)
+    extras = [(each, extra) for each in every for extra in each.extras or ()]
+    workspace.requirements(found.distributions, extras=extras)
+
+
 def _builder(content: bytes, folder: Path) -> None:
     (folder / "instances").mkdir(exist_ok=True)
     (folder / "instances" / "one").write_bytes(content)
@@ -299,6 +332,12 @@ def targets() -> Iterator[Target]:
     yield Target("image", (as_json({"manifest": {"digest": DIGEST}, "image": config}),), _image)
     yield Target("manifest", (as_json({"schemaVersion": 2, "manifests": [entry]}),), _manifest)
     yield Target("cache", (as_json({"layers": [layer], "config": layer}),), _cache)
+    of_branch = as_json({"layers": [{**layer, "blob": DIGEST, "parent": 1}]})
+    yield Target("cache of a branch", (of_branch,), _branch_cache)
+    project = checkouts.CORE.replace('broken = [{ include-group = "none" }]', "")
+    project += '\n[tool.uv.workspace]\nmembers = [".", "a/*"]\nexclude = ["b"]\n'
+    samples = (project.encode(), as_json(paths.parse_toml(project)))
+    yield Target("checkout", samples, _checkout)
     yield Target(
         "builder", (as_json({"Name": "one", "Driver": "docker", "Nodes": [node]}),), _builder
     )
