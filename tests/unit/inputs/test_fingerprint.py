@@ -116,3 +116,33 @@ def test_a_record_keeps_no_secret() -> None:
 def test_a_base_of_the_same_name_has_no_details() -> None:
     one = fingerprint.gather([], {"BASE_IMAGE": "r/base:1"}, {})
     assert fingerprint.details("base", one, one) == []
+
+
+TWO_LAYERS = """\
+FROM scratch AS sources
+FROM scratch AS changes
+FROM b AS main
+COPY --from=sources / /opt/
+COPY --from=changes / /opt/
+"""
+
+
+def divided(**files: str) -> Inputs:
+    named = {name.replace("_", ":"): f"100644 {text}" for name, text in files.items()}
+    return fingerprint.gather(dockerfile.parse(TWO_LAYERS), {}, named)
+
+
+def test_how_a_checkout_is_divided_into_layers_is_no_input() -> None:
+    whole = divided(sources_a="1", sources_b="2", sources_new="3")
+    edited = divided(sources_a="0", sources_b="2", changes_a="1", changes_new="3")
+    assert edited.fingerprint == whole.fingerprint
+    assert fingerprint.details("files", whole, edited) == []
+
+
+def test_a_changed_file_of_a_checkout_is_an_input_in_either_layer() -> None:
+    whole = divided(sources_a="1", sources_b="2")
+    in_base = divided(sources_a="9", sources_b="2")
+    above = divided(sources_a="1", sources_b="2", changes_a="9")
+    for other in (in_base, above):
+        assert fingerprint.changed(whole.fingerprint, other.fingerprint) == ("files",)
+        assert fingerprint.details("files", whole, other) == ["sources:a"]
