@@ -35,7 +35,7 @@ from build_tasks.constraints.reasons import Explained
 from build_tasks.constraints.resolver import Uv
 from build_tasks.constraints.tree import Selection
 from build_tasks.constraints.workspace import Wanted
-from build_tasks.errors import DependencyError, UsageError
+from build_tasks.errors import DependencyError, NetworkError, UsageError
 from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.process import Announce
 from build_tasks.text.formatting import listed, plural
@@ -273,6 +273,8 @@ class Checkout:
                 except DependencyError as error:
                     if reason := reasons.stated(str(error), change.package, versions):
                         found[change.package] = reason
+                except NetworkError:  # the versions are known and written: do without the reasons
+                    break
         return found
 
     def _reason(self, change: Change, known: Mapping[str, str], resolved: _Resolved) -> str:

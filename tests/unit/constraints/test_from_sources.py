@@ -233,11 +233,12 @@ def test_each_change_says_who_wants_what(settings: Settings, root: Path, uv: Fak
     ]
 
 
+@pytest.mark.parametrize("error", ["error: No solution found", "error: Failed to fetch"])
 def test_what_requires_a_package_is_named_where_uv_does_not_say_what_excludes_the_old_version(
-    settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
     def answer(_: str, limits: list[str]) -> str:
-        return "error: No solution found" if "greenlet==2" in limits else RESOLVED
+        return error if "greenlet==2" in limits else RESOLVED
 
     monkeypatch.setattr(process, "run", FakeUv(answer))
     changes = checkout(settings, root).generate(upgrade=False, announce=print)
