@@ -258,6 +258,6 @@ def _run(client: Client, command: Command, subject: str, timeout: float) -> None
             command, environment=client.environment, timeout=timeout, check=False
         )
     except CommandTimeout:
-        raise CommandTimeout(f"it was not there within {timeout:.0f} s") from None
+        raise CommandTimeout(f"{subject}: it was not there within {timeout:.0f} s") from None
     if completed.returncode:
         raise classification.of_registry(completed, subject)
