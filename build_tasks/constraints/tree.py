@@ -28,6 +28,7 @@ class Selection:
         distributions: those that are installed editable, by name.
         groups: dependency groups, each with its distribution.
         extras: extras of apache-airflow, as PyPI normalizes them.
+        unsupported: distributions that are left out because they do not support the Python.
     """
 
     workspace: Workspace
@@ -35,6 +36,7 @@ class Selection:
     distributions: Mapping[str, Distribution]
     groups: tuple[tuple[Distribution, str], ...] = ()
     extras: tuple[str, ...] = ()
+    unsupported: tuple[Distribution, ...] = ()
 
     @cached_property
     def wanted(self) -> list[Wanted]:
@@ -73,19 +75,28 @@ class Selection:
 def select(settings: Settings, checkout: Workspace, python: str) -> Selection:
     """Return what the settings select of a checkout for a Python.
 
+    By default, that is all but what does not support the Python, as some providers do not.
+
     Raises:
         UsageError: a distribution or a group does not exist; or the checkout is not Airflow's, or
-            does not support the Python.
+            Airflow or a distribution that the settings name does not support the Python.
     """
     place = settings.origins["ci.from"]
     airflow = _version(checkout, place)
     chosen = _distributions(settings, checkout)
-    for distribution in chosen.values():
-        _check_python(distribution, python, place)
+    unsupported = [each for each in chosen.values() if not _supports(each, python)]
+    for distribution in unsupported:
+        if settings.ci_distributions or distribution.name in _VERSIONED:
+            raise UsageError(
+                f"{place}: {distribution.name} is for Python "
+                f"{distribution.project['requires-python']}, not {python} "
+                f"({distribution.file}: requires-python)"
+            )
+        del chosen[distribution.name]
     groups = _groups(settings, chosen)
     names = profiles.names(profiles.extras(settings, ImageKind.CI, airflow))
     extras = tuple(map(normalize, names)) if AIRFLOW in chosen else ()
-    return Selection(checkout, airflow, chosen, groups, extras)
+    return Selection(checkout, airflow, chosen, groups, extras, tuple(unsupported))
 
 
 def _version(checkout: Workspace, place: str) -> str:
@@ -147,8 +158,12 @@ def _group(distribution: Distribution, name: str) -> str:
     return next(spelled, "")
 
 
-def _check_python(distribution: Distribution, python: str, place: str) -> None:
-    """Raise UsageError if a distribution does not support a Python."""
+def _supports(distribution: Distribution, python: str) -> bool:
+    """Return whether a distribution supports a Python.
+
+    Raises:
+        UsageError: its pyproject.toml does not say so in a way that can be read.
+    """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - start-up time
 
     text = distribution.project.get("requires-python", "")
@@ -158,8 +173,4 @@ def _check_python(distribution: Distribution, python: str, place: str) -> None:
         raise UsageError(f"{distribution.file}: requires-python: {text!r} is unusable") from None
     # `!=3.13` is meant for all of 3.13, but only says 3.13.0.
     excluded = any(each.operator == "!=" and each.version == python for each in supported)
-    if excluded or not supported.contains(f"{python}.99"):
-        raise UsageError(
-            f"{place}: {distribution.name} is for Python {text}, not {python} "
-            f"({distribution.file}: requires-python)"
-        )
+    return not excluded and supported.contains(f"{python}.99")

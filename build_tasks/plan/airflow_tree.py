@@ -19,7 +19,7 @@ from build_tasks.plan import airflow_checkout
 from build_tasks.plan.airflow_source import CHECKOUT, Installation
 from build_tasks.process import Announce
 from build_tasks.text import hints
-from build_tasks.text.formatting import plural
+from build_tasks.text.formatting import listed, plural
 
 #: The build contexts that replace stages of the Dockerfile.
 METADATA, CONSTRAINTS, SOURCES, CHANGES = "metadata", "constraints", "sources", "changes"
@@ -76,6 +76,11 @@ def find(checkout: Workspace, settings: Settings, python: str, announce: Announc
         UsageError: the checkout, the settings for it, or the constraints are unusable.
     """
     selection = tree.select(settings, checkout, python)
+    if names := [distribution.name for distribution in selection.unsupported]:
+        place = settings.origins["ci.from"]
+        announce(
+            f"warning: {place}: left out, for they do not support Python {python}: {listed(names)}"
+        )
     airflow = selection.distributions.get(constraint_files.AIRFLOW)
     if airflow and airflow.extras is not None:
         place = str(checkout.root / airflow.file)

@@ -181,7 +181,7 @@ def test_the_exit_code_is_the_commands(place: Bench) -> None:
     assert last(failed.stderr) == "pytest exited with code 5"
     session = place.nox("test_ci-3.11", **failing)
     assert session.returncode == 1
-    assert "nox > Session test_ci-3.11 aborted: pytest exited with code 5." in session.stderr
+    assert "nox > Session test_ci-3.11 aborted: pytest exited with code 5" in session.stderr
     failing["FAKE_EXIT"] = "125"  # of docker itself: it knows no such container
     failed = place.invoke("image.run", "--python", "3.11", **failing)
     assert failed.returncode == 3

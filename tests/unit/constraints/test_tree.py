@@ -124,6 +124,18 @@ def test_a_python_that_the_sources_do_not_support_is_one_line(
         select(root, python)
 
 
+def test_a_provider_that_does_not_support_the_python_is_left_out(root: Path) -> None:
+    narrow = PROVIDER.replace('version = "1.0"', 'version = "1.0"\nrequires-python = "!=3.12"')
+    (root / "providers/standard/pyproject.toml").write_text(narrow, encoding="utf-8")
+    selection = select(root, "3.12")
+    name = "apache-airflow-providers-standard"
+    assert [each.name for each in selection.unsupported] == [name]
+    assert name not in selection.distributions
+    assert select(root, "3.11").unsupported == ()
+    with pytest.raises(UsageError, match=rf"{name} is for Python !=3\.12, not 3\.12"):
+        select(root, "3.12", distributions=("airflow-core", name))
+
+
 def test_an_unusable_range_of_pythons_is_one_line(root: Path) -> None:
     text = ROOT.replace(">=3.10,!=3.13", "new ones")
     (root / "pyproject.toml").write_text(text, encoding="utf-8")

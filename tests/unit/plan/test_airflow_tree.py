@@ -96,6 +96,18 @@ def test_metadata_requirements_and_pins_are_contexts(root: Path) -> None:
     assert pin.endswith("--from-sources")
 
 
+def test_what_does_not_support_the_python_is_said(root: Path) -> None:
+    narrow = PROVIDER.replace('version = "1.0"', 'version = "1.0"\nrequires-python = "!=3.11"')
+    write(root, {"providers/standard/pyproject.toml": narrow})
+    notes: list[str] = []
+    found = find(settings(root), notes.append)
+    assert "apache-airflow-providers-standard" not in found.local
+    assert (
+        "warning: --ci-from: left out, for they do not support Python 3.11: "
+        "apache-airflow-providers-standard"
+    ) in notes
+
+
 def test_extras_are_checked_against_the_checkout(root: Path) -> None:
     chosen = loading.load({"ci-from": str(root), "ci-extras": "cncf-kubernets"}, environment={})
     with pytest.raises(

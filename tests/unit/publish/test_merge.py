@@ -80,7 +80,7 @@ class Registry:
         }
         self.commands: list[Command] = []
         self.ended = (0, "")
-        monkeypatch.setattr(imagetools, "inspect", lambda _, name, __: self.images[name])
+        monkeypatch.setattr(imagetools, "inspect", lambda _, name, *__, **___: self.images[name])
         monkeypatch.setattr(process, "stream", self.stream)
 
     def stream(self, command: Command, **_: object) -> Completed:
@@ -160,7 +160,7 @@ def test_the_result_is_checked(monkeypatch: pytest.MonkeyPatch, merged: str, mes
 def test_a_source_that_cannot_be_read_is_one_line(
     monkeypatch: pytest.MonkeyPatch, answer: ImagesError, error: type[ImagesError], message: str
 ) -> None:
-    def refuse(*_: object) -> str:
+    def refuse(*_: object, **__: object) -> str:
         raise answer
 
     monkeypatch.setattr(imagetools, "inspect", refuse)
