@@ -143,13 +143,19 @@ def details(part: str, before: Inputs, now: Inputs) -> list[str]:
     return [path for path in paths if bool(_CONSTRAINTS.match(path)) is (part == "constraints")]
 
 
+def covered(path: str) -> str:
+    """Return the path that a file of another context lies over, empty if it does over none."""
+    for above, below in _OVER.items():
+        if path.startswith(above):
+            return below + path.removeprefix(above)
+    return ""
+
+
 def _merged(files: Mapping[str, str]) -> Mapping[str, str]:
     """Return the files of an image, where those of one context lie over those of another."""
-    merged = dict(files)
-    for above, below in _OVER.items():
-        for path in [path for path in files if path.startswith(above)]:
-            merged[below + path.removeprefix(above)] = merged.pop(path)
-    return merged
+    above = {path: covered(path) for path in files if covered(path)}
+    below = {path: text for path, text in files.items() if path not in above}
+    return below | {name: files[path] for path, name in above.items()}
 
 
 def _change(before: str, now: str) -> str:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from build_tasks.history.explain.alignment import Alignment
 from build_tasks.history.recipe import Recipe
+from build_tasks.inputs import fingerprint
 from build_tasks.inputs.dockerfile.inputs import Use
 from build_tasks.inputs.dockerfile.semantics import with_stages
 
@@ -124,8 +125,9 @@ class Comparison:
     def _files(self, use: Use, place: str) -> Iterator[Cause]:
         before, now = self.before.record.files, self.now.record.files
         for path in use.reads(sorted({*before, *now})):
-            old_mode, _, old_content = before.get(path, "").partition(" ")
-            mode, _, content = now.get(path, "").partition(" ")
+            below = fingerprint.covered(path)
+            old_mode, _, old_content = (before.get(path) or before.get(below, "")).partition(" ")
+            mode, _, content = (now.get(path) or now.get(below, "")).partition(" ")
             if old_content != content:
                 yield Cause(Why.CONTENT, path, old_content, content, place)
             elif old_mode != mode:

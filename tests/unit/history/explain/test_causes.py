@@ -105,3 +105,24 @@ def test_source_date_epoch_is_a_cause_of_a_copy() -> None:
     now = record({"stage-0 2"}, text=text, arguments={"SOURCE_DATE_EPOCH": "2"}, salt="2")
     ((_, found),) = causes(now, before)
     assert found == (Cause(Why.ARGUMENT, "SOURCE_DATE_EPOCH", "1", "2"),)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ({}, {"changes:a": "100644 bb"}, ("changes:a", "aa", "bb")),
+        ({}, {"changes:c": "100644 cc"}, ("changes:c", "", "cc")),
+        ({"changes:a": "100644 bb"}, {}, ("changes:a", "bb", "aa")),
+        ({"changes:c": "100644 cc"}, {}, ("changes:c", "cc", "")),
+    ],
+)
+def test_a_file_that_lies_over_another_one_is_compared_with_that(
+    before: dict[str, str], now: dict[str, str], expected: tuple[str, str, str]
+) -> None:
+    """A checkout's edited file is changed, not new, although its layer did not have it before."""
+    text = "FROM scratch AS changes\nFROM scratch AS files\nCOPY --from=changes / /\n"
+    base = {"sources:a": "100644 aa", "sources:b": "100644 bb"}
+    then = record({"files 1"}, text=text, files={**base, **before})
+    later = record({"files 1"}, text=text, files={**base, **now}, salt="2")
+    (miss,) = explain(then, later).misses
+    assert miss.causes == (Cause(Why.CONTENT, *expected),)
