@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from registry_proxy import FOREVER, Proxy, proxied
 from suite import ROOT, Suite, last
 
 from build_tasks.buildx import imagetools
+from build_tasks.engine import lifecycle
+from build_tasks.engine.folders import engine_folders
 from build_tasks.engine.state import EmbeddedEngine
 
 DOCKERFILE = """\
@@ -135,10 +137,28 @@ class Team:
 
 
 @pytest.fixture(scope="module")
+def own(
+    suite: Suite, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Suite, EmbeddedEngine]]:
+    """The suite on an engine of its own: each test empties it, and others need theirs."""
+    cache, packages = tmp_path_factory.mktemp("own"), engine_folders().home / "packages"
+    (cache / "engine").mkdir()
+    (cache / "engine/packages").symlink_to(packages)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_IMAGES_CACHE", str(cache))
+        engine = lifecycle.start(announce=print)
+        docker = (str(engine.docker), "--host", engine.host)
+        here = replace(suite, docker=docker, config=engine.environment["DOCKER_CONFIG"])
+        yield here.having(AIRFLOW_IMAGES_CACHE=str(cache)), engine
+        lifecycle.stop(announce=print)
+
+
+@pytest.fixture(scope="module")
 def team(
-    suite: Suite, engine: EmbeddedEngine, tmp_path_factory: pytest.TempPathFactory
+    own: tuple[Suite, EmbeddedEngine], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Team]:
     """A project whose main branch has pushed its image and its cache."""
+    suite, engine = own
     home = tmp_path_factory.mktemp("reuse")
     folder = teams.make(home / "team", "")
     (folder / "Dockerfile.ci").write_text(DOCKERFILE)
@@ -219,7 +239,14 @@ def test_a_stale_image_is_not_taken(team: Team) -> None:
             *("COPY --link --from=files /opt/ /opt/\n", "", "it has 3 layers, not 1 of the base"),
             marks=pytest.mark.nightly,
         ),
-        ('ENTRYPOINT ["/run"]', 'ENTRYPOINT ["/evil"]', "is not the Dockerfile's: Entrypoint ("),
+        pytest.param(
+            *(
+                'ENTRYPOINT ["/run"]',
+                'ENTRYPOINT ["/evil"]',
+                "is not the Dockerfile's: Entrypoint (",
+            ),
+            marks=pytest.mark.nightly,
+        ),
         pytest.param(
             *("ENV PATH", "ENV LD_PRELOAD=/evil.so PATH", "is not the Dockerfile's: Env ("),
             marks=pytest.mark.nightly,
@@ -237,6 +264,7 @@ def test_an_image_with_a_forged_label_is_not_taken(
     assert why in team.refused()
 
 
+@pytest.mark.nightly
 def test_an_image_for_another_platform_is_not_taken(team: Team) -> None:
     labels = team.labels()
     team.push(BASE, team.tagged(), *labels, "--platform", "linux/arm64")
@@ -269,6 +297,7 @@ def test_a_half_written_image_is_not_taken(team: Team, how: dict[str, Any]) -> N
     assert "within" not in why
 
 
+@pytest.mark.nightly
 def test_an_index_without_its_image_is_not_taken(team: Team) -> None:
     index = json.loads(team.buildx("imagetools", "inspect", "--raw", team.tagged()))
     team.proxy.fault(f"/(manifests|blobs)/{index['manifests'][0]['digest']}", status=404)
