@@ -264,7 +264,6 @@ def test_an_image_with_a_forged_label_is_not_taken(
     assert why in team.refused()
 
 
-@pytest.mark.nightly
 def test_an_image_for_another_platform_is_not_taken(team: Team) -> None:
     labels = team.labels()
     team.push(BASE, team.tagged(), *labels, "--platform", "linux/arm64")
@@ -297,7 +296,6 @@ def test_a_half_written_image_is_not_taken(team: Team, how: dict[str, Any]) -> N
     assert "within" not in why
 
 
-@pytest.mark.nightly
 def test_an_index_without_its_image_is_not_taken(team: Team) -> None:
     index = json.loads(team.buildx("imagetools", "inspect", "--raw", team.tagged()))
     team.proxy.fault(f"/(manifests|blobs)/{index['manifests'][0]['digest']}", status=404)
