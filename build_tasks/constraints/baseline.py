@@ -11,7 +11,7 @@ from build_tasks.config import profiles
 from build_tasks.config.project import SHIPPED, Project
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files
-from build_tasks.constraints.constraint_files import ALL, Pins, own_path, path, place
+from build_tasks.constraints.constraint_files import AIRFLOW, ALL, Pins, own_path, path, place
 from build_tasks.constraints.resolver import Uv
 from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.process import Announce
@@ -25,7 +25,6 @@ _HEADER = """\
 # Made by `airflow-images constraints.generate`: the first packages of {image} on Python {python}.
 # Beside each version the bytes of its wheel; made anew when a fifth is out of date.
 """
-_AIRFLOW = "apache-airflow"
 _LINE = re.compile(r"(?P<name>\S+)==(?P<version>\S+)\s+#\s+(?P<size>\d+)")
 
 #: Bytes of wheels by name and version.
@@ -69,7 +68,7 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
     current = dict.fromkeys(constraint_files.read(pins).items(), 0)
     first = read(file)
     if checkout:  # the first layer has neither Airflow nor providers
-        first = {pin: size for pin, size in first.items() if not pin[0].startswith(_AIRFLOW)}
+        first = {pin: size for pin, size in first.items() if not pin[0].startswith(AIRFLOW)}
     old = stale_fraction(first, current)
     if old <= BOUND:
         return mode

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from build_tasks.config.parsing import parse_requirement
-from build_tasks.constraints.constraint_files import NAME, PIN, Pins, normalize
+from build_tasks.constraints.constraint_files import AIRFLOW, NAME, PIN, Pins, normalize
 from build_tasks.constraints.requirement_files import Requirement
 from build_tasks.errors import DependencyError
 
 if TYPE_CHECKING:
     from packaging.markers import Marker
 
-_AIRFLOW = "apache-airflow"
 _EXACT = re.compile(r"===| @ |==(?!.*\*)")
 #: A requirement with its place, as several modules have it.
 _Wanted = TypeVar("_Wanted", bound=tuple[str, str])
@@ -45,20 +44,20 @@ def check(wanted: Iterable[Requirement], constraints: Constraints, python: str) 
     """Raise DependencyError if a requirement excludes a version that the constraints pin."""
     asked = [(place, parse_requirement(text)) for place, text in wanted]
     names = {normalize(requirement.name) for _, requirement in asked}
-    pins = {_AIRFLOW: constraints.airflow}
+    pins = {AIRFLOW: constraints.airflow}
     for line in constraints.lines:
         pin = PIN.fullmatch(line.partition(";")[0].strip())
         if pin and normalize(pin[1]) in names and _holds(parse_requirement(line).marker, python):
             pins[normalize(pin[1])] = pin[2]
     for place, requirement in asked:
         name = normalize(requirement.name)
-        version, replaces = pins.get(name), name == _AIRFLOW and requirement.url
+        version, replaces = pins.get(name), name == AIRFLOW and requirement.url
         fits = version is None or requirement.specifier.contains(version, prereleases=True)
         if fits and not replaces:
             continue
         if not _holds(requirement.marker, python):
             continue
-        if name == _AIRFLOW:
+        if name == AIRFLOW:
             raise DependencyError(
                 f"{place}: {requirement} is not Airflow {version}, which is installed: "
                 f"airflow.{'from' if replaces else 'version'} in images.toml selects another"
