@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,8 +151,7 @@ def _pull(client: Client, reference: str, platform: Platform) -> str:
             raise UsageError(
                 f"{reference}: has no image for {platform}: choose --platform of {listed(names)}"
             )
-        repository = re.sub(r"(:[^/]*)?(@.*)?$", "", reference)
-        reference = f"{repository}@{digests[platform]}"
+        reference = f"{imagetools.name_of(reference)}@{digests[platform]}"
     command = docker.pull_command(client, reference, platform)
     process.echo(command, client.environment)
     completed = process.run(command, environment=client.environment, timeout=PULL, check=False)
