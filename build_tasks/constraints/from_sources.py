@@ -30,7 +30,6 @@ from build_tasks.constraints.constraint_files import (
     Pins,
     normalize,
 )
-from build_tasks.constraints.extras import Provided
 from build_tasks.constraints.reasons import Explained
 from build_tasks.constraints.resolver import Uv
 from build_tasks.constraints.tree import Selection
@@ -103,11 +102,8 @@ class Checkout:
 
     def check(self) -> None:
         """Raise UsageError if its Airflow lacks an extra of the settings; see `extras.compare`."""
-        root = self.selection.distributions.get(AIRFLOW)
-        if root and root.extras is not None:
-            place = str(self.selection.workspace.root / root.file)
-            provided = Provided(self.selection.airflow, root.extras, place)
-            extras.compare(self.settings, self.python, provided)
+        if self.selection.provided:
+            extras.compare(self.settings, self.python, self.selection.provided)
 
     def generate(self, *, upgrade: bool, announce: Announce) -> list[Explained]:
         """Resolve the constraints, write the project's files of all modes, and explain changes.

@@ -10,6 +10,7 @@ from build_tasks.config import parsing, profiles
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import workspace
 from build_tasks.constraints.constraint_files import AIRFLOW, normalize
+from build_tasks.constraints.extras import Provided
 from build_tasks.constraints.workspace import Distribution, Wanted, Workspace
 from build_tasks.errors import UsageError
 from build_tasks.model.matrix import ImageKind
@@ -48,6 +49,14 @@ class Selection:
         root = self.distributions.get(AIRFLOW)
         extras = [(root, extra) for extra in self.extras] if root else []
         return workspace.requirements(self.distributions, self.groups, extras)
+
+    @property
+    def provided(self) -> Provided | None:
+        """The extras that its Airflow has, None if only a build tells them."""
+        root = self.distributions.get(AIRFLOW)
+        if root is None or root.extras is None:
+            return None
+        return Provided(self.airflow, root.extras, str(self.workspace.root / root.file))
 
     def lines(self, folder: str) -> list[str]:
         """Return a file of requirements that installs all of it; the checkout is in `folder`.

@@ -8,7 +8,6 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import conflicts, constraint_files, extras, tree, workspace
-from build_tasks.constraints.extras import Provided
 from build_tasks.constraints.tree import Selection
 from build_tasks.constraints.workspace import Workspace
 from build_tasks.errors import UsageError
@@ -81,11 +80,8 @@ def find(checkout: Workspace, settings: Settings, python: str, announce: Announc
         announce(
             f"warning: {place}: left out, for they do not support Python {python}: {listed(names)}"
         )
-    airflow = selection.distributions.get(constraint_files.AIRFLOW)
-    if airflow and airflow.extras is not None:
-        place = str(checkout.root / airflow.file)
-        provided = Provided(selection.airflow, [*airflow.extras], place)
-        extras.compare(settings, python, provided, ImageKind.CI)
+    if selection.provided:
+        extras.compare(settings, python, selection.provided, ImageKind.CI)
     constraints = constraint_files.path(settings.project, python, constraint_files.FROM_SOURCES)
     pins = _pins(selection, constraints, python, announce)
     requirements = "".join(f"{line}\n" for line in selection.lines(FOLDER))
