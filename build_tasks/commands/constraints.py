@@ -70,7 +70,7 @@ def _checkouts(settings: Settings, pythons: Sequence[str], uv: Uv) -> list[Check
         NetworkError: it cannot be fetched.
         MissingProgram: git is not installed.
     """
-    if settings.ci_from == "release":
+    if not settings.ci_checkout:
         raise UsageError(
             "--from-sources: ci.from is release: set it to a folder of Airflow's sources, or to "
             "git+URL@REF"

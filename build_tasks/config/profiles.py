@@ -56,7 +56,7 @@ def extras(settings: Settings, kind: ImageKind, airflow: str) -> Extras:
         return ()
     if key := own_list(settings, kind):
         place, names = settings.origins[key], settings.values[key]
-    elif kind is ImageKind.CI and settings.ci_from != "release":
+    elif kind is ImageKind.CI and settings.ci_checkout:
         place, names = settings.origins["ci.from"], ()  # its dependency groups say what tests need
     else:
         place = "airflow.extras" if kind is ImageKind.CI else "prod.profile"

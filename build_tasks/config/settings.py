@@ -433,6 +433,11 @@ class Settings:
         return self.prod_profile == "slim"
 
     @property
+    def ci_checkout(self) -> bool:
+        """Whether the CI image has a checkout of Airflow, not a release."""
+        return self.ci_from != "release"
+
+    @property
     def ca_bundle_file(self) -> Path | None:
         """The CA bundle, if one is set.
 

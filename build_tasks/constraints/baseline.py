@@ -59,7 +59,7 @@ def select(settings: Settings, python: str, kind: ImageKind, announce: Announce)
     if kind is ImageKind.PROD and settings.prod_slim:
         return constraint_files.CORE
     mode = _MODES[kind]
-    checkout = kind is ImageKind.CI and settings.ci_from != "release"
+    checkout = kind is ImageKind.CI and settings.ci_checkout
     if path(project, python, mode).parents[1] == SHIPPED:  # not made for the project's own extras
         few = checkout or profiles.own_list(settings, kind)
         mode = _MODES[ImageKind.CI if few else ImageKind.PROD]

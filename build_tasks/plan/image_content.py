@@ -74,7 +74,7 @@ def collect(
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
     images = [*images]
-    from_checkout = settings.ci_from != "release" and ImageKind.CI in {i.kind for i in images}
+    from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
     installations = {image: _installation(image, settings, checkout, announce) for image in images}
     commit = revision.current(settings.project.root, announce, build_id=build_id)

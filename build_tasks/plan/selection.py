@@ -41,7 +41,7 @@ def select(options: Options, settings: Settings) -> list[Image]:
         dict.fromkeys(matrix.parse_python(text, "--python", settings.pythons) for text in versions)
     )
     _check_options(settings, kinds)
-    ci_release = ImageKind.CI in kinds and settings.ci_from == "release"
+    ci_release = ImageKind.CI in kinds and not settings.ci_checkout
     for python in pythons if ci_release else ():
         file = constraint_files.path(settings.project, python)
         constraint_files.check(file, python, settings.airflow_for(python))

@@ -54,7 +54,7 @@ def mounted_sources(settings: Settings, kind: ImageKind, announce: Announce) -> 
     if settings.ci_from.startswith("git+"):
         place = settings.origins["ci.from"]
         raise UsageError(f"{place}: the sources to mount are a folder, not {settings.ci_from}")
-    if settings.ci_from != "release":
+    if settings.ci_checkout:
         return airflow_tree.folder(settings, announce)
     folder = settings.project.root / SOURCES
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def describe(
     uid = 0 if client.rootless else os.getuid()
     home = _home(variables.get("HOME", "")) if ci else ""
     terminal = process.on_terminal()
-    release = sources is not None and host.settings.ci_from == "release"
+    release = sources is not None and not host.settings.ci_checkout
     own = _environment(home, release=release, terminal=terminal)
     present = {*variables, *(text.partition("=")[0] for text in asked.environment)}
     program = (config.get("Entrypoint") or [""])[0]

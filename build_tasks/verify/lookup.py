@@ -64,7 +64,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     build = replace(build, slim=slim)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     base = bases[build.python].reference
-    if build.kind is ImageKind.CI and settings.ci_from != "release":
+    if build.kind is ImageKind.CI and settings.ci_checkout:
         return _of_checkout(host, image, build, base, announce)
     return _target(host, image, build, base)
 
