@@ -127,19 +127,24 @@ def normalize_modes(folder: Path) -> None:
             path.chmod(0o755 if executable else 0o644)
 
 
+def kept() -> Path:
+    """Return the folder of the cache whose files are written once, with fixed modes; see `keep`."""
+    return cache_folder() / "kept"
+
+
 def keep(kind: str, files: Mapping[str, bytes]) -> Path:
     """Return a folder of the cache that has some files, and is named by its content.
 
     It is written at once and never again, because builds of several processes read it.
 
     Args:
-        kind: the folder in the cache folder that has all of its kind.
+        kind: the folder in `kept` that has all of its kind.
         files: the content of each file by its path.
     """
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name} {len(content)}\n".encode() + content)
-    home = cache_folder() / kind
+    home = kept() / kind
     folder = home / digest.hexdigest()[:16]
     if folder.exists():
         return folder

@@ -27,8 +27,6 @@ from build_tasks.inputs.snapshot import Place
 from build_tasks.process import Announce
 from build_tasks.text.formatting import plural
 
-#: Folders in the cache folder that are written once, with fixed modes, and never change.
-_IMMUTABLE = ("apt", "constraints", "metadata", "requirement-files", "sources")
 _DOCKERIGNORE = ".dockerignore"
 
 
@@ -82,7 +80,7 @@ def prepare(
         ImagesError: files change faster than they can be read.
     """
     root = root.resolve()
-    immutable = any(root.is_relative_to(paths.cache_folder().resolve() / n) for n in _IMMUTABLE)
+    immutable = root.is_relative_to(paths.kept().resolve())
     untracked, ignored = dockerignore.parse(allowed.untracked), dockerignore.parse(allowed.ignored)
     ignore_file = shipped.get(_DOCKERIGNORE) or root / _DOCKERIGNORE
     listing = Listing(_patterns(ignore_file), untracked, ignored)

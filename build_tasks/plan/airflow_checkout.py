@@ -126,7 +126,7 @@ def _fetch(source: str, place: str, announce: Announce) -> Path:
     if not shutil.which("git"):
         raise MissingProgram(f"{place}: git is not installed")
     digest = hashlib.sha256(os.fsencode(url)).hexdigest()[:12]
-    repository = paths.cache_folder() / "sources" / digest
+    repository = paths.kept() / "sources" / digest
     repository.parent.mkdir(parents=True, exist_ok=True)
     checkout = repository / "new"
     announce(f"fetching {reference} of {url}")

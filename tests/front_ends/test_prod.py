@@ -348,7 +348,7 @@ def test_a_git_reference_is_fetched_and_is_a_build_context(
     folder = fetched(words)
     arguments = {**SOURCES, "AIRFLOW_VERSION": version}
     assert words == command(bench, arguments=arguments, contexts=(f"sources={folder}",))
-    assert bench.folder / "cache" / "sources" in folder.parents
+    assert bench.folder / "cache" / "kept" / "sources" in folder.parents
     assert not (folder / ".git").exists()
 
 

@@ -175,7 +175,7 @@ def test_files_are_kept_by_their_content_with_fixed_modes(
         folder = paths.keep("kind", {"a/b/c.txt": b"x\n", "a/d.txt": b"y\n"})
     finally:
         os.umask(before)
-    assert folder.parent == tmp_path / "kind"
+    assert folder.parent == tmp_path / "kept" / "kind"
     assert (folder / "a/b/c.txt").read_text() == "x\n"
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*.txt")} == {0o644}
     assert {path.stat().st_mode & 0o777 for path in (folder, folder / "a/b")} == {0o755}
@@ -199,7 +199,7 @@ def test_processes_that_keep_the_same_files_at_once_do_not_disturb_each_other(
     monkeypatch.setattr(Path, "rename", late)
     folder = paths.keep("kind", {"a": b"x"})
     assert (folder / "a").read_bytes() == b"x"
-    assert names(tmp_path / "kind") == [folder.name]
+    assert names(tmp_path / "kept" / "kind") == [folder.name]
 
 
 def test_a_link_is_replaced(tmp_path: Path) -> None:

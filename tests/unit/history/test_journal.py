@@ -225,6 +225,16 @@ def test_what_is_old_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert journal.runs() == ["new"]
 
 
+def test_nothing_that_builds_keep_is_pruned() -> None:
+    """The metadata of a checkout was in the folder of the builds' metadata files."""
+    folders = [paths.keep(kind, {"a": b"x"}) for kind in ("logs", "metadata", "records")]
+    for folder in folders:
+        os.utime(folder / "a", (0, 0))
+        os.utime(folder, (0, 0))
+    journal.prune(a(run="kept"))
+    assert [folder for folder in folders if (folder / "a").exists()] == folders
+
+
 def test_logs_go_with_the_records_and_what_killed_runs_left_goes_too() -> None:
     cache = journal.folder().parent
     journal.write(a(run="kept"))

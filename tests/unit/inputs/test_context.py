@@ -39,9 +39,7 @@ def test_dockerignore_keeps_out_and_stays_for_buildkit(tree: Path) -> None:
 
 
 def test_immutable_folders_are_sent_themselves(tree: Path) -> None:
-    own = paths.cache_folder() / "constraints" / "abc"
-    own.mkdir(parents=True)
-    (own / "constraints.txt").write_text("x==1\n")
+    own = paths.keep("constraints", {"constraints.txt": b"x==1\n"})
     found = prepare(own)
     assert found.folder == own.resolve()
     assert list(found.files) == ["constraints.txt"]
