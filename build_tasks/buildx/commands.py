@@ -51,6 +51,7 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "description": spec.identity,
         "context": str(inputs.context),
         "dockerfile": str(inputs.dockerfile),
+        "target": inputs.target,
         "platforms": [platform.value for platform in spec.platforms],
         "pull": True,
         "no-cache": not spec.cache.enabled,
@@ -182,6 +183,7 @@ def prune_command(
 def _input_options(inputs: BuildInputs) -> list[str]:
     """Return the options for what goes into a build."""
     values = {
+        "--target": [inputs.target] if inputs.target else [],
         "--build-arg": [f"{name}={value}" for name, value in inputs.final_arguments],
         "--label": [f"{name}={text}" for name, text in inputs.labels],
         "--build-context": [f"{name}={path}" for name, path in inputs.contexts],

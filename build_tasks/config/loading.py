@@ -27,7 +27,7 @@ from build_tasks.config.settings import (
     Settings,
 )
 from build_tasks.errors import UsageError
-from build_tasks.model import builder
+from build_tasks.model import builder, own_image
 from build_tasks.model.matrix import ImageKind
 from build_tasks.text import hints
 from build_tasks.text.redaction import redact
@@ -118,6 +118,8 @@ def rows(settings: Settings) -> list[tuple[str, object, str]]:
     for item in FIELDS:
         if item.key == "builders" and settings.builders:
             result += builder.setting_rows(settings.builders)
+        elif item.key == "images" and settings.images:
+            result += own_image.setting_rows(settings.images)
         else:
             result.append((item.key, settings.values[item.key], settings.origins[item.key]))
     return result
@@ -215,7 +217,7 @@ def _check_key(path: Path, key: str, value: object) -> None:
         return
     table, _, name = key.rpartition(".")
     if isinstance(value, dict) and not table:
-        raise unknown(f"{path.name}: unknown table", name, sorted({*TABLES, "builders"}))
+        raise unknown(f"{path.name}: unknown table", name, sorted({*TABLES, "builders", "images"}))
     subject = f"{path.name}: [{table}]: unknown key" if table else f"{path.name}: unknown key"
     # The key of another table, or the name of an option.
     elsewhere = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from build_tasks.config import builder_tables, parsing
+from build_tasks.config import builder_tables, image_tables, parsing
 from build_tasks.config.parsing import Choice, Items, Matching, Table
 from build_tasks.config.settings import FIELDS, TABLES
 from build_tasks.model import matrix
@@ -66,8 +66,9 @@ def _value(parse: Callable[[Any, str], object], default: object) -> Schema:
         return _TEXT if parse is parsing.text else {**_TEXT, "pattern": f"^(?:{parse.pattern})$"}
     if isinstance(parse, Table):
         return _by_name(_value(parse.name, ""), _value(parse.item, ""))
-    if parse == builder_tables.parse:
-        return _by_name(_value(builder_tables.parse_name, ""), _builder())
+    if parse in _OF_TABLES:
+        name, table = _OF_TABLES[parse]
+        return _by_name(_value(name, ""), table())
     return _OF_FUNCTIONS[parse] if parse in _OF_FUNCTIONS else _like(default)
 
 
@@ -113,6 +114,23 @@ def _builder() -> Schema:
             "options": options,
         }
     )
+
+
+def _own_image() -> Schema:
+    """Return the schema of a table [images.NAME]."""
+    return _object(
+        {
+            key: _value(parse, 0 if key == "budget" else "")
+            for key, parse in image_tables.PARSERS.items()
+        }
+    )
+
+
+#: The parsers of tables by name: that of their names, and the schema of each table.
+_OF_TABLES: Mapping[Callable[..., object], tuple[Matching, Callable[[], Schema]]] = {
+    builder_tables.parse: (builder_tables.parse_name, _builder),
+    image_tables.parse: (image_tables.parse_name, _own_image),
+}
 
 
 def _object(properties: Mapping[str, Schema]) -> Schema:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from build_tasks import paths
-from build_tasks.config import builder_tables, parsing
+from build_tasks.config import builder_tables, image_tables, parsing
 from build_tasks.config.parsing import Choice, Items, Matching
 from build_tasks.config.project import Project
 from build_tasks.errors import UsageError
@@ -123,6 +123,7 @@ class Settings:
     )
     builder = Field(parsing.builder_name, "default", "buildx builder", "NAME")
     builders = Field(builder_tables.parse, {}, description="dedicated builders by name")
+    images = Field(image_tables.parse, {}, description="images of the project's own by name")
     pythons = Field(
         parsing.pythons, ["3.11"], description="Python versions that images are built for"
     )
@@ -335,7 +336,41 @@ class Settings:
         "EXTRA",
         kind=ImageKind.CI,
     )
+    ci_dockerfile = Field(
+        parsing.text, "", "Dockerfile of CI (default: Dockerfile.ci)", "FILE", kind=ImageKind.CI
+    )
+    ci_target = Field(
+        parsing.text, "", "stage of CI's Dockerfile (default: the last)", "STAGE", kind=ImageKind.CI
+    )
+    ci_context = Field(
+        parsing.text,
+        "",
+        "folder of CI's build context (default: the project's)",
+        "FOLDER",
+        kind=ImageKind.CI,
+    )
+    ci_checks = Field(parsing.text, "", description="file of pytest with checks of the CI image")
     ci_budget = Field(parsing.megabytes, 0, description="largest size of the CI image in MB")
+    prod_dockerfile = Field(
+        parsing.text, "", "Dockerfile of PROD (default: Dockerfile)", "FILE", kind=ImageKind.PROD
+    )
+    prod_target = Field(
+        parsing.text,
+        "",
+        "stage of PROD's Dockerfile (default: the last)",
+        "STAGE",
+        kind=ImageKind.PROD,
+    )
+    prod_context = Field(
+        parsing.text,
+        "",
+        "folder of PROD's build context (default: the project's)",
+        "FOLDER",
+        kind=ImageKind.PROD,
+    )
+    prod_checks = Field(
+        parsing.text, "", description="file of pytest with checks of the PROD image"
+    )
     prod_budget = Field(parsing.megabytes, 0, description="largest size of the PROD image in MB")
     prod_slim_budget = Field(
         parsing.megabytes, 0, description="largest size of the slim PROD image in MB"
@@ -450,6 +485,11 @@ class Settings:
         if not file.is_file():
             raise UsageError(f"{self.origins['ca-bundle']}: no such file: {self.ca_bundle}")
         return file
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The names of all images: those of Airflow, and the project's own."""
+        return (*map(str, ImageKind), *self.images)
 
     def builder_named(self, name: str) -> Builder:
         """Return the desired state of a dedicated builder."""

@@ -66,6 +66,8 @@ class BuildInputs:
     """What goes into a build.
 
     Args:
+        target: the stage of the Dockerfile that is built; empty for the last one.
+        base_argument: the build argument with the image that the build stands on.
         secrets: what RUN steps can read without a trace in the image.
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         base_digest: the digest of the base image's index, if the build stands on that one alone.
@@ -77,6 +79,8 @@ class BuildInputs:
     dockerfile: Path
     context: Path
     arguments: Pairs = ()
+    target: str = ""
+    base_argument: str = BASE_ARGUMENT
     base_digest: str = ""
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[str, ...] = ()
@@ -88,14 +92,15 @@ class BuildInputs:
     @property
     def base(self) -> str:
         """The reference of the base image, with its digest if that is decided."""
-        reference = dict(self.arguments).get(BASE_ARGUMENT, "")
+        reference = dict(self.arguments).get(self.base_argument, "")
         return f"{reference}@{self.base_digest}" if self.base_digest else reference
 
     @property
     def final_arguments(self) -> Pairs:
         """The build arguments as buildx gets them."""
         return tuple(
-            (name, self.base if name == BASE_ARGUMENT else value) for name, value in self.arguments
+            (name, self.base if name == self.base_argument else value)
+            for name, value in self.arguments
         )
 
     @property

@@ -64,13 +64,20 @@ class Platform(StrEnum):
 class Build:
     """One cell of the matrix: one image for one Python (X.Y) and one platform.
 
-    A slim image has no extras. It has its own tags and its own cache.
+    A slim image has no extras. It has its own tags and its own cache. An image of the project's own
+    has a name, and the kind of the image that it stands on.
     """
 
     kind: ImageKind
     python: str
     platform: Platform
     slim: bool = False
+    name: str = ""
+
+    @property
+    def image_name(self) -> str:
+        """What sessions, options and registries call the image: `ci`, `prod`, or its own name."""
+        return self.name or self.kind.value
 
     @property
     def identity(self) -> str:
@@ -81,7 +88,7 @@ class Build:
     def image_identity(self) -> str:
         """The name of the multi-platform image: `ci-3.11`."""
         slim = "-slim" if self.slim else ""
-        return f"{self.kind}{slim}-{self.python}"
+        return f"{self.image_name}{slim}-{self.python}"
 
     @property
     def tag(self) -> str:
@@ -100,7 +107,8 @@ class Names:
     def image(self, build: Build) -> str:
         """Return the image's name without a tag, as Airflow names its own."""
         branch = path_safe(self.branch)
-        return f"{self.registry}/{self.repository}/{branch}/{build.kind}/python{build.python}"
+        name = f"{build.image_name}/python{build.python}"
+        return f"{self.registry}/{self.repository}/{branch}/{name}"
 
     def cache(self, build: Build) -> str:
         """Return the cache reference of a build.

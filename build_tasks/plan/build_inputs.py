@@ -39,7 +39,8 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
         uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
     return BuildInputs(
-        dockerfile=host.settings.project.path(build.kind.dockerfile),
+        dockerfile=content.dockerfile,
+        target=content.target,
         context=content.contexts[""].folder,
         arguments=((BASE_ARGUMENT, base.reference), *content.arguments),
         base_digest=base.digest,

@@ -46,6 +46,8 @@ class ImageContent:
 
     Args:
         image: the image.
+        dockerfile: its Dockerfile.
+        target: the stage of the Dockerfile that is built; empty for the last one.
         airflow: its release of Airflow.
         arguments: the build arguments, without the base image.
         contexts: the files of the build contexts by name; the main one has the empty name.
@@ -54,6 +56,8 @@ class ImageContent:
     """
 
     image: Image
+    dockerfile: Path
+    target: str
     airflow: str
     arguments: Pairs
     contexts: Mapping[str, Prepared]
@@ -107,7 +111,10 @@ def collect(
         if installation and installation.method == CHECKOUT:
             contexts |= files
         all_arguments = (("AIRFLOW_BASELINE", first), *build_arguments)
-        contents.append(ImageContent(image, airflow, all_arguments, contexts, secrets, commit))
+        dockerfile = settings.project.path(image.kind.dockerfile)
+        contents.append(
+            ImageContent(image, dockerfile, "", airflow, all_arguments, contexts, secrets, commit)
+        )
     return contents
 
 

@@ -15,15 +15,16 @@ from build_tasks.text.formatting import listed
 
 
 class Image(NamedTuple):
-    """An image for one Python (X.Y), whatever its platform."""
+    """An image for one Python (X.Y), whatever its platform; see `Build`."""
 
     kind: ImageKind
     python: str
     slim: bool
+    name: str = ""
 
     def build(self, platform: Platform) -> Build:
         """Return the build for a platform."""
-        return Build(self.kind, self.python, platform, slim=self.slim)
+        return Build(self.kind, self.python, platform, slim=self.slim, name=self.name)
 
 
 def select(options: Options, settings: Settings) -> list[Image]:
