@@ -19,6 +19,7 @@ from build_tasks import paths
 from build_tasks.config import parsing
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
+from build_tasks.model.own_image import OwnImage
 from build_tasks.text.redaction import redact
 
 #: The build context with the files, which replaces a stage of this name.
@@ -150,23 +151,28 @@ def read(settings: Settings, python: str) -> Dependencies:
     Raises:
         UsageError: a file cannot be read, or has a line that a build cannot follow.
     """
-    place, result = settings.origins["dependencies.python"], Dependencies(settings.project.root)
-    for item in python_items(settings, python):
-        option, *file = words(item)
-        if file:
-            result.include(file[0], place, constraints=option == "-c")
-        else:
-            _refuse_unusable(item, place)
-            result.requirements.append(Requirement(place, item))
-    return result
+    items, place = python_items(settings, python), settings.origins["dependencies.python"]
+    return _dependencies(settings.project.root, items, place)
+
+
+def own_requirements(settings: Settings, image: OwnImage, python: str) -> Dependencies:
+    """Return the Python packages that an own image adds to its base, read and checked.
+
+    Raises:
+        UsageError: a file cannot be read, or has a line that a build cannot follow.
+    """
+    items, place = own_python_items(image, python), image.origins.get("python", image.name)
+    return _dependencies(settings.project.root, items, place)
 
 
 def python_items(settings: Settings, python: str) -> tuple[str, ...]:
     """Return the requirements and options of the settings, with the files of a Python."""
-    return tuple(
-        item.replace("{python}", python) if item.startswith("-") else item
-        for item in settings.dependencies_python
-    )
+    return _of_python(settings.dependencies_python, python)
+
+
+def own_python_items(image: OwnImage, python: str) -> tuple[str, ...]:
+    """Return the requirements and options of an own image, with the files of a Python."""
+    return _of_python(image.python, python)
 
 
 def words(item: str) -> tuple[str, ...]:
@@ -180,16 +186,46 @@ def debian_packages(settings: Settings, key: str, python: str) -> list[str]:
     Raises:
         UsageError: a file cannot be read, or has a line that is no name of a package.
     """
+    return _apt(settings.project.root, settings.values[key], settings.origins[key], python)
+
+
+def own_debian_packages(settings: Settings, image: OwnImage, python: str) -> list[str]:
+    """Return the Debian packages that an own image adds to its base, with those of its files.
+
+    Raises:
+        UsageError: a file cannot be read, or has a line that is no name of a package.
+    """
+    return _apt(settings.project.root, image.apt, image.origins.get("apt", image.name), python)
+
+
+def _of_python(items: Iterable[str], python: str) -> tuple[str, ...]:
+    return tuple(
+        item.replace("{python}", python) if item.startswith("-") else item for item in items
+    )
+
+
+def _dependencies(root: Path, items: Iterable[str], place: str) -> Dependencies:
+    result = Dependencies(root)
+    for item in items:
+        option, *file = words(item)
+        if file:
+            result.include(file[0], place, constraints=option == "-c")
+        else:
+            _refuse_unusable(item, place)
+            result.requirements.append(Requirement(place, item))
+    return result
+
+
+def _apt(root: Path, items: Iterable[str], place: str, python: str) -> list[str]:
     packages: list[str] = []
-    for item in settings.values[key]:
+    for item in items:
         if not item.startswith("-"):
             packages.append(item)
             continue
         name = item.removeprefix("-r").strip().replace("{python}", python)
-        path, text = _read(settings.project.root, name, settings.origins[key])
+        path, text = _read(root, name, place)
         for number, line in _lines(text):
-            place = f"{path}:{number}"
-            packages += [parsing.apt_package(word, place) for word in line.split()]
+            packages += [parsing.apt_package(word, f"{path}:{number}") for word in line.split()]
     return packages
 
 

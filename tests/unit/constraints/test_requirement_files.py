@@ -15,6 +15,7 @@ from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.constraints.requirement_files import Dependencies, Requirement
 from build_tasks.errors import UsageError
+from build_tasks.model.own_image import OwnImage
 
 HASH = "--hash=sha256:" + "0a" * 32
 OTHER = "--hash=sha512:" + "0b" * 64
@@ -205,3 +206,20 @@ def test_files_of_debian_packages_are_read(write: Write) -> None:
     settings = chosen("-r ../packages.txt", key="dependencies-apt-dev")
     with pytest.raises(UsageError, match=re.escape("--dependencies-apt-dev: ../packages.txt: exp")):
         requirement_files.debian_packages(settings, "dependencies.apt-dev", "3.11")
+
+
+def test_an_own_image_has_packages_of_its_own(write: Write) -> None:
+    write(own_311_txt="pandas==2.2\n-c limits.txt\n", limits_txt="numpy<2\n", apt_txt="git # why\n")
+    image = OwnImage(
+        "dags",
+        python=("-r own_311.txt", "six"),
+        apt=("-r apt.txt", "libpq5"),
+        origins={"python": "images.toml: images.dags.python"},
+    )
+    found = requirement_files.own_requirements(chosen(), image, "3.11")
+    assert [text for _, text in found.requirements] == ["pandas==2.2", "six"]
+    assert found.limits == [Requirement("limits.txt:1", "numpy<2")]
+    assert requirement_files.own_debian_packages(chosen(), image, "3.11") == ["git", "libpq5"]
+    missing = OwnImage("dags", python=("-r {python}.txt",), origins=image.origins)
+    with pytest.raises(UsageError, match=r"^images.toml: images.dags.python: .*3\.11\.txt"):
+        requirement_files.own_requirements(chosen(), missing, "3.11")
