@@ -161,7 +161,7 @@ def _of_build(files: Sequence[DigestFile], build: Build, folder: Path) -> Digest
     if not matches:
         others = listed(sorted({pushed.identity for pushed in files})) or "none"
         architecture, options = build.platform.architecture, ("--push-by-digest",)
-        command = hints.image("image.build", build.kind, build.python, architecture, options)
+        command = hints.image("image.build", build.image_name, build.python, architecture, options)
         raise UsageError(
             f"{folder}: no digest of {build.identity}, only of {others}: build it with: {command}"
         )
@@ -178,9 +178,10 @@ def _read(file: Path) -> DigestFile:
         document = json.loads(paths.read_text(file))
         schema, identity, slim = (document.pop(name) for name in ("schema", "identity", "slim"))
         kind, platform = ImageKind(document.pop("kind")), Platform(document.pop("platform"))
-        build = Build(kind, document.pop("python"), platform, slim=slim is True)
+        name = document.pop("name", "")  # files of suites without own images have none
+        build = Build(kind, document.pop("python"), platform, slim is True, name)
         pushed = DigestFile(build, **document, file=file)
-        texts = (pushed.image, pushed.airflow, pushed.commit, pushed.digest, pushed.base)
+        texts = (name, pushed.image, pushed.airflow, pushed.commit, pushed.digest, pushed.base)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

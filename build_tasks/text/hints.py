@@ -40,7 +40,7 @@ def image(
 
     Args:
         name: the task, which has a session for each image.
-        kind: `ci` or `prod`.
+        kind: `ci`, `prod`, or the name of an own image.
         python: the version, X.Y.
         architecture: that of a single platform; empty for all.
         options: further options.

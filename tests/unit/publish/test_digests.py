@@ -198,10 +198,25 @@ def test_platforms_on_different_base_images_are_no_image(tmp_path: Path) -> None
     )
 
 
-def test_a_digest_file_of_an_older_suite_has_no_base(tmp_path: Path) -> None:
+def test_a_digest_file_of_an_older_suite_has_no_base_and_no_name(tmp_path: Path) -> None:
     both(tmp_path)
     for file in tmp_path.glob("*.json"):
         document = json.loads(file.read_text())
-        del document["base"]
+        del document["base"], document["name"]
         file.write_text(json.dumps(document))
-    assert [part.base for part in select(tmp_path)] == ["", ""]
+    assert [(part.base, part.build) for part in select(tmp_path)] == [("", it) for it in BUILDS]
+
+
+def test_the_digest_file_of_an_own_image_has_its_name_and_kind(tmp_path: Path) -> None:
+    own = [replace(build, name="dags") for build in BUILDS]
+    written = digests.write(tmp_path, pushed(build=own[0]))
+    assert written.file == tmp_path / "dags-3.11-amd64.json"
+    document = json.loads(written.file.read_text())
+    assert (document["kind"], document["name"]) == ("prod", "dags")
+    assert digests.read(tmp_path) == [written]
+    with pytest.raises(UsageError, match=r"no digest of dags-3.11-arm64, .* --kind dags"):
+        digests.select(digests.read(tmp_path), own, image=IMAGE, commit="", folder=tmp_path)
+    document["name"] = 3
+    written.file.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="is not a digest file of this suite"):
+        digests.read(tmp_path)
