@@ -9,9 +9,11 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from build_tasks.batch import bases
+from build_tasks.batch.bases import MadeImage
 from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Job
-from build_tasks.buildx import cache_errors, runner
+from build_tasks.buildx import cache_errors, imagetools, runner
 from build_tasks.buildx.cache_lookup import Lookup
 from build_tasks.buildx.classification import registry_host
 from build_tasks.buildx.toolchain import Client
@@ -41,6 +43,8 @@ class BatchContext:
     single: bool = False  # the run has one build
     #: The images pushed for a merge, by identity.
     parts: dict[str, DigestFile] = field(default_factory=dict)
+    #: The images that builds of this run have made, by identity.
+    made: dict[str, MadeImage] = field(default_factory=dict)
 
 
 def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
@@ -51,7 +55,7 @@ def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
         names = tuple(spec.identity for spec in of_image if not spec.output.extra_platforms)
         take = _once(partial(reuse.take, context.client, of_image))
         for spec in of_image:
-            needs = names if spec.output.extra_platforms else ()
+            needs = (*(names if spec.output.extra_platforms else ()), *filter(None, [spec.needs]))
             result.append(Job(spec.identity, partial(_build, context, spec, take), needs))
         if all(spec.output.digest_file for spec in of_image) and of_image[0].output.tags:
             work = partial(_merge, context, of_image, take)
@@ -81,8 +85,12 @@ def _build(context: BatchContext, spec: BuildSpec, take: Callable[[], Looked]) -
     if spec.run.refused:
         context.recorder.add_refused(spec, spec.run.refused)
         raise spec.run.refused
+    if spec.needs:
+        spec = bases.stand_on(context.client, spec, context.made[spec.needs])
     looked = take() if spec.output.reuse.candidates else ()
     if taken := _taken(looked):
+        source = f"{imagetools.name_of(taken.reference)}@{taken.digest}"
+        context.made[spec.identity] = MadeImage(spec, taken.digest, source)
         return _skip(context, spec, looked, "unchanged" if part else _text(taken, spec))
     if looked:
         say("; ".join(one.text for one in looked))
@@ -95,12 +103,14 @@ def _build(context: BatchContext, spec: BuildSpec, take: Callable[[], Looked]) -
         context.recorder.add(spec, replace(record, reuse=looked))
 
     built = runner.build(context.client, spec, context.display, note=note)
+    context.made[spec.identity] = MadeImage(spec, built.digest)
     _say_notes(context, spec, built)
     text = _result(built, spec)
     context.display.result(spec.identity, text)
     if part:
-        base = spec.inputs.base_digest or recipe.recipe(built).digest(spec.inputs.base)
-        part = replace(part, base=base)
+        # The platforms of an own image stand on images with digests of their own.
+        own = spec.inputs.base_digest or recipe.recipe(built).digest(spec.inputs.base)
+        part = replace(part, base="" if spec.needs else own)
         context.parts[spec.identity] = digests.record(
             context.folder, part, built.digest, say, merged_here=merged_here
         )

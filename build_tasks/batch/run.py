@@ -10,7 +10,7 @@ from pathlib import Path
 from time import gmtime, strftime
 
 from build_tasks import console, paths, process
-from build_tasks.batch import build_jobs, summary
+from build_tasks.batch import bases, build_jobs, summary
 from build_tasks.batch.build_jobs import BatchContext
 from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.batch.schedule import Outcome, Rules, Schedule, State
@@ -48,6 +48,7 @@ def build(
         nodes.start(host.client, specs[0].run.builder)  # or all builds would start it at once
     run_id = f"{strftime('%Y%m%d-%H%M%S', gmtime())}-{os.urandom(4).hex()}"
     specs = [replace(spec, run=replace(spec.run, run_id=run_id)) for spec in specs]
+    specs = bases.of_run(specs, run_id)
     logs = paths.cache_folder() / "logs" / run_id
     display = choice.display(
         specs[0].run.progress, logs, several=len(specs) > 1, verbose=options.flag("verbose")
@@ -69,6 +70,7 @@ def build(
             schedule.run(stop)
     finally:
         caches.end()
+        bases.remove_layouts(specs)
         _report(context, schedule.results(), announce)
     folder = context.folder if options.text("digests") else None
     _announce_failures(context, folder, specs, schedule.results(), announce)

@@ -18,6 +18,7 @@ from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
 from build_tasks.errors import ImagesError, from_os_error
+from build_tasks.text.formatting import listed
 
 #: Seconds between two attempts at most.
 LONGEST_PAUSE = 30.0
@@ -126,9 +127,10 @@ class Schedule:
             raise
 
     def _start(self, job: Job) -> None:
-        succeeded = all(self.outcomes[name].state is State.BUILT for name in job.needs)
-        if self._stopped.is_set() or not succeeded:
-            self._end(Outcome(job.name, State.SKIPPED))
+        missing = [name for name in job.needs if self.outcomes[name].state is not State.BUILT]
+        if self._stopped.is_set() or missing:
+            reason = f"it needs {listed(missing)}" if missing else ""
+            self._end(Outcome(job.name, State.SKIPPED, reason))
             self._sorter.done(job.name)
             return
         self._listener.began(job.name)

@@ -10,6 +10,7 @@ from build_tasks.buildx.toolchain import Client
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import labels
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import BuildInputs, BuildSpec, Output, Secret
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache_backends import csv_value
@@ -24,13 +25,14 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     """Return the command that runs a build."""
     command = [*client.buildx, "build", *client.with_builder(spec.run.builder)]
     command += ["--file", str(spec.inputs.dockerfile), "--platform", ",".join(spec.platforms)]
-    command += ["--pull", "--progress", spec.run.progress]
+    command += ["--pull"] if spec.inputs.pull else []
+    command += ["--progress", spec.run.progress]
     command += _input_options(spec.inputs)
     command += spec.cache.options()
     for tag in _output_tags(spec):
         command += ["--tag", tag]
-    output = _output_value(spec)
-    command += ["--load"] if output == "type=docker" else ["--output", output]
+    for output in _output_values(spec):
+        command += ["--load"] if output == "type=docker" else ["--output", output]
     # Attestations make an index of every image, whose digest changes with each build. Images for
     # the local engine have none; those of pushed images leave out the build arguments.
     command += ["--provenance", "mode=min" if spec.output.kind.pushes else "false"]
@@ -53,19 +55,19 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "dockerfile": str(inputs.dockerfile),
         "target": inputs.target,
         "platforms": [platform.value for platform in spec.platforms],
-        "pull": True,
+        "pull": inputs.pull,
         "no-cache": not spec.cache.enabled,
         # bake would pass the variable as a build argument, which is a part of cache keys.
         "args": {EPOCH: "", **dict(inputs.final_arguments)},
         "labels": dict(inputs.labels),
         "annotations": _annotation_values(spec),
-        "contexts": {name: str(folder) for name, folder in inputs.contexts},
+        "contexts": dict(_contexts(inputs)),
         "secret": [*map(_secret_value, inputs.secrets)],
         "ssh": [*inputs.ssh],
         "cache-from": [backend.value for backend in spec.cache.imports],
         "cache-to": [spec.cache.export.value] if spec.cache.export else [],
         "tags": _output_tags(spec),
-        "output": [_output_value(spec)],
+        "output": _output_values(spec),
         "attest": attestations,
     }
     return {key: value for key, value in values.items() if value}
@@ -186,11 +188,17 @@ def _input_options(inputs: BuildInputs) -> list[str]:
         "--target": [inputs.target] if inputs.target else [],
         "--build-arg": [f"{name}={value}" for name, value in inputs.final_arguments],
         "--label": [f"{name}={text}" for name, text in inputs.labels],
-        "--build-context": [f"{name}={path}" for name, path in inputs.contexts],
+        "--build-context": [f"{name}={place}" for name, place in _contexts(inputs)],
         "--secret": [*map(_secret_value, inputs.secrets)],
         "--ssh": [*inputs.ssh],
     }
     return [word for option, texts in values.items() for text in texts for word in (option, text)]
+
+
+def _contexts(inputs: BuildInputs) -> Pairs:
+    """Return the named build contexts; that of the base image has the name of its reference."""
+    base = [(inputs.base, inputs.base_context)] if inputs.base_context else []
+    return (*((name, str(folder)) for name, folder in inputs.contexts), *base)
 
 
 def _secret_value(secret: Secret) -> str:
@@ -207,8 +215,16 @@ def _output_tags(spec: BuildSpec) -> list[str]:
     return [] if spec.output.kind is Output.NONE else [*spec.output.tags]
 
 
+def _output_values(spec: BuildSpec) -> list[str]:
+    """Return the values of `--output`; a layout is beside the image, or in place of none."""
+    if not spec.output.layout:
+        return [_output_value(spec)]
+    layout = csv_value(["type=oci", "tar=false", f"dest={spec.output.layout}"])
+    return [layout] if spec.output.kind is Output.NONE else [_output_value(spec), layout]
+
+
 def _output_value(spec: BuildSpec) -> str:
-    """Return the value of `--output`.
+    """Return the value of `--output` for the image itself.
 
     An image is pushed from the cache: nothing is unpacked or stored locally, and layers that only
     a cache reference has are not downloaded. The time of the image is an attribute: as the build

@@ -13,7 +13,7 @@ from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
 from build_tasks.inputs.dockerfile.inputs import Use
-from build_tasks.inputs.fingerprint import BASE_ARGUMENT, Inputs, gather
+from build_tasks.inputs.fingerprint import Inputs, gather
 from build_tasks.text.redaction import redact
 
 _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]+)")
@@ -104,7 +104,7 @@ def recorded(record: BuildRecord) -> Inputs:
 
 def noted(record: BuildRecord, now: Inputs) -> BuildRecord:
     """Add the inputs of a build to its record, redacted."""
-    arguments = {**now.arguments, **({BASE_ARGUMENT: now.base} if now.base else {})}
+    arguments = {**now.arguments, **({now.base_argument: now.base} if now.base else {})}
     return replace(
         record,
         arguments={name: redact(text) for name, text in arguments.items()},

@@ -20,7 +20,10 @@ from build_tasks.text.formatting import around_difference
 #: Raise it when equal inputs get other hashes than before.
 SCHEME = 2
 LABEL = "org.apache.airflow.image.inputs"
+#: The arguments with the image that a build stands on: of Airflow's images, and of those on top.
 BASE_ARGUMENT = "BASE_IMAGE"
+IMAGE_ARGUMENT = "AIRFLOW_IMAGE"
+_BASES = (BASE_ARGUMENT, IMAGE_ARGUMENT)
 #: Arguments that change with every build; the Dockerfiles declare them below all steps.
 LATE = frozenset({"BUILD_ID", "COMMIT_SHA"})
 #: The parts, in the order in which differences are shown.
@@ -44,6 +47,8 @@ class Inputs:
         instructions: the Dockerfile.
         arguments: its arguments, without those that change with every build.
         base: the reference of the base image.
+        base_argument: the argument that has it.
+        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
         files: the files that its steps read, by path, as `MODE SHA`; those of a named context as
             `CONTEXT:PATH`.
         effects: what the Dockerfile makes, however it is written; empty where that is not known.
@@ -54,6 +59,8 @@ class Inputs:
     base: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     effects: str = field(default="", repr=False)
+    base_argument: str = BASE_ARGUMENT
+    base_fingerprint: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -62,7 +69,7 @@ class Inputs:
         constraints = {path: text for path, text in merged.items() if _CONSTRAINTS.match(path)}
         content = {
             "dockerfile": self.effects or [f"{i.stage} {i.text}" for i in self.instructions],
-            "base": self.base,
+            "base": f"{self.base} {self.base_fingerprint}".rstrip(),
             "arguments": dict(self.arguments),
             "constraints": constraints,
             "files": {path: text for path, text in merged.items() if path not in constraints},
@@ -71,7 +78,10 @@ class Inputs:
 
 
 def gather(
-    instructions: Sequence[Instruction], arguments: Mapping[str, str], files: Mapping[str, str]
+    instructions: Sequence[Instruction],
+    arguments: Mapping[str, str],
+    files: Mapping[str, str],
+    base_fingerprint: str = "",
 ) -> Inputs:
     """Return the inputs of an image.
 
@@ -79,15 +89,17 @@ def gather(
         instructions: the Dockerfile.
         arguments: the build arguments.
         files: all files that the build can read, by path, as `MODE SHA`.
+        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
     """
+    base_argument = next((name for name in _BASES if name in arguments), BASE_ARGUMENT)
     read, effects = files, ""
-    counted = dockerfile.declared(instructions) - {*LATE, BASE_ARGUMENT}
+    counted = dockerfile.declared(instructions) - {*LATE, base_argument}
     if not dockerfile.not_understood(instructions):
         uses = inputs.needed(instructions, arguments)
         read = {path: files[path] for use in uses for path in use.reads(files)}
         # Arguments are a part of their own: the effects have their names, not their values, except
         # where these choose stages.
-        symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, BASE_ARGUMENT)}
+        symbols = {name: f"\0{name}\0" for name in (*arguments, *LATE, base_argument)}
         choices = inputs.choices(instructions, arguments)
         effects = inputs.effects(instructions, {**symbols, **choices})
         seen = {name for name in counted if json.dumps(f"\0{name}\0")[1:-1] in effects}
@@ -95,9 +107,11 @@ def gather(
     return Inputs(
         tuple(instructions),
         {name: text for name, text in arguments.items() if name in counted},
-        arguments.get(BASE_ARGUMENT, ""),
+        arguments.get(base_argument, ""),
         dict(read),
         effects,
+        base_argument,
+        base_fingerprint,
     )
 
 

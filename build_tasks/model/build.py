@@ -71,6 +71,9 @@ class BuildInputs:
         secrets: what RUN steps can read without a trace in the image.
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         base_digest: the digest of the base image's index, if the build stands on that one alone.
+        base_context: the build context in the place of the base image, like oci-layout://FOLDER.
+        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
+        pull: whether the references of base images are resolved in their registries.
         contexts: named build contexts, which replace stages of the Dockerfile.
         files: hashes of all files of the contexts.
         content: what the fingerprint in the image's label is made of.
@@ -82,6 +85,9 @@ class BuildInputs:
     target: str = ""
     base_argument: str = BASE_ARGUMENT
     base_digest: str = ""
+    base_context: str = ""
+    base_fingerprint: str = ""
+    pull: bool = True
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[str, ...] = ()
     contexts: tuple[tuple[str, Path], ...] = ()
@@ -179,6 +185,7 @@ class ImageOutput:
         reuse: the images that the build may take instead.
         sbom: the image of the SBOM generator for a pushed image; empty for no SBOM.
         epoch: the time of the image and its history (SOURCE_DATE_EPOCH); empty for the real one.
+        layout: the folder that also gets the image (an OCI layout), for builds that stand on it.
     """
 
     kind: Output
@@ -194,6 +201,7 @@ class ImageOutput:
     compression: Compression = Compression.ZSTD
     sbom: str = ""
     epoch: str = ""
+    layout: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -225,13 +233,19 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """All parameters of one `buildx build`."""
+    """All parameters of one `buildx build`.
+
+    Args:
+        needs: the identity of the build that makes the image that this one stands on; empty if
+            that image comes from upstream.
+    """
 
     build: Build
     inputs: BuildInputs
     cache: CachePlan
     output: ImageOutput
     run: RunOptions
+    needs: str = ""
 
     @property
     def identity(self) -> str:

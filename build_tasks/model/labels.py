@@ -65,6 +65,12 @@ def labels(
     return tuple((name, value) for name, value in table.items() if value)
 
 
+def with_base(table: Pairs, digest: str) -> Pairs:
+    """Return labels that name the digest of the base image."""
+    name = f"{_OCI}base.digest"
+    return (*((label, value) for label, value in table if label != name), (name, digest))
+
+
 def annotated(table: Pairs) -> Pairs:
     """Return the labels that are also annotations of the manifest and its index."""
     return tuple((name, value) for name, value in table if name.startswith(_OCI))

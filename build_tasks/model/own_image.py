@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.matrix import ImageKind
 
-#: The build argument with the image that an own image stands on.
-IMAGE_ARGUMENT = "AIRFLOW_IMAGE"
-
 
 @dataclass(frozen=True)
 class OwnImage:

@@ -134,11 +134,13 @@ class Base:
         reference: its reference.
         error: why it is not available, if so.
         digest: the digest of its index, if builds stand on that one alone.
+        fingerprint: the fingerprint of its inputs, if the same project makes it.
     """
 
     reference: str
     error: EngineError | None = None
     digest: str = ""
+    fingerprint: str = ""
 
     @property
     def pinned(self) -> str:

@@ -12,7 +12,7 @@ from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.ca_bundle import LIMIT
 from build_tasks.inputs.dockerfile import inputs as steps
 from build_tasks.inputs.dockerfile.inputs import EPOCH
-from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LABEL, Inputs
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT, IMAGE_ARGUMENT, LABEL, Inputs
 from build_tasks.model import labels
 from build_tasks.model.build import CA_BUNDLE, BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build, ImageKind
@@ -31,6 +31,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
         for name, prepared in content.contexts.items()
         for path, text in prepared.files.items()
     }
+    name = IMAGE_ARGUMENT if build.name else BASE_ARGUMENT
     table = labels.labels(
         build,
         airflow=content.airflow,
@@ -42,7 +43,9 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
         dockerfile=content.dockerfile,
         target=content.target,
         context=content.contexts[""].folder,
-        arguments=((BASE_ARGUMENT, base.reference), *content.arguments),
+        arguments=((name, base.reference), *content.arguments),
+        base_argument=name,
+        base_fingerprint=base.fingerprint,
         base_digest=base.digest,
         secrets=(*host.secrets, *content.secrets),
         ssh=step_secrets.ssh(host.settings),
@@ -72,7 +75,12 @@ def collect(spec: BuildSpec) -> Inputs:
             f"{file}: line {line}: the heredoc has Windows line endings (CRLF), which its script "
             "would get: convert the file to LF (.gitattributes: eol=lf)"
         )
-    return fingerprint.gather(instructions, dict(spec.inputs.arguments), spec.inputs.files)
+    return fingerprint.gather(
+        instructions,
+        dict(spec.inputs.arguments),
+        spec.inputs.files,
+        spec.inputs.base_fingerprint,
+    )
 
 
 def add_fingerprint_label(spec: BuildSpec, root: Path) -> BuildSpec:

@@ -30,7 +30,7 @@ from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import APT, INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
-from build_tasks.plan import airflow_source, airflow_tree, arguments, revision
+from build_tasks.plan import airflow_source, airflow_tree, arguments, own_images, revision
 from build_tasks.plan.airflow_source import CHECKOUT, Installation
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
@@ -53,6 +53,7 @@ class ImageContent:
         contexts: the files of the build contexts by name; the main one has the empty name.
         secrets: what steps are told of package indexes.
         revision: the commit and the run.
+        base: the image of the same project that it stands on; None if that comes from upstream.
     """
 
     image: Image
@@ -63,6 +64,7 @@ class ImageContent:
     contexts: Mapping[str, Prepared]
     secrets: tuple[Secret, ...]
     revision: Revision
+    base: Image | None = None
 
 
 def collect(
@@ -77,7 +79,8 @@ def collect(
     """
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
-    images = [*images]
+    all_images = [*images]
+    images = [image for image in all_images if not image.name]
     from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
     installations = {image: _installation(image, settings, checkout, announce) for image in images}
@@ -115,6 +118,28 @@ def collect(
         contents.append(
             ImageContent(image, dockerfile, "", airflow, all_arguments, contexts, secrets, commit)
         )
+    shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
+    for image in all_images:
+        if image.name:
+            own = own_images.content(image, settings, commit, shared, announce)
+            base = next(
+                content
+                for content in contents
+                if (content.image.title, content.image.python) == (own.base, image.python)
+            )
+            contents.append(
+                ImageContent(
+                    image,
+                    own.dockerfile,
+                    own.target,
+                    base.airflow,
+                    own.arguments,
+                    own.contexts,
+                    secrets,
+                    commit,
+                    base.image,
+                )
+            )
     return contents
 
 

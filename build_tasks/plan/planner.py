@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
 from build_tasks import paths
 from build_tasks.config.options import PROGRESS, Options
 from build_tasks.config.parsing import Choice
 from build_tasks.config.settings import Settings
 from build_tasks.model.build import BuildSpec, ImageOutput, Output, RunOptions
+from build_tasks.model.matrix import Platform
 from build_tasks.plan import (
     build_host,
     build_inputs,
@@ -18,8 +22,9 @@ from build_tasks.plan import (
     step_secrets,
     trust,
 )
-from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.build_host import Base, BuildHost
 from build_tasks.plan.cache_policy import CachePolicy
+from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.trust import CIRun
 from build_tasks.process import Announce
 
@@ -43,7 +48,8 @@ def plan_builds(
     dry, build_id = options.flag("dry-run"), options.text("build-id") or ""
     progress = Choice("display", PROGRESS)(options.text("progress") or "auto", "--progress")
     requested = outputs.parse(options, settings, output)
-    images = selection.select(options, settings)
+    asked = selection.select(options, settings)
+    images = selection.with_bases(asked, settings)
     if not dry:
         step_secrets.check(settings)
     write_cache = push_cache or options.flag("push-cache")
@@ -61,8 +67,10 @@ def plan_builds(
     branches = reuse_policy.resolve(settings, ci_run, requested, len(host.platforms), announce)
     specs: list[BuildSpec] = []
     for content in contents:
-        base = bases[content.image.python]
+        of_image = requested if content.image in asked else replace(requested, tags=())
         for build in map(content.image.build, host.platforms):
+            below = _below(specs, content, build.platform)
+            base = _made(below) if below else bases[content.image.python]
             run = RunOptions(
                 paths.cache_folder() / "metadata" / f"{build.identity}.json",
                 builder=settings.builder,
@@ -72,13 +80,56 @@ def plan_builds(
                 refused=base.error,
             )
             inputs = build_inputs.for_build(build, content, host, base)
+            # Until it is pushed, no registry has the image of the same project.
+            inputs = replace(inputs, pull=below is None or below.output.kind.pushes)
             cache = cache_policy.plan(caches, host.names, build)
-            target = outputs.for_build(build, requested, content, host, branches)
-            spec = BuildSpec(build, inputs, cache, target, run)
+            target = outputs.for_build(build, of_image, content, host, branches)
+            spec = BuildSpec(build, inputs, cache, target, run, below.identity if below else "")
             specs.append(build_inputs.add_fingerprint_label(spec, settings.project.root))
         if requested.kind is Output.LOAD and len(host.platforms) > 1:
             specs.append(outputs.load_all_platforms(specs[-1], host.platforms))
-    return host, specs
+    return host, _with_layouts(specs, host)
+
+
+def _below(
+    specs: Iterable[BuildSpec], content: ImageContent, platform: Platform
+) -> BuildSpec | None:
+    """Return the build of the image that an own image stands on, None for any other image.
+
+    Where one more build loads all platforms, the image is there after that one.
+    """
+    if content.base is None:
+        return None
+    below = content.base.build(platform)
+    same = [spec for spec in specs if spec.build.image_identity == below.image_identity]
+    return next(
+        spec for spec in reversed(same) if spec.output.extra_platforms or spec.build == below
+    )
+
+
+def _made(spec: BuildSpec) -> Base:
+    """Return the image of a build as a base; its digest is known after the build."""
+    tags = spec.output.tags or (f"{spec.output.image}:{spec.build.tag}",)
+    return Base(tags[0], fingerprint=build_inputs.collect(spec).fingerprint)
+
+
+def _with_layouts(specs: Sequence[BuildSpec], host: BuildHost) -> list[BuildSpec]:
+    """Return the builds, of which some also write their image into a folder.
+
+    A build that stands on another one finds its image in the registry, or in the engine if that
+    is also the builder; else in this folder.
+    """
+    needed = {spec.needs for spec in specs}
+
+    def with_layout(spec: BuildSpec) -> BuildSpec:
+        kind = spec.output.kind
+        there = kind.pushes or (kind is Output.LOAD and host.uses_engine_builder)
+        if spec.identity not in needed or there:
+            return spec
+        layout = paths.cache_folder() / "layouts" / spec.identity
+        return replace(spec, output=replace(spec.output, layout=layout))
+
+    return [*map(with_layout, specs)]
 
 
 def _restrict(

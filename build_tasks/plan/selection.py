@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from build_tasks.config import parsing
 from build_tasks.config.options import Options
+from build_tasks.config.parsing import Choice
 from build_tasks.config.settings import FIELDS, Settings
 from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
-from build_tasks.model import matrix
+from build_tasks.model import matrix, own_image
 from build_tasks.model.matrix import Build, ImageKind, Platform
 from build_tasks.text.formatting import listed
 
@@ -22,19 +23,26 @@ class Image(NamedTuple):
     slim: bool
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its name: `ci`, `prod`, or its own."""
+        return self.name or self.kind.value
+
     def build(self, platform: Platform) -> Build:
         """Return the build for a platform."""
         return Build(self.kind, self.python, platform, slim=self.slim, name=self.name)
 
 
 def select(options: Options, settings: Settings) -> list[Image]:
-    """Return the images that the options select; their constraints are checked.
+    """Return the images that the options select; the constraints of their Airflow are checked.
 
     Raises:
         UsageError: an image or Python is unknown, none is named, or its constraints are unusable.
     """
-    names = options.items("kind") or [ImageKind.CI]
-    kinds = list(dict.fromkeys(parsing.kind(name, "--kind") for name in names))
+    parse = Choice("image", settings.image_names)
+    names = options.items("kind") or [ImageKind.CI.value]
+    images = list(dict.fromkeys(parse(name, "--kind") for name in names))
+    kinds = list(dict.fromkeys(own_image.kind(settings.images, name) for name in images))
     versions = options.items("python")
     if not versions:
         raise UsageError(f"--python: name one or more of {listed(settings.pythons)}")
@@ -54,11 +62,25 @@ def select(options: Options, settings: Settings) -> list[Image]:
     checked = [kind for kind in kinds if released[kind]]
     for python in pythons if checked else ():
         extras.check(settings, python, *checked)
-    return [
-        Image(kind, python, slim=kind is ImageKind.PROD and settings.prod_slim)
-        for kind in kinds
-        for python in pythons
-    ]
+    return _images(settings, images, pythons)
+
+
+def with_bases(images: Sequence[Image], settings: Settings) -> list[Image]:
+    """Return images and all that they stand on, each after its base."""
+    names = own_image.in_order(settings.images, (image.title for image in images))
+    pythons = dict.fromkeys(image.python for image in images)
+    return _images(settings, names, pythons)
+
+
+def _images(settings: Settings, names: Iterable[str], pythons: Iterable[str]) -> list[Image]:
+    pythons = [*pythons]
+    result = []
+    for name in names:
+        own = settings.images.get(name)
+        kind = own_image.kind(settings.images, name)
+        slim = kind is ImageKind.PROD and settings.prod_slim and not own
+        result += [Image(kind, python, slim, own.name if own else "") for python in pythons]
+    return result
 
 
 def select_one(options: Options, settings: Settings) -> Image:

@@ -117,7 +117,7 @@ def to_save(
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    kind, python, _ = selection.select_one(options, settings)
+    kind, python, *_ = selection.select_one(options, settings)
     host = build_host.find(settings, start=False, announce=announce)
     reference = _reference(host, options, _platform(host))
     image = target.find_local(host.client, reference)

@@ -1,0 +1,126 @@
+"""What goes into an image of the project's own, on top of the image that it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from build_tasks import paths
+from build_tasks.config.settings import Settings
+from build_tasks.constraints import requirement_files
+from build_tasks.errors import UsageError
+from build_tasks.inputs import context, dockerfile
+from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model.aliases import Pairs
+from build_tasks.model.labels import Revision
+from build_tasks.model.own_image import OwnImage
+from build_tasks.plan import arguments, own_dockerfile
+from build_tasks.plan.selection import Image
+from build_tasks.process import Announce
+
+#: The named build context with the scripts of an image, by the keys that name them.
+SCRIPTS = "scripts"
+_SCRIPTS = {"build": "build-script", "start": "start-script"}
+#: The keys of folders whose content is copied; each is a named build context.
+_FOLDERS = ("dags", "plugins", "config")
+
+
+class OwnContent(NamedTuple):
+    """What goes into an own image on every platform; see `ImageContent`."""
+
+    base: str
+    dockerfile: Path
+    target: str
+    arguments: Pairs
+    contexts: Mapping[str, Prepared]
+
+
+def content(
+    image: Image,
+    settings: Settings,
+    revision: Revision,
+    shared: Mapping[str, Path],
+    announce: Announce,
+) -> OwnContent:
+    """Return what goes into an own image.
+
+    Args:
+        image: the image.
+        settings: the effective settings.
+        revision: the commit and the run.
+        shared: the folders of build contexts that all images have, by name.
+        announce: is told what of the working tree does not enter.
+
+    Raises:
+        UsageError: a file or folder is missing, or the Dockerfile does not stand on the image.
+    """
+    own = settings.images[image.name]
+    late = {"BUILD_ID": revision.build_id, "COMMIT_SHA": revision.commit}
+    table = {
+        "AIRFLOW_PYTHON_VERSION": image.python,
+        **dict(arguments.proxies(settings)),
+        **dict(own.arguments),
+        **late,
+    }
+    if own.dockerfile:
+        file = settings.project.root / own.dockerfile
+        folders = {"": _folder(own, "context", settings), **shared}
+    else:
+        file, folders = _declarative(own, image, settings)
+        folders |= shared
+    instructions = dockerfile.parse(paths.read_text(file))
+    declared = dockerfile.declared(instructions)
+    pairs = tuple((name, value) for name, value in table.items() if value and name in declared)
+    arguments.refuse_secrets(pairs)
+    contexts = {
+        name: context.prepare(
+            folder, Allowed(settings.context_untracked, settings.context_ignored), announce
+        )
+        for name, folder in folders.items()
+    }
+    return OwnContent(own.base, file, own.target, pairs, contexts)
+
+
+def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path, dict[str, Path]]:
+    """Return the Dockerfile that the suite makes, and the folders of its build contexts."""
+    own_settings = settings.of_own(own)
+    text = own_dockerfile.text(
+        own,
+        image.kind,
+        python=arguments.words(requirement_files.python_items(own_settings, image.python)),
+        apt=requirement_files.debian_packages(
+            own_settings, "dependencies.apt-runtime", image.python
+        ),
+    )
+    folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
+    folders = {"": folder}
+    folders |= {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
+    scripts = {
+        name: _file(own, key, settings).read_bytes()
+        for name, key in _SCRIPTS.items()
+        if getattr(own, key.replace("-", "_"))
+    }
+    if scripts:
+        folders[SCRIPTS] = paths.keep(SCRIPTS, scripts)
+    if lists := requirement_files.read(own_settings, image.python).files:
+        texts = {name: text.encode() for name, text in lists.items()}
+        folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
+    return folder / "Dockerfile", folders
+
+
+def _folder(own: OwnImage, key: str, settings: Settings) -> Path:
+    """Return the folder of a key, by default the project's."""
+    name: str = getattr(own, key)
+    folder = settings.project.root / name
+    if not folder.is_dir():
+        raise UsageError(f"{own.origins[key]}: there is no folder {name}")
+    return folder
+
+
+def _file(own: OwnImage, key: str, settings: Settings) -> Path:
+    name: str = getattr(own, key.replace("-", "_"))
+    file = settings.project.root / name
+    if not file.is_file():
+        raise UsageError(f"{own.origins[key]}: there is no file {name}")
+    return file
