@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from build_tasks.buildx.toolchain import Client
-from build_tasks.model.build import BuildSpec, Output
+from build_tasks.model.build import BuildSpec
 from build_tasks.model.labels import with_base
 
 
@@ -38,10 +38,12 @@ def stand_on(client: Client, spec: BuildSpec, made: MadeImage) -> BuildSpec:
         inputs = replace(inputs, base_context=f"docker-image://{made.source}")
     elif output.layout:
         inputs = replace(inputs, base_context=f"oci-layout://{output.layout}@{made.digest}")
-    elif output.kind is Output.LOAD and not client.containerd_store:
-        inputs = replace(inputs, pull=False)  # the classic store knows no digests of what it built
     else:
-        inputs = replace(inputs, base_digest=made.digest)
+        # With --pull, BuildKit would look for it in the registry alone. The classic store of an
+        # engine knows no digests of what was built.
+        pull = output.kind.pushes
+        known = pull or client.containerd_store
+        inputs = replace(inputs, pull=pull, base_digest=made.digest if known else "")
     return replace(spec, inputs=inputs)
 
 

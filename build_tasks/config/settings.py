@@ -20,7 +20,6 @@ from build_tasks.model import builder, labels
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache import CacheImports, CacheMode, Compression
 from build_tasks.model.matrix import ImageKind, Platform
-from build_tasks.model.own_image import OwnImage
 
 ENVIRONMENT_PREFIX = "AIRFLOW_IMAGES_"
 #: The tables of images.toml.
@@ -101,16 +100,6 @@ class Settings:
     def replace(self, values: Mapping[str, Any]) -> Settings:
         """Return the settings with other values of some keys."""
         return Settings({**self.values, **values}, self.origins, self.project)
-
-    def of_own(self, image: OwnImage) -> Settings:
-        """Return the settings with the packages of an own image in the place of Airflow's images'.
-
-        An own image has only what it adds to the image that it stands on.
-        """
-        keys = {"dependencies.python": "python", "dependencies.apt-runtime": "apt"}
-        values = {key: getattr(image, name) for key, name in keys.items()}
-        origins = {key: image.origins.get(name, "default") for key, name in keys.items()}
-        return Settings({**self.values, **values}, {**self.origins, **origins}, self.project)
 
     def path(self, key: str, text: str) -> Path:
         """Return the path that a setting names.

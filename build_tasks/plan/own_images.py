@@ -84,14 +84,11 @@ def content(
 
 def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path, dict[str, Path]]:
     """Return the Dockerfile that the suite makes, and the folders of its build contexts."""
-    own_settings = settings.of_own(own)
     text = own_dockerfile.text(
         own,
         image.kind,
-        python=arguments.words(requirement_files.python_items(own_settings, image.python)),
-        apt=requirement_files.debian_packages(
-            own_settings, "dependencies.apt-runtime", image.python
-        ),
+        python=arguments.words(requirement_files.own_python_items(own, image.python)),
+        apt=requirement_files.own_debian_packages(settings, own, image.python),
     )
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
     folders = {"": folder}
@@ -103,7 +100,7 @@ def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path,
     }
     if scripts:
         folders[SCRIPTS] = paths.keep(SCRIPTS, scripts)
-    if lists := requirement_files.read(own_settings, image.python).files:
+    if lists := requirement_files.own_requirements(settings, own, image.python).files:
         texts = {name: text.encode() for name, text in lists.items()}
         folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
     return folder / "Dockerfile", folders
