@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from build_tasks.commands.output import show_json
+from build_tasks.config import parsing
 from build_tasks.config.options import Options
 from build_tasks.console import message
 from build_tasks.errors import UsageError, VerificationError
@@ -17,7 +18,7 @@ def verify_image(options: Options) -> None:
     """Verify an image: check its contents, and run Airflow in it."""
     from build_tasks.verify import suite  # noqa: PLC0415 - imports pytest
 
-    options = lookup.expand_identity(options)
+    options = lookup.expand_identity(options, options.settings())
     junit = suite.junit_file(options.text("junit"))
     target = lookup.to_verify(options, options.settings(), announce=message)
     results = suite.verify(
@@ -58,17 +59,20 @@ def load_image(options: Options) -> None:
     if not file and not place:
         raise UsageError("name the file to load, like prod-3.11-amd64.tar.zst")
     settings = options.settings()
+    parse_name = parsing.Choice("image", settings.image_names)
     expected = {
-        "kind": options.items("kind"),
+        "kind": [parse_name(name, "--kind") for name in options.items("kind")],
         "python": options.items("python"),
         "platform": [platform.value for platform in settings.platforms],
     }
 
     def accept(image: Image, build: Build) -> None:
+        found = {"kind": build.image_name, "python": build.python, "platform": build.platform}
         for field, valid in expected.items():
-            value = getattr(build, field)
-            if valid and value not in valid:
-                raise UsageError(f"{opened.name}: is for {field} {value}, not {listed(valid)}")
+            if valid and found[field] not in valid:
+                raise UsageError(
+                    f"{opened.name}: is for {field} {found[field]}, not {listed(valid)}"
+                )
         airflow = image.airflow or "unknown"
         message(f"{opened.name}: {build.identity}, Airflow {airflow} for {build.platform}")
 

@@ -31,14 +31,15 @@ from build_tasks.text.formatting import listed
 from build_tasks.verify import target
 from build_tasks.verify.target import Image, Target
 
-_IDENTITY = re.compile(
-    rf"(?P<kind>{'|'.join(ImageKind)})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
-)
+#: An identity of an image with one of some names.
+_IDENTITY = r"(?P<kind>{})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
 
 
-def expand_identity(options: Options) -> Options:
+def expand_identity(options: Options, settings: Settings) -> Options:
     """Return the options with an image like `prod-3.11` replaced by its kind, Python, platform."""
-    match = _IDENTITY.fullmatch(options.text("image") or "")
+    names = sorted(settings.image_names, key=len, reverse=True)  # dags-slim before dags
+    identity = _IDENTITY.format("|".join(names))
+    match = re.fullmatch(identity, options.text("image") or "")
     if not match:
         return options
     fields = {name: text for name, text in match.groupdict().items() if text}
@@ -59,7 +60,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     host = build_host.find(settings, start=True, announce=announce)
     platform = _platform(host)
     image = target.find(host.client, name or _reference(host, options, platform), platform)
-    build = target.identify(image, platform, kind, python)
+    build = target.identify(image, platform, kind, python, settings.images)
     slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
     build = replace(build, slim=slim)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
@@ -75,7 +76,7 @@ def _check(options: Options, settings: Settings) -> None:
     if not options.text("image"):
         selection.select_one(options, settings)
     if kind:
-        parsing.kind(kind, "--kind")
+        parsing.Choice("image", settings.image_names)(kind, "--kind")
     if python:
         matrix.parse_python(python, "--python")
 
@@ -83,7 +84,7 @@ def _check(options: Options, settings: Settings) -> None:
 def _any_image(options: Options, settings: Settings, announce: Announce) -> Target:
     """Return an image that anybody built; it has no labels, and nobody says what it contains."""
     kind, name = options.text("kind"), options.text("image")
-    if kind == ImageKind.CI:
+    if kind not in {None, ImageKind.PROD}:
         raise UsageError("--contract: is for the PROD image only")
     options = Options({**options.given, "kind": kind or ImageKind.PROD.value})
     _check(options, settings)
@@ -117,7 +118,7 @@ def to_save(
     Raises:
         ImagesError: an option is wrong, or the engine does not have the image.
     """
-    kind, python, *_ = selection.select_one(options, settings)
+    wanted = selection.select_one(options, settings)
     host = build_host.find(settings, start=False, announce=announce)
     reference = _reference(host, options, _platform(host))
     image = target.find_local(host.client, reference)
@@ -125,10 +126,11 @@ def to_save(
         raise UsageError(
             f"{reference}: the engine does not have it: build it with --load, or pull it"
         )
-    if (image.kind, image.python) != (kind, python):
+    expected = wanted.title
+    if (image.name, image.python) != (expected, wanted.python):
         raise UsageError(
-            f"{reference}: expected the labels of {kind}-{python}, got those of "
-            f"{image.kind or 'none'}-{image.python or 'none'}"
+            f"{reference}: expected the labels of {expected}-{wanted.python}, got those of "
+            f"{image.name or 'none'}-{image.python or 'none'}"
         )
     platform = Platform.parse(image.platform, reference)
     return host, image, target.identify(image, platform)

@@ -12,17 +12,22 @@ from build_tasks import process
 from build_tasks.buildx import classification, docker, imagetools
 from build_tasks.buildx.containers import Containers
 from build_tasks.buildx.toolchain import Client
-from build_tasks.config import parsing
+from build_tasks.config import image_tables, parsing
 from build_tasks.errors import EngineError, UsageError, VerificationError
+from build_tasks.model import own_image
 from build_tasks.model.build import BuildInputs
 from build_tasks.model.labels import UID
 from build_tasks.model.matrix import Build, ImageKind, Platform, parse_python
+from build_tasks.model.own_image import OwnImage
 from build_tasks.text.formatting import listed
 
 #: Seconds to pull a large image.
 PULL = 3600.0
 #: Seconds for the engine to answer.
 ANSWER = 60.0
+#: The label with the name of an own image.
+_NAME = "image.name"
+_NO_IMAGES: Mapping[str, OwnImage] = {}
 _VERSIONS = """
 import json, sys
 from importlib.metadata import version
@@ -42,11 +47,13 @@ class Image:
         #: The configuration of its containers.
         self.config: Mapping[str, Any] = self.facts.get("Config") or {}
         self.labels: Mapping[str, str] = self.config.get("Labels") or {}
-        # What its labels say, or "": its kind, its Python, its Airflow, its user.
+        # What its labels say, or "": its kind, its name, its Python, its Airflow, its user.
         self.kind = {"airflow-ci": "ci", "airflow": "prod"}.get(self.label("image"), "")
+        self.name = self.label(_NAME) or self.kind
         self.python = self.label("python.version")
         self.airflow = self.label("version")
         self.uid = self.label("uid") or str(UID)
+        self.slim = self.label("slim") == "true"
 
     def label(self, name: str) -> str:
         """Return the text of an Airflow label, or ""."""
@@ -118,26 +125,45 @@ def find_local(client: Client, reference: str) -> Image | None:
 
 
 def identify(
-    image: Image, platform: Platform, kind: str | None = None, python: str | None = None
+    image: Image,
+    platform: Platform,
+    name: str | None = None,
+    python: str | None = None,
+    images: Mapping[str, OwnImage] = _NO_IMAGES,
 ) -> Build:
-    """Return which build made an image, by its labels, or by a kind and a Python instead of those.
+    """Return which build made an image, by its labels, or by a name and a Python instead of those.
+
+    Args:
+        image: the image.
+        platform: its platform.
+        name: `ci`, `prod`, or the name of an own image.
+        python: the version, X.Y.
+        images: the own images by name.
 
     Raises:
-        UsageError: a label is missing.
+        UsageError: a label is missing, or has no name of an image; or the name is unknown.
     """
-    kind, python = kind or image.kind, python or image.python
+    kind, python = image.kind, python or image.python
+    if name:
+        name = parsing.Choice("image", (*map(str, ImageKind), *images))(name, "--kind")
+        kind = own_image.kind(images, name).value
     if not kind:
         raise UsageError(
             f"{image.reference}: no label says which image it is: add --kind with one of "
-            f"{listed(ImageKind)}"
+            f"{listed((*ImageKind, *images))}"
         )
     if not python:
         raise UsageError(f"{image.reference}: no label says which Python it has: add --python")
+    name = name or image_tables.parse_name(
+        image.name, f"{image.reference}: label org.apache.airflow.{_NAME}"
+    )
+    own = "" if name in {*ImageKind} else name
     return Build(
-        parsing.kind(kind, "--kind"),
+        ImageKind(kind),
         parse_python(".".join(python.split(".")[:2]), "--python"),
         platform,
-        slim=image.label("slim") == "true",
+        slim=image.slim and not own,  # an own image has the label of the slim one below
+        name=own,
     )
 
 

@@ -31,6 +31,17 @@ def test_each_kind_has_its_title() -> None:
     assert ci["org.opencontainers.image.title"] == "Airflow CI image"
 
 
+def test_an_own_image_has_its_name_and_title_and_no_license() -> None:
+    own = table(Build(ImageKind.PROD, "3.11", Platform.ARM64, name="dags"))
+    assert own["org.apache.airflow.image.name"] == "dags"
+    assert own["org.apache.airflow.image"] == "airflow"
+    assert own["org.opencontainers.image.title"] == "dags"
+    assert "PROD" in own["org.opencontainers.image.description"]
+    assert own["org.apache.airflow.version"] == "3.3.2"
+    assert "org.opencontainers.image.licenses" not in own
+    assert "org.apache.airflow.image.name" not in table()
+
+
 def test_empty_values_have_no_label() -> None:
     values = table(revision=Revision())
     assert not [name for name in values if "build-id" in name or "created" in name]

@@ -15,6 +15,7 @@ from build_tasks.constraints import constraint_files
 from build_tasks.errors import UsageError
 from build_tasks.model.build import Secret
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.own_image import OwnImage
 from build_tasks.plan import airflow_source, step_secrets
 from build_tasks.text.redaction import redact
 from build_tasks.verify import lookup
@@ -29,31 +30,41 @@ def loaded(**options: object) -> Settings:
     return loading.load({name.replace("_", "-"): text for name, text in options.items()})
 
 
+def own(*images: OwnImage) -> Settings:
+    """Return settings with own images."""
+    images = images or (OwnImage("dags"), OwnImage("dags-slim", base="dags"))
+    return loaded().replace({"images": {image.name: image for image in images}})
+
+
 @pytest.mark.parametrize(
     ("identity", "expected"),
     [
         ("prod-3.11", {"kind": "prod", "python": "3.11"}),
         ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64"}),
         ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "prod-profile": "slim"}),
+        ("dags-3.11", {"kind": "dags", "python": "3.11"}),
+        ("dags-slim-3.11-amd64", {"kind": "dags-slim", "python": "3.11", "platform": "amd64"}),
     ],
 )
 def test_an_identity_selects_a_build(identity: str, expected: dict[str, object]) -> None:
-    given = lookup.expand_identity(Options({"image": identity, "tag": "x"})).given
+    given = lookup.expand_identity(Options({"image": identity, "tag": "x"}), own()).given
     assert {name: value for name, value in given.items() if value is not None} == {
         **expected,
         "tag": "x",
     }
 
 
-@pytest.mark.parametrize("name", ["prod-3.11:latest", "prod", "r/prod-3.11", "prod-2.7", "", None])
+@pytest.mark.parametrize(
+    "name", ["prod-3.11:latest", "prod", "r/prod-3.11", "other-3.11", "prod-2.7", "", None]
+)
 def test_any_other_name_is_an_image(name: str | None) -> None:
     options = Options({"image": name})
-    assert lookup.expand_identity(options) is options
+    assert lookup.expand_identity(options, own()) is options
 
 
 def test_slim_beside_an_identity_counts() -> None:
     given = Options({"image": "prod-3.11", "prod-profile": "slim"})
-    assert lookup.expand_identity(given).text("prod-profile") == "slim"
+    assert lookup.expand_identity(given, own()).text("prod-profile") == "slim"
 
 
 def expected(build: Build, **options: object) -> Target:

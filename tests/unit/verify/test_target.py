@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from build_tasks.errors import (
     VerificationError,
 )
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.own_image import OwnImage
 from build_tasks.process import Command, Completed
 from build_tasks.verify import target
 from build_tasks.verify.target import Image
@@ -57,6 +59,27 @@ def test_labels_identify_the_build() -> None:
     ci = image(image="airflow-ci", python_version="3.9")
     assert target.identify(ci, Platform.AMD64) == Build(ImageKind.CI, "3.9", Platform.AMD64)
     assert (ci.kind, ci.python, ci.airflow) == ("ci", "3.9", "")
+
+
+def test_an_own_image_is_known_by_its_label_or_by_its_table() -> None:
+    dags = image(image="airflow", image_name="dags", python_version="3.11", slim="true")
+    build = Build(ImageKind.PROD, "3.11", Platform.ARM64, name="dags")
+    assert target.identify(dags, Platform.ARM64) == build
+    assert (dags.kind, dags.name) == ("prod", "dags")
+    assert target.identify(dags, Platform.ARM64, "prod") == replace(build, name="", slim=True)
+    images = {"tests": OwnImage("tests", base="ci"), "more": OwnImage("more", base="tests")}
+    bare = image(python_version="3.11")
+    found = target.identify(bare, Platform.ARM64, "more", images=images)
+    assert found == Build(ImageKind.CI, "3.11", Platform.ARM64, name="more")
+    with pytest.raises(UsageError, match=r"^--kind: unknown image 'mor': did you mean more"):
+        target.identify(bare, Platform.ARM64, "mor", images=images)
+    with pytest.raises(UsageError, match="--kind with one of ci, prod, tests, more"):
+        target.identify(bare, Platform.ARM64, images=images)
+    odd = image(image="airflow", image_name="../x", python_version="3.11")
+    with pytest.raises(
+        UsageError, match=r"label org\.apache\.airflow\.image\.name: expected a name of"
+    ):
+        target.identify(odd, Platform.ARM64)
 
 
 def test_options_override_labels() -> None:
