@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -80,13 +80,14 @@ def collect(
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
     all_images = [*images]
+    own = [image for image in all_images if image.name]
     images = [image for image in all_images if not image.name]
     from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
     installations = {image: _installation(image, settings, checkout, announce) for image in images}
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
-    _check_requirements(settings, installations, announce)
+    _check_requirements(settings, installations, own, announce)
 
     @cache
     def prepare(name: str, folder: Path) -> Prepared:
@@ -119,28 +120,26 @@ def collect(
             ImageContent(image, dockerfile, "", airflow, all_arguments, contexts, secrets, commit)
         )
     shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
-    for image in all_images:
-        if image.name:
-            own = own_images.content(image, settings, commit, shared, announce)
-            base = next(
-                content
-                for content in contents
-                if (content.image.title, content.image.python) == (own.base, image.python)
-            )
-            contents.append(
-                ImageContent(
-                    image,
-                    own.dockerfile,
-                    own.target,
-                    base.airflow,
-                    own.arguments,
-                    own.contexts,
-                    secrets,
-                    commit,
-                    base.image,
-                )
-            )
-    return contents
+    return [*contents, *_own(own, contents, settings, shared, announce)]
+
+
+def _own(
+    images: Iterable[Image],
+    contents: Iterable[ImageContent],
+    settings: Settings,
+    shared: Mapping[str, Path],
+    announce: Announce,
+) -> list[ImageContent]:
+    """Return the content of own images, which follow the images that they stand on."""
+    by_name = {(content.image.title, content.image.python): content for content in contents}
+    result = []
+    for image in images:
+        base = by_name[settings.images[image.name].base, image.python]
+        own = own_images.content(image, settings, base.revision, shared, announce)
+        content = replace(base, image=image, base=base.image, **own._asdict())
+        by_name[image.name, image.python] = content
+        result.append(content)
+    return result
 
 
 def _installation(
@@ -206,9 +205,14 @@ def _warn_ignored(settings: Settings, kinds: Iterable[ImageKind], announce: Anno
 
 
 def _check_requirements(
-    settings: Settings, installations: Mapping[Image, Installation | None], announce: Announce
+    settings: Settings,
+    installations: Mapping[Image, Installation | None],
+    on_top: Iterable[Image],
+    announce: Announce,
 ) -> None:
     """Check the additional packages against the constraints; warn of versions that none pins.
+
+    What images of the project's own add may be any version that keeps to them.
 
     Raises:
         UsageError: a file of requirements is unusable.
@@ -235,6 +239,11 @@ def _check_requirements(
             + ("" if own else f", or run: {hints.constraints(image.python)}"),
         )
         conflicts.check(added.requirements, constraints, image.python)
+        for upper in on_top:
+            if (upper.kind, upper.python) == (image.kind, image.python):
+                table = settings.images[upper.name]
+                of_upper = requirement_files.own_requirements(settings, table, upper.python)
+                conflicts.check(of_upper.requirements, constraints, upper.python)
         tests = settings.ci_test_packages if image.kind is ImageKind.CI else ()
         wanted = (*(text for _, text in added.requirements), *tests)
         limits = (text for _, text in added.limits)

@@ -29,7 +29,6 @@ _FOLDERS = ("dags", "plugins", "config")
 class OwnContent(NamedTuple):
     """What goes into an own image on every platform; see `ImageContent`."""
 
-    base: str
     dockerfile: Path
     target: str
     arguments: Pairs
@@ -79,7 +78,7 @@ def content(
         )
         for name, folder in folders.items()
     }
-    return OwnContent(own.base, file, own.target, pairs, contexts)
+    return OwnContent(file, own.target, pairs, contexts)
 
 
 def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path, dict[str, Path]]:
