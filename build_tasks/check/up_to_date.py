@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from textwrap import shorten
+from typing import NamedTuple
 
 from build_tasks import process
 from build_tasks.buildx.toolchain import Client
@@ -42,7 +43,7 @@ FindRecord = Callable[[str, str], BuildRecord | None]
 def check(
     options: Options, settings: Settings, *, find_record: FindRecord, announce: Announce
 ) -> list[Verdict]:
-    """Return a verdict on each image that the options select.
+    """Return a verdict on each image that the options select, after those that it stands on.
 
     Args:
         options: the options of the command.
@@ -64,14 +65,22 @@ def check(
     places += [] if options.flag("local") else ["registry"]
     with process.pool(QUERIES) as pool:
         queries = [
-            {place: pool.submit(_query, host.client, spec, reference, place) for place in places}
+            {
+                place: pool.submit(_query, host.client, spec, reference, place)
+                for place in places
+                if not (place == "base" and spec.needs)
+            }
             for spec, reference in zip(specs, references, strict=True)
         ]
-    verdicts = []
+    verdicts: dict[str, Verdict] = {}
+    images: dict[str, Answers] = {}
     for spec, reference, futures in zip(specs, references, queries, strict=True):
         answers = {place: future.result() for place, future in futures.items()}
-        verdicts.append(_verdict(spec, reference, answers, options, find_record))
-    return verdicts
+        upstream = answers.pop("base", None)
+        known = _Known(answers, upstream, images.get(spec.needs), verdicts.get(spec.needs))
+        images[spec.identity] = answers
+        verdicts[spec.identity] = _verdict(spec, reference, known, options, find_record)
+    return [*verdicts.values()]
 
 
 def _query(client: Client, spec: BuildSpec, reference: str, place: str) -> Answer:
@@ -90,22 +99,55 @@ def _query(client: Client, spec: BuildSpec, reference: str, place: str) -> Answe
         return str(error)
 
 
+class _Known(NamedTuple):
+    """What is known of an image and of its base: that of a registry, or another of the project.
+
+    Args:
+        images: what each place has of the image.
+        upstream: what the registry has of the base image.
+        bases: what each place has of the project's image that it stands on; None if its base is
+            upstream's.
+        base_verdict: whether that image is up to date.
+    """
+
+    images: Answers
+    upstream: Answer
+    bases: Answers | None
+    base_verdict: Verdict | None
+
+    def base(self, place: str) -> Answer:
+        """Return the base image that the image of a place has to stand on."""
+        return self.upstream if self.bases is None else self.bases.get(place)
+
+    def base_changed(self, place: str) -> bool:
+        """Return whether the project's image that it stands on is out of date itself."""
+        findings = self.base_verdict.findings if self.base_verdict else ()
+        return any(finding.place == place and finding.changed for finding in findings)
+
+
 def _verdict(
-    spec: BuildSpec, reference: str, answers: Answers, options: Options, find_record: FindRecord
+    spec: BuildSpec, reference: str, known: _Known, options: Options, find_record: FindRecord
 ) -> Verdict:
     inputs = build_inputs.collect(spec)
-    base = answers.pop("base")
     findings = []
-    for place, image in answers.items():
+    for place, image in known.images.items():
         if not isinstance(image, PlatformImage):
             findings.append(Finding(place, reference, problem=image or ""))
             continue
-        parts = changed_parts(image, inputs, base)
+        parts = changed_parts(image, inputs, known.base(place))
+        if known.base_changed(place) and "base" not in parts:
+            parts = (*parts, "base")
         label = image.labels.get(LABEL, "")
         record = find_record(spec.identity, label) if parts and label else None
         details = _details(parts, record, inputs) if record else ()
+        if spec.needs:
+            stale = f"base ({spec.needs} changed)"
+            details = tuple(stale if text == "base (moved)" else text for text in details)
         findings.append(Finding(place, reference, True, image.digest, parts, details))
-    unknown = base if isinstance(base, str) else "" if base else f"there is no {inputs.base}"
+    upstream = known.upstream
+    unknown = "" if upstream or spec.needs else f"there is no {inputs.base}"
+    if isinstance(upstream, str):
+        unknown = upstream
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)
 
 

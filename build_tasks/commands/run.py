@@ -40,7 +40,7 @@ def _run(options: Options, *default: str) -> None:
     host = build_host.find(settings, start=True, announce=message)
     platform = host.platforms[0] if len(host.platforms) == 1 else host.client.native
     options = options.replace({"platform": platform.value})
-    (verdict,) = up_to_date.check(
+    *_, verdict = up_to_date.check(
         options.replace({"local": True}),
         options.settings(),
         find_record=recorded,
