@@ -153,6 +153,8 @@ def test_a_job_that_needs_a_failed_one_is_skipped() -> None:
     }
     assert ("began", "merge") not in listener.events
     assert outcomes["merge"].attempts == 0
+    assert outcomes["merge"].result == "it needs x"
+    assert outcomes["after"].result == "it needs merge"
 
 
 def test_fail_fast_ends_running_jobs_and_skips_the_rest() -> None:

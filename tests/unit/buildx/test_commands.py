@@ -221,3 +221,39 @@ def test_files_are_exported_to_a_folder_whatever_its_name() -> None:
     assert command[-5:] == (
         *("--build-arg", "BASE_IMAGE=b@x", "--output", 'type=local,"dest=/a,b"', "-"),
     )
+
+
+def test_an_image_below_is_a_context_in_the_place_of_its_reference(tmp_path: Path) -> None:
+    below = specs.change(
+        spec(tmp_path),
+        arguments=(("AIRFLOW_IMAGE", "r/prod:latest"),),
+        base_argument="AIRFLOW_IMAGE",
+        base_context="oci-layout:///l@sha256:1",
+        pull=False,
+        target="stage",
+    )
+    command = commands.build_command(CLIENT, below)
+    words = [
+        *("--target", "stage", "--build-arg", "AIRFLOW_IMAGE=r/prod:latest"),
+        *("--build-context", "r/prod:latest=oci-layout:///l@sha256:1"),
+    ]
+    assert [word for word in command if word in words] == words
+    assert "--pull" not in command
+    target = commands.bake_target(below)
+    assert target["contexts"] == {"r/prod:latest": "oci-layout:///l@sha256:1"}
+    assert target["target"] == "stage"
+    assert "pull" not in target
+
+
+@pytest.mark.parametrize(
+    ("output", "values"),
+    [
+        (Output.LOAD, ["--load", "type=oci,tar=false,dest=/l"]),
+        (Output.NONE, ["type=oci,tar=false,dest=/l"]),
+    ],
+)
+def test_builds_on_top_find_an_image_in_a_folder(
+    tmp_path: Path, output: Output, values: list[str]
+) -> None:
+    command = commands.build_command(CLIENT, spec(tmp_path, output, layout=Path("/l")))
+    assert [word for word in command if word == "--load" or word.startswith("type=")][1:] == values

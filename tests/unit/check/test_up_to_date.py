@@ -153,3 +153,49 @@ def test_a_step_that_the_record_redacts_is_no_change(check: Callable[..., list[s
         remote=True,
     )
     assert lines[1] == ("  the registry has an older one, since changed: arguments (A: '0' -> '1')")
+
+
+OWN = specs.make(
+    name="dags",
+    image="r/dags",
+    content=NOW,
+    arguments=(("AIRFLOW_IMAGE", "r/i:latest"),),
+    base_argument="AIRFLOW_IMAGE",
+    builder="builder",
+    needs=SPEC.identity,
+)
+
+
+@pytest.mark.parametrize(
+    ("below", "top", "line"),
+    [
+        (image(), image(NOW, "1", "2", "3", "4"), "has it: r/dags:latest"),
+        (image(), image(NOW, "1", "2", "4"), "has an older one, since changed: base"),
+        (image(BEFORE), image(NOW, "1", "2", "3", "4"), "has an older one, since changed: base"),
+        (image(), image(BEFORE, "1", "2", "3", "4"), "has an older one, since changed: arguments"),
+        (None, image(NOW, "1", "2", "4"), "has it: r/dags:latest"),
+    ],
+)
+def test_an_own_image_is_compared_with_what_the_same_place_has_below(
+    check: Callable[..., list[str]],
+    below: PlatformImage | None,
+    top: PlatformImage,
+    line: str,
+) -> None:
+    registry = {"b:2": BASE, "r/dags:latest": top, **({"r/i:latest": below} if below else {})}
+    lines = check(SPEC, OWN, registry=registry, remote=True)
+    assert (
+        f"  the registry {line}"
+        in lines[
+            lines.index(next(text for text in lines if text.startswith("dags-3.11-amd64: "))) :
+        ]
+    )
+
+
+def test_a_record_of_an_own_image_names_what_changed_below(
+    check: Callable[..., list[str]],
+) -> None:
+    record = recipe.noted(BuildRecord("dags-3.11-amd64"), NOW)
+    registry = {"b:2": BASE, "r/i:latest": image(BEFORE), "r/dags:latest": image()}
+    lines = check(SPEC, OWN, registry=registry, remote=True, record=record)
+    assert "  the registry has an older one, since changed: base (ci-3.11-amd64 changed)" in lines

@@ -106,14 +106,17 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
         "wheels": Prepared(tmp_path / "w", {"b.whl": "100644 2"}),
     }
     image = Image(specs.BUILD.kind, "3.11", slim=False)
-    content = ImageContent(image, "3.3.2", (("A", "1"),), contexts, (), Revision("abc"))
+    file = Path("Dockerfile.ci")
+    content = ImageContent(
+        image, file, "stage", "3.3.2", (("A", "1"),), contexts, (), Revision("abc")
+    )
     made = build_inputs.for_build(specs.BUILD, content, host, Base("base:1", digest="sha256:1"))
     assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}
     assert made.contexts == (("wheels", tmp_path / "w"),)
     assert made.arguments == (("BASE_IMAGE", "base:1"), ("A", "1"))
     assert made.final_arguments == (("BASE_IMAGE", "base:1@sha256:1"), ("A", "1"))
     assert dict(made.labels)["org.opencontainers.image.base.digest"] == "sha256:1"
-    assert made.dockerfile.name == "Dockerfile.ci"
+    assert (made.dockerfile, made.target) == (file, "stage")
     assert dict(made.labels)["org.opencontainers.image.revision"] == "abc"
 
 

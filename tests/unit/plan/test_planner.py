@@ -196,3 +196,87 @@ def test_a_large_ca_bundle_is_a_context_and_changes_no_fingerprint(tmp_path: Pat
     assert (name, large.secrets) == ("ca-bundle", ())
     assert (folder / "ca-bundle.pem").read_text().count("BEGIN") == 6000
     assert small.labels == large.labels
+
+
+OWN = """
+repository = "team/airflow"
+pythons = ["3.11", "3.12"]
+[builders.mine]
+[images.site]
+from = "dags"
+dockerfile = "Dockerfile.site"
+[images.dags]
+dags = "dags"
+"""
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two images of its own, one on top of the other."""
+    (tmp_path / "images.toml").write_text(OWN)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "Dockerfile.site").write_text("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n")
+    (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_own_images_follow_what_they_stand_on(team: Path) -> None:
+    del team
+    specs = plan(kind="site", python="3.11", platform="amd64")
+    assert [(spec.identity, spec.needs) for spec in specs] == [
+        ("prod-3.11-amd64", ""),
+        ("dags-3.11-amd64", "prod-3.11-amd64"),
+        ("site-3.11-amd64", "dags-3.11-amd64"),
+    ]
+    prod, dags, site = specs
+    assert site.output.image.endswith("/main/site/python3.11")
+    assert dags.inputs.base == prod.output.tags[0]
+    assert site.inputs.base == dags.output.tags[0]
+    assert [spec.inputs.pull for spec in specs] == [True, False, False]
+    assert [spec.output.layout for spec in specs] == [None, None, None]
+
+
+def test_what_is_only_needed_gets_no_tag_of_the_options(team: Path) -> None:
+    del team
+    specs = plan(kind="dags", python="3.11", platform="amd64", tag="v1", push=True)
+    assert [spec.output.tags[0].rpartition(":")[2] for spec in specs] == ["latest", "v1"]
+    assert [spec.inputs.pull for spec in specs] == [True, True]
+
+
+def test_a_changed_base_is_another_fingerprint_all_the_way_up(team: Path) -> None:
+    def labels() -> list[str]:
+        specs = plan(kind="site", python="3.11", platform="amd64")
+        return [dict(spec.inputs.labels)[LABEL] for spec in specs]
+
+    before = labels()
+    (team / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN true\n")
+    assert all(old != new for old, new in zip(before, labels(), strict=True))
+    (team / "Dockerfile.site").write_text("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\nRUN false\n")
+    assert len({*before, *labels()}) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "needs", "layouts"),
+    [
+        ({"push": True}, {"dags-3.11-amd64": "prod-3.11-amd64"}, set()),
+        ({"builder": "mine"}, {"dags-3.11-amd64": "prod-3.11-amd64"}, {"prod-3.11-amd64"}),
+        (
+            {"platform": "amd64,arm64", "push": True},
+            {"dags-3.11-amd64": "prod-3.11-amd64", "dags-3.11-arm64": "prod-3.11-arm64"},
+            set(),
+        ),
+        (
+            {"platform": "amd64,arm64", "builder": "mine"},
+            dict.fromkeys(("dags-3.11-amd64", "dags-3.11-arm64", "dags-3.11"), "prod-3.11"),
+            {"prod-3.11"},
+        ),
+    ],
+)
+def test_the_image_below_is_where_the_builder_finds_it(
+    team: Path, options: dict[str, Any], needs: dict[str, str], layouts: set[str]
+) -> None:
+    del team
+    specs = plan(**{"kind": "dags", "python": "3.11", "platform": "amd64", **options})
+    assert {spec.identity: spec.needs for spec in specs if spec.needs} == needs
+    assert {spec.identity for spec in specs if spec.output.layout} == layouts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from build_tasks.config import loading
@@ -91,3 +93,44 @@ def test_a_single_image_is_selected() -> None:
         one(python="3.11,3.12")
     with pytest.raises(UsageError, match=r"^--kind: one at a time: ci,prod$"):
         one(python="3.11", kind="ci,prod")
+
+
+IMAGES = """
+pythons = ["3.11", "3.12"]
+[images.site]
+from = "dags"
+[images.dags]
+[images.tests]
+from = "ci"
+"""
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images.toml").write_text(IMAGES)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("team")
+def test_own_images_have_the_kind_of_what_they_stand_on() -> None:
+    assert select(kind="site,tests", python="3.11", prod_profile="slim") == [
+        Image(ImageKind.PROD, "3.11", slim=False, name="site"),
+        Image(ImageKind.CI, "3.11", slim=False, name="tests"),
+    ]
+
+
+@pytest.mark.usefixtures("team")
+def test_bases_come_before_what_stands_on_them() -> None:
+    given = Options({"kind": "site,tests", "python": "3.12", "prod-profile": "slim"})
+    images = selection.with_bases(selection.select(given, given.settings()), given.settings())
+    identities = [image.build(Platform.AMD64).identity for image in images]
+    assert identities == [
+        *("prod-slim-3.12-amd64", "dags-3.12-amd64", "site-3.12-amd64"),
+        *("ci-3.12-amd64", "tests-3.12-amd64"),
+    ]
+
+
+@pytest.mark.usefixtures("team")
+def test_an_unknown_image_is_one_line_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="--kind: unknown image 'dag': did you mean dags"):
+        select(kind="dag", python="3.11")
