@@ -22,7 +22,7 @@ from build_tasks.errors import CommandTimeout, ImagesError, MissingImage
 from build_tasks.history.record import Reuse
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import inputs
-from build_tasks.inputs.fingerprint import BASE_ARGUMENT, LATE, Inputs
+from build_tasks.inputs.fingerprint import LATE, Inputs
 from build_tasks.model.build import BuildSpec, Candidate, Output
 from build_tasks.plan import build_inputs
 from build_tasks.process import Command
@@ -145,13 +145,13 @@ def _under_own_name(client: Client, specs: Sequence[BuildSpec], reference: str) 
     One of several platforms has to have exactly the platforms to build, each up to date.
     """
     spec, builder = specs[0], specs[0].run.builder
-    base = image_metadata.of_registry(client, spec.inputs.base, builder)
+    base = image_metadata.of_registry(client, spec.inputs.registry_base, builder)
     index = image_metadata.of_registry(client, reference, builder)
     for each in specs:
         platform = each.build.platform
         image, base_image = (item.images.get(platform) for item in (index, base))
         if base_image is None:
-            raise MissingImage(f"{spec.inputs.base}: not found for {platform}")
+            raise MissingImage(f"{spec.inputs.registry_base}: not found for {platform}")
         if image is None:
             raise MissingImage(f"{reference}: not found for {platform}")
         _require_current(image, build_inputs.collect(each), base_image)
@@ -194,7 +194,7 @@ def _proven(
         return image_metadata.by_digest(client, reference, platform, builder, deadline.answer)
 
     with process.pool(3) as pool:  # the registries are asked at the same time
-        work = [pool.submit(read, reference) for reference in (pinned, spec.inputs.base)]
+        work = [pool.submit(read, reference) for reference in (pinned, spec.inputs.registry_base)]
         layers = pool.submit(_cache_layers, client, cache, builder, deadline)
     image, base = (one.result() for one in work)
     built = build_inputs.collect(spec)
@@ -206,8 +206,9 @@ def _proven(
     arguments |= dict(zip(_PLATFORM, (platform.value, os, architecture), strict=True))
     arguments |= content.late_arguments(image)
     made = inputs.outcome(built.instructions, arguments, base.variables, content.folder(base))
-    if made.root != arguments.get(BASE_ARGUMENT):
-        raise _Unusable(f"its Dockerfile stands on {made.root or 'scratch'}, not on BASE_IMAGE")
+    argument = spec.inputs.base_argument
+    if made.root != arguments.get(argument):
+        raise _Unusable(f"its Dockerfile stands on {made.root or 'scratch'}, not on {argument}")
     problem = content.layer_problem(
         image, base, layers.result(), made.linked
     ) or content.config_problem(image, base, made, dict(spec.inputs.labels))

@@ -48,7 +48,8 @@ class Inputs:
         arguments: its arguments, without those that change with every build.
         base: the reference of the base image.
         base_argument: the argument that has it.
-        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
+        base_fingerprint: the name and fingerprint of the base image, if the same project makes it:
+            these count, whatever registry it comes from.
         files: the files that its steps read, by path, as `MODE SHA`; those of a named context as
             `CONTEXT:PATH`.
         effects: what the Dockerfile makes, however it is written; empty where that is not known.
@@ -69,7 +70,7 @@ class Inputs:
         constraints = {path: text for path, text in merged.items() if _CONSTRAINTS.match(path)}
         content = {
             "dockerfile": self.effects or [f"{i.stage} {i.text}" for i in self.instructions],
-            "base": f"{self.base} {self.base_fingerprint}".rstrip(),
+            "base": self.base_fingerprint or self.base,
             "arguments": dict(self.arguments),
             "constraints": constraints,
             "files": {path: text for path, text in merged.items() if path not in constraints},
@@ -89,7 +90,7 @@ def gather(
         instructions: the Dockerfile.
         arguments: the build arguments.
         files: all files that the build can read, by path, as `MODE SHA`.
-        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
+        base_fingerprint: the name and fingerprint of the base image, if the same project makes it.
     """
     base_argument = next((name for name in _BASES if name in arguments), BASE_ARGUMENT)
     read, effects = files, ""

@@ -72,7 +72,7 @@ class BuildInputs:
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         base_digest: the digest of the base image's index, if the build stands on that one alone.
         base_context: the build context in the place of the base image, like oci-layout://FOLDER.
-        base_fingerprint: the fingerprint of the base image, if the same project makes that one.
+        base_fingerprint: the name and fingerprint of the base image, if the same project makes it.
         pull: whether the references of base images are resolved in their registries.
         contexts: named build contexts, which replace stages of the Dockerfile.
         files: hashes of all files of the contexts.
@@ -100,6 +100,12 @@ class BuildInputs:
         """The reference of the base image, with its digest if that is decided."""
         reference = dict(self.arguments).get(self.base_argument, "")
         return f"{reference}@{self.base_digest}" if self.base_digest else reference
+
+    @property
+    def registry_base(self) -> str:
+        """The reference by which a registry has the base image."""
+        prefix, context = "docker-image://", self.base_context
+        return context.removeprefix(prefix) if context.startswith(prefix) else self.base
 
     @property
     def final_arguments(self) -> Pairs:

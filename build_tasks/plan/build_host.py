@@ -134,7 +134,7 @@ class Base:
         reference: its reference.
         error: why it is not available, if so.
         digest: the digest of its index, if builds stand on that one alone.
-        fingerprint: the fingerprint of its inputs, if the same project makes it.
+        fingerprint: its name and the fingerprint of its inputs, if the same project makes it.
     """
 
     reference: str

@@ -110,7 +110,8 @@ def _below(
 def _made(spec: BuildSpec) -> Base:
     """Return the image of a build as a base; its digest is known after the build."""
     tags = spec.output.tags or (f"{spec.output.image}:{spec.build.tag}",)
-    return Base(tags[0], fingerprint=build_inputs.collect(spec).fingerprint)
+    fingerprint = build_inputs.collect(spec).fingerprint
+    return Base(tags[0], fingerprint=f"{spec.build.image_identity} {fingerprint}")
 
 
 def _with_layouts(specs: Sequence[BuildSpec], host: BuildHost) -> list[BuildSpec]:
