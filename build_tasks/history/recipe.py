@@ -16,6 +16,10 @@ from build_tasks.inputs.dockerfile.inputs import Use
 from build_tasks.inputs.fingerprint import Inputs, gather
 from build_tasks.text.redaction import redact
 
+#: A base image that a build context replaces, like an OCI layout.
+_CONTEXT = re.compile(
+    r"\[context \S+\] load metadata for (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]+)"
+)
 _FROM = re.compile(r"FROM (?:--\S+ )*(?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]+)")
 
 
@@ -28,6 +32,8 @@ class Recipe:
     arguments: frozenset[str] = frozenset()  # the names that it declares with ARG
     #: The digests of base images, by reference.
     bases: Mapping[str, str] = field(default_factory=dict)
+    #: The base images that a build context replaces.
+    replaced: frozenset[str] = frozenset()
 
     @cached_property
     def by_digest(self) -> dict[str, Use]:
@@ -59,7 +65,9 @@ class Recipe:
         """Return the instruction at the place in a step's name, if its text agrees."""
         for use in self.uses:
             unnamed = not step.stage and use.stage.name == "stage-0"
-            if use.number == step.number and (unnamed or use.stage.name == step.stage.lower()):
+            # BuildKit does not number the instruction FROM of such a base.
+            number = use.number - (_expanded(use.stage.root) in self.replaced)
+            if number == step.number and (unnamed or use.stage.name == step.stage.lower()):
                 return use if _agrees(step.name, use.instruction.head) else None
         return None
 
@@ -89,12 +97,14 @@ def recipe(record: BuildRecord) -> Recipe:
     """Return what a record holds of its Dockerfile."""
     instructions = _instructions(record)
     bases = {record.base[0]: record.base[1]} if record.base[1] else {}
-    names = (step.name for step in record.steps if step.kind is StepKind.BASE)
-    bases |= {
-        match["reference"]: match["digest"] for name in names if (match := _FROM.search(name))
-    }
+    for step in record.steps:
+        if step.kind is StepKind.BASE and (match := _FROM.search(step.name)):
+            bases[match["reference"]] = match["digest"]
+    contexts = [match for step in record.steps if (match := _CONTEXT.match(step.name))]
+    replaced = frozenset(_expanded(match["reference"]) for match in contexts)
+    bases |= {match["reference"]: match["digest"] for match in contexts}
     uses = inputs.uses(instructions, record.arguments)
-    return Recipe(record, uses, dockerfile.declared(instructions), bases)
+    return Recipe(record, uses, dockerfile.declared(instructions), bases, replaced)
 
 
 def recorded(record: BuildRecord) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import subprocess
@@ -120,7 +121,7 @@ def test_a_matrix_is_pushed_in_order_and_only_what_changed_is_built(
     assert all(ran(team).values()), ran(team)
     for python in PYTHONS:
         below = [pushed(team, buildx, name, python) for name in NAMES]
-        for base, own in zip(below, below[1:], strict=False):
+        for base, own in itertools.pairwise(below):
             platform = next(
                 entry["digest"]
                 for entry in base["manifest"]["manifests"]

@@ -84,3 +84,28 @@ def test_an_instruction_of_another_form_is_left_out() -> None:
         "x", instructions=("main 1 FROM b", "main :", "main x RUN y", "", "main 3 ")
     )
     assert [one.text for one in recipe.recorded(record).instructions] == ["FROM b"]
+
+
+def test_a_base_that_a_context_replaces_has_no_number() -> None:
+    """The vertices are those of BuildKit 0.25 for an OCI layout in the place of a base image."""
+    text = "ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\nARG A\nRUN echo $A\n"
+
+    def build(argument: str, digest: str) -> BuildRecord:
+        inputs = fingerprint.gather(
+            dockerfile.parse(text), {"AIRFLOW_IMAGE": "r:5/p:latest", "A": argument}, {}, "p 2"
+        )
+        names = {
+            "m": f"[context r:5/p] load metadata for r:5/p@sha256:{digest}",
+            "s": f"[1/2] RUN echo {argument}",
+        }
+        steps = (
+            Step("m", names["m"], StepKind.INTERNAL),
+            Step(f"s{argument}{digest}", names["s"], StepKind.STEP, number=1, started=True),
+        )
+        return recipe.noted(BuildRecord("x", steps=steps), inputs)
+
+    assert recipe.recipe(build("1", "a")).digest("r:5/p:latest") == "sha256:a"
+    ((_, found),) = causes(build("2", "a"), build("1", "a"))
+    assert found == (Cause(Why.ARGUMENT, "A", "1", "2"),)
+    ((_, found),) = causes(build("1", "b"), build("1", "a"))
+    assert found == (Cause(Why.BASE, "r:5/p:latest", "sha256:a", "sha256:b"),)
