@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from build_tasks import paths
@@ -80,11 +81,12 @@ def prune(keep: BuildRecord) -> None:
 
 
 def _prune_logs(now: float) -> None:
-    """Remove the logs of runs without records, and the metadata of killed runs."""
+    """Remove the logs of runs without records, and the metadata and images of killed runs."""
     kept = set(runs())
     logs = _entries(paths.cache_folder() / "logs")
     unused = [entry for entry in logs if entry.is_dir() and entry.name not in kept]
-    for entry in (*unused, *_entries(paths.cache_folder() / "metadata")):
+    left = (_entries(paths.cache_folder() / name) for name in ("metadata", "layouts"))
+    for entry in (*unused, *chain.from_iterable(left)):
         with contextlib.suppress(OSError):
             newest = max(item.stat().st_mtime for item in (entry, *_entries(entry)))
             if now - newest > ABANDONED:

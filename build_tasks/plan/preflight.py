@@ -27,12 +27,14 @@ def require(client: Client, specs: Sequence[BuildSpec], *, announce: Announce) -
         EngineError: the builder lacks something that the builds need.
     """
     name = specs[0].run.builder
-    exports = any(spec.cache.export or spec.output.kind.pushes for spec in specs)
+    exports = any(
+        spec.cache.export or spec.output.kind.pushes or spec.output.layout for spec in specs
+    )
     if name == DEFAULT and exports and not client.containerd_store:
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
-            "neither caches nor attestations: turn on the containerd image store, or build with "
-            f"a dedicated builder: {hints.task('builder.create')}, then --builder {DEDICATED}"
+            "neither caches, attestations nor layouts: turn on the containerd image store, or "
+            f"build with a dedicated builder: {hints.task('builder.create')}, then --builder {DEDICATED}"
         )
     if name == DEFAULT:
         _require_backends(specs)

@@ -240,6 +240,7 @@ def test_logs_go_with_the_records_and_what_killed_runs_left_goes_too() -> None:
     journal.write(a(run="kept"))
     files = [cache / "logs" / run / "ci.log" for run in ("gone", "killed", "kept", "runs")]
     files += [cache / "metadata" / "killed.json", cache / "metadata" / "runs.json"]
+    files += [cache / "layouts" / run / "index.json" for run in ("killed", "runs")]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -251,6 +252,7 @@ def test_logs_go_with_the_records_and_what_killed_runs_left_goes_too() -> None:
     journal.prune(a(run="kept"))
     left = {str(path.relative_to(cache)) for path in cache.rglob("*") if not path.is_dir()}
     assert left == {
+        "layouts/runs/index.json",
         "logs/ci.log",
         "logs/kept/ci.log",
         "logs/runs/ci.log",
