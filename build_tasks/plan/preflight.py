@@ -34,7 +34,8 @@ def require(client: Client, specs: Sequence[BuildSpec], *, announce: Announce) -
         raise EngineError(
             "the engine keeps images in its classic store, from which its own builder exports "
             "neither caches, attestations nor layouts: turn on the containerd image store, or "
-            f"build with a dedicated builder: {hints.task('builder.create')}, then --builder {DEDICATED}"
+            f"build with a dedicated builder: {hints.task('builder.create')}, then "
+            f"--builder {DEDICATED}"
         )
     if name == DEFAULT:
         _require_backends(specs)
