@@ -98,7 +98,7 @@ def new_record(client: Client, spec: BuildSpec, command: Command = ()) -> BuildR
         began=datetime.now(UTC).isoformat(timespec="microseconds"),  # it orders builds
         commit=dict(spec.inputs.arguments).get("COMMIT_SHA", ""),
         branch=spec.output.branch,
-        kind=spec.build.kind.value,
+        kind=spec.build.image_name,
         python=spec.build.python,
         platforms=tuple(map(str, spec.platforms)),
         image=spec.output.image,

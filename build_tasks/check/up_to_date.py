@@ -182,4 +182,4 @@ def _command(spec: BuildSpec, options: Options) -> str:
             for item in value if isinstance(value, list) else [value]:
                 words += [f"--{name}"] if item is True else [f"--{name}", str(item)]
     architecture = build.platform.architecture if options.text("platform") else ""
-    return hints.image("image.build", build.kind, build.python, architecture, words)
+    return hints.image("image.build", build.image_name, build.python, architecture, words)

@@ -9,7 +9,6 @@ from build_tasks.buildx import commands
 from build_tasks.config.options import Options
 from build_tasks.console import answer, message
 from build_tasks.model.build import BuildSpec, Output
-from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import bake as bake_file
 from build_tasks.plan import planner, trust
 from build_tasks.publish import merge
@@ -74,7 +73,8 @@ def _name_variables(specs: Iterable[BuildSpec]) -> None:
 
 def whole_matrix(options: Options) -> Options:
     """Return the options with all images and Pythons where they select none."""
-    matrix = {"kind": ",".join(ImageKind), "python": ",".join(options.settings().pythons)}
+    settings = options.settings()
+    matrix = {"kind": ",".join(settings.image_names), "python": ",".join(settings.pythons)}
     selected = {name: options.text(name) or values for name, values in matrix.items()}
     return Options({**options.given, **selected})
 

@@ -16,7 +16,8 @@ from build_tasks.constraints import extras
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import journal, serialization
 from build_tasks.history.record import BuildRecord
-from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model import own_image
+from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.report import documents, page, step_summary, terminal
 from build_tasks.text.formatting import plural
@@ -94,8 +95,8 @@ def show_matrix(options: Options) -> None:
     settings = options.settings()
     names = build_host.names(settings)
     builds = [
-        Build(kind, python, platform)
-        for kind in ImageKind
+        own_image.build(settings.images, name, python, platform)
+        for name in own_image.in_order(settings.images, settings.image_names)
         for python in settings.pythons
         for platform in settings.platforms or tuple(Platform)
     ]
@@ -103,13 +104,14 @@ def show_matrix(options: Options) -> None:
         {
             "identity": build.identity,
             "session": f"build_{build.identity}",
-            "kind": build.kind.value,
+            "kind": build.image_name,
+            "from": settings.images[build.name].base if build.name else "",
             "python": build.python,
             "platform": build.platform.value,
             "airflow": settings.airflow_for(build.python),
             "image": names.image(build),
             "cache": names.cache(build),
-            "merge": f"merge_{build.kind}-{build.python}",
+            "merge": f"merge_{build.image_name}-{build.python}",
         }
         for build in builds
     ]

@@ -21,7 +21,7 @@ from build_tasks.inputs import dockerignore
 from build_tasks.model import cache_backends
 from build_tasks.model.build import OWN_SECRETS, Secret
 from build_tasks.model.cache_backends import Backend
-from build_tasks.model.matrix import ImageKind, parse_python
+from build_tasks.model.matrix import parse_python
 from build_tasks.text.formatting import listed
 
 if TYPE_CHECKING:
@@ -195,7 +195,6 @@ tag = Matching(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
     "a tag (at most 128 letters, digits, '_', '.', '-')",
 )
-kind = Choice("image", tuple(ImageKind))
 folder = Matching(
     rf"(?!(?:{_SYSTEM_FOLDERS})(?:/|$))(?!(?:{_SHARED_FOLDERS})$)(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+",
     "a folder that nothing else uses, like /opt/airflow",

@@ -17,7 +17,7 @@ from build_tasks.errors import ImagesError
 from build_tasks.front.verbs import VERBS
 from build_tasks.history import journal
 from build_tasks.model.builder import DEDICATED, DEFAULT
-from build_tasks.model.matrix import ImageKind, Platform
+from build_tasks.model.matrix import Platform
 from build_tasks.text.hints import COMMAND
 
 
@@ -92,8 +92,9 @@ VALUES: dict[str, Callable[[Settings], Iterable[str]]] = {
     "emulate": lambda _: [platform.architecture for platform in Platform],
     "from": lambda _: _records(),
     "image": lambda settings: [
-        f"{kind}-{python}" for kind in ImageKind for python in settings.pythons
+        f"{name}-{python}" for name in settings.image_names for python in settings.pythons
     ],
+    "kind": lambda settings: settings.image_names,
     "platform": lambda _: map(str, Platform),
     "python": lambda settings: settings.pythons,
     "record": lambda _: _records(),

@@ -23,6 +23,7 @@ from build_tasks.config.parsing import nearest
 from build_tasks.errors import ImagesError
 from build_tasks.front import command_line
 from build_tasks.front.verbs import BUILD_ALL, SHELL, TEST, VERBS, Verb
+from build_tasks.model import own_image
 from build_tasks.model.matrix import ImageKind, Platform
 
 #: The options of nox that name sessions, and those that list them.
@@ -49,15 +50,16 @@ def register(words: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if words is None else words
     try:
         with reported():
-            pythons = loading.load().pythons
+            settings = loading.load()
     except ImagesError as error:
         sys.exit(f"nox > {error}")
+    pythons, images = settings.pythons, settings.image_names
     listing = bool(_LISTING & {*words})
-    for (name, title), python, kind in product(_TITLES.items(), pythons, ImageKind):
-        verb, session = VERBS[f"image.{name}"], f"{name}_{kind}-{python}"
-        fixed = {"kind": kind.value, "python": python}
-        tags = (f"{name}_{kind}", f"python-{python}")
-        text = f"{title} the {kind.upper()} image with Python {python}"
+    for (name, title), python, image in product(_TITLES.items(), pythons, images):
+        verb, session = VERBS[f"image.{name}"], f"{name}_{image}-{python}"
+        fixed = {"kind": image, "python": python}
+        tags = (f"{name}_{image}", f"python-{python}")
+        text = f"{title} the {_title(image)} with Python {python}"
         _register(session, verb, f"{text}.", fixed, *tags)
         for platform in Platform if name == "build" and not listing else ():
             on_platform = {**fixed, "platform": platform.value}
@@ -65,10 +67,11 @@ def register(words: Sequence[str] | None = None) -> None:
             _register(
                 f"{session}-{architecture}", verb, f"{text} on {architecture}.", on_platform, *tags
             )
-    for (name, (verb, title)), python in product(_RUNS.items(), pythons):
-        text = f"{title} the CI image with Python {python}."
-        fixed = {"kind": ImageKind.CI.value, "python": python}
-        _register(f"{name}_ci-{python}", verb, text, fixed, f"{name}_ci", f"python-{python}")
+    of_ci = [name for name in images if own_image.kind(settings.images, name) is ImageKind.CI]
+    for (name, (verb, title)), python, image in product(_RUNS.items(), pythons, of_ci):
+        text = f"{title} the {_title(image)} with Python {python}."
+        fixed, tags = {"kind": image, "python": python}, (f"{name}_{image}", f"python-{python}")
+        _register(f"{name}_{image}-{python}", verb, text, fixed, *tags)
     _register("build_all", BUILD_ALL, "Build the whole matrix, or the selected part.", {})
     for python in pythons:
         verb, title = (
@@ -78,6 +81,10 @@ def register(words: Sequence[str] | None = None) -> None:
         _register(f"constraints-{python}", verb, title, {"python": python}, "constraints")
     _refuse_misspelt(words, Path(traceback.extract_stack(limit=2)[0].filename))
     startup.raise_on_interrupt()  # nox itself ends the programs that it starts
+
+
+def _title(image: str) -> str:
+    return f"{image.upper()} image" if image in {*ImageKind} else f"image {image}"
 
 
 def _register(name: str, verb: Verb, title: str, fixed: Mapping[str, str], *tags: str) -> None:

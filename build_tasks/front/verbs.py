@@ -8,7 +8,6 @@ from importlib import import_module
 from build_tasks import process
 from build_tasks.commands.output import reported
 from build_tasks.config.options import FORMATS, PROGRESS, SETTINGS, Option, Options
-from build_tasks.model.matrix import ImageKind
 
 
 class Verb:
@@ -49,16 +48,17 @@ class Verb:
             self.body(given)
 
 
-_KINDS = tuple(map(str, ImageKind))
+#: The images that the settings define besides are known only where these are read.
+_IMAGE = "ci, prod, or an image of images.toml"
 IMAGES = (
-    Option("kind", "what", "images (default: ci)", choices=_KINDS, several=True),
+    Option("kind", "what", f"{_IMAGE} (default: ci)", "IMAGE", several=True),
     Option("python", "what", "Python versions (required)", "X.Y", several=True),
 )
-KIND = Option("kind", "what", "image (default: ci)", choices=_KINDS)
+KIND = Option("kind", "what", f"{_IMAGE} (default: ci)", "IMAGE")
 IMAGE = (KIND, Option("python", "what", "Python version (required)", "X.Y"))
 ALL_PYTHONS = Option("python", "what", "Python versions (default: all)", "X.Y", several=True)
 ALL_IMAGES = (
-    Option("kind", "what", "images (default: both)", choices=_KINDS, several=True),
+    Option("kind", "what", f"{_IMAGE} (default: all)", "IMAGE", several=True),
     ALL_PYTHONS,
 )
 TAG = Option("tag", "output", "tag of the image (default: latest)", "TAG")
@@ -170,7 +170,7 @@ VERBS: Mapping[str, Verb] = {
         ("--local", "--remote --json"),
         Option("local", "what", "only the builders"),
         Option("remote", "what", "only the cache references of the registry"),
-        Option("kind", "what", "image (default: both)", choices=_KINDS),
+        Option("kind", "what", f"{_IMAGE} (default: all)", "IMAGE"),
         ALL_PYTHONS,
         *SHOWN,
     ),
@@ -219,7 +219,7 @@ VERBS: Mapping[str, Verb] = {
         ("prod-3.11-amd64.tar.zst", "--from github:1234567890/ci-image --kind ci --python 3.11"),
         Option("file", "what", "file that image.save wrote", "FILE", positional=True),
         Option("from", "what", "a file, https://..., or github:[OWNER/REPO/]RUN[/NAME]", "SOURCE"),
-        Option("kind", "what", "load the file only if it has this image", choices=_KINDS),
+        Option("kind", "what", "load the file only if it has this image", "IMAGE"),
         Option("python", "what", "load it only if it is for one of these", "X.Y", several=True),
         *SETTINGS,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from build_tasks.model.aliases import Pairs
-from build_tasks.model.matrix import ImageKind
+from build_tasks.model.matrix import Build, ImageKind, Platform
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ def in_order(images: Mapping[str, OwnImage], names: Iterable[str]) -> tuple[str,
 def kind(images: Mapping[str, OwnImage], name: str) -> ImageKind:
     """Return which of Airflow's images an image is, or stands on."""
     return ImageKind(chain(images, name)[-1])
+
+
+def build(images: Mapping[str, OwnImage], name: str, python: str, platform: Platform) -> Build:
+    """Return the build of an image, by its name, for one Python (X.Y) and one platform."""
+    return Build(kind(images, name), python, platform, name=name if name in images else "")
 
 
 def setting_rows(images: Mapping[str, OwnImage]) -> Iterator[tuple[str, object, str]]:

@@ -78,7 +78,7 @@ def plan(policy: CachePolicy, names: Names, build: Build) -> CachePlan:
     """
     placeholders = {
         "identity": build.identity,
-        "kind": build.kind.value,
+        "kind": build.image_name,
         "python": build.python,
         "architecture": build.platform.architecture,
         "branch": matrix.path_safe(policy.write or names.branch),

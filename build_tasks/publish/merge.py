@@ -152,7 +152,7 @@ def resume_hint(
     The folder of the digest files is None if it is the default one.
     """
     first = pushed[0].build
-    image = (first.kind, first.python)
+    image = (first.image_name, first.python)
     options = ["--prod-profile", "slim"] if first.slim else []
     options += ["--digests", str(folder)] if folder else []
     rest = [

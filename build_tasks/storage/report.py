@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
 from build_tasks.builders import store
-from build_tasks.config import parsing
 from build_tasks.config.options import Options
+from build_tasks.config.parsing import Choice
 from build_tasks.engine import lifecycle
 from build_tasks.errors import AuthError, ImagesError, UsageError
-from build_tasks.model import matrix
+from build_tasks.model import matrix, own_image
 from build_tasks.model.builder import DEFAULT
-from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.matrix import ImageKind, Platform
 from build_tasks.plan import build_host
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.process import Announce
@@ -194,16 +194,18 @@ def _references(options: Options, host: BuildHost) -> list[str]:
     """Return the cache references of the selected part of the matrix."""
     settings = host.settings
     kind = options.text("kind")
-    kinds = (parsing.kind(kind, "--kind"),) if kind else tuple(ImageKind)
+    known = settings.image_names
+    images = (Choice("image", known)(kind, "--kind"),) if kind else known
     names = options.items("python") or settings.pythons
     pythons = [matrix.parse_python(name, "--python", settings.pythons) for name in names]
     if options.flag("local") and options.flag("remote"):
         raise UsageError("--local --remote: leave out both for both")
     return [
-        host.names.cache(Build(kind, python, platform, slim=slim))
-        for kind, python in product(kinds, pythons)
-        for slim in ((False, True) if kind is ImageKind.PROD else (False,))
+        host.names.cache(replace(build, slim=slim))
+        for name, python in product(images, pythons)
+        for slim in ((False, True) if name == ImageKind.PROD else (False,))
         for platform in settings.platforms or tuple(Platform)
+        for build in (own_image.build(settings.images, name, python, platform),)
     ]
 
 

@@ -119,6 +119,11 @@ def use(patch: pytest.MonkeyPatch, fake: Buildx) -> Buildx:
     return fake
 
 
+def test_the_record_of_an_own_image_has_its_name(tmp_path: Path, client: Client) -> None:
+    record = runner.new_record(client, spec(tmp_path, name="dags"))
+    assert (record.identity, record.kind) == ("dags-3.11-amd64", "dags")
+
+
 def test_a_listener_hears_lines_and_steps_and_the_record_has_everything(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,3 +199,4 @@ def test_a_record_of_an_own_image_names_what_changed_below(
     registry = {"b:2": BASE, "r/i:latest": image(BEFORE), "r/dags:latest": image()}
     lines = check(SPEC, OWN, registry=registry, remote=True, record=record)
     assert "  the registry has an older one, since changed: base (ci-3.11-amd64 changed)" in lines
+    assert lines[-1] == "  airflow-images image.build --kind dags --python 3.11"

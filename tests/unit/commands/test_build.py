@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import projects
 import pytest
 import specs
 
@@ -17,6 +19,7 @@ from build_tasks.errors import EngineError
 from build_tasks.model.build import BuildSpec, Output, Secret
 from build_tasks.plan import planner, preflight
 from build_tasks.publish import merge
+from build_tasks.text.hints import FILE_VARIABLE
 
 CLIENT = Client("docker", ("docker-buildx",), {})
 GOOD = specs.make()
@@ -51,6 +54,11 @@ def test_the_matrix_is_what_the_options_do_not_select() -> None:
     given = build.whole_matrix(Options({"kind": "ci", "push": True})).given
     assert given == {"kind": "ci", "python": pythons, "push": True}
     assert build.whole_matrix(Options({"python": "3.9"})).text("kind") == "ci,prod"
+
+
+def test_the_matrix_has_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, str(projects.with_own_images(tmp_path)))
+    assert build.whole_matrix(Options({})).text("kind") == "ci,prod,site,dags,tests"
 
 
 @pytest.mark.parametrize(

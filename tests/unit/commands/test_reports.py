@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import projects
 import pytest
 
 from build_tasks.commands import reports
@@ -10,6 +11,7 @@ from build_tasks.config.options import Options
 from build_tasks.errors import DiskError, UsageError
 from build_tasks.history import journal
 from build_tasks.history.record import BuildRecord
+from build_tasks.text.hints import FILE_VARIABLE
 
 
 @pytest.fixture
@@ -80,6 +82,19 @@ def test_the_matrix_is_restricted_by_settings_and_names_sessions(
     (row,) = (row for row in rows if row["identity"] == "prod-3.11-arm64")
     assert (row["session"], row["merge"]) == ("build_prod-3.11-arm64", "merge_prod-3.11")
     assert row["image"] == "ghcr.io/apache/airflow/main/prod/python3.11"
+
+
+def test_the_matrix_has_own_images_and_what_each_stands_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, str(projects.with_own_images(tmp_path)))
+    reports.show_matrix(Options({"platform": "arm64", "json": True}))
+    rows = json.loads(capsys.readouterr().out)["include"]
+    order = list(dict.fromkeys((row["kind"], row["from"]) for row in rows))
+    assert order == [("ci", ""), ("prod", ""), ("dags", "prod"), ("site", "dags"), ("tests", "ci")]
+    (row,) = (row for row in rows if row["identity"] == "site-3.12-arm64")
+    assert (row["session"], row["merge"]) == ("build_site-3.12-arm64", "merge_site-3.12")
+    assert row["image"] == "ghcr.io/team/airflow/main/site/python3.12"
 
 
 def test_the_schema_of_settings_needs_no_right_settings(

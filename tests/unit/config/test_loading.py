@@ -192,7 +192,7 @@ def test_requirements_beside_the_file_are_the_default(file: Path) -> None:
         ),
         (
             "[prod]\nsize = 1",
-            "images.toml: [prod]: unknown key 'size': choose budget, bytecode, clients, ",
+            "images.toml: [prod]: unknown key 'size': choose ",
         ),
         ("[airflow]\nfrom = 1", "images.toml: airflow.from: expected a string, got 1"),
         ('[constraints]\nmode = "x"', "images.toml: constraints.mode: unknown constraints mode "),

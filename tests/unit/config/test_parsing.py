@@ -110,7 +110,7 @@ def test_versions_are_normal(value: str, version: str) -> None:
 
 def test_unknown_image_lists_choices() -> None:
     with pytest.raises(UsageError, match=r"^--kind: unknown image 'dev': choose ci"):
-        parsing.kind("dev", "--kind")
+        parsing.Choice("image", ("ci", "prod"))("dev", "--kind")
 
 
 @pytest.mark.parametrize("text", ["latest", "v1", "A_b.c-d", "x" * 128])

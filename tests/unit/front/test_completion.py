@@ -27,6 +27,14 @@ def test_values_are_those_of_the_option_and_of_the_project() -> None:
     assert values("engine.start", "emulate") == ["amd64", "arm64"]
 
 
+def test_own_images_are_values(tmp_path: Path) -> None:
+    file = str(projects.with_own_images(tmp_path))
+    build = {option.name: option for option in VERBS["image.build"].named}
+    assert completion.values(build["kind"], "", file) == ["ci", "prod", "site", "dags", "tests"]
+    (image,) = [option for option in VERBS["image.verify"].options if option.name == "image"]
+    assert completion.values(image, "dags-", file) == ["dags-3.11", "dags-3.12"]
+
+
 def test_the_last_of_several_values_is_completed() -> None:
     assert values("image.build", "kind", "ci,") == ["ci,prod"]
     assert values("image.build", "python", "3.9,3.14,3.1") == [

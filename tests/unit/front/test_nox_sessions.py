@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import nox
+import projects
 import pytest
 from nox import registry
 
@@ -12,6 +14,7 @@ from build_tasks.config.options import Options
 from build_tasks.errors import UsageError
 from build_tasks.front import nox_sessions
 from build_tasks.front.verbs import Verb
+from build_tasks.text.hints import FILE_VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +32,21 @@ def test_each_image_and_python_has_its_sessions(sessions: dict[str, Any]) -> Non
         assert names | {f"constraints-{python}"} <= sessions.keys()
     assert sessions["build_ci-3.11"].tags == ["build_ci", "python-3.11"]
     assert sessions["build_ci-3.11"].__doc__ == "Build the CI image with Python 3.11."
+
+
+def test_own_images_have_sessions_and_those_of_ci_a_shell(
+    sessions: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, str(projects.with_own_images(tmp_path)))
+    nox_sessions.register([])
+    for name in ("build_site-3.11-arm64", "merge_dags-3.12", "verify_tests-3.11"):
+        assert name in sessions
+    assert sessions["build_dags-3.11"].tags == ["build_dags", "python-3.11"]
+    assert sessions["build_dags-3.11"].__doc__ == "Build the image dags with Python 3.11."
+    runs = {name for name in sessions if name.startswith(("shell_", "test_"))}
+    assert {name.rpartition("-")[0] for name in runs} == {
+        *("shell_ci", "shell_tests", "test_ci", "test_tests")
+    }
 
 
 def test_a_list_leaves_out_the_sessions_of_single_platforms(sessions: dict[str, Any]) -> None:

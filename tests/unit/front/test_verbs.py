@@ -15,8 +15,11 @@ def test_help_names_the_defaults_of_each_verb() -> None:
     def of(verb: Verb) -> list[str]:
         return [option.help for option in verb.options if option.name in {"kind", "python"}]
 
-    required = ["images (default: ci)", "Python versions (required)"]
-    everything = ["images (default: both)", "Python versions (default: all)"]
+    required = ["ci, prod, or an image of images.toml (default: ci)", "Python versions (required)"]
+    everything = [
+        "ci, prod, or an image of images.toml (default: all)",
+        "Python versions (default: all)",
+    ]
     assert of(VERBS["image.build"]) == required
     assert of(VERBS["bake"]) == of(BUILD_ALL) == of(VERBS["image.check"]) == everything
 

@@ -210,3 +210,11 @@ def test_named_caches_replace_the_branches() -> None:
         *("--cache-from", "type=registry,ref=r/x:ci-3.9-amd64"),
         *("--cache-to", "type=gha,scope=ci-3.9-amd64,mode=max,ignore-error=true"),
     )
+
+
+def test_an_own_image_is_the_image_in_the_name_of_a_cache() -> None:
+    source = cache_backends.parse("r/{kind}:cache", "--cache-from", write=False)
+    build = Build(ImageKind.PROD, "3.9", Platform.AMD64, name="dags")
+    names = Names("r", "a/b", "main")
+    plan = cache_policy.plan(CachePolicy(read=("main",), sources=(source,)), names, build)
+    assert plan.options() == ("--cache-from", "type=registry,ref=r/dags:cache")

@@ -233,6 +233,13 @@ def test_what_was_pushed_is_kept_and_the_rest_can_be_built(
     )
 
 
+def test_the_rest_of_an_own_image_is_built_by_its_name() -> None:
+    build = replace(SOURCES[0].build, name="dags")
+    hint = resume_hint(None, [replace(SOURCES[0], build=build)], parts()[1:], ("r/i:a",))
+    assert "image.build --kind dags --python 3.11 --platform linux/arm64" in hint
+    assert hint.endswith("image.merge --kind dags --python 3.11 --tag a")
+
+
 def test_without_a_tag_there_is_nothing_to_merge() -> None:
     hint = resume_hint(None, SOURCES[:1], parts()[1:], ())
     assert hint.endswith(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
+import projects
 import pytest
 
 from build_tasks.buildx.toolchain import Client
@@ -18,6 +20,7 @@ from build_tasks.storage import disk_usage, pruning, registry_caches, report
 from build_tasks.storage.cache_records import Record
 from build_tasks.storage.disk_usage import NodeUsage
 from build_tasks.storage.registry_caches import Reference
+from build_tasks.text.hints import FILE_VARIABLE
 
 NOW = datetime.now(UTC)
 RECORDS = (
@@ -120,6 +123,21 @@ def test_references_are_listed_with_each_layer_counted_once(host: Host) -> None:
     ]
     assert result.notes == ["2 cache references, 150 B with each layer counted once"]
     assert result.error is None
+
+
+def test_own_images_have_references(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, str(projects.with_own_images(tmp_path)))
+    usage(remote=True, python="3.11", platform="amd64")
+    assert [name.rpartition("/main/")[2] for name in host.names] == [
+        "ci/python3.11:cache-linux-amd64",
+        "prod/python3.11:cache-linux-amd64",
+        "prod/python3.11:cache-linux-amd64-slim",
+        *(f"{own}/python3.11:cache-linux-amd64" for own in ("site", "dags", "tests")),
+    ]
+    with pytest.raises(UsageError, match=r"^--kind: unknown image 'dag': did you mean dags"):
+        usage(remote=True, kind="dag")
 
 
 def test_a_registry_that_does_not_answer_is_not_asked_again(host: Host) -> None:
