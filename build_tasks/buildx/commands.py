@@ -43,9 +43,18 @@ def build_command(client: Client, spec: BuildSpec) -> Command:
     return (*command, "--metadata-file", str(spec.run.metadata), str(spec.inputs.context))
 
 
+def bake_name(identity: str) -> str:
+    """Return the name of a build's target in a bake file, which has no dots."""
+    return identity.replace(".", "_")
+
+
 def bake_target(spec: BuildSpec) -> dict[str, Any]:
-    """Return the target of a bake file that does the same as `build_command`."""
+    """Return the target of a bake file that does the same as `build_command`.
+
+    A build that stands on another one takes the result of its target, whatever its output.
+    """
     inputs, output = spec.inputs, spec.output
+    below = [(inputs.base, f"target:{bake_name(spec.needs)}")] if spec.needs else []
     attestations = ["type=provenance," + ("mode=min" if output.kind.pushes else "disabled=true")]
     if output.sbom and output.kind.pushes:
         attestations.append(f"type=sbom,generator={output.sbom}")
@@ -61,13 +70,16 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "args": {EPOCH: "", **dict(inputs.final_arguments)},
         "labels": dict(inputs.labels),
         "annotations": _annotation_values(spec),
-        "contexts": dict(_contexts(inputs)),
+        # BuildKit looks for them so; `--build-context` itself removes the tag, bake does not.
+        "contexts": {
+            name.removesuffix(":latest"): place for name, place in (*_contexts(inputs), *below)
+        },
         "secret": [*map(_secret_value, inputs.secrets)],
         "ssh": [*inputs.ssh],
         "cache-from": [backend.value for backend in spec.cache.imports],
         "cache-to": [spec.cache.export.value] if spec.cache.export else [],
         "tags": _output_tags(spec),
-        "output": _output_values(spec),
+        "output": [_output_value(spec)],
         "attest": attestations,
     }
     return {key: value for key, value in values.items() if value}

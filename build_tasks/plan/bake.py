@@ -15,8 +15,7 @@ from build_tasks.model.build import BuildSpec
 
 def definition(specs: Iterable[BuildSpec]) -> str:
     """Return the bake file of builds, in JSON."""
-    # bake does not accept dots in the name of a target.
-    targets = {spec.identity.replace(".", "_"): commands.bake_target(spec) for spec in specs}
+    targets = {commands.bake_name(spec.identity): commands.bake_target(spec) for spec in specs}
     content = {"group": {"default": {"targets": [*targets]}}, "target": targets}
     text = json.dumps(content, indent=2)
     return text.replace("${", "$${").replace("%{", "%%{")  # bake reads HCL templates in texts

@@ -111,7 +111,8 @@ def _made(spec: BuildSpec) -> Base:
     """Return the image of a build as a base; its digest is known after the build."""
     tags = spec.output.tags or (f"{spec.output.image}:{spec.build.tag}",)
     fingerprint = build_inputs.collect(spec).fingerprint
-    return Base(tags[0], fingerprint=f"{spec.build.image_identity} {fingerprint}")
+    of_image = f"{spec.build.image_identity} {fingerprint}"
+    return Base(tags[0], spec.run.refused, fingerprint=of_image)
 
 
 def _with_layouts(specs: Sequence[BuildSpec], host: BuildHost) -> list[BuildSpec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import teams
-from suite import ROOT, Suite
+from suite import PATIENCE, ROOT, Suite, last
 
 from build_tasks.engine import emulation
 
@@ -185,6 +186,24 @@ def test_an_image_stands_on_what_the_run_has_made(team: Suite, builder: str) -> 
     finally:
         if builder == "own":
             team.good("builder.remove", "--builder", "own")
+
+
+def test_a_bake_file_builds_each_image_on_the_one_below(team: Suite, tmp_path: Path) -> None:
+    team.good("image.build", *ONE)
+    (team.root / "sources/prod").write_text("changed\n")
+    plan = team.good("bake", *ONE)
+    baked = subprocess.run(
+        shlex.split(last(plan.stderr).rpartition(" < ")[0]),
+        input=plan.stdout,
+        cwd=tmp_path,
+        env=dict(team.environment),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert baked.returncode == 0, baked.stderr[-3000:]
+    assert content(team).startswith("changed\n")
 
 
 def test_an_image_is_out_of_date_when_what_it_stands_on_is(team: Suite) -> None:

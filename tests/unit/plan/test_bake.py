@@ -127,6 +127,21 @@ def test_all_targets_are_in_the_default_group() -> None:
     assert list(definition["target"]) == names
 
 
+def test_a_target_stands_on_the_result_of_another_target() -> None:
+    own = specs.change(
+        SPEC,
+        name="dags",
+        needs="ci-3.11-amd64",
+        arguments=(("AIRFLOW_IMAGE", "r/i:latest"),),
+        base_argument="AIRFLOW_IMAGE",
+        layout=Path("/l"),
+    )
+    target = json.loads(bake.definition([SPEC, own]))["target"]["dags-3_11-amd64"]
+    # BuildKit looks for a context of that reference without the tag `latest`.
+    assert target["contexts"] == {"wheels": "/w", "r/i": "target:ci-3_11-amd64"}
+    assert target["output"] == ["type=docker"]
+
+
 def test_texts_are_no_templates_of_bake() -> None:
     target = json.loads(bake.definition([SPEC]))["target"]["ci-3_11-amd64"]
     assert target["args"]["TEXT"] == "a=b,$${c} %%{d}"

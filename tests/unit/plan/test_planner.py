@@ -237,6 +237,17 @@ def test_own_images_follow_what_they_stand_on(team: Path) -> None:
     assert [spec.output.layout for spec in specs] == [None, None, None]
 
 
+def test_what_stands_on_a_refused_build_is_refused_for_the_same_reason(
+    team: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del team
+    error = EngineError("no base image")
+    bases = {"3.11": Base("python:3.11", error)}
+    monkeypatch.setattr(build_host, "base_images", lambda *_, **__: bases)
+    specs = plan(kind="site", python="3.11", platform="amd64")
+    assert [spec.run.refused for spec in specs] == [error] * 3
+
+
 def test_what_is_only_needed_gets_no_tag_of_the_options(team: Path) -> None:
     del team
     specs = plan(kind="dags", python="3.11", platform="amd64", tag="v1", push=True)
