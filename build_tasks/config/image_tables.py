@@ -38,6 +38,24 @@ PARSERS: Mapping[str, Callable[[Any, str], object]] = {
     "checks": _path,
     "budget": parsing.megabytes,
 }
+#: What the keys are, for the schema.
+DESCRIPTIONS: Mapping[str, str] = {
+    "from": "image that it stands on: prod (the default), ci or another of these tables",
+    "dockerfile": "its Dockerfile, which begins with ARG AIRFLOW_IMAGE, FROM ${AIRFLOW_IMAGE}",
+    "target": "stage of the Dockerfile (default: the last)",
+    "context": "folder of the build context (default: that of images.toml)",
+    "arguments": "build arguments of the Dockerfile",
+    "python": "Python packages to install, -r FILE or -c FILE",
+    "apt": "Debian packages to install, or -r FILE",
+    "dags": "folder whose content goes to Airflow's DAGs",
+    "plugins": "folder whose content goes to Airflow's plugins",
+    "config": "folder whose content goes to Airflow's configuration files",
+    "environment": "variables of the image",
+    "build-script": "script that the build runs as root, after the packages are installed",
+    "start-script": "script that the entrypoint's shell reads before Airflow starts",
+    "checks": "file of pytest with checks of the image, for image.verify",
+    "budget": "largest size in MB; 0 for any",
+}
 _OF_DOCKERFILE = ("target", "context", "arguments")
 _WITHOUT_DOCKERFILE = (
     *("python", "apt", "dags", "plugins", "config", "environment"),

@@ -120,7 +120,10 @@ def _own_image() -> Schema:
     """Return the schema of a table [images.NAME]."""
     return _object(
         {
-            key: _value(parse, 0 if key == "budget" else "")
+            key: {
+                "description": image_tables.DESCRIPTIONS[key],
+                **_value(parse, 0 if key == "budget" else ""),
+            }
             for key, parse in image_tables.PARSERS.items()
         }
     )

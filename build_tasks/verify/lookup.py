@@ -31,8 +31,8 @@ from build_tasks.text.formatting import listed
 from build_tasks.verify import target
 from build_tasks.verify.target import Image, Target
 
-#: An identity of an image with one of some names.
-_IDENTITY = r"(?P<kind>{})(?P<slim>-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
+#: An identity of an image with one of some names; only the PROD image is slim.
+_IDENTITY = r"(?P<kind>{})(?P<slim>(?<=^prod)-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
 
 
 def expand_identity(options: Options, settings: Settings) -> Options:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from build_tasks.config import builder_tables, loading, schema
+from build_tasks.config import builder_tables, image_tables, loading, schema
 from build_tasks.config.settings import FIELDS
 from build_tasks.errors import UsageError
 
@@ -50,6 +50,23 @@ BUILDERS: list[Any] = [
     {"nodes": [{"endpoint": "ssh://u@h", "platforms": ["linux/arm64"], "name": "arm"}]},
     {"driver": "remote", "nodes": [{"endpoint": "tcp://h:1"}]},
     *({"nodes": [{"platform": []}]}, {"nodes": [{"platforms": ["vax"]}]}, {"nodes": {}}),
+]
+IMAGES: list[Any] = [
+    *(
+        {},
+        {"from": "ci"},
+        {"from": "Ci"},
+        {"dags": "dags"},
+        {"dags": ""},
+        {"dags": 1},
+        {"dag": "x"},
+    ),
+    *({"dockerfile": "D", "target": "t"}, {"dockerfile": "D", "target": "a b"}),
+    *({"dockerfile": "D", "arguments": {"A": "1"}}, {"dockerfile": "D", "arguments": {"A-B": "1"}}),
+    *({"python": ["pandas"]}, {"python": [1]}, {"apt": ["graphviz"]}, {"apt": ["G++"]}),
+    *({"environment": {"A": "1"}}, {"environment": {"A": 1}}, {"environment": ["A"]}),
+    *({"build-script": "b.sh", "start-script": "s.sh"}, {"build_script": "b.sh"}),
+    *({"checks": "c.py", "budget": 900}, {"budget": -1}, {"budget": True}),
 ]
 
 
@@ -119,6 +136,18 @@ def test_it_refuses_values_that_no_setting_of_their_type_has() -> None:
 @pytest.mark.parametrize("value", BUILDERS, ids=str)
 def test_it_agrees_with_the_loader_on_builders(value: dict[str, Any]) -> None:
     assert accepts({"builders": {"mine": value}}) == loads("builders", {"mine": value})
+
+
+@pytest.mark.parametrize("value", IMAGES, ids=str)
+def test_it_agrees_with_the_loader_on_own_images(value: dict[str, Any]) -> None:
+    assert accepts({"images": {"own": value}}) == loads("images", {"own": value})
+
+
+def test_it_describes_the_keys_of_own_images() -> None:
+    table = SCHEMA["properties"]["images"]["additionalProperties"]["properties"]
+    assert sorted(table) == sorted(image_tables.PARSERS)
+    assert all(part["description"] for part in table.values())
+    assert not accepts({"images": {"A b": {}}})
 
 
 def test_it_has_the_keys_of_builders() -> None:

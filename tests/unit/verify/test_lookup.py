@@ -32,7 +32,8 @@ def loaded(**options: object) -> Settings:
 
 def own(*images: OwnImage) -> Settings:
     """Return settings with own images."""
-    images = images or (OwnImage("dags"), OwnImage("dags-slim", base="dags"))
+    names = ("dags", "dags-slim", "dags-3", "x-amd64")
+    images = images or tuple(OwnImage(name) for name in names)
     return loaded().replace({"images": {image.name: image for image in images}})
 
 
@@ -43,6 +44,8 @@ def own(*images: OwnImage) -> Settings:
         ("ci-3.9-arm64", {"kind": "ci", "python": "3.9", "platform": "arm64"}),
         ("prod-slim-3.14", {"kind": "prod", "python": "3.14", "prod-profile": "slim"}),
         ("dags-3.11", {"kind": "dags", "python": "3.11"}),
+        ("dags-3-3.11", {"kind": "dags-3", "python": "3.11"}),
+        ("x-amd64-3.11-arm64", {"kind": "x-amd64", "python": "3.11", "platform": "arm64"}),
         ("dags-slim-3.11-amd64", {"kind": "dags-slim", "python": "3.11", "platform": "amd64"}),
     ],
 )
@@ -55,7 +58,7 @@ def test_an_identity_selects_a_build(identity: str, expected: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    "name", ["prod-3.11:latest", "prod", "r/prod-3.11", "other-3.11", "prod-2.7", "", None]
+    "name", ["prod-3.11:latest", "prod", "r/prod-3.11", "other-3.11", "x-amd64-slim-3.11", "prod-2.7", "", None]
 )
 def test_any_other_name_is_an_image(name: str | None) -> None:
     options = Options({"image": name})
