@@ -58,7 +58,17 @@ def test_an_identity_selects_a_build(identity: str, expected: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    "name", ["prod-3.11:latest", "prod", "r/prod-3.11", "other-3.11", "x-amd64-slim-3.11", "prod-2.7", "", None]
+    "name",
+    [
+        "prod-3.11:latest",
+        "prod",
+        "r/prod-3.11",
+        "other-3.11",
+        "x-amd64-slim-3.11",
+        "prod-2.7",
+        "",
+        None,
+    ],
 )
 def test_any_other_name_is_an_image(name: str | None) -> None:
     options = Options({"image": name})
