@@ -51,7 +51,7 @@ def arguments(
         "AIRFLOW_UV_OPTIONS": " ".join(indexes.options(settings)),
         "AIRFLOW_UV_PRERELEASE": settings.uv_prerelease,
         "ADDITIONAL_DEV_APT_DEPS": build,
-        "ADDITIONAL_PYTHON_DEPS": words(requirement_files.python_items(settings, python)),
+        "ADDITIONAL_PYTHON_DEPS": _words(requirement_files.python_items(settings, python)),
         **dict(proxies(settings)),
         **(
             _prod(settings, installation)
@@ -118,7 +118,7 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
 
 
 def _ci(python: str, settings: Settings, checkout: Installation | None) -> dict[str, str]:
-    tests = {"AIRFLOW_TEST_DEPS": words(settings.ci_test_packages)}
+    tests = {"AIRFLOW_TEST_DEPS": _words(settings.ci_test_packages)}
     if not checkout:
         airflow = settings.airflow_for(python)
         extras = _extras(settings, ImageKind.CI, airflow)
@@ -171,7 +171,7 @@ def _extras(settings: Settings, kind: ImageKind, airflow: str) -> str:
     return ",".join(profiles.names(profiles.extras(settings, kind, airflow)))
 
 
-def words(items: Iterable[str]) -> str:
+def _words(items: Iterable[str]) -> str:
     """Return requirements and options as words that xargs reads; those with spaces are quoted."""
     words = (word for item in items for word in requirement_files.words(item))
     return " ".join(shlex.quote(word) if re.search(r"[\s'\"\\]", word) else word for word in words)

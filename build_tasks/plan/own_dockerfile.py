@@ -1,16 +1,201 @@
-"""Make the Dockerfile of an own image that has none (a first form: helper A replaces this file)."""
+"""Make the Dockerfile of an own image that has none of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from build_tasks.errors import UsageError
 from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 
+#: The command that the image runs by default: ENTRYPOINT removes that of the image below.
+_COMMANDS = {ImageKind.CI: '["bash"]', ImageKind.PROD: "[]"}
+#: Folders whose content is copied, those that change rarely first.
+_FOLDERS = ("config", "plugins", "dags")
+_CONTEXTS = ("apt", "ca-bundle", "wheelhouse", "requirement-files", *_FOLDERS, "scripts")
+#: Mounts with the CA bundle, which steps that use the network read.
+_BUNDLE = (
+    "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle",
+    "--mount=type=secret,id=ca-bundle,required=false{owner}",
+)
+_HEAD = """\
+FROM ${AIRFLOW_IMAGE} AS image
 
-def text(image: OwnImage, kind: ImageKind, *, python: str, apt: Sequence[str]) -> str:
-    """Return the text of the Dockerfile."""
-    del image, kind, python, apt
-    return (
-        "ARG AIRFLOW_IMAGE\nFROM scratch AS dags\nFROM ${AIRFLOW_IMAGE}\nCOPY --from=dags . /dags\n"
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+
+# The image below has other values with each commit, which would be part of each step's cache key.
+ENV BUILD_ID="" COMMIT_SHA=""
+"""
+_APT = """\
+# install Debian packages
+export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/apt/apt.conf.d/docker-clean # it would empty the cache mount
+apt_options=(-o Dir::Etc::netrc=/run/secrets/apt-auth)
+[ ! -e /run/secrets/apt ] || . /run/secrets/apt
+bundle=/etc/ssl/certs/ca-certificates.crt
+for file in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do
+    [ ! -e "${file}" ] || bundle=${file}
+done
+apt_get() {
+    apt-get -o Acquire::Retries=7 -o Acquire::https::CaInfo="${bundle}" \\
+        -o APT::Update::Error-Mode=any -o Dpkg::Options::=--force-unsafe-io "${apt_options[@]}" "$@"
+}
+apt_get update
+apt_get install --yes --no-install-recommends {packages}
+rm -r -f /tmp/apt-sources
+"""
+_PYTHON = """\
+# install Python packages
+umask 0002
+for bundle in /run/secrets/ca-bundle /run/ca-bundle/ca-bundle.pem; do
+    [ ! -e "${bundle}" ] || export PIP_CERT=${bundle} SSL_CERT_FILE=${bundle}
+done
+export PIP_CACHE_DIR=/var/cache/python/pip PIP_DEFAULT_TIMEOUT=60
+export UV_CACHE_DIR=/var/cache/python/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12
+[ ! -e /run/secrets/index ] || . /run/secrets/index
+# Airflow stays as it is, and what its constraints name has their versions.
+python - > /tmp/constraints.txt <<"PYTHON"
+import os
+from importlib.metadata import distributions
+from pathlib import Path
+
+installed = {one.metadata["Name"]: one.version for one in distributions()}
+constraints = Path(os.environ["HOME"], "constraints.txt")
+if constraints.exists():
+    installed = {"apache-airflow": installed["apache-airflow"]}
+    print(constraints.read_text().replace("apache-airflow==", "# apache-airflow=="))
+for name, version in installed.items():
+    print(f"{name}=={version}")
+PYTHON
+mapfile -t packages <<"PACKAGES"
+{packages}
+PACKAGES
+install=(python -m pip install --quiet --no-input --disable-pip-version-check --retries 8)
+python -m pip --version > /dev/null 2>&1 || install=(uv pip install)
+cd /run/requirements
+"${install[@]}" --constraint /tmp/constraints.txt "${packages[@]}"
+"""
+#: The entrypoint of an image with start scripts, before that of Airflow's image.
+_START = """\
+#!/usr/bin/env bash
+# Read the start scripts, those of the images below first, and go on as the image of Airflow does.
+set -e
+for script in /start-scripts/*; do
+    . "${script}"
+done
+exec /entrypoint "$@"
+"""
+_TAIL = """\
+# These values differ in every build, so no step follows them.
+ARG BUILD_ID=""
+ARG COMMIT_SHA=""
+
+ENV BUILD_ID=${BUILD_ID} COMMIT_SHA=${COMMIT_SHA}
+"""
+
+
+class Packages(NamedTuple):
+    """The packages of an image: the words of requirements, and names of Debian packages."""
+
+    python: Sequence[str] = ()
+    apt: Sequence[str] = ()
+
+
+class Place(NamedTuple):
+    """The image that an image stands on: Airflow's, its user, and the number of images between."""
+
+    kind: ImageKind
+    uid: int
+    depth: int
+
+
+def text(image: OwnImage, packages: Packages, place: Place) -> str:
+    """Return the text of the Dockerfile.
+
+    A build context named like one of its empty stages replaces that stage: `dags`, `plugins`,
+    `config`, `scripts` (files `build` and `start`), and those that Airflow's own Dockerfiles have.
+
+    Raises:
+        UsageError: a variable of the image has several lines.
+    """
+    steps = [*_steps(image, packages, place)]
+    body = "\n".join((_HEAD, *steps, _TAIL))
+    stages = [f"FROM scratch AS {name}\n" for name in _CONTEXTS if f"from={name}" in body]
+    note = f"# The image {image.name}: what images.toml says that it adds to {image.base}.\n"
+    return "\n".join((note, "ARG AIRFLOW_IMAGE\n", *stages, body))
+
+
+def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
+    if packages.apt:
+        yield "USER 0\n"
+        yield _debian_packages(packages.apt)
+    if packages.python:
+        yield f"USER {place.uid}\n"
+        yield _python_packages(packages.python, f",uid={place.uid}")
+    if image.build_script:
+        yield "USER 0\n"
+        yield _run(
+            "# run the build script\nbash -euo pipefail /run/build-script\n",
+            "--mount=type=bind,from=scripts,source=build,target=/run/build-script",
+        )
+    if packages.apt or image.build_script:
+        yield f"USER {place.uid}\n"
+    if image.environment:
+        yield f"ENV {_variables(image)}\n"
+    for name in _FOLDERS:
+        if getattr(image, name):
+            yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
+    if image.start_script:
+        script = f"/start-scripts/{place.depth:02}-{image.name}"
+        yield f"COPY --from=scripts /start {script}\n"
+        yield f'COPY --chmod=755 <<"EOF" /start-entrypoint\n{_START}EOF\n'
+        yield 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]'
+        yield f"CMD {_COMMANDS[place.kind]}\n"
+
+
+def _debian_packages(names: Sequence[str]) -> str:
+    lists = "id=apt-lists-own-${TARGETARCH},target=/var/lib/apt/lists"
+    return _run(
+        _APT.replace("{packages}", shlex.join(names)),
+        "--mount=type=cache,id=apt-archives-${TARGETARCH},target=/var/cache/apt,sharing=locked",
+        f"--mount=type=cache,{lists},sharing=locked",
+        "--mount=type=tmpfs,target=/var/log",
+        "--mount=type=bind,from=apt,target=/run/apt",
+        "--mount=type=secret,id=apt,required=false",
+        "--mount=type=secret,id=apt-auth,required=false",
+        *(mount.replace("{owner}", "") for mount in _BUNDLE),
+    )
+
+
+def _python_packages(words: Sequence[str], owner: str) -> str:
+    return _run(
+        _PYTHON.replace("{packages}", "\n".join(words)),
+        f"--mount=type=cache,id=python-own-${{TARGETARCH}},target=/var/cache/python{owner},gid=0",
+        "--mount=type=tmpfs,target=/tmp",
+        "--mount=type=bind,from=requirement-files,target=/run/requirements",
+        "--mount=type=bind,from=wheelhouse,target=/run/wheelhouse",
+        f"--mount=type=secret,id=index,required=false{owner}",
+        f"--mount=type=secret,id=index-credentials,required=false{owner}",
+        *(mount.replace("{owner}", owner) for mount in _BUNDLE),
+    )
+
+
+def _run(script: str, *mounts: str) -> str:
+    """Return an instruction RUN; BuildKit names it by the first line of its script."""
+    words = " \\\n    ".join(mounts)
+    declared = "ARG TARGETARCH\n\n" if "${TARGETARCH}" in words else ""
+    return f"{declared}RUN {words} <<EOF\n{script}EOF\n"
+
+
+def _variables(image: OwnImage) -> str:
+    """Return the variables of an image, of whose values BuildKit expands nothing."""
+    for name, value in image.environment:
+        if "\n" in value:
+            place = image.origins.get("environment", image.name)
+            raise UsageError(f"{place}: {name}: has several lines, which ENV cannot have")
+    table = str.maketrans({character: f"\\{character}" for character in '\\"$'})
+    return " \\\n    ".join(
+        f'{name}="{value.translate(table)}"' for name, value in image.environment
     )

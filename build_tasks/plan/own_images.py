@@ -12,10 +12,13 @@ from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.inputs import context, dockerfile
 from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.model import labels, own_image
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
+from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 from build_tasks.plan import arguments, own_dockerfile
+from build_tasks.plan.own_dockerfile import Packages, Place
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
 
@@ -83,12 +86,17 @@ def content(
 
 def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path, dict[str, Path]]:
     """Return the Dockerfile that the suite makes, and the folders of its build contexts."""
-    text = own_dockerfile.text(
-        own,
-        image.kind,
-        python=arguments.words(requirement_files.own_python_items(own, image.python)),
-        apt=requirement_files.own_debian_packages(settings, own, image.python),
+    packages = Packages(
+        [
+            word
+            for item in requirement_files.own_python_items(own, image.python)
+            for word in requirement_files.words(item)
+        ],
+        requirement_files.own_debian_packages(settings, own, image.python),
     )
+    uid = settings.prod_uid if image.kind is ImageKind.PROD else labels.UID
+    place = Place(image.kind, uid, len(own_image.chain(settings.images, own.name)) - 1)
+    text = own_dockerfile.text(own, packages, place)
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
     folders = {"": folder}
     folders |= {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
