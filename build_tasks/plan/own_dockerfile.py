@@ -14,7 +14,15 @@ from build_tasks.model.own_image import OwnImage
 _COMMANDS = {ImageKind.CI: '["bash"]', ImageKind.PROD: "[]"}
 #: Folders whose content is copied, those that change rarely first.
 _FOLDERS = ("config", "plugins", "dags")
-_CONTEXTS = ("apt", "ca-bundle", "wheelhouse", "requirement-files", *_FOLDERS, "scripts")
+_CONTEXTS = (
+    "apt",
+    "ca-bundle",
+    "wheelhouse",
+    "requirement-files",
+    *_FOLDERS,
+    "build-script",
+    "start-script",
+)
 #: Mounts with the CA bundle, which steps that use the network read.
 _BUNDLE = (
     "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle",
@@ -115,7 +123,7 @@ def text(image: OwnImage, packages: Packages, place: Place) -> str:
     """Return the text of the Dockerfile.
 
     A build context named like one of its empty stages replaces that stage: `dags`, `plugins`,
-    `config`, `scripts` (files `build` and `start`), and those that Airflow's own Dockerfiles have.
+    `config`, `build-script` and `start-script` (with a file of that name), and those that Airflow's own Dockerfiles have.
 
     Raises:
         UsageError: a variable of the image has several lines.
@@ -137,8 +145,8 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
     if image.build_script:
         yield "USER 0\n"
         yield _run(
-            "# run the build script\nbash -euo pipefail /run/build-script\n",
-            "--mount=type=bind,from=scripts,source=build,target=/run/build-script",
+            "# run the build script\nbash -euo pipefail /run/script/build-script\n",
+            "--mount=type=bind,from=build-script,target=/run/script",
         )
     if packages.apt or image.build_script:
         yield f"USER {place.uid}\n"
@@ -149,7 +157,7 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
             yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
     if image.start_script:
         script = f"/start-scripts/{place.depth:02}-{image.name}"
-        yield f"COPY --from=scripts /start {script}\n"
+        yield f"COPY --from=start-script /start-script {script}\n"
         yield f'COPY --chmod=755 <<"EOF" /start-entrypoint\n{_START}EOF\n'
         yield 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]'
         yield f"CMD {_COMMANDS[place.kind]}\n"

@@ -22,9 +22,8 @@ from build_tasks.plan.own_dockerfile import Packages, Place
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
 
-#: The named build context with the scripts of an image, by the keys that name them.
-SCRIPTS = "scripts"
-_SCRIPTS = {"build": "build-script", "start": "start-script"}
+#: The keys of scripts; each is a named build context with a file of this name.
+_SCRIPTS = ("build-script", "start-script")
 #: The keys of folders whose content is copied; each is a named build context.
 _FOLDERS = ("dags", "plugins", "config")
 
@@ -100,13 +99,9 @@ def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path,
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
     folders = {"": folder}
     folders |= {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
-    scripts = {
-        name: _file(own, key, settings).read_bytes()
-        for name, key in _SCRIPTS.items()
-        if getattr(own, key.replace("-", "_"))
-    }
-    if scripts:
-        folders[SCRIPTS] = paths.keep(SCRIPTS, scripts)
+    for key in _SCRIPTS:
+        if getattr(own, key.replace("-", "_")):
+            folders[key] = paths.keep(key, {key: _file(own, key, settings).read_bytes()})
     if lists := requirement_files.own_requirements(settings, own, image.python).files:
         texts = {name: text.encode() for name, text in lists.items()}
         folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)

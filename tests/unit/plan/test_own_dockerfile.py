@@ -16,18 +16,17 @@ from build_tasks.plan import own_dockerfile
 from build_tasks.plan.own_dockerfile import Packages, Place
 
 PLACE = Place(ImageKind.PROD, 50000, 1)
-FILES = {
-    name: "100644 1"
-    for name in (
-        *("dags:a.py", "plugins:b.py", "config:c.cfg", "scripts:build", "scripts:start"),
-        "requirement-files:r.txt",
-    )
-}
+NONE = Packages()
+FILES = dict.fromkeys(
+    (
+        *("dags:a.py", "plugins:b.py", "config:c.cfg", "requirement-files:r.txt"),
+        *("build-script:build-script", "start-script:start-script"),
+    ),
+    "100644 1",
+)
 
 
-def make(
-    packages: Packages = Packages(), place: Place = PLACE, **fields: Any
-) -> tuple[str, list[str]]:
+def make(packages: Packages = NONE, place: Place = PLACE, **fields: Any) -> tuple[str, list[str]]:
     """Return the text, and the numbered instructions with the files that each reads."""
     text = own_dockerfile.text(OwnImage("own", **fields), packages, place)
     instructions = dockerfile.parse(text)
@@ -61,11 +60,11 @@ def test_what_changes_rarely_comes_first() -> None:
     assert steps == [
         "install Debian packages",
         "install Python packages requirement-files:r.txt",
-        "run the build script scripts:build",
+        "run the build script build-script:build-script",
         "COPY --from=config --chown=50000:0 / ${AIRFLOW_HOME}/config/ config:c.cfg",
         "COPY --from=plugins --chown=50000:0 / ${AIRFLOW_HOME}/plugins/ plugins:b.py",
         "COPY --from=dags --chown=50000:0 / ${AIRFLOW_HOME}/dags/ dags:a.py",
-        "COPY --from=scripts /start /start-scripts/01-own scripts:start",
+        "COPY --from=start-script /start-script /start-scripts/01-own start-script:start-script",
         'COPY --chmod=755 <<"EOF" /start-entrypoint',
     ]
 

@@ -69,8 +69,8 @@ def test_the_context_of_a_dockerfile_is_the_project_by_default(root: Path) -> No
 def test_folders_and_scripts_of_a_declarative_image_are_contexts(root: Path) -> None:
     own = content(root, 'dags = "dags"\nbuild-script = "build.sh"\n')
     assert list(own.contexts["dags"].files) == ["a.py"]
-    scripts = own.contexts["scripts"].folder
-    assert (scripts / "build").read_text() == "echo built\n"
+    script = own.contexts["build-script"].folder / "build-script"
+    assert script.read_text() == "echo built\n"
     assert "AIRFLOW_IMAGE" in own.dockerfile.read_text()
     assert content(root, 'dags = "dags"\nbuild-script = "build.sh"\n').dockerfile == own.dockerfile
 
