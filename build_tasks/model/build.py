@@ -68,6 +68,7 @@ class BuildInputs:
     Args:
         target: the stage of the Dockerfile that is built; empty for the last one.
         base_argument: the build argument with the image that the build stands on.
+        own_base: the image that the Dockerfile itself names, if no argument does.
         secrets: what RUN steps can read without a trace in the image.
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         base_digest: the digest of the base image's index, if the build stands on that one alone.
@@ -84,6 +85,7 @@ class BuildInputs:
     arguments: Pairs = ()
     target: str = ""
     base_argument: str = BASE_ARGUMENT
+    own_base: str = ""
     base_digest: str = ""
     base_context: str = ""
     base_fingerprint: str = ""
@@ -98,7 +100,7 @@ class BuildInputs:
     @property
     def base(self) -> str:
         """The reference of the base image, with its digest if that is decided."""
-        reference = dict(self.arguments).get(self.base_argument, "")
+        reference = dict(self.arguments).get(self.base_argument, self.own_base)
         return f"{reference}@{self.base_digest}" if self.base_digest else reference
 
     @property

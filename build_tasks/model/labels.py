@@ -39,20 +39,23 @@ def labels(
 
     The names are those of the official images and of the OCI image specification ("Pre-Defined
     Annotation Keys"). The base image has a digest if the build stands on that one alone. An own
-    image has its name besides, and Airflow's license is not the license of what it adds.
+    image has its name besides, and Airflow's license is not the license of what it adds. An image
+    into which another Dockerfile installs no release of Airflow says nothing of Airflow.
     """
     image, title, description = _TEXTS[build.kind]
     if build.name:
         title = build.name
         description = f"{title}, on top of Airflow's {build.kind.upper()} image"
+    if not airflow:
+        title, description = build.image_name, ""
     base_name, _, base_digest = base_image.partition("@")
     table = {
-        "org.apache.airflow.component": "airflow",
+        "org.apache.airflow.component": "airflow" if airflow else "",
         "org.apache.airflow.image": image,
         "org.apache.airflow.image.name": build.name,
-        "org.apache.airflow.distro": "debian",
-        "org.apache.airflow.module": "airflow",
-        "org.apache.airflow.uid": str(uid),
+        "org.apache.airflow.distro": "debian" if airflow else "",
+        "org.apache.airflow.module": "airflow" if airflow else "",
+        "org.apache.airflow.uid": str(uid) if airflow else "",
         "org.apache.airflow.version": airflow,
         "org.apache.airflow.python.version": build.python,
         "org.apache.airflow.slim": "true" if build.slim else "",
@@ -62,7 +65,7 @@ def labels(
         f"{_OCI}base.name": base_name,
         f"{_OCI}created": revision.date,
         f"{_OCI}description": description,
-        f"{_OCI}licenses": "" if build.name else "Apache-2.0",
+        f"{_OCI}licenses": "Apache-2.0" if airflow and not build.name else "",
         f"{_OCI}revision": revision.commit,
         f"{_OCI}title": title,
         f"{_OCI}version": airflow,

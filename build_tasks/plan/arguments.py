@@ -6,19 +6,19 @@ import re
 import shlex
 from collections.abc import Collection, Iterable
 
-from build_tasks import paths
 from build_tasks.config import profiles
 from build_tasks.config.parsing import CLIENTS, nearest
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import extras, indexes, requirement_files
 from build_tasks.errors import UsageError
-from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
+from build_tasks.plan import dockerfiles
 from build_tasks.plan.airflow_source import Installation
+from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.text.redaction import is_secret_name, redact
 
 #: Arguments that the suite sets where it knows their values, and those that BuildKit sets.
@@ -69,6 +69,32 @@ def arguments(
     return pairs
 
 
+def every_image(python: str, settings: Settings, revision: Revision) -> dict[str, str]:
+    """Return the arguments of any image, also of one that does not install Airflow."""
+    table = {
+        "AIRFLOW_PYTHON_VERSION": python,
+        **dict(proxies(settings)),
+        "BUILD_ID": revision.build_id,
+        "COMMIT_SHA": revision.commit,
+    }
+    return {name: value for name, value in table.items() if value}
+
+
+def of_other(python: str, settings: Settings, file: Dockerfile, revision: Revision) -> Pairs:
+    """Return the arguments of another Dockerfile that does not install Airflow.
+
+    Raises:
+        UsageError: the suite sets an argument itself, no Dockerfile declares it, or it is a secret.
+    """
+    table = every_image(python, settings, revision)
+    given = {
+        name: value for name, value in settings.build_arguments.items() if name in file.arguments
+    }
+    pairs = tuple({**given, **table}.items())
+    refuse_secrets(pairs)
+    return pairs
+
+
 def proxies(settings: Settings) -> Pairs:
     """Return the arguments with proxies, which BuildKit keeps out of history and cache keys."""
     table = {
@@ -98,12 +124,7 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
     if not settings.build_arguments:
         return ()
     place = settings.origins["build.arguments"]
-    declared = {
-        kind: dockerfile.declared(
-            dockerfile.parse(paths.read_text(settings.project.path(kind.dockerfile)))
-        )
-        for kind in ImageKind
-    }
+    declared = {kind: dockerfiles.of_kind(settings, kind).arguments for kind in ImageKind}
     known = sorted(frozenset[str]().union(*declared.values()).difference(planned))
     for name in settings.build_arguments:
         if name in planned:

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from build_tasks import paths
 from build_tasks.errors import DockerfileError, UsageError
 from build_tasks.inputs import dockerfile, fingerprint
 from build_tasks.inputs.ca_bundle import LIMIT
@@ -16,7 +15,7 @@ from build_tasks.inputs.fingerprint import BASE_ARGUMENT, IMAGE_ARGUMENT, LABEL,
 from build_tasks.model import labels
 from build_tasks.model.build import CA_BUNDLE, BuildInputs, BuildSpec
 from build_tasks.model.matrix import Build, ImageKind
-from build_tasks.plan import step_secrets
+from build_tasks.plan import dockerfiles, step_secrets
 from build_tasks.plan.build_host import Base, BuildHost
 from build_tasks.plan.image_content import ImageContent
 
@@ -35,7 +34,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
     table = labels.labels(
         build,
         airflow=content.airflow,
-        base_image=base.pinned,
+        base_image=base.pinned or content.own_base,
         revision=content.revision,
         uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
@@ -43,7 +42,8 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
         dockerfile=content.dockerfile,
         target=content.target,
         context=content.contexts[""].folder,
-        arguments=((name, base.reference), *content.arguments),
+        arguments=(*([(name, base.reference)] if base.reference else []), *content.arguments),
+        own_base=content.own_base,
         base_argument=name,
         base_fingerprint=base.fingerprint,
         base_digest=base.digest,
@@ -68,7 +68,7 @@ def collect(spec: BuildSpec) -> Inputs:
     if spec.inputs.content:
         return spec.inputs.content  # the Dockerfile may have been edited since
     file = spec.inputs.dockerfile
-    instructions = dockerfile.parse(paths.read_text(file))
+    instructions = dockerfiles.read(file, str(file), spec.inputs.target).instructions
     line = dockerfile.carriage_return(instructions)
     if line:
         raise DockerfileError(
@@ -112,6 +112,12 @@ def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
     """
     replaced = {name for name, _ in inputs.contexts}
     for use in steps.needed(content.instructions, dict(inputs.arguments)):
+        outside = next((path for path in use.files if path.startswith("../")), "")
+        if outside and use.stage.name not in replaced:
+            raise UsageError(
+                f"{inputs.dockerfile.name}: line {use.instruction.line}: {outside} is outside of "
+                f"the build context {root}: a step reads only what is in that folder"
+            )
         for path in () if use.stage.name in replaced else use.files:
             if path == "." or _PATTERN.search(path):
                 continue

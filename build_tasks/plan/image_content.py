@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from build_tasks import paths
@@ -26,12 +25,21 @@ from build_tasks.errors import UsageError
 from build_tasks.inputs import apt_sources, context
 from build_tasks.inputs.apt_sources import AptSettings
 from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import APT, INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
-from build_tasks.plan import airflow_source, airflow_tree, arguments, own_images, revision
+from build_tasks.plan import (
+    airflow_source,
+    airflow_tree,
+    arguments,
+    dockerfiles,
+    own_images,
+    revision,
+)
 from build_tasks.plan.airflow_source import CHECKOUT, Installation
+from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
 from build_tasks.text import hints
@@ -48,23 +56,29 @@ class ImageContent:
         image: the image.
         dockerfile: its Dockerfile.
         target: the stage of the Dockerfile that is built; empty for the last one.
-        airflow: its release of Airflow.
+        root: the folder of the main build context, before it is prepared.
+        airflow: its release of Airflow; empty if another Dockerfile installs none.
         arguments: the build arguments, without the base image.
         contexts: the files of the build contexts by name; the main one has the empty name.
         secrets: what steps are told of package indexes.
         revision: the commit and the run.
         base: the image of the same project that it stands on; None if that comes from upstream.
+        own_base: the image that the Dockerfile itself names as its base, where no argument does.
+        needs_base: whether an argument names the base image of upstream.
     """
 
     image: Image
     dockerfile: Path
     target: str
+    root: Path
     airflow: str
     arguments: Pairs
     contexts: Mapping[str, Prepared]
     secrets: tuple[Secret, ...]
     revision: Revision
     base: Image | None = None
+    own_base: str = ""
+    needs_base: bool = True
 
 
 def collect(
@@ -81,46 +95,93 @@ def collect(
     secrets = (*apt_secrets(settings), *_secrets(packages))
     all_images = [*images]
     own = [image for image in all_images if image.name]
-    images = [image for image in all_images if not image.name]
+    files_of = {kind: dockerfiles.of_kind(settings, kind) for kind in {i.kind for i in all_images}}
+    images = [i for i in all_images if not i.name and files_of[i.kind].installs_airflow]
     from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
     installations = {image: _installation(image, settings, checkout, announce) for image in images}
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
     _check_requirements(settings, installations, own, announce)
-
-    @cache
-    def prepare(name: str, folder: Path) -> Prepared:
-        # All wheels enter: they are there to be installed.
-        untracked, ignored = settings.context_untracked, settings.context_ignored
-        allowed = Allowed(untracked, ignored, everything=name in {"wheels", "wheelhouse"})
-        shipped = {} if name else _shipped(settings.project)
-        return context.prepare(folder, allowed, announce, shipped)
-
-    contents = []
+    folders = _Folders(settings, announce)
     apt = apt_context(settings)
+    shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
     files = airflow_tree.prepare(checkout, settings, announce) if checkout else {}
-    for image, installation in installations.items():
-        named = {**apt, **(installation.contexts if installation else {})}
-        if packages.folder:
-            named["wheelhouse"] = packages.folder
-        if lists := requirement_files.read(settings, image.python).files:
-            texts = {name: text.encode() for name, text in lists.items()}
-            named[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
-        folders = {"": settings.project.root, **dict(sorted(named.items()))}
-        airflow = installation.version if installation else settings.airflow_for(image.python)
-        first = baseline.select(settings, image.python, image.kind, announce)
-        build_arguments = arguments.arguments(image.python, settings, installation, commit)
-        contexts = {name: prepare(name, folder) for name, folder in folders.items()}
+    contents = []
+    for image in all_images:
+        if image.name:
+            continue
+        file, root = files_of[image.kind], dockerfiles.context_of(settings, image.kind)
+        if image in installations:
+            installation = installations[image]
+            airflow = installation.version if installation else settings.airflow_for(image.python)
+            named = _named_contexts(image, settings, installation, shared)
+            first = baseline.select(settings, image.python, image.kind, announce)
+            pairs = arguments.arguments(image.python, settings, installation, commit)
+            pairs = (("AIRFLOW_BASELINE", first), *pairs)
+        else:
+            installation, airflow, named = None, "", shared
+            pairs = arguments.of_other(image.python, settings, file, commit)
+        if file.is_other(settings, image.kind):
+            pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
+            named = {name: folder for name, folder in named.items() if file.reads(name)}
+        contexts = folders.prepare(file, root, named)
         if installation and installation.method == CHECKOUT:
             contexts |= files
-        all_arguments = (("AIRFLOW_BASELINE", first), *build_arguments)
-        dockerfile = settings.project.path(image.kind.dockerfile)
-        contents.append(
-            ImageContent(image, dockerfile, "", airflow, all_arguments, contexts, secrets, commit)
+        needs_base = BASE_ARGUMENT in file.arguments
+        content = ImageContent(
+            image, file.file, file.target, root, airflow, pairs, contexts, secrets, commit
         )
-    shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
-    return [*contents, *_own(own, contents, settings, shared, announce)]
+        own_base = "" if needs_base else file.base
+        contents.append(replace(content, own_base=own_base, needs_base=needs_base))
+    return [*contents, *_own(own, contents, settings, shared, folders)]
+
+
+class _Folders:
+    """Prepare the folders of build contexts, each once for all Pythons."""
+
+    def __init__(self, settings: Settings, announce: Announce) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._prepared: dict[tuple[str, Path, Path | None], Prepared] = {}
+
+    def prepare(
+        self, file: Dockerfile, root: Path, named: Mapping[str, Path]
+    ) -> dict[str, Prepared]:
+        """Return the build contexts of a Dockerfile by name; the main one has the empty name."""
+        folders = {"": root, **dict(sorted(named.items()))}
+        return {
+            name: self._prepare(name, folder, None if name else file.ignore_file)
+            for name, folder in folders.items()
+        }
+
+    def _prepare(self, name: str, folder: Path, ignore_file: Path | None) -> Prepared:
+        key = (name, folder, ignore_file)
+        if key not in self._prepared:
+            settings = self._settings
+            # All wheels enter: they are there to be installed.
+            everything = name in {"wheels", "wheelhouse"}
+            allowed = Allowed(settings.context_untracked, settings.context_ignored, everything)
+            main = not name and folder == settings.project.root
+            shipped = _shipped(settings.project) if main else {}
+            if ignore_file:
+                shipped = {**shipped, ".dockerignore": ignore_file}
+            self._prepared[key] = context.prepare(folder, allowed, self._announce, shipped)
+        return self._prepared[key]
+
+
+def _named_contexts(
+    image: Image,
+    settings: Settings,
+    installation: Installation | None,
+    shared: Mapping[str, Path],
+) -> dict[str, Path]:
+    """Return the folders of the named build contexts of an image with a release of Airflow."""
+    named = {**shared, **(installation.contexts if installation else {})}
+    if lists := requirement_files.read(settings, image.python).files:
+        texts = {name: text.encode() for name, text in lists.items()}
+        named[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
+    return named
 
 
 def _own(
@@ -128,15 +189,26 @@ def _own(
     contents: Iterable[ImageContent],
     settings: Settings,
     shared: Mapping[str, Path],
-    announce: Announce,
+    folders: _Folders,
 ) -> list[ImageContent]:
     """Return the content of own images, which follow the images that they stand on."""
     by_name = {(content.image.title, content.image.python): content for content in contents}
     result = []
     for image in images:
         base = by_name[settings.images[image.name].base, image.python]
-        own = own_images.content(image, settings, base.revision, shared, announce)
-        content = replace(base, image=image, base=base.image, **own._asdict())
+        own = own_images.content(image, settings, base.revision, shared)
+        content = replace(
+            base,
+            image=image,
+            base=base.image,
+            own_base="",
+            needs_base=False,
+            dockerfile=own.dockerfile.file,
+            target=own.dockerfile.target,
+            root=own.root,
+            arguments=own.arguments,
+            contexts=folders.prepare(own.dockerfile, own.root, own.contexts),
+        )
         by_name[image.name, image.python] = content
         result.append(content)
     return result

@@ -123,7 +123,8 @@ def text(image: OwnImage, packages: Packages, place: Place) -> str:
     """Return the text of the Dockerfile.
 
     A build context named like one of its empty stages replaces that stage: `dags`, `plugins`,
-    `config`, `build-script` and `start-script` (with a file of that name), and those that Airflow's own Dockerfiles have.
+    `config`, `build-script` and `start-script` (with a file of that name), and those that
+    Airflow's own Dockerfiles have.
 
     Raises:
         UsageError: a variable of the image has several lines.

@@ -10,17 +10,16 @@ from build_tasks import paths
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
-from build_tasks.inputs import context, dockerfile
-from build_tasks.inputs.context import Allowed, Prepared
+from build_tasks.inputs.fingerprint import IMAGE_ARGUMENT
 from build_tasks.model import labels, own_image
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
-from build_tasks.plan import arguments, own_dockerfile
+from build_tasks.plan import arguments, dockerfiles, own_dockerfile
+from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.plan.own_dockerfile import Packages, Place
 from build_tasks.plan.selection import Image
-from build_tasks.process import Announce
 
 #: The keys of scripts; each is a named build context with a file of this name.
 _SCRIPTS = ("build-script", "start-script")
@@ -31,18 +30,14 @@ _FOLDERS = ("dags", "plugins", "config")
 class OwnContent(NamedTuple):
     """What goes into an own image on every platform; see `ImageContent`."""
 
-    dockerfile: Path
-    target: str
+    dockerfile: Dockerfile
+    root: Path
     arguments: Pairs
-    contexts: Mapping[str, Prepared]
+    contexts: Mapping[str, Path]
 
 
 def content(
-    image: Image,
-    settings: Settings,
-    revision: Revision,
-    shared: Mapping[str, Path],
-    announce: Announce,
+    image: Image, settings: Settings, revision: Revision, shared: Mapping[str, Path]
 ) -> OwnContent:
     """Return what goes into an own image.
 
@@ -51,39 +46,44 @@ def content(
         settings: the effective settings.
         revision: the commit and the run.
         shared: the folders of build contexts that all images have, by name.
-        announce: is told what of the working tree does not enter.
 
     Raises:
         UsageError: a file or folder is missing, or the Dockerfile does not stand on the image.
     """
     own = settings.images[image.name]
-    late = {"BUILD_ID": revision.build_id, "COMMIT_SHA": revision.commit}
-    table = {
-        "AIRFLOW_PYTHON_VERSION": image.python,
-        **dict(arguments.proxies(settings)),
-        **dict(own.arguments),
-        **late,
-    }
+    planned = arguments.every_image(image.python, settings, revision)
     if own.dockerfile:
-        file = settings.project.root / own.dockerfile
-        folders = {"": _folder(own, "context", settings), **shared}
+        file = _of_project(own, settings)
+        root, folders = _folder(own, "context", settings), dict(shared)
+        given = file.select(
+            dict(own.arguments), {*planned, IMAGE_ARGUMENT}, own.origins.get("arguments", "")
+        )
+        planned = {**given, **planned}
     else:
         file, folders = _declarative(own, image, settings)
-        folders |= shared
-    instructions = dockerfile.parse(paths.read_text(file))
-    declared = dockerfile.declared(instructions)
-    pairs = tuple((name, value) for name, value in table.items() if value and name in declared)
-    arguments.refuse_secrets(pairs)
-    contexts = {
-        name: context.prepare(
-            folder, Allowed(settings.context_untracked, settings.context_ignored), announce
+        root, folders = file.file.parent, {**folders, **shared}
+    pairs = tuple((name, value) for name, value in planned.items() if name in file.arguments)
+    arguments.refuse_secrets((*pairs, *own.environment))
+    named = {name: folder for name, folder in folders.items() if file.reads(name)}
+    return OwnContent(file, root, pairs, named)
+
+
+def _of_project(own: OwnImage, settings: Settings) -> Dockerfile:
+    """Return the image's own Dockerfile, which has to stand on the image below."""
+    place = own.origins["dockerfile"]
+    file = _file(own, "dockerfile", settings)
+    found = dockerfiles.read(file, place, own.target, own.origins.get("target", ""))
+    if not found.stands_on(IMAGE_ARGUMENT):
+        raise UsageError(
+            f"{place}: {own.dockerfile}: no FROM uses {IMAGE_ARGUMENT}: begin with ARG "
+            f"{IMAGE_ARGUMENT} and FROM ${{{IMAGE_ARGUMENT}}}"
         )
-        for name, folder in folders.items()
-    }
-    return OwnContent(file, own.target, pairs, contexts)
+    return found
 
 
-def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path, dict[str, Path]]:
+def _declarative(
+    own: OwnImage, image: Image, settings: Settings
+) -> tuple[Dockerfile, dict[str, Path]]:
     """Return the Dockerfile that the suite makes, and the folders of its build contexts."""
     packages = Packages(
         [
@@ -97,15 +97,14 @@ def _declarative(own: OwnImage, image: Image, settings: Settings) -> tuple[Path,
     place = Place(image.kind, uid, len(own_image.chain(settings.images, own.name)) - 1)
     text = own_dockerfile.text(own, packages, place)
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
-    folders = {"": folder}
-    folders |= {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
+    folders = {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
     for key in _SCRIPTS:
         if getattr(own, key.replace("-", "_")):
             folders[key] = paths.keep(key, {key: _file(own, key, settings).read_bytes()})
     if lists := requirement_files.own_requirements(settings, own, image.python).files:
         texts = {name: text.encode() for name, text in lists.items()}
         folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
-    return folder / "Dockerfile", folders
+    return dockerfiles.read(folder / "Dockerfile", own.name), folders
 
 
 def _folder(own: OwnImage, key: str, settings: Settings) -> Path:

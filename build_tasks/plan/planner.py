@@ -60,7 +60,7 @@ def plan_builds(
     contents = image_content.collect(images, settings, build_id, announce, dry=dry)
     host = build_host.find(settings, start=not dry, announce=announce)
     outputs.check_scanner(requested.sbom, host)
-    pythons = [image.python for image in images]
+    pythons = [content.image.python for content in contents if content.needs_base]
     bases = build_host.base_images(host, pythons, host.platforms, announce, dry=dry)
     if len(host.platforms) > 1 and not dry:
         bases = build_host.pin(host, bases)
@@ -70,7 +70,8 @@ def plan_builds(
         of_image = requested if content.image in asked else replace(requested, tags=())
         for build in map(content.image.build, host.platforms):
             below = _below(specs, content, build.platform)
-            base = _made(below) if below else bases[content.image.python]
+            base = _made(below) if below else bases.get(content.image.python, Base(""))
+            base = base if below or content.needs_base else Base("")
             run = RunOptions(
                 paths.cache_folder() / "metadata" / f"{build.identity}.json",
                 builder=settings.builder,
@@ -85,7 +86,7 @@ def plan_builds(
             cache = cache_policy.plan(caches, host.names, build)
             target = outputs.for_build(build, of_image, content, host, branches)
             spec = BuildSpec(build, inputs, cache, target, run, below.identity if below else "")
-            specs.append(build_inputs.add_fingerprint_label(spec, settings.project.root))
+            specs.append(build_inputs.add_fingerprint_label(spec, content.root))
         if requested.kind is Output.LOAD and len(host.platforms) > 1:
             specs.append(outputs.load_all_platforms(specs[-1], host.platforms))
     return host, _with_layouts(specs, host)

@@ -12,6 +12,7 @@ from build_tasks.constraints import constraint_files, extras
 from build_tasks.errors import UsageError
 from build_tasks.model import matrix, own_image
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.plan import dockerfiles
 from build_tasks.text.formatting import listed
 
 
@@ -50,6 +51,7 @@ def select(options: Options, settings: Settings) -> list[Image]:
         dict.fromkeys(matrix.parse_python(text, "--python", settings.pythons) for text in versions)
     )
     _check_options(settings, kinds)
+    kinds = [kind for kind in kinds if dockerfiles.of_kind(settings, kind).installs_airflow]
     ci_release = ImageKind.CI in kinds and not settings.ci_checkout
     for python in pythons if ci_release else ():
         file = constraint_files.path(settings.project, python)

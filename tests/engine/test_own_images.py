@@ -31,8 +31,8 @@ build-script = "build.sh"
 PROD = """\
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-ENV AIRFLOW_HOME=/opt/airflow
 ARG AIRFLOW_PYTHON_VERSION
+ENV AIRFLOW_HOME=/opt/airflow NAME=prod-${AIRFLOW_PYTHON_VERSION}
 RUN useradd --uid 50000 --gid 0 --create-home airflow && mkdir --mode 0775 /opt/airflow
 COPY sources/prod /prod
 USER 50000

@@ -1,0 +1,160 @@
+"""A Dockerfile of the project: what it declares, what it reads, and its ignore file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from build_tasks import paths
+from build_tasks.config.parsing import nearest, unknown
+from build_tasks.config.settings import Settings
+from build_tasks.errors import UsageError
+from build_tasks.inputs import dockerfile
+from build_tasks.inputs.dockerfile import Instruction, expansion, inputs
+from build_tasks.model.matrix import ImageKind
+
+#: The argument with the release of Airflow.
+_AIRFLOW = "AIRFLOW_VERSION"
+#: The words of instructions that name a stage or a build context.
+_FROM = re.compile(r"(?:^FROM\s+(?:--\S+\s+)*|from=)(?P<name>[^\s,]+)")
+
+
+@dataclass(frozen=True)
+class Dockerfile:
+    """A Dockerfile, up to the stage that is built.
+
+    Args:
+        file: the file.
+        name: the file as messages name it.
+        target: the stage; empty for the last one.
+        instructions: the instructions up to the end of that stage; those below cannot be used.
+    """
+
+    file: Path
+    name: str
+    target: str
+    instructions: tuple[Instruction, ...]
+
+    @cached_property
+    def arguments(self) -> frozenset[str]:
+        """The names of its arguments."""
+        return dockerfile.declared(self.instructions)
+
+    @cached_property
+    def _sources(self) -> frozenset[str]:
+        found = (match["name"] for one in self.instructions for match in _FROM.finditer(one.text))
+        return frozenset(found)
+
+    @property
+    def ignore_file(self) -> Path | None:
+        """Its own ignore file, which comes before that of the build context.
+
+        The name is BuildKit's: https://docs.docker.com/build/concepts/context/#dockerignore-files.
+        """
+        file = self.file.with_name(f"{self.file.name}.dockerignore")
+        return file if file.is_file() else None
+
+    @property
+    def installs_airflow(self) -> bool:
+        """Whether it installs the release of Airflow that an argument names."""
+        return _AIRFLOW in self.arguments
+
+    def is_other(self, settings: Settings, kind: ImageKind) -> bool:
+        """Return whether a setting names it, in the place of Airflow's."""
+        return bool(settings.values[f"{kind}.dockerfile"])
+
+    @property
+    def base(self) -> str:
+        """The image that it stands on where no argument of the suite names it; "" if unknown."""
+        stages = inputs.outcome(self.instructions, {}, {}, "/")
+        return "" if "$" in stages.root else stages.root
+
+    def reads(self, context: str) -> bool:
+        """Return whether it uses a named build context."""
+        return context in self._sources
+
+    def stands_on(self, argument: str) -> bool:
+        """Return whether a stage stands on the image that an argument names."""
+        bases = (dockerfile.base(one) for one in self.instructions if one.word == "FROM")
+        return any(argument in expansion.variables(base) for base in bases)
+
+    def select(
+        self, given: Mapping[str, str], planned: Iterable[str], place: str
+    ) -> dict[str, str]:
+        """Return the user's arguments, all of which it has to declare.
+
+        Args:
+            given: the values by name.
+            planned: the arguments that the suite sets itself.
+            place: what sets them.
+
+        Raises:
+            UsageError: an argument is not declared, or the suite sets it.
+        """
+        planned = {*planned}
+        known = sorted(self.arguments - planned)
+        for name in given:
+            if name in planned:
+                raise UsageError(f"{place}: {name}: it is set from other settings")
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"did you mean {near}?" if near else f"declare it with ARG {name}"
+                raise UsageError(f"{place}: {name}: {self.name} does not declare it: {hint}")
+        return dict(given)
+
+
+def of_kind(settings: Settings, kind: ImageKind) -> Dockerfile:
+    """Return the Dockerfile of one of Airflow's images: the project's, or the package's.
+
+    Raises:
+        UsageError: a setting names a file or a stage that does not exist.
+    """
+    names = (f"{kind}.dockerfile", f"{kind}.target")
+    name, target = (settings.values[key] for key in names)
+    place, target_place = (settings.origins[key] for key in names)
+    file = settings.path(names[0], name) if name else settings.project.path(kind.dockerfile)
+    return read(file, place, target, target_place)
+
+
+def context_of(settings: Settings, kind: ImageKind) -> Path:
+    """Return the folder of the build context of one of Airflow's images.
+
+    Raises:
+        UsageError: a setting names a folder that does not exist.
+    """
+    key = f"{kind}.context"
+    name = settings.values[key]
+    folder = settings.path(key, name) if name else settings.project.root
+    if not folder.is_dir():
+        raise UsageError(f"{settings.origins[key]}: there is no folder {name}")
+    return folder
+
+
+def read(file: Path, place: str, target: str = "", target_place: str = "") -> Dockerfile:
+    """Return a Dockerfile.
+
+    Args:
+        file: the file.
+        place: what names the file.
+        target: the stage that is built, by its name or number; empty for the last one.
+        target_place: what names the stage.
+
+    Raises:
+        UsageError: there is no such file, or no such stage.
+    """
+    if not file.is_file():
+        raise UsageError(f"{place}: there is no file {file}")
+    instructions = dockerfile.parse(paths.read_text(file))
+    if not target:
+        return Dockerfile(file, file.name, target, instructions)
+    stages = [*dict.fromkeys(one.stage for one in instructions if one.stage)]
+    stage = target.lower()
+    if stage.isdecimal() and int(stage[:6]) < len(stages):
+        stage = stages[int(stage)]
+    if stage not in stages:
+        raise unknown(f"{target_place}: {file.name}: unknown stage", target, stages)
+    last = max(number for number, one in enumerate(instructions) if one.stage == stage)
+    return Dockerfile(file, file.name, target, instructions[: last + 1])
