@@ -68,7 +68,7 @@ def check(
             {
                 place: pool.submit(_query, host.client, spec, reference, place)
                 for place in places
-                if not (place == "base" and spec.needs)
+                if place != "base" or (spec.inputs.base and not spec.needs)
             }
             for spec, reference in zip(specs, references, strict=True)
         ]
@@ -145,7 +145,8 @@ def _verdict(
             details = tuple(stale if text == "base (moved)" else text for text in details)
         findings.append(Finding(place, reference, True, image.digest, parts, details))
     upstream = known.upstream
-    unknown = "" if upstream or spec.needs else f"there is no {inputs.base}"
+    known_base = upstream or spec.needs or not spec.inputs.base
+    unknown = "" if known_base else f"there is no {spec.inputs.base}"
     if isinstance(upstream, str):
         unknown = upstream
     return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)

@@ -167,6 +167,8 @@ def base_images(
     """
     embedded = host.client.embedded
     pythons = dict.fromkeys(pythons)
+    if not pythons:
+        return {}
     if host.settings.locked:
         entries = base_lock.read(host.settings.project.root)
         return {python: _locked(host, python, platforms, entries) for python in pythons}

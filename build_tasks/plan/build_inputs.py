@@ -68,7 +68,7 @@ def collect(spec: BuildSpec) -> Inputs:
     if spec.inputs.content:
         return spec.inputs.content  # the Dockerfile may have been edited since
     file = spec.inputs.dockerfile
-    instructions = dockerfiles.read(file, str(file), spec.inputs.target).instructions
+    instructions = dockerfiles.up_to(file, spec.inputs.target, str(file))
     line = dockerfile.carriage_return(instructions)
     if line:
         raise DockerfileError(

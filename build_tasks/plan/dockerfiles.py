@@ -147,14 +147,23 @@ def read(file: Path, place: str, target: str = "", target_place: str = "") -> Do
     """
     if not file.is_file():
         raise UsageError(f"{place}: there is no file {file}")
+    return Dockerfile(file, file.name, target, up_to(file, target, target_place))
+
+
+def up_to(file: Path, target: str, place: str = "") -> tuple[Instruction, ...]:
+    """Return the instructions of a Dockerfile up to the end of a stage.
+
+    Raises:
+        UsageError: the file cannot be read, or there is no such stage.
+    """
     instructions = dockerfile.parse(paths.read_text(file))
     if not target:
-        return Dockerfile(file, file.name, target, instructions)
+        return instructions
     stages = [*dict.fromkeys(one.stage for one in instructions if one.stage)]
     stage = target.lower()
     if stage.isdecimal() and int(stage[:6]) < len(stages):
         stage = stages[int(stage)]
     if stage not in stages:
-        raise unknown(f"{target_place}: {file.name}: unknown stage", target, stages)
+        raise unknown(f"{place}: {file.name}: unknown stage", target, stages)
     last = max(number for number, one in enumerate(instructions) if one.stage == stage)
-    return Dockerfile(file, file.name, target, instructions[: last + 1])
+    return instructions[: last + 1]

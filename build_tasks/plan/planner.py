@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from build_tasks import paths
@@ -70,8 +70,7 @@ def plan_builds(
         of_image = requested if content.image in asked else replace(requested, tags=())
         for build in map(content.image.build, host.platforms):
             below = _below(specs, content, build.platform)
-            base = _made(below) if below else bases.get(content.image.python, Base(""))
-            base = base if below or content.needs_base else Base("")
+            base = _made(below) if below else _upstream(content, bases)
             run = RunOptions(
                 paths.cache_folder() / "metadata" / f"{build.identity}.json",
                 builder=settings.builder,
@@ -106,6 +105,11 @@ def _below(
     return next(
         spec for spec in reversed(same) if spec.output.extra_platforms or spec.build == below
     )
+
+
+def _upstream(content: ImageContent, bases: Mapping[str, Base]) -> Base:
+    """Return the base image of upstream; without a reference if the Dockerfile itself names one."""
+    return bases[content.image.python] if content.needs_base else Base("")
 
 
 def _made(spec: BuildSpec) -> Base:

@@ -176,8 +176,8 @@ def test_only_the_console_writes_to_stdout_and_stderr() -> None:
         for path in MODULES
         if re.search(r"^\s+print\(|sys\.(__)?std(out|err)\b", path.read_text(), re.MULTILINE)
     }
-    # One saves images to stdout, one hands it to pytest, and two have scripts for containers.
-    scripts = {"verify.checks.test_airflow", "verify.checks.test_compose"}
+    # One saves images to stdout, one hands it to pytest, and three have scripts for containers.
+    scripts = {"plan.own_dockerfile", "verify.checks.test_airflow", "verify.checks.test_compose"}
     assert guilty == {"console", "verify.archive", "verify.suite", *scripts}
 
 

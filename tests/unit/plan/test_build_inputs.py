@@ -108,7 +108,7 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
     image = Image(specs.BUILD.kind, "3.11", slim=False)
     file = Path("Dockerfile.ci")
     content = ImageContent(
-        image, file, "stage", "3.3.2", (("A", "1"),), contexts, (), Revision("abc")
+        image, file, "stage", tmp_path, "3.3.2", (("A", "1"),), contexts, (), Revision("abc")
     )
     made = build_inputs.for_build(specs.BUILD, content, host, Base("base:1", digest="sha256:1"))
     assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}

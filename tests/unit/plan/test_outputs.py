@@ -23,7 +23,7 @@ from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
 
 IMAGE = Image(specs.BUILD.kind, "3.11", slim=False)
-CONTENT = ImageContent(IMAGE, Path("x"), "", "3.3.2", (), {}, (), Revision("abc"))
+CONTENT = ImageContent(IMAGE, Path("x"), "", Path("/p"), "3.3.2", (), {}, (), Revision("abc"))
 NAME = "r/a/main/ci/python3.11"
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from build_tasks.config import loading
 from build_tasks.errors import ImagesError, UsageError
-from build_tasks.inputs import context
-from build_tasks.inputs.context import Prepared
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import own_images
@@ -27,17 +25,13 @@ ARG COMMIT_SHA
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project, whose folders are taken as they are."""
-
-    def prepare(folder: Path, *_: object) -> Prepared:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        return Prepared(folder, {str(path.relative_to(folder)): "100644 1" for path in files})
-
-    monkeypatch.setattr(context, "prepare", prepare)
+def root(tmp_path: Path) -> Path:
+    """A project."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site/Dockerfile").write_text(DOCKERFILE)
     (tmp_path / "site/b").touch()
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/Dockerfile").write_text("FROM python:3.11\n")
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags/a.py").touch()
     (tmp_path / "build.sh").write_text("echo built\n")
@@ -49,7 +43,7 @@ def content(root: Path, table: str) -> OwnContent:
     (root / "images.toml").write_text(f"[images.own]\n{table}")
     settings = loading.load(environment={}, file=root / "images.toml")
     image = Image(ImageKind.PROD, "3.11", slim=False, name="own")
-    return own_images.content(image, settings, Revision("abc"), {}, print)
+    return own_images.content(image, settings, Revision("abc"), {"apt": root, "wheelhouse": root})
 
 
 def test_a_dockerfile_gets_the_arguments_that_it_declares(root: Path) -> None:
@@ -57,22 +51,28 @@ def test_a_dockerfile_gets_the_arguments_that_it_declares(root: Path) -> None:
         root,
         'dockerfile = "site/Dockerfile"\ncontext = "site"\narguments = { GREETING = "hello" }\n',
     )
-    assert own.dockerfile == root / "site/Dockerfile"
+    assert own.dockerfile.file == root / "site/Dockerfile"
     assert own.arguments == (("GREETING", "hello"), ("COMMIT_SHA", "abc"))
-    assert {name: item.folder for name, item in own.contexts.items()} == {"": root / "site"}
+    assert (own.root, own.contexts) == (root / "site", {})
 
 
 def test_the_context_of_a_dockerfile_is_the_project_by_default(root: Path) -> None:
-    assert content(root, 'dockerfile = "site/Dockerfile"\n').contexts[""].folder == root
+    assert content(root, 'dockerfile = "site/Dockerfile"\n').root == root
 
 
 def test_folders_and_scripts_of_a_declarative_image_are_contexts(root: Path) -> None:
     own = content(root, 'dags = "dags"\nbuild-script = "build.sh"\n')
-    assert list(own.contexts["dags"].files) == ["a.py"]
-    script = own.contexts["build-script"].folder / "build-script"
-    assert script.read_text() == "echo built\n"
-    assert "AIRFLOW_IMAGE" in own.dockerfile.read_text()
-    assert content(root, 'dags = "dags"\nbuild-script = "build.sh"\n').dockerfile == own.dockerfile
+    assert own.contexts["dags"] == root / "dags"
+    assert (own.contexts["build-script"] / "build-script").read_text() == "echo built\n"
+    assert own.contexts.keys() == {"dags", "build-script"}
+    assert own.dockerfile.stands_on("AIRFLOW_IMAGE")
+    again = content(root, 'dags = "dags"\nbuild-script = "build.sh"\n')
+    assert again.dockerfile.file == own.dockerfile.file
+
+
+def test_only_contexts_that_the_dockerfile_reads_are_prepared(root: Path) -> None:
+    (root / "site/Dockerfile").write_text(f"{DOCKERFILE}RUN --mount=from=wheelhouse,target=/w ls\n")
+    assert content(root, 'dockerfile = "site/Dockerfile"\n').contexts == {"wheelhouse": root}
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,34 @@ def test_folders_and_scripts_of_a_declarative_image_are_contexts(root: Path) -> 
         ('start-script = "no.sh"\n', "images.toml: images.own.start-script: there is no file no.s"),
         ('python = ["-r no.txt"]\n', "images.toml: images.own.python"),
         ('apt = ["-r no.txt"]\n', "images.toml: images.own.apt"),
-        ('dockerfile = "Dockerfile"\n', "Dockerfile"),
+        (
+            'dockerfile = "Dockerfile"\n',
+            "images.toml: images.own.dockerfile: there is no file Dockerfile",
+        ),
+        (
+            'dockerfile = "none/Dockerfile"\n',
+            "images.toml: images.own.dockerfile: none/Dockerfile: no FROM uses AIRFLOW_IMAGE",
+        ),
+        (
+            'dockerfile = "site/Dockerfile"\ntarget = "mian"\n',
+            "images.toml: images.own.target: Dockerfile: unknown stage 'mian': choose stage-0",
+        ),
+        (
+            'dockerfile = "site/Dockerfile"\narguments = { COMMIT_SHA = "x" }\n',
+            "images.toml: images.own.arguments: COMMIT_SHA: it is set from other settings",
+        ),
+        (
+            'dags = "dags"\nenvironment = { DB_PASSWORD = "x" }\n',
+            "DB_PASSWORD",
+        ),
         (
             'dockerfile = "site/Dockerfile"\ncontext = "sites"\n',
             "images.toml: images.own.context: there is no folder sites",
         ),
         (
             'dockerfile = "site/Dockerfile"\narguments = { GREETINGS = "x" }\n',
-            "images.toml: images.own.arguments: GREETINGS",
+            "images.toml: images.own.arguments: GREETINGS: Dockerfile does not declare it: did you "
+            "mean GREETING?",
         ),
     ],
 )

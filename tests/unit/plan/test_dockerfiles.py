@@ -1,0 +1,132 @@
+"""Dockerfiles of a project: what they declare and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build_tasks.config import loading
+from build_tasks.config.settings import Settings
+from build_tasks.errors import UsageError
+from build_tasks.model.matrix import ImageKind
+from build_tasks.plan import dockerfiles
+from build_tasks.plan.dockerfiles import Dockerfile
+
+TEXT = """\
+ARG OUTSIDE=a
+FROM scratch AS wheels
+FROM x:1 AS build
+ARG AIRFLOW_VERSION
+COPY --from=tools a /a
+FROM ${OUTSIDE}/y AS main
+RUN --mount=type=bind,from=wheels,target=/w true
+FROM z
+ARG LAST
+"""
+
+
+def read(folder: Path, text: str = TEXT, target: str = "") -> Dockerfile:
+    (folder / "Dockerfile").write_text(text)
+    return dockerfiles.read(folder / "Dockerfile", "place", target, "place of the target")
+
+
+def load(folder: Path, text: str = "") -> Settings:
+    (folder / "images.toml").write_text(text)
+    return loading.load(environment={}, file=folder / "images.toml")
+
+
+def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
+    assert read(tmp_path).arguments == {"OUTSIDE", "AIRFLOW_VERSION", "LAST"}
+    for target in ("build", "Build", "1"):
+        found = read(tmp_path, target=target)
+        assert found.arguments == {"OUTSIDE", "AIRFLOW_VERSION"}
+        assert found.base == "x:1"
+    assert not read(tmp_path, target="wheels").installs_airflow
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("biuld", "place of the target: Dockerfile: unknown stage 'biuld': did you mean build?"),
+        ("9", "place of the target: Dockerfile: unknown stage '9': choose wheels, build, main, st"),
+    ],
+)
+def test_an_unknown_stage_is_one_line(tmp_path: Path, target: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, target=target)
+    assert message in str(caught.value)
+
+
+def test_a_context_is_read_by_its_name_alone(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.reads("tools")
+    assert found.reads("wheels")
+    assert not found.reads("wheel")
+    assert not found.reads("main")
+
+
+@pytest.mark.parametrize(
+    ("text", "stands", "base"),
+    [
+        ("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n", True, ""),
+        ("ARG AIRFLOW_IMAGE=x\nFROM $AIRFLOW_IMAGE AS a\nFROM a\n", True, "x"),
+        ("ARG AIRFLOW_IMAGE\nFROM python:3.11\n", False, "python:3.11"),
+        ("FROM scratch\n", False, ""),
+        ("FROM a:1 AS b\nFROM b\n", False, "a:1"),
+    ],
+)
+def test_what_it_stands_on(tmp_path: Path, text: str, stands: bool, base: str) -> None:
+    found = read(tmp_path, text)
+    assert found.stands_on("AIRFLOW_IMAGE") is stands
+    assert found.base == base
+
+
+def test_its_own_ignore_file_is_beside_it(tmp_path: Path) -> None:
+    assert read(tmp_path).ignore_file is None
+    (tmp_path / "Dockerfile.dockerignore").touch()
+    assert read(tmp_path).ignore_file == tmp_path / "Dockerfile.dockerignore"
+
+
+def test_the_files_of_airflows_images_may_be_elsewhere(tmp_path: Path) -> None:
+    shipped = dockerfiles.of_kind(load(tmp_path), ImageKind.PROD)
+    assert shipped.installs_airflow
+    assert not shipped.is_other(load(tmp_path), ImageKind.PROD)
+    assert dockerfiles.context_of(load(tmp_path), ImageKind.PROD) == tmp_path
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/Other").write_text(TEXT)
+    settings = load(tmp_path, '[ci]\ndockerfile = "own/Other"\ntarget = "build"\ncontext = "own"\n')
+    found = dockerfiles.of_kind(settings, ImageKind.CI)
+    assert (found.file, found.target) == (tmp_path / "own/Other", "build")
+    assert found.is_other(settings, ImageKind.CI)
+    assert dockerfiles.context_of(settings, ImageKind.CI) == tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[ci]\ndockerfile = "Other"\n', "images.toml: ci.dockerfile: there is no file "),
+        ('[ci]\ndockerfile = "."\n', "images.toml: ci.dockerfile: there is no file "),
+        ('[ci]\ncontext = "other"\n', "images.toml: ci.context: there is no folder other"),
+        ('[ci]\ntarget = "mian"\n', "images.toml: ci.target: Dockerfile.ci: unknown stage 'mian'"),
+    ],
+)
+def test_what_is_missing_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    settings = load(tmp_path, text)
+    ask = dockerfiles.context_of if "context" in text else dockerfiles.of_kind
+    with pytest.raises(UsageError) as caught:
+        ask(settings, ImageKind.CI)
+    assert str(caught.value).startswith(message)
+
+
+def test_arguments_are_those_that_it_declares(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.select({"LAST": "1"}, {"AIRFLOW_VERSION"}, "place") == {"LAST": "1"}
+    for given, message in (
+        ("LIST", "place: LIST: Dockerfile does not declare it: did you mean LAST?"),
+        ("QUITE_ELSE", "place: QUITE_ELSE: Dockerfile does not declare it: declare it with ARG"),
+        ("AIRFLOW_VERSION", "place: AIRFLOW_VERSION: it is set from other settings"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            found.select({given: "1"}, {"AIRFLOW_VERSION"}, "place")
+        assert str(caught.value).startswith(message)
