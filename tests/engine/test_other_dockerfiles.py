@@ -46,6 +46,7 @@ context = "{elsewhere}"
 dockerfile = "foreign/Dockerfile"
 context = "foreign"
 """
+GIT = ("git",)
 ONE = ("--kind", "ci", "--python", "3.11")
 PROD = ("--kind", "prod", "--python", "3.11")
 
@@ -143,7 +144,7 @@ def test_a_file_that_is_not_in_the_context_is_one_line(
 def test_the_context_may_be_another_checkout(team: Suite, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     for command in (("init", "--quiet"), ("add", "scripts")):
-        subprocess.run(("git", *command), cwd=elsewhere, check=True)
+        subprocess.run([*GIT, *command], cwd=elsewhere, check=True)
     (elsewhere / "scripts/new").write_text("untracked")
     said = team.good("image.build", *PROD).stderr
     assert "1 untracked file of " in said
