@@ -450,6 +450,7 @@ def test_the_matrix_is_data_for_ci(bench: Bench) -> None:
         "identity": "ci-3.9-amd64",
         "session": "build_ci-3.9-amd64",
         "kind": "ci",
+        "from": "",
         "python": "3.9",
         "platform": "linux/amd64",
         "airflow": "3.0.6",
