@@ -105,7 +105,11 @@ class Team:
 
 def team(suite: Suite, base: str, folder: Path, recipe: Recipe) -> Team:
     teams.make(folder, recipe.settings)
-    (folder / "Dockerfile").write_text(PROD)
+    # Of a base that BuildKit knows by its digest, it does not look at the layers: what was first
+    # built on that one is then not found below another digest with the same layers.
+    (folder / "Dockerfile").write_text(
+        PROD.replace("/version", f"/version # {secrets.token_hex(8)}")
+    )
     for name, table in tomllib.loads(recipe.settings)["images"].items():
         if file := table.get("dockerfile"):
             (folder / file).parent.mkdir()
