@@ -84,7 +84,7 @@ def test_stages_arguments_and_a_context_elsewhere(team: Suite, tmp_path: Path) -
     assert team.engine(*words).endswith(" one two\n")
     shown = team.good("image.build", *PROD, "--dry-run").stdout
     assert "--target main" in shown
-    assert "--build-arg INSTALL_DISTRIBUTIONS=" in shown
+    assert "INSTALL_DISTRIBUTIONS=one two" in shown
     for name in ("BASE_IMAGE", "AIRFLOW_VERSION", "AIRFLOW_CONSTRAINTS"):
         assert f"--build-arg {name}" not in shown
     check = ("image.check", *PROD, "--local")
