@@ -1,14 +1,17 @@
 """What the checks of an image use: the image, its containers, files and packages.
 
-They are functions of a module: pytest warns of session fixtures that are methods.
+A project's own checks use `image`, `run` and `python`, which docs/verify.md describes: these keep
+what they do. They are functions of a module: pytest warns of session fixtures that are methods.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -17,10 +20,11 @@ from build_tasks import process
 from build_tasks.buildx import commands
 from build_tasks.buildx.containers import Containers
 from build_tasks.model.builder import DEFAULT
+from build_tasks.process import Completed
 from build_tasks.verify import inventory
 from build_tasks.verify.inventory import File
 from build_tasks.verify.plugin import TARGET, expect_success
-from build_tasks.verify.target import Target
+from build_tasks.verify.target import Image, Target
 
 #: Seconds for a database or a server to answer; 5 and 40 were seen on two cores.
 START = 300.0
@@ -46,6 +50,13 @@ print(json.dumps([default_environment(), packages]))
 Require = Callable[[str, str], None]
 
 
+class Run(Protocol):
+    """A function for the checks of a project."""
+
+    def __call__(self, *command: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command in a new container, and return its output without spaces around it."""
+
+
 class Packages(NamedTuple):
     """The Python distributions of the image."""
 
@@ -57,6 +68,38 @@ class Packages(NamedTuple):
 def target_fixture(pytestconfig: pytest.Config) -> Target:
     """The image and what it has to contain."""
     return pytestconfig.stash[TARGET]
+
+
+@pytest.fixture(scope="session")
+def image(target: Target) -> Image:
+    """The image: `reference`, `labels`, `config`, `platform`, `python` and `airflow`."""
+    return target.image
+
+
+@pytest.fixture(scope="session")
+def run(containers: Containers) -> Run:
+    """Return a function that runs a command through the entrypoint, and returns its output."""
+
+    def function(*command: str, environment: Mapping[str, str] | None = None) -> str:
+        return _output(containers.run(*command, environment=environment), shlex.join(command))
+
+    return function
+
+
+@pytest.fixture(scope="session")
+def python(containers: Containers) -> Callable[[str], str]:
+    """Return a function that runs a script with the image's Python, and returns its output."""
+
+    def function(script: str) -> str:
+        return _output(containers.python(textwrap.dedent(script)), "the script")
+
+    return function
+
+
+def _output(completed: Completed, name: str) -> str:
+    """Return the output of a command, which has to succeed."""
+    expect_success(completed, f"{name} ends with {completed.returncode}")
+    return completed.stdout.strip()
 
 
 @pytest.fixture(scope="session")

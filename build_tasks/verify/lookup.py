@@ -28,7 +28,7 @@ from build_tasks.plan import (
 from build_tasks.plan.build_host import BuildHost
 from build_tasks.process import Announce
 from build_tasks.text.formatting import listed
-from build_tasks.verify import target
+from build_tasks.verify import additions, target
 from build_tasks.verify.target import Image, Target
 
 #: An identity of an image with one of some names; only the PROD image is slim.
@@ -61,13 +61,25 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     platform = _platform(host)
     image = target.find(host.client, name or _reference(host, options, platform), platform)
     build = target.identify(image, platform, kind, python, settings.images)
-    slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
-    build = replace(build, slim=slim)
+    if build.name and build.name not in settings.images:
+        raise UsageError(
+            f"{image.reference}: is {build.name}, which is no image of {settings.project.file}: "
+            f"add --kind {build.kind} to verify what it stands on"
+        )
+    if not build.name:
+        slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
+        build = replace(build, slim=slim)
+    if additions.other_dockerfile(settings, build) and not image.airflow:
+        return additions.add(_foreign(host, image, build), settings)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     base = bases[build.python].reference
-    if build.kind is ImageKind.CI and settings.ci_checkout:
-        return _of_checkout(host, image, build, base, announce)
-    return _target(host, image, build, base)
+    checkout = build.kind is ImageKind.CI and settings.ci_checkout
+    found = (
+        _of_checkout(host, image, build, base, announce)
+        if checkout
+        else _target(host, image, build, base)
+    )
+    return additions.add(found, settings)
 
 
 def _check(options: Options, settings: Settings) -> None:
@@ -151,7 +163,8 @@ def _reference(host: BuildHost, options: Options, platform: Platform) -> str:
 
 def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Target:
     settings, tests = host.settings, tuple[str, ...]()
-    budget = settings.prod_slim_budget if build.slim else settings.prod_budget
+    slim = build.slim or image.slim  # the label of an own image is that of what it stands on
+    budget = settings.prod_slim_budget if slim else settings.prod_budget
     if build.kind is ImageKind.CI:
         budget, tests = settings.ci_budget, settings.ci_test_packages
         # CI installs a release, with the constraints of the suite.
@@ -160,9 +173,10 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
     of_settings = settings.airflow_for(build.python)
     airflow = of_settings if settings.airflow_from == "release" else image.airflow
     # The label of the image counts, whatever the settings say.
-    labelled = settings.replace({"prod.profile": "slim" if build.slim else "official"})
+    labelled = settings.replace({"prod.profile": "slim" if slim else "official"})
     extras = profiles.names(profiles.extras(labelled, build.kind, airflow or of_settings))
-    added = requirement_files.read(settings, build.python)
+    added = requirement_files.read(settings, build.python).requirements
+    packages = (*(text for _, text in added), *tests)
     return Target(
         client=host.client,
         image=image,
@@ -170,11 +184,31 @@ def _target(host: BuildHost, image: Image, build: Build, base_image: str) -> Tar
         airflow=airflow,
         constraints=airflow_source.constraints_file(settings, build.python),
         extras=extras,
-        packages=(*(text for _, text in added.requirements), *tests),
+        packages=packages,
         budget=budget,
         bytecode=settings.prod_bytecode,
         services=_services(host, base_image),
         folder=paths.cache_folder() / "verify",
+        additional=packages,
+    )
+
+
+def _foreign(host: BuildHost, image: Image, build: Build) -> Target:
+    """Return an image without Airflow, of which the project's own checks know what it has."""
+    settings = host.settings
+    return Target(
+        client=host.client,
+        image=image,
+        build=build,
+        airflow="",
+        constraints=Path(),
+        extras=(),
+        packages=(),
+        budget=settings.ci_budget if build.kind is ImageKind.CI else settings.prod_budget,
+        bytecode="",
+        services=BuildInputs(Path(), Path()),
+        folder=paths.cache_folder() / "verify",
+        foreign=True,
     )
 
 
@@ -193,7 +227,8 @@ def _of_checkout(
     lines = paths.read_text(found.contexts[airflow_tree.METADATA] / airflow_tree.REQUIREMENTS)
     names = [f"{constraint_files.AIRFLOW}[{','.join(found.extras)}]"] if found.extras else []
     asked = [line for line in lines.splitlines() if not line.startswith("-e ")]
-    added = [text for _, text in requirement_files.read(settings, build.python).requirements]
+    added = requirement_files.read(settings, build.python).requirements
+    additional = (*(text for _, text in added), *settings.ci_test_packages)
     return Target(
         client=host.client,
         image=image,
@@ -201,12 +236,13 @@ def _of_checkout(
         airflow=found.version,
         constraints=found.contexts[airflow_tree.CONSTRAINTS] / airflow_tree.PINS,
         extras=found.extras,
-        packages=(*sorted(found.local), *names, *asked, *added, *settings.ci_test_packages),
+        packages=(*sorted(found.local), *names, *asked, *additional),
         budget=settings.ci_budget,
         bytecode=settings.prod_bytecode,
         services=_services(host, base_image),
         folder=paths.cache_folder() / "verify",
         checkout=True,
+        additional=additional,
     )
 
 

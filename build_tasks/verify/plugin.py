@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,9 @@ PROD = pytest.mark.only(ImageKind.PROD)
 CI = pytest.mark.only(ImageKind.CI)
 #: Marks checks of what the documentation of Airflow's official image promises.
 CONTRACT = pytest.mark.contract
+#: Marks checks that an image without Airflow passes, too.
+FOREIGN = pytest.mark.foreign
+_NO_AIRFLOW = "the image has no Airflow: its Dockerfile declares no argument AIRFLOW_VERSION"
 #: The checks that run Airflow.
 _SLOW = ("test_airflow.py", "test_chart.py", "test_compose.py")
 
@@ -44,16 +48,51 @@ class Plugin:
     results: list[Result] = field(default_factory=list)
     interrupts: list[BaseException] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
+    broken: dict[Path, str] = field(default_factory=dict)  # why a file cannot be used
+    collected: set[Path] = field(default_factory=set)  # the files that have checks
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Keep the image, and register the markers."""
+        """Keep the image, register the markers, and show names as the results have them."""
         config.stash[TARGET] = self.target
+        # Else the project's files seem to be in the folder of the checks.
+        config.cwd_relative_nodeid = lambda nodeid: nodeid  # type: ignore[method-assign]
         config.addinivalue_line("markers", "only(kind): for this kind of image only")
         config.addinivalue_line("markers", "contract: for any image, whoever built it")
+        config.addinivalue_line("markers", "foreign: also for an image without Airflow")
+
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """Name a file of the project by its folder and itself; it is not below the root."""
+        if module_path not in self.target.checks:
+            return None
+        nodeid = f"{module_path.parent.name}/{module_path.name}"
+        return pytest.Module.from_parent(parent, path=module_path, nodeid=nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Keep why a file cannot be imported."""
+        report = yield
+        if report.failed:
+            lines = str(report.longrepr).strip().splitlines()
+            errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+            self.broken[collector.path] = (errors or lines)[-1]
+        return report
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Keep which files have checks."""
+        self.collected.add(item.path)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Drop the checks that are not for this image, and put the slowest ones last."""
-        items.sort(key=lambda item: item.path.name in _SLOW)
+        """Drop the checks that are not for this image; the slow and the project's own are last."""
+        own = self.target.checks
+        for file in own:
+            if file not in self.collected:
+                self.broken[file] = "has no check: expected functions named test_..."
+                items.clear()
+        items.sort(key=lambda item: (item.path in own, item.path.name in _SLOW))
         kind, contract = self.target.build.kind, self.target.contract
         items[:] = [
             item
@@ -61,9 +100,14 @@ class Plugin:
             if all(mark.args[0] is kind for mark in item.iter_markers("only"))
             and (not contract or item.get_closest_marker("contract"))
         ]
+        for item in items if self.target.foreign else ():
+            if item.path not in own and not item.get_closest_marker("foreign"):
+                item.add_marker(pytest.mark.skip(reason=_NO_AIRFLOW))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Announce the number of checks, and that they take a while."""
+        if self.broken:
+            return
         groups = Counter(_group(item.nodeid) for item in session.items)
         for number, (group, checks) in enumerate(groups.items(), 1):
             self.groups[group] = f"[{number}/{len(groups)}] {group}: {plural(checks, 'check')}"
@@ -105,6 +149,12 @@ def _message(report: pytest.TestReport) -> str:
 def script(name: str) -> str:
     """Return a shell script to run in a container."""
     return (Path(__file__).parent / "scripts" / f"{name}.sh").read_text(encoding="utf-8")
+
+
+def skip_if_arbitrary(target: Target) -> None:
+    """Skip the check if the project may have put anything into the image."""
+    if target.arbitrary:
+        pytest.skip("what is in it is up to a Dockerfile or script of the project")
 
 
 def expect(holds: object, message: str) -> None:

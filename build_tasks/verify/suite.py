@@ -62,14 +62,15 @@ def verify(
         select: an expression as for pytest's `-k`; only checks that match are run.
 
     Raises:
-        UsageError: no check is selected.
+        UsageError: no check is selected, or a file of checks is no such file.
         VerificationError: the checks could not run.
         KeyboardInterrupt: the run was interrupted.
     """
     plugin = Plugin(target, announce)
-    arguments = [str(CHECKS), "--rootdir", str(CHECKS), "--config-file", os.devnull]
+    own = () if target.contract else target.checks
+    arguments = [str(CHECKS), *map(str, own), "--rootdir", str(CHECKS), "--config-file", os.devnull]
     # Else the conftest.py of folders above is loaded, and their names count for `-k`.
-    arguments += ["--confcutdir", str(CHECKS)]
+    arguments += ["--confcutdir", str(CHECKS), "--noconftest"]
     arguments += ["--import-mode=importlib", "--verbose", "--tb=short", "--no-header"]
     arguments += ["-p", "no:cacheprovider", "-p", "no:cov", "-p", "no:xdist", "-p", "no:timeout"]
     if junit:
@@ -78,12 +79,18 @@ def verify(
         arguments += ["-k", select]
     target.folder.mkdir(parents=True, exist_ok=True)
     users_options = os.environ.pop("PYTEST_ADDOPTS", None)
+    # A folder __pycache__ beside a project's checks may be in a build context.
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         with contextlib.redirect_stdout(io.StringIO() if quiet else sys.stdout):
             status = pytest.main(arguments, plugins=[plugin, fixtures])
     finally:
+        sys.dont_write_bytecode = writes_bytecode
         if users_options is not None:
             os.environ["PYTEST_ADDOPTS"] = users_options
+    if plugin.broken:
+        file, reason = next(iter(plugin.broken.items()))
+        raise UsageError(f"{file}: {reason}")
     if status == pytest.ExitCode.INTERRUPTED:
         raise next(iter(plugin.interrupts), KeyboardInterrupt())
     if select and status in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}:

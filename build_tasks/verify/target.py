@@ -77,6 +77,18 @@ class Target:
     folder: Path  # for temporary files
     contract: bool = False  # whether it is any image, of which only the documented is checked
     checkout: bool = False  # whether its Airflow is a checkout, and all of it is in `packages`
+    additional: tuple[str, ...] = ()  # those of `packages` that the project asks for
+    own: tuple[OwnImage, ...] = ()  # the own images that it consists of, the lowest first
+    own_pins: frozenset[str] = frozenset()  # packages whose versions own images decide
+    checks: tuple[Path, ...] = ()  # the project's files with checks, the lowest image's first
+    other_dockerfile: bool = False  # whether the project's Dockerfile makes its CI or PROD image
+    foreign: bool = False  # whether it has no Airflow, because that Dockerfile installs none
+
+    @property
+    def arbitrary(self) -> bool:
+        """Whether a Dockerfile or script of the project may have put anything into it."""
+        scripted = any(image.dockerfile or image.build_script for image in self.own)
+        return self.other_dockerfile or scripted
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:

@@ -14,7 +14,7 @@ from build_tasks.buildx import docker
 from build_tasks.buildx.containers import Containers
 from build_tasks.text.redaction import is_secret_name
 from build_tasks.verify.inventory import File
-from build_tasks.verify.plugin import PROD, expect, expect_success
+from build_tasks.verify.plugin import FOREIGN, PROD, expect, expect_success, skip_if_arbitrary
 from build_tasks.verify.target import Target
 
 #: Leftovers of a build that no PROD image contains.
@@ -74,6 +74,8 @@ def test_its_labels_say_what_it_is(target: Target) -> None:
 @PROD
 def test_its_bytecode_is_what_was_asked_for(target: Target, containers: Containers) -> None:
     """Modules that do not compile, templates and tests of other versions, are one in a hundred."""
+    if target.other_dockerfile:
+        pytest.skip("the setting prod.bytecode is for another Dockerfile")
     options = ("--entrypoint", "python", "--env", "PYTHONDONTWRITEBYTECODE=1")
     completed = containers.run("-", options=options, text=_BYTECODE)
     expect_success(completed, "the bytecode cannot be listed")
@@ -83,7 +85,11 @@ def test_its_bytecode_is_what_was_asked_for(target: Target, containers: Containe
         "Airflow": asked in {"airflow", "all"},
         "environment": asked == "all",
     }
-    for name, (modules, compiled) in json.loads(completed.stdout).items():
+    counts = json.loads(completed.stdout)
+    if target.own:  # what is installed on top has its own
+        counts = {name: counts[name] for name, is_wanted in wanted.items() if is_wanted}
+        counts.pop("environment", None)
+    for name, (modules, compiled) in counts.items():
         enough = compiled >= modules * 0.98
         none = not compiled or name == "standard library" or asked == "airflow"
         message = f"prod.bytecode is {asked}, and {compiled} of {modules} modules have bytecode"
@@ -92,10 +98,14 @@ def test_its_bytecode_is_what_was_asked_for(target: Target, containers: Containe
 
 @PROD
 @pytest.mark.parametrize("kind", LEFTOVERS)
-def test_nothing_of_a_build_is_left(files: list[File], kind: str) -> None:
+def test_nothing_of_a_build_is_left(target: Target, files: list[File], kind: str) -> None:
+    skip_if_arbitrary(target)
+    if kind == "compilers" and any(image.apt for image in target.own):
+        pytest.skip("it has Debian packages that the project asks for")
     _expect_none(kind, (file.path for file in files if _matches(file, LEFTOVERS[kind])))
 
 
+@FOREIGN
 def test_no_secret_is_in_it(target: Target, files: list[File]) -> None:
     published = _PUBLISHED_TOO if target.checkout else _PUBLISHED
     keys = [file.path for file in files if file.key and not published.search(file.path)]
@@ -108,6 +118,7 @@ def test_no_secret_is_in_it(target: Target, files: list[File]) -> None:
     expect(not bad, f"the image's environment or history has {', '.join(bad)}")
 
 
+@FOREIGN
 def test_it_is_within_its_budget(target: Target) -> None:
     history = docker.history(target.client, target.image.reference)
     layers = [(int(layer["Size"]), layer["CreatedBy"]) for layer in history]

@@ -8,7 +8,15 @@ import pytest
 
 from build_tasks.buildx.containers import Containers
 from build_tasks.process import Completed
-from build_tasks.verify.plugin import CI, CONTRACT, PROD, expect, expect_success, script
+from build_tasks.verify.plugin import (
+    CI,
+    CONTRACT,
+    PROD,
+    expect,
+    expect_success,
+    script,
+    skip_if_arbitrary,
+)
 from build_tasks.verify.target import Target
 
 _USAGE_ERROR = 2
@@ -25,9 +33,12 @@ pytestmark = CONTRACT
 
 
 def test_the_first_process_reaps_and_signals(target: Target) -> None:
+    skip_if_arbitrary(target)
     entrypoint = target.image.config.get("Entrypoint") or []
+    wrapped = any(image.start_script for image in target.own)
     expect(
-        entrypoint[-1:] == ["/entrypoint"] and any("dumb-init" in word for word in entrypoint),
+        (wrapped or entrypoint[-1:] == ["/entrypoint"])
+        and any("dumb-init" in word for word in entrypoint),
         f"the entrypoint is {entrypoint}, not dumb-init -- /entrypoint",
     )
 

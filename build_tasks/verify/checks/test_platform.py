@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from build_tasks.verify.inventory import MACHINES, File
-from build_tasks.verify.plugin import expect
+from build_tasks.verify.plugin import FOREIGN, expect
 from build_tasks.verify.target import Target
+
+pytestmark = FOREIGN
 
 
 def test_the_manifest_is_for_the_platform(target: Target) -> None:

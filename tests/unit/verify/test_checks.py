@@ -132,12 +132,12 @@ def test_a_package_off_its_pin_is_named(tmp_path: Path) -> None:
 
 
 def expect_leftover(kind: str, path: str, *, leftover: bool) -> None:
-    contents.test_nothing_of_a_build_is_left([file(path, folder=True)], kind)
+    contents.test_nothing_of_a_build_is_left(target(), [file(path, folder=True)], kind)
     if not leftover:
-        contents.test_nothing_of_a_build_is_left([file(path)], kind)
+        contents.test_nothing_of_a_build_is_left(target(), [file(path)], kind)
         return
     with pytest.raises(Failed, match=f"^{kind}: /{re.escape(path)}$"):
-        contents.test_nothing_of_a_build_is_left([file(path)], kind)
+        contents.test_nothing_of_a_build_is_left(target(), [file(path)], kind)
 
 
 @pytest.mark.parametrize(

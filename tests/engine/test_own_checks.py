@@ -1,0 +1,94 @@
+"""Checks of a project's own, and what is missing at run time, on a small image without Airflow."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+import teams
+from suite import ROOT, Suite, last
+
+DOCKERFILE = """\
+FROM {base}
+RUN useradd --uid 50000 --gid 0 --create-home airflow
+ENV GREETING=hello
+USER 50000
+"""
+NO_LIBRARY = """\
+USER 0
+RUN ldconfig -p | awk '/libffi/ {print $NF}' | xargs rm
+USER 50000
+"""
+CHECKS = """\
+def test_greeting(run):
+    assert run("bash", "-c", "echo $GREETING") == "hello"
+
+
+def test_python(python, image):
+    assert python("print(6 * 7)") == "42"
+    assert image.labels["org.apache.airflow.image"] == "airflow-ci"
+"""
+VERIFY = ("image.verify", "--kind", "ci", "--python", "3.11")
+
+
+@pytest.fixture
+def team(suite: Suite, base: str, tmp_path: Path) -> Suite:
+    settings = '[ci]\ndockerfile = "Dockerfile.other"\nchecks = "checks/test_own.py"\n'
+    folder = teams.make(tmp_path / "team", settings)
+    (folder / "Dockerfile.other").write_text(DOCKERFILE.format(base=base))
+    (folder / "checks").mkdir()
+    (folder / "checks/test_own.py").write_text(CHECKS)
+    repository = f"tests/checks-{secrets.token_hex(4)}"
+    return suite.at(folder).having(AIRFLOW_IMAGES_REPOSITORY=repository, PYTHONPATH=str(ROOT))
+
+
+def build(team: Suite) -> None:
+    team.good("image.build", "--kind", "ci", "--python", "3.11")
+
+
+def test_own_checks_run_after_the_suites_and_are_reported_like_them(team: Suite) -> None:
+    build(team)
+    done = team.good(*VERIFY, "--json", "--junit", "checks.xml")
+    checks = {one["check"]: one["outcome"] for one in json.loads(done.stdout)["checks"]}
+    own = [name for name in checks if "test_own.py" in name]
+    assert [*checks][-2:] == own
+    assert {checks[name] for name in own} == {"passed"}
+    assert "failed" not in checks.values()
+    junit = (team.root / "checks.xml").read_text()
+    assert all(f'name="{name}"' in junit for name in ("test_greeting", "test_python"))
+    assert not [*team.root.rglob("__pycache__")]
+    (team.root / "checks/test_own.py").write_text(CHECKS.replace('"hello"', '"goodbye"'))
+    failed = team.invoke(*VERIFY)
+    assert failed.returncode == 12
+    assert "1 of " in last(failed.stderr)
+    assert "test_greeting" in last(failed.stderr)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "images.toml: ci.checks: "),
+        ("def test_x(:\n", "test_own.py:1: "),
+        ("x = 1\n", "has no check: expected functions named test_..."),
+        ("import no_such_module\n", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_file_without_checks_is_one_line(team: Suite, content: str | None, message: str) -> None:
+    build(team)
+    file = team.root / "checks/test_own.py"
+    file.unlink() if content is None else file.write_text(content)
+    done = team.invoke(*VERIFY)
+    assert done.returncode == 2, done.stderr
+    assert message in last(done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_library_that_is_missing_is_found(team: Suite) -> None:
+    with (team.root / "Dockerfile.other").open("a") as file:
+        file.write(NO_LIBRARY)
+    build(team)
+    done = team.invoke(*VERIFY, "--select", "shared_object")
+    assert done.returncode == 12, done.stderr
+    assert "libffi.so" in last(done.stderr)
