@@ -13,7 +13,7 @@ from build_tasks.config.parsing import nearest, unknown
 from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerfile
-from build_tasks.inputs.dockerfile import Instruction, expansion, inputs
+from build_tasks.inputs.dockerfile import Instruction, inputs
 from build_tasks.model.matrix import ImageKind
 
 #: The argument with the release of Airflow.
@@ -66,10 +66,9 @@ class Dockerfile:
         """Return whether a setting names it, in the place of Airflow's."""
         return bool(settings.values[f"{kind}.dockerfile"])
 
-    @property
-    def base(self) -> str:
-        """The image that it stands on where no argument of the suite names it; "" if unknown."""
-        stages = inputs.outcome(self.instructions, {}, {}, "/")
+    def base(self, given: Mapping[str, str]) -> str:
+        """Return the image that it stands on with some arguments; "" if that is unknown."""
+        stages = inputs.outcome(self.instructions, given, {}, "/")
         return "" if "$" in stages.root else stages.root
 
     def reads(self, context: str) -> bool:
@@ -77,9 +76,12 @@ class Dockerfile:
         return context in self._sources
 
     def stands_on(self, argument: str) -> bool:
-        """Return whether a stage stands on the image that an argument names."""
-        bases = (dockerfile.base(one) for one in self.instructions if one.word == "FROM")
-        return any(argument in expansion.variables(base) for base in bases)
+        """Return whether the stage that is built stands on the image that an argument names.
+
+        Another stage that does is not enough: the image would have none of it.
+        """
+        mark = "the-image-that-the-argument-names"
+        return mark in inputs.outcome(self.instructions, {argument: mark}, {}, "/").root
 
     def select(
         self, given: Mapping[str, str], planned: Iterable[str], place: str

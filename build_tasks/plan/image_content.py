@@ -132,7 +132,7 @@ def collect(
         content = ImageContent(
             image, file.file, file.target, root, airflow, pairs, contexts, secrets, commit
         )
-        own_base = "" if needs_base else file.base
+        own_base = "" if needs_base else file.base(dict(pairs))
         contents.append(replace(content, own_base=own_base, needs_base=needs_base))
     return [*contents, *_own(own, contents, settings, shared, folders)]
 

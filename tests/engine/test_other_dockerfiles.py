@@ -13,7 +13,7 @@ from suite import ROOT, Suite, last
 
 #: As Airflow's own Dockerfile has it: stages, and arguments with other names than the suite's.
 STAGES = """\
-ARG PYTHON_BASE_IMAGE="{base}"
+ARG PYTHON_BASE_IMAGE="no.example/python:3"
 FROM ${{PYTHON_BASE_IMAGE}} AS airflow-build-image
 ARG ADDITIONAL_PYTHON_DEPS=""
 ARG INSTALL_DISTRIBUTIONS=""
@@ -37,7 +37,7 @@ COPY start.sh /usr/local/bin/
 """
 SETTINGS = """\
 [build]
-arguments = {{ INSTALL_DISTRIBUTIONS = "one two" }}
+arguments = {{ INSTALL_DISTRIBUTIONS = "one two", PYTHON_BASE_IMAGE = "{base}" }}
 [prod]
 dockerfile = "docker/Airflow.Dockerfile"
 target = "main"
@@ -55,12 +55,12 @@ PROD = ("--kind", "prod", "--python", "3.11")
 def team(suite: Suite, base: str, tmp_path: Path) -> Suite:
     """A project with two Dockerfiles, of which one has its build context elsewhere."""
     elsewhere = tmp_path / "elsewhere"
-    folder = teams.make(tmp_path / "team", SETTINGS.format(elsewhere=elsewhere))
+    folder = teams.make(tmp_path / "team", SETTINGS.format(elsewhere=elsewhere, base=base))
     marker = secrets.token_hex(8)  # no other test has made these steps
     for path, text in {
         elsewhere / "scripts/install": f"echo {marker} $1 > /installed\n",
         elsewhere / "secret": "not for the build\n",
-        folder / "docker/Airflow.Dockerfile": STAGES.format(base=base),
+        folder / "docker/Airflow.Dockerfile": STAGES.format(),
         folder / "docker/Airflow.Dockerfile.dockerignore": "secret\n",
         folder / "foreign/Dockerfile": FOREIGN.format(base=base),
         folder / "foreign/.dockerignore": "*.md\n",
@@ -78,7 +78,7 @@ def image(team: Suite, name: str) -> str:
     return next(f"{row['image']}:latest" for row in rows if row["identity"].startswith(name))
 
 
-def test_stages_arguments_and_a_context_elsewhere(team: Suite, tmp_path: Path) -> None:
+def test_stages_arguments_and_a_context_elsewhere(team: Suite, base: str, tmp_path: Path) -> None:
     team.good("image.build", *PROD)
     words = ("run", "--rm", "--entrypoint", "cat", image(team, "prod"), "/installed")
     assert team.engine(*words).endswith(" one two\n")
@@ -100,6 +100,7 @@ def test_stages_arguments_and_a_context_elsewhere(team: Suite, tmp_path: Path) -
     )
     assert "org.apache.airflow.version" not in labels
     assert labels["org.apache.airflow.image"] == "airflow"
+    assert labels["org.opencontainers.image.base.name"] == base
 
 
 def test_an_image_without_airflow_is_built_checked_explained_and_pushed(

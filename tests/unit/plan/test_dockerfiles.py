@@ -41,7 +41,7 @@ def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
     for target in ("build", "Build", "1"):
         found = read(tmp_path, target=target)
         assert found.arguments == {"OUTSIDE", "AIRFLOW_VERSION"}
-        assert found.base == "x:1"
+        assert found.base({}) == "x:1"
     assert not read(tmp_path, target="wheels").installs_airflow
 
 
@@ -72,6 +72,12 @@ def test_a_context_is_read_by_its_name_alone(tmp_path: Path) -> None:
         ("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n", True, ""),
         ("ARG AIRFLOW_IMAGE=x\nFROM $AIRFLOW_IMAGE AS a\nFROM a\n", True, "x"),
         ("ARG AIRFLOW_IMAGE\nFROM python:3.11\n", False, "python:3.11"),
+        (
+            "ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE} AS a\nFROM b:1\nCOPY --from=a /x /\n",
+            False,
+            "b:1",
+        ),
+        ("ARG AIRFLOW_IMAGES\nFROM ${AIRFLOW_IMAGE}\n", False, ""),
         ("FROM scratch\n", False, ""),
         ("FROM a:1 AS b\nFROM b\n", False, "a:1"),
     ],
@@ -79,7 +85,13 @@ def test_a_context_is_read_by_its_name_alone(tmp_path: Path) -> None:
 def test_what_it_stands_on(tmp_path: Path, text: str, stands: bool, base: str) -> None:
     found = read(tmp_path, text)
     assert found.stands_on("AIRFLOW_IMAGE") is stands
-    assert found.base == base
+    assert found.base({}) == base
+
+
+def test_an_argument_may_name_its_base(tmp_path: Path) -> None:
+    found = read(tmp_path, "ARG PYTHON_BASE_IMAGE=a:1\nFROM ${PYTHON_BASE_IMAGE} AS main\n")
+    assert found.base({"PYTHON_BASE_IMAGE": "b:2"}) == "b:2"
+    assert found.base({}) == "a:1"
 
 
 def test_its_own_ignore_file_is_beside_it(tmp_path: Path) -> None:
