@@ -125,7 +125,10 @@ def collect(
         if file.is_other(settings, image.kind):
             pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
             named = {name: folder for name, folder in named.items() if file.reads(name)}
-        contexts = folders.prepare(file, root, named)
+        shipped = dict(_shipped(settings.project)) if root == settings.project.root else {}
+        if file.is_other(settings, image.kind):
+            shipped.pop(".dockerignore", None)  # which names what Airflow's own Dockerfiles read
+        contexts = folders.prepare(file, root, named, shipped)
         if installation and installation.method == CHECKOUT:
             contexts |= files
         needs_base = BASE_ARGUMENT in file.arguments
@@ -143,29 +146,34 @@ class _Folders:
     def __init__(self, settings: Settings, announce: Announce) -> None:
         self._settings = settings
         self._announce = announce
-        self._prepared: dict[tuple[str, Path, Path | None], Prepared] = {}
+        self._prepared: dict[tuple[str, Path, tuple[tuple[str, Path], ...]], Prepared] = {}
 
     def prepare(
-        self, file: Dockerfile, root: Path, named: Mapping[str, Path]
+        self,
+        file: Dockerfile,
+        root: Path,
+        named: Mapping[str, Path],
+        shipped: Mapping[str, Path],
     ) -> dict[str, Prepared]:
-        """Return the build contexts of a Dockerfile by name; the main one has the empty name."""
+        """Return the build contexts of a Dockerfile by name; the main one has the empty name.
+
+        The main one also has the files of `shipped`, by path.
+        """
+        if file.ignore_file:
+            shipped = {**shipped, ".dockerignore": file.ignore_file}
         folders = {"": root, **dict(sorted(named.items()))}
         return {
-            name: self._prepare(name, folder, None if name else file.ignore_file)
+            name: self._prepare(name, folder, {} if name else shipped)
             for name, folder in folders.items()
         }
 
-    def _prepare(self, name: str, folder: Path, ignore_file: Path | None) -> Prepared:
-        key = (name, folder, ignore_file)
+    def _prepare(self, name: str, folder: Path, shipped: Mapping[str, Path]) -> Prepared:
+        key = (name, folder, tuple(shipped.items()))
         if key not in self._prepared:
             settings = self._settings
             # All wheels enter: they are there to be installed.
             everything = name in {"wheels", "wheelhouse"}
             allowed = Allowed(settings.context_untracked, settings.context_ignored, everything)
-            main = not name and folder == settings.project.root
-            shipped = _shipped(settings.project) if main else {}
-            if ignore_file:
-                shipped = {**shipped, ".dockerignore": ignore_file}
             self._prepared[key] = context.prepare(folder, allowed, self._announce, shipped)
         return self._prepared[key]
 
@@ -207,7 +215,7 @@ def _own(
             target=own.dockerfile.target,
             root=own.root,
             arguments=own.arguments,
-            contexts=folders.prepare(own.dockerfile, own.root, own.contexts),
+            contexts=folders.prepare(own.dockerfile, own.root, own.contexts, {}),
         )
         by_name[image.name, image.python] = content
         result.append(content)

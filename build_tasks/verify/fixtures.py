@@ -1,6 +1,6 @@
 """What the checks of an image use: the image, its containers, files and packages.
 
-A project's own checks use `image`, `run` and `python`, which docs/verify.md describes: these keep
+A project's own checks use `image`, `run` and `python`, which docs/prod.md describes: these keep
 what they do. They are functions of a module: pytest warns of session fixtures that are methods.
 """
 

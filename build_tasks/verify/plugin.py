@@ -90,7 +90,7 @@ class Plugin:
         own = self.target.checks
         for file in own:
             if file not in self.collected:
-                self.broken[file] = "has no check: expected functions named test_..."
+                self.broken.setdefault(file, "has no check: expected functions named test_...")
                 items.clear()
         items.sort(key=lambda item: (item.path in own, item.path.name in _SLOW))
         kind, contract = self.target.build.kind, self.target.contract
