@@ -18,7 +18,6 @@ from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
 from build_tasks.plan import dockerfiles
 from build_tasks.plan.airflow_source import Installation
-from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.text.redaction import is_secret_name, redact
 
 #: Arguments that the suite sets where it knows their values, and those that BuildKit sets.
@@ -80,17 +79,14 @@ def every_image(python: str, settings: Settings, revision: Revision) -> dict[str
     return {name: value for name, value in table.items() if value}
 
 
-def of_other(python: str, settings: Settings, file: Dockerfile, revision: Revision) -> Pairs:
-    """Return the arguments of another Dockerfile that does not install Airflow.
+def of_other(python: str, settings: Settings, kind: ImageKind, revision: Revision) -> Pairs:
+    """Return the arguments of another Dockerfile in an image's place that installs no Airflow.
 
     Raises:
         UsageError: the suite sets an argument itself, no Dockerfile declares it, or it is a secret.
     """
     table = every_image(python, settings, revision)
-    given = {
-        name: value for name, value in settings.build_arguments.items() if name in file.arguments
-    }
-    pairs = tuple({**given, **table}.items())
+    pairs = (*_own(settings, kind, {*table, *_PLANNED}), *table.items())
     refuse_secrets(pairs)
     return pairs
 

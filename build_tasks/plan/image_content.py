@@ -121,7 +121,7 @@ def collect(
             pairs = (("AIRFLOW_BASELINE", first), *pairs)
         else:
             installation, airflow, named = None, "", shared
-            pairs = arguments.of_other(image.python, settings, file, commit)
+            pairs = arguments.of_other(image.python, settings, image.kind, commit)
         if file.is_other(settings, image.kind):
             pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
             named = {name: folder for name, folder in named.items() if file.reads(name)}

@@ -96,6 +96,29 @@ def test_an_argument_that_is_not_the_users_to_set_is_refused(
     assert str(caught.value) == f"images.toml: build.arguments: {message}"
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("NB_USR", "NB_USR: no Dockerfile declares it: did you mean NB_USER?"),
+        ("COMMIT_SHA", "COMMIT_SHA: it is set from other settings"),
+    ],
+)
+def test_arguments_of_a_dockerfile_without_airflow_are_checked(
+    tmp_path: Path, given: str, message: str
+) -> None:
+    (tmp_path / "Other").write_text("FROM a\nARG NB_USER\nARG COMMIT_SHA\n")
+    table = '[ci]\ndockerfile = "Other"\n[build]\narguments = { %s = "x" }\n'
+    settings = []
+    for name in ("NB_USER", given):
+        (tmp_path / "images.toml").write_text(table % name)
+        settings.append(loading.load(environment={}, file=tmp_path / "images.toml"))
+    revision = Revision("abc")
+    pairs = arguments.of_other("3.11", settings[0], ImageKind.CI, revision)
+    assert dict(pairs)["NB_USER"] == "x"
+    with pytest.raises(UsageError, match=message):
+        arguments.of_other("3.11", settings[1], ImageKind.CI, revision)
+
+
 def test_proxies_are_arguments_that_buildkit_knows(tmp_path: Path) -> None:
     (tmp_path / "images.toml").write_text(
         'http-proxy = "http://p:1"\nhttps-proxy = "http://p:2"\nno-proxy = ["a", ".b"]\n'
