@@ -9,6 +9,7 @@ from pathlib import Path
 from build_tasks import paths
 from build_tasks.config import parsing, profiles
 from build_tasks.config.options import Options
+from build_tasks.config.parsing import Choice
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import constraint_files, requirement_files
 from build_tasks.errors import UsageError
@@ -31,8 +32,11 @@ from build_tasks.text.formatting import listed
 from build_tasks.verify import additions, target
 from build_tasks.verify.target import Image, Target
 
-#: An identity of an image with one of some names; only the PROD image is slim.
-_IDENTITY = r"(?P<kind>{})(?P<slim>(?<=^prod)-slim)?-(?P<python>3\.\d+)(?:-(?P<platform>\w+))?"
+#: An identity of an image with one of some names; none of a project's own is slim.
+_IDENTITY = (
+    r"(?P<kind>{})(?P<slim>(?:(?<=^prod)|(?<=^ci))-slim)?-(?P<python>3\.\d+)"
+    r"(?:-(?P<platform>\w+))?"
+)
 
 
 def expand_identity(options: Options, settings: Settings) -> Options:
@@ -96,7 +100,7 @@ def _check(options: Options, settings: Settings) -> None:
 def _any_image(options: Options, settings: Settings, announce: Announce) -> Target:
     """Return an image that anybody built; it has no labels, and nobody says what it contains."""
     kind, name = options.text("kind"), options.text("image")
-    if kind not in {None, ImageKind.PROD}:
+    if kind and Choice("image", settings.image_names)(kind, "--kind") != ImageKind.PROD:
         raise UsageError("--contract: is for the PROD image only")
     options = Options({**options.given, "kind": kind or ImageKind.PROD.value})
     _check(options, settings)
