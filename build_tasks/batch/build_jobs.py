@@ -53,14 +53,28 @@ def jobs(context: BatchContext, specs: Sequence[BuildSpec]) -> list[Job]:
     for _, group in groupby(specs, key=lambda spec: spec.output.image):
         of_image = list(group)
         names = tuple(spec.identity for spec in of_image if not spec.output.extra_platforms)
-        take = _once(partial(reuse.take, context.client, of_image))
+        take = _once(partial(_take, context, of_image))
+        below = tuple(dict.fromkeys(spec.needs for spec in of_image if spec.needs))
         for spec in of_image:
-            needs = (*(names if spec.output.extra_platforms else ()), *filter(None, [spec.needs]))
+            own = (spec.needs,) if spec.needs else ()
+            needs = below if spec.output.reuse.candidates else own
+            needs = (*needs, *(names if spec.output.extra_platforms else ()))
             result.append(Job(spec.identity, partial(_build, context, spec, take), needs))
         if all(spec.output.digest_file for spec in of_image) and of_image[0].output.tags:
             work = partial(_merge, context, of_image, take)
             result.append(Job(of_image[0].build.image_identity, work, names))
     return result
+
+
+def _take(context: BatchContext, specs: Sequence[BuildSpec]) -> Looked:
+    """Take an image instead of builds, which stand on what this run has made."""
+    return reuse.take(context.client, [_based(context, spec) for spec in specs])
+
+
+def _based(context: BatchContext, spec: BuildSpec) -> BuildSpec:
+    """Return a build that stands on what this run has made, if it stands on that at all."""
+    made = context.made[spec.needs] if spec.needs else None
+    return bases.stand_on(context.client, spec, made) if made else spec
 
 
 def _once(function: Callable[[], Looked]) -> Callable[[], Looked]:
@@ -85,8 +99,7 @@ def _build(context: BatchContext, spec: BuildSpec, take: Callable[[], Looked]) -
     if spec.run.refused:
         context.recorder.add_refused(spec, spec.run.refused)
         raise spec.run.refused
-    if spec.needs:
-        spec = bases.stand_on(context.client, spec, context.made[spec.needs])
+    spec = _based(context, spec)
     looked = take() if spec.output.reuse.candidates else ()
     if taken := _taken(looked):
         source = f"{imagetools.name_of(taken.reference)}@{taken.digest}"

@@ -23,7 +23,8 @@ TIMEOUT = 600.0
 class Containers:
     """Containers of one image; `clear` removes them all.
 
-    The token distinguishes them from those of another run.
+    The token distinguishes them from those of another run. All get the variables of `environment`,
+    unless a command has others.
     """
 
     client: Client
@@ -31,6 +32,7 @@ class Containers:
     platform: str
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -90,7 +92,10 @@ class Containers:
         options = ["--name", f"airflow-images-{self.token}-{next(self._numbers)}"]
         options += ["--label", self._label]
         options += ["--platform", platform] if platform else []
-        for name, value in (environment or {}).items():
+        for name, value in {
+            **(self.environment if platform else {}),
+            **(environment or {}),
+        }.items():
             options += ["--env", f"{name}={value}"]
         return options
 

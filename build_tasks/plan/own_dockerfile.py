@@ -89,9 +89,10 @@ cd /run/requirements
 _START = """\
 #!/usr/bin/env bash
 # Read the start scripts, those of the images below first, and go on as the image of Airflow does.
+# What they print is not part of the output of a command.
 set -e
 for script in /start-scripts/*; do
-    . "${script}"
+    . "${script}" >&2
 done
 exec /entrypoint "$@"
 """

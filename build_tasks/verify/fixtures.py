@@ -32,7 +32,10 @@ START = 300.0
 _BUILD = 1200.0
 _PACKAGES = """
 import importlib.metadata, json
-from packaging.markers import default_environment
+try:
+    from packaging.markers import default_environment
+except ImportError:
+    from pip._vendor.packaging.markers import default_environment
 packages = []
 for package in importlib.metadata.distributions():
     packages.append({
@@ -106,7 +109,9 @@ def _output(completed: Completed, name: str) -> str:
 def containers(target: Target) -> Iterator[Containers]:
     """The containers of this verification, removed at its end."""
     image = target.image
-    started = Containers(target.client, image.reference, image.platform)
+    # The entrypoint would wait for the database of the project, which is not there.
+    waits = {"CONNECTION_CHECK_MAX_COUNT": "0"} if target.names_database else {}
+    started = Containers(target.client, image.reference, image.platform, environment=waits)
     yield started
     started.clear()
 

@@ -157,6 +157,12 @@ def skip_if_arbitrary(target: Target) -> None:
         pytest.skip("what is in it is up to a Dockerfile or script of the project")
 
 
+def skip_without_default_database(target: Target) -> None:
+    """Skip the check if the project has set the database of the image."""
+    if target.names_database:
+        pytest.skip("a variable of the image names its database")
+
+
 def expect(holds: object, message: str) -> None:
     """Fail the check with a message, unless the first argument is true."""
     if not holds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ PULL = 3600.0
 ANSWER = 60.0
 #: The label with the name of an own image.
 _NAME = "image.name"
+#: The variables by which the entrypoint knows that a database is set.
+_DATABASE = re.compile(r"AIRFLOW__(?:DATABASE|CORE)__SQL_ALCHEMY_CONN\w*|AIRFLOW_CONFIG")
 _NO_IMAGES: Mapping[str, OwnImage] = {}
 _VERSIONS = """
 import json, sys
@@ -89,6 +92,12 @@ class Target:
         """Whether a Dockerfile or script of the project may have put anything into it."""
         scripted = any(image.dockerfile or image.build_script for image in self.own)
         return self.other_dockerfile or scripted
+
+    @property
+    def names_database(self) -> bool:
+        """Whether a variable that the project adds names the database, or a file that may do so."""
+        names = {entry.partition("=")[0] for entry in self.image.config.get("Env") or ()}
+        return bool(self.own) and any(map(_DATABASE.fullmatch, names))
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:

@@ -15,7 +15,8 @@ import pytest
 import teams
 from suite import PATIENCE, ROOT, Suite, last
 
-from build_tasks.engine import emulation
+from build_tasks.engine import emulation, stand_ins
+from build_tasks.engine.state import EmbeddedEngine
 
 SETTINGS = """\
 [images.second]
@@ -240,8 +241,12 @@ def test_another_commit_repeats_no_step(team: Suite) -> None:
 
 
 @pytest.mark.nightly
-def test_images_of_two_platforms_are_pushed_and_merged(team: Suite, buildx: Suite) -> None:
+def test_images_of_two_platforms_are_pushed_and_merged(
+    team: Suite, buildx: Suite, engine: EmbeddedEngine
+) -> None:
     team.good("engine.start", "--emulate", "arm64")
+    base = stand_ins.ensure_python(engine, "3.11", ["amd64", "arm64"], print)
+    team = team.having(AIRFLOW_IMAGES_BASE_IMAGE=base)
     both = ("--platform", "linux/amd64,linux/arm64")
     push = ("image.push", *ONE, *both, "--push-cache")
     team.good(*push)

@@ -11,7 +11,14 @@ import pytest
 from build_tasks.buildx.containers import Containers
 from build_tasks.process import Completed
 from build_tasks.verify.fixtures import START
-from build_tasks.verify.plugin import CONTRACT, expect, expect_success, script
+from build_tasks.verify.plugin import (
+    CONTRACT,
+    expect,
+    expect_success,
+    script,
+    skip_without_default_database,
+)
+from build_tasks.verify.target import Target
 
 pytestmark = CONTRACT
 
@@ -56,7 +63,8 @@ def migrated(containers: Containers, services: str) -> Database:
     return database
 
 
-def test_a_dag_succeeds_on_sqlite(containers: Containers) -> None:
+def test_a_dag_succeeds_on_sqlite(target: Target, containers: Containers) -> None:
+    skip_without_default_database(target)
     _run_dag(containers)
 
 

@@ -16,6 +16,7 @@ from build_tasks.verify.plugin import (
     expect_success,
     script,
     skip_if_arbitrary,
+    skip_without_default_database,
 )
 from build_tasks.verify.target import Target
 
@@ -96,6 +97,7 @@ def test_no_wait_where_none_is_wanted(containers: Containers) -> None:
 
 @PROD
 def test_it_waits_for_celerys_broker(target: Target, containers: Containers) -> None:
+    skip_without_default_database(target)
     environment = {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CELERY__BROKER_URL": "redis://:secret@127.0.0.1:1/0",

@@ -8,6 +8,7 @@ import pytest
 import specs
 
 from build_tasks.batch import build_jobs
+from build_tasks.batch.bases import MadeImage
 from build_tasks.batch.build_jobs import BatchContext
 from build_tasks.batch.run_recorder import RunRecorder
 from build_tasks.buildx import runner
@@ -20,6 +21,7 @@ from build_tasks.inputs.fingerprint import Inputs
 from build_tasks.model import cache_backends
 from build_tasks.model.build import BuildSpec, Candidate, Output, ReusePlan
 from build_tasks.model.cache import CachePlan
+from build_tasks.model.matrix import Platform
 from build_tasks.progress.base import Display
 
 CLIENT = Client("docker", ("docker-buildx",), {})
@@ -111,3 +113,44 @@ def test_a_slow_registry_is_not_asked_for_its_caches(
         job.work()
     assert [one.reference for one in built[0].cache.imports] == (left or names)
     assert context.recorder.records[spec.identity].reuse == tuple(looked)
+
+
+def test_an_own_image_is_looked_for_on_what_the_run_has_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every platform, so each build waits for what all of them stand on."""
+    taken: list[BuildSpec] = []
+
+    def take(_: Client, found: list[BuildSpec]) -> tuple[Reuse, ...]:
+        taken.extend(found)
+        return (TAKEN,)
+
+    monkeypatch.setattr(reuse, "take", take)
+    own = [
+        specs.make(
+            name="dags",
+            platform=platform,
+            kind=Output.PUSH,
+            image="r/dags",
+            tags=("r/dags:a",),
+            arguments=(("AIRFLOW_IMAGE", "r/prod:latest"),),
+            base_argument="AIRFLOW_IMAGE",
+            needs=f"prod-{platform.architecture}",
+            reuse=ReusePlan((Candidate(TAKEN.reference),)),
+        )
+        for platform in Platform
+    ]
+    context = make(tmp_path)
+    jobs = build_jobs.jobs(context, own)
+    assert {job.needs for job in jobs} == {("prod-amd64", "prod-arm64")}
+    for number, platform in enumerate(Platform):
+        below = specs.make(kind=Output.PUSH)
+        digest = f"sha256:{number}"
+        context.made[f"prod-{platform.architecture}"] = MadeImage(below, digest)
+    jobs[1].work()
+    assert [spec.inputs.base for spec in taken] == [
+        "r/prod:latest@sha256:0",
+        "r/prod:latest@sha256:1",
+    ]
+    made = context.made[own[1].identity]
+    assert (made.digest, made.source) == (TAKEN.digest, "r:1/main/i@sha256:1")

@@ -270,10 +270,12 @@ def test_the_table_of_modules_has_no_distribution_twice() -> None:
 
 
 def test_a_missing_library_is_named_with_what_needs_it() -> None:
-    runtime._expect_resolved(3, [])
-    runtime._expect_resolved(3, [("libcuda.so.1", "/opt/venv/a.so")])
+    runtime._expect_resolved(3, [], "x")
+    runtime._expect_resolved(3, [("libcuda.so.1", "/opt/venv/a.so")], "x")
     with pytest.raises(Failed) as caught:
-        runtime._expect_resolved(3, [("libmpi.so.40", "/opt/venv/MPI.so")])
+        runtime._expect_resolved(
+            3, [("libmpi.so.40", "/opt/venv/MPI.so")], "dependencies.apt-runtime"
+        )
     assert str(caught.value) == (
         "1 libraries of 3 shared objects are missing: libmpi.so.40 (for /opt/venv/MPI.so): "
         "name the Debian packages in dependencies.apt-runtime"
