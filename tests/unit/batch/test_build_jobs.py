@@ -147,7 +147,8 @@ def test_an_own_image_is_looked_for_on_what_the_run_has_made(
         below = specs.make(kind=Output.PUSH)
         digest = f"sha256:{number}"
         context.made[f"prod-{platform.architecture}"] = MadeImage(below, digest)
-    jobs[1].work()
+    with context.display:
+        jobs[1].work()
     assert [spec.inputs.base for spec in taken] == [
         "r/prod:latest@sha256:0",
         "r/prod:latest@sha256:1",
