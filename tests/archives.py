@@ -37,8 +37,9 @@ def wheel(
     *extras: str,
     requires: Sequence[str] = (),
     scripts: Mapping[str, str | bytes] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
 ) -> Path:
-    """Write a wheel of the name and version in its file name, with metadata and scripts alone."""
+    """Write a wheel of the name and version in its file name, with metadata, scripts and files."""
     name, version, *_ = file.name.split("-")
     plain = name.replace("_", "-")
     headers = [f"Metadata-Version: 2.1\nName: {plain}\nVersion: {version}"]
@@ -49,6 +50,7 @@ def wheel(
         f"{folder}/METADATA": "\n".join(headers) + "\n",
         f"{folder}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    content |= files or {}
     for script, text in (scripts or {}).items():
         content[f"{name}-{version}.data/scripts/{script}"] = text
     content[f"{folder}/RECORD"] = "".join(f"{path},,\n" for path in (*content, f"{folder}/RECORD"))

@@ -23,8 +23,8 @@ TIMEOUT = 600.0
 class Containers:
     """Containers of one image; `clear` removes them all.
 
-    The token distinguishes them from those of another run. All get the variables of `environment`,
-    unless a command has others.
+    The token distinguishes them from those of another run. They have the variables of
+    `environment`, unless a command has others; those of another image have not.
     """
 
     client: Client

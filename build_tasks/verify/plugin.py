@@ -74,7 +74,12 @@ class Plugin:
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Keep why a file cannot be imported."""
-        report = yield
+        try:
+            report = yield
+        except SystemExit as error:  # pytest would end with a traceback
+            report = pytest.CollectReport(
+                collector.nodeid, "failed", f"SystemExit: {error}", result=[]
+            )
         if report.failed:
             lines = str(report.longrepr).strip().splitlines()
             errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]

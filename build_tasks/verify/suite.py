@@ -67,8 +67,8 @@ def verify(
         KeyboardInterrupt: the run was interrupted.
     """
     plugin = Plugin(target, announce)
-    own = () if target.contract else target.checks
-    arguments = [str(CHECKS), *map(str, own), "--rootdir", str(CHECKS), "--config-file", os.devnull]
+    arguments = [str(CHECKS), *map(str, target.checks)]
+    arguments += ["--rootdir", str(CHECKS), "--config-file", os.devnull]
     # Else the conftest.py of folders above is loaded, and their names count for `-k`.
     arguments += ["--confcutdir", str(CHECKS), "--noconftest"]
     arguments += ["--import-mode=importlib", "--verbose", "--tb=short", "--no-header"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_a_container_runs_one_command_and_is_removed(commands: list[Command]) ->
             *("i", "bash", "-c", "x y"),
         )
     ]
+
+
+def test_variables_of_all_containers_come_before_those_of_a_command(
+    commands: list[Command],
+) -> None:
+    having = replace(containers(), environment={"A": "0", "B": "0"})
+    having.run("true", environment={"A": "1"})
+    assert commands[0][len(OPTIONS) + 3 :] == ("--env", "A=1", "--env", "B=0", "i", "true")
+    having.start(image="other")
+    assert "--env" not in commands[1]
 
 
 def test_a_script_is_read_from_standard_input(commands: list[Command]) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
+from importlib import machinery, metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -14,6 +18,7 @@ from targets import target
 
 from build_tasks.buildx.containers import Containers
 from build_tasks.model.matrix import Build, ImageKind, Platform
+from build_tasks.model.own_image import OwnImage
 from build_tasks.process import Completed
 from build_tasks.verify.checks import test_airflow as airflow
 from build_tasks.verify.checks import test_chart as chart
@@ -27,6 +32,7 @@ from build_tasks.verify.inventory import File
 from build_tasks.verify.target import Image
 
 Failed = pytest.fail.Exception
+SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
 
 
 def package(name: str, *requires: str, version: str = "1", local: bool = False) -> dict[str, Any]:
@@ -280,6 +286,87 @@ def test_a_missing_library_is_named_with_what_needs_it() -> None:
         "1 libraries of 3 shared objects are missing: libmpi.so.40 (for /opt/venv/MPI.so): "
         "name the Debian packages in dependencies.apt-runtime"
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "modules"),
+    [
+        (["six.py", "six-1.dist-info/RECORD", "../../../bin/six"], ["six"]),
+        (["yaml/__init__.py", "yaml/_yaml.so", "_yaml/__init__.py"], ["yaml"]),
+        (["_cffi.cpython-311-x86_64-linux-gnu.so"], ["_cffi"]),
+        (["google/cloud/a/__init__.py", "google/cloud/a/b/__init__.py"], ["google.cloud.a"]),
+        (["x/__init__.py", "tests/__init__.py", "x.libs/libz.so"], ["x"]),
+        (["types-stubs/__init__.pyi", "types-1.dist-info/METADATA"], []),
+        (["uwsgidecorators.py", "x.py"], ["x"]),
+    ],
+    ids=" ".join,
+)
+def test_the_modules_of_a_package_are_in_its_list_of_files(
+    monkeypatch: pytest.MonkeyPatch, files: list[str], modules: list[str]
+) -> None:
+    monkeypatch.setattr(machinery, "all_suffixes", lambda: [SUFFIX, ".so", ".py"])
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(files=files))
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["-", json.dumps([["uwsgidecorators"], "x"])])
+    exec(runtime._IMPORT_ALL, {})  # noqa: S102 - as a container runs it
+    assert [command[3:] for command in commands] == [modules]
+
+
+def test_each_additional_package_that_cannot_be_imported_has_its_line() -> None:
+    good = {"a": (["a"], ""), "cuda": (["cuda"], "ImportError: libcuda.so.1: cannot open")}
+    runtime._expect_imported(good)
+    with pytest.raises(Failed) as caught:
+        runtime._expect_imported({**good, "b": (["b", "b_c"], "ImportError: why")})
+    assert str(caught.value) == (
+        "1 of 3 additional packages cannot be imported:\n  b (import b, b_c): ImportError: why"
+    )
+
+
+def test_the_additional_packages_are_those_for_this_python_that_are_installed() -> None:
+    asked = ("PyYAML>=6", "pyyaml", "old; python_version < '3'", "missing", "z[x]")
+    installed = packages(package("PyYAML"), package("old"), package("Z"), package("other"))
+    assert runtime._additional(target(additional=asked), installed) == ["PyYAML", "Z"]
+
+
+def test_versions_that_own_images_pin_are_theirs(tmp_path: Path) -> None:
+    pins = tmp_path / "constraints.txt"
+    pins.write_text("a==1\nb==1\n")
+    installed = packages(package("a", version="2"), package("b"))
+    asked = target(constraints=pins, own_pins=frozenset({"a"}))
+    python.test_each_pinned_package_has_its_version(asked, installed)
+    with pytest.raises(Failed, match="a 2, not ==1"):
+        python.test_each_pinned_package_has_its_version(target(constraints=pins), installed)
+
+
+def test_compilers_may_be_debian_packages_of_an_own_image() -> None:
+    own = target(own=(OwnImage("x", apt=("gcc",)),))
+    with pytest.raises(pytest.skip.Exception):
+        contents.test_nothing_of_a_build_is_left(own, [file("usr/bin/gcc")], "compilers")
+    with pytest.raises(Failed):
+        contents.test_nothing_of_a_build_is_left(own, [file("tmp/left")], "caches")
+
+
+def test_the_bytecode_of_what_an_own_image_adds_is_its_own() -> None:
+    class Answering:
+        def run(self, *_command: str, **_options: object) -> Completed:
+            counts = {"standard library": (10, 10), "Airflow": (10, 0), "environment": (10, 5)}
+            return Completed((), 0, json.dumps(counts), "")
+
+    containers, own = cast("Containers", Answering()), (OwnImage("x"),)
+    for asked in ("none", "standard-library"):
+        contents.test_its_bytecode_is_what_was_asked_for(
+            target(bytecode=asked, own=own), containers
+        )
+    with pytest.raises(Failed, match=r"Airflow: prod\.bytecode is airflow"):
+        contents.test_its_bytecode_is_what_was_asked_for(
+            target(bytecode="airflow", own=own), containers
+        )
 
 
 def test_the_page_about_the_chart_has_what_is_checked() -> None:

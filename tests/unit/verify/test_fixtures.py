@@ -9,8 +9,10 @@ from unittest.mock import Mock
 import pytest
 from targets import target
 
+from build_tasks.model.own_image import OwnImage
 from build_tasks.process import Completed
 from build_tasks.verify import fixtures, suite
+from build_tasks.verify.target import Image
 
 CHECK = """
 def test_it(target, containers, packages):
@@ -32,6 +34,47 @@ def test_checks_get_the_image_and_its_packages_and_pytest_warns_of_nothing(
     assert result["outcome"] == "passed"
     assert "warning" not in capsys.readouterr().out
     containers.return_value.clear.assert_called_once_with()
+
+
+OWN_CHECK = """
+import pytest
+
+def test_it(run, python, image):
+    assert run("bash", "-c", "x", environment={"A": "1"}) == "out"
+    assert python("    print(1)") == "out"
+    assert image.reference == "i"
+
+def test_a_command_that_fails(run):
+    run("false", "it")
+"""
+
+
+def test_checks_of_a_project_get_the_output_of_commands_that_succeed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test_two.py").write_text(OWN_CHECK)
+    monkeypatch.setattr(suite, "CHECKS", tmp_path)
+    containers = Mock()
+    good, bad = Completed((), 0, " out\n", ""), Completed((), 3, "", "why\n")
+    containers.return_value.run.side_effect = [good, bad]
+    containers.return_value.python.return_value = good
+    monkeypatch.setattr(fixtures, "Containers", containers)
+    results = suite.verify(target(folder=tmp_path), announce=print)
+    assert [result["outcome"] for result in results] == ["passed", "failed"]
+    assert results[1]["message"] == "false it ends with 3: why"
+    containers.return_value.python.assert_called_once_with("print(1)")
+
+
+def test_nothing_waits_for_the_database_of_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test_three.py").write_text("def test_it(containers): pass\n")
+    monkeypatch.setattr(suite, "CHECKS", tmp_path)
+    monkeypatch.setattr(fixtures, "Containers", containers := Mock())
+    image = Image("i", {"Config": {"Env": ["AIRFLOW_CONFIG=/x"]}})
+    for own, expected in (((), {}), ((OwnImage("x"),), {"CONNECTION_CHECK_MAX_COUNT": "0"})):
+        suite.verify(target(folder=tmp_path, image=image, own=own), announce=print)
+        assert containers.call_args.kwargs["environment"] == expected
 
 
 def probed(*answers: Completed, seconds: float = 1) -> Mock:

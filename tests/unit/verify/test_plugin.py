@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,18 @@ import pytest
 from targets import target
 
 from build_tasks.model.matrix import Build, ImageKind, Platform
-from build_tasks.verify.plugin import CI, CONTRACT, PROD, Plugin, expect
+from build_tasks.model.own_image import OwnImage
+from build_tasks.verify.plugin import (
+    CI,
+    CONTRACT,
+    FOREIGN,
+    PROD,
+    Plugin,
+    expect,
+    skip_if_arbitrary,
+    skip_without_default_database,
+)
+from build_tasks.verify.target import Image
 
 
 def test_expect_fails_with_its_message() -> None:
@@ -74,6 +86,77 @@ def test_a_passed_fixture_is_not_a_result() -> None:
     for when in ("setup", "teardown"):
         plugin.pytest_runtest_logreport(report(when, "passed"))
     assert plugin.results == []
+
+
+def collect(items: list[SimpleNamespace], **changes: object) -> Plugin:
+    """Return the plugin after it selected from these checks, all of whose files were collected."""
+    plugin = Plugin(target(**changes), print)
+    plugin.collected.update(item.path for item in items)
+    plugin.pytest_collection_modifyitems(items)  # type: ignore[arg-type]  # all of an item that it uses
+    return plugin
+
+
+def item(path: str, *marks: pytest.MarkDecorator) -> SimpleNamespace:
+    added: list[pytest.MarkDecorator] = []
+    return SimpleNamespace(
+        path=Path(path),
+        iter_markers=lambda name: [mark.mark for mark in marks if mark.name == name],
+        get_closest_marker=lambda name: any(mark.name == name for mark in marks),
+        added=added,
+        add_marker=added.append,
+    )
+
+
+def test_the_projects_checks_are_last_and_keep_their_order() -> None:
+    items = [item("/p/b.py"), item("test_airflow.py"), item("/p/a.py"), item("test_users.py")]
+    plugin = collect(items, checks=(Path("/p/b.py"), Path("/p/a.py")))
+    names = [one.path.name for one in items]
+    assert names == ["test_users.py", "test_airflow.py", "b.py", "a.py"]
+    assert plugin.broken == {}
+
+
+def test_a_file_without_checks_leaves_none_to_run() -> None:
+    items = [item("test_users.py")]
+    plugin = collect(items, checks=(Path("/p/own.py"),))
+    assert items == []
+    assert plugin.broken == {Path("/p/own.py"): "has no check: expected functions named test_..."}
+
+
+def test_what_needs_airflow_is_skipped_on_an_image_without_it() -> None:
+    items = [item("test_users.py"), item("test_platform.py", FOREIGN), item("/p/own.py")]
+    collect(items, foreign=True, checks=(Path("/p/own.py"),))
+    skipped = {one.path.name: bool(one.added) for one in items}
+    assert skipped == {"test_users.py": True, "test_platform.py": False, "own.py": False}
+    assert "has no Airflow" in items[0].added[0].mark.kwargs["reason"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"other_dockerfile": True}, {"own": (OwnImage("x", dockerfile="D"),)}],
+    ids=["other", "own"],
+)
+def test_what_a_dockerfile_of_the_project_adds_is_not_judged(change: dict[str, object]) -> None:
+    skip_if_arbitrary(target(own=(OwnImage("x", python=("y",)),)))
+    with pytest.raises(pytest.skip.Exception, match="up to a Dockerfile or script of the project"):
+        skip_if_arbitrary(target(**change))
+
+
+@pytest.mark.parametrize(
+    ("variable", "own", "skipped"),
+    [
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql://h/d", True, True),
+        ("AIRFLOW_CONFIG=/opt/airflow/config/airflow.cfg", True, True),
+        ("AIRFLOW__CORE__EXECUTOR=LocalExecutor", True, False),
+        ("AIRFLOW_CONFIG=/x", False, False),
+    ],
+)
+def test_a_database_of_the_project_is_none_of_a_check(
+    variable: str, own: bool, skipped: bool
+) -> None:
+    image = Image("i", {"Config": {"Env": ["PATH=/bin", variable]}})
+    asked = target(image=image, own=(OwnImage("x"),) if own else ())
+    with pytest.raises(pytest.skip.Exception) if skipped else contextlib.nullcontext():
+        skip_without_default_database(asked)
 
 
 @pytest.mark.parametrize(("kind", "own"), [(ImageKind.PROD, PROD), (ImageKind.CI, CI)])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from targets import target
@@ -113,6 +115,81 @@ def test_the_junit_file_is_in_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^--junit: file/x/r.xml: Not a directory$"):
         suite.junit_file("file/x/r.xml")
+
+
+OWN = """
+def test_own(image):
+    assert image.reference == "i"
+
+def test_wrong():
+    assert 1 == 2
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of a project, beside checks of the suite."""
+    checks = tmp_path / "shipped"
+    checks.mkdir()
+    (checks / "test_shipped.py").write_text("def test_labels(): pass\n")
+    monkeypatch.setattr(suite, "CHECKS", checks)
+    file = tmp_path / "project/checks/image.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(OWN)
+    return file
+
+
+def run_own(own: Path, **options: Any) -> list[dict[str, Any]]:
+    image = target(folder=own.parent / "folder", checks=(own,))
+    return suite.verify(image, announce=print, **options)
+
+
+def test_the_projects_checks_run_last_and_are_reported_like_the_others(
+    own: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (own.parent / "conftest.py").write_text("raise SystemExit('is not read')\n")
+    results = run_own(own, junit=tmp_path / "r.xml")
+    outcomes = {result["check"]: result["outcome"] for result in results}
+    assert outcomes == {"test_labels": "passed", "test_own": "passed", "test_wrong": "failed"}
+    assert results[-1]["message"] == "assert 1 == 2"
+    output = capsys.readouterr().out
+    assert "\nchecks/image.py::test_wrong FAILED" in output
+    assert "[2/2] checks/image: 2 checks" in output
+    junit = (tmp_path / "r.xml").read_text()
+    assert 'classname="checks.image" name="test_own"' in junit
+    assert not [*own.parent.rglob("__pycache__")]
+    assert not sys.dont_write_bytecode
+    only = run_own(own, select="wrong")
+    assert [result["check"] for result in only] == ["test_wrong"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module\n", "No module named 'no_such_module'"),
+        ("x = 1\n", "has no check: expected functions named test_..."),
+        ("def test_x(:\n", "invalid syntax"),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
+        ("def test_x(nothing): pass\n", ""),
+    ],
+)
+@pytest.mark.parametrize("select", ["", "labels"])
+def test_a_file_of_checks_that_cannot_be_used_is_one_line(
+    own: Path, text: str, message: str, select: str
+) -> None:
+    own.write_text(text)
+    if not message:  # a fixture that is not there is a failed check
+        assert [one["outcome"] for one in run_own(own)] == ["passed", "failed"]
+        return
+    with pytest.raises(UsageError) as caught:
+        run_own(own, select=select)
+    assert str(caught.value).startswith(f"{own}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_folders_above_the_checks_change_nothing(
