@@ -60,14 +60,22 @@ class Plugin:
         config.addinivalue_line("markers", "contract: for any image, whoever built it")
         config.addinivalue_line("markers", "foreign: also for an image without Airflow")
 
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Dir | None:
+        """Give the folders around a file of the project no names: `-k` would match them."""
+        if not any(path in file.parents for file in self.target.checks):
+            return None
+        folder = pytest.Dir.from_parent(parent, path=path)
+        folder.name = ""
+        return folder
+
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Module | None:
         """Name a file of the project by its folder and itself; it is not below the root."""
         if module_path not in self.target.checks:
             return None
-        nodeid = f"{module_path.parent.name}/{module_path.name}"
-        return pytest.Module.from_parent(parent, path=module_path, nodeid=nodeid)
+        name = f"{module_path.parent.name}/{module_path.name}"
+        return pytest.Module.from_parent(parent, path=module_path, name=name, nodeid=name)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

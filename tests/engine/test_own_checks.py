@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from pathlib import Path
 
+import archives
 import pytest
 import teams
 from suite import ROOT, Suite, last
@@ -20,6 +22,11 @@ NO_LIBRARY = """\
 USER 0
 RUN ldconfig -p | awk '/libffi/ {print $NF}' | xargs rm
 USER 50000
+"""
+#: The base image has no installer of packages; they go to the home, as with `pip install --user`.
+PIP = """\
+COPY installer /opt/installer
+ENV PYTHONPATH=/opt/installer PIP_BREAK_SYSTEM_PACKAGES=1
 """
 CHECKS = """\
 def test_greeting(run):
@@ -92,3 +99,26 @@ def test_a_library_that_is_missing_is_found(team: Suite) -> None:
     done = team.invoke(*VERIFY, "--select", "shared_object")
     assert done.returncode == 11, done.stderr
     assert "libffi.so" in last(done.stderr)
+
+
+def test_an_additional_package_that_cannot_be_imported_is_named(team: Suite) -> None:
+    pip = Path(pytest.importorskip("pip").__file__).parent
+    shutil.copytree(pip, team.root / "installer/pip", ignore=shutil.ignore_patterns("*.pyc"))
+    with (team.root / "Dockerfile.other").open("a") as file:
+        file.write(PIP)
+    folder = team.root / "wheelhouse"
+    archives.wheel(folder / "good-1.0-py3-none-any.whl", files={"good.py": "x = 1\n"})
+    archives.wheel(folder / "bad-1.0-py3-none-any.whl", files={"bad/__init__.py": "import gone\n"})
+    own = '[images.tools]\nfrom = "ci"\npython = ["good", "bad"]\n'
+    index = '[index]\nfind-links = ["wheelhouse"]\noffline = true\n'
+    settings = team.root / "images.toml"
+    settings.write_text(f"{settings.read_text()}{index}{own}")
+    tools = ("--kind", "tools", "--python", "3.11")
+    team.good("image.build", *tools)
+    done = team.invoke("image.verify", "tools-3.11", "--json", "--select", "additional")
+    assert done.returncode == 11, done.stderr
+    (check,) = json.loads(done.stdout)["checks"]
+    assert check["message"].splitlines() == [
+        "1 of 2 additional packages cannot be imported:",
+        "  bad (import bad): ModuleNotFoundError: No module named 'gone'",
+    ]
