@@ -115,5 +115,5 @@ def show_matrix(options: Options) -> None:
         }
         for build in builds
     ]
-    columns = ("identity", "airflow", "image")
+    columns = ("identity", "from", "airflow", "image")
     show(options, {"include": rows}, columns, [[row[column] for column in columns] for row in rows])

@@ -232,22 +232,23 @@ def _check_key(path: Path, key: str, value: object) -> None:
 
 def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str], str]) -> None:
     """Raise UsageError if a value contains a secret: settings are displayed, and enter images."""
-    for text in _texts(value):
+    for place, text in _texts(value):
         shown = hide(text)
         if shown != text:
             raise UsageError(
-                f"{origin}: {shown!r} contains a secret (***), which commands and logs would "
+                f"{origin}{place}: {shown!r} contains a secret (***), which commands and logs would "
                 f"show: {advice}"
             )
 
 
-def _texts(value: object, name: str = "") -> Iterator[str]:
-    """Yield the texts of a raw value, each with its key."""
+def _texts(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts of a raw value, each with its key, and the tables that it stands in."""
     if isinstance(value, Mapping):
+        inner = f"{place}.{name}" if name else place
         for key, item in value.items():
-            yield from _texts(item, str(key))
+            yield from _texts(item, inner, str(key))
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item, name)
+            yield from _texts(item, place, name)
     elif isinstance(value, str):
-        yield f"{name}={value}" if name else value
+        yield place, f"{name}={value}" if name else value

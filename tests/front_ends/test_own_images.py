@@ -113,6 +113,49 @@ def test_a_mistake_in_a_table_is_one_line_of_each_front_end(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            '[images.a]\ndockerfile = "Dockerfile.none"',
+            "images.a.dockerfile: Dockerfile.none: no FROM uses AIRFLOW_IMAGE: begin with "
+            "ARG AIRFLOW_IMAGE and FROM ${AIRFLOW_IMAGE}",
+        ),
+        ('[images.a]\ndags = "../dag"', "images.a.dags: there is no folder ../dag"),
+    ],
+)
+def test_a_mistake_in_a_file_of_a_table_is_one_line_before_anything_starts(
+    team: Bench, table: str, message: str
+) -> None:
+    (team.root / "Dockerfile.none").write_text("FROM python:3.11\n")
+    file = team.root / "images.toml"
+    file.write_text(f"{file.read_text()}{table}\n")
+    done = team.invoke("image.build", "--kind", "a", "--python", "3.11")
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
+        2,
+        "",
+        [f"images.toml: {message}"],
+    )
+    done = team.nox("build_a-3.11")
+    assert done.returncode != 0
+    assert last(done.stderr) == f"nox > Session build_a-3.11 aborted: images.toml: {message}."
+
+
+def test_a_secret_in_a_table_is_refused_and_not_shown(team: Bench) -> None:
+    file = team.root / "images.toml"
+    file.write_text(f'{file.read_text()}[images.a]\nenvironment = {{ DB_PASSWORD = "hunter2" }}\n')
+    done = team.invoke("matrix")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("images.toml: images.a.environment: 'DB_PASSWORD=***' contains a secret")
+
+
+def test_the_table_of_the_matrix_says_what_images_stand_on(team: Bench) -> None:
+    rows = [line.split()[:2] for line in team.invoke("matrix").stdout.splitlines()]
+    assert rows[0] == ["identity", "from"]
+    assert ["site-3.11-amd64", "dags"] in rows
+
+
 def test_a_misspelt_session_of_an_own_image_is_named(team: Bench) -> None:
     done = team.nox("build_sit-3.11")
     assert (

@@ -173,7 +173,7 @@ TCP = 'endpoint = "tcp://x:1"\n'
         ),
         (
             f'{NODE}endpoint = "ssh://me:pw@x"',
-            "builders: 'endpoint=ssh://me:***@x' contains a secret (***), which commands and logs",
+            "builders.a.nodes: 'endpoint=ssh://me:***@x' contains a secret (***), which commands",
         ),
         (
             f"{NODE}endpoint = 3",
