@@ -122,3 +122,18 @@ def test_an_additional_package_that_cannot_be_imported_is_named(team: Suite) -> 
         "1 of 2 additional packages cannot be imported:",
         "  bad (import bad): ModuleNotFoundError: No module named 'gone'",
     ]
+
+
+def test_an_own_image_is_saved_and_loaded_by_its_name(team: Suite) -> None:
+    settings = team.root / "images.toml"
+    own = '[images.tools]\nfrom = "ci"\nenvironment = { GREETING = "hi" }\n'
+    settings.write_text(settings.read_text() + own)
+    tools = ("--kind", "tools", "--python", "3.11")
+    team.good("image.build", *tools)
+    saved = team.good("image.save", *tools)
+    (file,) = team.root.glob("tools-3.11-*.tar.zst")
+    assert file.name in last(saved.stderr)
+    done = team.invoke("image.load", file.name, "--kind", "ci")
+    assert done.returncode == 2, done.stderr
+    assert last(done.stderr).endswith(f"{file.name}: is for kind tools, not ci")
+    assert "loaded" in last(team.good("image.load", file.name, *tools).stderr)
