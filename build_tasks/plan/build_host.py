@@ -211,6 +211,8 @@ def pin(host: BuildHost, bases: Mapping[str, Base]) -> dict[str, Base]:
             return base
         return replace(base, digest=found.digest)
 
+    if not bases:
+        return {}  # each Dockerfile names its own
     with process.pool(len(bases)) as pool:
         return dict(zip(bases, pool.map(look_up, bases.values()), strict=True))
 

@@ -144,3 +144,7 @@ def test_platforms_stand_on_the_index_that_a_tag_has_now(
     pinned = build_host.pin(host, bases)
     assert pinned == {**bases, "3.9": Base("a:1", digest=DIGEST)}
     assert sorted(asked) == [("a:1", "default"), ("gone:1", "default")]
+
+
+def test_no_base_is_pinned_where_each_dockerfile_names_its_own(host: BuildHost) -> None:
+    assert build_host.pin(host, {}) == {}
