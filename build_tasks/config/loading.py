@@ -236,8 +236,8 @@ def _refuse_secrets(value: object, origin: str, advice: str, hide: Callable[[str
         shown = hide(text)
         if shown != text:
             raise UsageError(
-                f"{origin}{place}: {shown!r} contains a secret (***), which commands and logs would "
-                f"show: {advice}"
+                f"{origin}{place}: {shown!r} contains a secret (***), which commands and logs "
+                f"would show: {advice}"
             )
 
 
