@@ -141,7 +141,7 @@ def read(file: Path, place: str, target: str = "", target_place: str = "") -> Do
     Args:
         file: the file.
         place: what names the file.
-        target: the stage that is built, by its name or number; empty for the last one.
+        target: the stage that is built, by its name; empty for the last one.
         target_place: what names the stage.
 
     Raises:
@@ -161,10 +161,9 @@ def up_to(file: Path, target: str, place: str = "") -> tuple[Instruction, ...]:
     instructions = dockerfile.parse(paths.read_text(file))
     if not target:
         return instructions
-    stages = [*dict.fromkeys(one.stage for one in instructions if one.stage)]
-    stage = target.lower()
-    if stage.isdecimal() and int(stage[:6]) < len(stages):
-        stage = stages[int(stage)]
+    stage, froms = target.lower(), (one for one in instructions if one.word == "FROM")
+    # BuildKit knows no stage without a name, and none by its number.
+    stages = [*dict.fromkeys(one.stage for one in froms if dockerfile.named(one))]
     if stage not in stages:
         raise unknown(f"{place}: {file.name}: unknown stage", target, stages)
     last = max(number for number, one in enumerate(instructions) if one.stage == stage)

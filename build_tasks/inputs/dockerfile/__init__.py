@@ -125,6 +125,12 @@ def base(instruction: Instruction) -> str:
     return match["base"] if match else ""
 
 
+def named(instruction: Instruction) -> bool:
+    """Return whether a FROM names its stage."""
+    match = _STAGE.match(instruction.head)
+    return bool(match and match["name"])
+
+
 def words(text: str) -> list[str]:
     """Split a text into shell words, which keep their quotes."""
     return _WORD.findall(text)

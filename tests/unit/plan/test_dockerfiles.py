@@ -38,7 +38,7 @@ def load(folder: Path, text: str = "") -> Settings:
 
 def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
     assert read(tmp_path).arguments == {"OUTSIDE", "AIRFLOW_VERSION", "LAST"}
-    for target in ("build", "Build", "1"):
+    for target in ("build", "Build"):
         found = read(tmp_path, target=target)
         assert found.arguments == {"OUTSIDE", "AIRFLOW_VERSION"}
         assert found.base({}) == "x:1"
@@ -49,7 +49,9 @@ def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
     ("target", "message"),
     [
         ("biuld", "place of the target: Dockerfile: unknown stage 'biuld': did you mean build?"),
-        ("9", "place of the target: Dockerfile: unknown stage '9': choose wheels, build, main, st"),
+        ("xyz", "place of the target: Dockerfile: unknown stage 'xyz': choose wheels, build, main"),
+        ("1", "place of the target: Dockerfile: unknown stage '1': choose wheels, build, main"),
+        ("stage-3", "place of the target: Dockerfile: unknown stage 'stage-3': choose wheels, bui"),
     ],
 )
 def test_an_unknown_stage_is_one_line(tmp_path: Path, target: str, message: str) -> None:
