@@ -36,6 +36,11 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # The image below has other values with each commit, which would be part of each step's cache key.
 ENV BUILD_ID="" COMMIT_SHA=""
 """
+#: COPY makes a folder that only its owner can write to: the modes are those of its content.
+_TREE = """\
+# Empty folders, writable by the group, for any user of group 0. Their content has its own modes.
+FROM scratch AS tree
+{folders}"""
 _APT = """\
 # install Debian packages
 export DEBIAN_FRONTEND=noninteractive
@@ -63,27 +68,39 @@ done
 export PIP_CACHE_DIR=/var/cache/python/pip PIP_DEFAULT_TIMEOUT=60
 export UV_CACHE_DIR=/var/cache/python/uv UV_LINK_MODE=copy UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=12
 [ ! -e /run/secrets/index ] || . /run/secrets/index
-# Airflow stays as it is, and what its constraints name has their versions.
-python - > /tmp/constraints.txt <<"PYTHON"
-import os
-from importlib.metadata import distributions
-from pathlib import Path
-
-installed = {one.metadata["Name"]: one.version for one in distributions()}
-constraints = Path(os.environ["HOME"], "constraints.txt")
-if constraints.exists():
-    installed = {"apache-airflow": installed["apache-airflow"]}
-    print(constraints.read_text().replace("apache-airflow==", "# apache-airflow=="))
-for name, version in installed.items():
-    print(f"{name}=={version}")
-PYTHON
 mapfile -t packages <<"PACKAGES"
 {packages}
 PACKAGES
-install=(python -m pip install --quiet --no-input --disable-pip-version-check --retries 8)
-python -m pip --version > /dev/null 2>&1 || install=(uv pip install)
 cd /run/requirements
-"${install[@]}" --constraint /tmp/constraints.txt "${packages[@]}"
+# Airflow stays as it is, and so does each distribution that came from a wheel or sources. Its
+# constraints decide on the others. What they do not name changes only if a requirement names it.
+python - "${packages[@]}" > /tmp/constraints.txt <<"PYTHON"
+import os, re, sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+def plain(line):
+    return re.sub("[-_.]+", "-", re.match("[A-Za-z0-9._-]*", line.strip())[0]).lower()
+
+def lines(path):
+    return path.read_text().splitlines() if path.is_file() else []
+
+constraints = lines(Path(os.environ["HOME"], "constraints.txt"))
+files = [line for path in Path().rglob("*") for line in lines(path)]
+named = {plain(line) for line in [*constraints, *files, *sys.argv[1:]]}
+kept = {}
+for one in distributions():
+    name = plain(one.metadata["Name"] or "")
+    if name == "apache-airflow" or one.read_text("direct_url.json") or name not in named:
+        kept[name] = one.version
+kept.pop("", None)
+print(*(line for line in constraints if plain(line) not in kept), sep="\\n")
+print(*(f"{name}=={version}" for name, version in kept.items()), sep="\\n")
+PYTHON
+pip=(python -m pip --no-input --disable-pip-version-check --retries 8)
+python -m pip --version > /dev/null 2>&1 || pip=(uv pip)
+"${pip[@]}" install --quiet --constraint /tmp/constraints.txt "${packages[@]}"
+"${pip[@]}" check
 """
 #: The entrypoint of an image with start scripts, before that of Airflow's image.
 _START = """\
@@ -91,8 +108,10 @@ _START = """\
 # Read the start scripts, those of the images below first, and go on as the image of Airflow does.
 # What they print is not part of the output of a command.
 set -e
+start_arguments=("$@")
 for script in /start-scripts/*; do
     . "${script}" >&2
+    set -- "${start_arguments[@]}" # a script may have set others
 done
 exec /entrypoint "$@"
 """
@@ -133,6 +152,8 @@ def text(image: OwnImage, packages: Packages, place: Place) -> str:
     steps = [*_steps(image, packages, place)]
     body = "\n".join((_HEAD, *steps, _TAIL))
     stages = [f"FROM scratch AS {name}\n" for name in _CONTEXTS if f"from={name}" in body]
+    if folders := _folders(image):
+        stages.append(_TREE.replace("{folders}", "".join(f"WORKDIR /{name}\n" for name in folders)))
     note = f"# The image {image.name}: what images.toml says that it adds to {image.base}.\n"
     return "\n".join((note, "ARG AIRFLOW_IMAGE\n", *stages, body))
 
@@ -154,15 +175,23 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
         yield f"USER {place.uid}\n"
     if image.environment:
         yield f"ENV {_variables(image)}\n"
-    for name in _FOLDERS:
-        if getattr(image, name):
-            yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
+    folders = _folders(image)
+    if folders:
+        owner = f"--chown={place.uid}:0 --chmod=775"
+        yield f"COPY --from=tree {owner} / ${{AIRFLOW_HOME}}/\n"
+    for name in folders:
+        yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
     if image.start_script:
         script = f"/start-scripts/{place.depth:02}-{image.name}"
         yield f"COPY --from=start-script /start-script {script}\n"
         yield f'COPY --chmod=755 <<"EOF" /start-entrypoint\n{_START}EOF\n'
         yield 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]'
         yield f"CMD {_COMMANDS[place.kind]}\n"
+
+
+def _folders(image: OwnImage) -> list[str]:
+    """Return the names of the folders that the image has content of."""
+    return [name for name in _FOLDERS if getattr(image, name)]
 
 
 def _debian_packages(names: Sequence[str]) -> str:

@@ -176,10 +176,9 @@ def test_only_the_console_writes_to_stdout_and_stderr() -> None:
         for path in MODULES
         if re.search(r"^\s+print\(|sys\.(__)?std(out|err)\b", path.read_text(), re.MULTILINE)
     }
-    # One saves images to stdout, one hands it to pytest, and four have scripts for containers.
+    # One saves images to stdout, one hands it to pytest, and three have scripts for containers.
     checks = {f"verify.checks.test_{name}" for name in ("airflow", "compose", "runtime")}
-    scripts = {"plan.own_dockerfile", *checks}
-    assert guilty == {"console", "verify.archive", "verify.suite", *scripts}
+    assert guilty == {"console", "verify.archive", "verify.suite", *checks}
 
 
 def test_front_ends_do_not_know_each_other() -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +38,11 @@ def make(packages: Packages = NONE, place: Place = PLACE, **fields: Any) -> tupl
     text = own_dockerfile.text(OwnImage("own", **fields), packages, place)
     instructions = dockerfile.parse(text)
     assert dockerfile.not_understood(instructions) == ()
-    uses = inputs.needed(instructions, {"AIRFLOW_IMAGE": "r/prod:latest"})
+    uses = [
+        use
+        for use in inputs.needed(instructions, {"AIRFLOW_IMAGE": "r/prod:latest"})
+        if use.stage.name != "tree"
+    ]
     assert {use.stage.root for use in uses} <= {"r/prod:latest"}
     steps = []
     for use in uses:
@@ -61,6 +72,7 @@ def test_what_changes_rarely_comes_first() -> None:
         "install Debian packages",
         "install Python packages requirement-files:r.txt",
         "run the build script build-script:build-script",
+        "COPY --from=tree --chown=50000:0 --chmod=775 / ${AIRFLOW_HOME}/",
         "COPY --from=config --chown=50000:0 / ${AIRFLOW_HOME}/config/ config:c.cfg",
         "COPY --from=plugins --chown=50000:0 / ${AIRFLOW_HOME}/plugins/ plugins:b.py",
         "COPY --from=dags --chown=50000:0 / ${AIRFLOW_HOME}/dags/ dags:a.py",
@@ -121,7 +133,7 @@ def test_a_variable_of_several_lines_is_one_line() -> None:
 
 def test_variables_that_change_with_each_commit_are_empty_for_the_steps() -> None:
     text, _ = make(dags="d")
-    before, after = text.split("COPY --from=dags")
+    before, after = text.split("COPY --from=tree")
     assert 'ENV BUILD_ID="" COMMIT_SHA=""\n' in before
     assert after.endswith("ENV BUILD_ID=${BUILD_ID} COMMIT_SHA=${COMMIT_SHA}\n")
 
@@ -132,3 +144,78 @@ def test_a_start_script_keeps_the_command_of_the_image_below(kind: ImageKind, co
     assert "/start-scripts/03-own" in text
     assert f"\nCMD {command}\n" in text
     assert "ENTRYPOINT" not in make(place=Place(kind, 50000, 3), dags="d")[0]
+
+
+def test_folders_are_writable_by_their_group() -> None:
+    text, _ = make(dags="d", config="c")
+    assert "\nFROM scratch AS tree\nWORKDIR /config\nWORKDIR /dags\n\nFROM ${AIRFLOW_IMAGE}" in text
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What the step asks of a distribution."""
+
+    name: str
+    version: str
+    built: bool = False
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return {"Name": self.name}
+
+    def read_text(self, file: str) -> str | None:
+        assert file == "direct_url.json"
+        return "{}" if self.built else None
+
+
+Constrain = Callable[..., set[str]]
+
+
+@pytest.fixture
+def constrain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Constrain:
+    """Return the constraints of the step in an image that has some distributions."""
+    text, _ = make(Packages(("x",)))
+    script = text.partition('<<"PYTHON"\n')[2].partition("\nPYTHON\n")[0]
+    (tmp_path / "r.txt").write_text("# a list\nFrom_File>2\n")
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path.with_name("home")
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+
+    def run(
+        *installed: Distribution, constraints: str = "", words: tuple[str, ...] = ()
+    ) -> set[str]:
+        (home / "constraints.txt").write_text(constraints)
+        monkeypatch.setattr(metadata, "distributions", lambda: installed)
+        monkeypatch.setattr(sys, "argv", ["-", *words])
+        with redirect_stdout(io.StringIO()) as output:
+            exec(script, {})  # noqa: S102 - the step's own script
+        return {*output.getvalue().split()}
+
+    return run
+
+
+@pytest.mark.parametrize("word", ["Extra.Pkg>2", "extra_pkg[a]~=2.0"])
+def test_what_is_installed_changes_only_if_a_requirement_names_it(
+    constrain: Constrain, word: str
+) -> None:
+    names = ("apache-airflow", "extra-pkg", "other", "from-file")
+    installed = [Distribution(name, "1") for name in names]
+    assert constrain(*installed, words=(word,)) == {"apache-airflow==1", "other==1"}
+
+
+def test_airflow_and_what_came_from_a_wheel_stay_whatever_the_constraints_say(
+    constrain: Constrain,
+) -> None:
+    found = constrain(
+        Distribution("apache-airflow", "3.3"),
+        Distribution("Apache_Provider", "2.dev0", built=True),
+        Distribution("rich", "14"),
+        constraints="apache-airflow==3.2\napache-provider==1\nrich==13\nattrs==25\n",
+        words=("apache-airflow", "apache-provider"),
+    )
+    assert found == {"apache-airflow==3.3", "apache-provider==2.dev0", "rich==13", "attrs==25"}
+
+
+def test_a_distribution_without_a_name_is_left_out(constrain: Constrain) -> None:
+    assert constrain(Distribution("", "1"), Distribution("a", "2")) == {"a==2"}
