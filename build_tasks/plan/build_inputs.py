@@ -99,23 +99,24 @@ def add_fingerprint_label(spec: BuildSpec, root: Path) -> BuildSpec:
         arguments = (*spec.inputs.arguments, (EPOCH, spec.output.epoch))
         spec = replace(spec, inputs=replace(spec.inputs, arguments=arguments))
         content = collect(spec)
-    _refuse_missing(spec.inputs, content, root)
-    _refuse_large_bundle(spec.inputs, content)
+    _refuse_missing(spec, content, root)
+    _refuse_large_bundle(spec, content)
     table = (*spec.inputs.labels, (LABEL, content.fingerprint))
     return replace(spec, inputs=replace(spec.inputs, labels=table, content=content))
 
 
-def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
+def _refuse_missing(spec: BuildSpec, content: Inputs, root: Path) -> None:
     """Raise UsageError if a step reads a path of which the context has no file.
 
     BuildKit only reports that it cannot compute a checksum.
     """
+    inputs = spec.inputs
     replaced = {name for name, _ in inputs.contexts}
     for use in steps.needed(content.instructions, dict(inputs.arguments)):
         outside = next((path for path in use.files if path.startswith("../")), "")
         if outside and use.stage.name not in replaced:
             raise UsageError(
-                f"{inputs.dockerfile.name}: line {use.instruction.line}: {outside} is outside of "
+                f"{_name(spec)}: line {use.instruction.line}: {outside} is outside of "
                 f"the build context {root}: a step reads only what is in that folder"
             )
         for path in () if use.stage.name in replaced else use.files:
@@ -123,20 +124,27 @@ def _refuse_missing(inputs: BuildInputs, content: Inputs, root: Path) -> None:
                 continue
             if not replace(use, files=(path,), stages=()).reads(inputs.files):
                 raise UsageError(
-                    f"{inputs.dockerfile.name}: line {use.instruction.line}: nothing of {path} "
+                    f"{_name(spec)}: line {use.instruction.line}: nothing of {path} "
                     f"enters the build: {_reason(root, path)}"
                 )
 
 
-def _refuse_large_bundle(inputs: BuildInputs, content: Inputs) -> None:
+def _refuse_large_bundle(spec: BuildSpec, content: Inputs) -> None:
     """Raise UsageError if steps expect the CA bundle as a secret alone, and it is too large."""
+    inputs = spec.inputs
     text = "\n".join(step.head for step in content.instructions)
     is_secret, is_context = (f"{key}={CA_BUNDLE}" in text for key in ("id", "from"))
     if CA_BUNDLE in dict(inputs.contexts) and is_secret and not is_context:
         raise UsageError(
-            f"{inputs.dockerfile.name}: the CA bundle has more than {LIMIT // 1024} KiB, too much "
+            f"{_name(spec)}: the CA bundle has more than {LIMIT // 1024} KiB, too much "
             f"for a secret: let steps mount the build context {CA_BUNDLE}, too (docs/building.md)"
         )
+
+
+def _name(spec: BuildSpec) -> str:
+    """Return the name of a Dockerfile; those of own images mostly have the same one."""
+    image, file = spec.build.name, spec.inputs.dockerfile.name
+    return f"{image}: {file}" if image else file
 
 
 def _reason(root: Path, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ def test_a_path_that_does_not_enter_is_one_line(
     assert str(caught.value).startswith(f"{message}{reason}")
     entered = specs.change(spec, files={"sources/a": "100644 1"})
     assert build_inputs.add_fingerprint_label(entered, tmp_path).inputs.content
+
+
+@pytest.mark.parametrize(
+    "step", ["COPY ../a /", "RUN --mount=type=bind,source=b/../../a,target=/a true"]
+)
+def test_a_path_outside_of_the_context_is_one_line(tmp_path: Path, step: str) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(f"FROM x\n{step}\n")
+    spec = specs.make(dockerfile=file, context=tmp_path)
+    own = replace(spec, build=replace(spec.build, name="site"))
+    for build, name in ((spec, ""), (own, "site: ")):
+        with pytest.raises(UsageError) as caught:
+            build_inputs.add_fingerprint_label(build, tmp_path / "site")
+        message = "Dockerfile: line 2: ../a is outside of the build context "
+        assert str(caught.value).startswith(f"{name}{message}{tmp_path / 'site'}: ")
 
 
 def test_a_folder_that_is_a_link_is_named(tmp_path: Path) -> None:

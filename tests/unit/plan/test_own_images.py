@@ -93,7 +93,7 @@ def test_only_contexts_that_the_dockerfile_reads_are_prepared(root: Path) -> Non
         ),
         (
             'dockerfile = "site/Dockerfile"\ntarget = "mian"\n',
-            "images.toml: images.own.target: Dockerfile: unknown stage 'mian': choose stage-0",
+            "images.toml: images.own.target: Dockerfile: unknown stage 'mian': there are none",
         ),
         (
             'dockerfile = "site/Dockerfile"\narguments = { COMMIT_SHA = "x" }\n',
