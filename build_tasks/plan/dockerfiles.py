@@ -57,10 +57,9 @@ class Dockerfile:
         file = self.file.with_name(f"{self.file.name}.dockerignore")
         return file if file.is_file() else None
 
-    @property
-    def installs_airflow(self) -> bool:
-        """Whether it installs the release of Airflow that an argument names."""
-        return _AIRFLOW in self.arguments
+    def installs_airflow(self, settings: Settings, kind: ImageKind) -> bool:
+        """Return whether it installs a release of Airflow, as each but another Dockerfile does."""
+        return _AIRFLOW in self.arguments or not self.is_other(settings, kind)
 
     def is_other(self, settings: Settings, kind: ImageKind) -> bool:
         """Return whether a setting names it, in the place of Airflow's."""

@@ -94,9 +94,9 @@ def collect(
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
     all_images = [*images]
-    own = [image for image in all_images if image.name]
+    own, airflows = ([i for i in all_images if bool(i.name) is named] for named in (True, False))
     files_of = {kind: dockerfiles.of_kind(settings, kind) for kind in {i.kind for i in all_images}}
-    images = [i for i in all_images if not i.name and files_of[i.kind].installs_airflow]
+    images = [i for i in airflows if files_of[i.kind].installs_airflow(settings, i.kind)]
     from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
     installations = {image: _installation(image, settings, checkout, announce) for image in images}
@@ -108,9 +108,7 @@ def collect(
     shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
     files = airflow_tree.prepare(checkout, settings, announce) if checkout else {}
     contents = []
-    for image in all_images:
-        if image.name:
-            continue
+    for image in airflows:
         file, root = files_of[image.kind], dockerfiles.context_of(settings, image.kind)
         if image in installations:
             installation = installations[image]
@@ -131,7 +129,7 @@ def collect(
         contexts = folders.prepare(file, root, named, shipped)
         if installation and installation.method == CHECKOUT:
             contexts |= files
-        needs_base = BASE_ARGUMENT in file.arguments
+        needs_base = BASE_ARGUMENT in file.arguments or not file.is_other(settings, image.kind)
         content = ImageContent(
             image, file.file, file.target, root, airflow, pairs, contexts, secrets, commit
         )

@@ -51,7 +51,11 @@ def select(options: Options, settings: Settings) -> list[Image]:
         dict.fromkeys(matrix.parse_python(text, "--python", settings.pythons) for text in versions)
     )
     _check_options(settings, kinds)
-    kinds = [kind for kind in kinds if dockerfiles.of_kind(settings, kind).installs_airflow]
+    kinds = [
+        kind
+        for kind in kinds
+        if dockerfiles.of_kind(settings, kind).installs_airflow(settings, kind)
+    ]
     ci_release = ImageKind.CI in kinds and not settings.ci_checkout
     for python in pythons if ci_release else ():
         file = constraint_files.path(settings.project, python)

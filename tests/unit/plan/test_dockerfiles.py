@@ -42,7 +42,10 @@ def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
         found = read(tmp_path, target=target)
         assert found.arguments == {"OUTSIDE", "AIRFLOW_VERSION"}
         assert found.base({}) == "x:1"
-    assert not read(tmp_path, target="wheels").installs_airflow
+    settings = load(tmp_path, '[ci]\ndockerfile = "Dockerfile"\n')
+    none = read(tmp_path, target="wheels")
+    assert not none.installs_airflow(settings, ImageKind.CI)
+    assert none.installs_airflow(settings, ImageKind.PROD)  # it is no other Dockerfile there
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_its_own_ignore_file_is_beside_it(tmp_path: Path) -> None:
 
 def test_the_files_of_airflows_images_may_be_elsewhere(tmp_path: Path) -> None:
     shipped = dockerfiles.of_kind(load(tmp_path), ImageKind.PROD)
-    assert shipped.installs_airflow
+    assert shipped.installs_airflow(load(tmp_path), ImageKind.PROD)
     assert not shipped.is_other(load(tmp_path), ImageKind.PROD)
     assert dockerfiles.context_of(load(tmp_path), ImageKind.PROD) == tmp_path
     (tmp_path / "own").mkdir()
