@@ -36,11 +36,13 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # The image below has other values with each commit, which would be part of each step's cache key.
 ENV BUILD_ID="" COMMIT_SHA=""
 """
-#: COPY makes a folder that only its owner can write to: the modes are those of its content.
-_TREE = """\
-# Empty folders, writable by the group, for any user of group 0. Their content has its own modes.
-FROM scratch AS tree
-{folders}"""
+#: COPY makes a folder that only its owner can write to. A folder made on an empty stage would do,
+#: but BuildKit does not take it from its cache, and each build would repeat that step.
+_MAKE_FOLDERS = """\
+# make folders that any user of group 0 can write to
+cd "${AIRFLOW_HOME}"
+install --directory --owner {uid} --group 0 --mode 0775 {folders}
+"""
 _APT = """\
 # install Debian packages
 export DEBIAN_FRONTEND=noninteractive
@@ -152,8 +154,6 @@ def text(image: OwnImage, packages: Packages, place: Place) -> str:
     steps = [*_steps(image, packages, place)]
     body = "\n".join((_HEAD, *steps, _TAIL))
     stages = [f"FROM scratch AS {name}\n" for name in _CONTEXTS if f"from={name}" in body]
-    if folders := _folders(image):
-        stages.append(_TREE.replace("{folders}", "".join(f"WORKDIR /{name}\n" for name in folders)))
     note = f"# The image {image.name}: what images.toml says that it adds to {image.base}.\n"
     return "\n".join((note, "ARG AIRFLOW_IMAGE\n", *stages, body))
 
@@ -165,20 +165,21 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
     if packages.python:
         yield f"USER {place.uid}\n"
         yield _python_packages(packages.python, f",uid={place.uid}")
-    if image.build_script:
+    folders = [name for name in _FOLDERS if getattr(image, name)]
+    if folders or image.build_script:
         yield "USER 0\n"
+    if folders:
+        script = _MAKE_FOLDERS.replace("{uid}", str(place.uid))
+        yield _run(script.replace("{folders}", " ".join(folders)))
+    if image.build_script:
         yield _run(
             "# run the build script\nbash -euo pipefail /run/script/build-script\n",
             "--mount=type=bind,from=build-script,target=/run/script",
         )
-    if packages.apt or image.build_script:
+    if packages.apt or folders or image.build_script:
         yield f"USER {place.uid}\n"
     if image.environment:
         yield f"ENV {_variables(image)}\n"
-    folders = _folders(image)
-    if folders:
-        owner = f"--chown={place.uid}:0 --chmod=775"
-        yield f"COPY --from=tree {owner} / ${{AIRFLOW_HOME}}/\n"
     for name in folders:
         yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
     if image.start_script:
@@ -187,11 +188,6 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
         yield f'COPY --chmod=755 <<"EOF" /start-entrypoint\n{_START}EOF\n'
         yield 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]'
         yield f"CMD {_COMMANDS[place.kind]}\n"
-
-
-def _folders(image: OwnImage) -> list[str]:
-    """Return the names of the folders that the image has content of."""
-    return [name for name in _FOLDERS if getattr(image, name)]
 
 
 def _debian_packages(names: Sequence[str]) -> str:
@@ -223,9 +219,9 @@ def _python_packages(words: Sequence[str], owner: str) -> str:
 
 def _run(script: str, *mounts: str) -> str:
     """Return an instruction RUN; BuildKit names it by the first line of its script."""
-    words = " \\\n    ".join(mounts)
-    declared = "ARG TARGETARCH\n\n" if "${TARGETARCH}" in words else ""
-    return f"{declared}RUN {words} <<EOF\n{script}EOF\n"
+    options = " \\\n    ".join(mounts)
+    declared = "ARG TARGETARCH\n\n" if "${TARGETARCH}" in options else ""
+    return f"{declared}RUN {options}{' ' if options else ''}<<EOF\n{script}EOF\n"
 
 
 def _variables(image: OwnImage) -> str:

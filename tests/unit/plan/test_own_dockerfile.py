@@ -38,11 +38,7 @@ def make(packages: Packages = NONE, place: Place = PLACE, **fields: Any) -> tupl
     text = own_dockerfile.text(OwnImage("own", **fields), packages, place)
     instructions = dockerfile.parse(text)
     assert dockerfile.not_understood(instructions) == ()
-    uses = [
-        use
-        for use in inputs.needed(instructions, {"AIRFLOW_IMAGE": "r/prod:latest"})
-        if use.stage.name != "tree"
-    ]
+    uses = inputs.needed(instructions, {"AIRFLOW_IMAGE": "r/prod:latest"})
     assert {use.stage.root for use in uses} <= {"r/prod:latest"}
     steps = []
     for use in uses:
@@ -71,8 +67,8 @@ def test_what_changes_rarely_comes_first() -> None:
     assert steps == [
         "install Debian packages",
         "install Python packages requirement-files:r.txt",
+        "make folders that any user of group 0 can write to",
         "run the build script build-script:build-script",
-        "COPY --from=tree --chown=50000:0 --chmod=775 / ${AIRFLOW_HOME}/",
         "COPY --from=config --chown=50000:0 / ${AIRFLOW_HOME}/config/ config:c.cfg",
         "COPY --from=plugins --chown=50000:0 / ${AIRFLOW_HOME}/plugins/ plugins:b.py",
         "COPY --from=dags --chown=50000:0 / ${AIRFLOW_HOME}/dags/ dags:a.py",
@@ -88,7 +84,9 @@ def test_what_changes_rarely_comes_first() -> None:
         (Packages(python=("x",)), {}, ["7"]),
         (Packages((), ()), {"build_script": "b"}, ["0", "7"]),
         (Packages(("x",), ("tree",)), {"build_script": "b"}, ["0", "7", "0", "7"]),
-        (Packages(), {"dags": "d"}, []),
+        (Packages(), {"dags": "d"}, ["0", "7"]),
+        (Packages(), {"dags": "d", "build_script": "b"}, ["0", "7"]),
+        (Packages(), {"start_script": "s"}, []),
     ],
 )
 def test_the_user_is_that_of_the_image_below(
@@ -133,7 +131,7 @@ def test_a_variable_of_several_lines_is_one_line() -> None:
 
 def test_variables_that_change_with_each_commit_are_empty_for_the_steps() -> None:
     text, _ = make(dags="d")
-    before, after = text.split("COPY --from=tree")
+    before, after = text.split("RUN ")
     assert 'ENV BUILD_ID="" COMMIT_SHA=""\n' in before
     assert after.endswith("ENV BUILD_ID=${BUILD_ID} COMMIT_SHA=${COMMIT_SHA}\n")
 
@@ -148,7 +146,7 @@ def test_a_start_script_keeps_the_command_of_the_image_below(kind: ImageKind, co
 
 def test_folders_are_writable_by_their_group() -> None:
     text, _ = make(dags="d", config="c")
-    assert "\nFROM scratch AS tree\nWORKDIR /config\nWORKDIR /dags\n\nFROM ${AIRFLOW_IMAGE}" in text
+    assert "\ninstall --directory --owner 50000 --group 0 --mode 0775 config dags\n" in text
 
 
 @dataclass(frozen=True)
