@@ -51,6 +51,8 @@ SECOND = """\
 echo "second $#"
 export ORDER="${ORDER:-}second" FROM_START=script
 """
+#: How long a container may take to start or to end.
+SECONDS = 20
 #: Like a user that OpenShift chooses.
 RANDOM = ("--user", "1000650000:0", "--read-only")
 
@@ -154,7 +156,8 @@ def test_the_command_gets_signals(image: Image) -> None:
     image.suite.engine("run", "--detach", "--name", name, image.tag, "bash", "-c", trap)
     try:
         wait_for(lambda: "ready" in image.suite.engine("logs", name))
-        image.suite.engine("kill", "--signal", "TERM", name)
+        # It kills what does not end at the signal, which is exit code 137.
+        image.suite.engine("stop", "--time", str(SECONDS), name)
         assert image.suite.engine("wait", name).strip() == "9"
         assert image.suite.engine("logs", name) == "ready\nended\n"
     finally:
@@ -162,7 +165,7 @@ def test_the_command_gets_signals(image: Image) -> None:
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.1)
