@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Iterable
 
 from build_tasks.config import profiles
-from build_tasks.config.parsing import CLIENTS, nearest
+from build_tasks.config.parsing import CLIENTS
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import extras, indexes, requirement_files
 from build_tasks.errors import UsageError
@@ -121,14 +121,10 @@ def _own(settings: Settings, kind: ImageKind, planned: Collection[str]) -> Pairs
         return ()
     place = settings.origins["build.arguments"]
     declared = {kind: dockerfiles.of_kind(settings, kind).arguments for kind in ImageKind}
-    known = sorted(frozenset[str]().union(*declared.values()).difference(planned))
-    for name in settings.build_arguments:
-        if name in planned:
-            raise UsageError(f"{place}: {name}: it is set from other settings")
-        if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean {near}?" if near else f"declare it with ARG {name}"
-            raise UsageError(f"{place}: {name}: no Dockerfile declares it: {hint}")
+    known = frozenset[str]().union(*declared.values())
+    dockerfiles.check_arguments(
+        settings.build_arguments, known, planned, place, "no Dockerfile declares it"
+    )
     return tuple(
         (name, value) for name, value in settings.build_arguments.items() if name in declared[kind]
     )

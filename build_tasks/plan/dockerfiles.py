@@ -95,16 +95,27 @@ class Dockerfile:
         Raises:
             UsageError: an argument is not declared, or the suite sets it.
         """
-        planned = {*planned}
-        known = sorted(self.arguments - planned)
-        for name in given:
-            if name in planned:
-                raise UsageError(f"{place}: {name}: it is set from other settings")
-            if name not in known:
-                near = nearest(name, known)
-                hint = f"did you mean {near}?" if near else f"declare it with ARG {name}"
-                raise UsageError(f"{place}: {name}: {self.name} does not declare it: {hint}")
+        missing = f"{self.name} does not declare it"
+        check_arguments(given, self.arguments, planned, place, missing)
         return dict(given)
+
+
+def check_arguments(
+    given: Iterable[str], declared: Iterable[str], planned: Iterable[str], place: str, missing: str
+) -> None:
+    """Raise UsageError for a user's argument that the suite sets, or that is not declared.
+
+    `missing` says in the error what does not declare it.
+    """
+    planned = {*planned}
+    known = sorted({*declared} - planned)
+    for name in given:
+        if name in planned:
+            raise UsageError(f"{place}: {name}: it is set from other settings")
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"declare it with ARG {name}"
+            raise UsageError(f"{place}: {name}: {missing}: {hint}")
 
 
 def of_kind(settings: Settings, kind: ImageKind) -> Dockerfile:
