@@ -88,6 +88,18 @@ class Suite:
         assert done.returncode == 0, done.stderr[-3000:]
         return done
 
+    def ran(self) -> dict[str, list[str]]:
+        """Return the builds of the last run in order, each with the steps that ran."""
+        builds = json.loads(self.good("image.report", "--json").stdout)["builds"]
+        return {
+            build["identity"]: [
+                step["name"]
+                for step in build["steps"]
+                if step["kind"] == "step" and step["started"] and not step["cached"]
+            ]
+            for build in builds
+        }
+
     def engine(self, *arguments: str) -> str:
         """Ask the engine's own docker."""
         done = subprocess.run(

@@ -90,18 +90,6 @@ class Team:
         rows = json.loads(self.suite.good("matrix", "--json").stdout)["include"]
         return str(next(row["image"] for row in rows if row["kind"] == name))
 
-    def ran(self) -> dict[str, list[str]]:
-        """Return the steps that the last run did not find in the cache, by the build."""
-        builds = json.loads(self.suite.good("image.report", "--json").stdout)["builds"]
-        return {
-            build["identity"]: [
-                step["name"]
-                for step in build["steps"]
-                if step["kind"] == "step" and step["started"] and not step["cached"]
-            ]
-            for build in builds
-        }
-
 
 def team(suite: Suite, base: str, folder: Path, recipe: Recipe) -> Team:
     teams.make(folder, recipe.settings)
@@ -135,7 +123,7 @@ def test_dags_in_the_image(suite: Suite, base: str, tmp_path: Path) -> None:
     assert mine.content("dags", "/opt/airflow/dags/dags.py") == dag.read_text()
     dag.write_text("# another\n")
     mine.run(told.commands)
-    ran = mine.ran()
+    ran = mine.suite.ran()
     assert ran["prod-3.11-amd64"] == []
     assert [name for name in ran["dags-3.11-amd64"] if "COPY" not in name] == []
     assert mine.content("dags", "/opt/airflow/dags/dags.py") == "# another\n"
@@ -149,7 +137,7 @@ def test_a_dockerfile_of_your_own(suite: Suite, base: str, tmp_path: Path) -> No
     files = ("/opt/airflow/title.txt", "/opt/airflow/plugins/site.py")
     assert mine.content("site", *files) == f"Our Airflow\n{plugin}"
     mine.suite.good(*shlex.split(told.commands[0][0])[1:], "--build-id", "2")
-    assert not any(mine.ran().values()), mine.ran()  # as the ENV line promises
+    assert not any(mine.suite.ran().values()), mine.suite.ran()  # as the ENV line promises
 
 
 def test_two_images_in_a_chain_and_airflow_upgraded_under_them(
@@ -161,7 +149,7 @@ def test_two_images_in_a_chain_and_airflow_upgraded_under_them(
     plugin = mine.root / "plugins/team.py"
     plugin.write_text("# another\n")
     mine.run(told.commands[:1])
-    ran = mine.ran()
+    ran = mine.suite.ran()
     assert ran.pop("prod-3.11-amd64") == []
     assert all(ran.values())
 

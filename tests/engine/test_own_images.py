@@ -82,19 +82,6 @@ def team(suite: Suite, base: str, tmp_path: Path) -> Iterator[Suite]:
     assert not [*layouts.glob("*")]
 
 
-def ran(team: Suite) -> dict[str, list[str]]:
-    """Return the builds of the last run in order, each with the steps that ran."""
-    builds = json.loads(team.good("image.report", "--json").stdout)["builds"]
-    return {
-        build["identity"]: [
-            step["name"]
-            for step in build["steps"]
-            if step["kind"] == "step" and step["started"] and not step["cached"]
-        ]
-        for build in builds
-    }
-
-
 def labels(team: Suite, reference: str) -> dict[str, str]:
     found: dict[str, str] = json.loads(
         team.engine("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
@@ -122,8 +109,8 @@ def test_a_matrix_is_pushed_in_order_and_only_what_changed_is_built(
     push = (*kinds, "--push", "--push-cache")
     first = team.nox("build_all", *push)
     assert first.returncode == 0, first.stderr[-3000:]
-    assert sorted(ran(team)) == sorted(ALL)
-    assert all(ran(team).values()), ran(team)
+    assert sorted(team.ran()) == sorted(ALL)
+    assert all(team.ran().values()), team.ran()
     for python in PYTHONS:
         below = [pushed(team, buildx, name, python) for name in NAMES]
         for base, own in itertools.pairwise(below):
@@ -138,15 +125,15 @@ def test_a_matrix_is_pushed_in_order_and_only_what_changed_is_built(
             assert own["image"]["rootfs"]["diff_ids"][: len(layers)] == layers
 
     assert team.nox("build_all", *push).returncode == 0
-    assert not any(ran(team).values()), ran(team)
+    assert not any(team.ran().values()), team.ran()
 
     (team.root / "build.sh").write_text("echo changed > /built\n")
     assert team.nox("build_all", *push).returncode == 0
-    assert {name for name, names in ran(team).items() if names} == {*ALL[2:]}
+    assert {name for name, names in team.ran().items() if names} == {*ALL[2:]}
 
     (team.root / "sources/prod").write_text("changed\n")
     assert team.nox("build_all", *push).returncode == 0
-    assert {name for name, names in ran(team).items() if names} == {*ALL}
+    assert {name for name, names in team.ran().items() if names} == {*ALL}
     checked = team.good("image.check", *kinds, "--remote", "--fail").stdout
     assert checked.count(": current\n") == len(ALL)
 
@@ -183,10 +170,10 @@ def test_an_image_stands_on_what_the_run_has_made(team: Suite, builder: str) -> 
         team.engine("tag", reference(team, "second"), reference(team, "prod"))
         (team.root / "second/data").write_text("changed")
         team.good(*build)
-        assert ran(team)["first-3.11-amd64"] == []
-        assert len(ran(team)["second-3.11-amd64"]) == 2
+        assert team.ran()["first-3.11-amd64"] == []
+        assert len(team.ran()["second-3.11-amd64"]) == 2
         team.good("cache.push", *ONE, "--builder", builder)
-        assert not any(ran(team).values())
+        assert not any(team.ran().values())
     finally:
         if builder == "own":
             team.good("builder.remove", "--builder", "own")
@@ -236,7 +223,7 @@ def test_another_commit_repeats_no_step(team: Suite) -> None:
         [*git, "commit", "--quiet", "--allow-empty", "-m", "2"], cwd=team.root, check=True
     )
     team.good("image.build", *ONE)
-    assert not any(ran(team).values()), ran(team)
+    assert not any(team.ran().values()), team.ran()
     assert labels(team, reference(team, "second"))["org.opencontainers.image.revision"] != before
 
 
@@ -257,10 +244,10 @@ def test_images_of_two_platforms_are_pushed_and_merged(
         }
         assert found - {"unknown"} == {"amd64", "arm64"}
     team.good(*push)
-    assert not any(ran(team).values())
+    assert not any(team.ran().values())
     (team.root / "second/data").write_text("changed")
     team.good("image.build", *ONE, *both)
-    assert {name for name, names in ran(team).items() if names} == {
+    assert {name for name, names in team.ran().items() if names} == {
         "second-3.11-amd64",
         "second-3.11-arm64",
     }
