@@ -22,6 +22,7 @@ from build_tasks import paths
 from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.errors import RegistryError
 from build_tasks.inputs.dockerfile.inputs import Outcome
+from build_tasks.inputs.dockerfile.semantics import SHELL
 from build_tasks.text.formatting import listed
 
 #: The annotation of a cache's layer with the digest of its content (`diff_id` of an image).
@@ -123,7 +124,7 @@ def config_problem(
         return "its configuration cannot be compared (HEALTHCHECK or ONBUILD)"
     expected = _expected(base.config, made)
     keys = (image.config.keys() | expected.keys()) - _IGNORED
-    different = [key for key in sorted(keys) if not _equal(key, image.config, expected, made)]
+    different = [key for key in sorted(keys) if not _equal(key, image.config, expected)]
     if image.variables != dict(made.environment) or len(image.variables) != len(
         image.config.get("Env") or ()
     ):
@@ -157,23 +158,20 @@ def _expected(base: Mapping[str, Any], made: Outcome) -> dict[str, Any]:
     if "STOPSIGNAL" in own:
         config["StopSignal"] = _list(own["STOPSIGNAL"])[0]
     if "ENTRYPOINT" in own:
-        config |= {"Entrypoint": _list(own["ENTRYPOINT"]), "Cmd": []}
+        config |= {"Entrypoint": own["ENTRYPOINT"], "Cmd": []}
     if "CMD" in own:
-        config["Cmd"] = _list(own["CMD"])
+        config["Cmd"] = own["CMD"]
     for word, key in (("EXPOSE", "ExposedPorts"), ("VOLUME", "Volumes")):
         if word in own:
             config[key] = {**(base.get(key) or {}), **{name: {} for name in _list(own[word])}}
     return config
 
 
-def _equal(key: str, image: Mapping[str, Any], expected: Mapping[str, Any], made: Outcome) -> bool:
+def _equal(key: str, image: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     actual, wanted = image.get(key) or None, expected.get(key) or None
-    if actual == wanted:
-        return True
-    if key not in {"Cmd", "Entrypoint"} or not isinstance(wanted, list) or len(wanted) != 1:
-        return False
-    # The form without brackets runs in a shell.
-    return bool(actual == [*(made.state.get("SHELL") or ("/bin/sh", "-c")), *wanted])
+    if key in {"Cmd", "Entrypoint"} and isinstance(wanted, str):  # which runs in a shell
+        wanted = [*(expected.get("Shell") or SHELL), wanted]
+    return bool(actual == wanted)
 
 
 def _labels(made: Outcome) -> Mapping[str, str]:
@@ -194,5 +192,4 @@ def _same_labels(actual: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def _list(value: object) -> Sequence[str]:
-    """Return the words of an instruction; an empty JSON array is one word of its outcome."""
-    return [*value] if isinstance(value, list) and value != ["[]"] else []
+    return [*value] if isinstance(value, list) else []

@@ -26,6 +26,7 @@ from build_tasks.inputs import apt_sources, context
 from build_tasks.inputs.apt_sources import AptSettings
 from build_tasks.inputs.context import Allowed, Prepared
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
+from build_tasks.model import own_image
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.build import APT, INDEX, INDEX_CREDENTIALS, Secret
 from build_tasks.model.labels import Revision
@@ -40,12 +41,15 @@ from build_tasks.plan import (
 )
 from build_tasks.plan.airflow_source import CHECKOUT, Installation
 from build_tasks.plan.dockerfiles import Dockerfile
+from build_tasks.plan.own_images import LowerImage
 from build_tasks.plan.selection import Image
 from build_tasks.process import Announce
 from build_tasks.text import hints
 
 #: The variable of buildx with the credentials of package indexes.
 VARIABLE = "AIRFLOW_INDEX_CREDENTIALS"
+#: What to do about a package that the constraints exclude.
+_ANOTHER_VERSION = "require another version"
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,9 @@ def collect(
         else:
             installation, airflow, named = None, "", shared
             pairs = arguments.of_other(image.python, settings, image.kind, commit)
+        # A stage may declare fewer than the whole Dockerfile.
+        pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
         if file.is_other(settings, image.kind):
-            pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
             named = {name: folder for name, folder in named.items() if file.reads(name)}
         shipped = dict(_shipped(settings.project)) if root == settings.project.root else {}
         if file.is_other(settings, image.kind):
@@ -202,7 +207,9 @@ def _own(
     result = []
     for image in images:
         base = by_name[settings.images[image.name].base, image.python]
-        own = own_images.content(image, settings, base.revision, shared)
+        chain = own_image.chain(settings.images, image.name)[1:]
+        below = [_lower(by_name[name, image.python]) for name in chain]
+        own = own_images.content(image, settings, base.revision, shared, below)
         content = replace(
             base,
             image=image,
@@ -218,6 +225,12 @@ def _own(
         by_name[image.name, image.python] = content
         result.append(content)
     return result
+
+
+def _lower(content: ImageContent) -> LowerImage:
+    name = content.image.title
+    file = dockerfiles.read(content.dockerfile, name, content.target)
+    return LowerImage(name, file, content.arguments)
 
 
 def _installation(
@@ -313,15 +326,16 @@ def _check_requirements(
             name,
             [line for line in lines if normalize(line.partition("==")[0]) not in local],
             install.version if install else settings.airflow_for(image.python),
-            "require another version"
-            + ("" if own else f", or run: {hints.constraints(image.python)}"),
+            _ANOTHER_VERSION + ("" if own else f", or run: {hints.constraints(image.python)}"),
         )
         conflicts.check(added.requirements, constraints, image.python)
         for upper in on_top:
             if (upper.kind, upper.python) == (image.kind, image.python):
                 table = settings.images[upper.name]
                 of_upper = requirement_files.own_requirements(settings, table, upper.python)
-                conflicts.check(of_upper.requirements, constraints, upper.python)
+                # Constraints are made without what images on top add.
+                as_made = replace(constraints, remedy=_ANOTHER_VERSION)
+                conflicts.check(of_upper.requirements, as_made, upper.python)
         tests = settings.ci_test_packages if image.kind is ImageKind.CI else ()
         wanted = (*(text for _, text in added.requirements), *tests)
         limits = (text for _, text in added.limits)

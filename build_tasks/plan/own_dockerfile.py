@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from build_tasks.errors import UsageError
-from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 
-#: The command that the image runs by default: ENTRYPOINT removes that of the image below.
-_COMMANDS = {ImageKind.CI: '["bash"]', ImageKind.PROD: "[]"}
+#: How images of Airflow start, and those with start scripts.
+AIRFLOW_ENTRYPOINT = ("/usr/bin/dumb-init", "--", "/entrypoint")
+START_ENTRYPOINT = (*AIRFLOW_ENTRYPOINT[:-1], "/start-entrypoint")
 #: Folders whose content is copied, those that change rarely first.
 _FOLDERS = ("config", "plugins", "dags")
 _CONTEXTS = (
@@ -26,7 +27,7 @@ _CONTEXTS = (
 #: Mounts with the CA bundle, which steps that use the network read.
 _BUNDLE = (
     "--mount=type=bind,from=ca-bundle,target=/run/ca-bundle",
-    "--mount=type=secret,id=ca-bundle,required=false{owner}",
+    "--mount=type=secret,id=ca-bundle,required=false{access}",
 )
 _HEAD = """\
 FROM ${AIRFLOW_IMAGE} AS image
@@ -41,7 +42,7 @@ ENV BUILD_ID="" COMMIT_SHA=""
 _MAKE_FOLDERS = """\
 # make folders that any user of group 0 can write to
 cd "${AIRFLOW_HOME}"
-install --directory --owner {uid} --group 0 --mode 0775 {folders}
+install --directory --owner {owner} --group 0 --mode 0775 {folders}
 """
 _APT = """\
 # install Debian packages
@@ -110,10 +111,12 @@ _START = """\
 # Read the start scripts, those of the images below first, and go on as the image of Airflow does.
 # What they print is not part of the output of a command.
 set -e
-start_arguments=("$@")
+start_arguments=("$@") start_options=$(set +o)
 for script in /start-scripts/*; do
     . "${script}" >&2
-    set -- "${start_arguments[@]}" # a script may have set others
+    # A script may have set others.
+    eval "${start_options}"
+    set -- "${start_arguments[@]}"
 done
 exec /entrypoint "$@"
 """
@@ -133,15 +136,26 @@ class Packages(NamedTuple):
     apt: Sequence[str] = ()
 
 
-class Place(NamedTuple):
-    """The image that an image stands on: Airflow's, its user, and the number of images between."""
+class Below(NamedTuple):
+    """What the images below leave to an image.
 
-    kind: ImageKind
-    uid: int
-    depth: int
+    Args:
+        user: their user, as USER has it; empty if that is unknown.
+        command: what they run by default.
+        depth: their number.
+    """
+
+    user: str
+    command: Sequence[str] = ()
+    depth: int = 1
+
+    @property
+    def owner(self) -> str:
+        """The user without a group."""
+        return self.user.partition(":")[0]
 
 
-def text(image: OwnImage, packages: Packages, place: Place) -> str:
+def text(image: OwnImage, packages: Packages, below: Below) -> str:
     """Return the text of the Dockerfile.
 
     A build context named like one of its empty stages replaces that stage: `dags`, `plugins`,
@@ -151,25 +165,25 @@ def text(image: OwnImage, packages: Packages, place: Place) -> str:
     Raises:
         UsageError: a variable of the image has several lines.
     """
-    steps = [*_steps(image, packages, place)]
+    steps = [*_steps(image, packages, below)]
     body = "\n".join((_HEAD, *steps, _TAIL))
     stages = [f"FROM scratch AS {name}\n" for name in _CONTEXTS if f"from={name}" in body]
     note = f"# The image {image.name}: what images.toml says that it adds to {image.base}.\n"
     return "\n".join((note, "ARG AIRFLOW_IMAGE\n", *stages, body))
 
 
-def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
+def _steps(image: OwnImage, packages: Packages, below: Below) -> Iterator[str]:
     if packages.apt:
         yield "USER 0\n"
         yield _debian_packages(packages.apt)
     if packages.python:
-        yield f"USER {place.uid}\n"
-        yield _python_packages(packages.python, f",uid={place.uid}")
+        yield f"USER {below.user}\n"
+        yield _python_packages(packages.python, below.owner)
     folders = [name for name in _FOLDERS if getattr(image, name)]
     if folders or image.build_script:
         yield "USER 0\n"
     if folders:
-        script = _MAKE_FOLDERS.replace("{uid}", str(place.uid))
+        script = _MAKE_FOLDERS.replace("{owner}", below.owner)
         yield _run(script.replace("{folders}", " ".join(folders)))
     if image.build_script:
         yield _run(
@@ -177,17 +191,18 @@ def _steps(image: OwnImage, packages: Packages, place: Place) -> Iterator[str]:
             "--mount=type=bind,from=build-script,target=/run/script",
         )
     if packages.apt or folders or image.build_script:
-        yield f"USER {place.uid}\n"
+        yield f"USER {below.user}\n"
     if image.environment:
         yield f"ENV {_variables(image)}\n"
     for name in folders:
-        yield f"COPY --from={name} --chown={place.uid}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
+        yield f"COPY --from={name} --chown={below.owner}:0 / ${{AIRFLOW_HOME}}/{name}/\n"
     if image.start_script:
-        script = f"/start-scripts/{place.depth:02}-{image.name}"
+        script = f"/start-scripts/{below.depth:02}-{image.name}"
         yield f"COPY --from=start-script /start-script {script}\n"
         yield f'COPY --chmod=755 <<"EOF" /start-entrypoint\n{_START}EOF\n'
-        yield 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]'
-        yield f"CMD {_COMMANDS[place.kind]}\n"
+        # ENTRYPOINT removes the command of the image below.
+        yield f"ENTRYPOINT {json.dumps(START_ENTRYPOINT)}"
+        yield f"CMD {json.dumps(below.command)}\n"
 
 
 def _debian_packages(names: Sequence[str]) -> str:
@@ -200,20 +215,25 @@ def _debian_packages(names: Sequence[str]) -> str:
         "--mount=type=bind,from=apt,target=/run/apt",
         "--mount=type=secret,id=apt,required=false",
         "--mount=type=secret,id=apt-auth,required=false",
-        *(mount.replace("{owner}", "") for mount in _BUNDLE),
+        *(mount.replace("{access}", "") for mount in _BUNDLE),
     )
 
 
 def _python_packages(words: Sequence[str], owner: str) -> str:
+    # A mount belongs to a number; the number of a name is known in the image alone.
+    known = owner.isdecimal()
+    cache, access = (
+        (f",uid={owner},gid=0", f",uid={owner}") if known else (",mode=0777", ",mode=0444")
+    )
     return _run(
         _PYTHON.replace("{packages}", "\n".join(words)),
-        f"--mount=type=cache,id=python-own-${{TARGETARCH}},target=/var/cache/python{owner},gid=0",
+        f"--mount=type=cache,id=python-own-{owner}-${{TARGETARCH}},target=/var/cache/python{cache}",
         "--mount=type=tmpfs,target=/tmp",
         "--mount=type=bind,from=requirement-files,target=/run/requirements",
         "--mount=type=bind,from=wheelhouse,target=/run/wheelhouse",
-        f"--mount=type=secret,id=index,required=false{owner}",
-        f"--mount=type=secret,id=index-credentials,required=false{owner}",
-        *(mount.replace("{owner}", owner) for mount in _BUNDLE),
+        f"--mount=type=secret,id=index,required=false{access}",
+        f"--mount=type=secret,id=index-credentials,required=false{access}",
+        *(mount.replace("{access}", access) for mount in _BUNDLE),
     )
 
 

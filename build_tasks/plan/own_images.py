@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,15 +11,14 @@ from build_tasks import paths
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
+from build_tasks.inputs.dockerfile import inputs, semantics
 from build_tasks.inputs.fingerprint import IMAGE_ARGUMENT
-from build_tasks.model import labels, own_image
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
-from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 from build_tasks.plan import arguments, dockerfiles, own_dockerfile
 from build_tasks.plan.dockerfiles import Dockerfile
-from build_tasks.plan.own_dockerfile import Packages, Place
+from build_tasks.plan.own_dockerfile import AIRFLOW_ENTRYPOINT, START_ENTRYPOINT, Below, Packages
 from build_tasks.plan.selection import Image
 
 #: The keys of scripts; each is a named build context with a file of this name.
@@ -36,8 +36,20 @@ class OwnContent(NamedTuple):
     contexts: Mapping[str, Path]
 
 
+class LowerImage(NamedTuple):
+    """An image that an own image stands on: its name, its Dockerfile and the build arguments."""
+
+    name: str
+    dockerfile: Dockerfile
+    arguments: Pairs
+
+
 def content(
-    image: Image, settings: Settings, revision: Revision, shared: Mapping[str, Path]
+    image: Image,
+    settings: Settings,
+    revision: Revision,
+    shared: Mapping[str, Path],
+    below: Sequence[LowerImage],
 ) -> OwnContent:
     """Return what goes into an own image.
 
@@ -46,9 +58,11 @@ def content(
         settings: the effective settings.
         revision: the commit and the run.
         shared: the folders of build contexts that all images have, by name.
+        below: the images that it stands on, the nearest first.
 
     Raises:
-        UsageError: a file or folder is missing, or the Dockerfile does not stand on the image.
+        UsageError: a file or folder is missing, the Dockerfile does not stand on the image, or the
+            images below do not leave what the image needs.
     """
     own = settings.images[image.name]
     planned = arguments.every_image(image.python, settings, revision)
@@ -60,7 +74,7 @@ def content(
         )
         planned = {**given, **planned}
     else:
-        file, folders = _declarative(own, image, settings)
+        file, folders = _declarative(own, image, settings, below)
         root, folders = file.file.parent, {**folders, **shared}
     pairs = tuple((name, value) for name, value in planned.items() if name in file.arguments)
     arguments.refuse_secrets((*pairs, *own.environment))
@@ -82,7 +96,7 @@ def _of_project(own: OwnImage, settings: Settings) -> Dockerfile:
 
 
 def _declarative(
-    own: OwnImage, image: Image, settings: Settings
+    own: OwnImage, image: Image, settings: Settings, below: Sequence[LowerImage]
 ) -> tuple[Dockerfile, dict[str, Path]]:
     """Return the Dockerfile that the suite makes, and the folders of its build contexts."""
     packages = Packages(
@@ -93,9 +107,8 @@ def _declarative(
         ],
         requirement_files.own_debian_packages(settings, own, image.python),
     )
-    uid = settings.prod_uid if image.kind is ImageKind.PROD else labels.UID
-    place = Place(image.kind, uid, len(own_image.chain(settings.images, own.name)) - 1)
-    text = own_dockerfile.text(own, packages, place)
+    left = _left(own, below)
+    text = own_dockerfile.text(own, packages, left)
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
     folders = {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
     for key in _SCRIPTS:
@@ -104,7 +117,43 @@ def _declarative(
     if lists := requirement_files.own_requirements(settings, own, image.python).files:
         texts = {name: text.encode() for name, text in lists.items()}
         folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
-    return dockerfiles.read(folder / "Dockerfile", own.name), folders
+    file = dockerfiles.read(folder / "Dockerfile", own.name)
+    if not left.user and any(one.word == "USER" for one in file.instructions):
+        raise UsageError(
+            f"{own.origins.get('from', own.name)}: the Dockerfile of {below[-1].name} has no USER, "
+            f"so that of {own.name} is unknown: add it there"
+        )
+    return file, folders
+
+
+def _left(own: OwnImage, below: Sequence[LowerImage]) -> Below:
+    """Return what the images below leave to an image.
+
+    Raises:
+        UsageError: they start in a way that start scripts would replace.
+    """
+    user, owner = "", below[-1].name
+    shell: Sequence[str] = semantics.SHELL
+    entrypoint: object = None
+    command: Sequence[str] = ()
+    for lower in reversed(below):
+        made = inputs.outcome(lower.dockerfile.instructions, dict(lower.arguments), {}, "/")
+        user = made.state.get("USER", [user])[0]
+        shell = made.state.get("SHELL", shell)
+        if "ENTRYPOINT" in made.configuration:
+            entrypoint, command, owner = made.configuration["ENTRYPOINT"], (), lower.name
+        words = made.configuration.get("CMD")
+        if isinstance(words, str):
+            command = [*shell, words]
+        elif isinstance(words, list):
+            command = words
+    known = [[*AIRFLOW_ENTRYPOINT], [*START_ENTRYPOINT]]
+    if own.start_script and entrypoint not in known:
+        raise UsageError(
+            f"{own.origins['start-script']}: needs ENTRYPOINT {json.dumps(AIRFLOW_ENTRYPOINT)}, "
+            f"and the Dockerfile of {owner} has {'another' if entrypoint else 'none'}"
+        )
+    return Below(user, command, len(below))
 
 
 def _folder(own: OwnImage, key: str, settings: Settings) -> Path:

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from suite import PATIENCE, Suite
 
-from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 from build_tasks.plan import own_dockerfile
-from build_tasks.plan.own_dockerfile import Packages, Place
+from build_tasks.plan.own_dockerfile import Below, Packages
 
 #: A small image with the user, the folder and the entrypoint of Airflow's images.
 BASE = """\
@@ -44,11 +43,12 @@ VALUES = {
 #: The script of the image below writes to both streams, and changes what the container was given.
 FIRST = """\
 echo first
+set -u +e
 export ORDER="${ORDER:-}first "
 set -- another command
 """
 SECOND = """\
-echo "second $#"
+echo "second $# ${UNSET}"
 export ORDER="${ORDER:-}second" FROM_START=script
 """
 #: How long a container may take to start or to end.
@@ -105,7 +105,7 @@ def image(
     first = OwnImage("first", build_script="build", start_script="start", config="config")
     below = build(
         "first",
-        own_dockerfile.text(first, Packages(), Place(ImageKind.PROD, 50000, 1)),
+        own_dockerfile.text(first, Packages(), Below("50000")),
         below,
         build_script=context("build", "build-script", "id --user > /built\n"),
         start_script=context("start", "start-script", FIRST),
@@ -122,7 +122,7 @@ def image(
         suite,
         build(
             "second",
-            own_dockerfile.text(second, Packages(), Place(ImageKind.PROD, 50000, 2)),
+            own_dockerfile.text(second, Packages(), Below("50000", depth=2)),
             below,
             start_script=context("second-start", "start-script", SECOND),
             dags=context("dags", "team/dag.py", "DAG\n"),
@@ -139,7 +139,7 @@ def test_start_scripts_are_read_in_order_and_leave_the_command(
     done = image.run("bash", "-c", script, "name", "a b", "", "*", options=options)
     assert done.returncode == 7
     assert done.stdout == "<first second><script><a b><><*>"
-    assert done.stderr == "first\nsecond 7\n"
+    assert done.stderr == "first\nsecond 7 \n"
 
 
 def test_a_failing_start_script_ends_the_container(image: Image, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def team(suite: Suite, base: str, tmp_path_factory: pytest.TempPathFactory) -> S
     """A project whose images are built."""
     folder = teams.make(tmp_path_factory.mktemp("own") / "team", SETTINGS)
     (folder / "Dockerfile").write_text(AIRFLOW + PIP)
-    (folder / "Dockerfile.ci").write_text(AIRFLOW + UV)
+    (folder / "Dockerfile.ci").write_text(f"{AIRFLOW}{UV}USER airflow:root\n")
     (folder / "sources").mkdir()
     wheel(folder / "sources/apache_airflow-9.9.9-py3-none-any.whl")
     wheel(folder / "sources/more/pinned-1.0-py3-none-any.whl")
@@ -108,8 +108,9 @@ def test_packages_are_installed_and_what_constraints_name_stays(team: Suite, low
         names = ("apache-airflow", "corp-tool", "pinned")
         assert said(team, image, "python", "-c", FIND, *names) == ["9.9.9 2.0 1.0"]
     assert said(team, lower, "which", "tree") == ["/usr/bin/tree"]
-    script = "find /opt/venv -name 'corp_tool*' -printf '%u %g %m\n'"
-    assert said(team, lower, "bash", "-c", script) == ["airflow root 775"]
+    script = "find /opt/venv -name 'corp_tool*' -printf '%u %g %m\n'; id --user"
+    for image in (lower, reference(team, "tests")):  # whose user has a number or a name
+        assert said(team, image, "bash", "-c", script) == ["airflow root 775", "50000"]
 
 
 @pytest.mark.parametrize(

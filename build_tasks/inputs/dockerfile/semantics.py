@@ -16,6 +16,8 @@ from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction
 from build_tasks.inputs.dockerfile.expansion import expand, expand_heredoc
 
+#: What runs an instruction without brackets, unless SHELL says otherwise.
+SHELL = ("/bin/sh", "-c")
 #: BuildKit's synonyms for options of a mount.
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _HEREDOC = re.compile(r"<<(?P<dash>-?)(?P<name>[\"']?\w+[\"']?)")
@@ -125,7 +127,8 @@ def configuration(
             items = [item.lower() if "/" in item else f"{item}/tcp" for item in items]
         value = sorted({*(known if isinstance(known, list) else ()), *items})
     elif instruction.word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
-        value = [*(words or (instruction.rest,))]
+        # The form without brackets, which runs in a shell, is a text.
+        value = instruction.rest if words is None else [*words]
     else:
         value = [*(words or (expand(instruction.rest, values),))]
     return {**before, instruction.word: value}

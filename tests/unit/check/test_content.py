@@ -72,6 +72,25 @@ def test_what_the_dockerfile_makes_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "words", "same"),
+    [
+        ('["serve"]', ["serve"], True),
+        ("serve", ["/bin/bash", "-c", "serve"], True),
+        ('["serve"]', ["/bin/bash", "-c", "serve"], False),
+        ("serve", ["serve"], False),
+        ("[]", None, True),
+        ("[]", ["[]"], False),
+    ],
+)
+def test_only_a_command_without_brackets_runs_in_a_shell(
+    command: str, words: list[str] | None, same: bool
+) -> None:
+    text = DOCKERFILE.replace("CMD serve now", f"CMD {command}")
+    assert text != DOCKERFILE
+    assert (problem(text, Cmd=words) == "") is same
+
+
+@pytest.mark.parametrize(
     ("config", "names"),
     [
         ({"Entrypoint": ["/evil"]}, "Entrypoint"),

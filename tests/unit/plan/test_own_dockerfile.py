@@ -17,12 +17,11 @@ import pytest
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import inputs
-from build_tasks.model.matrix import ImageKind
 from build_tasks.model.own_image import OwnImage
 from build_tasks.plan import own_dockerfile
-from build_tasks.plan.own_dockerfile import Packages, Place
+from build_tasks.plan.own_dockerfile import Below, Packages
 
-PLACE = Place(ImageKind.PROD, 50000, 1)
+BELOW = Below("50000")
 NONE = Packages()
 FILES = dict.fromkeys(
     (
@@ -33,9 +32,9 @@ FILES = dict.fromkeys(
 )
 
 
-def make(packages: Packages = NONE, place: Place = PLACE, **fields: Any) -> tuple[str, list[str]]:
+def make(packages: Packages = NONE, below: Below = BELOW, **fields: Any) -> tuple[str, list[str]]:
     """Return the text, and the numbered instructions with the files that each reads."""
-    text = own_dockerfile.text(OwnImage("own", **fields), packages, place)
+    text = own_dockerfile.text(OwnImage("own", **fields), packages, below)
     instructions = dockerfile.parse(text)
     assert dockerfile.not_understood(instructions) == ()
     uses = inputs.needed(instructions, {"AIRFLOW_IMAGE": "r/prod:latest"})
@@ -92,7 +91,7 @@ def test_what_changes_rarely_comes_first() -> None:
 def test_the_user_is_that_of_the_image_below(
     packages: Packages, fields: dict[str, str], users: list[str]
 ) -> None:
-    text, _ = make(packages, Place(ImageKind.PROD, 7, 1), **fields)
+    text, _ = make(packages, Below("7"), **fields)
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == users
     assert {*re.findall(r"uid=(\d+)|--chown=(\d+):0", text)} <= {("7", ""), ("", "7")}
 
@@ -136,12 +135,23 @@ def test_variables_that_change_with_each_commit_are_empty_for_the_steps() -> Non
     assert after.endswith("ENV BUILD_ID=${BUILD_ID} COMMIT_SHA=${COMMIT_SHA}\n")
 
 
-@pytest.mark.parametrize(("kind", "command"), [(ImageKind.CI, '["bash"]'), (ImageKind.PROD, "[]")])
-def test_a_start_script_keeps_the_command_of_the_image_below(kind: ImageKind, command: str) -> None:
-    text, _ = make(place=Place(kind, 50000, 3), start_script="s")
-    assert "/start-scripts/03-own" in text
-    assert f"\nCMD {command}\n" in text
-    assert "ENTRYPOINT" not in make(place=Place(kind, 50000, 3), dags="d")[0]
+@pytest.mark.parametrize(("command", "text"), [(["a", "b c"], '["a", "b c"]'), ([], "[]")])
+def test_a_start_script_keeps_the_command_of_the_image_below(command: list[str], text: str) -> None:
+    below = Below("50000", command, 3)
+    made, _ = make(below=below, start_script="s")
+    assert "/start-scripts/03-own" in made
+    assert f"\nCMD {text}\n" in made
+    assert "ENTRYPOINT" not in make(below=below, dags="d")[0]
+
+
+def test_a_user_may_have_a_name_and_a_group() -> None:
+    below = Below("airflow:root")
+    text, _ = make(Packages(("x",), ()), below, dags="d")
+    assert "\nUSER airflow:root\n" in text
+    assert "--chown=airflow:0 /" in text
+    assert "--owner airflow --group 0" in text
+    assert "target=/var/cache/python,mode=0777" in text
+    assert "id=index,required=false,mode=0444" in text
 
 
 def test_folders_are_writable_by_their_group() -> None:

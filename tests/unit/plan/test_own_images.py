@@ -10,8 +10,8 @@ from build_tasks.config import loading
 from build_tasks.errors import ImagesError, UsageError
 from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import ImageKind
-from build_tasks.plan import own_images
-from build_tasks.plan.own_images import OwnContent
+from build_tasks.plan import dockerfiles, own_images
+from build_tasks.plan.own_images import LowerImage, OwnContent
 from build_tasks.plan.selection import Image
 
 DOCKERFILE = """\
@@ -22,6 +22,15 @@ RUN echo ${GREETING}
 COPY b /b
 ARG COMMIT_SHA
 """
+#: What Airflow's image leaves.
+BELOW = """\
+FROM base
+ARG AIRFLOW_UID=50000
+USER ${AIRFLOW_UID}
+ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
+CMD []
+"""
+ON_TOP = "ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n"
 
 
 @pytest.fixture
@@ -38,12 +47,24 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def content(root: Path, table: str) -> OwnContent:
-    """Return the content of the image `own` of a table of settings."""
+def content(root: Path, table: str, *lowers: tuple[str, str]) -> OwnContent:
+    """Return the content of the image `own` of a table of settings.
+
+    What it stands on is given by names and Dockerfiles, the nearest first; by default, it is PROD.
+    """
     (root / "images.toml").write_text(f"[images.own]\n{table}")
     settings = loading.load(environment={}, file=root / "images.toml")
     image = Image(ImageKind.PROD, "3.11", slim=False, name="own")
-    return own_images.content(image, settings, Revision("abc"), {"apt": root, "wheelhouse": root})
+    shared = {"apt": root, "wheelhouse": root}
+    below = [lower(root, *each) for each in lowers] or [lower(root, "prod", BELOW)]
+    return own_images.content(image, settings, Revision("abc"), shared, below)
+
+
+def lower(root: Path, name: str, text: str) -> LowerImage:
+    """Return an image below, by its name and the text of its Dockerfile."""
+    file = root / f"{name}.Dockerfile"
+    file.write_text(text)
+    return LowerImage(name, dockerfiles.read(file, name), (("AIRFLOW_UID", "7"),))
 
 
 def test_a_dockerfile_gets_the_arguments_that_it_declares(root: Path) -> None:
@@ -73,6 +94,78 @@ def test_folders_and_scripts_of_a_declarative_image_are_contexts(root: Path) -> 
 def test_only_contexts_that_the_dockerfile_reads_are_prepared(root: Path) -> None:
     (root / "site/Dockerfile").write_text(f"{DOCKERFILE}RUN --mount=from=wheelhouse,target=/w ls\n")
     assert content(root, 'dockerfile = "site/Dockerfile"\n').contexts == {"wheelhouse": root}
+
+
+@pytest.mark.parametrize(
+    ("site", "user", "command"),
+    [
+        ("", "7", "[]"),
+        ("USER 0\nRUN x\nUSER airflow:0\n", "airflow:0", "[]"),
+        ('CMD ["scheduler"]\n', "7", '["scheduler"]'),
+        ('CMD scheduler "$X"\n', "7", r'["/bin/sh", "-c", "scheduler \"$X\""]'),
+        ('SHELL ["/bin/bash", "-c"]\nCMD a\n', "7", '["/bin/bash", "-c", "a"]'),
+        (
+            'CMD b\nENTRYPOINT ["/usr/bin/dumb-init", "--", "/start-entrypoint"]\nCMD ["a"]\n',
+            "7",
+            '["a"]',
+        ),
+    ],
+)
+def test_user_and_command_of_the_images_below_are_kept(
+    root: Path, site: str, user: str, command: str
+) -> None:
+    table = 'dags = "dags"\nstart-script = "build.sh"\n'
+    above = ("above", f"{ON_TOP}RUN other\n")
+    own = content(root, table, above, ("site", f"{ON_TOP}{site}"), ("prod", BELOW))
+    text = own.dockerfile.file.read_text()
+    assert text.count(f"\nUSER {user}\n") == 1
+    assert f"\nCMD {command}\n" in text
+    assert "/start-scripts/03-own" in text
+
+
+ANOTHER = (
+    'images.toml: images.own.start-script: needs ENTRYPOINT ["/usr/bin/dumb-init", "--", '
+    '"/entrypoint"], and the Dockerfile of '
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "site", "prod", "message"),
+    [
+        (
+            'start-script = "build.sh"\n',
+            'ENTRYPOINT ["/mine"]\n',
+            BELOW,
+            f"{ANOTHER}site has another",
+        ),
+        ('start-script = "build.sh"\n', "ENTRYPOINT x\n", BELOW, f"{ANOTHER}site has another"),
+        ('start-script = "build.sh"\n', "", "FROM x\n", f"{ANOTHER}prod has none"),
+        (
+            'build-script = "build.sh"\nfrom = "prod"\n',
+            "",
+            "FROM x\n",
+            "images.toml: images.own.from: the Dockerfile of prod has no USER, so that of own is "
+            "unknown: add it there",
+        ),
+        (
+            'dags = "dags"\n',
+            "",
+            "FROM x\n",
+            "own: the Dockerfile of prod has no USER, so that of own is unknown: add it there",
+        ),
+    ],
+)
+def test_what_the_images_below_do_not_leave_is_one_line(
+    root: Path, table: str, site: str, prod: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        content(root, table, ("site", f"{ON_TOP}{site}"), ("prod", prod))
+    assert str(caught.value) == message
+
+
+def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
+    own = content(root, 'environment = { A = "1" }\n', ("prod", "FROM x\n"))
+    assert "USER" not in own.dockerfile.file.read_text()
 
 
 @pytest.mark.parametrize(

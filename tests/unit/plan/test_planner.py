@@ -216,7 +216,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "images.toml").write_text(OWN)
     (tmp_path / "dags").mkdir()
     (tmp_path / "Dockerfile.site").write_text("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n")
-    (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n")
+    (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER 50000\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -261,7 +261,7 @@ def test_a_changed_base_is_another_fingerprint_all_the_way_up(team: Path) -> Non
         return [dict(spec.inputs.labels)[LABEL] for spec in specs]
 
     before = labels()
-    (team / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN true\n")
+    (team / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN true\nUSER 50000\n")
     assert all(old != new for old, new in zip(before, labels(), strict=True))
     (team / "Dockerfile.site").write_text("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\nRUN false\n")
     assert len({*before, *labels()}) == 6

@@ -83,7 +83,9 @@ def test_the_configuration_of_an_image_does_not_depend_on_how_it_is_written() ->
     assert one == configuration('LABEL b=2 a=1\nEXPOSE 81\nEXPOSE $P\nCMD ["x","y"]\nUSER 5')
     assert one["EXPOSE"] == ["80/tcp", "81/tcp"]
     assert one["CMD"] == ["x", "y"]
-    assert configuration("CMD x y")["CMD"] == ["x y"]
+    assert configuration("CMD x")["CMD"] == "x"
+    assert configuration('CMD ["x"]')["CMD"] == ["x"]
+    assert configuration("CMD []")["CMD"] == []
 
 
 @pytest.mark.parametrize("text", ["x", "[x", "[1]", '["a", 1]', "[" * 9999])
