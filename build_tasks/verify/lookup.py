@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,15 +41,32 @@ _IDENTITY = (
 
 
 def expand_identity(options: Options, settings: Settings) -> Options:
-    """Return the options with an image like `prod-3.11` replaced by its kind, Python, platform."""
+    """Return the options with an image like `prod-3.11` replaced by its kind, Python, platform.
+
+    Raises:
+        UsageError: the name in it is misspelt.
+    """
     names = sorted(settings.image_names, key=len, reverse=True)  # dags-slim before dags
     identity = _IDENTITY.format("|".join(names))
-    match = re.fullmatch(identity, options.text("image") or "")
+    text = options.text("image") or ""
+    match = re.fullmatch(identity, text)
     if not match:
+        _refuse_misspelt(text, names)
         return options
     fields = {name: text for name, text in match.groupdict().items() if text}
     profile = "slim" if fields.pop("slim", "") else options.text("prod-profile")
     return Options({**options.given, **fields, "prod-profile": profile, "image": None})
+
+
+def _refuse_misspelt(text: str, names: Iterable[str]) -> None:
+    """Raise UsageError for what looks like an identity, with a name that is like that of an image.
+
+    An image that somebody has called so can be named with its tag.
+    """
+    name, dash, rest = text.partition("-3.")
+    near = parsing.nearest(name, [*names, "prod-slim"]) if dash and "/" not in name else None
+    if near and near != name and re.fullmatch(r"\d+(-\w+)?", rest):
+        raise UsageError(f"--image: unknown image {text!r}: did you mean {near}{dash}{rest}?")
 
 
 def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Target:

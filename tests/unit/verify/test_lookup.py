@@ -64,7 +64,6 @@ def test_an_identity_selects_a_build(identity: str, expected: dict[str, object])
         "prod",
         "r/prod-3.11",
         "other-3.11",
-        "x-amd64-slim-3.11",
         "prod-2.7",
         "",
         None,
@@ -73,6 +72,21 @@ def test_an_identity_selects_a_build(identity: str, expected: dict[str, object])
 def test_any_other_name_is_an_image(name: str | None) -> None:
     options = Options({"image": name})
     assert lookup.expand_identity(options, own()) is options
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("prd-3.11", "prod-3.11"),
+        ("prodd-3.11-amd64", "prod-3.11-amd64"),
+        ("prod-slm-3.9", "prod-slim-3.9"),
+        ("x-amd64-slim-3.11", "x-amd64-3.11"),
+    ],
+)
+def test_a_misspelt_identity_is_named_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lookup.expand_identity(Options({"image": name}), own())
+    assert str(caught.value) == f"--image: unknown image '{name}': did you mean {near}?"
 
 
 def test_slim_beside_an_identity_counts() -> None:
