@@ -114,8 +114,9 @@ set -e
 start_arguments=("$@") start_options=$(set +o)
 for script in /start-scripts/*; do
     . "${script}" >&2
-    # A script may have set others.
+    # A script may have set others. $(set +o) is a shell in which -e is off.
     eval "${start_options}"
+    set -e
     set -- "${start_arguments[@]}"
 done
 exec /entrypoint "$@"
@@ -220,14 +221,16 @@ def _debian_packages(names: Sequence[str]) -> str:
 
 
 def _python_packages(words: Sequence[str], owner: str) -> str:
-    # A mount belongs to a number; the number of a name is known in the image alone.
-    known = owner.isdecimal()
-    cache, access = (
-        (f",uid={owner},gid=0", f",uid={owner}") if known else (",mode=0777", ",mode=0444")
-    )
+    if owner.isdecimal():
+        kept = f"type=cache,id=python-own-{owner}-${{TARGETARCH}},uid={owner},gid=0"
+        access = f",uid={owner}"
+    else:
+        # Only the image knows the number of a name, and mounts belong to numbers. The folder of a
+        # cache that all may write to is made with BuildKit's umask, so that they may not.
+        kept, access = "type=tmpfs", ",mode=0444"
     return _run(
         _PYTHON.replace("{packages}", "\n".join(words)),
-        f"--mount=type=cache,id=python-own-{owner}-${{TARGETARCH}},target=/var/cache/python{cache}",
+        f"--mount={kept},target=/var/cache/python",
         "--mount=type=tmpfs,target=/tmp",
         "--mount=type=bind,from=requirement-files,target=/run/requirements",
         "--mount=type=bind,from=wheelhouse,target=/run/wheelhouse",

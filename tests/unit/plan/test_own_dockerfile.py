@@ -150,7 +150,7 @@ def test_a_user_may_have_a_name_and_a_group() -> None:
     assert "\nUSER airflow:root\n" in text
     assert "--chown=airflow:0 /" in text
     assert "--owner airflow --group 0" in text
-    assert "target=/var/cache/python,mode=0777" in text
+    assert "--mount=type=tmpfs,target=/var/cache/python " in text
     assert "id=index,required=false,mode=0444" in text
 
 
