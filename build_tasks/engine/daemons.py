@@ -15,6 +15,7 @@ from build_tasks import process
 from build_tasks.engine import credentials, network, packages, processes, state
 from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
+from build_tasks.engine.state import EmbeddedEngine
 from build_tasks.errors import EngineError
 from build_tasks.process import Announce, Command, docker_api
 from build_tasks.text.formatting import listed
@@ -60,11 +61,11 @@ def start_registry(folders: Folders, root: Path, address: str) -> Process:
     return _start("registry", command, folders, root, lambda: _status(address, headers))
 
 
-def wait_until_idle(folders: Folders, announce: Announce) -> None:
+def wait_until_idle(folders: Folders, engine: EmbeddedEngine, announce: Announce) -> None:
     """Wait until no build and no container runs, so that dockerd can be restarted."""
     deadline = time.monotonic() + PATIENCE
     announced: list[str] = []
-    while running := _running(folders.socket):
+    while running := _running(folders.socket, engine):
         if time.monotonic() > deadline:
             raise EngineError(f"the engine has to restart, but {listed(running)} did not end")
         if running != announced:
@@ -113,8 +114,8 @@ def _status(address: str, headers: dict[str, str]) -> int:
         return connection.getresponse().status
 
 
-def _running(socket: Path) -> list[str]:
-    """Return the containers that run, and whether a build does, which holds cache records."""
+def _running(socket: Path, engine: EmbeddedEngine) -> list[str]:
+    """Return the containers that run, and whether a build does."""
     try:
         _, containers = docker_api.get(socket, "/v1.44/containers/json", timeout=PATIENCE)
         _, usage = docker_api.get(socket, "/v1.44/system/df?type=build-cache", timeout=PATIENCE)
@@ -123,4 +124,13 @@ def _running(socket: Path) -> list[str]:
     listing = containers if isinstance(containers, list) else []
     names = [f"container {item['Names'][0].removeprefix('/')}" for item in listing]
     cache = usage.get("BuildCache") if isinstance(usage, dict) else None
-    return ["a build"] * any(record["InUse"] for record in cache or []) + sorted(names)
+    # A build holds cache records; those of one that lost its files stay held when it has failed.
+    held = any(record["InUse"] for record in cache or [])
+    return ["a build"] * (held and _builds(engine)) + sorted(names)
+
+
+def _builds(engine: EmbeddedEngine) -> bool:
+    """Return whether a build runs, which an old buildx cannot say (before 0.20)."""
+    command = (str(engine.buildx), "history", "ls", "--format", "{{.Status}}")
+    done = process.run(command, environment=engine.environment, timeout=START, check=False)
+    return done.returncode != 0 or "Running" in done.stdout.split()

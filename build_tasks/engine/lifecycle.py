@@ -212,7 +212,7 @@ def _emulate(
     if set(foreign) <= set(recorded.foreign):
         return recorded
     # dockerd looks once, when it starts, for what it can run.
-    daemons.wait_until_idle(folders, announce)
+    daemons.wait_until_idle(folders, state.describe(folders, recorded), announce)
     processes.terminate([recorded.daemons["dockerd"]])
     running = {**recorded.daemons, "dockerd": daemons.start_dockerd(folders, root)}
     return state.write(folders, replace(recorded, daemons=running, foreign=emulation.emulated()))

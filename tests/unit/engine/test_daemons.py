@@ -5,7 +5,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,23 @@ from build_tasks import process
 from build_tasks.engine import credentials, daemons, processes, state
 from build_tasks.engine.folders import Folders
 from build_tasks.engine.processes import Process
+from build_tasks.engine.state import EmbeddedEngine, EngineState
 from build_tasks.errors import EngineError
 from build_tasks.process import Command, docker_api
 
 CONTAINERS = "/v1.44/containers/json"
 USAGE = "/v1.44/system/df?type=build-cache"
 IDLE: dict[str, object] = {CONTAINERS: [], USAGE: {"BuildCache": [{"InUse": False}]}}
+HELD: dict[str, object] = {USAGE: {"BuildCache": [{"InUse": True}]}}
+NOTHING_RUNS = (0, "Completed\nError\n", "")
+Programs = Callable[..., list[Command]]
+
+
+@pytest.fixture
+def engine(folders: Folders) -> EmbeddedEngine:
+    """An engine of these folders."""
+    recorded = EngineState("unstable", "127.0.0.1:5000", hub=False, daemons={}, foreign=())
+    return state.describe(folders, recorded)
 
 
 @pytest.fixture
@@ -137,15 +148,26 @@ def test_another_engines_registry_on_the_port_is_not_taken_for_this_ones(
 
 
 @pytest.mark.parametrize(
-    ("busy", "names"),
+    "case",
     [
-        ({CONTAINERS: [{"Names": ["/b"]}, {"Names": ["/a"]}]}, "container a, container b"),
-        ({USAGE: {"BuildCache": [{"InUse": True}]}}, "a build"),
+        (
+            {CONTAINERS: [{"Names": ["/b"]}, {"Names": ["/a"]}]},
+            NOTHING_RUNS,
+            "container a, container b",
+        ),
+        (HELD, (0, "Completed\nRunning\n", ""), "a build"),
+        (HELD, (1, "", "unknown command"), "a build"),
     ],
 )
 def test_a_restart_waits_for_builds_and_containers(
-    monkeypatch: pytest.MonkeyPatch, folders: Folders, busy: dict[str, object], names: str
+    monkeypatch: pytest.MonkeyPatch,
+    folders: Folders,
+    engine: EmbeddedEngine,
+    programs: Programs,
+    case: tuple[dict[str, object], tuple[int, str, str], str],
 ) -> None:
+    busy, history, names = case
+    programs(docker_buildx=history)
     answers = {**IDLE, **busy}
     waits: list[float] = []
 
@@ -157,17 +179,29 @@ def test_a_restart_waits_for_builds_and_containers(
     monkeypatch.setattr(docker_api, "get", lambda _, path, **__: (200, answers[path]))
     monkeypatch.setattr(time, "sleep", sleep)
     messages: list[str] = []
-    daemons.wait_until_idle(folders, messages.append)
+    daemons.wait_until_idle(folders, engine, messages.append)
     assert len(waits) == 2
     assert messages == [f"waiting for the end of {names}: the engine has to restart"]
 
 
-def test_a_restart_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch, folders: Folders) -> None:
+def test_records_that_a_failed_build_still_holds_are_no_build(
+    monkeypatch: pytest.MonkeyPatch, folders: Folders, engine: EmbeddedEngine, programs: Programs
+) -> None:
+    """A defect once found: a restart waited an hour for a build that had lost its files."""
+    commands = programs(docker_buildx=NOTHING_RUNS)
+    monkeypatch.setattr(docker_api, "get", lambda _, path, **__: (200, {**IDLE, **HELD}[path]))
+    daemons.wait_until_idle(folders, engine, pytest.fail)
+    assert [command[1:] for command in commands] == [("history", "ls", "--format", "{{.Status}}")]
+
+
+def test_a_restart_does_not_wait_forever(
+    monkeypatch: pytest.MonkeyPatch, folders: Folders, engine: EmbeddedEngine
+) -> None:
     monkeypatch.setattr(daemons, "PATIENCE", -1.0)
     monkeypatch.setattr(docker_api, "get", lambda *_, **__: (200, [{"Names": ["/a"]}]))
     with pytest.raises(EngineError, match="but container a did not end"):
-        daemons.wait_until_idle(folders, print)
+        daemons.wait_until_idle(folders, engine, print)
 
 
-def test_an_engine_that_does_not_answer_is_idle(tmp_path: Path) -> None:
-    daemons.wait_until_idle(Folders(tmp_path / "nothing"), pytest.fail)
+def test_an_engine_that_does_not_answer_is_idle(tmp_path: Path, engine: EmbeddedEngine) -> None:
+    daemons.wait_until_idle(Folders(tmp_path / "nothing"), engine, pytest.fail)
