@@ -145,13 +145,16 @@ def _under_own_name(client: Client, specs: Sequence[BuildSpec], reference: str) 
     One of several platforms has to have exactly the platforms to build, each up to date.
     """
     spec, builder = specs[0], specs[0].run.builder
-    base = image_metadata.of_registry(client, spec.inputs.registry_base, builder)
+    # The base images of several platforms, if this run made them, are not in one index.
+    references = dict.fromkeys(each.inputs.registry_base for each in specs)
+    bases = {text: image_metadata.of_registry(client, text, builder) for text in references}
     index = image_metadata.of_registry(client, reference, builder)
     for each in specs:
         platform = each.build.platform
-        image, base_image = (item.images.get(platform) for item in (index, base))
+        image = index.images.get(platform)
+        base_image = bases[each.inputs.registry_base].images.get(platform)
         if base_image is None:
-            raise MissingImage(f"{spec.inputs.registry_base}: not found for {platform}")
+            raise MissingImage(f"{each.inputs.registry_base}: not found for {platform}")
         if image is None:
             raise MissingImage(f"{reference}: not found for {platform}")
         _require_current(image, build_inputs.collect(each), base_image)

@@ -144,12 +144,14 @@ def _verdict(
             stale = f"base ({spec.needs} changed)"
             details = tuple(stale if text == "base (moved)" else text for text in details)
         findings.append(Finding(place, reference, True, image.digest, parts, details))
-    upstream = known.upstream
-    known_base = upstream or spec.needs or not spec.inputs.base
-    unknown = "" if known_base else f"there is no {spec.inputs.base}"
-    if isinstance(upstream, str):
-        unknown = upstream
-    return Verdict(spec.identity, _command(spec, options), tuple(findings), unknown)
+    there = [finding.place for finding in findings if finding.there]
+    places = there if spec.needs else ["registry"] if spec.inputs.base else []
+    unknown = [
+        base or f"the {place} has no {spec.inputs.base}"
+        for place in places
+        if not isinstance(base := known.base(place), PlatformImage)
+    ]
+    return Verdict(spec.identity, _command(spec, options), tuple(findings), "; ".join(unknown))
 
 
 def changed_parts(image: PlatformImage, inputs: Inputs, base: Answer) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from build_tasks.history.record import BuildRecord, Step, StepKind
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
 from build_tasks.inputs.dockerfile.inputs import Use
-from build_tasks.inputs.fingerprint import Inputs, gather
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT, IMAGE_ARGUMENT, Inputs, gather
 from build_tasks.text.redaction import redact
 
 #: A base image that a build context replaces, like an OCI layout.
@@ -63,8 +63,10 @@ class Recipe:
 
     def _named(self, step: Step) -> Use | None:
         """Return the instruction at the place in a step's name, if its text agrees."""
+        # BuildKit leaves the name of a Dockerfile's only stage out.
+        only = len({use.stage.name for use in self.uses}) == 1
         for use in self.uses:
-            unnamed = not step.stage and use.stage.name == "stage-0"
+            unnamed = only and not step.stage
             # BuildKit does not number the instruction FROM of such a base.
             number = use.number - (_expanded(use.stage.root) in self.replaced)
             if number == step.number and (unnamed or use.stage.name == step.stage.lower()):
@@ -109,7 +111,9 @@ def recipe(record: BuildRecord) -> Recipe:
 
 def recorded(record: BuildRecord) -> Inputs:
     """Return the inputs of a recorded build."""
-    return gather(_instructions(record), record.arguments, record.files)
+    names = (BASE_ARGUMENT, IMAGE_ARGUMENT)
+    bases = [name for name in names if record.arguments.get(name) == record.base[0]]
+    return gather(_instructions(record), record.arguments, record.files, (*bases, "")[0])
 
 
 def noted(record: BuildRecord, now: Inputs) -> BuildRecord:

@@ -18,12 +18,11 @@ from build_tasks.inputs.dockerfile import Instruction, inputs
 from build_tasks.text.formatting import around_difference
 
 #: Raise it when equal inputs get other hashes than before.
-SCHEME = 2
+SCHEME = 3
 LABEL = "org.apache.airflow.image.inputs"
 #: The arguments with the image that a build stands on: of Airflow's images, and of those on top.
 BASE_ARGUMENT = "BASE_IMAGE"
 IMAGE_ARGUMENT = "AIRFLOW_IMAGE"
-_BASES = (BASE_ARGUMENT, IMAGE_ARGUMENT)
 #: Arguments that change with every build; the Dockerfiles declare them below all steps.
 LATE = frozenset({"BUILD_ID", "COMMIT_SHA"})
 #: The parts, in the order in which differences are shown.
@@ -82,6 +81,7 @@ def gather(
     instructions: Sequence[Instruction],
     arguments: Mapping[str, str],
     files: Mapping[str, str],
+    base_argument: str = BASE_ARGUMENT,
     base_fingerprint: str = "",
 ) -> Inputs:
     """Return the inputs of an image.
@@ -90,9 +90,9 @@ def gather(
         instructions: the Dockerfile.
         arguments: the build arguments.
         files: all files that the build can read, by path, as `MODE SHA`.
+        base_argument: the argument with the base image; empty if the Dockerfile itself names that.
         base_fingerprint: the name and fingerprint of the base image, if the same project makes it.
     """
-    base_argument = next((name for name in _BASES if name in arguments), BASE_ARGUMENT)
     read, effects = files, ""
     counted = dockerfile.declared(instructions) - {*LATE, base_argument}
     if not dockerfile.not_understood(instructions):

@@ -68,7 +68,7 @@ class BuildInputs:
     Args:
         target: the stage of the Dockerfile that is built; empty for the last one.
         base_argument: the build argument with the image that the build stands on.
-        own_base: the image that the Dockerfile itself names, if no argument does.
+        own_base: the base image that the Dockerfile itself names, if no argument does.
         secrets: what RUN steps can read without a trace in the image.
         ssh: agents and keys for RUN steps with an SSH mount, in buildx's syntax.
         base_digest: the digest of the base image's index, if the build stands on that one alone.
@@ -100,7 +100,7 @@ class BuildInputs:
     @property
     def base(self) -> str:
         """The reference of the base image, with its digest if that is decided."""
-        reference = dict(self.arguments).get(self.base_argument, self.own_base)
+        reference = self.own_base or dict(self.arguments).get(self.base_argument, "")
         return f"{reference}@{self.base_digest}" if self.base_digest else reference
 
     @property
@@ -113,7 +113,7 @@ class BuildInputs:
     def final_arguments(self) -> Pairs:
         """The build arguments as buildx gets them."""
         return tuple(
-            (name, self.base if name == self.base_argument else value)
+            (name, self.base if name == self.base_argument and not self.own_base else value)
             for name, value in self.arguments
         )
 

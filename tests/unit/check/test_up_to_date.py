@@ -119,7 +119,7 @@ def test_a_base_that_may_not_be_asked_for_is_a_reason(check: Callable[..., list[
     lines = check(refused, registry={"r/i:latest": image()}, remote=True)
     assert lines[-1] == "  unknown whether the base image changed: not from here"
     assert check(registry={"r/i:latest": image()}, remote=True)[-1] == (
-        "  unknown whether the base image changed: there is no b:2"
+        "  unknown whether the base image changed: the registry has no b:2"
     )
 
 
@@ -190,6 +190,18 @@ def test_an_own_image_is_compared_with_what_the_same_place_has_below(
             lines.index(next(text for text in lines if text.startswith("dags-3.11-amd64: "))) :
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("below", "reason"),
+    [({}, "the registry has no r/i:latest"), ({"r/i:latest": NetworkError("timeout")}, "timeout")],
+)
+def test_an_own_image_without_the_image_below_says_that_it_is_not_compared(
+    check: Callable[..., list[str]], below: dict[str, object], reason: str
+) -> None:
+    registry = {"b:2": BASE, "r/dags:latest": image(NOW, "1", "2", "4"), **below}
+    lines = check(SPEC, OWN, registry=registry, remote=True)
+    assert lines[-1] == f"  unknown whether the base image changed: {reason}"
 
 
 def test_a_record_of_an_own_image_names_what_changed_below(

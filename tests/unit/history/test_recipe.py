@@ -92,7 +92,11 @@ def test_a_base_that_a_context_replaces_has_no_number() -> None:
 
     def build(argument: str, digest: str) -> BuildRecord:
         inputs = fingerprint.gather(
-            dockerfile.parse(text), {"AIRFLOW_IMAGE": "r:5/p:latest", "A": argument}, {}, "p 2"
+            dockerfile.parse(text),
+            {"AIRFLOW_IMAGE": "r:5/p:latest", "A": argument},
+            {},
+            "AIRFLOW_IMAGE",
+            "p 2",
         )
         names = {
             "m": f"[context r:5/p] load metadata for r:5/p@sha256:{digest}",
@@ -109,3 +113,26 @@ def test_a_base_that_a_context_replaces_has_no_number() -> None:
     assert found == (Cause(Why.ARGUMENT, "A", "1", "2"),)
     ((_, found),) = causes(build("1", "b"), build("1", "a"))
     assert found == (Cause(Why.BASE, "r:5/p:latest", "sha256:a", "sha256:b"),)
+
+
+@pytest.mark.parametrize("name", ["BASE_IMAGE", "AIRFLOW_IMAGE", ""])
+def test_a_record_tells_which_argument_has_the_base(name: str) -> None:
+    text = "ARG BASE_IMAGE\nARG AIRFLOW_IMAGE\nFROM ${BASE_IMAGE} AS a\nFROM ${AIRFLOW_IMAGE}\n"
+    text += "COPY --from=a /x /\n"
+    arguments = {"BASE_IMAGE": "debian:12", "AIRFLOW_IMAGE": "r/p:latest"}
+    inputs = fingerprint.gather(dockerfile.parse(text), arguments, {}, name)
+    kept = recipe.recorded(recipe.noted(BuildRecord("x"), inputs))
+    assert (kept.base_argument, kept.base, kept.arguments) == (
+        name,
+        inputs.base,
+        inputs.arguments,
+    )
+
+
+@pytest.mark.parametrize("first", ["FROM b", "FROM b AS last"])
+def test_the_only_stage_has_no_name_in_steps(first: str) -> None:
+    """BuildKit 0.25 says `[2/2] RUN x` even if the only stage has a name."""
+    steps = (Step("s", "[2/2] RUN x", StepKind.STEP, number=2, started=True),)
+    inputs = fingerprint.gather(dockerfile.parse(f"{first}\nRUN x\n"), {}, {})
+    found = recipe.recipe(recipe.noted(BuildRecord("x", steps=steps), inputs)).by_digest
+    assert found["s"].instruction.text == "RUN x"

@@ -118,6 +118,20 @@ def test_a_base_of_the_same_name_has_no_details() -> None:
     assert fingerprint.details("base", one, one) == []
 
 
+def test_only_the_argument_with_the_base_is_no_argument() -> None:
+    """A defect once found: of an own image, BASE_IMAGE was taken for its base."""
+    text = "ARG BASE_IMAGE\nARG AIRFLOW_IMAGE\nFROM ${BASE_IMAGE} AS a\nFROM ${AIRFLOW_IMAGE}\n"
+    text += "COPY --from=a /x /\n"
+
+    def label(base: str, image: str) -> str:
+        arguments = {"BASE_IMAGE": base, "AIRFLOW_IMAGE": image}
+        steps = dockerfile.parse(text)
+        return fingerprint.gather(steps, arguments, {}, "AIRFLOW_IMAGE", "prod 1").fingerprint
+
+    assert label("debian:12", "r/p") != label("debian:13", "r/p")
+    assert label("debian:12", "r/p") == label("debian:12", "other/p")
+
+
 TWO_LAYERS = """\
 FROM scratch AS sources
 FROM scratch AS changes
