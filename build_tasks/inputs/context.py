@@ -50,11 +50,13 @@ class Allowed:
         untracked: files that git neither tracks nor ignores.
         ignored: files that git ignores.
         everything: all files, without asking git.
+        tracked: no other file, even if git tracks none; without that, all may enter then.
     """
 
     untracked: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     everything: bool = False
+    tracked: bool = False
 
 
 def prepare(
@@ -94,7 +96,7 @@ def prepare(
         )
     if listing.problem:
         announce(f"warning: {root}: untracked files enter: {listing.problem}")
-    if not listing.files:  # git tracks none, as in an unpacked archive: all may enter
+    if not (listing.files or (listing.known and allowed.tracked)):  # as in an unpacked archive
         listing.add_all(str(root))
     elif listing.left_out:
         announce(_left_out(root, listing.left_out))

@@ -26,6 +26,7 @@ class Listing:
         files: for each path, whether git says that it is executable; None where the mode decides.
         left_out: untracked files that only the patterns keep out.
         unfetched: submodules that may enter and whose files are not there.
+        known: whether git knows the folder.
         problem: why git failed, where it should know the folder.
     """
 
@@ -35,12 +36,14 @@ class Listing:
     files: dict[str, bool | None] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     unfetched: list[str] = field(default_factory=list)
+    known: bool = False
     problem: str = ""
 
     def ask_git(self, root: Path) -> None:
         """Add what git says of a folder."""
         try:
             self._add_repository(root, "")
+            self.known = True
         except MissingProgram:
             self.problem = "git is not installed" if git.discovered(root) else ""
         except CommandError as error:

@@ -124,3 +124,25 @@ def test_files_that_enter_are_those_that_dockerignore_lets_in(tree: Path) -> Non
     assert "folder/kept.txt" in context.entering(tree)
     assert all(path.startswith("folder/") for path in context.entering(tree))
     assert "folder/left.pyc" not in context.entering(tree)
+
+
+@pytest.mark.parametrize(
+    ("known", "tracked", "entering"),
+    [(True, True, []), (True, False, ["a"]), (False, True, ["a"]), (False, False, ["a"])],
+)
+def test_where_git_tracks_nothing_all_may_enter(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
+    tracked: bool,
+    entering: list[str],
+) -> None:
+    """A defect once found: files that git ignores were copied into an own image."""
+
+    def ask(listing: Listing, _: Path) -> None:
+        listing.known = known
+
+    monkeypatch.setattr(Listing, "ask_git", ask)
+    (tmp_path / "a").touch()
+    found = context.prepare(tmp_path, Allowed(tracked=tracked), pytest.fail)
+    assert [*found.files] == entering
