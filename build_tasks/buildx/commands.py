@@ -11,7 +11,7 @@ from build_tasks.inputs.dockerfile.inputs import EPOCH
 from build_tasks.inputs.fingerprint import BASE_ARGUMENT
 from build_tasks.model import labels
 from build_tasks.model.aliases import Pairs
-from build_tasks.model.build import BuildInputs, BuildSpec, Output, Secret
+from build_tasks.model.build import BuildInputs, BuildSpec, ImageOutput, Output, Secret
 from build_tasks.model.builder import Builder
 from build_tasks.model.cache_backends import csv_value
 from build_tasks.model.matrix import Platform
@@ -70,10 +70,7 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "args": {EPOCH: "", **dict(inputs.final_arguments)},
         "labels": dict(inputs.labels),
         "annotations": _annotation_values(spec),
-        # BuildKit looks for them so; `--build-context` itself removes the tag, bake does not.
-        "contexts": {
-            name.removesuffix(":latest"): place for name, place in (*_contexts(inputs), *below)
-        },
+        "contexts": {_familiar(name): place for name, place in (*_contexts(inputs), *below)},
         "secret": [*map(_secret_value, inputs.secrets)],
         "ssh": [*inputs.ssh],
         "cache-from": [backend.value for backend in spec.cache.imports],
@@ -83,6 +80,16 @@ def bake_target(spec: BuildSpec) -> dict[str, Any]:
         "attest": attestations,
     }
     return {key: value for key, value in values.items() if value}
+
+
+def _familiar(reference: str) -> str:
+    """Return a reference as BuildKit looks for it among the build contexts.
+
+    `--build-context` itself brings names into this form, bake does not.
+    """
+    name = reference.removesuffix(":latest")
+    hub = name.removeprefix("docker.io/")
+    return name if hub == name else hub.removeprefix("library/")
 
 
 def small_build_command(client: Client, builder: str, inputs: BuildInputs, tag: str) -> Command:
@@ -231,8 +238,13 @@ def _output_values(spec: BuildSpec) -> list[str]:
     """Return the values of `--output`; a layout is beside the image, or in place of none."""
     if not spec.output.layout:
         return [_output_value(spec)]
-    layout = csv_value(["type=oci", "tar=false", f"dest={spec.output.layout}"])
+    epoch = _epoch(spec.output)
+    layout = csv_value(["type=oci", "tar=false", f"dest={spec.output.layout}", *epoch])
     return [layout] if spec.output.kind is Output.NONE else [_output_value(spec), layout]
+
+
+def _epoch(output: ImageOutput) -> list[str]:
+    return [f"source-date-epoch={output.epoch}"] if output.epoch else []
 
 
 def _output_value(spec: BuildSpec) -> str:
@@ -244,7 +256,7 @@ def _output_value(spec: BuildSpec) -> str:
     WORKDIR, COPY and ADD.
     """
     output = spec.output
-    epoch = [f"source-date-epoch={output.epoch}"] if output.epoch else []
+    epoch = _epoch(output)
     if output.kind is Output.NONE:
         return "type=cacheonly"
     if output.kind is Output.LOAD:

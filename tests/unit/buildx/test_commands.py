@@ -257,3 +257,32 @@ def test_builds_on_top_find_an_image_in_a_folder(
 ) -> None:
     command = commands.build_command(CLIENT, spec(tmp_path, output, layout=Path("/l")))
     assert [word for word in command if word == "--load" or word.startswith("type=")][1:] == values
+
+
+def test_the_image_in_a_folder_has_the_same_time(tmp_path: Path) -> None:
+    build = specs.change(spec(tmp_path, Output.LOAD, layout=Path("/l")), epoch="5")
+    command = commands.build_command(CLIENT, build)
+    values = [word for word in command if word.startswith("type=")]
+    assert values[-2:] == [
+        "type=docker,source-date-epoch=5",
+        "type=oci,tar=false,dest=/l,source-date-epoch=5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("r:5/prod:latest", "r:5/prod"),
+        ("docker.io/team/prod:latest", "team/prod"),
+        ("docker.io/library/prod:1", "prod:1"),
+        ("r/library/prod:latest", "r/library/prod"),
+    ],
+)
+def test_bake_names_contexts_as_buildkit_does(tmp_path: Path, reference: str, name: str) -> None:
+    below = specs.change(
+        spec(tmp_path),
+        arguments=(("AIRFLOW_IMAGE", reference),),
+        base_argument="AIRFLOW_IMAGE",
+        base_context="oci-layout:///l@sha256:1",
+    )
+    assert commands.bake_target(below)["contexts"] == {name: "oci-layout:///l@sha256:1"}
