@@ -15,7 +15,8 @@ from build_tasks.text.formatting import listed
 
 #: Parses the name of an image, which stands in sessions, tags and names of a registry.
 parse_name = Matching(
-    r"[a-z](?:-?[a-z0-9]+)*", "a name of lower-case letters and digits, with single '-' between"
+    r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
+    "a name of lower-case letters and digits, with single '-' between",
 )
 #: Names of Airflow's images and of the sessions beside them.
 _RESERVED = (*map(str, ImageKind), "prod-slim", "all")
@@ -80,7 +81,7 @@ def parse(value: object, place: str) -> Mapping[str, OwnImage]:
 def _image(name: str, value: object, place: str) -> OwnImage:
     parse_name(name, place)
     if name in _RESERVED:
-        raise UsageError(f"{place}: {listed(_RESERVED)} are no names of own images: choose another")
+        raise UsageError(f"{place}: {listed(_RESERVED)} are reserved: choose another name")
     if not isinstance(value, Mapping):
         raise expected("a table", value, place)
     for key in value:
@@ -110,7 +111,7 @@ def _check_base(images: Mapping[str, OwnImage], name: str, place: str) -> None:
         base = images[seen[-1]].base
         if base in seen:
             circle = " -> ".join((*seen[seen.index(base) :], base))
-            raise UsageError(f"{place}: each of these images stands on the next: {circle}")
+            raise UsageError(f"{place}: circular base images: {circle}")
         seen.append(base)
     if seen[-1] not in {*ImageKind}:
         owner = seen[-2]

@@ -70,7 +70,10 @@ def labels(
         f"{_OCI}title": title,
         f"{_OCI}version": airflow,
     }
-    return tuple((name, value) for name, value in table.items() if value)
+    # The base image is one of Airflow's, or may be: what is not said here would be inherited.
+    inherits = bool(build.name) or not airflow
+    emptied = {f"{_OCI}licenses", f"{_OCI}base.digest"} if inherits else set()
+    return tuple((name, value) for name, value in table.items() if value or name in emptied)
 
 
 def with_base(table: Pairs, digest: str) -> Pairs:
@@ -81,4 +84,4 @@ def with_base(table: Pairs, digest: str) -> Pairs:
 
 def annotated(table: Pairs) -> Pairs:
     """Return the labels that are also annotations of the manifest and its index."""
-    return tuple((name, value) for name, value in table if name.startswith(_OCI))
+    return tuple((name, value) for name, value in table if name.startswith(_OCI) and value)

@@ -101,13 +101,21 @@ def proxies(settings: Settings) -> Pairs:
     return tuple((name, value) for name, value in table.items() if value)
 
 
-def refuse_secrets(pairs: Pairs) -> None:
-    """Raise UsageError if a build argument is or holds a secret: it would stay in the image."""
+def refuse_secrets(pairs: Pairs, environment: str = "") -> None:
+    """Raise UsageError if a value is or holds a secret: it would stay in the image.
+
+    The values are build arguments, or variables of the image if `environment` says what sets them.
+    """
     for name, value in pairs:
-        if is_secret_name(name) or redact(value) != value:
+        if value and (is_secret_name(name) or redact(value) != value):
+            subject = f"{environment}: variable" if environment else "build argument"
+            advice = (
+                "leave it out, and give it to the container"
+                if environment
+                else "leave it out, or pass it as a BuildKit secret"
+            )
             raise UsageError(
-                f"build argument {name}: {redact(value)!r}: holds a secret, which would stay in "
-                "the image: leave it out, or pass it as a BuildKit secret"
+                f"{subject} {name}: holds a secret, which would stay in the image: {advice}"
             )
 
 

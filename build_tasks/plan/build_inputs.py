@@ -34,7 +34,7 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
     table = labels.labels(
         build,
         airflow=content.airflow,
-        base_image=base.pinned or content.own_base,
+        base_image=content.own_base or base.pinned,
         revision=content.revision,
         uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
@@ -79,6 +79,7 @@ def collect(spec: BuildSpec) -> Inputs:
         instructions,
         dict(spec.inputs.arguments),
         spec.inputs.files,
+        "" if spec.inputs.own_base else spec.inputs.base_argument,
         spec.inputs.base_fingerprint,
     )
 

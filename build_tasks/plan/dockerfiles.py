@@ -14,10 +14,16 @@ from build_tasks.config.settings import Settings
 from build_tasks.errors import UsageError
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import Instruction, inputs
+from build_tasks.inputs.fingerprint import BASE_ARGUMENT
+from build_tasks.model.aliases import Pairs
 from build_tasks.model.matrix import ImageKind
 
 #: The argument with the release of Airflow.
 _AIRFLOW = "AIRFLOW_VERSION"
+#: Arguments that steps get without ARG (Dockerfile reference, "Predefined ARGs").
+_PREDEFINED = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"))
+#: Stands for the image that an argument names.
+_MARK = "the-image-that-the-argument-names"
 #: The words of instructions that name a stage or a build context.
 _FROM = re.compile(r"(?:^FROM\s+(?:--\S+\s+)*|from=)(?P<name>[^\s,]+)")
 
@@ -43,6 +49,10 @@ class Dockerfile:
         """The names of its arguments."""
         return dockerfile.declared(self.instructions)
 
+    def gets(self, pairs: Pairs) -> Pairs:
+        """Return those of some arguments that reach its steps."""
+        return tuple(pair for pair in pairs if pair[0] in self.arguments | _PREDEFINED)
+
     @cached_property
     def _sources(self) -> frozenset[str]:
         found = (match["name"] for one in self.instructions for match in _FROM.finditer(one.text))
@@ -58,29 +68,28 @@ class Dockerfile:
         return file if file.is_file() else None
 
     def installs_airflow(self, settings: Settings, kind: ImageKind) -> bool:
-        """Return whether it installs a release of Airflow, as each but another Dockerfile does."""
-        return _AIRFLOW in self.arguments or not self.is_other(settings, kind)
-
-    def is_other(self, settings: Settings, kind: ImageKind) -> bool:
-        """Return whether a setting names it, in the place of Airflow's."""
-        return bool(settings.values[f"{kind}.dockerfile"])
+        """Return whether it installs a release of Airflow; Airflow's own Dockerfiles always do."""
+        return _AIRFLOW in self.arguments or not is_other(settings, kind)
 
     def base(self, given: Mapping[str, str]) -> str:
-        """Return the image that it stands on with some arguments; "" if that is unknown."""
-        stages = inputs.outcome(self.instructions, given, {}, "/")
-        return "" if "$" in stages.root else stages.root
+        """Return the base image that it names itself; "" if BASE_IMAGE does, or it is unknown."""
+        root = self._root({**given, BASE_ARGUMENT: _MARK})
+        return "" if "$" in root or _MARK in root else root
 
     def reads(self, context: str) -> bool:
         """Return whether it uses a named build context."""
         return context in self._sources
 
-    def stands_on(self, argument: str) -> bool:
+    def stands_on(self, argument: str, given: Mapping[str, str]) -> bool:
         """Return whether the stage that is built stands on the image that an argument names.
 
-        Another stage that does is not enough: the image would have none of it.
+        Another stage that does is not enough: the image would have none of it. The `given`
+        arguments may choose the stage.
         """
-        mark = "the-image-that-the-argument-names"
-        return mark in inputs.outcome(self.instructions, {argument: mark}, {}, "/").root
+        return self._root({**given, argument: _MARK}) == _MARK
+
+    def _root(self, given: Mapping[str, str]) -> str:
+        return inputs.outcome(self.instructions, given, {}, "/").root
 
     def select(
         self, given: Mapping[str, str], planned: Iterable[str], place: str
@@ -118,6 +127,11 @@ def check_arguments(
             raise UsageError(f"{place}: {name}: {missing}: {hint}")
 
 
+def is_other(settings: Settings, kind: ImageKind) -> bool:
+    """Return whether a setting names a Dockerfile in the place of Airflow's."""
+    return bool(settings.values[f"{kind}.dockerfile"])
+
+
 def of_kind(settings: Settings, kind: ImageKind) -> Dockerfile:
     """Return the Dockerfile of one of Airflow's images: the project's, or the package's.
 
@@ -128,7 +142,7 @@ def of_kind(settings: Settings, kind: ImageKind) -> Dockerfile:
     name, target = (settings.values[key] for key in names)
     place, target_place = (settings.origins[key] for key in names)
     file = settings.path(names[0], name) if name else settings.project.path(kind.dockerfile)
-    return read(file, place, target, target_place)
+    return read(file, place, target, target_place, name=name)
 
 
 def context_of(settings: Settings, kind: ImageKind) -> Path:
@@ -145,7 +159,9 @@ def context_of(settings: Settings, kind: ImageKind) -> Path:
     return folder
 
 
-def read(file: Path, place: str, target: str = "", target_place: str = "") -> Dockerfile:
+def read(
+    file: Path, place: str, target: str = "", target_place: str = "", *, name: str = ""
+) -> Dockerfile:
     """Return a Dockerfile.
 
     Args:
@@ -153,13 +169,15 @@ def read(file: Path, place: str, target: str = "", target_place: str = "") -> Do
         place: what names the file.
         target: the stage that is built, by its name; empty for the last one.
         target_place: what names the stage.
+        name: the file as messages name it, if not by its own name.
 
     Raises:
         UsageError: there is no such file, or no such stage.
     """
     if not file.is_file():
         raise UsageError(f"{place}: there is no file {file}")
-    return Dockerfile(file, file.name, target, up_to(file, target, target_place))
+    name = name or file.name
+    return Dockerfile(file, name, target, up_to(file, target, f"{target_place}: {name}"))
 
 
 def up_to(file: Path, target: str, place: str = "") -> tuple[Instruction, ...]:
@@ -175,6 +193,6 @@ def up_to(file: Path, target: str, place: str = "") -> tuple[Instruction, ...]:
     # BuildKit knows no stage without a name, and none by its number.
     stages = [*dict.fromkeys(one.stage for one in froms if dockerfile.named(one))]
     if stage not in stages:
-        raise unknown(f"{place}: {file.name}: unknown stage", target, stages)
+        raise unknown(f"{place}: unknown stage", target, stages)
     last = max(number for number, one in enumerate(instructions) if one.stage == stage)
     return instructions[: last + 1]

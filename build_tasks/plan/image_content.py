@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from build_tasks import paths
 from build_tasks.config import loading
@@ -36,6 +37,7 @@ from build_tasks.plan import (
     airflow_tree,
     arguments,
     dockerfiles,
+    own_dockerfile,
     own_images,
     revision,
 )
@@ -67,7 +69,7 @@ class ImageContent:
         secrets: what steps are told of package indexes.
         revision: the commit and the run.
         base: the image of the same project that it stands on; None if that comes from upstream.
-        own_base: the image that the Dockerfile itself names as its base, where no argument does.
+        own_base: the base image that the Dockerfile itself names, where no argument does.
         needs_base: whether an argument names the base image of upstream.
     """
 
@@ -98,56 +100,81 @@ def collect(
     packages = indexes.find(settings, ask=not dry)
     secrets = (*apt_secrets(settings), *_secrets(packages))
     all_images = [*images]
-    own, airflows = ([i for i in all_images if bool(i.name) is named] for named in (True, False))
+    own = [image for image in all_images if image.name]
+    of_airflow = [image for image in all_images if not image.name]
     files_of = {kind: dockerfiles.of_kind(settings, kind) for kind in {i.kind for i in all_images}}
-    images = [i for i in airflows if files_of[i.kind].installs_airflow(settings, i.kind)]
-    from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in images}
+    installing = [i for i in of_airflow if files_of[i.kind].installs_airflow(settings, i.kind)]
+    from_checkout = settings.ci_checkout and ImageKind.CI in {i.kind for i in installing}
     checkout = airflow_tree.read(settings, announce) if from_checkout else None
-    installations = {image: _installation(image, settings, checkout, announce) for image in images}
+    installations = {i: _installation(i, settings, checkout, announce) for i in installing}
     commit = revision.current(settings.project.root, announce, build_id=build_id)
     _warn_ignored(settings, [image.kind for image in installations], announce)
     _check_requirements(settings, installations, own, announce)
     folders = _Folders(settings, announce)
     apt = apt_context(settings)
     shared = {**apt, **({"wheelhouse": packages.folder} if packages.folder else {})}
-    files = airflow_tree.prepare(checkout, settings, announce) if checkout else {}
+    prepared = airflow_tree.prepare(checkout, settings, announce) if checkout else {}
     contents = []
-    for image in airflows:
-        file, root = files_of[image.kind], dockerfiles.context_of(settings, image.kind)
+    for image in of_airflow:
+        installation = installations.get(image)
         if image in installations:
-            installation = installations[image]
             airflow = installation.version if installation else settings.airflow_for(image.python)
-            named = _named_contexts(image, settings, installation, shared)
             first = baseline.select(settings, image.python, image.kind, announce)
             pairs = arguments.arguments(image.python, settings, installation, commit)
             pairs = (("AIRFLOW_BASELINE", first), *pairs)
+            named = _named_contexts(image, settings, installation, shared)
         else:
-            installation, airflow, named = None, "", shared
+            airflow, named = "", shared
             pairs = arguments.of_other(image.python, settings, image.kind, commit)
-        # A stage may declare fewer than the whole Dockerfile.
-        pairs = tuple(pair for pair in pairs if pair[0] in file.arguments)
-        if file.is_other(settings, image.kind):
-            named = {name: folder for name, folder in named.items() if file.reads(name)}
-        shipped = dict(_shipped(settings.project)) if root == settings.project.root else {}
-        if file.is_other(settings, image.kind):
-            shipped.pop(".dockerignore", None)  # which names what Airflow's own Dockerfiles read
-        contexts = folders.prepare(file, root, named, shipped)
+        given = _Given(airflow, pairs, named, secrets, commit)
+        content = _of_airflow(image, files_of[image.kind], given, folders)
         if installation and installation.method == CHECKOUT:
-            contexts |= files
-        needs_base = BASE_ARGUMENT in file.arguments or not file.is_other(settings, image.kind)
-        content = ImageContent(
-            image, file.file, file.target, root, airflow, pairs, contexts, secrets, commit
-        )
-        own_base = "" if needs_base else file.base(dict(pairs))
-        contents.append(replace(content, own_base=own_base, needs_base=needs_base))
+            content = replace(content, contexts={**content.contexts, **prepared})
+        contents.append(content)
     return [*contents, *_own(own, contents, settings, shared, folders)]
+
+
+class _Given(NamedTuple):
+    """What an image gets, as far as its Dockerfile asks for it; see `ImageContent`."""
+
+    airflow: str
+    arguments: Pairs
+    contexts: Mapping[str, Path]
+    secrets: tuple[Secret, ...]
+    revision: Revision
+
+
+def _of_airflow(image: Image, file: Dockerfile, given: _Given, folders: _Folders) -> ImageContent:
+    """Return the content of one of Airflow's images, or of what is in the place of one."""
+    settings = folders.settings
+    root = dockerfiles.context_of(settings, image.kind)
+    shipped = dict(_shipped(settings.project)) if root == settings.project.root else {}
+    pairs = file.gets(given.arguments)  # a stage may declare fewer than the whole Dockerfile
+    named, own_base, needs_base = given.contexts, "", True
+    if dockerfiles.is_other(settings, image.kind):
+        named = {name: folder for name, folder in named.items() if file.reads(name)}
+        shipped.pop(".dockerignore", None)  # which names what Airflow's own Dockerfiles read
+        own_base, needs_base = file.base(dict(pairs)), BASE_ARGUMENT in file.arguments
+    return ImageContent(
+        image=image,
+        dockerfile=file.file,
+        target=file.target,
+        root=root,
+        airflow=given.airflow,
+        arguments=pairs,
+        contexts=folders.prepare(file, root, named, shipped),
+        secrets=given.secrets,
+        revision=given.revision,
+        own_base=own_base,
+        needs_base=needs_base,
+    )
 
 
 class _Folders:
     """Prepare the folders of build contexts, each once for all Pythons."""
 
     def __init__(self, settings: Settings, announce: Announce) -> None:
-        self._settings = settings
+        self.settings = settings
         self._announce = announce
         self._prepared: dict[tuple[str, Path, tuple[tuple[str, Path], ...]], Prepared] = {}
 
@@ -173,10 +200,13 @@ class _Folders:
     def _prepare(self, name: str, folder: Path, shipped: Mapping[str, Path]) -> Prepared:
         key = (name, folder, tuple(shipped.items()))
         if key not in self._prepared:
-            settings = self._settings
+            settings = self.settings
             # All wheels enter: they are there to be installed.
             everything = name in {"wheels", "wheelhouse"}
-            allowed = Allowed(settings.context_untracked, settings.context_ignored, everything)
+            # An own image with files that git does not know would be no build of the commit.
+            tracked = name in own_dockerfile.FOLDERS
+            patterns = settings.context_untracked, settings.context_ignored
+            allowed = Allowed(*patterns, everything, tracked)
             self._prepared[key] = context.prepare(folder, allowed, self._announce, shipped)
         return self._prepared[key]
 
@@ -210,6 +240,14 @@ def _own(
         chain = own_image.chain(settings.images, image.name)[1:]
         below = [_lower(by_name[name, image.python]) for name in chain]
         own = own_images.content(image, settings, base.revision, shared, below)
+        contexts = folders.prepare(own.dockerfile, own.root, own.contexts, {})
+        table = settings.images[image.name]
+        for key in own_dockerfile.FOLDERS:
+            if key in contexts and not contexts[key].files:
+                raise UsageError(
+                    f"{table.origins[key]}: nothing of {getattr(table, key)} enters the build: git "
+                    "tracks none of its files, or a .dockerignore excludes them"
+                )
         content = replace(
             base,
             image=image,
@@ -220,7 +258,7 @@ def _own(
             target=own.dockerfile.target,
             root=own.root,
             arguments=own.arguments,
-            contexts=folders.prepare(own.dockerfile, own.root, own.contexts, {}),
+            contexts=contexts,
         )
         by_name[image.name, image.python] = content
         result.append(content)

@@ -13,14 +13,16 @@ from build_tasks.model.own_image import OwnImage
 #: How images of Airflow start, and those with start scripts.
 AIRFLOW_ENTRYPOINT = ("/usr/bin/dumb-init", "--", "/entrypoint")
 START_ENTRYPOINT = (*AIRFLOW_ENTRYPOINT[:-1], "/start-entrypoint")
+#: Variables that the suite sets, in this image or in those below.
+_SET = frozenset(("AIRFLOW_HOME", "BUILD_ID", "COMMIT_SHA"))
 #: Folders whose content is copied, those that change rarely first.
-_FOLDERS = ("config", "plugins", "dags")
+FOLDERS = ("config", "plugins", "dags")
 _CONTEXTS = (
     "apt",
     "ca-bundle",
     "wheelhouse",
     "requirement-files",
-    *_FOLDERS,
+    *FOLDERS,
     "build-script",
     "start-script",
 )
@@ -164,7 +166,7 @@ def text(image: OwnImage, packages: Packages, below: Below) -> str:
     Airflow's own Dockerfiles have.
 
     Raises:
-        UsageError: a variable of the image has several lines.
+        UsageError: a variable has several lines, or the suite sets it.
     """
     steps = [*_steps(image, packages, below)]
     body = "\n".join((_HEAD, *steps, _TAIL))
@@ -180,7 +182,7 @@ def _steps(image: OwnImage, packages: Packages, below: Below) -> Iterator[str]:
     if packages.python:
         yield f"USER {below.user}\n"
         yield _python_packages(packages.python, below.owner)
-    folders = [name for name in _FOLDERS if getattr(image, name)]
+    folders = [name for name in FOLDERS if getattr(image, name)]
     if folders or image.build_script:
         yield "USER 0\n"
     if folders:
@@ -249,9 +251,11 @@ def _run(script: str, *mounts: str) -> str:
 
 def _variables(image: OwnImage) -> str:
     """Return the variables of an image, of whose values BuildKit expands nothing."""
+    place = image.origins.get("environment", image.name)
     for name, value in image.environment:
+        if name in _SET:
+            raise UsageError(f"{place}: {name}: it is set from other settings")
         if "\n" in value:
-            place = image.origins.get("environment", image.name)
             raise UsageError(f"{place}: {name}: has several lines, which ENV cannot have")
     table = str.maketrans({character: f"\\{character}" for character in '\\"$'})
     return " \\\n    ".join(

@@ -23,8 +23,6 @@ from build_tasks.plan.selection import Image
 
 #: The keys of scripts; each is a named build context with a file of this name.
 _SCRIPTS = ("build-script", "start-script")
-#: The keys of folders whose content is copied; each is a named build context.
-_FOLDERS = ("dags", "plugins", "config")
 
 
 class OwnContent(NamedTuple):
@@ -67,7 +65,7 @@ def content(
     own = settings.images[image.name]
     planned = arguments.every_image(image.python, settings, revision)
     if own.dockerfile:
-        file = _of_project(own, settings)
+        file = _of_project(own, settings, planned)
         root, folders = _folder(own, "context", settings), dict(shared)
         given = file.select(
             dict(own.arguments), {*planned, IMAGE_ARGUMENT}, own.origins.get("arguments", "")
@@ -76,21 +74,26 @@ def content(
     else:
         file, folders = _declarative(own, image, settings, below)
         root, folders = file.file.parent, {**folders, **shared}
-    pairs = tuple((name, value) for name, value in planned.items() if name in file.arguments)
-    arguments.refuse_secrets((*pairs, *own.environment))
+    pairs = file.gets(tuple(planned.items()))
+    arguments.refuse_secrets(pairs)
+    arguments.refuse_secrets(own.environment, own.origins.get("environment", ""))
+    if own.checks:
+        _file(own, "checks", settings)
     named = {name: folder for name, folder in folders.items() if file.reads(name)}
     return OwnContent(file, root, pairs, named)
 
 
-def _of_project(own: OwnImage, settings: Settings) -> Dockerfile:
+def _of_project(own: OwnImage, settings: Settings, planned: Mapping[str, str]) -> Dockerfile:
     """Return the image's own Dockerfile, which has to stand on the image below."""
     place = own.origins["dockerfile"]
     file = _file(own, "dockerfile", settings)
-    found = dockerfiles.read(file, place, own.target, own.origins.get("target", ""))
-    if not found.stands_on(IMAGE_ARGUMENT):
+    found = dockerfiles.read(
+        file, place, own.target, own.origins.get("target", ""), name=own.dockerfile
+    )
+    if not found.stands_on(IMAGE_ARGUMENT, {**planned, **dict(own.arguments)}):
         raise UsageError(
-            f"{place}: {own.dockerfile}: no FROM uses {IMAGE_ARGUMENT}: begin with ARG "
-            f"{IMAGE_ARGUMENT} and FROM ${{{IMAGE_ARGUMENT}}}"
+            f"{place}: {own.dockerfile}: the stage that is built is not based on "
+            f"{IMAGE_ARGUMENT}: begin with ARG {IMAGE_ARGUMENT} and FROM ${{{IMAGE_ARGUMENT}}}"
         )
     return found
 
@@ -110,10 +113,12 @@ def _declarative(
     left = _left(own, below)
     text = own_dockerfile.text(own, packages, left)
     folder = paths.keep("dockerfiles", {"Dockerfile": text.encode()})
-    folders = {key: _folder(own, key, settings) for key in _FOLDERS if getattr(own, key)}
+    folders = {
+        key: _folder(own, key, settings) for key in own_dockerfile.FOLDERS if getattr(own, key)
+    }
     for key in _SCRIPTS:
         if getattr(own, key.replace("-", "_")):
-            folders[key] = paths.keep(key, {key: _file(own, key, settings).read_bytes()})
+            folders[key] = paths.keep(key, {key: _script(own, key, settings)})
     if lists := requirement_files.own_requirements(settings, own, image.python).files:
         texts = {name: text.encode() for name, text in lists.items()}
         folders[requirement_files.CONTEXT] = paths.keep(requirement_files.CONTEXT, texts)
@@ -132,12 +137,14 @@ def _left(own: OwnImage, below: Sequence[LowerImage]) -> Below:
     Raises:
         UsageError: they start in a way that start scripts would replace.
     """
-    user, owner = "", below[-1].name
+    user, owner, environment = "", below[-1].name, dict[str, str]()
     shell: Sequence[str] = semantics.SHELL
     entrypoint: object = None
     command: Sequence[str] = ()
     for lower in reversed(below):
-        made = inputs.outcome(lower.dockerfile.instructions, dict(lower.arguments), {}, "/")
+        arguments = {**dict(lower.arguments), IMAGE_ARGUMENT: "the image below"}
+        made = inputs.outcome(lower.dockerfile.instructions, arguments, environment, "/")
+        environment = dict(made.environment)
         user = made.state.get("USER", [user])[0]
         shell = made.state.get("SHELL", shell)
         if "ENTRYPOINT" in made.configuration:
@@ -154,6 +161,17 @@ def _left(own: OwnImage, below: Sequence[LowerImage]) -> Below:
             f"and the Dockerfile of {owner} has {'another' if entrypoint else 'none'}"
         )
     return Below(user, command, len(below))
+
+
+def _script(own: OwnImage, key: str, settings: Settings) -> bytes:
+    """Return a script of bash, which would take the ends of Windows lines for a part of words."""
+    content = _file(own, key, settings).read_bytes()
+    if line := content.partition(b"\r\n")[0].count(b"\n") + 1 if b"\r\n" in content else 0:
+        raise UsageError(
+            f"{own.origins[key]}: {getattr(own, key.replace('-', '_'))}: line {line} has a Windows "
+            "line ending (CRLF): convert the file to LF (.gitattributes: eol=lf)"
+        )
+    return content
 
 
 def _folder(own: OwnImage, key: str, settings: Settings) -> Path:

@@ -48,8 +48,7 @@ def plan_builds(
     dry, build_id = options.flag("dry-run"), options.text("build-id") or ""
     progress = Choice("display", PROGRESS)(options.text("progress") or "auto", "--progress")
     requested = outputs.parse(options, settings, output)
-    asked = selection.select(options, settings)
-    images = selection.with_bases(asked, settings)
+    images = selection.with_bases(selection.select(options, settings), settings)
     if not dry:
         step_secrets.check(settings)
     write_cache = push_cache or options.flag("push-cache")
@@ -67,7 +66,6 @@ def plan_builds(
     branches = reuse_policy.resolve(settings, ci_run, requested, len(host.platforms), announce)
     specs: list[BuildSpec] = []
     for content in contents:
-        of_image = requested if content.image in asked else replace(requested, tags=())
         for build in map(content.image.build, host.platforms):
             below = _below(specs, content, build.platform)
             base = _made(below) if below else _upstream(content, bases)
@@ -83,7 +81,7 @@ def plan_builds(
             # Until it is pushed, no registry has the image of the same project.
             inputs = replace(inputs, pull=below is None or below.output.kind.pushes)
             cache = cache_policy.plan(caches, host.names, build)
-            target = outputs.for_build(build, of_image, content, host, branches)
+            target = outputs.for_build(build, requested, content, host, branches)
             spec = BuildSpec(build, inputs, cache, target, run, below.identity if below else "")
             specs.append(build_inputs.add_fingerprint_label(spec, content.root))
         if requested.kind is Output.LOAD and len(host.platforms) > 1:

@@ -16,12 +16,8 @@ from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
 from build_tasks.model import own_image
 from build_tasks.model.matrix import Build, ImageKind
+from build_tasks.plan import dockerfiles
 from build_tasks.verify.target import Target
-
-
-def other_dockerfile(settings: Settings, build: Build) -> bool:
-    """Return whether a Dockerfile that the settings name makes the CI or PROD image of a build."""
-    return bool(settings.values[f"{build.kind}.dockerfile"])
 
 
 def add(target: Target, settings: Settings) -> Target:
@@ -33,7 +29,7 @@ def add(target: Target, settings: Settings) -> Target:
     build = target.build
     target = replace(
         target,
-        other_dockerfile=other_dockerfile(settings, build),
+        other_dockerfile=dockerfiles.is_other(settings, build.kind),
         checks=tuple(_checks(settings, build)),
     )
     if not build.name:
@@ -61,11 +57,13 @@ def _checks(settings: Settings, build: Build) -> Iterator[Path]:
         if name in {*ImageKind}:
             key = f"{name}.checks"
             text, place = settings.values[key], settings.origins[key]
+            file = settings.path(key, text)
         else:
             image = settings.images[name]
             text, place = image.checks, image.origins.get("checks", "")
+            file = settings.project.root / text
         if text:
-            yield _file(settings.project.root / text, place)
+            yield _file(file, place)
 
 
 def _file(file: Path, place: str) -> Path:

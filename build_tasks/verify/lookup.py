@@ -23,6 +23,7 @@ from build_tasks.plan import (
     airflow_tree,
     arguments,
     build_host,
+    dockerfiles,
     image_content,
     selection,
     step_secrets,
@@ -66,7 +67,7 @@ def _refuse_misspelt(text: str, names: Iterable[str]) -> None:
     name, dash, rest = text.partition("-3.")
     near = parsing.nearest(name, [*names, "prod-slim"]) if dash and "/" not in name else None
     if near and near != name and re.fullmatch(r"\d+(-\w+)?", rest):
-        raise UsageError(f"--image: unknown image {text!r}: did you mean {near}{dash}{rest}?")
+        raise UsageError(f"unknown image {text!r}: did you mean {near}{dash}{rest}?")
 
 
 def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Target:
@@ -91,7 +92,7 @@ def to_verify(options: Options, settings: Settings, *, announce: Announce) -> Ta
     if not build.name:
         slim = build.slim or (build.kind is ImageKind.PROD and settings.prod_slim)
         build = replace(build, slim=slim)
-    if additions.other_dockerfile(settings, build) and not image.airflow:
+    if dockerfiles.is_other(settings, build.kind) and not image.airflow:
         return additions.add(_foreign(host, image, build), settings)
     bases = build_host.base_images(host, [build.python], (host.client.native,), announce, dry=False)
     base = bases[build.python].reference

@@ -97,7 +97,7 @@ class Target:
     def names_database(self) -> bool:
         """Whether a variable that the project adds names the database, or a file that may do so."""
         names = {entry.partition("=")[0] for entry in self.image.config.get("Env") or ()}
-        return bool(self.own) and any(map(_DATABASE.fullmatch, names))
+        return bool(self.own or self.other_dockerfile) and any(map(_DATABASE.fullmatch, names))
 
 
 def find(client: Client, reference: str, platform: Platform) -> Image:

@@ -21,7 +21,7 @@ _MEANING = (
 _DESCRIPTION = (
     r"\b(?:age|algorithm|backend|class|cmd|command|count|dir|disabled|enabled|endpoint|errors?"
     r"|expiration|expires|expiry|field|files?|folder|format|header|helpers?|host|hint|length"
-    r"|lifetime|limit|location|manager|max|min|mode|mount|names?|paths?|policy|port|prompt"
+    r"|lifetime|limit|location|manager|max|min|mode|mount|names?|order|paths?|policy|port|prompt"
     r"|protection|provider|ref|required|reset|response|scopes?|size|status|store|timeout|ttl|type"
     r"|uri|url|usage|used|version)$"
 )

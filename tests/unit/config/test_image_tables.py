@@ -79,11 +79,11 @@ def test_each_key_is_a_field_of_its_image() -> None:
         ),
         (
             {"dags": {"from": "dags"}},
-            "images.dags.from: each of these images stands on the next: dags -> dags",
+            "images.dags.from: circular base images: dags -> dags",
         ),
         (
             {"a": {"from": "b"}, "b": {"from": "c"}, "c": {"from": "b"}},
-            "images.a.from: each of these images stands on the next: b -> c -> b",
+            "images.a.from: circular base images: b -> c -> b",
         ),
         (
             {"dags": {"dockerfile": "D", "dags": "dags"}},
@@ -108,8 +108,14 @@ def test_a_mistake_is_one_line(value: object, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["ci", "prod", "prod-slim", "all"])
 def test_names_of_airflows_images_and_sessions_are_reserved(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"^images.{name}: ci, prod, prod-slim, all are no names"):
+    with pytest.raises(UsageError, match=rf"^images.{name}: ci, prod, prod-slim, all are reserved"):
         image_tables.parse({name: {}}, "images")
+
+
+def test_a_long_name_is_refused_at_once() -> None:
+    """A defect once found: each letter doubled the time, to minutes."""
+    with pytest.raises(UsageError, match="expected a name of lower-case letters and digits"):
+        image_tables.parse({f"{'a' * 200}_x": {}}, "images")
 
 
 @pytest.mark.parametrize("name", ["Dags", "dags-3.11", "dags_1", "-a", "a-", "a--b", "3d", ""])

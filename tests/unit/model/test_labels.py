@@ -38,7 +38,16 @@ def test_an_own_image_has_its_name_and_title_and_no_license() -> None:
     assert own["org.opencontainers.image.title"] == "dags"
     assert "PROD" in own["org.opencontainers.image.description"]
     assert own["org.apache.airflow.version"] == "3.3.2"
-    assert "org.opencontainers.image.licenses" not in own
+    assert own["org.opencontainers.image.licenses"] == "", "PROD's would be inherited"
+    pairs = labels.labels(
+        Build(ImageKind.PROD, "3.11", Platform.ARM64, name="dags"),
+        airflow="3",
+        base_image="b",
+        revision=REVISION,
+        uid=1,
+    )
+    assert dict(pairs)["org.opencontainers.image.base.digest"] == ""
+    assert all(dict(labels.annotated(pairs)).values())
     assert "org.apache.airflow.image.name" not in table()
 
 

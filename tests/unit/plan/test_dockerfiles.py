@@ -89,7 +89,7 @@ def test_a_context_is_read_by_its_name_alone(tmp_path: Path) -> None:
 )
 def test_what_it_stands_on(tmp_path: Path, text: str, stands: bool, base: str) -> None:
     found = read(tmp_path, text)
-    assert found.stands_on("AIRFLOW_IMAGE") is stands
+    assert found.stands_on("AIRFLOW_IMAGE", {}) is stands
     assert found.base({}) == base
 
 
@@ -97,6 +97,30 @@ def test_an_argument_may_name_its_base(tmp_path: Path) -> None:
     found = read(tmp_path, "ARG PYTHON_BASE_IMAGE=a:1\nFROM ${PYTHON_BASE_IMAGE} AS main\n")
     assert found.base({"PYTHON_BASE_IMAGE": "b:2"}) == "b:2"
     assert found.base({}) == "a:1"
+
+
+@pytest.mark.parametrize(("variant", "stands"), [("full", True), ("plain", False), ("", False)])
+def test_an_argument_may_choose_the_stage(tmp_path: Path, variant: str, stands: bool) -> None:
+    found = read(
+        tmp_path,
+        "ARG AIRFLOW_IMAGE\nARG VARIANT=plain\nFROM debian AS plain\n"
+        "FROM ${AIRFLOW_IMAGE} AS full\nFROM ${VARIANT}\n",
+    )
+    given = {"VARIANT": variant} if variant else {}
+    assert found.stands_on("AIRFLOW_IMAGE", given) is stands
+
+
+def test_an_image_with_another_name_is_not_the_one_of_the_argument(tmp_path: Path) -> None:
+    found = read(tmp_path, "ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}-debug\n")
+    assert not found.stands_on("AIRFLOW_IMAGE", {})
+
+
+@pytest.mark.parametrize(
+    ("last", "base"), [("FROM distroless/python3", "distroless/python3"), ("FROM build", "")]
+)
+def test_only_the_last_stage_decides_on_the_base(tmp_path: Path, last: str, base: str) -> None:
+    text = f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}} AS build\n{last}\nCOPY --from=build /x /\n"
+    assert read(tmp_path, text).base({}) == base
 
 
 def test_its_own_ignore_file_is_beside_it(tmp_path: Path) -> None:
@@ -108,14 +132,14 @@ def test_its_own_ignore_file_is_beside_it(tmp_path: Path) -> None:
 def test_the_files_of_airflows_images_may_be_elsewhere(tmp_path: Path) -> None:
     shipped = dockerfiles.of_kind(load(tmp_path), ImageKind.PROD)
     assert shipped.installs_airflow(load(tmp_path), ImageKind.PROD)
-    assert not shipped.is_other(load(tmp_path), ImageKind.PROD)
+    assert not dockerfiles.is_other(load(tmp_path), ImageKind.PROD)
     assert dockerfiles.context_of(load(tmp_path), ImageKind.PROD) == tmp_path
     (tmp_path / "own").mkdir()
     (tmp_path / "own/Other").write_text(TEXT)
     settings = load(tmp_path, '[ci]\ndockerfile = "own/Other"\ntarget = "build"\ncontext = "own"\n')
     found = dockerfiles.of_kind(settings, ImageKind.CI)
     assert (found.file, found.target) == (tmp_path / "own/Other", "build")
-    assert found.is_other(settings, ImageKind.CI)
+    assert dockerfiles.is_other(settings, ImageKind.CI)
     assert dockerfiles.context_of(settings, ImageKind.CI) == tmp_path / "own"
 
 

@@ -27,6 +27,7 @@ BELOW = """\
 FROM base
 ARG AIRFLOW_UID=50000
 USER ${AIRFLOW_UID}
+ENV OF_PROD=app
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
 CMD []
 """
@@ -44,15 +45,16 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags/a.py").touch()
     (tmp_path / "build.sh").write_text("echo built\n")
+    (tmp_path / "crlf.sh").write_bytes(b"echo\necho\r\necho\r\n")
     return tmp_path
 
 
-def content(root: Path, table: str, *lowers: tuple[str, str]) -> OwnContent:
+def content(root: Path, table: str, *lowers: tuple[str, str], head: str = "") -> OwnContent:
     """Return the content of the image `own` of a table of settings.
 
     What it stands on is given by names and Dockerfiles, the nearest first; by default, it is PROD.
     """
-    (root / "images.toml").write_text(f"[images.own]\n{table}")
+    (root / "images.toml").write_text(f"{head}[images.own]\n{table}")
     settings = loading.load(environment={}, file=root / "images.toml")
     image = Image(ImageKind.PROD, "3.11", slim=False, name="own")
     shared = {"apt": root, "wheelhouse": root}
@@ -77,6 +79,13 @@ def test_a_dockerfile_gets_the_arguments_that_it_declares(root: Path) -> None:
     assert (own.root, own.contexts) == (root / "site", {})
 
 
+@pytest.mark.parametrize("table", ['dockerfile = "site/Dockerfile"\n', 'dags = "dags"\n'])
+def test_steps_get_proxies_without_declaring_them(root: Path, table: str) -> None:
+    own = content(root, table, head='https-proxy = "http://p:1"\nno-proxy = ["a"]\n')
+    proxies = [pair for pair in own.arguments if pair[0].endswith("_PROXY")]
+    assert proxies == [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "a")]
+
+
 def test_the_context_of_a_dockerfile_is_the_project_by_default(root: Path) -> None:
     assert content(root, 'dockerfile = "site/Dockerfile"\n').root == root
 
@@ -86,7 +95,7 @@ def test_folders_and_scripts_of_a_declarative_image_are_contexts(root: Path) -> 
     assert own.contexts["dags"] == root / "dags"
     assert (own.contexts["build-script"] / "build-script").read_text() == "echo built\n"
     assert own.contexts.keys() == {"dags", "build-script"}
-    assert own.dockerfile.stands_on("AIRFLOW_IMAGE")
+    assert own.dockerfile.stands_on("AIRFLOW_IMAGE", {})
     again = content(root, 'dags = "dags"\nbuild-script = "build.sh"\n')
     assert again.dockerfile.file == own.dockerfile.file
 
@@ -101,6 +110,7 @@ def test_only_contexts_that_the_dockerfile_reads_are_prepared(root: Path) -> Non
     [
         ("", "7", "[]"),
         ("USER 0\nRUN x\nUSER airflow:0\n", "airflow:0", "[]"),
+        ("USER ${OF_PROD}\n", "app", "[]"),
         ('CMD ["scheduler"]\n', "7", '["scheduler"]'),
         ('CMD scheduler "$X"\n', "7", r'["/bin/sh", "-c", "scheduler \"$X\""]'),
         ('SHELL ["/bin/bash", "-c"]\nCMD a\n', "7", '["/bin/bash", "-c", "a"]'),
@@ -173,6 +183,26 @@ def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
     [
         ('dags = "dag"\n', "images.toml: images.own.dags: there is no folder dag"),
         ('dags = "build.sh"\n', "images.toml: images.own.dags: there is no folder build.sh"),
+        (
+            'start-script = "crlf.sh"\n',
+            "images.toml: images.own.start-script: crlf.sh: line 2 has a Windows line ending",
+        ),
+        (
+            'build-script = "crlf.sh"\n',
+            "images.toml: images.own.build-script: crlf.sh: line 2 has a Windows line ending",
+        ),
+        (
+            'dags = "dags"\nchecks = "no.py"\n',
+            "images.toml: images.own.checks: there is no file no.py",
+        ),
+        (
+            'environment = { COMMIT_SHA = "x" }\n',
+            "images.toml: images.own.environment: COMMIT_SHA: it is set from other settings",
+        ),
+        (
+            'environment = { AIRFLOW_HOME = "/x" }\n',
+            "images.toml: images.own.environment: AIRFLOW_HOME: it is set from other settings",
+        ),
         ('start-script = "no.sh"\n', "images.toml: images.own.start-script: there is no file no.s"),
         ('python = ["-r no.txt"]\n', "images.toml: images.own.python"),
         ('apt = ["-r no.txt"]\n', "images.toml: images.own.apt"),
@@ -182,11 +212,12 @@ def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
         ),
         (
             'dockerfile = "none/Dockerfile"\n',
-            "images.toml: images.own.dockerfile: none/Dockerfile: no FROM uses AIRFLOW_IMAGE",
+            "images.toml: images.own.dockerfile: none/Dockerfile: the stage that is built is not "
+            "based on AIRFLOW_IMAGE: begin with ARG AIRFLOW_IMAGE",
         ),
         (
             'dockerfile = "site/Dockerfile"\ntarget = "mian"\n',
-            "images.toml: images.own.target: Dockerfile: unknown stage 'mian': there are none",
+            "images.toml: images.own.target: site/Dockerfile: unknown stage 'mian': there are none",
         ),
         (
             'dockerfile = "site/Dockerfile"\narguments = { COMMIT_SHA = "x" }\n',
@@ -194,7 +225,12 @@ def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
         ),
         (
             'dags = "dags"\nenvironment = { DB_PASSWORD = "x" }\n',
-            "DB_PASSWORD",
+            "images.toml: images.own.environment: 'DB_PASSWORD=***' contains a secret",
+        ),
+        (
+            'dags = "dags"\nenvironment = { DB_PASSWORD = "$X" }\n',
+            "images.toml: images.own.environment: variable DB_PASSWORD: holds a secret, which "
+            "would stay in the image: leave it out, and give it to the container",
         ),
         (
             'dockerfile = "site/Dockerfile"\ncontext = "sites"\n',
@@ -202,8 +238,8 @@ def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
         ),
         (
             'dockerfile = "site/Dockerfile"\narguments = { GREETINGS = "x" }\n',
-            "images.toml: images.own.arguments: GREETINGS: Dockerfile does not declare it: did you "
-            "mean GREETING?",
+            "images.toml: images.own.arguments: GREETINGS: site/Dockerfile does not declare it: "
+            "did you mean GREETING?",
         ),
     ],
 )

@@ -214,7 +214,8 @@ dags = "dags"
 def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with two images of its own, one on top of the other."""
     (tmp_path / "images.toml").write_text(OWN)
-    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/team").mkdir(parents=True)
+    (tmp_path / "dags/team/a.py").touch()
     (tmp_path / "Dockerfile.site").write_text("ARG AIRFLOW_IMAGE\nFROM ${AIRFLOW_IMAGE}\n")
     (tmp_path / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER 50000\n")
     monkeypatch.chdir(tmp_path)
@@ -237,6 +238,16 @@ def test_own_images_follow_what_they_stand_on(team: Path) -> None:
     assert [spec.output.layout for spec in specs] == [None, None, None]
 
 
+def test_a_folder_of_which_nothing_enters_is_named(team: Path) -> None:
+    (team / "dags/team/a.py").unlink()
+    with pytest.raises(UsageError) as caught:
+        plan(kind="dags", python="3.11", platform="amd64")
+    assert str(caught.value) == (
+        "images.toml: images.dags.dags: nothing of dags enters the build: git tracks none of its "
+        "files, or a .dockerignore excludes them"
+    )
+
+
 def test_what_stands_on_a_refused_build_is_refused_for_the_same_reason(
     team: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,10 +259,11 @@ def test_what_stands_on_a_refused_build_is_refused_for_the_same_reason(
     assert [spec.run.refused for spec in specs] == [error] * 3
 
 
-def test_what_is_only_needed_gets_no_tag_of_the_options(team: Path) -> None:
+def test_a_base_image_gets_the_same_tags(team: Path) -> None:
     del team
     specs = plan(kind="dags", python="3.11", platform="amd64", tag="v1", push=True)
-    assert [spec.output.tags[0].rpartition(":")[2] for spec in specs] == ["latest", "v1"]
+    assert [spec.output.tags[0].rpartition(":")[2] for spec in specs] == ["v1", "v1"]
+    assert specs[1].inputs.base == specs[0].output.tags[0]
     assert [spec.inputs.pull for spec in specs] == [True, True]
 
 

@@ -86,7 +86,7 @@ def test_any_other_name_is_an_image(name: str | None) -> None:
 def test_a_misspelt_identity_is_named_with_the_nearest(name: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
         lookup.expand_identity(Options({"image": name}), own())
-    assert str(caught.value) == f"--image: unknown image '{name}': did you mean {near}?"
+    assert str(caught.value) == f"unknown image '{name}': did you mean {near}?"
 
 
 def test_slim_beside_an_identity_counts() -> None:

@@ -9,7 +9,17 @@ from build_tasks.text.redaction.names import words
 
 
 @pytest.mark.parametrize(
-    "name", ["HELLO", "TOKEN_FILE", "passwordPolicy", "tokenizer", "KEY", "", "1"]
+    "name",
+    [
+        "HELLO",
+        "TOKEN_FILE",
+        "passwordPolicy",
+        "tokenizer",
+        "SECRETS__BACKENDS_ORDER",
+        "KEY",
+        "",
+        "1",
+    ],
 )
 def test_names_that_are_no_secrets(name: str) -> None:
     assert not is_secret_name(name)
