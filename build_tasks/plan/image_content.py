@@ -341,7 +341,7 @@ def _check_requirements(
 ) -> None:
     """Check the additional packages against the constraints; warn of versions that none pins.
 
-    What images of the project's own add may be any version that keeps to them.
+    Packages of own images have to satisfy the constraints, and need no pin.
 
     Raises:
         UsageError: a file of requirements is unusable.

@@ -145,7 +145,9 @@ def test_a_moved_base_is_seen_and_a_silent_one_is_said(place: Bench) -> None:
     (Path(place.environment["FAKE_REGISTRY"]) / BASE.replace(":", "_")).unlink()
     done = place.invoke(*CHECK, "--remote", "--fail")
     assert done.returncode == 0
-    assert last(done.stdout) == (f"  unknown whether the base image changed: there is no {BASE}")
+    assert last(done.stdout) == (
+        f"  unknown whether the base image changed: the registry has no {BASE}"
+    )
 
 
 def test_a_registry_that_does_not_answer_is_said(place: Bench) -> None:

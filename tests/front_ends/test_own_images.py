@@ -95,7 +95,7 @@ def test_a_mistake_of_an_option_is_one_line(
         ('[images.a]\nfrom = "dag"', "images.a.from: unknown image 'dag': did you mean dags?"),
         (
             '[images.a]\nfrom = "a"',
-            "images.a.from: each of these images stands on the next: a -> a",
+            "images.a.from: circular base images: a -> a",
         ),
         ('[images.a]\ndag = "x"', "images.a: unknown key 'dag': did you mean dags?"),
     ],
@@ -118,7 +118,8 @@ def test_a_mistake_in_a_table_is_one_line_of_each_front_end(
     [
         (
             '[images.a]\ndockerfile = "Dockerfile.none"',
-            "images.a.dockerfile: Dockerfile.none: no FROM uses AIRFLOW_IMAGE: begin with "
+            "images.a.dockerfile: Dockerfile.none: the stage that is built is not based on "
+            "AIRFLOW_IMAGE: begin with "
             "ARG AIRFLOW_IMAGE and FROM ${AIRFLOW_IMAGE}",
         ),
         ('[images.a]\ndags = "../dag"', "images.a.dags: there is no folder ../dag"),

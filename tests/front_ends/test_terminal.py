@@ -32,7 +32,7 @@ def events(count: int) -> str:
 
 def test_builds_at_once_are_drawn_on_a_terminal_and_end(bench: Bench) -> None:
     command = (sys.executable, "-m", "invoke", *THREE)
-    environment = {**bench.environment, "FAKE_STDERR": events(200), "FAKE_SLEEP": "1"}
+    environment = {**bench.environment, "FAKE_STDERR": events(200), "FAKE_SLEEP": "3"}
     with on_terminal(command, folder=bench.root, environment=environment) as terminal:
         pass
     assert terminal.process.returncode == 0, terminal.text[-2000:]
