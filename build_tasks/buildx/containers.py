@@ -24,7 +24,7 @@ class Containers:
     """Containers of one image; `clear` removes them all.
 
     The token distinguishes them from those of another run. They have the variables of
-    `environment`, unless a command has others; those of another image have not.
+    `environment`, unless a command has others; those of another image do not get them.
     """
 
     client: Client

@@ -189,9 +189,9 @@ def up_to(file: Path, target: str, place: str = "") -> tuple[Instruction, ...]:
     instructions = dockerfile.parse(paths.read_text(file))
     if not target:
         return instructions
-    stage, froms = target.lower(), (one for one in instructions if one.word == "FROM")
+    stage, begins = target.lower(), (one for one in instructions if one.word == "FROM")
     # BuildKit knows no stage without a name, and none by its number.
-    stages = [*dict.fromkeys(one.stage for one in froms if dockerfile.named(one))]
+    stages = [*dict.fromkeys(one.stage for one in begins if dockerfile.named(one))]
     if stage not in stages:
         raise unknown(f"{place}: unknown stage", target, stages)
     last = max(number for number, one in enumerate(instructions) if one.stage == stage)

@@ -62,7 +62,7 @@ def verify(
         select: an expression as for pytest's `-k`; only checks that match are run.
 
     Raises:
-        UsageError: no check is selected, or a file of checks is no such file.
+        UsageError: no check is selected, or a file of checks cannot be used.
         VerificationError: the checks could not run.
         KeyboardInterrupt: the run was interrupted.
     """

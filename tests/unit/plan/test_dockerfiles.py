@@ -51,10 +51,10 @@ def test_stages_below_the_target_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("biuld", "place of the target: Dockerfile: unknown stage 'biuld': did you mean build?"),
+        ("buildx", "place of the target: Dockerfile: unknown stage 'buildx': did you mean build?"),
         ("xyz", "place of the target: Dockerfile: unknown stage 'xyz': choose wheels, build, main"),
         ("1", "place of the target: Dockerfile: unknown stage '1': choose wheels, build, main"),
-        ("stage-3", "place of the target: Dockerfile: unknown stage 'stage-3': choose wheels, bui"),
+        ("stage-3", "place of the target: Dockerfile: unknown stage 'stage-3': choose wheels"),
     ],
 )
 def test_an_unknown_stage_is_one_line(tmp_path: Path, target: str, message: str) -> None:
@@ -149,7 +149,7 @@ def test_the_files_of_airflows_images_may_be_elsewhere(tmp_path: Path) -> None:
         ('[ci]\ndockerfile = "Other"\n', "images.toml: ci.dockerfile: there is no file "),
         ('[ci]\ndockerfile = "."\n', "images.toml: ci.dockerfile: there is no file "),
         ('[ci]\ncontext = "other"\n', "images.toml: ci.context: there is no folder other"),
-        ('[ci]\ntarget = "mian"\n', "images.toml: ci.target: Dockerfile.ci: unknown stage 'mian'"),
+        ('[ci]\ntarget = "mai2"\n', "images.toml: ci.target: Dockerfile.ci: unknown stage 'mai2'"),
     ],
 )
 def test_what_is_missing_is_one_line(tmp_path: Path, text: str, message: str) -> None:

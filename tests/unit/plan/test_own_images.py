@@ -216,8 +216,8 @@ def test_an_image_that_only_sets_variables_needs_no_user(root: Path) -> None:
             "based on AIRFLOW_IMAGE: begin with ARG AIRFLOW_IMAGE",
         ),
         (
-            'dockerfile = "site/Dockerfile"\ntarget = "mian"\n',
-            "images.toml: images.own.target: site/Dockerfile: unknown stage 'mian': there are none",
+            'dockerfile = "site/Dockerfile"\ntarget = "mai2"\n',
+            "images.toml: images.own.target: site/Dockerfile: unknown stage 'mai2': there are none",
         ),
         (
             'dockerfile = "site/Dockerfile"\narguments = { COMMIT_SHA = "x" }\n',

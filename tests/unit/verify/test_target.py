@@ -71,8 +71,8 @@ def test_an_own_image_is_known_by_its_label_or_by_its_table() -> None:
     bare = image(python_version="3.11")
     found = target.identify(bare, Platform.ARM64, "more", images=images)
     assert found == Build(ImageKind.CI, "3.11", Platform.ARM64, name="more")
-    with pytest.raises(UsageError, match=r"^--kind: unknown image 'mor': did you mean more"):
-        target.identify(bare, Platform.ARM64, "mor", images=images)
+    with pytest.raises(UsageError, match=r"^--kind: unknown image 'mores': did you mean more"):
+        target.identify(bare, Platform.ARM64, "mores", images=images)
     with pytest.raises(UsageError, match="--kind with one of ci, prod, tests, more"):
         target.identify(bare, Platform.ARM64, images=images)
     odd = image(image="airflow", image_name="../x", python_version="3.11")
