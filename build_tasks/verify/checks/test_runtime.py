@@ -79,19 +79,41 @@ with ThreadPoolExecutor(os.cpu_count()) as pool:
     print("RESULT", json.dumps(dict(zip(distributions, pool.map(attempt, distributions)))))
 """.replace("TIMEOUT", "240")
 #: Lists the libraries that shared objects need and ldd does not find: of the environment, of what
-#: `pip install --user` adds, and of all folders that Python imports from. What another shared
-#: object there is, is loaded before by the package that needs both, as auditwheel arranges it.
+#: `pip install --user` adds, and of all folders that Python imports from. A library in the same
+#: folder, in the same distribution, or in one that this requires, is loaded before by the package
+#: that needs both, as auditwheel arranges it. That of any other distribution is not: some have
+#: copies of the system's libraries.
 _RESOLVE = """
-import json, os, site, subprocess, sys, sysconfig
+import functools, json, os, re, site, subprocess, sys, sysconfig
+from importlib.metadata import distributions
 from pathlib import Path
+
+def plain(text):
+    return re.sub("[-_.]+", "-", re.match("[A-Za-z0-9._-]*", text)[0]).lower()
+
+owners, libraries, requirements = {}, {}, {}
+for one in distributions():
+    name = plain(one.metadata["Name"] or "")
+    requirements.setdefault(name, set()).update(map(plain, one.requires or ()))
+    for file in one.files or ():
+        if ".so" in file.name:
+            owners[os.path.realpath(one.locate_file(file))] = name
+            libraries.setdefault(name, set()).add(file.name)
+
+@functools.lru_cache(None)
+def available(folder, owner):
+    names = [owner]
+    for name in names:
+        names += [other for other in requirements.get(name, ()) if other not in names]
+    return {*os.listdir(folder)}.union(*(libraries.get(name, ()) for name in names))
+
 roots = {*sys.path[1:], sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
 roots.add(os.path.join(site.getuserbase(), "lib"))
 if sys.prefix != sys.base_prefix:
     roots.add(sys.prefix)
-files, names = set(), set()
+files = set()
 for root in filter(os.path.isdir, roots):
     for file in Path(root).rglob("*.so*"):
-        names.add(file.name)
         if file.is_file() and not file.is_symlink():
             with file.open("rb") as content:
                 if content.read(4) == b"\\x7fELF":
@@ -105,7 +127,7 @@ for start in range(0, len(files), 50):
             file = line.rstrip(":")
         elif line.endswith("=> not found"):
             library = line.split()[0]
-            if library not in names:
+            if library not in available(os.path.dirname(file), owners.get(file, "")):
                 missing.append([library, file])
 print("RESULT", json.dumps([len(files), missing]))
 """

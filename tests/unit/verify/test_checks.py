@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import site
 import subprocess
 import sys
+import sysconfig
 from importlib import machinery, metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -316,6 +318,51 @@ def test_the_modules_of_a_package_are_in_its_list_of_files(
     monkeypatch.setattr(sys, "argv", ["-", json.dumps([["uwsgidecorators"], "x"])])
     exec(runtime._IMPORT_ALL, {})  # noqa: S102 - as a container runs it
     assert [command[3:] for command in commands] == [modules]
+
+
+def test_a_library_of_an_unrelated_package_resolves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A defect once found: a driver's own copy of libkrb5 stood for the one of the system."""
+    files = ("a/x.so", "a/libs/liba.so.1", "b/lib/libb.so.1", "c/lib/libc.so.1", "loose/y.so")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x7fELF")
+    (tmp_path / "loose/libz.so.1").touch()
+    for name, requires in (("a", "B[extra]>=1"), ("b", ""), ("c", "")):
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        line = f"Requires-Dist: {requires}\n" if requires else ""
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: 1\n{line}")
+        own = [f"{file},,\n" for file in files if file.startswith(f"{name}/")]
+        (folder / "RECORD").write_text("".join(own))
+
+    def ldd(command: list[str], **_: object) -> SimpleNamespace:
+        lines = (
+            f"{file}:\n" + "".join(f"\tlib{name}.so.1 => not found\n" for name in "abcz")
+            for file in command[1:]
+        )
+        return SimpleNamespace(stdout="".join(lines))
+
+    monkeypatch.setattr(subprocess, "run", ldd)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path)])
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(site, "getuserbase", lambda: str(tmp_path / "none"))
+    exec(runtime._RESOLVE, {})  # noqa: S102 - as a container runs it
+    number, missing = json.loads(capsys.readouterr().out.removeprefix("RESULT "))
+    found: dict[str, str] = {}
+    for library, file in missing:
+        name = str(Path(file).relative_to(tmp_path.resolve()))
+        found[name] = found.get(name, "") + library.removeprefix("lib")[0]
+    assert number == len(files)
+    assert found == {
+        "a/libs/liba.so.1": "cz",
+        "a/x.so": "cz",
+        "b/lib/libb.so.1": "acz",
+        "c/lib/libc.so.1": "abz",
+        "loose/y.so": "abc",
+    }
 
 
 def test_each_additional_package_that_cannot_be_imported_has_its_line() -> None:
