@@ -141,6 +141,7 @@ def of_kind(settings: Settings, kind: ImageKind) -> Dockerfile:
     names = (f"{kind}.dockerfile", f"{kind}.target")
     name, target = (settings.values[key] for key in names)
     place, target_place = (settings.origins[key] for key in names)
+    place = place if name else ""  # the project's own Dockerfile is not named by a setting
     file = settings.path(names[0], name) if name else settings.project.path(kind.dockerfile)
     return read(file, place, target, target_place, name=name)
 
@@ -166,7 +167,7 @@ def read(
 
     Args:
         file: the file.
-        place: what names the file.
+        place: what names the file; empty if no setting does.
         target: the stage that is built, by its name; empty for the last one.
         target_place: what names the stage.
         name: the file as messages name it, if not by its own name.
@@ -174,7 +175,7 @@ def read(
     Raises:
         UsageError: there is no such file, or no such stage.
     """
-    if not file.is_file():
+    if place and not file.is_file():
         raise UsageError(f"{place}: there is no file {file}")
     name = name or file.name
     return Dockerfile(file, name, target, up_to(file, target, f"{target_place}: {name}"))

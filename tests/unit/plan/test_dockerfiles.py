@@ -93,6 +93,14 @@ def test_what_it_stands_on(tmp_path: Path, text: str, stands: bool, base: str) -
     assert found.base({}) == base
 
 
+def test_a_file_that_no_setting_names_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").symlink_to("none")
+    with pytest.raises(
+        UsageError, match=r"/Dockerfile: cannot be read: No such file or directory$"
+    ):
+        dockerfiles.of_kind(load(tmp_path), ImageKind.PROD)
+
+
 def test_an_argument_may_name_its_base(tmp_path: Path) -> None:
     found = read(tmp_path, "ARG PYTHON_BASE_IMAGE=a:1\nFROM ${PYTHON_BASE_IMAGE} AS main\n")
     assert found.base({"PYTHON_BASE_IMAGE": "b:2"}) == "b:2"
