@@ -16,13 +16,11 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from build_tasks import paths
 from build_tasks.check.image_metadata import PlatformImage
 from build_tasks.errors import RegistryError
 from build_tasks.inputs.dockerfile.inputs import Outcome
-from build_tasks.inputs.dockerfile.semantics import SHELL
 from build_tasks.text.formatting import listed
 
 #: The annotation of a cache's layer with the digest of its content (`diff_id` of an image).
@@ -122,9 +120,13 @@ def config_problem(
     """
     if "HEALTHCHECK" in made.configuration or base.config.get("OnBuild"):
         return "its configuration cannot be compared (HEALTHCHECK or ONBUILD)"
-    expected = _expected(base.config, made)
+    expected = made.configure(base.config)
     keys = (image.config.keys() | expected.keys()) - _IGNORED
-    different = [key for key in sorted(keys) if not _equal(key, image.config, expected)]
+    different = [
+        key
+        for key in sorted(keys)
+        if (image.config.get(key) or None) != (expected.get(key) or None)
+    ]
     if image.variables != dict(made.environment) or len(image.variables) != len(
         image.config.get("Env") or ()
     ):
@@ -146,34 +148,6 @@ def folder(base: PlatformImage) -> str:
     return posixpath.join("/", str(base.config.get("WorkingDir") or "/"))
 
 
-def _expected(base: Mapping[str, Any], made: Outcome) -> dict[str, Any]:
-    """Return the configuration that a Dockerfile makes, without variables and labels."""
-    config = dict(base)
-    state, own = made.state, made.configuration
-    for word, key in (("USER", "User"), ("WORKDIR", "WorkingDir")):
-        if word in state:
-            config[key] = state[word][0]
-    if "SHELL" in state:
-        config["Shell"] = [*state["SHELL"]]
-    if "STOPSIGNAL" in own:
-        config["StopSignal"] = _list(own["STOPSIGNAL"])[0]
-    if "ENTRYPOINT" in own:
-        config |= {"Entrypoint": own["ENTRYPOINT"], "Cmd": []}
-    if "CMD" in own:
-        config["Cmd"] = own["CMD"]
-    for word, key in (("EXPOSE", "ExposedPorts"), ("VOLUME", "Volumes")):
-        if word in own:
-            config[key] = {**(base.get(key) or {}), **{name: {} for name in _list(own[word])}}
-    return config
-
-
-def _equal(key: str, image: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    actual, wanted = image.get(key) or None, expected.get(key) or None
-    if key in {"Cmd", "Entrypoint"} and isinstance(wanted, str):  # which runs in a shell
-        wanted = [*(expected.get("Shell") or SHELL), wanted]
-    return bool(actual == wanted)
-
-
 def _labels(made: Outcome) -> Mapping[str, str]:
     labels = made.configuration.get("LABEL")
     return labels if isinstance(labels, dict) else {}
@@ -189,7 +163,3 @@ def _same_labels(actual: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
         for labels in (actual, wanted)
     )
     return next(pairs) == next(pairs)
-
-
-def _list(value: object) -> Sequence[str]:
-    return [*value] if isinstance(value, list) else []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from build_tasks import paths
 from build_tasks.config.settings import Settings
 from build_tasks.constraints import requirement_files
 from build_tasks.errors import UsageError
-from build_tasks.inputs.dockerfile import inputs, semantics
+from build_tasks.inputs.dockerfile import inputs
 from build_tasks.inputs.fingerprint import IMAGE_ARGUMENT
 from build_tasks.model.aliases import Pairs
 from build_tasks.model.labels import Revision
@@ -137,36 +137,31 @@ def _left(own: OwnImage, below: Sequence[LowerImage]) -> Below:
     Raises:
         UsageError: they start in a way that start scripts would replace.
     """
-    user, owner, environment = "", below[-1].name, dict[str, str]()
-    shell: Sequence[str] = semantics.SHELL
-    entrypoint: object = None
-    command: Sequence[str] = ()
+    owner, environment = below[-1].name, dict[str, str]()
+    config: dict[str, Any] = {}
     for lower in reversed(below):
         arguments = {**dict(lower.arguments), IMAGE_ARGUMENT: "the image below"}
         made = inputs.outcome(lower.dockerfile.instructions, arguments, environment, "/")
         environment = dict(made.environment)
-        user = made.state.get("USER", [user])[0]
-        shell = made.state.get("SHELL", shell)
+        config = made.configure(config)
         if "ENTRYPOINT" in made.configuration:
-            entrypoint, command, owner = made.configuration["ENTRYPOINT"], (), lower.name
-        words = made.configuration.get("CMD")
-        if isinstance(words, str):
-            command = [*shell, words]
-        elif isinstance(words, list):
-            command = words
+            owner = lower.name
+    entrypoint = config.get("Entrypoint")
     known = [[*AIRFLOW_ENTRYPOINT], [*START_ENTRYPOINT]]
     if own.start_script and entrypoint not in known:
         raise UsageError(
             f"{own.origins['start-script']}: needs ENTRYPOINT {json.dumps(AIRFLOW_ENTRYPOINT)}, "
             f"and the Dockerfile of {owner} has {'another' if entrypoint else 'none'}"
         )
-    return Below(user, command, len(below))
+    return Below(config.get("User", ""), config.get("Cmd", ()), len(below))
 
 
 def _script(own: OwnImage, key: str, settings: Settings) -> bytes:
     """Return a script of bash, which would take the ends of Windows lines for a part of words."""
     content = _file(own, key, settings).read_bytes()
-    if line := content.partition(b"\r\n")[0].count(b"\n") + 1 if b"\r\n" in content else 0:
+    before, ending, _ = content.partition(b"\r\n")
+    if ending:
+        line = before.count(b"\n") + 1
         raise UsageError(
             f"{own.origins[key]}: {getattr(own, key.replace('-', '_'))}: line {line} has a Windows "
             "line ending (CRLF): convert the file to LF (.gitattributes: eol=lf)"

@@ -7,6 +7,7 @@ import json
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from build_tasks.inputs import dockerfile
 from build_tasks.inputs.dockerfile import STEPS, Instruction, semantics
@@ -147,6 +148,39 @@ class Outcome:
     state: Mapping[str, Sequence[str]]
     configuration: Mapping[str, object]
     linked: tuple[bool, ...]
+
+    def configure(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration of an image, without variables and labels.
+
+        Args:
+            base: the configuration of the base image (`config` of the OCI image configuration).
+        """
+        config, own = dict(base), self.configuration
+        for word, key in (("USER", "User"), ("WORKDIR", "WorkingDir")):
+            if word in self.state:
+                config[key] = self.state[word][0]
+        if "SHELL" in self.state:
+            config["Shell"] = [*self.state["SHELL"]]
+        if "STOPSIGNAL" in own:
+            config["StopSignal"] = _words(own["STOPSIGNAL"])[0]
+        if "ENTRYPOINT" in own:
+            config["Cmd"] = []
+        for word, key in (("ENTRYPOINT", "Entrypoint"), ("CMD", "Cmd")):
+            if word in own:
+                config[key] = _command(own[word], config.get("Shell") or semantics.SHELL)
+        for word, key in (("EXPOSE", "ExposedPorts"), ("VOLUME", "Volumes")):
+            if word in own:
+                added: dict[str, Any] = {name: {} for name in _words(own[word])}
+                config[key] = {**(base.get(key) or {}), **added}
+        return config
+
+
+def _command(value: object, shell: Sequence[str]) -> object:
+    return [*shell, value] if isinstance(value, str) else value
+
+
+def _words(value: object) -> Sequence[str]:
+    return [*value] if isinstance(value, list) else []
 
 
 def outcome(
