@@ -39,8 +39,8 @@ def for_build(build: Build, content: ImageContent, host: BuildHost, base: Base) 
         uid=host.settings.prod_uid if build.kind is ImageKind.PROD else labels.UID,
     )
     return BuildInputs(
-        dockerfile=content.dockerfile,
-        target=content.target,
+        dockerfile=content.dockerfile.file,
+        target=content.dockerfile.target,
         context=content.contexts[""].folder,
         arguments=(*([(name, base.reference)] if base.reference else []), *content.arguments),
         own_base=content.own_base,

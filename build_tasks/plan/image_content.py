@@ -61,7 +61,6 @@ class ImageContent:
     Args:
         image: the image.
         dockerfile: its Dockerfile.
-        target: the stage of the Dockerfile that is built; empty for the last one.
         root: the folder of the main build context, before it is prepared.
         airflow: its release of Airflow; empty if another Dockerfile installs none.
         arguments: the build arguments, without the base image.
@@ -74,8 +73,7 @@ class ImageContent:
     """
 
     image: Image
-    dockerfile: Path
-    target: str
+    dockerfile: Dockerfile
     root: Path
     airflow: str
     arguments: Pairs
@@ -157,8 +155,7 @@ def _of_airflow(image: Image, file: Dockerfile, given: _Given, folders: _Folders
         own_base, needs_base = file.base(dict(pairs)), BASE_ARGUMENT in file.arguments
     return ImageContent(
         image=image,
-        dockerfile=file.file,
-        target=file.target,
+        dockerfile=file,
         root=root,
         airflow=given.airflow,
         arguments=pairs,
@@ -238,7 +235,8 @@ def _own(
     for image in images:
         base = by_name[settings.images[image.name].base, image.python]
         chain = own_image.chain(settings.images, image.name)[1:]
-        below = [_lower(by_name[name, image.python]) for name in chain]
+        contents_below = [by_name[name, image.python] for name in chain]
+        below = [LowerImage(c.image.title, c.dockerfile, c.arguments) for c in contents_below]
         own = own_images.content(image, settings, base.revision, shared, below)
         contexts = folders.prepare(own.dockerfile, own.root, own.contexts, {})
         table = settings.images[image.name]
@@ -254,8 +252,7 @@ def _own(
             base=base.image,
             own_base="",
             needs_base=False,
-            dockerfile=own.dockerfile.file,
-            target=own.dockerfile.target,
+            dockerfile=own.dockerfile,
             root=own.root,
             arguments=own.arguments,
             contexts=contexts,
@@ -263,12 +260,6 @@ def _own(
         by_name[image.name, image.python] = content
         result.append(content)
     return result
-
-
-def _lower(content: ImageContent) -> LowerImage:
-    name = content.image.title
-    file = dockerfiles.read(content.dockerfile, name, content.target)
-    return LowerImage(name, file, content.arguments)
 
 
 def _installation(

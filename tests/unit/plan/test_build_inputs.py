@@ -15,6 +15,7 @@ from build_tasks.inputs.context import Prepared
 from build_tasks.model.labels import Revision
 from build_tasks.plan import build_inputs
 from build_tasks.plan.build_host import Base, BuildHost
+from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.selection import Image
 
@@ -123,8 +124,9 @@ def test_files_of_a_named_context_have_its_name(host: BuildHost, tmp_path: Path)
     }
     image = Image(specs.BUILD.kind, "3.11", slim=False)
     file = Path("Dockerfile.ci")
+    read = Dockerfile(file, file.name, "stage", ())
     content = ImageContent(
-        image, file, "stage", tmp_path, "3.3.2", (("A", "1"),), contexts, (), Revision("abc")
+        image, read, tmp_path, "3.3.2", (("A", "1"),), contexts, (), Revision("abc")
     )
     made = build_inputs.for_build(specs.BUILD, content, host, Base("base:1", digest="sha256:1"))
     assert made.files == {"a": "100644 1", "wheels:b.whl": "100644 2"}

@@ -18,12 +18,14 @@ from build_tasks.model.labels import Revision
 from build_tasks.model.matrix import Platform
 from build_tasks.plan import outputs
 from build_tasks.plan.build_host import BuildHost
+from build_tasks.plan.dockerfiles import Dockerfile
 from build_tasks.plan.image_content import ImageContent
 from build_tasks.plan.selection import Image
 from build_tasks.plan.trust import CIRun
 
 IMAGE = Image(specs.BUILD.kind, "3.11", slim=False)
-CONTENT = ImageContent(IMAGE, Path("x"), "", Path("/p"), "3.3.2", (), {}, (), Revision("abc"))
+FILE = Dockerfile(Path("x"), "x", "", ())
+CONTENT = ImageContent(IMAGE, FILE, Path("/p"), "3.3.2", (), {}, (), Revision("abc"))
 NAME = "r/a/main/ci/python3.11"
 
 
